@@ -1,0 +1,53 @@
+"""ResNet-50 as the notebook takes it from `keras.applications`; mirrors `torch_retinanet/backbone.py`.
+
+He et al., Deep Residual Learning for Image Recognition (2015), section 4.1; in the form of `keras.applications`: stride
+in the first 1x1 convolution of a stage, biases in every convolution, BatchNorm epsilon 1.001e-5.
+"""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_reference.taps import Taps, tap
+
+BLOCKS = {"conv2": 3, "conv3": 4, "conv4": 6, "conv5": 3}
+"""Residual blocks in each stage of ResNet-50 (He et al. 2015, table 1)."""
+
+
+def get_backbone(
+    input_shape: tuple[int | None, int | None, int] = (128, 128, 3), weights: str | Path | None = None
+) -> keras.Model:
+    """ResNet-50 without its classifier, giving C3, C4 and C5.
+
+    Args:
+        input_shape: height, width and channels; `None` leaves a side open.
+        weights: `None` for random values, `"imagenet"` to download, or the path of an ImageNet file.
+
+    Returns:
+        A model from images (B,H,W,3) to the outputs of `conv3_block4_out` (B,H/8,W/8,512), `conv4_block6_out`
+        (B,H/16,W/16,1024) and `conv5_block3_out` (B,H/32,W/32,2048).
+    """
+    resnet = keras.applications.ResNet50(include_top=False, weights=weights, input_shape=input_shape)
+    names = ["conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]
+    return keras.Model(resnet.inputs, [resnet.get_layer(name).output for name in names])
+
+
+def run_backbone(backbone: keras.Model, images: Any, *, training: bool, taps: Taps | None) -> list[Any]:
+    """C3, C4 and C5 of `images`; with `taps`, the stem and each of the sixteen blocks by name."""
+    if taps is None:
+        return backbone(images, training=training)
+    levels, x = {}, images
+    for name, segment in segments(backbone):
+        x = levels[name] = tap(taps, name, segment(x, training=training))
+    return [levels["conv3_block4"], levels["conv4_block6"], levels["conv5_block3"]]
+
+
+def segments(backbone: keras.Model) -> list[tuple[str, keras.Model]]:
+    """The backbone cut into models that share its layers, from one tap to the next, in forward order."""
+    layers = {"stem": "pool1_pool"}
+    for stage, blocks in BLOCKS.items():
+        layers |= {f"{stage}_block{j}": f"{stage}_block{j}_out" for j in range(1, blocks + 1)}
+    cuts = [backbone.inputs[0], *(backbone.get_layer(layer).output for layer in layers.values())]
+    return [(name, keras.Model(start, end)) for name, (start, end) in zip(layers, pairwise(cuts), strict=True)]

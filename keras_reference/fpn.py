@@ -1,0 +1,55 @@
+"""The feature pyramid of the notebook; mirrors `torch_retinanet/fpn.py`.
+
+Lin et al., Feature Pyramid Networks (2017), section 3, with the levels P6 and P7 of RetinaNet (Lin et al. 2017, section
+4, footnote 2).
+"""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_reference.backbone import get_backbone, run_backbone
+from keras_reference.errors import InputError
+from keras_reference.taps import Taps, tap
+
+
+@keras.saving.register_keras_serializable(package="keras_reference")
+class FeaturePyramidNetwork(layers.Layer):
+    """Images (B,H,W,3) to the levels P3 to P7, each (B,h,w,256), at strides 8, 16, 32, 64 and 128."""
+
+    def __init__(self, backbone: keras.Model | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.backbone = backbone if backbone is not None else get_backbone()
+        self.conv_c3_1x1 = layers.Conv2D(256, 1, padding="same")
+        self.conv_c4_1x1 = layers.Conv2D(256, 1, padding="same")
+        self.conv_c5_1x1 = layers.Conv2D(256, 1, padding="same")
+        self.conv_c3_3x3 = layers.Conv2D(256, 3, padding="same")
+        self.conv_c4_3x3 = layers.Conv2D(256, 3, padding="same")
+        self.conv_c5_3x3 = layers.Conv2D(256, 3, padding="same")
+        self.conv_c6_3x3 = layers.Conv2D(256, 3, strides=2, padding="same")
+        self.conv_c7_3x3 = layers.Conv2D(256, 3, strides=2, padding="same", activation="relu")
+        self.upsample_2x = layers.UpSampling2D(2)
+
+    def call(self, images: Any, training: bool = False, taps: Taps | None = None) -> list[Any]:
+        c3, c4, c5 = run_backbone(self.backbone, images, training=training, taps=taps)
+        c3, c4, c5 = tap(taps, "c3", c3), tap(taps, "c4", c4), tap(taps, "c5", c5)
+        lateral3 = tap(taps, "lateral3", self.conv_c3_1x1(c3))
+        lateral4 = tap(taps, "lateral4", self.conv_c4_1x1(c4))
+        lateral5 = tap(taps, "lateral5", self.conv_c5_1x1(c5))
+        check_sides(images)
+        merged4 = tap(taps, "merged4", lateral4 + self.upsample_2x(lateral5))
+        merged3 = tap(taps, "merged3", lateral3 + self.upsample_2x(merged4))
+        p3 = tap(taps, "p3", self.conv_c3_3x3(merged3))
+        p4 = tap(taps, "p4", self.conv_c4_3x3(merged4))
+        p5 = tap(taps, "p5", self.conv_c5_3x3(lateral5))
+        p6 = tap(taps, "p6", self.conv_c6_3x3(c5))
+        p7 = tap(taps, "p7", self.conv_c7_3x3(p6))
+        return [p3, p4, p5, p6, p7]
+
+
+def check_sides(images: Any) -> None:
+    """Refuse images whose levels are not twice as large as the next: upsampling times 2 could not merge them."""
+    height, width = images.shape[1:3]
+    if any(side is not None and side % 32 for side in (height, width)):
+        raise InputError(f"images: sides {height}x{width} do not divide by 32, which upsampling times 2 needs")

@@ -1,0 +1,5 @@
+"""The focal losses of the notebook, from the `focal-loss` package itself; mirrors `torch_retinanet/losses.py`."""
+
+from focal_loss import BinaryFocalLoss, SparseCategoricalFocalLoss
+
+__all__ = ["BinaryFocalLoss", "SparseCategoricalFocalLoss"]

@@ -1,0 +1,75 @@
+"""The RetinaNet of the notebook; mirrors `torch_retinanet/model.py`.
+
+Lin et al., Focal Loss for Dense Object Detection (2017), section 4.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_reference.backbone import get_backbone
+from keras_reference.errors import InputError
+from keras_reference.fpn import FeaturePyramidNetwork
+from keras_reference.heads import build_head, run_head
+from keras_reference.taps import Taps, tap
+
+ANCHORS_PER_CELL = 9
+"""Three scales times three ratios (Lin et al. 2017, section 4)."""
+
+
+@keras.saving.register_keras_serializable(package="keras_reference")
+class RetinaNet(keras.Model):
+    """Images (B,H,W,3) to boxes and class scores (B,N,4+K) on N = 9 x (cells of P3 to P7) anchors.
+
+    The last axis holds four box values, then K class scores without activation. Anchors run over levels P3 to P7,
+    within a level over rows, columns, and the nine anchors of a cell.
+
+    Args:
+        num_classes: K, at least 1.
+        backbone: what gives C3, C4, C5; by default `get_backbone()`, for images of 128x128.
+
+    Raises:
+        InputError: for `num_classes` below 1, images that are not floating (B,H,W,3), and sides that do not divide by
+        32.
+    """
+
+    def __init__(self, num_classes: int, backbone: keras.Model | None = None, **kwargs: Any) -> None:
+        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
+            raise InputError(f"num_classes: {num_classes!r} must be a whole number of at least 1")
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.fpn = FeaturePyramidNetwork(backbone)
+        self.cls_head = build_head(ANCHORS_PER_CELL * num_classes)
+        self.box_head = build_head(ANCHORS_PER_CELL * 4)
+
+    def call(self, images: Any, training: bool = False, taps: Taps | None = None) -> Any:
+        check_images(images)
+        levels = self.fpn(images, training=training, taps=taps)
+        batch = ops.shape(images)[0]
+        cls_outputs, box_outputs = [], []
+        for name, level in zip(("p3", "p4", "p5", "p6", "p7"), levels, strict=True):
+            scores = run_head(self.cls_head, level, name=f"cls.{name}", taps=taps)
+            boxes = run_head(self.box_head, level, name=f"box.{name}", taps=taps)
+            cls_outputs.append(ops.reshape(scores, [batch, -1, self.num_classes]))
+            box_outputs.append(ops.reshape(boxes, [batch, -1, 4]))
+        logits = tap(taps, "logits", ops.concatenate(cls_outputs, axis=1))
+        deltas = tap(taps, "deltas", ops.concatenate(box_outputs, axis=1))
+        return tap(taps, "outputs", ops.concatenate([deltas, logits], axis=-1))
+
+    def get_config(self) -> dict[str, Any]:
+        _, *input_shape = self.fpn.backbone.input_shape
+        return {"name": self.name, "num_classes": self.num_classes, "input_shape": input_shape}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "RetinaNet":
+        backbone = get_backbone(tuple(config["input_shape"]))
+        return cls(config["num_classes"], backbone, name=config["name"])
+
+
+def check_images(images: Any) -> None:
+    """Refuse what is not a batch of floating RGB images, channels last."""
+    if len(images.shape) != 4 or images.shape[-1] != 3:
+        raise InputError(f"images: shape {tuple(images.shape)} must be (B,H,W,3)")
+    if not keras.backend.is_float_dtype(images.dtype):
+        raise InputError(f"images: dtype {images.dtype} must be a floating type")

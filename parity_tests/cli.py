@@ -1,0 +1,134 @@
+"""The command `retinanet-parity`: is the PyTorch model the same network as its Keras reference, and if not, where?
+
+Exit code: 0 equal, 1 different, 2 wrong usage, 3 incomplete.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parity_tests.errors import InputError
+
+if TYPE_CHECKING:
+    from parity_tests.compare import Record
+    from parity_tests.rungs import Run
+
+RUNGS = ("shapes", "parameters", "forward")
+DTYPES = {"float64": ("float64",), "float32": ("float32",), "both": ("float64", "float32")}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; wrong usage prints one sentence."""
+    options = _parser().parse_args(arguments)
+    try:
+        _check_backend()
+        _check_target(options.json)
+        return _run(options)
+    except (InputError, OSError) as error:
+        return _refuse(error)
+    except ModuleNotFoundError as error:
+        return _refuse(f"{error.name} is not installed; pip install 'torch-retinanet[parity]' brings it")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="retinanet-parity", description=__doc__.split("\n\n")[0].split(": ", 1)[1])
+    parser.add_argument("--preset", default="notebook", help="conventions of both sides (default: %(default)s)")
+    parser.add_argument("--sizes", nargs="+", metavar="HxW", default=[], help="picture sizes, as 128x128 96x160")
+    parser.add_argument("--image", nargs="+", metavar="FILE", type=Path, help="pictures, instead of seeded noise")
+    parser.add_argument("--dtype", choices=DTYPES, default="both", help="precisions to compare (default: %(default)s)")
+    parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=RUNGS, help="steps of the ladder (default: all)")
+    parser.add_argument("--weights", metavar="FILE", type=Path, help=".keras, .weights.h5 or .safetensors, not random")
+    parser.add_argument("--turn", nargs="+", metavar="NAME=VALUE", default=[], help="conventions of torch to turn")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="where to write every record")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from parity_tests.compare import EXIT_CODES, verdict_of
+    from parity_tests.report import print_report, write_json
+
+    records = _climb(_prepare(options), options.rungs)
+    print_report(records, Console(width=None if sys.stdout.isatty() else 120))
+    if options.json:
+        write_json(options.json, records, _settings(options))
+    return EXIT_CODES[verdict_of(records)]
+
+
+def _prepare(options: argparse.Namespace) -> "Run":
+    from parity_tests import bridge, inputs
+    from parity_tests.rungs import Run
+
+    sizes = [inputs.read_size(text) for text in options.sizes]
+    images = partial(inputs.picture_batch, inputs.read_pictures(options.image)) if options.image else None
+    try:
+        config, variables = bridge.prepare(options.preset, options.weights, sizes)
+        turned = bridge.turn(config, options.turn)
+    except bridge.INPUT_ERRORS as error:
+        raise InputError(str(error)) from None
+    return Run(
+        preset=options.preset,
+        config=turned,
+        variables=variables,
+        sizes=sizes,
+        dtypes=DTYPES[options.dtype],
+        images=images or inputs.random_images,
+    )
+
+
+def _climb(run: "Run", rungs: Sequence[str]) -> list["Record"]:
+    """All records of the rungs; what fails to run is kept as incomplete. Progress is shown on a terminal alone."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from parity_tests.bridge import FRAMEWORK_ERRORS
+    from parity_tests.compare import Record
+    from parity_tests.rungs import RUNGS as CASES
+
+    cases = [case for rung in CASES if rung in rungs for case in CASES[rung](run)]
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    records: list[Record] = []
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=len(cases))
+        for case in cases:
+            progress.update(task, description=f"{case.rung} {case.name}")
+            try:
+                records += case.compare()
+            except FRAMEWORK_ERRORS as error:
+                reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+                records.append(Record(rung=case.rung, case=case.name, name="all", verdict="incomplete", reason=reason))
+            progress.advance(task)
+    return records
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    plain = {name: value for name, value in vars(options).items() if name != "json"}
+    return {name: _plain(value) for name, value in plain.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Paths by their name alone: a report says what was compared, and not whose machine it was on."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.name if isinstance(value, Path) else value
+
+
+def _check_backend() -> None:
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "torch":
+        raise InputError("KERAS_BACKEND: 'torch' runs torch's own kernels and is no independent reference")
+
+
+def _check_target(path: Path | None) -> None:
+    if path is not None and not path.parent.is_dir():
+        raise InputError(f"--json: {path} lies in a folder that does not exist")
+
+
+def _refuse(error: object) -> int:
+    print(f"retinanet-parity: {error}", file=sys.stderr)
+    return 2

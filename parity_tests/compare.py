@@ -1,0 +1,166 @@
+"""The comparison rule: structure first, float64 as the verdict, float32 measured against it. Needs numpy alone.
+
+Budgets are derived and not tuned. In float64 right code uses a few units of rounding, wrong code some 1e13, so 64 and
+1024 of them leave no grey zone. In float32 a side is allowed what rounding costs it: its error against its own float64
+run.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+Verdict = Literal["equal", "different", "incomplete"]
+
+ISOLATED = 64
+"""Units of rounding allowed to one module that is fed the reference's input."""
+
+CASCADED = 1024
+"""Units of rounding allowed where errors of all modules before add up."""
+
+FLOAT32_FACTOR = 3
+"""Times the larger of both sides' own float32 errors; two sides that round independently differ by at most twice it."""
+
+EXIT_CODES: dict[Verdict, int] = {"equal": 0, "different": 1, "incomplete": 3}
+"""What a command returns for a verdict; 2 is wrong usage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One comparison: where, of what, and how it went.
+
+    Attributes:
+        rung: the step of the ladder, `shapes`, `parameters` or `forward`.
+        case: what it was run on, `128x128 float64 isolated`.
+        name: the tap or variable.
+        verdict: `incomplete` where nothing could be compared.
+        reference_shape, port_shape: shapes, channels last; `None` where that side has no such thing.
+        difference: the largest absolute difference; `None` where only structure is compared.
+        scale: the largest absolute value of the reference.
+        budget: the largest difference allowed.
+        reason: one sentence where it is not equal.
+    """
+
+    rung: str
+    case: str
+    name: str
+    verdict: Verdict
+    reference_shape: tuple[int, ...] | None = None
+    port_shape: tuple[int, ...] | None = None
+    difference: float | None = None
+    scale: float | None = None
+    budget: float | None = None
+    reason: str = ""
+
+    @property
+    def used(self) -> float | None:
+        """The share of the budget used; `None` where there is no budget or it is zero and was overdrawn."""
+        if self.difference is None or self.budget is None:
+            return None
+        return 0.0 if self.difference == 0 else self.difference / self.budget if self.budget else None
+
+
+def rounding_budget(reference: Array, units: int) -> float:
+    """`units` roundings of the largest value of `reference`, in its own precision."""
+    return units * float(np.finfo(reference.dtype).eps) * largest(reference)
+
+
+def float32_budget(reference: Array, reference64: Array, port: Array, port64: Array) -> float:
+    """What float32 may differ, from each side's own error against its float64 run."""
+    return FLOAT32_FACTOR * max(largest_difference(reference, reference64), largest_difference(port, port64))
+
+
+def largest(values: Array) -> float:
+    """The largest absolute value that is finite; 0 where there is none."""
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max()) if finite.size else 0.0
+
+
+def largest_difference(left: Array, right: Array) -> float:
+    """The largest absolute difference where both are finite, taken in float64."""
+    both = np.isfinite(left) & np.isfinite(right)
+    return largest(left[both].astype(np.float64) - right[both].astype(np.float64))
+
+
+def compare_structure(reference: Array | None, port: Array | None) -> str:
+    """Why two arrays cannot be compared value by value, or an empty string."""
+    if reference is None or port is None:
+        return f"missing in the {'reference' if reference is None else 'port'}"
+    if reference.shape != port.shape:
+        return f"shape {port.shape}, and the reference has {reference.shape}"
+    if reference.dtype != port.dtype:
+        return f"dtype {port.dtype}, and the reference has {reference.dtype}"
+    for kind, value in {"NaN": np.nan, "infinite": np.inf, "infinite and negative": -np.inf}.items():
+        expected, found = (np.isnan(array) if np.isnan(value) else array == value for array in (reference, port))
+        if not np.array_equal(expected, found):
+            return f"{found.sum()} values are {kind}, and in the reference {expected.sum()} or elsewhere"
+    return ""
+
+
+def compare_values(
+    rung: str, case: str, name: str, reference: Array | None, port: Array | None, budget: float | None
+) -> Record:
+    """Compare two arrays: structure, then values within `budget`; without one the structure alone."""
+    record = partial(
+        Record,
+        rung=rung,
+        case=case,
+        name=name,
+        reference_shape=None if reference is None else reference.shape,
+        port_shape=None if port is None else port.shape,
+    )
+    reason = compare_structure(reference, port)
+    if reference is None or port is None or reason:
+        return record(verdict="different", reason=reason)
+    if not np.isfinite(reference).any():
+        return record(verdict="incomplete", reason="no value is finite")
+    if budget is None:
+        return record(verdict="equal")
+    difference = largest_difference(reference, port)
+    measured = partial(record, difference=difference, scale=largest(reference), budget=budget)
+    if difference <= budget:
+        return measured(verdict="equal")
+    return measured(verdict="different", reason=f"difference {difference:.1e}, and the budget is {budget:.1e}")
+
+
+def compare_taps(
+    rung: str,
+    case: str,
+    references: Mapping[str, Array],
+    ports: Mapping[str, Array],
+    *,
+    units: int | None = None,
+    budgets: Mapping[str, float] | None = None,
+) -> list[Record]:
+    """Compare all taps of both sides, in the reference's order, then those that the port has alone.
+
+    Args:
+        units: roundings allowed, in the precision of the reference; or
+        budgets: the difference allowed to each tap; with neither the structure alone is compared.
+    """
+    records = []
+    for name in [*references, *(name for name in ports if name not in references)]:
+        reference = references.get(name)
+        budget = None if budgets is None else budgets.get(name)
+        if units is not None and reference is not None:
+            budget = rounding_budget(reference, units)
+        records.append(compare_values(rung, case, name, reference, ports.get(name), budget))
+    return records
+
+
+def verdict_of(records: Sequence[Record]) -> Verdict:
+    """Different where one record is; incomplete where one is or there is none; else equal."""
+    verdicts = {record.verdict for record in records}
+    if "different" in verdicts:
+        return "different"
+    return "incomplete" if "incomplete" in verdicts or not records else "equal"
+
+
+def first_divergence(records: Iterable[Record]) -> Record | None:
+    """Where it starts: the first difference in the forward pass, else the first of all; `None` where there is none."""
+    different = [record for record in records if record.verdict == "different"]
+    return next((record for record in different if record.rung == "forward"), next(iter(different), None))

@@ -1,0 +1,96 @@
+"""What both models are fed: pictures and weights, the same arrays to both sides, channels last. Needs numpy and Pillow.
+
+Pictures are sign-symmetric and vary across both axes, batches hold two or more; statistics and biases are random,
+because mean 0 and variance 1 hide mistakes. All values are float32 numbers, so that both precisions start from the
+same.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from parity_tests.compare import Array
+from parity_tests.errors import InputError
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+
+def read_size(text: str) -> Size:
+    """The size in `96x160`, height by width."""
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
+        raise InputError(f"--sizes: {text!r} must be HEIGHTxWIDTH in pixels, as 128x128")
+    return int(height), int(width)
+
+
+def size_name(size: Size) -> str:
+    """`96x160`, height by width."""
+    return f"{size[0]}x{size[1]}"
+
+
+def random_images(size: Size, *, batch: int = 2, seed: int = 0) -> Array:
+    """Noise (B,H,W,3) from -1 to 1 over a slope along each axis, another in each channel."""
+    height, width = size
+    rng = np.random.default_rng([seed, height, width])
+    noise = rng.uniform(-0.5, 0.5, (batch, height, width, 3))
+    slopes = rng.uniform(-0.25, 0.25, (2, batch, 1, 1, 3))
+    rows, columns = np.linspace(-1, 1, height)[None, :, None, None], np.linspace(-1, 1, width)[None, None, :, None]
+    images: Array = (noise + slopes[0] * rows + slopes[1] * columns).astype(np.float32)
+    return images
+
+
+def read_pictures(paths: Sequence[Path]) -> list[Image.Image]:
+    """RGB pictures; a single one is joined by its mirror image, to make a batch of two.
+
+    Raises:
+        InputError: for a file that is no picture or not whole.
+        FileNotFoundError: where there is no file.
+    """
+    pictures = [_read_picture(path) for path in paths]
+    if len(pictures) == 1:
+        pictures.append(pictures[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    return pictures
+
+
+def picture_batch(pictures: Sequence[Image.Image], size: Size) -> Array:
+    """Pictures resized to `size` as one batch (B,H,W,3) from -1 to 1."""
+    height, width = size
+    pixels = [np.asarray(picture.resize((width, height)), dtype=np.float32) for picture in pictures]
+    images: Array = np.stack(pixels) / np.float32(127.5) - np.float32(1)
+    return images
+
+
+def random_variables(shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0) -> dict[str, Array]:
+    """Weights by Keras name, none of them at a value that hides a mistake.
+
+    Kernels keep the size of what passes through them (He et al. 2015, arXiv 1502.01852); a residual branch adds half
+    its size, so that sixteen of them do not run away.
+    """
+    rng = np.random.default_rng(seed)
+    return {name: _draw(rng, name, shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
+    layer, variable = name.split("/")[-2:]
+    if variable == "kernel":
+        return rng.normal(0, math.sqrt(2 / math.prod(shape[:-1])), shape)
+    if variable == "gamma":
+        return rng.uniform(0.5, 1.5, shape) * (0.5 if layer.endswith("_3_bn") else 1)
+    if variable == "moving_variance":
+        return rng.uniform(0.5, 2, shape)
+    return rng.normal(0, 0.25, shape)
+
+
+def _read_picture(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            rgb: Image.Image = picture.convert("RGB")
+            return rgb
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: there is no such file") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: not a picture that Pillow can read ({error})") from None

@@ -1,0 +1,135 @@
+"""torchvision's ResNet-50 in the conventions of a config; mirrors `keras_reference/backbone.py`.
+
+He et al., Deep Residual Learning for Image Recognition (2015), section 4.1.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights, resnet50
+from torchvision.models.resnet import ResNet
+
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.errors import InputError
+from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, PopulationBatchNorm2d
+from torch_retinanet.taps import Taps, tap
+
+BACKBONE_CONVENTIONS = ("stride_in", "conv_bias", "bn_eps", "stem_padding")
+"""The conventions that trained backbone weights hold for."""
+
+
+@dataclass(frozen=True)
+class BackboneWeights:
+    """Trained weights of a backbone alone: where they come from, the config they hold for, the state dict."""
+
+    source: str
+    config: RetinaNetConfig
+    tensors: Mapping[str, Tensor]
+
+
+class ResNetBackbone(nn.Module):
+    """Images (B,3,H,W) to C3 (B,512,H/8,W/8), C4 (B,1024,H/16,W/16) and C5 (B,2048,H/32,W/32)."""
+
+    def __init__(self, resnet: ResNet) -> None:
+        super().__init__()
+        self.conv1, self.bn1, self.relu, self.maxpool = resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool
+        self.layer1, self.layer2, self.layer3, self.layer4 = resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4
+
+    def forward(self, images: Tensor, taps: Taps | None = None) -> list[Tensor]:
+        x = tap(taps, "stem", self.maxpool(self.relu(self.bn1(self.conv1(images)))))
+        outputs = []
+        for stage, blocks in enumerate((self.layer1, self.layer2, self.layer3, self.layer4), start=2):
+            for j, block in enumerate(blocks, start=1):
+                x = tap(taps, f"conv{stage}_block{j}", block(x))
+            outputs.append(x)
+        return [tap(taps, f"c{level}", c) for level, c in enumerate(outputs[1:], start=3)]
+
+
+def get_backbone(config: RetinaNetConfig, weights: ResNet50_Weights | BackboneWeights | None = None) -> ResNetBackbone:
+    """ResNet-50 without its classifier in the conventions of `config`.
+
+    Args:
+        config: the conventions.
+        weights: torchvision's or converted weights, for a config in whose conventions they were trained; by default
+            fresh values as `config.body_init` says.
+
+    Raises:
+        InputError: where the weights need other conventions, or are of no known kind.
+        ConnectionError: where torchvision's weights cannot be downloaded.
+    """
+    resnet = resnet50(norm_layer=_norm_layer(config))
+    _place_strides(resnet, config)
+    _add_biases(resnet, config)
+    _pad_stem(resnet, config)
+    if config.body_init == "glorot_uniform":
+        init_glorot(resnet)
+    backbone = ResNetBackbone(resnet)
+    if weights is not None:
+        backbone.load_state_dict(_trained_tensors(weights, config))
+    return backbone
+
+
+def init_glorot(module: nn.Module) -> None:
+    """Fresh values as `keras.layers.Conv2D` draws: Glorot uniform kernels (Glorot and Bengio 2010), zero biases."""
+    for conv in (m for m in module.modules() if isinstance(m, nn.Conv2d)):
+        nn.init.xavier_uniform_(conv.weight)
+        init_bias(conv)
+
+
+def init_bias(conv: nn.Conv2d, value: float = 0.0) -> None:
+    """Set all biases of a convolution that has some to `value`."""
+    if conv.bias is not None:
+        nn.init.constant_(conv.bias, value)
+
+
+def _norm_layer(config: RetinaNetConfig) -> Callable[..., nn.Module]:
+    norm = PopulationBatchNorm2d if config.bn_running_var == "population" else nn.BatchNorm2d
+    return partial(norm, eps=config.bn_eps, momentum=config.bn_momentum)
+
+
+def _place_strides(resnet: ResNet, config: RetinaNetConfig) -> None:
+    if config.stride_in == "1x1":
+        for stage in (resnet.layer2, resnet.layer3, resnet.layer4):
+            stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
+
+
+def _add_biases(resnet: ResNet, config: RetinaNetConfig) -> None:
+    if config.conv_bias:
+        for conv in (m for m in resnet.modules() if isinstance(m, nn.Conv2d)):
+            conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
+
+
+def _pad_stem(resnet: ResNet, config: RetinaNetConfig) -> None:
+    if config.stem_padding == "same":
+        resnet.conv1 = Conv2dSameStride2(3, 64, kernel_size=7, bias=config.conv_bias)
+        resnet.maxpool = nn.Sequential(PadSameStride2(kernel=3), nn.MaxPool2d(kernel_size=3, stride=2))
+
+
+def _trained_tensors(weights: ResNet50_Weights | BackboneWeights, config: RetinaNetConfig) -> Mapping[str, Tensor]:
+    if isinstance(weights, BackboneWeights):
+        _check_conventions(weights.source, weights.config, config)
+        return weights.tensors
+    if isinstance(weights, ResNet50_Weights):
+        _check_conventions(str(weights), RetinaNetConfig.torchvision(), config)
+        return _download(weights)
+    raise InputError(f"backbone_weights: {weights!r} must be a ResNet50_Weights or what read_backbone gave")
+
+
+def _check_conventions(source: str, trained: RetinaNetConfig, config: RetinaNetConfig) -> None:
+    clashes = [c for c in BACKBONE_CONVENTIONS if getattr(trained, c) != getattr(config, c)]
+    if clashes:
+        needs = ", ".join(f"{c}={getattr(trained, c)!r}" for c in clashes)
+        raise InputError(f"backbone_weights: {source} needs {needs}, and preset {config.name} has it otherwise")
+
+
+def _download(weights: ResNet50_Weights) -> dict[str, Tensor]:
+    try:
+        tensors = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, weights_only=True)
+    except URLError as error:
+        raise ConnectionError(f"backbone_weights: {weights} cannot be downloaded: {error.reason}") from None
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}

@@ -1,0 +1,50 @@
+"""The command `retinanet`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch_retinanet.config import PRESETS, conventions
+from torch_retinanet.errors import InputError
+from torch_retinanet.weights import read_weights, write_weights
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, or 2 with one sentence for wrong usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (InputError, OSError) as error:
+        print(f"retinanet: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="retinanet", description="RetinaNet in PyTorch.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    convert = commands.add_parser("convert", help="convert a weights file between Keras and torch")
+    convert.add_argument("source", type=Path, help=".keras, .weights.h5, an ImageNet .h5, or .safetensors")
+    convert.add_argument("target", type=Path, help=".safetensors, .keras or .weights.h5")
+    convert.add_argument("--preset", default="notebook", help="preset of a Keras model (default: %(default)s)")
+    convert.set_defaults(run=_convert)
+    table = commands.add_parser("conventions", help="list the conventions and what each preset has")
+    table.set_defaults(run=_conventions)
+    return parser
+
+
+def _convert(options: argparse.Namespace) -> None:
+    contents = read_weights(options.source, preset=options.preset)
+    write_weights(options.target, contents)
+    what = f"{contents.part} of preset {contents.config.name}"
+    print(f"{options.target}: {len(contents.tensors)} tensors, {what}")
+
+
+def _conventions(options: argparse.Namespace) -> None:
+    presets = [make() for make in PRESETS.values()]
+    print("| convention | " + " | ".join(PRESETS) + " | what it means |")
+    print("|---|" + "---|" * len(PRESETS) + "---|")
+    for field in conventions():
+        values = " | ".join(f"`{getattr(preset, field.name)}`" for preset in presets)
+        print(f"| `{field.name}` | {values} | {field.metadata['meaning']} |")

@@ -1,0 +1,61 @@
+"""The class and box heads; mirrors `keras_reference/heads.py`.
+
+Lin et al., Focal Loss for Dense Object Detection (2017), section 4: four 3x3 convolutions of 256 filters with ReLU, one
+3x3 convolution without; the same weights at all levels.
+"""
+
+import math
+
+from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation
+
+from torch_retinanet.backbone import init_bias, init_glorot
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.fpn import WIDTH
+from torch_retinanet.taps import Taps, tap
+
+PRIOR_PROBABILITY = 0.01
+"""The score that a fresh class head gives each anchor (Lin et al. 2017, section 4.1)."""
+
+
+def build_head(output_filters: int) -> nn.Sequential:
+    """A head from a level (B,256,h,w) to (B,output_filters,h,w)."""
+    towers = [Conv2dNormActivation(WIDTH, WIDTH, kernel_size=3, norm_layer=None) for _ in range(4)]
+    return nn.Sequential(*towers, nn.Conv2d(WIDTH, output_filters, kernel_size=3, padding=1))
+
+
+def init_head(head: nn.Sequential, config: RetinaNetConfig, *, prior: float | None = None) -> None:
+    """Fresh values for a head as `config.head_init` says; `prior` is the score its last bias shall give."""
+    if config.head_init == "glorot_uniform":
+        init_glorot(head)
+        return
+    convolutions = [module for module in head.modules() if isinstance(module, nn.Conv2d)]
+    for conv in convolutions:
+        nn.init.normal_(conv.weight, std=0.01)
+        init_bias(conv)
+    if prior is not None:
+        init_bias(convolutions[-1], -math.log((1 - prior) / prior))
+
+
+def run_head(head: nn.Sequential, level: Tensor, *, name: str, taps: Taps | None) -> Tensor:
+    """The output of `head` at one level; with `taps`, each of its five layers as `name.0` to `name.4`."""
+    x = level
+    for i, layer in enumerate(head):
+        x = tap(taps, f"{name}.{i}", layer(x))
+    return x
+
+
+def row_column_anchor(output: Tensor, values: int) -> Tensor:
+    """A head's output (B,A*values,h,w) as (B,h*w*A,values): the A anchors of a cell together, cells by row, column."""
+    batch, channels, height, width = output.shape
+    return output.permute(0, 2, 3, 1).reshape(batch, height * width * channels // values, values)
+
+
+def anchor_row_column(output: Tensor, values: int) -> Tensor:
+    """A head's output (B,A*values,h,w) as (B,A*h*w,values): the whole map of the first anchor, then of the second."""
+    batch, channels, height, width = output.shape
+    maps = output.reshape(batch, channels // values, values, height, width)
+    return maps.permute(0, 1, 3, 4, 2).reshape(batch, height * width * channels // values, values)
+
+
+FLATTENERS = {"row_column_anchor": row_column_anchor, "anchor_row_column": anchor_row_column}

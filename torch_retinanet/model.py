@@ -1,0 +1,72 @@
+"""RetinaNet in the conventions of a config; mirrors `keras_reference/model.py`.
+
+Lin et al., Focal Loss for Dense Object Detection (2017), section 4.
+"""
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import ResNet50_Weights
+
+from torch_retinanet.backbone import BackboneWeights, get_backbone
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.errors import InputError
+from torch_retinanet.fpn import FeaturePyramidNetwork
+from torch_retinanet.heads import FLATTENERS, PRIOR_PROBABILITY, build_head, init_head, run_head
+from torch_retinanet.taps import Taps, tap
+
+ANCHORS_PER_CELL = 9
+"""Three scales times three ratios (Lin et al. 2017, section 4)."""
+
+
+class RetinaNet(nn.Module):
+    """Images (B,3,H,W) to boxes and class scores (B,N,4+K) on N = 9 x (cells of P3 to P7) anchors.
+
+    The last axis holds four box values, then K class scores without activation. Anchors run over levels P3 to P7,
+    within a level as `config.output_order` says.
+
+    Args:
+        config: the conventions and K.
+        backbone_weights: torchvision's weights, or those that `read_backbone` read, for a config in whose conventions
+            they were trained; by default fresh values.
+
+    Raises:
+        InputError: for weights that need other conventions, images that are not floating (B,3,H,W) or not finite, and
+            sides that do not divide by 32 where the config upsamples times 2.
+        ConnectionError: where torchvision's weights cannot be downloaded.
+    """
+
+    def __init__(
+        self, config: RetinaNetConfig, *, backbone_weights: ResNet50_Weights | BackboneWeights | None = None
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.fpn = FeaturePyramidNetwork(config, backbone=get_backbone(config, backbone_weights))
+        self.cls_head = build_head(ANCHORS_PER_CELL * config.num_classes)
+        self.box_head = build_head(ANCHORS_PER_CELL * 4)
+        self.flatten_output = FLATTENERS[config.output_order]
+        init_head(self.cls_head, config, prior=PRIOR_PROBABILITY)
+        init_head(self.box_head, config)
+
+    def forward(self, images: Tensor, taps: Taps | None = None) -> Tensor:
+        check_images(images)
+        levels = self.fpn(images, taps)
+        cls_outputs, box_outputs = [], []
+        for name, level in zip(("p3", "p4", "p5", "p6", "p7"), levels, strict=True):
+            scores = run_head(self.cls_head, level, name=f"cls.{name}", taps=taps)
+            boxes = run_head(self.box_head, level, name=f"box.{name}", taps=taps)
+            cls_outputs.append(self.flatten_output(scores, self.config.num_classes))
+            box_outputs.append(self.flatten_output(boxes, 4))
+        logits = tap(taps, "logits", torch.cat(cls_outputs, dim=1))
+        deltas = tap(taps, "deltas", torch.cat(box_outputs, dim=1))
+        return tap(taps, "outputs", torch.cat([deltas, logits], dim=-1))
+
+
+def check_images(images: Tensor) -> None:
+    """Refuse what is not a batch of finite RGB images (B,3,H,W); a compiled or exported model leaves out the values."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise InputError(f"images: shape {tuple(images.shape)} must be (B,3,H,W)")
+    if not images.is_floating_point():
+        raise InputError(f"images: dtype {images.dtype} must be a floating type")
+    if not torch.compiler.is_compiling() and not torch.isfinite(images).all():
+        count = int((~torch.isfinite(images)).sum())
+        raise InputError(f"images: {count} values are NaN or infinite, and all must be finite")

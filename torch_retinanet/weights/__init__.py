@@ -1,0 +1,107 @@
+"""Weights in files: the project's own safetensors and those of the Keras reference, told apart by their suffix.
+
+Nothing is ever unpickled.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch_retinanet.backbone import BackboneWeights
+from torch_retinanet.errors import InputError
+from torch_retinanet.model import RetinaNet
+from torch_retinanet.weights.contents import Contents
+from torch_retinanet.weights.keras_applications import read_keras_applications
+from torch_retinanet.weights.keras_file import read_keras, write_keras
+from torch_retinanet.weights.safetensors_file import read_safetensors, write_safetensors
+
+WRITERS: dict[str, Callable[[Path, Contents], None]] = {
+    ".safetensors": write_safetensors,
+    ".keras": write_keras,
+    ".weights.h5": write_keras,
+}
+"""What writes a file with each suffix."""
+
+
+def read_weights(path: str | Path, *, preset: str = "notebook") -> Contents:
+    """What a weights file holds.
+
+    Args:
+        path: `.safetensors`, or of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`.
+        preset: the preset of a Keras model, which its file does not say.
+
+    Raises:
+        InputError: for another suffix, or a file that is not whole or of another model.
+        FileNotFoundError: where there is no file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    if path.suffix == ".keras" or path.name.endswith(".weights.h5"):
+        return read_keras(path, preset)
+    if path.suffix == ".h5":
+        backbone = read_keras_applications(path)
+        return Contents(backbone.config, backbone.tensors, "backbone")
+    raise InputError(f"{path}: suffix must be one of {', '.join(WRITERS)}, or .h5 for an ImageNet file")
+
+
+def write_weights(path: str | Path, contents: Contents) -> None:
+    """A weights file in the format that its suffix names; it is written beside and renamed.
+
+    Raises:
+        InputError: for another suffix, or contents that the format cannot hold.
+    """
+    path = Path(path)
+    for suffix, write in WRITERS.items():
+        if path.name.endswith(suffix):
+            return write(path, contents)
+    raise InputError(f"{path}: suffix must be one of {', '.join(WRITERS)}")
+
+
+def load_model(path: str | Path, *, preset: str = "notebook") -> RetinaNet:
+    """The model that a weights file holds, in evaluation mode; arguments and errors as of `read_weights`."""
+    contents = read_weights(path, preset=preset)
+    model = RetinaNet(contents.config)
+    _load(model, path, contents)
+    return model.eval()
+
+
+def load_weights(model: RetinaNet, path: str | Path) -> None:
+    """Load a weights file into `model`, which must have the conventions of the file's.
+
+    Raises:
+        InputError: for a file of another preset or number of classes, and as `read_weights` does.
+    """
+    _load(model, path, read_weights(path))
+
+
+def save_weights(model: RetinaNet, path: str | Path) -> None:
+    """Write the weights of `model` in the format that the suffix of `path` names; errors as of `write_weights`."""
+    write_weights(path, Contents(model.config, model.state_dict()))
+
+
+def read_backbone(path: str | Path) -> BackboneWeights:
+    """Backbone weights for `RetinaNet(config, backbone_weights=...)`.
+
+    Args:
+        path: an ImageNet `.h5` of `keras.applications`, or the `.safetensors` it was converted to.
+
+    Raises:
+        InputError: for a file that holds a whole model, and as `read_weights` does.
+    """
+    contents = read_weights(path)
+    if contents.part != "backbone":
+        raise InputError(f"{path}: holds a whole model, and load_model reads it")
+    return BackboneWeights(str(path), contents.config, contents.tensors)
+
+
+def _load(model: RetinaNet, path: str | Path, contents: Contents) -> None:
+    if contents.part != "model":
+        raise InputError(f"{path}: holds a backbone alone, and RetinaNet(config, backbone_weights=...) takes it")
+    if contents.config.differences(model.config, acts_on="result"):
+        raise InputError(f"{path}: holds preset {contents.config.name}, and the model is preset {model.config.name}")
+    if contents.config.num_classes != model.config.num_classes:
+        have, need = contents.config.num_classes, model.config.num_classes
+        raise InputError(f"{path}: holds {have} classes, and the model has num_classes={need}")
+    model.load_state_dict(contents.tensors)

@@ -1,0 +1,50 @@
+"""What a weights file holds, checked name by name and shape by shape against the model it is for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.errors import InputError
+from torch_retinanet.model import RetinaNet
+
+Part = Literal["model", "backbone"]
+
+BACKBONE = "fpn.backbone."
+"""How the names of backbone tensors begin in the state dict of the whole model."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The tensors of a whole model or of its backbone alone, by state dict name, and the config they hold for."""
+
+    config: RetinaNetConfig
+    tensors: Mapping[str, Tensor]
+    part: Part = "model"
+
+
+def expected_shapes(config: RetinaNetConfig, part: Part = "model") -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor in the state dict of a model, or of its backbone alone; `()` for a counter."""
+    with torch.device("meta"):
+        state = RetinaNet(config).state_dict()
+    start = BACKBONE if part == "backbone" else ""
+    return {name.removeprefix(start): tuple(value.shape) for name, value in state.items() if name.startswith(start)}
+
+
+def check_shapes(source: str, found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse what lacks a tensor, has one too many, or one in another shape.
+
+    Raises:
+        InputError: naming the first tensor that is wrong.
+    """
+    for name, shape in expected.items():
+        if name not in found:
+            raise InputError(f"{source}: tensor {name} is missing, of {len(expected)} that the model has")
+        if found[name] != shape:
+            raise InputError(f"{source}: tensor {name} has shape {found[name]}, and the model has {shape}")
+    for name in found:
+        if name not in expected:
+            raise InputError(f"{source}: tensor {name} is none of the {len(expected)} that the model has")

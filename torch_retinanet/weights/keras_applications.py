@@ -1,0 +1,53 @@
+"""The ImageNet weights of `keras.applications`, read with h5py alone.
+
+The file `resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5` lists its layers in the attribute `layer_names`, the
+variables of each in `weight_names`. Source: keras/src/legacy/saving/legacy_h5_format.py.
+"""
+
+from pathlib import Path
+
+import h5py
+import torch
+
+from torch_retinanet.backbone import BackboneWeights
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.errors import InputError
+from torch_retinanet.weights.contents import BACKBONE, check_shapes, expected_shapes
+from torch_retinanet.weights.keras_names import keras_name, keras_shape, torch_tensors
+
+
+def read_keras_applications(path: Path) -> BackboneWeights:
+    """The ResNet-50 in an ImageNet file of `keras.applications`, without classifier.
+
+    Raises:
+        InputError: for a file that is not whole, or of another model.
+    """
+    config = RetinaNetConfig.notebook()
+    expected = {BACKBONE + name: shape for name, shape in expected_shapes(config, "backbone").items()}
+    try:
+        with h5py.File(path, "r") as file:
+            datasets = _datasets(path, file)
+            shapes = {key: keras_shape(shape) for name, shape in expected.items() if (key := keras_name(name))}
+            check_shapes(str(path), {key: dataset.shape for key, dataset in datasets.items()}, shapes)
+            variables = {key: torch.from_numpy(dataset[()]) for key, dataset in datasets.items()}
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: not a whole HDF5 file ({error})") from None
+    tensors = {name.removeprefix(BACKBONE): tensor for name, tensor in torch_tensors(variables, expected).items()}
+    return BackboneWeights(str(path), config, tensors)
+
+
+def _datasets(path: Path, file: h5py.File) -> dict[str, h5py.Dataset]:
+    if "layer_names" not in file.attrs:
+        raise InputError(f"{path}: has no attribute layer_names, as ImageNet files of keras.applications have")
+    datasets = {}
+    for layer in map(_text, file.attrs["layer_names"]):
+        for name in map(_text, file[layer].attrs["weight_names"]):
+            variable = name.rpartition("/")[2].partition(":")[0]
+            datasets[f"fpn/backbone/{layer}/{variable}"] = file[layer][name]
+    return datasets
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

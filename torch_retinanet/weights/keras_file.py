@@ -1,0 +1,168 @@
+"""`.weights.h5` and `.keras` files of the Keras reference, read and written with h5py alone.
+
+Keras 3 names the layers of a functional or sequential model by class and position (`fpn/backbone/layers/conv2d_17`),
+and what a model holds as attributes by attribute; variables by position (`vars/0`). Source:
+keras/src/saving/saving_lib.py.
+"""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import torch
+from torch import Tensor
+
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.errors import InputError
+from torch_retinanet.model import ANCHORS_PER_CELL
+from torch_retinanet.weights.contents import Contents, check_shapes, expected_shapes
+from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, torch_tensors
+from torch_retinanet.weights.whole_file import written_beside
+
+WEIGHTS_MEMBER = "model.weights.h5"
+"""The weights within a `.keras` archive."""
+
+BLOCKS = (3, 4, 6, 3)
+"""Residual blocks in the stages of ResNet-50 (He et al. 2015, table 1)."""
+
+KERAS_PRESETS = ("notebook",)
+"""The presets that the Keras reference can build, hence that its files can hold."""
+
+POSITIONS = {"kernel": 0, "bias": 1, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}
+
+
+def read_keras(path: Path, preset: str) -> Contents:
+    """The model in a Keras file, which does not say its preset itself.
+
+    Raises:
+        InputError: for a file that is not whole, or of another model, and for a preset that Keras files do not have.
+    """
+    if preset not in KERAS_PRESETS:
+        raise InputError(f"preset: {preset!r} must be one that Keras files can hold: {', '.join(KERAS_PRESETS)}")
+    with _opened(path) as file:
+        found = {name: dataset.shape for name, dataset in _datasets(file).items()}
+        config = RetinaNetConfig.preset(preset, num_classes=_num_classes(path, found))
+        expected = expected_shapes(config)
+        keys = [key for name in expected if (key := keras_name(name)) is not None]
+        shapes = {_h5_path(key): keras_shape(expected[name]) for name in expected if (key := keras_name(name))}
+        check_shapes(str(path), found, shapes)
+        _check_layer_names(path, file)
+        variables = {key: torch.from_numpy(file[_h5_path(key)][()]) for key in keys}
+    return Contents(config, torch_tensors(variables, expected))
+
+
+def write_keras(path: Path, contents: Contents) -> None:
+    """A `.keras` archive, or a `.weights.h5` file, which Keras loads as its own.
+
+    Raises:
+        InputError: for a backbone alone, and for a config that the Keras reference cannot build.
+    """
+    if contents.part != "model":
+        raise InputError(f"{path}: a Keras file holds a whole model, and the source holds a {contents.part} alone")
+    if contents.config.name not in KERAS_PRESETS:
+        raise InputError(f"{path}: a Keras file holds preset {', '.join(KERAS_PRESETS)}, not {contents.config.name}")
+    variables = keras_variables(contents.tensors)
+    with written_beside(path) as beside:
+        if path.suffix == ".keras":
+            _write_archive(beside, contents.config, variables)
+        else:
+            with h5py.File(beside, "w") as file:
+                _write_variables(file, variables)
+
+
+def _write_archive(path: Path, config: RetinaNetConfig, variables: Mapping[str, Tensor]) -> None:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        _write_variables(file, variables)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"written_by": "torch_retinanet"}))
+        archive.writestr("config.json", json.dumps(_model_config(config)))
+        archive.writestr(WEIGHTS_MEMBER, buffer.getbuffer())
+
+
+def _model_config(config: RetinaNetConfig) -> dict[str, object]:
+    return {
+        "module": "keras_reference.model",
+        "class_name": "RetinaNet",
+        "config": {"name": "retina_net", "num_classes": config.num_classes, "input_shape": [None, None, 3]},
+        "registered_name": "keras_reference>RetinaNet",
+        "build_config": {"input_shape": [None, 128, 128, 3]},
+    }
+
+
+def _write_variables(file: h5py.File, variables: Mapping[str, Tensor]) -> None:
+    for key, variable in variables.items():
+        dataset = file.create_dataset(_h5_path(key), data=variable.detach().cpu().numpy())
+        dataset.parent.attrs["name"] = key.split("/")[-2]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(_archived(path) if path.suffix == ".keras" else path, "r") as file:
+            yield file
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise InputError(f"{path}: not a whole HDF5 file ({error})") from None
+
+
+def _archived(path: Path) -> io.BytesIO:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = archive.getinfo(WEIGHTS_MEMBER)
+            if member.file_size > 4 * path.stat().st_size:
+                raise InputError(f"{path}: {WEIGHTS_MEMBER} claims {member.file_size} bytes, more than the archive has")
+            return io.BytesIO(archive.read(member))
+    except KeyError:
+        raise InputError(f"{path}: the archive has no {WEIGHTS_MEMBER}") from None
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: not a whole .keras archive ({error})") from None
+
+
+def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """All variables of the model by path; those of the optimizer that trained it are left aside."""
+    datasets: dict[str, h5py.Dataset] = {}
+    file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    return {name: item for name, item in datasets.items() if not name.startswith("optimizer/")}
+
+
+def _num_classes(path: Path, found: Mapping[str, tuple[int, ...]]) -> int:
+    bias = found.get(_h5_path("cls_head/4/bias"), (0,))
+    if len(bias) != 1 or bias[0] == 0 or bias[0] % ANCHORS_PER_CELL:
+        raise InputError(f"{path}: holds no class head, whose last bias would be {_h5_path('cls_head/4/bias')}")
+    return bias[0] // ANCHORS_PER_CELL
+
+
+def _check_layer_names(path: Path, file: h5py.File) -> None:
+    """Positions alone could mix up two layers of one shape; later versions of Keras 3 write the names beside them."""
+    for layer in (f"{name}_{kind}" for name in _backbone_positions() for kind in ("conv", "bn")):
+        group = file[_h5_path(f"fpn/backbone/{layer}/{'kernel' if layer.endswith('conv') else 'gamma'}")].parent
+        if group.attrs.get("name", layer) != layer:
+            raise InputError(f"{path}: {group.name} is layer {group.attrs['name']}, and {layer} was to stand there")
+
+
+def _h5_path(key: str) -> str:
+    """Where a Keras variable stands in the file: `fpn/backbone/conv1_conv/kernel` at `…/layers/conv2d/vars/0`."""
+    layer, _, variable = key.rpartition("/")
+    if backbone := re.fullmatch(r"fpn/backbone/(\w+)_(conv|bn)", layer):
+        kind = {"conv": "conv2d", "bn": "batch_normalization"}[backbone[2]]
+        layer = f"fpn/backbone/layers/{_numbered(kind, _backbone_positions().index(backbone[1]))}"
+    elif head := re.fullmatch(r"(cls_head|box_head)/(\d)", layer):
+        layer = f"{head[1]}/layers/{_numbered('conv2d', int(head[2]))}"
+    return f"{layer}/vars/{POSITIONS[variable]}"
+
+
+def _backbone_positions() -> list[str]:
+    """Convolutions of the backbone in the order of its layers; the shortcut of a stage comes before its third."""
+    blocks = [(f"conv{stage}_block{j}", j) for stage, n in enumerate(BLOCKS, start=2) for j in range(1, n + 1)]
+    return ["conv1", *(f"{block}_{i}" for block, j in blocks for i in ((1, 2, 0, 3) if j == 1 else (1, 2, 3)))]
+
+
+def _numbered(name: str, position: int) -> str:
+    return f"{name}_{position}" if position else name

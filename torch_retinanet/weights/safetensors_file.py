@@ -1,0 +1,57 @@
+"""The project's own weights files: safetensors, with the config in the metadata."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.errors import InputError
+from torch_retinanet.weights.contents import Contents, Part, check_shapes, expected_shapes
+from torch_retinanet.weights.whole_file import written_beside
+
+FORMAT = "torch_retinanet 1"
+"""Name and version of this format; the version counts up where old readers could not read new files."""
+
+
+def read_safetensors(path: Path) -> Contents:
+    """What `write_safetensors` wrote.
+
+    Raises:
+        InputError: for a file that is not whole, of another program, or that lacks a tensor.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            part, config = _read_metadata(path, file.metadata() or {})
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            check_shapes(str(path), found, expected_shapes(config, part))
+            return Contents(config, {name: file.get_tensor(name) for name in found}, part)
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+
+
+def write_safetensors(path: Path, contents: Contents) -> None:
+    """Tensors by state dict name; format, preset, part and config as metadata."""
+    metadata = {
+        "format": FORMAT,
+        "preset": contents.config.name,
+        "part": contents.part,
+        "config": json.dumps(contents.config.as_dict()),
+    }
+    tensors = {name: tensor.detach().contiguous() for name, tensor in contents.tensors.items()}
+    with written_beside(path) as beside:
+        save_file(tensors, beside, metadata)
+
+
+def _read_metadata(path: Path, metadata: dict[str, str]) -> tuple[Part, RetinaNetConfig]:
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{path}: format {metadata.get('format')!r} must be {FORMAT!r}")
+    if metadata.get("part") not in get_args(Part):
+        raise InputError(f"{path}: part {metadata.get('part')!r} must be one of {', '.join(get_args(Part))}")
+    try:
+        config = RetinaNetConfig.from_dict(json.loads(metadata["config"]))
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, InputError) as error:
+        raise InputError(f"{path}: its metadata hold no readable config ({error})") from None
+    return ("backbone" if metadata["part"] == "backbone" else "model"), config
