@@ -31,7 +31,7 @@ def get_backbone(
     """
     resnet = keras.applications.ResNet50(include_top=False, weights=weights, input_shape=input_shape)
     names = ["conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]
-    return keras.Model(resnet.inputs, [resnet.get_layer(name).output for name in names])
+    return keras.Model(resnet.input, [resnet.get_layer(name).output for name in names])
 
 
 def run_backbone(backbone: keras.Model, images: Any, *, training: bool, taps: Taps | None) -> list[Any]:
@@ -49,5 +49,5 @@ def segments(backbone: keras.Model) -> list[tuple[str, keras.Model]]:
     layers = {"stem": "pool1_pool"}
     for stage, blocks in BLOCKS.items():
         layers |= {f"{stage}_block{j}": f"{stage}_block{j}_out" for j in range(1, blocks + 1)}
-    cuts = [backbone.inputs[0], *(backbone.get_layer(layer).output for layer in layers.values())]
+    cuts = [backbone.input, *(backbone.get_layer(layer).output for layer in layers.values())]
     return [(name, keras.Model(start, end)) for name, (start, end) in zip(layers, pairwise(cuts), strict=True)]

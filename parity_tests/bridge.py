@@ -53,6 +53,8 @@ def _quiet_start() -> Iterator[None]:
             os.close(stderr)
 
 
+torch.cuda.is_available()  # asked after tensorflow has looked for devices, torch warns where there is none
+
 with _quiet_start():
     import keras
     import tensorflow

@@ -1,29 +1,35 @@
 """RetinaNet in PyTorch, in the conventions of the published ones, proven equal to its Keras reference."""
 
-import importlib.util
+import contextlib
+import importlib
 import os
 import sys
 
+# Where tensorflow was imported first, triton takes its LLVM for its own and ends the interpreter in a segmentation
+# fault as soon as torchvision imports it (tensorflow 2.21.0, triton 3.8.0), unless it is bound to its own symbols.
+if "tensorflow" in sys.modules and "triton" not in sys.modules and hasattr(os, "RTLD_DEEPBIND"):
+    _flags = sys.getdlopenflags()
+    sys.setdlopenflags(_flags | os.RTLD_DEEPBIND)
+    with contextlib.suppress(ImportError):
+        importlib.import_module("triton")
+    sys.setdlopenflags(_flags)
 
-def _load_triton_beside_tensorflow() -> None:
-    """Let triton find its own LLVM where TensorFlow, which brings another, was imported first.
+from torch_retinanet.backbone import BackboneWeights
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.errors import InputError
+from torch_retinanet.losses import BinaryFocalLoss, SparseCategoricalFocalLoss
+from torch_retinanet.model import RetinaNet
+from torch_retinanet.weights import load_model, load_weights, read_backbone, save_weights
 
-    Without it the interpreter ends in a segmentation fault as soon as torchvision imports triton (torch 2.14.1,
-    tensorflow 2.21.0).
-    """
-    if "tensorflow" in sys.modules and "triton" not in sys.modules and importlib.util.find_spec("triton"):
-        flags = sys.getdlopenflags()
-        sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
-        try:
-            importlib.import_module("triton")
-        finally:
-            sys.setdlopenflags(flags)
-
-
-_load_triton_beside_tensorflow()
-
-from torch_retinanet.config import RetinaNetConfig  # noqa: E402
-from torch_retinanet.errors import InputError  # noqa: E402
-from torch_retinanet.model import RetinaNet  # noqa: E402
-
-__all__ = ["InputError", "RetinaNet", "RetinaNetConfig"]
+__all__ = [
+    "BackboneWeights",
+    "BinaryFocalLoss",
+    "InputError",
+    "RetinaNet",
+    "RetinaNetConfig",
+    "SparseCategoricalFocalLoss",
+    "load_model",
+    "load_weights",
+    "read_backbone",
+    "save_weights",
+]

@@ -63,8 +63,8 @@ class RetinaNet(nn.Module):
 
 def check_images(images: Tensor) -> None:
     """Refuse what is not a batch of finite RGB images (B,3,H,W); a compiled or exported model leaves out the values."""
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise InputError(f"images: shape {tuple(images.shape)} must be (B,3,H,W)")
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
+        raise InputError(f"images: shape {tuple(images.shape)} must be (B,3,H,W), with sides of a pixel or more")
     if not images.is_floating_point():
         raise InputError(f"images: dtype {images.dtype} must be a floating type")
     if not torch.compiler.is_compiling() and not torch.isfinite(images).all():

@@ -1,0 +1,157 @@
+"""The comparison must be able to fail: twelve mistakes that it catches, and the noise that it lets pass."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from parity_tests.compare import (
+    CASCADED,
+    EXIT_CODES,
+    ISOLATED,
+    Array,
+    Record,
+    Verdict,
+    compare_taps,
+    compare_values,
+    first_divergence,
+    float32_budget,
+    rounding_budget,
+    verdict_of,
+)
+
+
+@pytest.fixture
+def feature_map() -> Array:
+    """A square map (2,8,8,4) that varies along every axis and has both signs."""
+    return np.random.default_rng(0).normal(size=(2, 8, 8, 4))
+
+
+def compare(reference: Array | None, port: Array | None, units: int = CASCADED) -> Record:
+    budget = None if reference is None else rounding_budget(reference, units)
+    return compare_values("forward", "128x128 float64 cascaded", "p3", reference, port, budget)
+
+
+def batch_norm(values: Array, eps: float) -> Array:
+    return values / np.sqrt(values.var(axis=(0, 1, 2)) + eps)
+
+
+def with_one(values: Array, number: float) -> Array:
+    changed = values.copy()
+    changed[1, 2, 3, 0] = number
+    return changed
+
+
+MISTAKES: dict[str, Callable[[Array], Array]] = {
+    "height and width swapped": lambda x: x.swapaxes(1, 2),
+    "shifted down by one pixel": lambda x: np.roll(x, 1, axis=1),
+    "shifted right by one pixel": lambda x: np.roll(x, 1, axis=2),
+    "channels reversed": lambda x: x[..., ::-1],
+    "pictures of the batch swapped": lambda x: x[::-1],
+    "a NaN": lambda x: with_one(x, np.nan),
+    "an infinity": lambda x: with_one(x, np.inf),
+    "the batch axis missing": lambda x: x[0],
+    "one picture where there should be two": lambda x: x[:1],
+    "an offset for each channel": lambda x: x + np.array([0, 0, 1e-9, 0]),
+    "another precision": lambda x: x.astype(np.float32),
+    "one sign turned": lambda x: with_one(x, -x[1, 2, 3, 0]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_caught(mistake: str, feature_map: Array) -> None:
+    record = compare(feature_map, MISTAKES[mistake](feature_map))
+    assert record.verdict == "different"
+    assert record.reason
+
+
+def test_a_nan_is_caught_on_either_side_and_passes_on_both(feature_map: Array) -> None:
+    broken = with_one(feature_map, np.nan)
+    assert compare(broken, feature_map).verdict == "different"
+    assert compare(broken, broken).verdict == "equal"
+
+
+def test_infinities_of_another_sign_are_caught(feature_map: Array) -> None:
+    assert compare(with_one(feature_map, np.inf), with_one(feature_map, -np.inf)).verdict == "different"
+
+
+def test_a_tap_without_a_finite_value_proves_nothing(feature_map: Array) -> None:
+    assert compare(feature_map * np.nan, feature_map * np.nan).verdict == "incomplete"
+
+
+@pytest.mark.parametrize("name", ["p4", "p5"])
+def test_a_missing_output_is_caught_on_either_side(name: str, feature_map: Array) -> None:
+    both = {"p3": feature_map, "p4": feature_map, "p5": feature_map}
+    one = {tap: value for tap, value in both.items() if tap != name}
+    for reference, port in ((both, one), (one, both)):
+        records = compare_taps("forward", "case", reference, port, units=ISOLATED)
+        assert [record.name for record in records if record.verdict == "different"] == [name]
+
+
+def test_another_epsilon_of_batch_norm_is_caught(feature_map: Array) -> None:
+    assert compare(batch_norm(feature_map, 1e-5), batch_norm(feature_map, 1e-3)).verdict == "different"
+    assert compare(batch_norm(feature_map, 1.001e-5), batch_norm(feature_map, 1e-5)).verdict == "different"
+
+
+def test_a_small_gradient_of_the_wrong_sign_is_caught_on_its_own_scale(feature_map: Array) -> None:
+    gradients = {"cls_head": feature_map, "stem": 1e-7 * feature_map}
+    turned = {"cls_head": feature_map, "stem": -1e-7 * feature_map}
+    records = compare_taps("gradients", "case", gradients, turned, units=ISOLATED)
+    assert [record.verdict for record in records] == ["equal", "different"]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_one_unit_of_rounding_passes(dtype: type, feature_map: Array) -> None:
+    reference = feature_map.astype(dtype)
+    noisy = np.nextafter(reference, np.where(np.arange(4) % 2, np.inf, -np.inf).astype(dtype))
+    record = compare(reference, noisy, ISOLATED)
+    assert record.verdict == "equal"
+    assert record.used is not None
+    assert 0 < record.used <= 1 / ISOLATED
+
+
+def test_the_share_of_the_budget_is_kept_green_or_not(feature_map: Array) -> None:
+    half = feature_map + rounding_budget(feature_map, ISOLATED) / 2
+    twice = feature_map + rounding_budget(feature_map, ISOLATED) * 2
+    assert compare(feature_map, half, ISOLATED).used == pytest.approx(0.5, rel=0.05)
+    assert compare(feature_map, twice, ISOLATED).used == pytest.approx(2, rel=0.05)
+
+
+def test_float32_is_allowed_what_rounding_costs_a_side(feature_map: Array) -> None:
+    exact, rounded = feature_map, feature_map.astype(np.float32)
+    budget = float32_budget(rounded, exact, rounded, exact)
+    assert compare_values("forward", "float32", "p3", rounded, rounded, budget).verdict == "equal"
+    assert compare_values("forward", "float32", "p3", rounded, with_one(rounded, 1), budget).verdict == "different"
+
+
+def test_an_overdrawn_budget_of_zero_is_different() -> None:
+    record = compare_values("forward", "float32", "p3", np.zeros(3), np.full(3, 1e-300), budget=0.0)
+    assert (record.verdict, record.used) == ("different", None)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["equal", "equal"], "equal"),
+        (["equal", "different", "incomplete"], "different"),
+        (["equal", "incomplete"], "incomplete"),
+        ([], "incomplete"),
+    ],
+)
+def test_anything_not_compared_is_never_green(verdicts: list[Verdict], expected: Verdict) -> None:
+    records = [Record(rung="shapes", case="", name="p3", verdict=verdict) for verdict in verdicts]
+    assert verdict_of(records) == expected
+
+
+def test_exit_codes_leave_two_to_wrong_usage() -> None:
+    assert EXIT_CODES == {"equal": 0, "different": 1, "incomplete": 3}
+
+
+def test_it_starts_where_the_forward_pass_first_differs() -> None:
+    def record(rung: str, name: str, verdict: Verdict = "different") -> Record:
+        return Record(rung=rung, case="", name=name, verdict=verdict)
+
+    records = [record("parameters", "kernel"), record("forward", "p5", "equal"), record("forward", "p6")]
+    assert first_divergence(records) is records[2]
+    assert first_divergence(records[:1]) is records[0]
+    assert first_divergence(records[1:2]) is None

@@ -1,0 +1,105 @@
+"""The four exercises of the notebook, in Keras 3."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_reference import FeaturePyramidNetwork, InputError, RetinaNet, build_head, get_backbone
+from keras_reference.taps import Taps
+
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 128, 128, 3)).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def model() -> RetinaNet:
+    model = RetinaNet(num_classes=10)
+    model(IMAGES)
+    return model
+
+
+def test_the_backbone_takes_128x128_by_default_and_gives_c3_c4_c5() -> None:
+    backbone = get_backbone()
+    assert isinstance(backbone, keras.Model)
+    assert backbone.input_shape == (None, 128, 128, 3)
+    assert backbone.output_names == ["conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]
+    assert [output.shape for output in backbone(IMAGES)] == [(2, 16, 16, 512), (2, 8, 8, 1024), (2, 4, 4, 2048)]
+
+
+@pytest.mark.parametrize("input_shape", [(None, None, 3), (64, None, 3), (96, 160, 3)])
+def test_the_backbone_takes_any_shape(input_shape: tuple[int | None, int | None, int]) -> None:
+    height, width = (side or 64 for side in input_shape[:2])
+    c3, _, c5 = get_backbone(input_shape)(np.zeros((1, height, width, 3), "float32"))
+    assert c3.shape == (1, height // 8, width // 8, 512)
+    assert c5.shape == (1, height // 32, width // 32, 2048)
+
+
+def test_the_pyramid_owns_its_backbone_and_gives_five_levels() -> None:
+    pyramid = FeaturePyramidNetwork()
+    assert isinstance(pyramid, keras.layers.Layer)
+    assert [level.shape for level in pyramid(IMAGES)] == [(2, side, side, 256) for side in (16, 8, 4, 2, 1)]
+    assert pyramid.backbone.input_shape == (None, 128, 128, 3)
+    assert (pyramid.conv_c6_3x3.strides, pyramid.conv_c6_3x3.padding) == ((2, 2), "same")
+    assert pyramid.conv_c7_3x3.activation is keras.activations.relu
+
+
+def test_a_head_is_four_convolutions_with_relu_and_one_without() -> None:
+    head = build_head(36)
+    assert isinstance(head, keras.Sequential)
+    assert head.input_shape == (None, None, None, 256)
+    assert [layer.filters for layer in head.layers] == [256, 256, 256, 256, 36]
+    relu, linear = keras.activations.relu, keras.activations.linear
+    assert [layer.activation for layer in head.layers] == [relu, relu, relu, relu, linear]
+
+
+def test_the_model_gives_boxes_then_class_scores_on_all_anchors(model: RetinaNet) -> None:
+    taps = Taps()
+    outputs = np.asarray(model(IMAGES, taps=taps))
+    assert outputs.shape == (2, 3069, 14)
+    assert np.array_equal(outputs[..., :4], taps["deltas"])
+    assert np.array_equal(outputs[..., 4:], taps["logits"])
+
+
+def test_taps_change_nothing(model: RetinaNet) -> None:
+    assert np.array_equal(model(IMAGES, taps=Taps()), model(IMAGES))
+
+
+def test_it_compiles_and_fits_with_the_focal_loss_of_the_notebook() -> None:
+    import focal_loss
+
+    from keras_reference.losses import SparseCategoricalFocalLoss
+
+    assert SparseCategoricalFocalLoss is focal_loss.SparseCategoricalFocalLoss
+    model = RetinaNet(num_classes=10)
+    model.compile(loss=SparseCategoricalFocalLoss(gamma=2), optimizer="SGD")
+    labels = np.random.default_rng(0).integers(0, 14, (2, 3069))
+    before = model.predict(IMAGES, verbose=0)
+    history = model.fit(IMAGES, labels, batch_size=2, epochs=1, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert not np.array_equal(model.predict(IMAGES, verbose=0), before)
+
+
+def test_it_is_saved_and_loaded_in_safe_mode(model: RetinaNet, tmp_path: Path) -> None:
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert np.array_equal(loaded(IMAGES), model(IMAGES))
+
+
+@pytest.mark.parametrize(
+    ("images", "sentence"),
+    [
+        (np.zeros((1, 3, 64, 64), "float32"), r"images: shape \(1, 3, 64, 64\) must be \(B,H,W,3\)"),
+        (np.zeros((64, 64, 3), "float32"), r"images: shape \(64, 64, 3\) must be \(B,H,W,3\)"),
+        (np.zeros((1, 100, 64, 3), "float32"), "images: sides 100x64 do not divide by 32"),
+    ],
+)
+def test_wrong_images_are_refused(images: np.ndarray, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        RetinaNet(2, get_backbone((None, None, 3))).call(keras.ops.convert_to_tensor(images))
+
+
+@pytest.mark.parametrize("num_classes", [0, -3, 2.0, True])
+def test_there_is_at_least_one_class(num_classes: int) -> None:
+    with pytest.raises(InputError, match=r"num_classes: .* must be a whole number of at least 1"):
+        RetinaNet(num_classes)

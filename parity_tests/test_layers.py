@@ -1,0 +1,56 @@
+"""Padding and BatchNorm as Keras has them, against Keras itself."""
+
+import keras
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, PopulationBatchNorm2d, same_padding
+
+
+def test_an_even_side_gets_its_one_zero_at_the_end_and_an_odd_one_both() -> None:
+    assert same_padding(8, kernel=3) == (0, 1)
+    assert same_padding(7, kernel=3) == (1, 1)
+    assert same_padding(128, kernel=7) == (2, 3)
+    assert same_padding(127, kernel=7) == (3, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 4), (5, 8), (7, 7), (32, 31)])
+@pytest.mark.parametrize("kernel", [3, 7])
+def test_a_stride_two_convolution_is_that_of_keras(size: tuple[int, int], kernel: int) -> None:
+    rng = np.random.default_rng(0)
+    images, weight = rng.normal(size=(2, *size, 4)), rng.normal(size=(kernel, kernel, 4, 5))
+    expected = keras.ops.convert_to_numpy(keras.ops.conv(images, weight, strides=2, padding="same"))
+    conv = Conv2dSameStride2(4, 5, kernel, bias=False).double()
+    conv.weight = nn.Parameter(torch.from_numpy(weight).permute(3, 2, 0, 1))
+    with torch.no_grad():
+        found = conv(torch.from_numpy(images).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (5, 8), (1, 2)])
+def test_a_padded_max_pool_is_that_of_keras(size: tuple[int, int]) -> None:
+    images = np.random.default_rng(0).uniform(size=(2, *size, 3))
+    expected = keras.ops.convert_to_numpy(
+        keras.ops.max_pool(keras.ops.convert_to_tensor(images, "float64"), 3, strides=2, padding="same")
+    )
+    pool = nn.Sequential(PadSameStride2(kernel=3), nn.MaxPool2d(3, stride=2))
+    found = pool(torch.from_numpy(images).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_running_variance_takes_the_variance_of_the_batch_itself() -> None:
+    images = torch.rand(2, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    norm = PopulationBatchNorm2d(3, momentum=0.25).double().train()
+    expected_output = nn.BatchNorm2d(3).double().train()(images)
+    torch.testing.assert_close(norm(images), expected_output)
+    torch.testing.assert_close(norm.running_mean, 0.25 * images.mean((0, 2, 3)))
+    torch.testing.assert_close(norm.running_var, 0.75 + 0.25 * images.var((0, 2, 3), correction=0))
+
+
+def test_in_evaluation_it_is_torch_own_batch_norm_and_keeps_its_statistics() -> None:
+    norm, plain = PopulationBatchNorm2d(3).eval(), nn.BatchNorm2d(3).eval()
+    images = torch.rand(2, 3, 4, 4)
+    assert torch.equal(norm(images), plain(images))
+    assert torch.equal(norm.running_mean, torch.zeros(3))
