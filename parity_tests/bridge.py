@@ -82,7 +82,7 @@ class Side(Protocol):
     """One of the two implementations, in one precision."""
 
     def variables(self) -> dict[str, Array]:
-        """All weights and statistics by Keras name, in Keras' layout."""
+        """All weights and statistics by Keras name, in Keras' layout; a copy."""
 
     def assign(self, variables: Mapping[str, Array]) -> None:
         """Take those variables over whose name and shape this side has; what is left over, `variables()` shows."""
@@ -142,7 +142,7 @@ class TorchSide:
             self.model = torch_retinanet.RetinaNet(config).to(DTYPES[dtype])
 
     def variables(self) -> dict[str, Array]:
-        return {name: tensor.numpy() for name, tensor in keras_variables(self.model.state_dict()).items()}
+        return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
         state = self.model.state_dict()

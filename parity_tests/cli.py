@@ -87,7 +87,7 @@ def _climb(run: "Run", rungs: Sequence[str]) -> list["Record"]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from parity_tests.bridge import FRAMEWORK_ERRORS
-    from parity_tests.compare import Record
+    from parity_tests.compare import ALL, Record
     from parity_tests.rungs import RUNGS as CASES
 
     cases = [case for rung in CASES if rung in rungs for case in CASES[rung](run)]
@@ -101,7 +101,7 @@ def _climb(run: "Run", rungs: Sequence[str]) -> list["Record"]:
                 records += case.compare()
             except FRAMEWORK_ERRORS as error:
                 reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-                records.append(Record(rung=case.rung, case=case.name, name="all", verdict="incomplete", reason=reason))
+                records.append(Record(rung=case.rung, case=case.name, name=ALL, verdict="incomplete", reason=reason))
             progress.advance(task)
     return records
 

@@ -25,6 +25,9 @@ CASCADED = 1024
 FLOAT32_FACTOR = 3
 """Times the larger of both sides' own float32 errors; two sides that round independently differ by at most twice it."""
 
+ALL = "all"
+"""The name in a record of a case that failed to run, where no tap was compared."""
+
 EXIT_CODES: dict[Verdict, int] = {"equal": 0, "different": 1, "incomplete": 3}
 """What a command returns for a verdict; 2 is wrong usage."""
 

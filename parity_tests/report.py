@@ -13,7 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from parity_tests.compare import EXIT_CODES, Record, first_divergence, verdict_of
+from parity_tests.compare import ALL, EXIT_CODES, Record, first_divergence, verdict_of
 
 FORMAT = "retinanet-parity 1"
 """Name and version of the JSON; the version counts up where old readers could not read new files."""
@@ -29,11 +29,12 @@ COLOURS = {"equal": "green", "different": "bold red", "incomplete": "yellow"}
 
 def print_report(records: Sequence[Record], console: Console) -> None:
     """Tables of modules, anchors and variables, the first differences, and the last line."""
-    if forward := [record for record in records if record.rung == "forward" and "/" not in record.name]:
+    compared = [record for record in records if record.name != ALL]
+    if forward := [record for record in compared if record.rung == "forward" and not _is_variable(record)]:
         console.print(_module_table(forward))
-    if shapes := [record for record in records if record.rung == "shapes"]:
+    if shapes := [record for record in compared if record.rung == "shapes"]:
         console.print(_anchor_table(shapes))
-    if variables := [record for record in records if record.rung == "parameters" or "/" in record.name]:
+    if variables := [record for record in compared if record.rung == "parameters" or _is_variable(record)]:
         console.print(_variable_table(variables))
     _print_differences(records, console)
     console.print(f"[{COLOURS[verdict_of(records)]}]{last_line(records)}[/]", highlight=False, soft_wrap=True)
@@ -50,7 +51,7 @@ def last_line(records: Sequence[Record]) -> str:
         left_out = [record for record in records if record.verdict == "incomplete"]
         where = f", first {left_out[0].name} ({left_out[0].reason})" if left_out else ""
         return f"incomplete: {len(left_out)} comparisons could not be made{where}"
-    taps = {record.name for record in records if record.rung in ("shapes", "forward") and "/" not in record.name}
+    taps = {record.name for record in records if record.rung in ("shapes", "forward") and not _is_variable(record)}
     return f"equal: {len(taps - {'anchors'})} taps agree, in {len(records)} comparisons"
 
 
@@ -88,6 +89,11 @@ def _module_table(records: Sequence[Record]) -> Table:
         cells = [cell for dtype in ("float64", "float32") for cell in _worst(rows, dtype)]
         table.add_row(module, _shape(shown.reference_shape), _torch_shape(shown.port_shape), *cells, _verdict(rows))
     return table
+
+
+def _is_variable(record: Record) -> bool:
+    """Variables have paths for names, `fpn/conv_c3_1x1/bias`; taps do not."""
+    return "/" in record.name
 
 
 def _by_module(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -135,7 +141,7 @@ def _variable_table(records: Sequence[Record]) -> Table:
     for kind, rows in kinds.items():
         if rows:
             worst = max(rows, key=lambda row: row.used or 0)
-            count = sum("/" in row.name for row in rows)
+            count = sum(map(_is_variable, rows))
             table.add_row(kind, str(count), f"{worst.used or 0:.0%}", worst.name, _verdict(rows))
     return table
 

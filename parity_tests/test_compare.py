@@ -33,11 +33,12 @@ def compare(reference: Array | None, port: Array | None, units: int = CASCADED) 
 
 
 def batch_norm(values: Array, eps: float) -> Array:
-    return values / np.sqrt(values.var(axis=(0, 1, 2)) + eps)
+    normalised: Array = values / np.sqrt(values.var(axis=(0, 1, 2)) + eps)
+    return normalised
 
 
 def with_one(values: Array, number: float) -> Array:
-    changed = values.copy()
+    changed: Array = values.copy()
     changed[1, 2, 3, 0] = number
     return changed
 
@@ -102,7 +103,7 @@ def test_a_small_gradient_of_the_wrong_sign_is_caught_on_its_own_scale(feature_m
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_one_unit_of_rounding_passes(dtype: type, feature_map: Array) -> None:
-    reference = feature_map.astype(dtype)
+    reference: Array = feature_map.astype(dtype)
     noisy = np.nextafter(reference, np.where(np.arange(4) % 2, np.inf, -np.inf).astype(dtype))
     record = compare(reference, noisy, ISOLATED)
     assert record.verdict == "equal"

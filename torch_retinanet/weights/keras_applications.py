@@ -13,6 +13,7 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.contents import BACKBONE, check_shapes, expected_shapes
+from torch_retinanet.weights.hdf5 import opened
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, torch_tensors
 
 
@@ -24,16 +25,11 @@ def read_keras_applications(path: Path) -> BackboneWeights:
     """
     config = RetinaNetConfig.notebook()
     expected = {BACKBONE + name: shape for name, shape in expected_shapes(config, "backbone").items()}
-    try:
-        with h5py.File(path, "r") as file:
-            datasets = _datasets(path, file)
-            shapes = {key: keras_shape(shape) for name, shape in expected.items() if (key := keras_name(name))}
-            check_shapes(str(path), {key: dataset.shape for key, dataset in datasets.items()}, shapes)
-            variables = {key: torch.from_numpy(dataset[()]) for key, dataset in datasets.items()}
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path}: not a whole HDF5 file ({error})") from None
+    with opened(path) as file:
+        datasets = _datasets(path, file)
+        shapes = {key: keras_shape(shape) for name, shape in expected.items() if (key := keras_name(name))}
+        check_shapes(str(path), {key: dataset.shape for key, dataset in datasets.items()}, shapes)
+        variables = {key: torch.from_numpy(dataset[()]) for key, dataset in datasets.items()}
     tensors = {name.removeprefix(BACKBONE): tensor for name, tensor in torch_tensors(variables, expected).items()}
     return BackboneWeights(str(path), config, tensors)
 

@@ -9,8 +9,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -21,6 +20,7 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import ANCHORS_PER_CELL
 from torch_retinanet.weights.contents import Contents, check_shapes, expected_shapes
+from torch_retinanet.weights.hdf5 import opened
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, torch_tensors
 from torch_retinanet.weights.whole_file import written_beside
 
@@ -44,7 +44,7 @@ def read_keras(path: Path, preset: str) -> Contents:
     """
     if preset not in KERAS_PRESETS:
         raise InputError(f"preset: {preset!r} must be one that Keras files can hold: {', '.join(KERAS_PRESETS)}")
-    with _opened(path) as file:
+    with opened(path, _archived(path) if path.suffix == ".keras" else None) as file:
         found = {name: dataset.shape for name, dataset in _datasets(file).items()}
         config = RetinaNetConfig.preset(preset, num_classes=_num_classes(path, found))
         expected = expected_shapes(config)
@@ -99,17 +99,6 @@ def _write_variables(file: h5py.File, variables: Mapping[str, Tensor]) -> None:
     for key, variable in variables.items():
         dataset = file.create_dataset(_h5_path(key), data=variable.detach().cpu().numpy())
         dataset.parent.attrs["name"] = key.split("/")[-2]
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(_archived(path) if path.suffix == ".keras" else path, "r") as file:
-            yield file
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise InputError(f"{path}: not a whole HDF5 file ({error})") from None
 
 
 def _archived(path: Path) -> io.BytesIO:
