@@ -35,14 +35,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="retinanet-parity", description=__doc__.split("\n\n")[0].split(": ", 1)[1])
+    parser = argparse.ArgumentParser(
+        prog="retinanet-parity",
+        description="Is the PyTorch model the same network as its Keras reference, and if not, where does it start?",
+        epilog="exit code: 0 equal, 1 different, 2 wrong usage, 3 incomplete",
+    )
     parser.add_argument("--preset", default="notebook", help="conventions of both sides (default: %(default)s)")
     parser.add_argument("--sizes", nargs="+", metavar="HxW", default=[], help="picture sizes, as 128x128 96x160")
     parser.add_argument("--image", nargs="+", metavar="FILE", type=Path, help="pictures, instead of seeded noise")
     parser.add_argument("--dtype", choices=DTYPES, default="both", help="precisions to compare (default: %(default)s)")
     parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=RUNGS, help="steps of the ladder (default: all)")
-    parser.add_argument("--weights", metavar="FILE", type=Path, help=".keras, .weights.h5 or .safetensors, not random")
-    parser.add_argument("--turn", nargs="+", metavar="NAME=VALUE", default=[], help="conventions of torch to turn")
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        type=Path,
+        help="a .keras, .weights.h5 or .safetensors file, instead of seeded random",
+    )
+    parser.add_argument(
+        "--turn",
+        nargs="+",
+        metavar="NAME=VALUE",
+        default=[],
+        help="conventions of the PyTorch side to turn, to see it fail",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="where to write every record")
     return parser
 
@@ -53,10 +68,10 @@ def _run(options: argparse.Namespace) -> int:
     from parity_tests.compare import EXIT_CODES, verdict_of
     from parity_tests.report import print_report, write_json
 
-    records = _climb(_prepare(options), options.rungs)
-    print_report(records, Console(width=None if sys.stdout.isatty() else 120))
+    records, settings = _climb(_prepare(options), options.rungs), _settings(options)
     if options.json:
-        write_json(options.json, records, _settings(options))
+        write_json(options.json, records, settings)
+    print_report(records, settings, Console(width=None if sys.stdout.isatty() else 120))
     return EXIT_CODES[verdict_of(records)]
 
 

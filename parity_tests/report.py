@@ -27,8 +27,9 @@ SHOWN_DIFFERENCES = 12
 COLOURS = {"equal": "green", "different": "bold red", "incomplete": "yellow"}
 
 
-def print_report(records: Sequence[Record], console: Console) -> None:
-    """Tables of modules, anchors and variables, the first differences, and the last line."""
+def print_report(records: Sequence[Record], settings: Mapping[str, Any], console: Console) -> None:
+    """What was run, tables of modules, anchors and variables, the first differences, and the last line."""
+    console.print(_headline(settings), highlight=False)
     compared = [record for record in records if record.name != ALL]
     if forward := [record for record in compared if record.rung == "forward" and not _is_variable(record)]:
         console.print(_module_table(forward))
@@ -75,10 +76,19 @@ def write_json(path: Path, records: Sequence[Record], settings: Mapping[str, Any
         beside.unlink(missing_ok=True)
 
 
+def _headline(settings: Mapping[str, Any]) -> str:
+    turned = f", with {', '.join(settings['turn'])} in torch" if settings["turn"] else ""
+    pictures = ", ".join(settings["image"] or ["seeded noise"])
+    weights = settings["weights"] or "seeded random"
+    sides = f"Keras reference and PyTorch port, preset {settings['preset']}{turned}"
+    return f"{sides}\nweights: {weights}; pictures: {pictures}\n"
+
+
 def _module_table(records: Sequence[Record]) -> Table:
     """One row a module, its worst over all sizes; the five layers of a head at one level share a row."""
     size = records[0].case.split()[0]
-    table = Table(title=f"Modules (shapes at {size})", box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
+    title = f"Modules: shapes at {size}, the largest difference over all sizes,\nand the largest share of a budget used"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
     for heading in ("module", "Keras", "torch"):
         table.add_column(heading, no_wrap=True)
     for heading in ("float64", "used", "float32", "used"):
