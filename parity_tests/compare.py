@@ -5,8 +5,9 @@ Budgets are derived and not tuned. In float64 right code uses a few units of rou
 run.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -61,10 +62,12 @@ class Record:
 
     @property
     def used(self) -> float | None:
-        """The share of the budget used; `None` where there is no budget or it is zero and was overdrawn."""
+        """The share of the budget used; `None` where there is no budget, or next to none and it was overdrawn."""
         if self.difference is None or self.budget is None:
             return None
-        return 0.0 if self.difference == 0 else self.difference / self.budget if self.budget else None
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            share = float(np.float64(self.difference) / np.float64(self.budget)) if self.difference else 0.0
+        return share if math.isfinite(share) else None
 
 
 def rounding_budget(reference: Array, units: int) -> float:
@@ -151,7 +154,10 @@ def compare_taps(
         budget = None if budgets is None else budgets.get(name)
         if units is not None and reference is not None:
             budget = rounding_budget(reference, units)
-        records.append(compare_values(rung, case, name, reference, ports.get(name), budget))
+        record = compare_values(rung, case, name, reference, ports.get(name), budget)
+        if budgets is not None and budget is None and record.verdict == "equal":
+            record = replace(record, verdict="incomplete", reason="there is no budget for it")
+        records.append(record)
     return records
 
 

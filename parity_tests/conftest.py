@@ -1,12 +1,18 @@
-"""What several tests share: both sides of the notebook's model in float64, with the same random weights."""
+"""What several tests share: both sides of the notebook's model with random weights, and files of it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
-from parity_tests.bridge import Side, prepare
+from parity_tests.bridge import KerasSide, Side, prepare
 from parity_tests.compare import Array
 from parity_tests.rungs import Run
+from torch_retinanet import load_model, save_weights
+
+CLASSES = 2
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +32,41 @@ def sides(run: Run) -> Iterator[tuple[Side, Side]]:
     """Reference and port in float64, given the run's weights back afterwards."""
     yield run.sides("float64")
     run.assign("float64")
+
+
+@pytest.fixture(scope="session")
+def keras_side() -> KerasSide:
+    """A reference whose weights and statistics are all random."""
+    side = KerasSide("notebook", CLASSES, "float32")
+    rng = np.random.default_rng(0)
+    side.assign({n: rng.uniform(0.5, 1, v.shape).astype("float32") for n, v in side.variables().items()})
+    return side
+
+
+@pytest.fixture(scope="session")
+def files(keras_side: KerasSide, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the reference as Keras itself writes it, and as torch has it from there."""
+    folder = tmp_path_factory.mktemp("files")
+    keras_side.model.save(folder / "model.keras")
+    keras_side.model.save_weights(folder / "model.weights.h5")
+    save_weights(load_model(folder / "model.keras"), folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def imagenet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in the format in which `keras.applications` publishes those of ImageNet."""
+    import keras
+
+    path = tmp_path_factory.mktemp("imagenet") / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        for layer in model.layers:
+            group = file.create_group(layer.name)
+            names = [f"{layer.name}/{variable.name}:0" for variable in layer.weights]
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name, variable in zip(names, layer.weights, strict=True):
+                group[name] = rng.uniform(0.5, 1, variable.shape).astype("float32")
+    return path

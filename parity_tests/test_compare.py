@@ -125,9 +125,16 @@ def test_float32_is_allowed_what_rounding_costs_a_side(feature_map: Array) -> No
     assert compare_values("forward", "float32", "p3", rounded, with_one(rounded, 1), budget).verdict == "different"
 
 
+def test_a_tap_without_a_budget_is_incomplete(feature_map: Array) -> None:
+    taps = {"p3": feature_map, "p4": feature_map}
+    records = compare_taps("forward", "float32", taps, taps, budgets={"p3": 1.0})
+    assert [record.verdict for record in records] == ["equal", "incomplete"]
+
+
 def test_an_overdrawn_budget_of_zero_is_different() -> None:
-    record = compare_values("forward", "float32", "p3", np.zeros(3), np.full(3, 1e-300), budget=0.0)
-    assert (record.verdict, record.used) == ("different", None)
+    for budget in (0.0, 5e-324):
+        record = compare_values("forward", "float32", "p3", np.zeros(3), np.ones(3), budget)
+        assert (record.verdict, record.used) == ("different", None)
 
 
 @pytest.mark.parametrize(

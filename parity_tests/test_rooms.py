@@ -48,7 +48,7 @@ def test_a_model_package_never_imports_the_other_side(package: str) -> None:
 def test_the_instrument_knows_both_sides_through_the_bridge_alone() -> None:
     for path in python_files("parity_tests"):
         known = {name[0] for name in imports(path)} & WINGS
-        if path.name.startswith("test_"):
+        if path.name.startswith(("test_", "conftest")):
             assert len(known) < 2, f"{path} looks at one side, or at both through the bridge"
         elif path.name != "bridge.py":
             assert not known, path

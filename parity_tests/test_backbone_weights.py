@@ -1,0 +1,88 @@
+"""Trained backbones: the ImageNet file of `keras.applications`, torchvision's weights, and the conventions of both."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import torch
+from torchvision.models import ResNet50_Weights, resnet50
+
+from parity_tests.bridge import KerasSide
+from parity_tests.conftest import CLASSES
+from torch_retinanet import (
+    InputError,
+    RetinaNet,
+    RetinaNetConfig,
+    cli,
+    load_model,
+    read_backbone,
+)
+
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 64, 96, 3)).astype("float32")
+
+
+def test_keras_reads_the_file_of_imagenet_weights_as_its_own_and_so_does_torch(imagenet_file: Path) -> None:
+    reference = KerasSide("notebook", CLASSES, "float32")
+    keras.applications.ResNet50(include_top=False, weights=str(imagenet_file), input_shape=(None, None, 3))
+    reference.model.fpn.backbone.load_weights(imagenet_file)
+    model = RetinaNet(RetinaNetConfig.notebook(CLASSES), backbone_weights=read_backbone(imagenet_file)).eval()
+    taps = reference.forward(IMAGES)
+    with torch.no_grad():
+        c3, c4, c5 = model.fpn.backbone(torch.from_numpy(IMAGES).permute(0, 3, 1, 2))
+    for name, level in {"c3": c3, "c4": c4, "c5": c5}.items():
+        np.testing.assert_allclose(level.permute(0, 2, 3, 1), taps[name], rtol=1e-4)
+
+
+def test_converted_imagenet_weights_are_the_same(imagenet_file: Path, tmp_path: Path) -> None:
+    assert cli.main(["convert", str(imagenet_file), str(tmp_path / "backbone.safetensors")]) == 0
+    converted, original = read_backbone(tmp_path / "backbone.safetensors"), read_backbone(imagenet_file)
+    assert converted.tensors.keys() == original.tensors.keys()
+    assert all(torch.equal(value, converted.tensors[name]) for name, value in original.tensors.items())
+
+
+def test_imagenet_weights_of_keras_are_refused_by_other_conventions(imagenet_file: Path) -> None:
+    with pytest.raises(InputError, match=r"notop\.h5 needs stride_in='1x1', conv_bias=True, bn_eps=.*torchvision"):
+        RetinaNet(RetinaNetConfig.torchvision(), backbone_weights=read_backbone(imagenet_file))
+
+
+def test_parts_are_not_taken_for_one_another(imagenet_file: Path, files: Path) -> None:
+    with pytest.raises(InputError, match="holds a backbone alone"):
+        load_model(imagenet_file)
+    with pytest.raises(InputError, match="holds a whole model"):
+        read_backbone(files / "model.keras")
+
+
+@pytest.fixture
+def torchvision_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """torchvision's download folder, empty, on a machine without a network."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_torchvision_weights_fill_a_backbone_of_its_conventions(torchvision_cache: Path) -> None:
+    trained = resnet50()
+    torch.save(trained.state_dict(), torchvision_cache / ResNet50_Weights.IMAGENET1K_V2.url.rpartition("/")[2])
+    model = RetinaNet(RetinaNetConfig.torchvision(), backbone_weights=ResNet50_Weights.IMAGENET1K_V2)
+    assert torch.equal(model.fpn.backbone.layer4[2].conv3.weight, trained.layer4[2].conv3.weight)
+
+
+def test_torchvision_weights_without_a_network_end_in_a_sentence(torchvision_cache: Path) -> None:
+    with pytest.raises(ConnectionError, match=r"ResNet50_Weights\.IMAGENET1K_V1 cannot be downloaded"):
+        RetinaNet(RetinaNetConfig.torchvision(), backbone_weights=ResNet50_Weights.IMAGENET1K_V1)
+
+
+def test_torchvision_weights_are_refused_by_other_conventions() -> None:
+    with pytest.raises(InputError, match="IMAGENET1K_V1 needs stride_in='3x3', conv_bias=False, bn_eps=1e-05"):
+        RetinaNet(RetinaNetConfig.notebook(), backbone_weights=ResNet50_Weights.IMAGENET1K_V1)
+
+
+def test_weights_of_no_known_kind_are_refused() -> None:
+    anything: Any = "imagenet"
+    with pytest.raises(InputError, match="backbone_weights: 'imagenet' must be a ResNet50_Weights"):
+        RetinaNet(RetinaNetConfig.notebook(), backbone_weights=anything)

@@ -1,0 +1,168 @@
+"""Files that are damaged, of another model or of another program: one sentence each, and nothing half written."""
+
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from torch_retinanet import (
+    InputError,
+    cli,
+    load_model,
+    read_backbone,
+)
+from torch_retinanet.weights import read_weights
+from torch_retinanet.weights.contents import Contents
+from torch_retinanet.weights.safetensors_file import write_safetensors
+
+
+def truncate(source: Path, target: Path) -> None:
+    target.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+
+
+def without(name: str) -> Callable[[Path, Path], None]:
+    def damage(source: Path, target: Path) -> None:
+        shutil.copy(source, target)
+        with h5py.File(target, "a") as file:
+            del file[name]
+
+    return damage
+
+
+def with_dataset(name: str, shape: tuple[int, ...]) -> Callable[[Path, Path], None]:
+    def damage(source: Path, target: Path) -> None:
+        shutil.copy(source, target)
+        with h5py.File(target, "a") as file:
+            if name in file:
+                del file[name]
+            file[name] = np.zeros(shape)
+
+    return damage
+
+
+def with_layers_exchanged(source: Path, target: Path) -> None:
+    shutil.copy(source, target)
+    with h5py.File(target, "a") as file:
+        layers = file["fpn/backbone/layers"]
+        layers.move("conv2d_2", "aside")
+        layers.move("conv2d_6", "conv2d_2")
+        layers.move("aside", "conv2d_6")
+
+
+def empty(source: Path, target: Path) -> None:
+    target.touch()
+
+
+def foreign(source: Path, target: Path) -> None:
+    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    dense.save_weights(target) if target.suffix == ".h5" else dense.save(target)
+
+
+def foreign_h5(source: Path, target: Path) -> None:
+    with h5py.File(target, "w") as file:
+        file["weight"] = np.zeros(3)
+
+
+def without_member(source: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("config.json", "{}")
+
+
+def with_bomb(source: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(10_000_000))
+
+
+def safetensors_of_another_program(source: Path, target: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, target)
+
+
+def safetensors_of_another_version(source: Path, target: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, target, {"format": "torch_retinanet 2", "part": "model"})
+
+
+def safetensors_without_config(source: Path, target: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, target, {"format": "torch_retinanet 1", "part": "model", "config": "[]"})
+
+
+def safetensors_missing_a_tensor(source: Path, target: Path) -> None:
+    contents = read_weights(source)
+    tensors = {name: value for name, value in contents.tensors.items() if name != "cls_head.4.bias"}
+    write_safetensors(target, Contents(contents.config, tensors))
+
+
+DAMAGES: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
+    "half an h5": (".weights.h5", truncate, "not a whole HDF5 file"),
+    "an empty h5": (".weights.h5", empty, "not a whole HDF5 file"),
+    "an h5 of another model": (".weights.h5", foreign, "holds no class head"),
+    "an h5 without a tensor": (".weights.h5", without("fpn/conv_c7_3x3/vars/1"), "fpn/conv_c7_3x3/vars/1 is missing"),
+    "an h5 with one too many": (
+        ".weights.h5",
+        with_dataset("fpn/conv_c8_3x3/vars/0", (3,)),
+        "conv_c8_3x3/vars/0 is none",
+    ),
+    "an h5 with another shape": (".weights.h5", with_dataset("fpn/conv_c7_3x3/vars/1", (7,)), r"has shape \(7,\), and"),
+    "an h5 with layers exchanged": (".weights.h5", with_layers_exchanged, "is layer conv2_block2_2_conv, and conv2_"),
+    "an h5 with half a class": (".weights.h5", with_dataset("cls_head/layers/conv2d_4/vars/1", (5,)), "holds no class"),
+    "half an archive": (".keras", truncate, "not a whole .keras archive"),
+    "an archive of another model": (".keras", foreign, "holds no class head"),
+    "an archive without weights": (".keras", without_member, "the archive has no model.weights.h5"),
+    "an archive that swells": (".keras", with_bomb, "model.weights.h5 claims 10000000 bytes"),
+    "half a safetensors": (".safetensors", truncate, "not a whole safetensors file"),
+    "an empty safetensors": (".safetensors", empty, "not a whole safetensors file"),
+    "safetensors of another program": (".safetensors", safetensors_of_another_program, "format None must be"),
+    "safetensors of another version": (
+        ".safetensors",
+        safetensors_of_another_version,
+        "format 'torch_retinanet 2' must",
+    ),
+    "safetensors without config": (".safetensors", safetensors_without_config, "hold no readable config"),
+    "safetensors without a tensor": (".safetensors", safetensors_missing_a_tensor, "cls_head.4.bias is missing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_wrong_file_is_named_in_one_sentence_and_nothing_is_written(
+    damage: str, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suffix, make, sentence = DAMAGES[damage]
+    source, target = tmp_path / f"source{suffix}", tmp_path / "target.safetensors"
+    make(files / f"model{suffix}", source)
+    assert cli.main(["convert", str(source), str(target)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith(f"retinanet: {source}: ")
+    with pytest.raises(InputError, match=sentence):
+        load_model(source)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (truncate, "not a whole HDF5 file"),
+        (without("conv1_bn/conv1_bn/gamma:0"), "gamma:0"),
+        (with_dataset("conv1_conv/conv1_conv/bias:0", (3,)), r"has shape \(3,\), and the model has \(64,\)"),
+        (foreign_h5, "has no attribute layer_names"),
+    ],
+)
+def test_a_wrong_imagenet_file_is_named(
+    imagenet_file: Path, tmp_path: Path, make: Callable[[Path, Path], None], sentence: str
+) -> None:
+    make(imagenet_file, tmp_path / "wrong.h5")
+    with pytest.raises(InputError, match=sentence):
+        read_backbone(tmp_path / "wrong.h5")
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    for suffix in (".pt", ".pth", ".pkl", ""):
+        (tmp_path / f"model{suffix}").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
+        with pytest.raises(InputError, match="suffix must be one of"):
+            load_model(tmp_path / f"model{suffix}")
