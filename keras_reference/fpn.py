@@ -14,7 +14,6 @@ from keras_reference.errors import InputError
 from keras_reference.taps import Taps, tap
 
 
-@keras.saving.register_keras_serializable(package="keras_reference")
 class FeaturePyramidNetwork(layers.Layer):
     """Images (B,H,W,3) to the levels P3 to P7, each (B,h,w,256), at strides 8, 16, 32, 64 and 128."""
 

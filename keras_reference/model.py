@@ -6,6 +6,7 @@ Lin et al., Focal Loss for Dense Object Detection (2017), section 4.
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_reference.backbone import get_backbone
@@ -30,8 +31,8 @@ class RetinaNet(keras.Model):
         backbone: what gives C3, C4, C5; by default `get_backbone()`, for images of 128x128.
 
     Raises:
-        InputError: for `num_classes` below 1, images that are not floating (B,H,W,3), and sides that do not divide by
-        32.
+        InputError: for `num_classes` below 1, images that are not floating (B,H,W,3) or not finite, and sides that do
+            not divide by 32.
     """
 
     def __init__(self, num_classes: int, backbone: keras.Model | None = None, **kwargs: Any) -> None:
@@ -68,8 +69,10 @@ class RetinaNet(keras.Model):
 
 
 def check_images(images: Any) -> None:
-    """Refuse what is not a batch of floating RGB images, channels last."""
+    """Refuse what is not a batch of finite RGB images, channels last; within a graph the values cannot be seen."""
     if len(images.shape) != 4 or images.shape[-1] != 3:
         raise InputError(f"images: shape {tuple(images.shape)} must be (B,H,W,3)")
     if not keras.backend.is_float_dtype(images.dtype):
         raise InputError(f"images: dtype {images.dtype} must be a floating type")
+    if hasattr(images, "numpy") and not np.isfinite(images.numpy()).all():
+        raise InputError("images: some values are NaN or infinite, and all must be finite")

@@ -21,7 +21,7 @@ import torch_retinanet
 from parity_tests.compare import Array
 from parity_tests.errors import InputError
 from parity_tests.inputs import Size, random_variables, size_name
-from torch_retinanet.weights import read_weights
+from torch_retinanet.weights import read_weights, whole_file
 from torch_retinanet.weights.contents import expected_shapes
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, to_keras, to_torch
 
@@ -30,6 +30,8 @@ FLAT_TAPS = {"logits", "deltas", "outputs"}
 
 Config = torch_retinanet.RetinaNetConfig
 """The conventions of the port."""
+
+written_beside = whole_file.written_beside
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -64,6 +66,9 @@ with _quiet_start():
 
     keras.ops.zeros(())
 
+if keras.config.image_data_format() != "channels_last":
+    raise InputError("image_data_format: Keras is configured for channels first, and the reference is channels last")
+
 REFERENCES: dict[str, Callable[[int], keras.Model]] = {
     "notebook": lambda num_classes: keras_reference.RetinaNet(
         num_classes, keras_reference.get_backbone((None, None, 3))
@@ -85,7 +90,7 @@ class Side(Protocol):
         """All weights and statistics by Keras name, in Keras' layout; a copy."""
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        """Take those variables over whose name and shape this side has; what is left over, `variables()` shows."""
+        """Take the variables over; a turned port takes those that it has, and `variables()` shows the rest."""
 
     def forward(
         self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
@@ -109,9 +114,10 @@ class KerasSide:
         return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name().items()}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        for name, variable in self._by_name().items():
-            if name in variables and variables[name].shape == variable.shape:
-                variable.assign(variables[name])
+        named = self._by_name()
+        assert named.keys() == variables.keys(), "the reference takes every variable over"
+        for name, variable in named.items():
+            variable.assign(variables[name])
 
     def forward(
         self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False

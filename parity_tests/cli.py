@@ -5,11 +5,14 @@ Exit code: 0 equal, 1 different, 2 wrong usage, 3 incomplete.
 
 import argparse
 import os
+import resource
 import sys
+import time
+import traceback
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from parity_tests.errors import InputError
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from parity_tests.compare import Record
     from parity_tests.rungs import Run
 
+STARTED = time.perf_counter()
+INCOMPLETE = 3
 RUNGS = ("shapes", "parameters", "forward")
 DTYPES = {"float64": ("float64",), "float32": ("float32",), "both": ("float64", "float32")}
 
@@ -32,10 +37,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(error)
     except ModuleNotFoundError as error:
         return _refuse(f"{error.name} is not installed; pip install 'torch-retinanet[parity]' brings it")
+    except Exception:
+        # Python would exit with 1, and 1 says that the models differ.
+        traceback.print_exc()
+        return INCOMPLETE
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="retinanet-parity",
         description="Is the PyTorch model the same network as its Keras reference, and if not, where does it start?",
         epilog="exit code: 0 equal, 1 different, 2 wrong usage, 3 incomplete",
@@ -65,14 +81,23 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from parity_tests.bridge import written_beside
     from parity_tests.compare import EXIT_CODES, verdict_of
-    from parity_tests.report import print_report, write_json
+    from parity_tests.report import as_json, print_report
 
     records, settings = _climb(_prepare(options), options.rungs), _settings(options)
+    cost = _cost()
+    print_report(records, settings, cost, Console(width=None if sys.stdout.isatty() else 120))
     if options.json:
-        write_json(options.json, records, settings)
-    print_report(records, settings, Console(width=None if sys.stdout.isatty() else 120))
+        with written_beside(options.json) as beside:
+            beside.write_text(as_json(records, settings, cost))
     return EXIT_CODES[verdict_of(records)]
+
+
+def _cost() -> dict[str, float]:
+    """Seconds since the command was started, and the most memory it held at once."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {"seconds": time.perf_counter() - STARTED, "peak_gib": peak / 2**30}
 
 
 def _prepare(options: argparse.Namespace) -> "Run":
@@ -115,7 +140,7 @@ def _climb(run: "Run", rungs: Sequence[str]) -> list["Record"]:
             try:
                 records += case.compare()
             except FRAMEWORK_ERRORS as error:
-                reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 records.append(Record(rung=case.rung, case=case.name, name=ALL, verdict="incomplete", reason=reason))
             progress.advance(task)
     return records
@@ -134,14 +159,20 @@ def _plain(value: Any) -> Any:
 
 
 def _check_backend() -> None:
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend == "torch":
         raise InputError("KERAS_BACKEND: 'torch' runs torch's own kernels and is no independent reference")
+    if backend != "tensorflow":
+        raise InputError(f"KERAS_BACKEND: {backend!r} must be tensorflow, which the reference is built and judged on")
 
 
 def _check_target(path: Path | None) -> None:
-    if path is not None and not path.parent.is_dir():
+    if path is None:
+        return
+    if not path.parent.is_dir():
         raise InputError(f"--json: {path} lies in a folder that does not exist")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"--json: {path} must be a file in a folder that can be written to")
 
 
 def _refuse(error: object) -> int:

@@ -75,9 +75,13 @@ def rounding_budget(reference: Array, units: int) -> float:
     return units * float(np.finfo(reference.dtype).eps) * largest(reference)
 
 
-def float32_budget(reference: Array, reference64: Array, port: Array, port64: Array) -> float:
-    """What float32 may differ, from each side's own error against its float64 run."""
-    return FLOAT32_FACTOR * max(largest_difference(reference, reference64), largest_difference(port, port64))
+def float32_budget(units: int, reference: Array, reference64: Array, port: Array, port64: Array) -> float:
+    """What float32 may differ, from each side's own error against its float64 run.
+
+    A side that is wrong in float32 alone would so allow itself its own mistake: never more than `units` roundings.
+    """
+    own = FLOAT32_FACTOR * max(largest_difference(reference, reference64), largest_difference(port, port64))
+    return min(own, rounding_budget(reference, units))
 
 
 def largest(values: Array) -> float:
@@ -89,7 +93,9 @@ def largest(values: Array) -> float:
 def largest_difference(left: Array, right: Array) -> float:
     """The largest absolute difference where both are finite, taken in float64."""
     both = np.isfinite(left) & np.isfinite(right)
-    return largest(left[both].astype(np.float64) - right[both].astype(np.float64))
+    with np.errstate(over="ignore"):
+        differences = np.abs(left[both].astype(np.float64) - right[both].astype(np.float64))
+    return float(np.nan_to_num(differences.max())) if differences.size else 0.0
 
 
 def compare_structure(reference: Array | None, port: Array | None) -> str:

@@ -92,5 +92,5 @@ def _read_picture(path: Path) -> Image.Image:
             return rgb
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such file") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not a picture that Pillow can read ({error})") from None

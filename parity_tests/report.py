@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -22,13 +21,14 @@ LIBRARIES = ("torch", "torchvision", "keras", "tensorflow", "numpy")
 """Those whose versions stand in the report."""
 
 LEVELS = ("p3", "p4", "p5", "p6", "p7")
-ANCHORS_PER_CELL = 9
 SHOWN_DIFFERENCES = 12
 COLOURS = {"equal": "green", "different": "bold red", "incomplete": "yellow"}
 
 
-def print_report(records: Sequence[Record], settings: Mapping[str, Any], console: Console) -> None:
-    """What was run, tables of modules, anchors and variables, the first differences, and the last line."""
+def print_report(
+    records: Sequence[Record], settings: Mapping[str, Any], cost: Mapping[str, float], console: Console
+) -> None:
+    """What was run, tables of modules, anchors and variables, the first differences, its cost, and the last line."""
     console.print(_headline(settings), highlight=False)
     compared = [record for record in records if record.name != ALL]
     if forward := [record for record in compared if record.rung == "forward" and not _is_variable(record)]:
@@ -38,6 +38,7 @@ def print_report(records: Sequence[Record], settings: Mapping[str, Any], console
     if variables := [record for record in compared if record.rung == "parameters" or _is_variable(record)]:
         console.print(_variable_table(variables))
     _print_differences(records, console)
+    console.print(f"took {cost['seconds']:.0f} s and {cost['peak_gib']:.1f} GiB of memory", highlight=False)
     console.print(f"[{COLOURS[verdict_of(records)]}]{last_line(records)}[/]", highlight=False, soft_wrap=True)
 
 
@@ -52,12 +53,24 @@ def last_line(records: Sequence[Record]) -> str:
         left_out = [record for record in records if record.verdict == "incomplete"]
         where = f", first {left_out[0].name} ({left_out[0].reason})" if left_out else ""
         return f"incomplete: {len(left_out)} comparisons could not be made{where}"
-    taps = {record.name for record in records if record.rung in ("shapes", "forward") and not _is_variable(record)}
-    return f"equal: {len(taps - {'anchors'})} taps agree, in {len(records)} comparisons"
+    return f"equal: {_what_agrees(records)}, in {len(records)} comparisons"
 
 
-def write_json(path: Path, records: Sequence[Record], settings: Mapping[str, Any]) -> None:
-    """The run as JSON: verdict, settings, versions, and every record; written beside and renamed."""
+def _what_agrees(records: Sequence[Record]) -> str:
+    for rung, what in {
+        "forward": "taps agree",
+        "shapes": "taps agree in shape",
+        "parameters": "variables agree",
+    }.items():
+        names = {record.name for record in records if record.rung == rung} - {"anchors", "count"}
+        counted = [name for name in names if ("/" in name) == (rung == "parameters")]
+        if counted:
+            return f"{len(counted)} {what}"
+    return "nothing to compare"
+
+
+def as_json(records: Sequence[Record], settings: Mapping[str, Any], cost: Mapping[str, float]) -> str:
+    """The run as JSON: verdict, settings, versions, what it cost, and every record."""
     verdict = verdict_of(records)
     run = {
         "format": FORMAT,
@@ -66,14 +79,10 @@ def write_json(path: Path, records: Sequence[Record], settings: Mapping[str, Any
         "summary": last_line(records),
         "settings": settings,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+        "cost": cost,
         "records": [asdict(record) | {"used": record.used} for record in records],
     }
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        beside.write_text(json.dumps(run, indent=1, allow_nan=False) + "\n")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    return json.dumps(run, indent=1, allow_nan=False) + "\n"
 
 
 def _headline(settings: Mapping[str, Any]) -> str:
@@ -132,21 +141,22 @@ def _anchor_table(records: Sequence[Record]) -> Table:
         table.add_column(heading, justify="left" if heading in ("picture", "verdict") else "right", no_wrap=True)
     for case in dict.fromkeys(record.case for record in records):
         rows = {record.name: record for record in records if record.case == case}
-        levels = [_anchors(rows[level].reference_shape) if level in rows else "-" for level in LEVELS]
         shapes = (rows["anchors"].reference_shape, rows["anchors"].port_shape) if "anchors" in rows else (None, None)
+        levels = _anchors_of_levels(rows, shapes[0])
         totals = [f"{shape[0]:,}" if shape else "refused" for shape in shapes]
         table.add_row(case, *levels, *totals, _verdict(list(rows.values())))
     return table
 
 
 def _variable_table(records: Sequence[Record]) -> Table:
-    """The variables: names and shapes, fresh values, statistics after a training step; the nearest to its budget."""
+    """The variables: when fresh, after a training step, and as they were carried over for the run."""
     table = Table(title="Variables", box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
     for heading in ("what", "variables", "used", "nearest to its budget", "verdict"):
         table.add_column(heading, justify="right" if heading in ("variables", "used") else "left")
     kinds = {
-        "names, shapes, distribution of fresh values": [record for record in records if record.rung == "parameters"],
-        "statistics after a training step": [record for record in records if record.rung == "forward"],
+        "fresh": [record for record in records if record.rung == "parameters"],
+        "after a training step": [record for record in records if record.case.endswith("training")],
+        "carried over": [record for record in records if record.case.endswith("weights")],
     }
     for kind, rows in kinds.items():
         if rows:
@@ -170,8 +180,13 @@ def _verdict(records: Sequence[Record]) -> str:
     return f"[{COLOURS[verdict]}]{verdict}[/]"
 
 
-def _anchors(shape: tuple[int, ...] | None) -> str:
-    return "-" if shape is None else f"{ANCHORS_PER_CELL * shape[1] * shape[2]:,}"
+def _anchors_of_levels(rows: Mapping[str, Record], total: tuple[int, ...] | None) -> list[str]:
+    """How the anchors of the reference divide among the levels, by their cells."""
+    shapes = [rows[level].reference_shape for level in LEVELS if level in rows]
+    cells = [shape[1] * shape[2] for shape in shapes if shape]
+    if total is None or len(cells) < len(LEVELS):
+        return ["-"] * len(LEVELS)
+    return [f"{total[0] * count // sum(cells):,}" for count in cells]
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

@@ -2,7 +2,7 @@
 
 - *shapes*: every tap's shape and the number of anchors at many picture sizes, those that both refuse among them;
 - *parameters*: names and shapes of all variables, and the distribution of fresh values layer by layer;
-- *forward*: every tap's values, isolated and cascaded, in float64 and float32, and the statistics after training.
+- *forward*: every tap's values, isolated and cascaded, in float64 and float32, statistics after training, and weights.
 """
 
 import math
@@ -109,7 +109,8 @@ def forward(run: Run) -> list[Case]:
     """Values of all taps size by size, and the running statistics after a training step."""
     sizes = run.sizes or FORWARD_SIZES
     cases = [Case("forward", size_name(size), partial(_forward_at, run, size)) for size in sizes]
-    return [*cases, Case("forward", "training", partial(_statistics_after_training, run))]
+    training = Case("forward", "training", partial(_statistics_after_training, run))
+    return [*cases, training, Case("forward", "weights", partial(_weights_of_port, run))]
 
 
 RUNGS: dict[str, Callable[[Run], list[Case]]] = {"shapes": shapes, "parameters": parameters, "forward": forward}
@@ -118,29 +119,36 @@ RUNGS: dict[str, Callable[[Run], list[Case]]] = {"shapes": shapes, "parameters":
 def _shapes_at(run: Run, size: Size) -> list[Record]:
     reference, port = (side.forward(random_images(size, batch=1)) for side in run.sides("float32"))
     records = compare_taps("shapes", size_name(size), reference, port)
-    return [*records, _compare_anchors(size, reference, port), *_refusal("shapes", size_name(size), reference)]
+    anchors = _compare_anchors(size, reference, port, _expected_anchors(size))
+    return [*records, anchors, *_refusal("shapes", size_name(size), reference)]
 
 
 def _refused_at(run: Run, size: Size) -> list[Record]:
-    """Taps of a size that the reference may refuse: those that it has before it does are those that the port has."""
+    """Taps of a size that both sides must refuse: up to the same one, and no result."""
     reference, port = (side.forward(random_images(size, batch=1)) for side in run.sides("float32"))
     records = compare_taps("shapes", size_name(size), reference, port)
-    reason = "" if "outputs" in reference else ", which refuses this size"
-    return [replace(record, reason=record.reason and record.reason + reason) for record in records]
+    reasoned = [replace(record, reason=record.reason and f"{record.reason}, at a refused size") for record in records]
+    return [*reasoned, _compare_anchors(size, reference, port, expected=None)]
 
 
-def _compare_anchors(size: Size, reference: Mapping[str, Array], port: Mapping[str, Array]) -> Record:
-    expected = ANCHORS_PER_CELL * sum(math.prod(math.ceil(side / stride) for side in size) for stride in STRIDES)
-    counts = [taps["outputs"].shape[1] if "outputs" in taps else 0 for taps in (reference, port)]
+def _expected_anchors(size: Size) -> int:
+    return ANCHORS_PER_CELL * sum(math.prod(math.ceil(side / stride) for side in size) for stride in STRIDES)
+
+
+def _compare_anchors(
+    size: Size, reference: Mapping[str, Array], port: Mapping[str, Array], expected: int | None
+) -> Record:
+    """Anchors of both sides against what the cells of the levels make; `None` where a side refuses, or must."""
+    counts = [taps["outputs"].shape[1] if "outputs" in taps else None for taps in (reference, port)]
     equal = counts == [expected, expected]
     return Record(
         rung="shapes",
         case=size_name(size),
         name="anchors",
         verdict="equal" if equal else "different",
-        reference_shape=(counts[0],),
-        port_shape=(counts[1],),
-        reason="" if equal else f"{counts[1]} anchors, and the reference has {counts[0]}, the levels {expected}",
+        reference_shape=None if counts[0] is None else (counts[0],),
+        port_shape=None if counts[1] is None else (counts[1],),
+        reason="" if equal else f"{counts[1]} anchors, the reference has {counts[0]}, and there must be {expected}",
     )
 
 
@@ -153,10 +161,15 @@ def _fresh_variables(run: Run) -> list[Record]:
 
 
 def _compare_distribution(name: str, reference: Array | None, port: Array | None) -> Record:
-    """The largest distance of two distribution functions, against what chance allows (Kolmogorov and Smirnov)."""
+    """The largest distance of two distribution functions, against what chance allows (Kolmogorov and Smirnov).
+
+    What the reference starts at one value, zeros or ones, must be that value.
+    """
     structure = compare_values("parameters", "fresh", name, reference, port, budget=None)
     if reference is None or port is None or structure.verdict != "equal":
         return structure
+    if reference.min() == reference.max():
+        return compare_values("parameters", "fresh", name, reference, port, budget=0.0)
     left, right = (np.sort(array.ravel()[:: max(1, array.size // SAMPLE)]) for array in (reference, port))
     points = np.concatenate([left, right])
     shares = [np.searchsorted(values, points, side="right") / values.size for values in (left, right)]
@@ -184,17 +197,17 @@ def _float32_at(
     isolated = run.sides("float32")[1].forward(images, given=reference)
     isolated64 = [side.forward(images, given=reference) for side in run.sides("float64")]
     case = f"{size_name(size)} float32"
-    budgets = _float32_budgets(reference, isolated64[0], isolated, isolated64[1])
+    budgets = _float32_budgets(ISOLATED, reference, isolated64[0], isolated, isolated64[1])
     records = compare_taps("forward", f"{case} isolated", reference, isolated, budgets=budgets)
-    budgets = _float32_budgets(reference, reference64, port, port64)
+    budgets = _float32_budgets(CASCADED, reference, reference64, port, port64)
     return [*records, *compare_taps("forward", f"{case} cascaded", reference, port, budgets=budgets)]
 
 
-def _float32_budgets(*taps: Mapping[str, Array]) -> dict[str, float]:
+def _float32_budgets(units: int, *taps: Mapping[str, Array]) -> dict[str, float]:
     """Budgets of the taps that reference and port have in both precisions, in one shape."""
     shapes = [{name: value.shape for name, value in side.items()} for side in taps]
     common = [name for name, shape in shapes[0].items() if all(side.get(name) == shape for side in shapes)]
-    return {name: float32_budget(*(side[name] for side in taps)) for name in common}
+    return {name: float32_budget(units, *(side[name] for side in taps)) for name in common}
 
 
 def _refusal(rung: str, case: str, reference: Mapping[str, Array]) -> list[Record]:
@@ -213,10 +226,12 @@ def _statistics_after_training(run: Run) -> list[Record]:
     it may itself be nothing but rounding.
     """
     images, (reference, port) = run.images(TRAINING_SIZE), run.sides("float64")
-    given = reference.forward(images, training=True)
-    port.forward(images, given=given, training=True)
-    left = [{n: value for n, value in side.variables().items() if "/moving_" in n} for side in (reference, port)]
-    run.assign("float64")
+    try:
+        given = reference.forward(images, training=True)
+        port.forward(images, given=given, training=True)
+        left = [{n: value for n, value in side.variables().items() if "/moving_" in n} for side in (reference, port)]
+    finally:
+        run.assign("float64")
     scales = {name: _statistic_scale(name, left[0]) for name in left[0]}
     budgets = {name: rounding_budget(scale, ISOLATED) for name, scale in scales.items()}
     return compare_taps("forward", f"{size_name(TRAINING_SIZE)} float64 training", left[0], left[1], budgets=budgets)
@@ -227,3 +242,10 @@ def _statistic_scale(name: str, statistics: Mapping[str, Array]) -> Array:
     if statistic != "moving_mean":
         return statistics[name]
     return np.concatenate([statistics[name], np.sqrt(statistics[f"{layer}/moving_variance"])])
+
+
+def _weights_of_port(run: Run) -> list[Record]:
+    """The weights that the port ran with, bit for bit: what was not carried over is missing or differs here."""
+    given = {name: value.astype(np.float64) for name, value in run.variables.items()}
+    port = run.sides("float64")[1].variables()
+    return compare_taps("forward", "float64 weights", given, port, budgets=dict.fromkeys(given, 0.0))

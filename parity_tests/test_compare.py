@@ -118,11 +118,25 @@ def test_the_share_of_the_budget_is_kept_green_or_not(feature_map: Array) -> Non
     assert compare(feature_map, twice, ISOLATED).used == pytest.approx(2, rel=0.05)
 
 
-def test_float32_is_allowed_what_rounding_costs_a_side(feature_map: Array) -> None:
+def test_float32_is_allowed_what_rounding_costs_the_sides(feature_map: Array) -> None:
     exact, rounded = feature_map, feature_map.astype(np.float32)
-    budget = float32_budget(rounded, exact, rounded, exact)
-    assert compare_values("forward", "float32", "p3", rounded, rounded, budget).verdict == "equal"
-    assert compare_values("forward", "float32", "p3", rounded, with_one(rounded, 1), budget).verdict == "different"
+    noisy = np.nextafter(rounded, np.float32(np.inf))
+    budget = float32_budget(ISOLATED, rounded, exact, noisy, exact)
+    assert budget < rounding_budget(rounded, 4)
+    assert compare_values("forward", "float32", "p3", rounded, noisy, budget).verdict == "equal"
+
+
+@pytest.mark.parametrize("mistake", ["height and width swapped", "one sign turned", "channels reversed", "an offset"])
+def test_a_mistake_in_float32_alone_does_not_allow_itself(mistake: str, feature_map: Array) -> None:
+    exact, rounded = feature_map, feature_map.astype(np.float32)
+    wrong = rounded + np.float32(1e-2) if mistake == "an offset" else MISTAKES[mistake](rounded)
+    budget = float32_budget(CASCADED, rounded, exact, wrong, exact)
+    assert compare_values("forward", "float32", "p3", rounded, wrong, budget).verdict == "different"
+
+
+def test_a_difference_too_large_for_a_number_is_caught() -> None:
+    huge = np.full((1, 2), 1e308)
+    assert compare(huge, -huge).verdict == "different"
 
 
 def test_a_tap_without_a_budget_is_incomplete(feature_map: Array) -> None:

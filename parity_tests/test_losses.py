@@ -116,7 +116,7 @@ def test_the_categorical_loss_is_that_of_the_package_as_it_is_in_float32() -> No
     exact = torch_value_and_gradient(port, labels, single.astype(np.float64))
     found = torch_value_and_gradient(port, labels, single)
     for left, right, true in zip(keras_value_and_gradient(reference, labels, single), found, exact, strict=True):
-        budget = float32_budget(left, true, right, true)
+        budget = float32_budget(ISOLATED, left, true, right, true)
         assert compare_values("losses", "float32", "loss", left, right, budget).verdict == "equal"
 
 

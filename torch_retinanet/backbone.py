@@ -3,6 +3,7 @@
 He et al., Deep Residual Learning for Image Recognition (2015), section 4.1.
 """
 
+import pickle
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def get_backbone(config: RetinaNetConfig, weights: ResNet50_Weights | BackboneWe
             fresh values as `config.body_init` says.
 
     Raises:
-        InputError: where the weights need other conventions, or are of no known kind.
+        InputError: where the weights need other conventions, are of no known kind, or their file is damaged.
         ConnectionError: where torchvision's weights cannot be downloaded.
     """
     resnet = resnet50(norm_layer=_norm_layer(config))
@@ -132,4 +133,10 @@ def _download(weights: ResNet50_Weights) -> dict[str, Tensor]:
         tensors = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, weights_only=True)
     except URLError as error:
         raise ConnectionError(f"backbone_weights: {weights} cannot be downloaded: {error.reason}") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError(f"backbone_weights: the file of {weights} is damaged ({_first_line(error)})") from None
     return {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from torch_retinanet.config import PRESETS, conventions
 from torch_retinanet.errors import InputError
@@ -21,13 +22,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="retinanet", description="RetinaNet in PyTorch.")
+    parser = _Parser(prog="retinanet", description="RetinaNet in PyTorch.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     convert = commands.add_parser("convert", help="convert a weights file between Keras and torch")
     convert.add_argument("source", type=Path, help=".keras, .weights.h5, an ImageNet .h5, or .safetensors")
     convert.add_argument("target", type=Path, help=".safetensors, .keras or .weights.h5")
-    convert.add_argument("--preset", default="notebook", help="preset of a Keras model (default: %(default)s)")
+    convert.add_argument("--preset", help="preset of a Keras model, whose file does not say it (default: notebook)")
     convert.set_defaults(run=_convert)
     table = commands.add_parser("conventions", help="list the conventions and what each preset has")
     table.set_defaults(run=_conventions)

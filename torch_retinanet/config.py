@@ -205,7 +205,7 @@ def _read_value(convention_field: Field[Any], text: str) -> Any:
 
 def _check_value(convention_field: Field[Any], value: Any) -> None:
     name, allowed = convention_field.name, allowed_values(convention_field)
-    if allowed and value not in allowed:
+    if allowed and (value not in allowed or isinstance(value, bool) != isinstance(allowed[0], bool)):
         raise InputError(f"{name}: {value!r} must be one of {', '.join(map(repr, allowed))}")
-    if not allowed and not (isinstance(value, float | int) and 0 <= value <= 1):
+    if not allowed and not (isinstance(value, float | int) and not isinstance(value, bool) and 0 <= value <= 1):
         raise InputError(f"{name}: {value!r} must be a number from 0 to 1")

@@ -41,7 +41,7 @@ class PopulationBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm whose running variance takes the variance of the batch divided by n, as Keras does, not by n - 1.
 
     `num_batches_tracked` is kept for the sake of published state dicts and not counted: it serves a cumulative average
-    that is not used here.
+    that is not used here. A batch with one value for each channel has the variance 0, where torch's own refuses it.
     """
 
     running_mean: Tensor
@@ -52,9 +52,11 @@ class PopulationBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(input)
         mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
-        output = F.batch_norm(input, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+        affine, cudnn = (self.weight, self.bias), torch.backends.cudnn.enabled
+        output = torch.batch_norm(input, *affine, mean, variance, True, 1.0, self.eps, cudnn)
         count = input.numel() // input.shape[1]
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * ((count - 1) / count), self.momentum)
+            population = variance * ((count - 1) / count) if count > 1 else torch.zeros_like(variance)
+            self.running_var.lerp_(population, self.momentum)
         return output

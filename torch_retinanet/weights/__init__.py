@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from torch_retinanet.backbone import BackboneWeights
+from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.weights.contents import Contents
@@ -22,20 +23,28 @@ WRITERS: dict[str, Callable[[Path, Contents], None]] = {
 """What writes a file with each suffix."""
 
 
-def read_weights(path: str | Path, *, preset: str = "notebook") -> Contents:
+def read_weights(path: str | Path, *, preset: str | None = None) -> Contents:
     """What a weights file holds.
 
     Args:
         path: `.safetensors`, or of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`.
-        preset: the preset of a Keras model, which its file does not say.
+        preset: the preset that it must hold; a Keras file does not say its own, and is taken for `notebook`.
 
     Raises:
-        InputError: for another suffix, or a file that is not whole or of another model.
+        InputError: for another suffix or preset, or a file that is not whole or of another model.
         FileNotFoundError: where there is no file.
     """
     path = Path(path)
+    wanted = None if preset is None else RetinaNetConfig.preset(preset)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
+    contents = _read(path, preset or "notebook")
+    if wanted is not None and contents.config.differences(wanted):
+        raise InputError(f"{path}: holds preset {contents.config.name}, not {preset}")
+    return contents
+
+
+def _read(path: Path, preset: str) -> Contents:
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     if path.suffix == ".keras" or path.name.endswith(".weights.h5"):
@@ -59,16 +68,20 @@ def write_weights(path: str | Path, contents: Contents) -> None:
     raise InputError(f"{path}: suffix must be one of {', '.join(WRITERS)}")
 
 
-def load_model(path: str | Path, *, preset: str = "notebook") -> RetinaNet:
-    """The model that a weights file holds, in evaluation mode; arguments and errors as of `read_weights`."""
+def load_model(path: str | Path, *, preset: str | None = None) -> RetinaNet:
+    """The model that a weights file holds, in its precision and in evaluation mode.
+
+    Arguments and errors are those of `read_weights`.
+    """
     contents = read_weights(path, preset=preset)
-    model = RetinaNet(contents.config)
+    dtype = next(tensor.dtype for tensor in contents.tensors.values() if tensor.is_floating_point())
+    model = RetinaNet(contents.config).to(dtype)
     _load(model, path, contents)
     return model.eval()
 
 
 def load_weights(model: RetinaNet, path: str | Path) -> None:
-    """Load a weights file into `model`, which must have the conventions of the file's.
+    """Load a weights file into `model`, which must have the file's conventions but those that act on training alone.
 
     Raises:
         InputError: for a file of another preset or number of classes, and as `read_weights` does.

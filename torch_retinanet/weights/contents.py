@@ -10,6 +10,7 @@ from torch import Tensor
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
+from torch_retinanet.weights.keras_names import COUNTER
 
 Part = Literal["model", "backbone"]
 
@@ -32,6 +33,17 @@ def expected_shapes(config: RetinaNetConfig, part: Part = "model") -> dict[str, 
         state = RetinaNet(config).state_dict()
     start = BACKBONE if part == "backbone" else ""
     return {name.removeprefix(start): tuple(value.shape) for name, value in state.items() if name.startswith(start)}
+
+
+def check_floating(source: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that are no floating numbers; counters are whole ones.
+
+    Raises:
+        InputError: naming the first tensor that is wrong.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() and not name.endswith(COUNTER):
+            raise InputError(f"{source}: tensor {name} has dtype {tensor.dtype}, and must be floating")
 
 
 def check_shapes(source: str, found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:

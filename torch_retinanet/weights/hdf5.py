@@ -1,4 +1,4 @@
-"""Opening HDF5 files that may be damaged."""
+"""Reading HDF5 files that may be damaged."""
 
 import io
 from collections.abc import Iterator
@@ -6,8 +6,27 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
+import torch
+from torch import Tensor
 
 from torch_retinanet.errors import InputError
+
+
+def shape_of(dataset: h5py.Dataset) -> tuple[int, ...]:
+    """The shape of a dataset; `()` for one without any values."""
+    return dataset.shape or ()
+
+
+def read_variable(path: Path, dataset: h5py.Dataset) -> Tensor:
+    """A dataset of floating numbers, in the machine's byte order.
+
+    Raises:
+        InputError: for another type of values.
+    """
+    if dataset.dtype.kind != "f" or dataset.dtype.itemsize not in (2, 4, 8):
+        raise InputError(f"{path}: {dataset.name} has dtype {dataset.dtype}, and must be floating")
+    return torch.from_numpy(np.asarray(dataset[()], dataset.dtype.newbyteorder("=")))
 
 
 @contextmanager

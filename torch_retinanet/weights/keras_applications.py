@@ -7,13 +7,12 @@ variables of each in `weight_names`. Source: keras/src/legacy/saving/legacy_h5_f
 from pathlib import Path
 
 import h5py
-import torch
 
 from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.contents import BACKBONE, check_shapes, expected_shapes
-from torch_retinanet.weights.hdf5 import opened
+from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, torch_tensors
 
 
@@ -28,8 +27,8 @@ def read_keras_applications(path: Path) -> BackboneWeights:
     with opened(path) as file:
         datasets = _datasets(path, file)
         shapes = {key: keras_shape(shape) for name, shape in expected.items() if (key := keras_name(name))}
-        check_shapes(str(path), {key: dataset.shape for key, dataset in datasets.items()}, shapes)
-        variables = {key: torch.from_numpy(dataset[()]) for key, dataset in datasets.items()}
+        check_shapes(str(path), {key: shape_of(dataset) for key, dataset in datasets.items()}, shapes)
+        variables = {key: read_variable(path, dataset) for key, dataset in datasets.items()}
     tensors = {name.removeprefix(BACKBONE): tensor for name, tensor in torch_tensors(variables, expected).items()}
     return BackboneWeights(str(path), config, tensors)
 

@@ -9,18 +9,18 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
-import torch
 from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import ANCHORS_PER_CELL
 from torch_retinanet.weights.contents import Contents, check_shapes, expected_shapes
-from torch_retinanet.weights.hdf5 import opened
+from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, torch_tensors
 from torch_retinanet.weights.whole_file import written_beside
 
@@ -45,14 +45,14 @@ def read_keras(path: Path, preset: str) -> Contents:
     if preset not in KERAS_PRESETS:
         raise InputError(f"preset: {preset!r} must be one that Keras files can hold: {', '.join(KERAS_PRESETS)}")
     with opened(path, _archived(path) if path.suffix == ".keras" else None) as file:
-        found = {name: dataset.shape for name, dataset in _datasets(file).items()}
+        found = {name: shape_of(dataset) for name, dataset in _datasets(file).items()}
         config = RetinaNetConfig.preset(preset, num_classes=_num_classes(path, found))
         expected = expected_shapes(config)
         keys = [key for name in expected if (key := keras_name(name)) is not None]
         shapes = {_h5_path(key): keras_shape(expected[name]) for name in expected if (key := keras_name(name))}
         check_shapes(str(path), found, shapes)
         _check_layer_names(path, file)
-        variables = {key: torch.from_numpy(file[_h5_path(key)][()]) for key in keys}
+        variables = {key: read_variable(path, file[_h5_path(key)]) for key in keys}
     return Contents(config, torch_tensors(variables, expected))
 
 
@@ -110,7 +110,7 @@ def _archived(path: Path) -> io.BytesIO:
             return io.BytesIO(archive.read(member))
     except KeyError:
         raise InputError(f"{path}: the archive has no {WEIGHTS_MEMBER}") from None
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"{path}: not a whole .keras archive ({error})") from None
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
-from torch_retinanet.weights.contents import Contents, Part, check_shapes, expected_shapes
+from torch_retinanet.weights.contents import Contents, Part, check_floating, check_shapes, expected_shapes
 from torch_retinanet.weights.whole_file import written_beside
 
 FORMAT = "torch_retinanet 1"
@@ -27,7 +27,9 @@ def read_safetensors(path: Path) -> Contents:
             part, config = _read_metadata(path, file.metadata() or {})
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             check_shapes(str(path), found, expected_shapes(config, part))
-            return Contents(config, {name: file.get_tensor(name) for name in found}, part)
+            tensors = {name: file.get_tensor(name) for name in found}
+            check_floating(str(path), tensors)
+            return Contents(config, tensors, part)
     except SafetensorError as error:
         raise InputError(f"{path}: not a whole safetensors file ({error})") from None
 

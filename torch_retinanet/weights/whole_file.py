@@ -9,8 +9,17 @@ from pathlib import Path
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """A path in the same folder to write to, renamed to `path` at the end and removed where writing fails."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    """A path in the same folder to write to, renamed to `path` at the end and removed where writing fails.
+
+    Raises:
+        OSError: where `path` cannot be written, naming it and why.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder, and must be a file")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    except OSError as error:
+        raise OSError(f"{path}: cannot be written, {error.strerror}") from None
     os.close(handle)
     beside = Path(name)
     try:
