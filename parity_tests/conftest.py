@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
-import numpy as np
 import pytest
 
 from parity_tests.bridge import KerasSide, Side, prepare
 from parity_tests.compare import Array
+from parity_tests.inputs import random_variables
 from parity_tests.rungs import Run
 from torch_retinanet import load_model, save_weights
 
@@ -38,8 +38,7 @@ def sides(run: Run) -> Iterator[tuple[Side, Side]]:
 def keras_side() -> KerasSide:
     """A reference whose weights and statistics are all random."""
     side = KerasSide("notebook", CLASSES, "float32")
-    rng = np.random.default_rng(0)
-    side.assign({n: rng.uniform(0.5, 1, v.shape).astype("float32") for n, v in side.variables().items()})
+    side.assign(random_variables({name: value.shape for name, value in side.variables().items()}))
     return side
 
 
@@ -60,13 +59,14 @@ def imagenet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("imagenet") / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
     model = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
-    rng = np.random.default_rng(0)
+    shapes = {f"{layer.name}/{variable.name}": variable.shape for layer in model.layers for variable in layer.weights}
+    values = random_variables(shapes)
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
         for layer in model.layers:
             group = file.create_group(layer.name)
             names = [f"{layer.name}/{variable.name}:0" for variable in layer.weights]
             group.attrs["weight_names"] = [name.encode() for name in names]
-            for name, variable in zip(names, layer.weights, strict=True):
-                group[name] = rng.uniform(0.5, 1, variable.shape).astype("float32")
+            for name in names:
+                group[name] = values[name.removesuffix(":0")]
     return path

@@ -1,5 +1,6 @@
 """Trained backbones: the ImageNet file of `keras.applications`, torchvision's weights, and the conventions of both."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torchvision.models import ResNet50_Weights, resnet50
 
 from parity_tests.bridge import KerasSide
+from parity_tests.compare import CASCADED, rounding_budget
 from parity_tests.conftest import CLASSES
 from torch_retinanet import (
     InputError,
@@ -19,6 +21,7 @@ from torch_retinanet import (
     load_model,
     read_backbone,
 )
+from torch_retinanet.weights.keras_names import keras_variables
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 64, 96, 3)).astype("float32")
 
@@ -28,11 +31,15 @@ def test_keras_reads_the_file_of_imagenet_weights_as_its_own_and_so_does_torch(i
     keras.applications.ResNet50(include_top=False, weights=str(imagenet_file), input_shape=(None, None, 3))
     reference.model.fpn.backbone.load_weights(imagenet_file)
     model = RetinaNet(RetinaNetConfig.notebook(CLASSES), backbone_weights=read_backbone(imagenet_file)).eval()
+    read, written = keras_variables(model.state_dict()), reference.variables()
+    for name, values in written.items():
+        assert not name.startswith("fpn/backbone/") or read[name].numpy().tobytes() == values.tobytes(), name
     taps = reference.forward(IMAGES)
     with torch.no_grad():
-        c3, c4, c5 = model.fpn.backbone(torch.from_numpy(IMAGES).permute(0, 3, 1, 2))
-    for name, level in {"c3": c3, "c4": c4, "c5": c5}.items():
-        np.testing.assert_allclose(level.permute(0, 2, 3, 1), taps[name], rtol=1e-4)
+        levels = model.fpn.backbone(torch.from_numpy(IMAGES).permute(0, 3, 1, 2))
+    for expected, level in zip((taps["c3"], taps["c4"], taps["c5"]), levels, strict=True):
+        assert np.isfinite(expected).all()
+        assert np.abs(level.permute(0, 2, 3, 1).numpy() - expected).max() <= rounding_budget(expected, CASCADED)
 
 
 def test_converted_imagenet_weights_are_the_same(imagenet_file: Path, tmp_path: Path) -> None:
@@ -70,6 +77,25 @@ def test_torchvision_weights_fill_a_backbone_of_its_conventions(torchvision_cach
     torch.save(trained.state_dict(), torchvision_cache / ResNet50_Weights.IMAGENET1K_V2.url.rpartition("/")[2])
     model = RetinaNet(RetinaNetConfig.torchvision(), backbone_weights=ResNet50_Weights.IMAGENET1K_V2)
     assert torch.equal(model.fpn.backbone.layer4[2].conv3.weight, trained.layer4[2].conv3.weight)
+
+
+def test_a_pickle_in_the_place_of_torchvision_weights_is_not_opened(torchvision_cache: Path, tmp_path: Path) -> None:
+    class Harm:
+        def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+            return Path.touch, (tmp_path / "harmed",)
+
+    torch.save({"conv1.weight": Harm()}, torchvision_cache / ResNet50_Weights.IMAGENET1K_V2.url.rpartition("/")[2])
+    with pytest.raises(InputError, match=r"the file of ResNet50_Weights\.IMAGENET1K_V2 is damaged"):
+        RetinaNet(RetinaNetConfig.torchvision(), backbone_weights=ResNet50_Weights.IMAGENET1K_V2)
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_half_a_download_is_named(torchvision_cache: Path) -> None:
+    path = torchvision_cache / ResNet50_Weights.IMAGENET1K_V2.url.rpartition("/")[2]
+    torch.save({"conv1.weight": torch.zeros(1000)}, path)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"the file of ResNet50_Weights\.IMAGENET1K_V2 is damaged"):
+        RetinaNet(RetinaNetConfig.torchvision(), backbone_weights=ResNet50_Weights.IMAGENET1K_V2)
 
 
 def test_torchvision_weights_without_a_network_end_in_a_sentence(torchvision_cache: Path) -> None:

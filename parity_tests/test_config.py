@@ -55,6 +55,13 @@ def test_there_is_at_least_one_class(num_classes: int) -> None:
         RetinaNetConfig.notebook(num_classes=num_classes)
 
 
+def test_a_truth_value_is_no_number_and_a_number_no_truth_value() -> None:
+    with pytest.raises(InputError, match="conv_bias: 1 must be one of True, False"):
+        RetinaNetConfig.from_dict(RetinaNetConfig.notebook().as_dict() | {"conv_bias": 1})
+    with pytest.raises(InputError, match="bn_eps: True must be a number from 0 to 1"):
+        replace(RetinaNetConfig.notebook(), bn_eps=True)
+
+
 def test_an_unknown_preset_is_named_beside_the_known_ones() -> None:
     with pytest.raises(InputError, match="preset: 'fizyr' must be one of notebook, torchvision"):
         RetinaNetConfig.preset("fizyr")

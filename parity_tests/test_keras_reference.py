@@ -92,6 +92,8 @@ def test_it_is_saved_and_loaded_in_safe_mode(model: RetinaNet, tmp_path: Path) -
         (np.zeros((1, 3, 64, 64), "float32"), r"images: shape \(1, 3, 64, 64\) must be \(B,H,W,3\)"),
         (np.zeros((64, 64, 3), "float32"), r"images: shape \(64, 64, 3\) must be \(B,H,W,3\)"),
         (np.zeros((1, 100, 64, 3), "float32"), "images: sides 100x64 do not divide by 32"),
+        (np.zeros((1, 64, 64, 3), "uint8"), "images: dtype .*int8.* must be a floating type"),
+        (np.full((1, 64, 64, 3), np.nan, "float32"), "images: some values are NaN or infinite"),
     ],
 )
 def test_wrong_images_are_refused(images: np.ndarray, sentence: str) -> None:

@@ -94,5 +94,5 @@ def test_upsampling_to_size_shows_only_at_sizes_that_the_notebook_refuses(
     assert cli.main([*ONE_SIZE, "--rungs", "forward", *turned]) == 0
     assert cli.main(["--rungs", "shapes", *turned]) == 1
     assert last_line(capsys).startswith(
-        "different: it starts at merged4 (shapes 120x120: missing in the reference, which refuses this size)"
+        "different: it starts at merged4 (shapes 120x120: missing in the reference, at a refused size)"
     )

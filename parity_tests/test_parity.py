@@ -1,7 +1,9 @@
 """The proof: the default run, with every rung, and what its command says. Budgets are those of the comparison."""
 
 import json
+import random
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import torch
 from PIL import Image
 
 from parity_tests import cli, inputs, rungs
-from parity_tests.bridge import Config, KerasSide, Side, TorchSide
+from parity_tests.bridge import Config, KerasSide, Side, TorchSide, prepare
 from parity_tests.compare import CASCADED, ISOLATED, Array, Record, verdict_of
 from parity_tests.inputs import random_images, size_name
+from parity_tests.report import last_line
 from parity_tests.rungs import FORWARD_SIZES, REFUSED, RUNGS, SWEEP, Run
 
 TAPS = (
@@ -96,7 +99,9 @@ def test_there_are_3069_anchors_at_128x128(records: list[Record]) -> None:
 def test_sizes_that_do_not_divide_by_32_are_refused_by_both_at_the_same_tap(
     records: list[Record], size: inputs.Size
 ) -> None:
-    assert tuple(of(records, "shapes", size_name(size))) == TAPS[: TAPS.index("merged4")]
+    taps = of(records, "shapes", size_name(size))
+    assert tuple(taps) == (*TAPS[: TAPS.index("merged4")], "anchors")
+    assert taps["anchors"].reference_shape is taps["anchors"].port_shape is None
 
 
 def test_every_variable_is_compared(records: list[Record], variables: dict[str, Array]) -> None:
@@ -131,13 +136,14 @@ def test_fed_taps_are_what_a_module_goes_on_with(sides: tuple[Side, Side]) -> No
 
 
 def test_models_leave_the_global_precision_and_generators_alone() -> None:
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"]
+    torch_state, numpy_state, python_state = torch.get_rng_state(), str(np.random.get_state()), random.getstate()
     KerasSide("notebook", 1, "float64")
     TorchSide(Config.notebook(1), "float64")
     assert keras.config.floatx() == "float32"
     assert keras.config.dtype_policy().name == "float32"
     assert torch.equal(torch.get_rng_state(), torch_state)
-    assert np.array_equal(np.random.get_state(legacy=False)["state"]["key"], numpy_state)
+    assert str(np.random.get_state()) == numpy_state
+    assert random.getstate() == python_state
 
 
 def test_noise_is_sign_symmetric_and_varies_along_both_axes() -> None:
@@ -164,10 +170,10 @@ def test_the_command_prints_tables_and_writes_every_record(tmp_path: Path, capsy
     assert cli.main([*FAST, "--image", str(photo), "--json", str(target)]) == 0
     output = capsys.readouterr().out
     assert re.search(r"^ p6 +2x1x1x256 +2x256x1x1 +\d\.\de-\d+ +\d+% +equal", output, re.MULTILINE)
-    assert output.splitlines()[-1] == "equal: 83 taps agree, in 272 comparisons"
+    assert output.splitlines()[-1] == "equal: 83 taps agree, in 626 comparisons"
     report = json.loads(target.read_text())
     assert (report["verdict"], report["exit_code"], report["summary"]) == ("equal", 0, output.splitlines()[-1])
-    assert len(report["records"]) == 272
+    assert len(report["records"]) == 626
     assert all(0 <= record["used"] <= 1 for record in report["records"])
     assert report["settings"]["image"] == ["photo.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parity.json", "photo.png"]
@@ -185,7 +191,17 @@ def test_the_command_takes_weights_from_a_file_of_either_side(
     else:
         KerasSide("notebook", 3, "float32").model.save_weights(path)
     assert cli.main([*FAST, "--weights", str(path)]) == 0
-    assert "2x207x7" not in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert f"weights: model{suffix};" in output
+    assert "2x396x7" in output, "three classes"
+
+
+def test_the_run_has_the_weights_of_the_file(tmp_path: Path) -> None:
+    side = KerasSide("notebook", 3, "float32", seed=5)
+    side.model.save_weights(tmp_path / "model.weights.h5")
+    config, variables = prepare("notebook", tmp_path / "model.weights.h5")
+    assert config.num_classes == 3
+    assert all(np.array_equal(variables[name], values) for name, values in side.variables().items())
 
 
 @pytest.mark.parametrize(
@@ -199,33 +215,75 @@ def test_the_command_takes_weights_from_a_file_of_either_side(
         (["--image", "nowhere.png"], "nowhere.png: there is no such file"),
         (["--image", __file__], f"{__file__}: not a picture that Pillow can read"),
         (["--weights", "nowhere.keras"], "nowhere.keras: there is no such file"),
+        (["--weights", "{empty}.keras"], "{empty}.keras: not a whole .keras archive"),
+        (["--weights", "{empty}.weights.h5"], "{empty}.weights.h5: not a whole HDF5 file"),
+        (["--weights", "{empty}.safetensors"], "{empty}.safetensors: not a whole safetensors file"),
+        (["--image", "{empty}.png"], "{empty}.png: not a picture that Pillow can read"),
+        (["--dtype", "half"], "argument --dtype: invalid choice: 'half'"),
+        (["--json", "."], "--json: . must be a file in a folder that can be written to"),
         (["--turn", "p7_relu=never"], "p7_relu: 'never' must be one of 'after', 'before'"),
         (["--json", "nowhere/parity.json"], "--json: nowhere/parity.json lies in a folder that does not exist"),
     ],
 )
 def test_wrong_usage_ends_in_one_sentence(
-    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(arguments) == 2
+    empty = str(tmp_path / "empty")
+    for suffix in (".keras", ".weights.h5", ".safetensors", ".png"):
+        Path(empty + suffix).touch()
+    with pytest.raises(SystemExit) as ending:
+        sys.exit(cli.main([argument.format(empty=empty) for argument in arguments]))
+    assert ending.value.code == 2
     output, error = capsys.readouterr()
     assert output == ""
     assert error.count("\n") == 1
-    assert error.startswith(f"retinanet-parity: {sentence}")
+    assert error.startswith(f"retinanet-parity: {sentence.format(empty=empty)}")
 
 
-def test_keras_on_torch_is_no_judge(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
+@pytest.mark.parametrize(
+    ("backend", "sentence"),
+    [("torch", "'torch' runs torch's own kernels and is no independent"), ("abacus", "'abacus' must be tensorflow")],
+)
+def test_only_an_independent_backend_judges(
+    backend: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", backend)
     assert cli.main([]) == 2
-    assert "KERAS_BACKEND: 'torch' runs torch's own kernels" in capsys.readouterr().err
+    assert f"KERAS_BACKEND: {sentence}" in capsys.readouterr().err
+
+
+def test_a_fault_of_the_instrument_itself_never_says_that_the_models_differ(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fault(*arguments: object) -> None:
+        raise AssertionError("a fault")
+
+    monkeypatch.setattr(cli, "_run", fault)
+    assert cli.main([]) == 3
+    assert "AssertionError: a fault" in capsys.readouterr().err
+
+
+def test_the_last_line_says_what_was_compared() -> None:
+    def record(rung: str, name: str) -> Record:
+        return Record(rung=rung, case="", name=name, verdict="equal")
+
+    variable, shape, tap = record("parameters", "cls_head/0/kernel"), record("shapes", "p3"), record("forward", "p3")
+    assert last_line([variable]) == "equal: 1 variables agree, in 1 comparisons"
+    assert last_line([variable, shape]) == "equal: 1 taps agree in shape, in 2 comparisons"
+    assert last_line([variable, shape, tap]) == "equal: 1 taps agree, in 3 comparisons"
+
+
+def test_the_command_knows_the_rungs_of_the_ladder() -> None:
+    assert tuple(RUNGS) == cli.RUNGS
 
 
 def test_what_cannot_be_run_is_incomplete_and_never_green(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def out_of_memory(*arguments: object) -> list[Record]:
-        raise MemoryError("no room for the picture")
+        raise MemoryError
 
     monkeypatch.setattr(rungs, "_statistics_after_training", out_of_memory)
     assert cli.main(FAST) == 3
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("incomplete: 1 comparisons could not be made, first all (MemoryError: no room")
+    assert last.startswith("incomplete: 1 comparisons could not be made, first all (MemoryError:")

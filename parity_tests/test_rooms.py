@@ -13,6 +13,7 @@ FORBIDDEN = {
     "torch_retinanet": {"keras", "tensorflow", "focal_loss", "keras_reference", "parity_tests"},
     "keras_reference": {"torch", "torchvision", "torch_retinanet", "parity_tests"},
 }
+DYNAMIC = {"import_module", "__import__"}
 WINGS = {"torch_retinanet", "keras_reference"}
 
 FLOORS = (
@@ -32,7 +33,10 @@ def imports(path: Path) -> Iterator[tuple[str, ...]]:
         if isinstance(node, ast.Import):
             yield from (tuple(alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path} imports by a relative name"
             yield tuple((node.module or "").split("."))
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in DYNAMIC:
+            yield from (tuple(str(a.value).split(".")) for a in node.args if isinstance(a, ast.Constant))
 
 
 def python_files(package: str) -> list[Path]:
@@ -57,6 +61,8 @@ def test_the_instrument_knows_both_sides_through_the_bridge_alone() -> None:
 def test_the_comparison_needs_numpy_alone() -> None:
     roots = {name[0] for name in imports(ROOT / "parity_tests" / "compare.py")}
     assert roots - set(sys.stdlib_module_names) == {"numpy"}
+    roots = {name[0] for name in imports(ROOT / "parity_tests" / "inputs.py")}
+    assert roots - set(sys.stdlib_module_names) == {"numpy", "PIL", "parity_tests"}
 
 
 def test_no_arrow_runs_back_up() -> None:

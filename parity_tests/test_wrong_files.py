@@ -47,6 +47,24 @@ def with_dataset(name: str, shape: tuple[int, ...]) -> Callable[[Path, Path], No
     return damage
 
 
+def with_dtype(dtype: str) -> Callable[[Path, Path], None]:
+    def damage(source: Path, target: Path) -> None:
+        shutil.copy(source, target)
+        with h5py.File(target, "a") as file:
+            values = file["fpn/conv_c7_3x3/vars/1"][()]
+            del file["fpn/conv_c7_3x3/vars/1"]
+            file["fpn/conv_c7_3x3/vars/1"] = values.astype(dtype)
+
+    return damage
+
+
+def with_an_empty_bias(source: Path, target: Path) -> None:
+    shutil.copy(source, target)
+    with h5py.File(target, "a") as file:
+        del file["cls_head/layers/conv2d_4/vars/1"]
+        file["cls_head/layers/conv2d_4/vars/1"] = h5py.Empty("f4")
+
+
 def with_layers_exchanged(source: Path, target: Path) -> None:
     shutil.copy(source, target)
     with h5py.File(target, "a") as file:
@@ -75,6 +93,14 @@ def without_member(source: Path, target: Path) -> None:
         archive.writestr("config.json", "{}")
 
 
+def with_flipped_bytes(source: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", np.random.default_rng(0).bytes(10_000))
+    content = bytearray(target.read_bytes())
+    content[2000:2100] = bytes(100)
+    target.write_bytes(content)
+
+
 def with_bomb(source: Path, target: Path) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(10_000_000))
@@ -90,6 +116,12 @@ def safetensors_of_another_version(source: Path, target: Path) -> None:
 
 def safetensors_without_config(source: Path, target: Path) -> None:
     save_file({"weight": torch.zeros(3)}, target, {"format": "torch_retinanet 1", "part": "model", "config": "[]"})
+
+
+def safetensors_of_whole_numbers(source: Path, target: Path) -> None:
+    contents = read_weights(source)
+    bias = contents.tensors["cls_head.4.bias"].long()
+    write_safetensors(target, Contents(contents.config, {**contents.tensors, "cls_head.4.bias": bias}))
 
 
 def safetensors_missing_a_tensor(source: Path, target: Path) -> None:
@@ -111,6 +143,11 @@ DAMAGES: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
     "an h5 with another shape": (".weights.h5", with_dataset("fpn/conv_c7_3x3/vars/1", (7,)), r"has shape \(7,\), and"),
     "an h5 with layers exchanged": (".weights.h5", with_layers_exchanged, "is layer conv2_block2_2_conv, and conv2_"),
     "an h5 with half a class": (".weights.h5", with_dataset("cls_head/layers/conv2d_4/vars/1", (5,)), "holds no class"),
+    "an h5 of whole numbers": (".weights.h5", with_dtype("int64"), "has dtype int64, and must be floating"),
+    "an h5 of complex numbers": (".weights.h5", with_dtype("complex64"), "has dtype complex64, and must be floating"),
+    "an h5 of texts": (".weights.h5", with_dtype("S8"), "must be floating"),
+    "an h5 with an empty bias": (".weights.h5", with_an_empty_bias, "holds no class head"),
+    "an archive with flipped bytes": (".keras", with_flipped_bytes, "not a whole .keras archive"),
     "half an archive": (".keras", truncate, "not a whole .keras archive"),
     "an archive of another model": (".keras", foreign, "holds no class head"),
     "an archive without weights": (".keras", without_member, "the archive has no model.weights.h5"),
@@ -124,6 +161,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
         "format 'torch_retinanet 2' must",
     ),
     "safetensors without config": (".safetensors", safetensors_without_config, "hold no readable config"),
+    "safetensors of whole numbers": (".safetensors", safetensors_of_whole_numbers, "has dtype torch.int64, and must"),
     "safetensors without a tensor": (".safetensors", safetensors_missing_a_tensor, "cls_head.4.bias is missing"),
 }
 
