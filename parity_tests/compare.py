@@ -1,8 +1,8 @@
 """The comparison rule: structure first, float64 as the verdict, float32 measured against it. Needs numpy alone.
 
 Budgets are derived and not tuned. In float64 right code uses a few units of rounding, wrong code some 1e13, so 64 and
-1024 of them leave no grey zone. In float32 the sides are allowed what rounding costs them, their errors against their own
-float64 runs, within as many units.
+1024 of them leave no grey zone. In float32 the sides are allowed what rounding costs them, their errors against their
+own float64 runs, within as many units.
 """
 
 import math

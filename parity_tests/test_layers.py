@@ -50,13 +50,13 @@ def test_the_running_variance_takes_the_variance_of_the_batch_itself() -> None:
 
 
 def test_a_batch_with_one_value_for_each_channel_has_no_variance_as_in_keras() -> None:
-    images = torch.rand(1, 3, 1, 1)
-    theirs = keras.layers.BatchNormalization(momentum=0.75)
+    images = torch.rand(1, 3, 1, 1, dtype=torch.float64)
+    theirs = keras.layers.BatchNormalization(momentum=0.75, dtype="float64")
     expected = keras.ops.convert_to_numpy(theirs(images.permute(0, 2, 3, 1).numpy(), training=True))
-    norm = PopulationBatchNorm2d(3, momentum=0.25).train()
-    np.testing.assert_allclose(norm(images).detach().permute(0, 2, 3, 1), expected, atol=1e-6)
-    np.testing.assert_allclose(norm.running_mean, theirs.moving_mean, rtol=1e-6)
-    np.testing.assert_allclose(norm.running_var, theirs.moving_variance, rtol=1e-6)
+    norm = PopulationBatchNorm2d(3, momentum=0.25).double().train()
+    np.testing.assert_allclose(norm(images).detach().permute(0, 2, 3, 1), expected, atol=1e-12)
+    np.testing.assert_allclose(norm.running_mean, theirs.moving_mean, rtol=1e-12)
+    np.testing.assert_allclose(norm.running_var, theirs.moving_variance, rtol=1e-12)
 
 
 def test_in_evaluation_it_is_torch_own_batch_norm_and_keeps_its_statistics() -> None:
