@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 STARTED = time.perf_counter()
 INCOMPLETE = 3
+INTERRUPTED, CLOSED_OUTPUT = 130, 141
+"""What a shell reports of a program that a signal ended: Ctrl-C, or a reader that went away."""
+
 RUNGS = ("shapes", "parameters", "forward")
 DTYPES = {"float64": ("float64",), "float32": ("float32",), "both": ("float64", "float32")}
 
@@ -33,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_backend()
         _check_target(options.json)
         return _run(options)
+    except BrokenPipeError:
+        return _closed_output()
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except (InputError, OSError) as error:
         return _refuse(error)
     except ModuleNotFoundError as error:
@@ -91,6 +98,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         with written_beside(options.json) as beside:
             beside.write_text(as_json(records, settings, cost))
+    sys.stdout.flush()
     return EXIT_CODES[verdict_of(records)]
 
 
@@ -173,6 +181,12 @@ def _check_target(path: Path | None) -> None:
         raise InputError(f"--json: {path} lies in a folder that does not exist")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise InputError(f"--json: {path} must be a file in a folder that can be written to")
+
+
+def _closed_output() -> int:
+    """Nobody reads the output any more, as in `retinanet-parity | head`; Python must not try to write the rest."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED_OUTPUT
 
 
 def _refuse(error: object) -> int:

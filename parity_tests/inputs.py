@@ -88,9 +88,14 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
 def _read_picture(path: Path) -> Image.Image:
     try:
         with Image.open(path) as picture:
-            rgb: Image.Image = picture.convert("RGB")
+            if picture.mode.startswith(("I", "F")):
+                raise InputError(f"{path}: has pixels of mode {picture.mode}, and 8 bits for each channel are compared")
+            plain = picture.convert("RGBA") if picture.has_transparency_data else picture
+            rgb: Image.Image = plain.convert("RGB")
             return rgb
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such file") from None
+    except InputError:
+        raise
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: not a picture that Pillow can read ({error})") from None

@@ -16,6 +16,7 @@ from PIL import Image
 from parity_tests import cli, inputs, rungs
 from parity_tests.bridge import Config, KerasSide, Side, TorchSide, prepare
 from parity_tests.compare import CASCADED, ISOLATED, Array, Record, verdict_of
+from parity_tests.errors import InputError
 from parity_tests.inputs import random_images, size_name
 from parity_tests.report import last_line
 from parity_tests.rungs import FORWARD_SIZES, REFUSED, RUNGS, SWEEP, Run
@@ -177,6 +178,33 @@ def test_the_command_prints_tables_and_writes_every_record(tmp_path: Path, capsy
     assert all(0 <= record["used"] <= 1 for record in report["records"])
     assert report["settings"]["image"] == ["photo.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parity.json", "photo.png"]
+
+
+AWKWARD = Path(__file__).parent.parent.parent / "shared" / "data" / "awkward"
+
+
+UNREADABLE = {
+    *("broken_data_stream.png", "truncated_image.png", "truncated_jpeg.jpg"),
+    *("16bit.cropped.tif", "i_trns.png"),  # 16 bits, which Pillow would cut off
+}
+needs_awkward = pytest.mark.skipif(not AWKWARD.is_dir(), reason="no folder of awkward pictures beside the project")
+
+
+@needs_awkward
+@pytest.mark.parametrize("name", sorted(UNREADABLE))
+def test_an_unreadable_picture_is_refused_in_a_sentence(name: str) -> None:
+    with pytest.raises(InputError, match=re.escape(f"{AWKWARD / name}: ")):
+        inputs.read_pictures([AWKWARD / name])
+
+
+@needs_awkward
+def test_any_other_awkward_picture_is_read() -> None:
+    paths = [path for path in AWKWARD.iterdir() if path.suffix in (".png", ".jpg", ".mpo")]
+    pictures = inputs.read_pictures([path for path in paths if path.name not in UNREADABLE])
+    batch = inputs.picture_batch(pictures, (32, 64))
+    assert batch.shape == (len(pictures), 32, 64, 3)
+    assert (batch >= -1).all()
+    assert (batch <= 1).all()
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".safetensors"])

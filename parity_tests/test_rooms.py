@@ -93,6 +93,15 @@ def test_the_frameworks_live_in_one_process_in_either_order(order: str) -> None:
     assert (run.returncode, run.stdout.strip()) == (0, "alive"), run.stderr[-2000:]
 
 
+def test_a_reader_that_goes_away_ends_a_command_without_a_word() -> None:
+    code = "import sys; from torch_retinanet.cli import main; sys.exit(main(['conventions']))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        command.stdout.close()
+        assert (command.stderr.read(), command.wait(timeout=100)) == (b"", 141)
+
+
 def test_a_package_does_not_bring_the_other_framework_in() -> None:
     for package, others in {"torch_retinanet": ("keras", "tensorflow"), "keras_reference": ("torch",)}.items():
         run = run_python(f"import sys, {package}; print([name for name in {others!r} if name in sys.modules])")

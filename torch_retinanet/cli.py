@@ -1,6 +1,7 @@
 """The command `retinanet`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,20 @@ from torch_retinanet.weights import read_weights, write_weights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, or 2 with one sentence for wrong usage."""
+    """Run one command and return its exit code: 0, or 2 with one sentence for wrong usage.
+
+    A signal's end has the code that a shell gives it: 130 for Ctrl-C, 141 where the reader of the output went away.
+    """
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads the output any more, as in `retinanet conventions | head`; Python must not try to write the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        return 130
     except (InputError, OSError) as error:
         print(f"retinanet: {error}", file=sys.stderr)
         return 2
