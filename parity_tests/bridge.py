@@ -22,7 +22,7 @@ from parity_tests.compare import Array
 from parity_tests.errors import InputError
 from parity_tests.inputs import Size, random_variables, size_name
 from torch_retinanet.weights import read_weights, whole_file
-from torch_retinanet.weights.contents import expected_shapes
+from torch_retinanet.weights.contents import check_numpy, expected_shapes
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, to_keras, to_torch
 
 FLAT_TAPS = {"logits", "deltas", "outputs"}
@@ -224,7 +224,9 @@ def _read_variables(path: Path, preset: str) -> tuple[Config, dict[str, Array]]:
         raise InputError(f"--weights: {path} holds a {contents.part} alone, and a whole model is compared")
     if contents.config.name != preset:
         raise InputError(f"--weights: {path} holds preset {contents.config.name}, and --preset is {preset}")
-    return contents.config, {name: tensor.numpy() for name, tensor in keras_variables(contents.tensors).items()}
+    variables = keras_variables(contents.tensors)
+    check_numpy(str(path), variables)
+    return contents.config, {name: tensor.numpy() for name, tensor in variables.items()}
 
 
 def _to_torch_layout(values: Array, name: str, dtype: str) -> Tensor:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from parity_tests.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from parity_tests.compare import Record
     from parity_tests.rungs import Run
 
@@ -86,20 +88,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from parity_tests.bridge import written_beside
     from parity_tests.compare import EXIT_CODES, verdict_of
     from parity_tests.report import as_json, print_report
 
     records, settings = _climb(_prepare(options), options.rungs), _settings(options)
     cost = _cost()
-    print_report(records, settings, cost, Console(width=None if sys.stdout.isatty() else 120))
+    print_report(records, settings, cost, _console())
     if options.json:
         with written_beside(options.json) as beside:
             beside.write_text(as_json(records, settings, cost))
     sys.stdout.flush()
     return EXIT_CODES[verdict_of(records)]
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    class PlainConsole(Console):
+        """A console that leaves a reader's going away to the command; rich would end it with 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return PlainConsole(width=None if sys.stdout.isatty() else 120)
 
 
 def _cost() -> dict[str, float]:

@@ -18,12 +18,17 @@ from parity_tests.errors import InputError
 Size = tuple[int, int]
 """Height and width in pixels."""
 
+MAX_PIXELS = 2**21
+"""The largest picture compared: some 1344x1344, whose taps in both precisions fill most of a large machine's memory."""
+
 
 def read_size(text: str) -> Size:
     """The size in `96x160`, height by width."""
     height, cross, width = text.partition("x")
     if not (cross and height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
         raise InputError(f"--sizes: {text!r} must be HEIGHTxWIDTH in pixels, as 128x128")
+    if len(height + width) > 10 or int(height) * int(width) > MAX_PIXELS:
+        raise InputError(f"--sizes: {text!r} must have {MAX_PIXELS} pixels at most")
     return int(height), int(width)
 
 

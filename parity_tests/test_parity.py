@@ -239,6 +239,8 @@ def test_the_run_has_the_weights_of_the_file(tmp_path: Path) -> None:
         (["--preset", "torchvision"], "--preset: 'torchvision' has no Keras reference; there is one for notebook"),
         (["--sizes", "128"], "--sizes: '128' must be HEIGHTxWIDTH in pixels, as 128x128"),
         (["--sizes", "0x64"], "--sizes: '0x64' must be HEIGHTxWIDTH in pixels, as 128x128"),
+        (["--sizes", "32000x32000"], "--sizes: '32000x32000' must have 2097152 pixels at most"),
+        (["--sizes", "99999999999999999968x32"], "--sizes: '99999999999999999968x32' must have"),
         (["--sizes", "64x64", "100x64"], "--sizes: 100x64 does not divide by 32, which preset notebook needs"),
         (["--image", "nowhere.png"], "nowhere.png: there is no such file"),
         (["--image", __file__], f"{__file__}: not a picture that Pillow can read"),

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -100,6 +101,26 @@ def test_keras_there_and_back_is_the_same_bit_for_bit(files: Path, tmp_path: Pat
 def test_double_precision_stays_in_the_file(files: Path, tmp_path: Path) -> None:
     save_weights(load_model(files / "model.safetensors").double(), tmp_path / "double.keras")
     assert {value.dtype for value in load_model(tmp_path / "double.keras").parameters()} == {torch.float64}
+
+
+def test_a_compiled_model_is_saved_and_loaded_as_the_model_it_wraps(files: Path, tmp_path: Path) -> None:
+    compiled: Any = torch.compile(load_model(files / "model.safetensors"), backend="eager")
+    save_weights(compiled, tmp_path / "compiled.safetensors")
+    load_weights(compiled, tmp_path / "compiled.safetensors")
+    assert_same_bits(state_of(tmp_path / "compiled.safetensors"), state_of(files / "model.safetensors"))
+
+
+def test_a_precision_that_keras_does_not_have_is_refused(files: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"dtype torch\.bfloat16, and must be float16, float32 or float64"):
+        save_weights(load_model(files / "model.safetensors").bfloat16(), tmp_path / "model.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_writing_through_a_link_replaces_what_it_points_to(files: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "target.safetensors")
+    save_weights(load_model(files / "model.safetensors"), tmp_path / "link.safetensors")
+    assert (tmp_path / "link.safetensors").is_symlink()
+    assert (tmp_path / "target.safetensors").is_file()
 
 
 def test_the_optimizer_of_a_trained_keras_model_is_left_aside(files: Path, tmp_path: Path) -> None:

@@ -58,6 +58,13 @@ def with_dtype(dtype: str) -> Callable[[Path, Path], None]:
     return damage
 
 
+def with_values_elsewhere(source: Path, target: Path) -> None:
+    shutil.copy(source, target)
+    with h5py.File(target, "a") as file:
+        del file["fpn/conv_c7_3x3/vars/1"]
+        file.create_dataset("fpn/conv_c7_3x3/vars/1", (256,), "f4", external=[(__file__, 0, 1024)])
+
+
 def with_an_empty_bias(source: Path, target: Path) -> None:
     shutil.copy(source, target)
     with h5py.File(target, "a") as file:
@@ -147,6 +154,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
     "an h5 of complex numbers": (".weights.h5", with_dtype("complex64"), "has dtype complex64, and must be floating"),
     "an h5 of texts": (".weights.h5", with_dtype("S8"), "must be floating"),
     "an h5 with an empty bias": (".weights.h5", with_an_empty_bias, "holds no class head"),
+    "an h5 with values in another file": (".weights.h5", with_values_elsewhere, "keeps its values in another file"),
     "an archive with flipped bytes": (".keras", with_flipped_bytes, "not a whole .keras archive"),
     "half an archive": (".keras", truncate, "not a whole .keras archive"),
     "an archive of another model": (".keras", foreign, "holds no class head"),

@@ -1,6 +1,7 @@
 """The command `retinanet`."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A signal's end has the code that a shell gives it: 130 for Ctrl-C, 141 where the reader of the output went away.
     """
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
     try:
         options.run(options)
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
-from torch_retinanet.weights.contents import Contents
+from torch_retinanet.weights.contents import Contents, check_shapes, expected_shapes
 from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import read_keras, write_keras
 from torch_retinanet.weights.safetensors_file import read_safetensors, write_safetensors
@@ -62,6 +62,8 @@ def write_weights(path: str | Path, contents: Contents) -> None:
         InputError: for another suffix, or contents that the format cannot hold.
     """
     path = Path(path)
+    found = {name: tuple(tensor.shape) for name, tensor in contents.tensors.items()}
+    check_shapes("contents", found, expected_shapes(contents.config, contents.part))
     for suffix, write in WRITERS.items():
         if path.name.endswith(suffix):
             return write(path, contents)
@@ -90,8 +92,12 @@ def load_weights(model: RetinaNet, path: str | Path) -> None:
 
 
 def save_weights(model: RetinaNet, path: str | Path) -> None:
-    """Write the weights of `model` in the format that the suffix of `path` names; errors as of `write_weights`."""
-    write_weights(path, Contents(model.config, model.state_dict()))
+    """Write the weights of `model`, compiled or not, in the format that the suffix of `path` names.
+
+    Errors are those of `write_weights`.
+    """
+    original = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    write_weights(path, Contents(original.config, original.state_dict()))
 
 
 def read_backbone(path: str | Path) -> BackboneWeights:
@@ -117,4 +123,4 @@ def _load(model: RetinaNet, path: str | Path, contents: Contents) -> None:
     if contents.config.num_classes != model.config.num_classes:
         have, need = contents.config.num_classes, model.config.num_classes
         raise InputError(f"{path}: holds {have} classes, and the model has num_classes={need}")
-    model.load_state_dict(contents.tensors)
+    getattr(model, "_orig_mod", model).load_state_dict(contents.tensors)

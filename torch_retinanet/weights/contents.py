@@ -46,6 +46,19 @@ def check_floating(source: str, tensors: Mapping[str, Tensor]) -> None:
             raise InputError(f"{source}: tensor {name} has dtype {tensor.dtype}, and must be floating")
 
 
+def check_numpy(source: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors in a precision that numpy, hence Keras, does not have.
+
+    Raises:
+        InputError: naming the first tensor that is wrong.
+    """
+    for name, tensor in tensors.items():
+        if tensor.dtype not in (torch.float16, torch.float32, torch.float64):
+            raise InputError(
+                f"{source}: tensor {name} has dtype {tensor.dtype}, and must be float16, float32 or float64"
+            )
+
+
 def check_shapes(source: str, found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:
     """Refuse what lacks a tensor, has one too many, or one in another shape.
 

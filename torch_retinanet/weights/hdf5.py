@@ -24,6 +24,8 @@ def read_variable(path: Path, dataset: h5py.Dataset) -> Tensor:
     Raises:
         InputError: for another type of values.
     """
+    if dataset.external or dataset.is_virtual:
+        raise InputError(f"{path}: {dataset.name} keeps its values in another file, which is not opened")
     if dataset.dtype.kind != "f" or dataset.dtype.itemsize not in (2, 4, 8):
         raise InputError(f"{path}: {dataset.name} has dtype {dataset.dtype}, and must be floating")
     return torch.from_numpy(np.asarray(dataset[()], dataset.dtype.newbyteorder("=")))
@@ -39,5 +41,7 @@ def opened(path: Path, content: io.BytesIO | None = None) -> Iterator[h5py.File]
     try:
         with h5py.File(content or path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError) as error:
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
         raise InputError(f"{path}: not a whole HDF5 file ({error})") from None

@@ -7,6 +7,7 @@ keras/src/saving/saving_lib.py.
 
 import io
 import json
+import lzma
 import re
 import zipfile
 import zlib
@@ -19,7 +20,7 @@ from torch import Tensor
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import ANCHORS_PER_CELL
-from torch_retinanet.weights.contents import Contents, check_shapes, expected_shapes
+from torch_retinanet.weights.contents import Contents, check_numpy, check_shapes, expected_shapes
 from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, torch_tensors
 from torch_retinanet.weights.whole_file import written_beside
@@ -67,6 +68,7 @@ def write_keras(path: Path, contents: Contents) -> None:
     if contents.config.name not in KERAS_PRESETS:
         raise InputError(f"{path}: a Keras file holds preset {', '.join(KERAS_PRESETS)}, not {contents.config.name}")
     variables = keras_variables(contents.tensors)
+    check_numpy(str(path), variables)
     with written_beside(path) as beside:
         if path.suffix == ".keras":
             _write_archive(beside, contents.config, variables)
@@ -110,7 +112,7 @@ def _archived(path: Path) -> io.BytesIO:
             return io.BytesIO(archive.read(member))
     except KeyError:
         raise InputError(f"{path}: the archive has no {WEIGHTS_MEMBER}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"{path}: not a whole .keras archive ({error})") from None
 
 

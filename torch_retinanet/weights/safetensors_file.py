@@ -54,6 +54,6 @@ def _read_metadata(path: Path, metadata: dict[str, str]) -> tuple[Part, RetinaNe
         raise InputError(f"{path}: part {metadata.get('part')!r} must be one of {', '.join(get_args(Part))}")
     try:
         config = RetinaNetConfig.from_dict(json.loads(metadata["config"]))
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, InputError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: its metadata hold no readable config ({error})") from None
     return ("backbone" if metadata["part"] == "backbone" else "model"), config
