@@ -40,6 +40,9 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 def _quiet_start() -> Iterator[None]:
     """Hold back what TensorFlow's libraries say to the terminal as they load; it is shown if loading fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if sys.stderr is None:  # the command was started with standard error closed
+        yield
+        return
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held:
@@ -222,10 +225,10 @@ def _read_variables(path: Path, preset: str) -> tuple[Config, dict[str, Array]]:
     contents = read_weights(path, preset=preset)
     if contents.part != "model":
         raise InputError(f"--weights: {path} holds a {contents.part} alone, and a whole model is compared")
-    if contents.config.name != preset:
-        raise InputError(f"--weights: {path} holds preset {contents.config.name}, and --preset is {preset}")
     variables = keras_variables(contents.tensors)
     check_numpy(str(path), variables)
+    if broken := [name for name, tensor in variables.items() if not tensor.isfinite().all()]:
+        raise InputError(f"--weights: {path} holds NaN or infinite values in {broken[0]}, and all must be finite")
     return contents.config, {name: tensor.numpy() for name, tensor in variables.items()}
 
 

@@ -34,6 +34,8 @@ DTYPES = {"float64": ("float64",), "float32": ("float32",), "both": ("float64", 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; wrong usage prints one sentence."""
     options = _parser().parse_args(arguments)
+    if sys.stdout is None:
+        return _refuse("standard output is closed, and the report goes there")
     try:
         _check_backend()
         _check_target(options.json)
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return _refuse(f"{error.name} is not installed; pip install 'torch-retinanet[parity]' brings it")
     except Exception:
-        # Python would exit with 1, and 1 says that the models differ.
+        # A fault of the instrument itself: Python would exit with 1, and 1 says that the models differ.
         traceback.print_exc()
         return INCOMPLETE
 
@@ -153,7 +155,7 @@ def _climb(run: "Run", rungs: Sequence[str]) -> list["Record"]:
     cases = [case for rung in CASES if rung in rungs for case in CASES[rung](run)]
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     records: list[Record] = []
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not _has_terminal()) as progress:
         task = progress.add_task("", total=len(cases))
         for case in cases:
             progress.update(task, description=f"{case.rung} {case.name}")
@@ -164,6 +166,10 @@ def _climb(run: "Run", rungs: Sequence[str]) -> list["Record"]:
                 records.append(Record(rung=case.rung, case=case.name, name=ALL, verdict="incomplete", reason=reason))
             progress.advance(task)
     return records
+
+
+def _has_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:

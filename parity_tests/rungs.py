@@ -33,7 +33,7 @@ SWEEP: tuple[Size, ...] = (
 """Picture sizes of the shapes rung: sides of P5 even and odd, wide, tall, and a single pixel."""
 
 REFUSED: tuple[Size, ...] = ((120, 120), (128, 100), (33, 64))
-"""Picture sizes that do not divide by 32: both sides run, or both refuse at the same tap."""
+"""Picture sizes that do not divide by 32, which both sides must refuse, at the same tap."""
 
 FORWARD_SIZES: tuple[Size, ...] = ((128, 128), (96, 160), (32, 64))
 """Picture sizes of the forward rung: P5 and P6 with even and odd sides, so that the padding of P6 and P7 shows."""
@@ -106,7 +106,7 @@ def parameters(run: Run) -> list[Case]:
 
 
 def forward(run: Run) -> list[Case]:
-    """Values of all taps size by size, and the running statistics after a training step."""
+    """Values of all taps size by size, running statistics after a training step, and the weights of the run."""
     sizes = run.sizes or FORWARD_SIZES
     cases = [Case("forward", size_name(size), partial(_forward_at, run, size)) for size in sizes]
     training = Case("forward", "training", partial(_statistics_after_training, run))

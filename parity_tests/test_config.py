@@ -1,6 +1,7 @@
 """Conventions and presets: what a config accepts, how it is named, how one convention is turned."""
 
-from dataclasses import replace
+from dataclasses import Field, replace
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_a_changed_preset_says_what_was_changed() -> None:
 
 
 @pytest.mark.parametrize("field", conventions(), ids=lambda field: field.name)
-def test_a_convention_takes_each_of_its_values_as_text(field) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_a_convention_takes_each_of_its_values_as_text(field: Field[Any]) -> None:
     for value in allowed_values(field) or (0.125,):
         config = RetinaNetConfig.notebook().with_convention(f"{field.name}={value}")
         assert getattr(config, field.name) == value

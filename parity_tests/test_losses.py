@@ -21,6 +21,7 @@ from torch import Tensor
 from parity_tests.compare import ISOLATED, Array, compare_values, float32_budget, rounding_budget
 from torch_retinanet import BinaryFocalLoss, InputError, SparseCategoricalFocalLoss
 
+AVERAGE: dict[str, Any] = {"reduction": "average"}
 Labels = NDArray[np.int64]
 EXAMPLES, CLASSES = (2, 50), 7
 KERAS_REDUCTION = {"mean": "sum_over_batch_size", "sum": "sum", "none": "none"}
@@ -165,7 +166,7 @@ def test_losses_stay_finite_where_predictions_are_certain(from_logits: bool) -> 
         (lambda: SparseCategoricalFocalLoss([1, float("nan")]), "gamma: "),
         (lambda: BinaryFocalLoss(2, pos_weight=-0.5), "pos_weight: -0.5 must not be negative"),
         (lambda: BinaryFocalLoss(2, label_smoothing=1.5), "label_smoothing: 1.5 must be from 0 to 1"),
-        (lambda: BinaryFocalLoss(2, reduction="average"), "reduction: 'average' must be"),  # type: ignore[arg-type]
+        (lambda: BinaryFocalLoss(2, **AVERAGE), "reduction: 'average' must be"),
     ],
 )
 def test_wrong_arguments_are_named(build: Callable[[], object], sentence: str) -> None:

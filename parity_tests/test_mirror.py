@@ -55,7 +55,7 @@ def test_a_turned_convention_is_named_where_it_starts(turned: str, capsys: pytes
 
 def test_every_convention_is_turned_once() -> None:
     config = prepare("notebook")[0]
-    names = {turned.partition("=")[0] for turned in TURNED} | {"upsample"}
+    names = {turned.partition("=")[0] for turned in TURNED}
     assert names == {name for name in config.as_dict() if name != "num_classes"}
 
 

@@ -224,6 +224,17 @@ def test_the_command_takes_weights_from_a_file_of_either_side(
     assert "2x396x7" in output, "three classes"
 
 
+def test_weights_that_are_not_finite_are_no_difference_but_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    side = KerasSide("notebook", 1, "float32")
+    broken = {name: np.full_like(v, np.nan) if name.endswith("beta") else v for name, v in side.variables().items()}
+    side.assign(broken)
+    side.model.save_weights(tmp_path / "model.weights.h5")
+    assert cli.main([*FAST, "--weights", str(tmp_path / "model.weights.h5")]) == 2
+    assert "holds NaN or infinite values in fpn/backbone/conv1_bn/beta" in capsys.readouterr().err
+
+
 def test_the_run_has_the_weights_of_the_file(tmp_path: Path) -> None:
     side = KerasSide("notebook", 3, "float32", seed=5)
     side.model.save_weights(tmp_path / "model.weights.h5")

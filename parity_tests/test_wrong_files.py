@@ -3,6 +3,7 @@
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -125,6 +126,11 @@ def safetensors_without_config(source: Path, target: Path) -> None:
     save_file({"weight": torch.zeros(3)}, target, {"format": "torch_retinanet 1", "part": "model", "config": "[]"})
 
 
+def safetensors_of_too_many_classes(source: Path, target: Path) -> None:
+    contents = read_weights(source)
+    write_safetensors(target, Contents(replace(contents.config, num_classes=10**30), contents.tensors))
+
+
 def safetensors_of_whole_numbers(source: Path, target: Path) -> None:
     contents = read_weights(source)
     bias = contents.tensors["cls_head.4.bias"].long()
@@ -169,6 +175,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
         "format 'torch_retinanet 2' must",
     ),
     "safetensors without config": (".safetensors", safetensors_without_config, "hold no readable config"),
+    "safetensors of too many classes": (".safetensors", safetensors_of_too_many_classes, "too many to build"),
     "safetensors of whole numbers": (".safetensors", safetensors_of_whole_numbers, "has dtype torch.int64, and must"),
     "safetensors without a tensor": (".safetensors", safetensors_missing_a_tensor, "cls_head.4.bias is missing"),
 }

@@ -49,11 +49,10 @@ def read_keras(path: Path, preset: str) -> Contents:
         found = {name: shape_of(dataset) for name, dataset in _datasets(file).items()}
         config = RetinaNetConfig.preset(preset, num_classes=_num_classes(path, found))
         expected = expected_shapes(config)
-        keys = [key for name in expected if (key := keras_name(name)) is not None]
-        shapes = {_h5_path(key): keras_shape(expected[name]) for name in expected if (key := keras_name(name))}
-        check_shapes(str(path), found, shapes)
+        shapes = {key: keras_shape(shape) for name, shape in expected.items() if (key := keras_name(name))}
+        check_shapes(str(path), found, {_h5_path(key): shape for key, shape in shapes.items()})
         _check_layer_names(path, file)
-        variables = {key: read_variable(path, file[_h5_path(key)]) for key in keys}
+        variables = {key: read_variable(path, file[_h5_path(key)]) for key in shapes}
     return Contents(config, torch_tensors(variables, expected))
 
 

@@ -26,12 +26,19 @@ def read_safetensors(path: Path) -> Contents:
         with safe_open(path, framework="pt") as file:
             part, config = _read_metadata(path, file.metadata() or {})
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            check_shapes(str(path), found, expected_shapes(config, part))
+            check_shapes(str(path), found, _expected_shapes(path, config, part))
             tensors = {name: file.get_tensor(name) for name in found}
             check_floating(str(path), tensors)
             return Contents(config, tensors, part)
     except SafetensorError as error:
         raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+
+
+def _expected_shapes(path: Path, config: RetinaNetConfig, part: Part) -> dict[str, tuple[int, ...]]:
+    try:
+        return expected_shapes(config, part)
+    except (RuntimeError, TypeError, OverflowError):
+        raise InputError(f"{path}: its metadata say num_classes={config.num_classes}, too many to build") from None
 
 
 def write_safetensors(path: Path, contents: Contents) -> None:
