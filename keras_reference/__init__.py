@@ -1,4 +1,7 @@
-"""RetinaNet in Keras 3, as the teaching notebook has it: the reference that the PyTorch model is held against."""
+"""RetinaNet in Keras 3, as the teaching notebook and the keras.io example have it.
+
+The reference that the PyTorch model is held against.
+"""
 
 import contextlib
 import importlib
@@ -10,10 +13,45 @@ if "tensorflow" not in sys.modules:
     with contextlib.suppress(ImportError):
         importlib.import_module("triton")
 
+from keras_reference.anchors import AnchorBox
 from keras_reference.backbone import get_backbone
+from keras_reference.boxes import compute_iou, convert_to_corners, convert_to_xywh, swap_xy
+from keras_reference.config import RetinaNetConfig
 from keras_reference.errors import InputError
 from keras_reference.fpn import FeaturePyramidNetwork
 from keras_reference.heads import build_head
+from keras_reference.losses import (
+    BinaryFocalLoss,
+    RetinaNetBoxLoss,
+    RetinaNetClassificationLoss,
+    RetinaNetLoss,
+    SparseCategoricalFocalLoss,
+)
 from keras_reference.model import RetinaNet
+from keras_reference.postprocess import DecodePredictions
+from keras_reference.preprocess import preprocess_data, random_flip_horizontal, resize_and_pad_image
+from keras_reference.targets import LabelEncoder
 
-__all__ = ["FeaturePyramidNetwork", "InputError", "RetinaNet", "build_head", "get_backbone"]
+__all__ = [
+    "AnchorBox",
+    "BinaryFocalLoss",
+    "DecodePredictions",
+    "FeaturePyramidNetwork",
+    "InputError",
+    "LabelEncoder",
+    "RetinaNet",
+    "RetinaNetBoxLoss",
+    "RetinaNetClassificationLoss",
+    "RetinaNetConfig",
+    "RetinaNetLoss",
+    "SparseCategoricalFocalLoss",
+    "build_head",
+    "compute_iou",
+    "convert_to_corners",
+    "convert_to_xywh",
+    "get_backbone",
+    "preprocess_data",
+    "random_flip_horizontal",
+    "resize_and_pad_image",
+    "swap_xy",
+]

@@ -1,13 +1,13 @@
-"""The feature pyramid of the notebook; mirrors `torch_retinanet/fpn.py`.
+"""The feature pyramid; mirrors `torch_retinanet/fpn.py`.
 
 Lin et al., Feature Pyramid Networks (2017), section 3, with the levels P6 and P7 of RetinaNet (Lin et al. 2017, section
 4, footnote 2).
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from keras_reference.backbone import get_backbone, run_backbone
 from keras_reference.errors import InputError
@@ -15,10 +15,21 @@ from keras_reference.taps import Taps, tap
 
 
 class FeaturePyramidNetwork(layers.Layer):
-    """Images (B,H,W,3) to the levels P3 to P7, each (B,h,w,256), at strides 8, 16, 32, 64 and 128."""
+    """Images (B,H,W,3) to the levels P3 to P7, each (B,h,w,256), at strides 8, 16, 32, 64 and 128.
 
-    def __init__(self, backbone: keras.Model | None = None, **kwargs: Any) -> None:
+    Args:
+        backbone: what gives C3, C4, C5; by default `get_backbone()`, for images of 128x128.
+        p7_relu: where P7's ReLU stands, relu(conv(P6)) or conv(relu(P6)).
+
+    Raises:
+        InputError: for sides that do not divide by 32.
+    """
+
+    def __init__(
+        self, backbone: keras.Model | None = None, p7_relu: Literal["after", "before"] = "after", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self.p7_relu = p7_relu
         self.backbone = backbone if backbone is not None else get_backbone()
         self.conv_c3_1x1 = layers.Conv2D(256, 1, padding="same")
         self.conv_c4_1x1 = layers.Conv2D(256, 1, padding="same")
@@ -27,7 +38,8 @@ class FeaturePyramidNetwork(layers.Layer):
         self.conv_c4_3x3 = layers.Conv2D(256, 3, padding="same")
         self.conv_c5_3x3 = layers.Conv2D(256, 3, padding="same")
         self.conv_c6_3x3 = layers.Conv2D(256, 3, strides=2, padding="same")
-        self.conv_c7_3x3 = layers.Conv2D(256, 3, strides=2, padding="same", activation="relu")
+        activation = "relu" if p7_relu == "after" else None
+        self.conv_c7_3x3 = layers.Conv2D(256, 3, strides=2, padding="same", activation=activation)
         self.upsample_2x = layers.UpSampling2D(2)
 
     def call(self, images: Any, training: bool = False, taps: Taps | None = None) -> list[Any]:
@@ -43,7 +55,7 @@ class FeaturePyramidNetwork(layers.Layer):
         p4 = tap(taps, "p4", self.conv_c4_3x3(merged4))
         p5 = tap(taps, "p5", self.conv_c5_3x3(lateral5))
         p6 = tap(taps, "p6", self.conv_c6_3x3(c5))
-        p7 = tap(taps, "p7", self.conv_c7_3x3(p6))
+        p7 = tap(taps, "p7", self.conv_c7_3x3(ops.relu(p6) if self.p7_relu == "before" else p6))
         return [p3, p4, p5, p6, p7]
 
 

@@ -1,4 +1,4 @@
-"""The RetinaNet of the notebook; mirrors `torch_retinanet/model.py`.
+"""RetinaNet as the notebook or the keras.io example has it; mirrors `torch_retinanet/model.py`.
 
 Lin et al., Focal Loss for Dense Object Detection (2017), section 4.
 """
@@ -10,9 +10,10 @@ import numpy as np
 from keras import ops
 
 from keras_reference.backbone import get_backbone
+from keras_reference.config import RetinaNetConfig
 from keras_reference.errors import InputError
 from keras_reference.fpn import FeaturePyramidNetwork
-from keras_reference.heads import build_head, run_head
+from keras_reference.heads import PRIOR_PROBABILITY, build_head, run_head
 from keras_reference.taps import Taps, tap
 
 ANCHORS_PER_CELL = 9
@@ -27,22 +28,24 @@ class RetinaNet(keras.Model):
     within a level over rows, columns, and the nine anchors of a cell.
 
     Args:
-        num_classes: K, at least 1.
+        config: the conventions and K.
         backbone: what gives C3, C4, C5; by default `get_backbone()`, for images of 128x128.
 
     Raises:
-        InputError: for `num_classes` below 1, images that are not floating (B,H,W,3) or not finite, and sides that do
+        InputError: for a config that is none, images that are not floating (B,H,W,3) or not finite, and sides that do
             not divide by 32.
     """
 
-    def __init__(self, num_classes: int, backbone: keras.Model | None = None, **kwargs: Any) -> None:
-        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
-            raise InputError(f"num_classes: {num_classes!r} must be a whole number of at least 1")
+    def __init__(self, config: RetinaNetConfig, backbone: keras.Model | None = None, **kwargs: Any) -> None:
+        if not isinstance(config, RetinaNetConfig):
+            raise InputError(f"config: {config!r} must be a RetinaNetConfig")
         super().__init__(**kwargs)
-        self.num_classes = num_classes
-        self.fpn = FeaturePyramidNetwork(backbone)
-        self.cls_head = build_head(ANCHORS_PER_CELL * num_classes)
-        self.box_head = build_head(ANCHORS_PER_CELL * 4)
+        self.config = config
+        self.fpn = FeaturePyramidNetwork(backbone, p7_relu=config.p7_relu)
+        self.cls_head = build_head(
+            ANCHORS_PER_CELL * config.num_classes, head_init=config.head_init, prior=PRIOR_PROBABILITY
+        )
+        self.box_head = build_head(ANCHORS_PER_CELL * 4, head_init=config.head_init)
 
     def call(self, images: Any, training: bool = False, taps: Taps | None = None) -> Any:
         check_images(images)
@@ -52,7 +55,7 @@ class RetinaNet(keras.Model):
         for name, level in zip(("p3", "p4", "p5", "p6", "p7"), levels, strict=True):
             scores = run_head(self.cls_head, level, name=f"cls.{name}", taps=taps)
             boxes = run_head(self.box_head, level, name=f"box.{name}", taps=taps)
-            cls_outputs.append(ops.reshape(scores, [batch, -1, self.num_classes]))
+            cls_outputs.append(ops.reshape(scores, [batch, -1, self.config.num_classes]))
             box_outputs.append(ops.reshape(boxes, [batch, -1, 4]))
         logits = tap(taps, "logits", ops.concatenate(cls_outputs, axis=1))
         deltas = tap(taps, "deltas", ops.concatenate(box_outputs, axis=1))
@@ -60,12 +63,12 @@ class RetinaNet(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         _, *input_shape = self.fpn.backbone.input_shape
-        return {"name": self.name, "num_classes": self.num_classes, "input_shape": input_shape}
+        return {"name": self.name, "conventions": self.config.as_dict(), "input_shape": input_shape}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "RetinaNet":
         backbone = get_backbone(tuple(config["input_shape"]))
-        return cls(config["num_classes"], backbone, name=config["name"])
+        return cls(RetinaNetConfig(**config["conventions"]), backbone, name=config["name"])
 
 
 def check_images(images: Any) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -27,7 +28,10 @@ INCOMPLETE = 3
 INTERRUPTED, CLOSED_OUTPUT = 130, 141
 """What a shell reports of a program that a signal ended: Ctrl-C, or a reader that went away."""
 
-RUNGS = ("shapes", "parameters", "forward")
+RUNGS = (
+    *("shapes", "parameters", "forward", "anchors", "targets", "losses", "gradients", "step", "trajectory"),
+    *("detections", "metric"),
+)
 DTYPES = {"float64": ("float64",), "float32": ("float32",), "both": ("float64", "float32")}
 
 
@@ -67,7 +71,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Is the PyTorch model the same network as its Keras reference, and if not, where does it start?",
         epilog="exit code: 0 equal, 1 different, 2 wrong usage, 3 incomplete",
     )
-    parser.add_argument("--preset", default="notebook", help="conventions of both sides (default: %(default)s)")
+    parser.add_argument(
+        "--preset",
+        nargs="+",
+        metavar="NAME",
+        default=[],
+        help="conventions of both sides (default: those of the weights file, else notebook and keras_io)",
+    )
     parser.add_argument("--sizes", nargs="+", metavar="HxW", default=[], help="picture sizes, as 128x128 96x160")
     parser.add_argument("--image", nargs="+", metavar="FILE", type=Path, help="pictures, instead of seeded noise")
     parser.add_argument("--dtype", choices=DTYPES, default="both", help="precisions to compare (default: %(default)s)")
@@ -94,7 +104,9 @@ def _run(options: argparse.Namespace) -> int:
     from parity_tests.compare import EXIT_CODES, verdict_of
     from parity_tests.report import as_json, print_report
 
-    records, settings = _climb(_prepare(options), options.rungs), _settings(options)
+    runs = _prepare(options)
+    settings = _settings(options, [run.preset for run in runs])
+    records = [record for run in runs for record in _climb(run, options.rungs)]
     cost = _cost()
     print_report(records, settings, cost, _console())
     if options.json:
@@ -122,25 +134,30 @@ def _cost() -> dict[str, float]:
     return {"seconds": time.perf_counter() - STARTED, "peak_gib": peak / 2**30}
 
 
-def _prepare(options: argparse.Namespace) -> "Run":
+def _prepare(options: argparse.Namespace) -> list["Run"]:
     from parity_tests import bridge, inputs
     from parity_tests.rungs import Run
 
     sizes = [inputs.read_size(text) for text in options.sizes]
     images = partial(inputs.picture_batch, inputs.read_pictures(options.image)) if options.image else None
+    runs = []
     try:
-        config, variables = bridge.prepare(options.preset, options.weights, sizes)
-        turned = bridge.turn(config, options.turn)
+        for preset in bridge.presets_of(options.preset, options.weights):
+            config, variables = bridge.prepare(preset, options.weights, sizes)
+            turned, optimizer_turns = bridge.turn(config, options.turn)
+            run = Run(
+                preset=preset,
+                config=turned,
+                optimizer_turns=optimizer_turns,
+                variables=variables,
+                sizes=sizes,
+                dtypes=DTYPES[options.dtype],
+                images=images or inputs.random_images,
+            )
+            runs.append(run)
     except bridge.INPUT_ERRORS as error:
         raise InputError(str(error)) from None
-    return Run(
-        preset=options.preset,
-        config=turned,
-        variables=variables,
-        sizes=sizes,
-        dtypes=DTYPES[options.dtype],
-        images=images or inputs.random_images,
-    )
+    return runs
 
 
 def _climb(run: "Run", rungs: Sequence[str]) -> list["Record"]:
@@ -158,22 +175,23 @@ def _climb(run: "Run", rungs: Sequence[str]) -> list["Record"]:
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not _has_terminal()) as progress:
         task = progress.add_task("", total=len(cases))
         for case in cases:
-            progress.update(task, description=f"{case.rung} {case.name}")
+            progress.update(task, description=f"{run.preset} {case.rung} {case.name}")
             try:
                 records += case.compare()
             except FRAMEWORK_ERRORS as error:
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 records.append(Record(rung=case.rung, case=case.name, name=ALL, verdict="incomplete", reason=reason))
             progress.advance(task)
-    return records
+    run.release()
+    return [replace(record, preset=run.preset) for record in records]
 
 
 def _has_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def _settings(options: argparse.Namespace) -> dict[str, Any]:
-    plain = {name: value for name, value in vars(options).items() if name != "json"}
+def _settings(options: argparse.Namespace, presets: Sequence[str]) -> dict[str, Any]:
+    plain = {name: value for name, value in vars(options).items() if name != "json"} | {"preset": list(presets)}
     return {name: _plain(value) for name, value in plain.items()}
 
 

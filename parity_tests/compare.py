@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
-Verdict = Literal["equal", "different", "incomplete"]
+Verdict = Literal["equal", "tie", "different", "incomplete"]
 
 ISOLATED = 64
 """Units of rounding allowed to one module that is fed the reference's input."""
@@ -29,7 +29,7 @@ FLOAT32_FACTOR = 3
 ALL = "all"
 """The name in a record of a case that failed to run, where no tap was compared."""
 
-EXIT_CODES: dict[Verdict, int] = {"equal": 0, "different": 1, "incomplete": 3}
+EXIT_CODES: dict[Verdict, int] = {"equal": 0, "tie": 0, "different": 1, "incomplete": 3}
 """What a command returns for a verdict; 2 is wrong usage."""
 
 
@@ -38,17 +38,21 @@ class Record:
     """One comparison: where, of what, and how it went.
 
     Attributes:
-        rung: the step of the ladder, `shapes`, `parameters` or `forward`.
+        preset: that of the reference.
+        rung: the step of the ladder, `shapes`, `forward`, `gradients` and so on.
         case: what it was run on, `128x128 float64 isolated`.
         name: the tap or variable.
-        verdict: `incomplete` where nothing could be compared.
+        verdict: `incomplete` where nothing could be compared; `tie` where detections differ only because a score or
+            an overlap stood at a threshold, which counts as equal.
         reference_shape, port_shape: shapes, channels last; `None` where that side has no such thing.
         difference: the largest absolute difference; `None` where only structure is compared.
         scale: the largest absolute value of the reference.
         budget: the largest difference allowed.
         reason: one sentence where it is not equal.
+        values: what else was measured, such as the curve of a loss, by name.
     """
 
+    preset: str = ""
     rung: str
     case: str
     name: str
@@ -59,6 +63,7 @@ class Record:
     scale: float | None = None
     budget: float | None = None
     reason: str = ""
+    values: Mapping[str, Sequence[float]] | None = None
 
     @property
     def used(self) -> float | None:
@@ -137,6 +142,30 @@ def compare_values(
     if difference <= budget:
         return measured(verdict="equal")
     return measured(verdict="different", reason=f"difference {difference:.1e}, and the budget is {budget:.1e}")
+
+
+def compare_tensor(
+    rung: str,
+    case: str,
+    name: str,
+    pairs: Mapping[str, Sequence[Array]],
+    dtypes: Sequence[str],
+    units: int,
+) -> list[Record]:
+    """Compare what reference and port have, in float64 by `units` roundings, in float32 by their own errors.
+
+    Args:
+        pairs: reference and port in both precisions, by dtype.
+        dtypes: the precisions that get records.
+    """
+    (reference64, port64), (reference, port) = pairs["float64"], pairs["float32"]
+    budgets: dict[str, float | None] = {"float64": rounding_budget(reference64, units), "float32": None}
+    if len({array.shape for array in (reference, reference64, port, port64)}) == 1:
+        budgets["float32"] = float32_budget(units, reference, reference64, port, port64)
+    return [
+        compare_values(rung, f"{case} {dtype}", name, pairs[dtype][0], pairs[dtype][1], budgets[dtype])
+        for dtype in dtypes
+    ]
 
 
 def compare_taps(

@@ -8,8 +8,10 @@ same.
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from parity_tests.compare import Array
@@ -17,6 +19,26 @@ from parity_tests.errors import InputError
 
 Size = tuple[int, int]
 """Height and width in pixels."""
+
+Labels = NDArray[np.integer]
+"""Classes (G,), counted from 0."""
+
+
+class Scene(NamedTuple):
+    """A batch of pictures (B,H,W,3) from -1 to 1, with boxes (G,4) xyxy in pixels and labels (G,) of each."""
+
+    images: Array
+    boxes: Sequence[Array]
+    labels: Sequence[Labels]
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the pictures."""
+        return self.images.shape[1], self.images.shape[2]
+
+
+LAST_LAYERS = ("cls_head/4/", "box_head/4/")
+"""How the variables of the last layers of the heads begin."""
 
 MAX_PIXELS = 2**21
 """The largest picture compared: some 1344x1344, whose taps in both precisions fill most of a large machine's memory."""
@@ -73,16 +95,28 @@ def random_variables(shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0) ->
     """Weights by Keras name, none of them at a value that hides a mistake.
 
     Kernels keep the size of what passes through them (He et al. 2015, arXiv 1502.01852); a residual branch adds half
-    its size, so that sixteen of them do not run away.
+    its size, so that sixteen of them do not run away, and the last layer of a head makes it small, so that scores are
+    not all 0 or 1.
     """
     rng = np.random.default_rng(seed)
     return {name: _draw(rng, name, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
+def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int) -> dict[str, Array]:
+    """Variables in float64, each number moved to the next one up or down at random."""
+    rng = np.random.default_rng(seed)
+    moved = {}
+    for name, values in variables.items():
+        towards = np.where(rng.random(values.shape) < 0.5, -np.inf, np.inf)
+        moved[name] = np.nextafter(values.astype(np.float64), towards)
+    return moved
+
+
 def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
     layer, variable = name.split("/")[-2:]
     if variable == "kernel":
-        return rng.normal(0, math.sqrt(2 / math.prod(shape[:-1])), shape)
+        calm = 1 / 32 if name.startswith(LAST_LAYERS) else 1
+        return rng.normal(0, calm * math.sqrt(2 / math.prod(shape[:-1])), shape)
     if variable == "gamma":
         return rng.uniform(0.5, 1.5, shape) * (0.5 if layer.endswith("_3_bn") else 1)
     if variable == "moving_variance":

@@ -1,16 +1,19 @@
 """Conventions and presets: what a config accepts, how it is named, how one convention is turned."""
 
 from dataclasses import Field, replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from torch_retinanet import InputError, RetinaNetConfig
-from torch_retinanet.config import PRESETS, allowed_values, conventions
+from torch_retinanet.config import PRESETS
+from torch_retinanet.conventions import allowed_values, conventions
+
+CONVENTIONS = conventions(RetinaNetConfig)
 
 
 def test_every_convention_has_a_sentence_and_a_source() -> None:
-    for field in conventions():
+    for field in CONVENTIONS:
         assert field.metadata["meaning"].endswith(".")
         assert field.metadata["source"]
 
@@ -27,11 +30,13 @@ def test_a_changed_preset_says_what_was_changed() -> None:
     assert config.name == "notebook with bn_eps=1e-05, p7_relu='before'"
 
 
-@pytest.mark.parametrize("field", conventions(), ids=lambda field: field.name)
+@pytest.mark.parametrize("field", CONVENTIONS, ids=lambda field: field.name)
 def test_a_convention_takes_each_of_its_values_as_text(field: Field[Any]) -> None:
-    for value in allowed_values(field) or (0.125,):
-        config = RetinaNetConfig.notebook().with_convention(f"{field.name}={value}")
-        assert getattr(config, field.name) == value
+    number = ",".join("4" for _ in get_args(field.type)) or ("7" if field.type is int else "0.45")
+    for text in map(str, allowed_values(field) or (number,)):
+        config = RetinaNetConfig.notebook().with_convention(f"{field.name}={text}")
+        value = getattr(config, field.name)
+        assert (",".join(f"{n:g}" for n in value) if isinstance(value, tuple) else str(value)) == text
 
 
 @pytest.mark.parametrize(
@@ -39,6 +44,10 @@ def test_a_convention_takes_each_of_its_values_as_text(field: Field[Any]) -> Non
     [
         ("p7_relu=never", "p7_relu: 'never' must be one of 'after', 'before'"),
         ("bn_eps=small", "bn_eps: 'small' must be a number"),
+        ("box_variance=1,2", r"box_variance: \(1.0, 2.0\) must be 4 numbers from "),
+        ("min_side=0", "min_side: 0 must be a whole number from 1 to "),
+        ("min_side=1.5", "min_side: 1.5 must be a whole number from 1 to "),
+        ("ignore_iou=0.9", "ignore_iou: 0.9 must not be above match_iou=0.5"),
         ("bn_eps=-1", "bn_eps: -1.0 must be a number from 0 to 1"),
         ("bn_eps=nan", "bn_eps: nan must be a number from 0 to 1"),
         ("padding=same", "convention: 'padding=same' must be NAME=VALUE with a name of stride_in, "),
@@ -56,6 +65,25 @@ def test_there_is_at_least_one_class(num_classes: int) -> None:
         RetinaNetConfig.notebook(num_classes=num_classes)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("backbone", "vgg16", "must be one of 'resnet18', "),
+        ("width", 0, "must be a whole number of at least 1"),
+        ("head_depth", 2.5, "must be a whole number of at least 1"),
+    ],
+)
+def test_a_network_has_a_backbone_and_sizes(field: str, value: Any, rule: str) -> None:
+    with pytest.raises(InputError, match=f"{field}: {value!r} {rule}"):
+        RetinaNetConfig.from_dict(RetinaNetConfig.notebook().as_dict() | {field: value})
+
+
+def test_another_size_is_named_and_is_another_result() -> None:
+    small = replace(RetinaNetConfig.keras_io(), backbone="resnet18", width=64)
+    assert small.name == "keras_io with backbone='resnet18', width=64"
+    assert small.differences(RetinaNetConfig.keras_io(), acts_on="result") == ["backbone", "width"]
+
+
 def test_a_truth_value_is_no_number_and_a_number_no_truth_value() -> None:
     with pytest.raises(InputError, match="conv_bias: 1 must be one of True, False"):
         RetinaNetConfig.from_dict(RetinaNetConfig.notebook().as_dict() | {"conv_bias": 1})
@@ -64,7 +92,7 @@ def test_a_truth_value_is_no_number_and_a_number_no_truth_value() -> None:
 
 
 def test_an_unknown_preset_is_named_beside_the_known_ones() -> None:
-    with pytest.raises(InputError, match="preset: 'fizyr' must be one of notebook, torchvision"):
+    with pytest.raises(InputError, match="preset: 'fizyr' must be one of notebook, keras_io, torchvision"):
         RetinaNetConfig.preset("fizyr")
 
 

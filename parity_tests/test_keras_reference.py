@@ -1,12 +1,14 @@
 """The four exercises of the notebook, in Keras 3."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from keras_reference import FeaturePyramidNetwork, InputError, RetinaNet, build_head, get_backbone
+from keras_reference import FeaturePyramidNetwork, InputError, RetinaNet, RetinaNetConfig, build_head, get_backbone
 from keras_reference.taps import Taps
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 128, 128, 3)).astype("float32")
@@ -14,7 +16,7 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 128, 128, 3)).astype("float
 
 @pytest.fixture(scope="module")
 def model() -> RetinaNet:
-    model = RetinaNet(num_classes=10)
+    model = RetinaNet(RetinaNetConfig.notebook())
     model(IMAGES)
     return model
 
@@ -71,7 +73,7 @@ def test_it_compiles_and_fits_with_the_focal_loss_of_the_notebook() -> None:
     from keras_reference.losses import SparseCategoricalFocalLoss
 
     assert SparseCategoricalFocalLoss is focal_loss.SparseCategoricalFocalLoss
-    model = RetinaNet(num_classes=10)
+    model = RetinaNet(RetinaNetConfig.notebook())
     model.compile(loss=SparseCategoricalFocalLoss(gamma=2), optimizer="SGD")
     labels = np.random.default_rng(0).integers(0, 14, (2, 3069))
     before = model.predict(IMAGES, verbose=0)
@@ -98,10 +100,50 @@ def test_it_is_saved_and_loaded_in_safe_mode(model: RetinaNet, tmp_path: Path) -
 )
 def test_wrong_images_are_refused(images: np.ndarray, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        RetinaNet(2, get_backbone((None, None, 3))).call(keras.ops.convert_to_tensor(images))
+        RetinaNet(RetinaNetConfig.notebook(2), get_backbone((None, None, 3))).call(keras.ops.convert_to_tensor(images))
 
 
 @pytest.mark.parametrize("num_classes", [0, -3, 2.0, True])
 def test_there_is_at_least_one_class(num_classes: int) -> None:
     with pytest.raises(InputError, match=r"num_classes: .* must be a whole number of at least 1"):
-        RetinaNet(num_classes)
+        RetinaNetConfig.notebook(num_classes)
+
+
+@pytest.mark.parametrize(
+    ("convention", "sentence"),
+    [
+        ({"p7_relu": "between"}, "p7_relu: 'between' must be one of 'after', 'before'"),
+        ({"head_init": None}, "head_init: None must be one of 'glorot_uniform', 'normal_prior'"),
+    ],
+)
+def test_a_value_that_its_convention_does_not_know_is_refused(convention: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        replace(RetinaNetConfig.keras_io(), **convention)
+
+
+def test_a_model_is_made_from_a_config() -> None:
+    with pytest.raises(InputError, match="config: 10 must be a RetinaNetConfig"):
+        RetinaNet(10)  # type: ignore[arg-type]
+
+
+def test_the_example_of_keras_io_puts_the_relu_before_p7() -> None:
+    assert RetinaNetConfig.keras_io().as_dict() == {
+        "num_classes": 80,
+        "p7_relu": "before",
+        "head_init": "normal_prior",
+    }
+    pyramid, taps = FeaturePyramidNetwork(get_backbone((64, 64, 3)), p7_relu="before"), Taps()
+    levels = pyramid(IMAGES[:, :64, :64], taps=taps)
+    assert np.array_equal(levels[4], pyramid.conv_c7_3x3(keras.ops.relu(taps["p6"])))
+    assert np.asarray(taps["p6"]).min() < 0
+    assert np.asarray(levels[4]).min() < 0
+
+
+def test_fresh_heads_of_keras_io_score_every_class_at_one_in_a_hundred() -> None:
+    head = build_head(18, head_init="normal_prior", prior=0.01)
+    kernels = [layer.kernel for layer in head.layers]
+    assert [float(np.std(kernel)) for kernel in kernels] == pytest.approx([0.01] * 5, rel=0.02)
+    assert not np.array_equal(kernels[0], kernels[1])
+    assert all(not np.any(layer.bias) for layer in head.layers[:-1])
+    assert keras.ops.sigmoid(head.layers[-1].bias).numpy() == pytest.approx(np.full(18, 0.01), rel=1e-6)
+    assert not np.any(build_head(36, head_init="normal_prior").layers[-1].bias)

@@ -19,7 +19,9 @@ from parity_tests.compare import CASCADED, ISOLATED, Array, Record, verdict_of
 from parity_tests.errors import InputError
 from parity_tests.inputs import random_images, size_name
 from parity_tests.report import last_line
-from parity_tests.rungs import FORWARD_SIZES, REFUSED, RUNGS, SWEEP, Run
+from parity_tests.rungs import RUNGS, Run
+from parity_tests.rungs.forward import FORWARD_SIZES
+from parity_tests.rungs.shapes import REFUSED, SWEEP
 
 TAPS = (
     *("stem", *(f"conv{s}_block{j}" for s, n in ((2, 3), (3, 4), (4, 6), (5, 3)) for j in range(1, n + 1))),

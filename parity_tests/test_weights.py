@@ -134,7 +134,7 @@ def test_the_optimizer_of_a_trained_keras_model_is_left_aside(files: Path, tmp_p
 def test_metadata_say_preset_and_version(files: Path) -> None:
     with safe_open(files / "model.safetensors", framework="pt") as file:
         metadata = file.metadata()
-    assert (metadata["format"], metadata["preset"], metadata["part"]) == ("torch_retinanet 1", "notebook", "model")
+    assert (metadata["format"], metadata["preset"], metadata["part"]) == ("torch_retinanet 2", "notebook", "model")
     assert read_weights(files / "model.safetensors").config == RetinaNetConfig.notebook(CLASSES)
 
 
@@ -151,7 +151,7 @@ def test_another_number_of_classes_is_refused(files: Path) -> None:
 
 def test_a_preset_that_keras_cannot_build_is_not_written_for_it(tmp_path: Path) -> None:
     model = RetinaNet(RetinaNetConfig.torchvision(CLASSES))
-    with pytest.raises(InputError, match="a Keras file holds preset notebook, not torchvision"):
+    with pytest.raises(InputError, match="a Keras file holds preset notebook, keras_io, not torchvision"):
         save_weights(model, tmp_path / "model.keras")
     assert not list(tmp_path.iterdir())
 

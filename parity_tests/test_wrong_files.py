@@ -123,7 +123,7 @@ def safetensors_of_another_version(source: Path, target: Path) -> None:
 
 
 def safetensors_without_config(source: Path, target: Path) -> None:
-    save_file({"weight": torch.zeros(3)}, target, {"format": "torch_retinanet 1", "part": "model", "config": "[]"})
+    save_file({"weight": torch.zeros(3)}, target, {"format": "torch_retinanet 2", "part": "model", "config": "[]"})
 
 
 def safetensors_of_too_many_classes(source: Path, target: Path) -> None:

@@ -14,22 +14,42 @@ if "tensorflow" in sys.modules and "triton" not in sys.modules and hasattr(os, "
         importlib.import_module("triton")
     sys.setdlopenflags(_flags)
 
+from torch_retinanet.anchors import AnchorBox
 from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
-from torch_retinanet.losses import BinaryFocalLoss, SparseCategoricalFocalLoss
+from torch_retinanet.losses import (
+    BinaryFocalLoss,
+    RetinaNetBoxLoss,
+    RetinaNetClassificationLoss,
+    RetinaNetLoss,
+    SparseCategoricalFocalLoss,
+)
 from torch_retinanet.model import RetinaNet
+from torch_retinanet.postprocess import DecodePredictions
+from torch_retinanet.preprocess import preprocess_data, resize_and_pad_image
+from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import load_model, load_weights, read_backbone, save_weights
 
 __all__ = [
+    "AnchorBox",
     "BackboneWeights",
     "BinaryFocalLoss",
+    "DecodePredictions",
     "InputError",
+    "LabelEncoder",
     "RetinaNet",
+    "RetinaNetBoxLoss",
+    "RetinaNetClassificationLoss",
     "RetinaNetConfig",
+    "RetinaNetDetector",
+    "RetinaNetLoss",
     "SparseCategoricalFocalLoss",
     "load_model",
     "load_weights",
+    "preprocess_data",
     "read_backbone",
+    "resize_and_pad_image",
     "save_weights",
 ]

@@ -1,4 +1,4 @@
-"""torchvision's ResNet-50 in the conventions of a config; mirrors `keras_reference/backbone.py`.
+"""torchvision's residual networks in the conventions of a config; mirrors `keras_reference/backbone.py`.
 
 He et al., Deep Residual Learning for Image Recognition (2015), section 4.1.
 """
@@ -6,13 +6,13 @@ He et al., Deep Residual Learning for Image Recognition (2015), section 4.1.
 import pickle
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights, resnet50
+from torchvision.models import WeightsEnum, get_model, get_model_weights
 from torchvision.models.resnet import ResNet
 
 from torch_retinanet.config import RetinaNetConfig
@@ -20,8 +20,8 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, PopulationBatchNorm2d
 from torch_retinanet.taps import Taps, tap
 
-BACKBONE_CONVENTIONS = ("stride_in", "conv_bias", "bn_eps", "stem_padding")
-"""The conventions that trained backbone weights hold for."""
+BACKBONE_FIELDS = ("backbone", "stride_in", "conv_bias", "bn_eps", "stem_padding")
+"""The fields of a config that trained backbone weights hold for."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,17 @@ class BackboneWeights:
 
 
 class ResNetBackbone(nn.Module):
-    """Images (B,3,H,W) to C3 (B,512,H/8,W/8), C4 (B,1024,H/16,W/16) and C5 (B,2048,H/32,W/32)."""
+    """Images (B,3,H,W) to C3 (B,c3,H/8,W/8), C4 (B,c4,H/16,W/16) and C5 (B,c5,H/32,W/32).
+
+    Attributes:
+        widths: c3, c4 and c5, for ResNet-50 512, 1024 and 2048.
+    """
 
     def __init__(self, resnet: ResNet) -> None:
         super().__init__()
         self.conv1, self.bn1, self.relu, self.maxpool = resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool
         self.layer1, self.layer2, self.layer3, self.layer4 = resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4
+        self.widths = tuple(resnet.fc.in_features // share for share in (4, 2, 1))
 
     def forward(self, images: Tensor, taps: Taps | None = None) -> list[Tensor]:
         x = tap(taps, "stem", self.maxpool(self.relu(self.bn1(self.conv1(images)))))
@@ -51,8 +56,8 @@ class ResNetBackbone(nn.Module):
         return [tap(taps, f"c{level}", c) for level, c in enumerate(outputs[1:], start=3)]
 
 
-def get_backbone(config: RetinaNetConfig, weights: ResNet50_Weights | BackboneWeights | None = None) -> ResNetBackbone:
-    """ResNet-50 without its classifier in the conventions of `config`.
+def get_backbone(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights | None = None) -> ResNetBackbone:
+    """The residual network of `config` without its classifier, in its conventions.
 
     Args:
         config: the conventions.
@@ -63,7 +68,7 @@ def get_backbone(config: RetinaNetConfig, weights: ResNet50_Weights | BackboneWe
         InputError: where the weights need other conventions, are of no known kind, or their file is damaged.
         ConnectionError: where torchvision's weights cannot be downloaded.
     """
-    resnet = resnet50(norm_layer=_norm_layer(config))
+    resnet = get_model(config.backbone, norm_layer=_norm_layer(config))
     _place_strides(resnet, config)
     _add_biases(resnet, config)
     _pad_stem(resnet, config)
@@ -111,24 +116,25 @@ def _pad_stem(resnet: ResNet, config: RetinaNetConfig) -> None:
         resnet.maxpool = nn.Sequential(PadSameStride2(kernel=3), nn.MaxPool2d(kernel_size=3, stride=2))
 
 
-def _trained_tensors(weights: ResNet50_Weights | BackboneWeights, config: RetinaNetConfig) -> Mapping[str, Tensor]:
+def _trained_tensors(weights: WeightsEnum | BackboneWeights, config: RetinaNetConfig) -> Mapping[str, Tensor]:
     if isinstance(weights, BackboneWeights):
         _check_conventions(weights.source, weights.config, config)
         return weights.tensors
-    if isinstance(weights, ResNet50_Weights):
-        _check_conventions(str(weights), RetinaNetConfig.torchvision(), config)
+    if isinstance(weights, get_model_weights(config.backbone)):
+        _check_conventions(str(weights), replace(RetinaNetConfig.torchvision(), backbone=config.backbone), config)
         return _download(weights)
-    raise InputError(f"backbone_weights: {weights!r} must be a ResNet50_Weights or what read_backbone gave")
+    needed = get_model_weights(config.backbone).__name__
+    raise InputError(f"backbone_weights: {weights!r} must be a {needed} or what read_backbone gave")
 
 
 def _check_conventions(source: str, trained: RetinaNetConfig, config: RetinaNetConfig) -> None:
-    clashes = [c for c in BACKBONE_CONVENTIONS if getattr(trained, c) != getattr(config, c)]
+    clashes = [c for c in BACKBONE_FIELDS if getattr(trained, c) != getattr(config, c)]
     if clashes:
         needs = ", ".join(f"{c}={getattr(trained, c)!r}" for c in clashes)
         raise InputError(f"backbone_weights: {source} needs {needs}, and preset {config.name} has it otherwise")
 
 
-def _download(weights: ResNet50_Weights) -> dict[str, Tensor]:
+def _download(weights: WeightsEnum) -> dict[str, Tensor]:
     try:
         tensors = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, weights_only=True)
     except URLError as error:

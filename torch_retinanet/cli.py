@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from torch_retinanet.config import PRESETS, conventions
+from torch_retinanet.config import PRESETS, RetinaNetConfig
+from torch_retinanet.conventions import conventions
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights import read_weights, write_weights
 
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     convert = commands.add_parser("convert", help="convert a weights file between Keras and torch")
     convert.add_argument("source", type=Path, help=".keras, .weights.h5, an ImageNet .h5, or .safetensors")
     convert.add_argument("target", type=Path, help=".safetensors, .keras or .weights.h5")
-    convert.add_argument("--preset", help="preset of a Keras model, whose file does not say it (default: notebook)")
+    convert.add_argument("--preset", help="preset of a .weights.h5, which does not say it (default: notebook)")
     convert.set_defaults(run=_convert)
     table = commands.add_parser("conventions", help="list the conventions and what each preset has")
     table.set_defaults(run=_conventions)
@@ -67,6 +68,6 @@ def _conventions(options: argparse.Namespace) -> None:
     presets = [make() for make in PRESETS.values()]
     print("| convention | " + " | ".join(PRESETS) + " | what it means |")
     print("|---|" + "---|" * len(PRESETS) + "---|")
-    for field in conventions():
+    for field in conventions(RetinaNetConfig):
         values = " | ".join(f"`{getattr(preset, field.name)}`" for preset in presets)
         print(f"| `{field.name}` | {values} | {field.metadata['meaning']} |")

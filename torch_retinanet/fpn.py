@@ -13,12 +13,9 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.layers import Conv2dSameStride2
 from torch_retinanet.taps import Taps, tap
 
-WIDTH = 256
-"""Filters of each level and of the heads (Lin et al. 2017, section 4)."""
-
 
 class FeaturePyramidNetwork(nn.Module):
-    """Images (B,3,H,W) to the levels P3 to P7, each (B,256,h,w), at strides 8, 16, 32, 64 and 128.
+    """Images (B,3,H,W) to the levels P3 to P7, each (B,width,h,w), at strides 8, 16, 32, 64 and 128.
 
     Raises:
         InputError: for sides that do not divide by 32, where levels are upsampled times 2.
@@ -27,14 +24,15 @@ class FeaturePyramidNetwork(nn.Module):
     def __init__(self, config: RetinaNetConfig, *, backbone: ResNetBackbone | None = None) -> None:
         super().__init__()
         self.backbone = backbone if backbone is not None else get_backbone(config)
-        self.conv_c3_1x1 = nn.Conv2d(512, WIDTH, kernel_size=1)
-        self.conv_c4_1x1 = nn.Conv2d(1024, WIDTH, kernel_size=1)
-        self.conv_c5_1x1 = nn.Conv2d(2048, WIDTH, kernel_size=1)
-        self.conv_c3_3x3 = nn.Conv2d(WIDTH, WIDTH, kernel_size=3, padding=1)
-        self.conv_c4_3x3 = nn.Conv2d(WIDTH, WIDTH, kernel_size=3, padding=1)
-        self.conv_c5_3x3 = nn.Conv2d(WIDTH, WIDTH, kernel_size=3, padding=1)
-        self.conv_c6_3x3 = _stride2_conv(config, 2048 if config.p6_source == "c5" else WIDTH)
-        self.conv_c7_3x3 = _stride2_conv(config, WIDTH)
+        (c3, c4, c5), width = self.backbone.widths, config.width
+        self.conv_c3_1x1 = nn.Conv2d(c3, width, kernel_size=1)
+        self.conv_c4_1x1 = nn.Conv2d(c4, width, kernel_size=1)
+        self.conv_c5_1x1 = nn.Conv2d(c5, width, kernel_size=1)
+        self.conv_c3_3x3 = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        self.conv_c4_3x3 = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        self.conv_c5_3x3 = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        self.conv_c6_3x3 = _stride2_conv(config, c5 if config.p6_source == "c5" else width)
+        self.conv_c7_3x3 = _stride2_conv(config, width)
         self.upsample_2x = UPSAMPLERS[config.upsample]
         self.p6_from_c5 = config.p6_source == "c5"
         self.p7_relu_after = config.p7_relu == "after"
@@ -92,5 +90,5 @@ UPSAMPLERS = {"nearest_2x": nearest_2x, "nearest_to_size": nearest_to_size, "bil
 
 def _stride2_conv(config: RetinaNetConfig, in_channels: int) -> nn.Conv2d:
     if config.stride2_padding == "same":
-        return Conv2dSameStride2(in_channels, WIDTH, kernel_size=3)
-    return nn.Conv2d(in_channels, WIDTH, kernel_size=3, stride=2, padding=1)
+        return Conv2dSameStride2(in_channels, config.width, kernel_size=3)
+    return nn.Conv2d(in_channels, config.width, kernel_size=3, stride=2, padding=1)

@@ -1,7 +1,7 @@
 """The class and box heads; mirrors `keras_reference/heads.py`.
 
-Lin et al., Focal Loss for Dense Object Detection (2017), section 4: four 3x3 convolutions of 256 filters with ReLU, one
-3x3 convolution without; the same weights at all levels.
+Lin et al., Focal Loss for Dense Object Detection (2017), section 4: four 3x3 convolutions of 256 filters with ReLU (by
+default), one 3x3 convolution without; the same weights at all levels.
 """
 
 import math
@@ -11,17 +11,17 @@ from torchvision.ops import Conv2dNormActivation
 
 from torch_retinanet.backbone import init_bias, init_glorot
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.fpn import WIDTH
 from torch_retinanet.taps import Taps, tap
 
 PRIOR_PROBABILITY = 0.01
 """The score that a fresh class head gives each anchor (Lin et al. 2017, section 4.1)."""
 
 
-def build_head(output_filters: int) -> nn.Sequential:
-    """A head from a level (B,256,h,w) to (B,output_filters,h,w)."""
-    towers = [Conv2dNormActivation(WIDTH, WIDTH, kernel_size=3, norm_layer=None) for _ in range(4)]
-    return nn.Sequential(*towers, nn.Conv2d(WIDTH, output_filters, kernel_size=3, padding=1))
+def build_head(output_filters: int, config: RetinaNetConfig) -> nn.Sequential:
+    """A head from a level (B,width,h,w) to (B,output_filters,h,w)."""
+    width = config.width
+    towers = [Conv2dNormActivation(width, width, kernel_size=3, norm_layer=None) for _ in range(config.head_depth)]
+    return nn.Sequential(*towers, nn.Conv2d(width, output_filters, kernel_size=3, padding=1))
 
 
 def init_head(head: nn.Sequential, config: RetinaNetConfig, *, prior: float | None = None) -> None:
@@ -31,14 +31,19 @@ def init_head(head: nn.Sequential, config: RetinaNetConfig, *, prior: float | No
         return
     convolutions = [module for module in head.modules() if isinstance(module, nn.Conv2d)]
     for conv in convolutions:
-        nn.init.normal_(conv.weight, std=0.01)
+        if config.head_init == "he_prior":
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        else:
+            nn.init.normal_(conv.weight, std=0.01)
         init_bias(conv)
+    if config.head_init == "he_prior":
+        nn.init.zeros_(convolutions[-1].weight)
     if prior is not None:
         init_bias(convolutions[-1], -math.log((1 - prior) / prior))
 
 
 def run_head(head: nn.Sequential, level: Tensor, *, name: str, taps: Taps | None) -> Tensor:
-    """The output of `head` at one level; with `taps`, each of its five layers as `name.0` to `name.4`."""
+    """The output of `head` at one level; with `taps`, each of its layers as `name.0`, `name.1` and so on."""
     x = level
     for i, layer in enumerate(head):
         x = tap(taps, f"{name}.{i}", layer(x))

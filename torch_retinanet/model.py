@@ -5,7 +5,7 @@ Lin et al., Focal Loss for Dense Object Detection (2017), section 4.
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights
+from torchvision.models import WeightsEnum
 
 from torch_retinanet.backbone import BackboneWeights, get_backbone
 from torch_retinanet.config import RetinaNetConfig
@@ -36,13 +36,13 @@ class RetinaNet(nn.Module):
     """
 
     def __init__(
-        self, config: RetinaNetConfig, *, backbone_weights: ResNet50_Weights | BackboneWeights | None = None
+        self, config: RetinaNetConfig, *, backbone_weights: WeightsEnum | BackboneWeights | None = None
     ) -> None:
         super().__init__()
         self.config = config
         self.fpn = FeaturePyramidNetwork(config, backbone=get_backbone(config, backbone_weights))
-        self.cls_head = build_head(ANCHORS_PER_CELL * config.num_classes)
-        self.box_head = build_head(ANCHORS_PER_CELL * 4)
+        self.cls_head = build_head(ANCHORS_PER_CELL * config.num_classes, config)
+        self.box_head = build_head(ANCHORS_PER_CELL * 4, config)
         self.flatten_output = FLATTENERS[config.output_order]
         init_head(self.cls_head, config, prior=PRIOR_PROBABILITY)
         init_head(self.box_head, config)

@@ -28,7 +28,8 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> Contents:
 
     Args:
         path: `.safetensors`, or of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`.
-        preset: the preset that it must hold; a Keras file does not say its own, and is taken for `notebook`.
+        preset: the preset that it must hold. A `.weights.h5` does not say its own, and is by default taken for
+            `notebook`.
 
     Raises:
         InputError: for another suffix or preset, or a file that is not whole or of another model.
@@ -38,13 +39,13 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> Contents:
     wanted = None if preset is None else RetinaNetConfig.preset(preset)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
-    contents = _read(path, preset or "notebook")
-    if wanted is not None and contents.config.differences(wanted):
+    contents = _read(path, preset)
+    if wanted is not None and contents.config.differences(wanted, acts_on="result"):
         raise InputError(f"{path}: holds preset {contents.config.name}, not {preset}")
     return contents
 
 
-def _read(path: Path, preset: str) -> Contents:
+def _read(path: Path, preset: str | None) -> Contents:
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     if path.suffix == ".keras" or path.name.endswith(".weights.h5"):

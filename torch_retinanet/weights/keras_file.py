@@ -28,24 +28,33 @@ from torch_retinanet.weights.whole_file import written_beside
 WEIGHTS_MEMBER = "model.weights.h5"
 """The weights within a `.keras` archive."""
 
+CONFIG_MEMBER = "config.json"
+"""What the model in it is."""
+
 BLOCKS = (3, 4, 6, 3)
 """Residual blocks in the stages of ResNet-50 (He et al. 2015, table 1)."""
 
-KERAS_PRESETS = ("notebook",)
+KERAS_PRESETS = ("notebook", "keras_io")
 """The presets that the Keras reference can build, hence that its files can hold."""
 
 POSITIONS = {"kernel": 0, "bias": 1, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}
 
 
-def read_keras(path: Path, preset: str) -> Contents:
-    """The model in a Keras file, which does not say its preset itself.
+CONVENTIONS = ("p7_relu", "head_init")
+"""The conventions in which the presets of the Keras reference differ, and which a `.keras` archive says."""
+
+
+def read_keras(path: Path, preset: str | None) -> Contents:
+    """The model in a Keras file: of the preset that a `.keras` archive says, else of `preset`, else of the notebook.
 
     Raises:
         InputError: for a file that is not whole, or of another model, and for a preset that Keras files do not have.
     """
+    archived, said = _archived(path) if path.suffix == ".keras" else (None, None)
+    preset = said or preset or KERAS_PRESETS[0]
     if preset not in KERAS_PRESETS:
         raise InputError(f"preset: {preset!r} must be one that Keras files can hold: {', '.join(KERAS_PRESETS)}")
-    with opened(path, _archived(path) if path.suffix == ".keras" else None) as file:
+    with opened(path, archived) as file:
         found = {name: shape_of(dataset) for name, dataset in _datasets(file).items()}
         config = RetinaNetConfig.preset(preset, num_classes=_num_classes(path, found))
         expected = expected_shapes(config)
@@ -64,7 +73,8 @@ def write_keras(path: Path, contents: Contents) -> None:
     """
     if contents.part != "model":
         raise InputError(f"{path}: a Keras file holds a whole model, and the source holds a {contents.part} alone")
-    if contents.config.name not in KERAS_PRESETS:
+    presets = map(RetinaNetConfig.preset, KERAS_PRESETS)
+    if all(contents.config.differences(preset, acts_on="result") for preset in presets):
         raise InputError(f"{path}: a Keras file holds preset {', '.join(KERAS_PRESETS)}, not {contents.config.name}")
     variables = keras_variables(contents.tensors)
     check_numpy(str(path), variables)
@@ -82,7 +92,7 @@ def _write_archive(path: Path, config: RetinaNetConfig, variables: Mapping[str, 
         _write_variables(file, variables)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"written_by": "torch_retinanet"}))
-        archive.writestr("config.json", json.dumps(_model_config(config)))
+        archive.writestr(CONFIG_MEMBER, json.dumps(_model_config(config)))
         archive.writestr(WEIGHTS_MEMBER, buffer.getbuffer())
 
 
@@ -90,7 +100,11 @@ def _model_config(config: RetinaNetConfig) -> dict[str, object]:
     return {
         "module": "keras_reference.model",
         "class_name": "RetinaNet",
-        "config": {"name": "retina_net", "num_classes": config.num_classes, "input_shape": [None, None, 3]},
+        "config": {
+            "name": "retina_net",
+            "conventions": {name: getattr(config, name) for name in ("num_classes", *CONVENTIONS)},
+            "input_shape": [None, None, 3],
+        },
         "registered_name": "keras_reference>RetinaNet",
         "build_config": {"input_shape": [None, 128, 128, 3]},
     }
@@ -102,17 +116,33 @@ def _write_variables(file: h5py.File, variables: Mapping[str, Tensor]) -> None:
         dataset.parent.attrs["name"] = key.split("/")[-2]
 
 
-def _archived(path: Path) -> io.BytesIO:
+def _archived(path: Path) -> tuple[io.BytesIO, str | None]:
+    """The weights in a `.keras` archive, and the preset that its config says, if it says one."""
     try:
         with zipfile.ZipFile(path) as archive:
             member = archive.getinfo(WEIGHTS_MEMBER)
             if member.file_size > 4 * path.stat().st_size:
                 raise InputError(f"{path}: {WEIGHTS_MEMBER} claims {member.file_size} bytes, more than the archive has")
-            return io.BytesIO(archive.read(member))
+            said = archive.read(CONFIG_MEMBER) if CONFIG_MEMBER in archive.namelist() else b"{}"
+            return io.BytesIO(archive.read(member)), _said_preset(path, said)
     except KeyError:
         raise InputError(f"{path}: the archive has no {WEIGHTS_MEMBER}") from None
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"{path}: not a whole .keras archive ({error})") from None
+
+
+def _said_preset(path: Path, text: bytes) -> str | None:
+    try:
+        said = json.loads(text)["config"]["conventions"]
+    except (KeyError, TypeError):
+        return None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: {CONFIG_MEMBER} in it is not readable ({error})") from None
+    for name in KERAS_PRESETS:
+        preset = RetinaNetConfig.preset(name)
+        if isinstance(said, dict) and all(said.get(c) == getattr(preset, c) for c in CONVENTIONS):
+            return name
+    raise InputError(f"{path}: its conventions {said!r} are those of no preset that Keras files can hold")
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:

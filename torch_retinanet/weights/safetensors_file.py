@@ -12,7 +12,7 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.weights.contents import Contents, Part, check_floating, check_shapes, expected_shapes
 from torch_retinanet.weights.whole_file import written_beside
 
-FORMAT = "torch_retinanet 1"
+FORMAT = "torch_retinanet 2"
 """Name and version of this format; the version counts up where old readers could not read new files."""
 
 

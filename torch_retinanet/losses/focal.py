@@ -1,4 +1,4 @@
-"""The focal losses of the notebook, equal to those of the `focal-loss` package; mirrors `keras_reference/losses.py`.
+"""The notebook's focal losses, equal to the `focal-loss` package's; mirrors `keras_reference/losses/focal.py`.
 
 Lin et al., Focal Loss for Dense Object Detection (2017), section 3. The convention of probabilities is that of
 focal-loss 0.0.7: they are cut off at 1e-7, and need not add up to one.

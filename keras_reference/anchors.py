@@ -1,0 +1,62 @@
+"""The anchors of the keras.io example; mirrors `torch_retinanet/anchors.py`.
+
+Lin et al., Focal Loss for Dense Object Detection (2017), section 4: three ratios times three scales on the levels P3 to
+P7. In this example a ratio is width over height, and a centre stands in the middle of its cell.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+ASPECT_RATIOS = (0.5, 1.0, 2.0)
+"""Width over height."""
+
+SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
+"""What a level's side is multiplied by."""
+
+STRIDES = (8, 16, 32, 64, 128)
+"""Pixels from one cell to the next, at P3 to P7."""
+
+SIDES = (32.0, 64.0, 128.0, 256.0, 512.0)
+"""The side of a square anchor in pixels, at P3 to P7; one of another ratio has its area."""
+
+
+class AnchorBox:
+    """Where the anchors of a picture stand.
+
+    Args:
+        dtype: the precision of anchors; by default that of Keras at this moment, `keras.config.floatx()`.
+    """
+
+    def __init__(self, dtype: str | None = None) -> None:
+        self.dtype = dtype or keras.config.floatx()
+
+    def get_anchors(self, image_height: Any, image_width: Any) -> Any:
+        """Anchors (N,4) in xywh, in pixels of a picture whose sides are whole numbers, or tensors of them.
+
+        Levels P3 to P7 follow each other; within a level the cells of a row, row by row; within a cell the ratios, and
+        within a ratio the scales. A level has a cell for each stride that a side begins.
+        """
+        levels = [
+            self._level_anchors(-(-image_height // stride), -(-image_width // stride), stride, side)
+            for stride, side in zip(STRIDES, SIDES, strict=True)
+        ]
+        return ops.concatenate(levels, axis=0)
+
+    def _level_anchors(self, rows: Any, columns: Any, stride: int, side: float) -> Any:
+        sizes = ops.convert_to_tensor(cell_sizes(side), dtype=self.dtype)
+        y = (ops.arange(rows, dtype=self.dtype) + 0.5) * stride
+        x = (ops.arange(columns, dtype=self.dtype) + 0.5) * stride
+        shape = (rows, columns, len(ASPECT_RATIOS) * len(SCALES))
+        centre_y, centre_x = ops.broadcast_to(y[:, None, None], shape), ops.broadcast_to(x[None, :, None], shape)
+        widths, heights = ops.broadcast_to(sizes[:, 0], shape), ops.broadcast_to(sizes[:, 1], shape)
+        return ops.reshape(ops.stack([centre_x, centre_y, widths, heights], axis=-1), (-1, 4))
+
+
+def cell_sizes(side: float) -> np.ndarray:
+    """Width and height (9,2) of a cell's anchors, in pixels and float64, ratio by ratio and in each scale by scale."""
+    heights = [np.sqrt(side**2 / ratio) for ratio in ASPECT_RATIOS]
+    sizes = [(scale * side**2 / height, scale * height) for height in heights for scale in SCALES]
+    return np.array(sizes, dtype=np.float64)

@@ -1,0 +1,52 @@
+"""The conventions in which the two Keras RetinaNets differ; mirrors `torch_retinanet/config.py`.
+
+Both have `keras.applications`' ResNet-50, Keras' layers and P6 from C5; they differ in P7 and in fresh heads.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from keras_reference.errors import InputError
+
+ALLOWED: dict[str, tuple[str, ...]] = {"p7_relu": ("after", "before"), "head_init": ("glorot_uniform", "normal_prior")}
+"""The values that each convention can take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetinaNetConfig:
+    """The conventions of one Keras RetinaNet; start from a preset and `dataclasses.replace` what differs.
+
+    Args:
+        num_classes: K, at least 1; there is no class for background.
+        p7_relu: where P7's ReLU stands, relu(conv(P6)) or conv(relu(P6)).
+        head_init: fresh heads, Glorot uniform with zero biases, or normal with deviation 0.01 and the class bias
+            -log(99), a prior of 0.01 for each class (Lin et al. 2017, section 4.1).
+
+    Raises:
+        InputError: for a value that its convention does not know, or `num_classes` below 1.
+    """
+
+    num_classes: int
+    p7_relu: Literal["after", "before"]
+    head_init: Literal["glorot_uniform", "normal_prior"]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.num_classes, bool) or not isinstance(self.num_classes, int) or self.num_classes < 1:
+            raise InputError(f"num_classes: {self.num_classes!r} must be a whole number of at least 1")
+        for name, allowed in ALLOWED.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{name}: {getattr(self, name)!r} must be one of {', '.join(map(repr, allowed))}")
+
+    @classmethod
+    def notebook(cls, num_classes: int = 10) -> "RetinaNetConfig":
+        """The teaching notebook: Keras' default layers."""
+        return cls(num_classes=num_classes, p7_relu="after", head_init="glorot_uniform")
+
+    @classmethod
+    def keras_io(cls, num_classes: int = 80) -> "RetinaNetConfig":
+        """The keras.io example "Object Detection with RetinaNet" (examples/vision/retinanet.py, 2021-09-30)."""
+        return cls(num_classes=num_classes, p7_relu="before", head_init="normal_prior")
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields by name, as plain numbers and strings."""
+        return asdict(self)

@@ -1,0 +1,59 @@
+"""The only room that knows both wings: the Keras reference and its port to torch behind one interface.
+
+Both sides take and give numpy arrays, channels last, and variables by Keras name, so that what compares them needs to
+know neither framework. Weights go to torch through the converter that users have.
+"""
+
+import gc
+from collections.abc import Mapping
+from typing import Any
+
+from parity_tests.bridge.coco import coco_numbers
+from parity_tests.bridge.frameworks import keras, keras_reference, tensorflow, torch_retinanet
+from parity_tests.bridge.keras_side import KerasSide
+from parity_tests.bridge.prepare import detection_limits, prepare, presets_of, turn
+from parity_tests.bridge.scenes import digits, matching_digits
+from parity_tests.bridge.side import Recipe, Side
+from parity_tests.bridge.torch_side import Config, TorchSide
+from parity_tests.errors import InputError
+from torch_retinanet.weights.whole_file import written_beside
+
+INPUT_ERRORS = (InputError, torch_retinanet.InputError, keras_reference.InputError)
+"""What either side raises for wrong input."""
+
+FRAMEWORK_ERRORS = (RuntimeError, MemoryError, tensorflow.errors.OpError)
+"""What either side raises where it cannot compute, for want of memory or of a kernel."""
+
+
+def build_sides(
+    preset: str, config: Config, dtype: str, optimizer_turns: Mapping[str, Any] | None = None
+) -> tuple[Side, Side]:
+    """The reference of `preset` and the port in the conventions of `config`, with fresh values."""
+    return KerasSide(preset, config.num_classes, dtype), TorchSide(config, dtype, optimizer_turns=optimizer_turns)
+
+
+def release() -> None:
+    """Give the memory of all models that are no longer used back."""
+    keras.backend.clear_session()
+    gc.collect()
+
+
+__all__ = [
+    "FRAMEWORK_ERRORS",
+    "INPUT_ERRORS",
+    "Config",
+    "KerasSide",
+    "Recipe",
+    "Side",
+    "TorchSide",
+    "build_sides",
+    "coco_numbers",
+    "detection_limits",
+    "digits",
+    "matching_digits",
+    "prepare",
+    "presets_of",
+    "release",
+    "turn",
+    "written_beside",
+]

@@ -1,0 +1,141 @@
+"""The Keras reference behind the interface of a side."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from parity_tests.bridge.frameworks import Taps, keras, keras_precision, keras_reference, python_seed
+from parity_tests.bridge.keras_training import KerasTraining
+from parity_tests.bridge.side import Recipe
+from parity_tests.compare import Array
+from parity_tests.inputs import Labels, Scene, Size
+from parity_tests.matching import Detections
+
+REFERENCES: dict[str, Callable[[int], keras_reference.RetinaNetConfig]] = {
+    "notebook": keras_reference.RetinaNetConfig.notebook,
+    "keras_io": keras_reference.RetinaNetConfig.keras_io,
+}
+"""The conventions of the Keras reference of each preset."""
+
+PADDING = 1e-8
+"""What fills up the boxes of a picture that has fewer than others (the keras.io example's padded_batch)."""
+
+
+class KerasSide:
+    """The Keras reference of a preset with fresh values."""
+
+    def __init__(self, preset: str, num_classes: int, dtype: str, *, seed: int = 0) -> None:
+        self.dtype, self.num_classes = dtype, num_classes
+        with keras_precision(dtype), python_seed(seed):
+            backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
+            self.model = keras_reference.RetinaNet(REFERENCES[preset](num_classes), backbone)
+            self.model(np.zeros((1, 64, 64, 3), dtype))
+            self.loss = keras_reference.RetinaNetLoss(num_classes)
+        self.training = KerasTraining(self.model, self.loss)
+
+    def variables(self) -> dict[str, Array]:
+        return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name().items()}
+
+    def assign(self, variables: Mapping[str, Array]) -> None:
+        named = self._by_name()
+        assert named.keys() == variables.keys(), "the reference takes every variable over"
+        for name, variable in named.items():
+            variable.assign(variables[name])
+
+    def forward(
+        self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
+    ) -> dict[str, Array]:
+        taps = Taps() if given is None else _FedTaps(given, self.dtype)
+        with keras_precision(self.dtype), contextlib.suppress(keras_reference.InputError):
+            self.model(images.astype(self.dtype), training=training, taps=taps)
+        return {name: keras.ops.convert_to_numpy(value) for name, value in taps.data.items()}
+
+    def anchors(self, size: Size) -> Array:
+        anchors = keras_reference.AnchorBox(self.dtype).get_anchors(*size)
+        return _array(keras_reference.convert_to_corners(anchors))
+
+    def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
+        encoded = _array(self._encode(size, boxes, labels))
+        classes = encoded[..., 4]
+        return {
+            "targets.classes": classes,
+            "targets.deltas": np.where(classes[..., None] >= 0, encoded[..., :4], 0),
+        }
+
+    def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
+        labels = np.concatenate([targets["targets.deltas"], targets["targets.classes"][..., None]], axis=-1)
+        with keras_precision(self.dtype):
+            terms = self.loss.terms(labels, outputs)
+            total = self.loss(labels, outputs)
+        return {f"loss.{name}": _array(term) for name, term in terms.items()} | {"loss.total": _array(total)[None]}
+
+    def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
+        with keras_precision(self.dtype):
+            _, gradients = self.training.gradients(*self._feed(scene), training=training)
+        by_path = {v.path: _array(g) for v, g in zip(self.model.trainable_variables, gradients, strict=True)}
+        named = self._by_name()
+        statistics = {name: _array(v) for name, v in named.items() if "/moving_" in name}
+        return {name: by_path[v.path] for name, v in named.items() if v.path in by_path} | statistics
+
+    def apply(self, gradients: Sequence[Mapping[str, Array]], recipe: Recipe) -> dict[str, Array]:
+        names = {v.path: name for name, v in self._by_name().items()}
+        order = [names[v.path] for v in self.model.trainable_variables]
+        with keras_precision(self.dtype):
+            return self.training.apply([[g[name] for name in order] for g in gradients], order, recipe)
+
+    def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
+        with keras_precision(self.dtype):
+            feeds = [self._feed(scene) for scene in scenes]
+            return self.training.train(feeds, recipe, training=training)
+
+    def detections(self, outputs: Array, size: Size) -> list[Detections]:
+        images = np.zeros((len(outputs), *size, 3), self.dtype)
+        with keras_precision(self.dtype):
+            found = keras_reference.DecodePredictions()(images, outputs.astype(self.dtype))
+        boxes, scores, classes, valid = (_array(found[name]) for name in ("boxes", "scores", "classes", "valid"))
+        return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
+
+    def _feed(self, scene: Scene) -> tuple[Any, Any]:
+        """Images and labels as tensors."""
+        labels = self._encode(scene.size, scene.boxes, scene.labels)
+        return keras.ops.convert_to_tensor(scene.images, self.dtype), labels
+
+    def _encode(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> Any:
+        rows = max(1, *(len(b) for b in boxes))
+        padded = np.full((len(boxes), rows, 4), PADDING, self.dtype)
+        classes = np.full((len(boxes), rows), -1, self.dtype)
+        with keras_precision(self.dtype):
+            for i, (corners, ids) in enumerate(zip(boxes, labels, strict=True)):
+                if len(ids):
+                    padded[i, : len(ids)] = keras_reference.convert_to_xywh(corners.astype(self.dtype))
+                    classes[i, : len(ids)] = ids
+            images = np.zeros((len(boxes), *size, 3), self.dtype)
+            return keras_reference.LabelEncoder().encode_batch(images, padded, classes)[1]
+
+    def _by_name(self) -> dict[str, Any]:
+        fpn = self.model.fpn
+        layers = {f"fpn/backbone/{layer.name}": layer for layer in fpn.backbone.layers}
+        layers |= {f"fpn/{name}": layer for name, layer in vars(fpn).items() if name.startswith("conv_c")}
+        for head in ("cls_head", "box_head"):
+            layers |= {f"{head}/{i}": layer for i, layer in enumerate(getattr(self.model, head).layers)}
+        named = {f"{name}/{v.name}": v for name, layer in layers.items() for v in layer.variables}
+        assert len(named) == len(self.model.variables), "every variable of the reference has a name"
+        return named
+
+
+class _FedTaps(Taps):
+    """Taps that keep what the reference computes and hand back what was given."""
+
+    def __init__(self, given: Mapping[str, Array], dtype: str) -> None:
+        super().__init__()
+        self.given, self.dtype = given, dtype
+
+    def __getitem__(self, name: str) -> Any:
+        return keras.ops.convert_to_tensor(self.given[name], self.dtype)
+
+
+def _array(tensor: Any) -> Array:
+    array: Array = keras.ops.convert_to_numpy(tensor)
+    return array

@@ -1,0 +1,84 @@
+"""Gradients, single steps and training runs of the Keras reference, each traced once by TensorFlow and run again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from parity_tests.bridge.frameworks import keras, tensorflow
+from parity_tests.bridge.side import Recipe
+from parity_tests.compare import Array
+
+OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
+
+
+class KerasTraining:
+    """Trains one model with one loss."""
+
+    def __init__(self, model: Any, loss: Any) -> None:
+        self.model, self.loss = model, loss
+        self._gradients = tensorflow.function(self._loss_and_gradients)
+        self._runs: dict[Recipe, tuple[Any, Any]] = {}
+
+    def gradients(self, images: Any, labels: Any, *, training: bool) -> tuple[Any, list[Any]]:
+        """The loss of a batch, and its gradients in the order of the model's trainable variables."""
+        loss, gradients = self._gradients(images, labels, training)
+        return loss, gradients
+
+    def apply(self, gradients: Sequence[Sequence[Array]], names: Sequence[str], recipe: Recipe) -> dict[str, Array]:
+        """Weights and slots after a step with each of the gradients; names are those of the trainable variables."""
+        optimizer = _optimizer(recipe)
+        for values in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(value) for value in values], self.model.trainable_variables)
+        weights = {n: _array(v) for n, v in zip(names, self.model.trainable_variables, strict=True)}
+        return weights | self._slots(optimizer, names)
+
+    def train(self, feeds: Sequence[tuple[Any, Any]], recipe: Recipe, *, training: bool) -> Array:
+        """The loss at each step."""
+        optimizer, step = self._traced(recipe)
+        for variable in optimizer.variables:  # the optimiser has not taken a step
+            variable.assign(keras.ops.zeros_like(variable))
+        losses = []
+        for images, labels in feeds:
+            loss, gradients = self.gradients(images, labels, training=training)
+            step(gradients)
+            losses.append(_array(loss))
+        return np.array(losses)
+
+    def _loss_and_gradients(self, images: Any, labels: Any, training: bool) -> tuple[Any, list[Any]]:
+        with tensorflow.GradientTape() as tape:
+            loss = self.loss(labels, self.model(images, training=training))
+        return loss, tape.gradient(loss, self.model.trainable_variables)
+
+    def _traced(self, recipe: Recipe) -> tuple[Any, Any]:
+        """An optimiser and its step."""
+        if recipe not in self._runs:
+            optimizer = _optimizer(recipe)
+            optimizer.build(self.model.trainable_variables)
+            step = tensorflow.function(lambda gradients: optimizer.apply(gradients, self.model.trainable_variables))
+            self._runs[recipe] = optimizer, step
+        return self._runs[recipe]
+
+    def _slots(self, optimizer: Any, names: Sequence[str]) -> dict[str, Array]:
+        adam = hasattr(optimizer, "_velocities")
+        kinds = {"m": "_momentums", "v": "_velocities"} if adam else {"momentum": "momentums"}
+        return {
+            f"{name}@{slot}": _array(value)
+            for slot, attribute in kinds.items()
+            for name, value in zip(names, getattr(optimizer, attribute, None) or [], strict=False)
+        }
+
+
+def _optimizer(recipe: Recipe) -> Any:
+    rate: Any = recipe.rate
+    if recipe.rate_changes:
+        boundaries, rates = (list(values) for values in zip(*recipe.rate_changes, strict=True))
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, [recipe.rate, *rates])
+    own = {"momentum": recipe.momentum} if recipe.kind == "sgd" else {}
+    decay = recipe.weight_decay or None
+    return OPTIMIZERS[recipe.kind](rate, global_clipnorm=recipe.clip_norm, weight_decay=decay, **own)
+
+
+def _array(tensor: Any) -> Array:
+    array: Array = keras.ops.convert_to_numpy(tensor)
+    return array

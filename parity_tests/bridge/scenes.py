@@ -1,0 +1,58 @@
+"""Pictures with boxes for both sides: the digits, as numpy."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity_tests.inputs import Scene, Size
+from torch_retinanet.data.digits import Digits
+
+SMALLEST_MATCH = 24
+"""Pixels of a box's short side from which some anchor fits it: anchors begin at 23 by 45, and at 32 by 32."""
+
+
+def digits(size: Size, count: int, *, seed: int = 0, start: int = 0) -> Scene:
+    """`count` pictures of the training split, from number `start` on, as they come."""
+    data = Digits("train", length=start + count, size=size, seed=seed)
+    return _scene([data[i] for i in range(start, start + count)])
+
+
+def matching_digits(size: Size, batch: int, *, seed: int = 0) -> Iterator[Scene]:
+    """Batches without end of pictures that each have a box some anchor fits, half of them mirrored left to right.
+
+    The mirroring is drawn here, once, so that both sides see the same; and each edge of a box is moved by up to a
+    quarter of a pixel, so that no anchor meets two boxes alike and leaves the choice to rounding.
+    """
+    data = Digits("train", length=2**31, size=size, seed=seed)
+    rng, index = np.random.default_rng(seed), iter(range(2**31))
+    while True:
+        samples: list[tuple[Any, dict[str, Any]]] = []
+        while len(samples) < batch:
+            sample = data[next(index)]
+            boxes = sample[1]["boxes"].numpy()
+            if len(boxes) and (boxes[:, 2:] - boxes[:, :2]).min(axis=1).max() >= SMALLEST_MATCH:
+                samples.append(sample)
+        yield _moved(_mirrored(_scene(samples), rng.random(batch) < 0.5), rng)
+
+
+def _scene(samples: Sequence[tuple[Any, dict[str, Any]]]) -> Scene:
+    images = np.stack([image.permute(1, 2, 0).numpy() for image, _ in samples])
+    boxes = [target["boxes"].numpy().astype(np.float64) for _, target in samples]
+    scaled = images.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    return Scene(scaled, boxes, [target["labels"].numpy() for _, target in samples])
+
+
+def _mirrored(scene: Scene, flips: NDArray[np.bool_]) -> Scene:
+    width = scene.size[1]
+    images = np.where(flips[:, None, None, None], scene.images[:, :, ::-1], scene.images)
+    boxes = [
+        np.stack([width - b[:, 2], b[:, 1], width - b[:, 0], b[:, 3]], axis=1) if flip else b
+        for b, flip in zip(scene.boxes, flips, strict=True)
+    ]
+    return Scene(images, boxes, scene.labels)
+
+
+def _moved(scene: Scene, rng: np.random.Generator) -> Scene:
+    return scene._replace(boxes=[boxes + rng.uniform(-0.25, 0.25, boxes.shape) for boxes in scene.boxes])

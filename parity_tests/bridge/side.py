@@ -1,0 +1,68 @@
+"""What both sides of a comparison can do, in numpy: arrays channels last, boxes xyxy, variables by Keras name."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from parity_tests.compare import Array
+from parity_tests.inputs import Labels, Scene, Size
+from parity_tests.matching import Detections
+
+
+class Recipe(NamedTuple):
+    """How weights are trained, the same on both sides, in the meaning of Keras.
+
+    Attributes:
+        kind: `sgd`, `adam` or `adamw`.
+        rate: the learning rate of the first steps.
+        rate_changes: pairs of a step, counted from 0, and the rate of all steps after it.
+        clip_norm: the largest norm of all gradients together; `None` for no limit.
+    """
+
+    kind: str
+    rate: float
+    rate_changes: tuple[tuple[int, float], ...] = ()
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+
+
+class Side(Protocol):
+    """One of the two implementations, in one precision."""
+
+    def variables(self) -> dict[str, Array]:
+        """All weights and statistics by Keras name, in Keras' layout; a copy."""
+
+    def assign(self, variables: Mapping[str, Array]) -> None:
+        """Take the variables over; a turned port takes those that it has, and `variables()` shows the rest."""
+
+    def forward(
+        self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
+    ) -> dict[str, Array]:
+        """Every tap of `images` (B,H,W,3), channels last; up to where the model refuses the images, if it does.
+
+        With `given`, each module is fed the taps given instead of its own, and the result holds what it makes of them.
+        """
+
+    def anchors(self, size: Size) -> Array:
+        """Anchors (N,4) xyxy of a picture of `size`."""
+
+    def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
+        """`targets.classes` (B,N), -1 for background and -2 for ignored, and `targets.deltas` (B,N,4), else 0."""
+
+    def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
+        """The terms of the loss of `outputs` (B,N,4+K).
+
+        `loss.classification`, `loss.box` (both divided) and `loss.normaliser` of each picture (B,), `loss.total` (1,).
+        """
+
+    def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
+        """The gradient of the loss of a scene by every weight, and the statistics that training leaves, by name."""
+
+    def apply(self, gradients: Sequence[Mapping[str, Array]], recipe: Recipe) -> dict[str, Array]:
+        """Weights and the optimiser's slots after a step with each of the gradients, `NAME` and `NAME@SLOT`."""
+
+    def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
+        """The loss (S,) at each step, one step a scene."""
+
+    def detections(self, outputs: Array, size: Size) -> list[Detections]:
+        """What is found in pictures of `size` whose outputs are (B,N,4+K)."""

@@ -1,0 +1,169 @@
+"""The port to torch behind the interface of a side."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from parity_tests.bridge.frameworks import DTYPES, torch_retinanet
+from parity_tests.bridge.side import Recipe
+from parity_tests.compare import Array
+from parity_tests.inputs import Labels, Scene, Size
+from parity_tests.matching import Detections
+from torch_retinanet.optimizers import Optimizer, OptimizerConfig
+from torch_retinanet.targets import Targets
+from torch_retinanet.weights.keras_names import keras_name, keras_variables, to_keras, to_torch
+
+Config = torch_retinanet.RetinaNetConfig
+"""The conventions of the port."""
+
+FLAT_TAPS = {"logits", "deltas", "outputs"}
+"""Taps (B,N,values) that lie alike on both sides; all others are maps, (B,h,w,C) in Keras and (B,C,h,w) in torch."""
+
+
+class TorchSide:
+    """The port to torch in the conventions of a config, with fresh values.
+
+    `optimizer_turns` are conventions of the optimiser that are turned away from Keras'.
+    """
+
+    def __init__(
+        self, config: Config, dtype: str, *, seed: int = 0, optimizer_turns: Mapping[str, Any] | None = None
+    ) -> None:
+        self.dtype, self.config, self.optimizer_turns = dtype, config, dict(optimizer_turns or {})
+        self.anchor_box, self.loss = torch_retinanet.AnchorBox(config), torch_retinanet.RetinaNetLoss(config)
+        self.label_encoder = torch_retinanet.LabelEncoder(config)
+        self.decode_predictions = torch_retinanet.DecodePredictions(config)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.model = torch_retinanet.RetinaNet(config).to(DTYPES[dtype])
+
+    def variables(self) -> dict[str, Array]:
+        return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
+
+    def assign(self, variables: Mapping[str, Array]) -> None:
+        state = self.model.state_dict()
+        for name, tensor in state.items():
+            variable = variables.get(keras_name(name) or "")
+            if variable is not None and to_keras(tensor).shape == variable.shape:
+                state[name] = to_torch(torch.from_numpy(variable)).to(tensor)
+        self.model.load_state_dict(state)
+
+    def forward(
+        self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
+    ) -> dict[str, Array]:
+        taps: dict[str, Tensor] = {} if given is None else _FedDict(given, self.dtype)
+        with torch.no_grad(), contextlib.suppress(torch_retinanet.InputError):
+            self.model.train(training)(_to_torch_layout(images, "images", self.dtype), taps)
+        return {name: _from_torch_layout(value, name) for name, value in taps.items()}
+
+    def anchors(self, size: Size) -> Array:
+        return self._anchors(size).numpy()
+
+    def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
+        targets = self._encode(size, boxes, labels)
+        classes = targets.classes.to(DTYPES[self.dtype])
+        return {"targets.classes": classes.numpy(), "targets.deltas": targets.deltas.numpy()}
+
+    def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
+        deltas, logits = torch.split(self._tensor(outputs), [4, self.config.num_classes], dim=-1)
+        assigned = Targets(torch.from_numpy(targets["targets.classes"]).long(), self._tensor(targets["targets.deltas"]))
+        anchors = deltas.new_zeros(deltas.shape[1], 4) + deltas.new_tensor([0, 0, 1, 1])  # deltas alone are compared
+        pictures = [slice(i, i + 1) for i in range(len(outputs))]
+        each = [self.loss(logits[i], deltas[i], Targets(*(t[i] for t in assigned)), anchors) for i in pictures]
+        total = self._total(self.loss(logits, deltas, assigned, anchors))
+        return {
+            "loss.classification": torch.stack([losses["classification"] for losses in each]).numpy(),
+            "loss.box": torch.stack([losses["bbox_regression"] for losses in each]).numpy(),
+            "loss.normaliser": assigned.normaliser.to(deltas.dtype).numpy(),
+            "loss.total": total.reshape(1).numpy(),
+        }
+
+    def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
+        self.model.zero_grad()
+        self._loss(scene, training=training).backward()  # type: ignore[no-untyped-call]
+        gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
+        statistics = {name: value for name, value in self.model.named_buffers() if "running_" in name}
+        return {name: value.numpy().copy() for name, value in keras_variables(gradients | statistics).items()}
+
+    def apply(self, gradients: Sequence[Mapping[str, Array]], recipe: Recipe) -> dict[str, Array]:
+        optimizer = self._optimizer(recipe)
+        for step in gradients:
+            for name, parameter in self.model.named_parameters():
+                gradient = step.get(str(keras_name(name)))
+                fits = gradient is not None and gradient.shape == tuple(to_keras(parameter).shape)
+                parameter.grad = to_torch(self._tensor(gradient)).clone() if gradient is not None and fits else None
+            optimizer.step()
+        return self._weights_and_slots(optimizer)
+
+    def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
+        optimizer, losses = self._optimizer(recipe), []
+        for scene in scenes:
+            loss = self._loss(scene, training=training)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            losses.append(loss.detach().numpy())
+        return np.array(losses)
+
+    def detections(self, outputs: Array, size: Size) -> list[Detections]:
+        deltas, logits = torch.split(self._tensor(outputs), [4, self.config.num_classes], dim=-1)
+        per_level = self.anchor_box.anchors_per_level(*size)
+        found = self.decode_predictions(logits, deltas, self._anchors(size), per_level, [size] * len(outputs))
+        return [Detections(d["boxes"].numpy(), d["scores"].numpy(), d["labels"].numpy()) for d in found]
+
+    def _loss(self, scene: Scene, *, training: bool) -> Tensor:
+        outputs = self.model.train(training)(_to_torch_layout(scene.images, "images", self.dtype))
+        deltas, logits = torch.split(outputs, [4, self.config.num_classes], dim=-1)
+        targets = self._encode(scene.size, scene.boxes, scene.labels)
+        return self._total(self.loss(logits, deltas, targets, self._anchors(scene.size)))
+
+    def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        return losses["classification"] + losses["bbox_regression"]
+
+    def _encode(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> Targets:
+        tensors = [self._tensor(b).reshape(-1, 4) for b in boxes]
+        classes = [torch.from_numpy(np.asarray(ids, np.int64)) for ids in labels]
+        return self.label_encoder.encode_batch(self._anchors(size), tensors, classes)
+
+    def _anchors(self, size: Size) -> Tensor:
+        return self.anchor_box.get_anchors(*size, dtype=DTYPES[self.dtype])
+
+    def _optimizer(self, recipe: Recipe) -> Optimizer:
+        settings = {**recipe._asdict(), **self.optimizer_turns}
+        kind, rate = settings.pop("kind"), settings.pop("rate")
+        if kind == "adamw":
+            settings.pop("decay", None)  # decoupled by definition
+        return Optimizer(self.model.named_parameters(), OptimizerConfig.keras(kind, rate, **settings))
+
+    def _weights_and_slots(self, optimizer: Optimizer) -> dict[str, Array]:
+        values = {str(keras_name(name)): parameter.detach() for name, parameter in self.model.named_parameters()}
+        for name, slots in optimizer.slots().items():
+            values |= {f"{keras_name(name)}@{slot}": value for slot, value in slots.items()}
+        return {name: to_keras(value).numpy().copy() for name, value in values.items()}
+
+    def _tensor(self, values: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, self.dtype))
+
+
+class _FedDict(dict[str, Tensor]):
+    """Taps that keep what the port computes and hand back what was given; its own where nothing was."""
+
+    def __init__(self, given: Mapping[str, Array], dtype: str) -> None:
+        super().__init__()
+        self.given, self.dtype = given, dtype
+
+    def __getitem__(self, name: str) -> Tensor:
+        return _to_torch_layout(self.given[name], name, self.dtype) if name in self.given else super().__getitem__(name)
+
+
+def _to_torch_layout(values: Array, name: str, dtype: str) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(values, dtype))
+    return tensor if name in FLAT_TAPS else tensor.permute(0, 3, 1, 2).contiguous()
+
+
+def _from_torch_layout(value: Tensor, name: str) -> Array:
+    return (value if name in FLAT_TAPS else value.permute(0, 2, 3, 1)).numpy()

@@ -1,0 +1,33 @@
+"""The ladder: what is compared, step by step. Each rung turns a `Run` into cases, each case gives records."""
+
+from collections.abc import Callable
+
+from parity_tests.rungs.anchors import anchors
+from parity_tests.rungs.detections import detections
+from parity_tests.rungs.forward import forward
+from parity_tests.rungs.gradients import gradients
+from parity_tests.rungs.losses import losses
+from parity_tests.rungs.metric import metric
+from parity_tests.rungs.parameters import parameters
+from parity_tests.rungs.run import Case, Run
+from parity_tests.rungs.shapes import shapes
+from parity_tests.rungs.step import step
+from parity_tests.rungs.targets import targets
+from parity_tests.rungs.trajectory import trajectory
+
+RUNGS: dict[str, Callable[[Run], list[Case]]] = {
+    "shapes": shapes,
+    "parameters": parameters,
+    "forward": forward,
+    "anchors": anchors,
+    "targets": targets,
+    "losses": losses,
+    "gradients": gradients,
+    "step": step,
+    "trajectory": trajectory,
+    "detections": detections,
+    "metric": metric,
+}
+"""All rungs in the order in which they are climbed; the command lists their names, without loading a framework."""
+
+__all__ = ["RUNGS", "Case", "Run"]

@@ -1,0 +1,18 @@
+"""The rung *anchors*: every coordinate of every anchor, at all sizes of the sweep."""
+
+from functools import partial
+
+from parity_tests.compare import ISOLATED, Record, compare_tensor
+from parity_tests.inputs import Size, size_name
+from parity_tests.rungs.run import Case, Run
+from parity_tests.rungs.shapes import SWEEP
+
+
+def anchors(run: Run) -> list[Case]:
+    """Anchors size by size."""
+    return [Case("anchors", size_name(size), partial(_anchors_at, run, size)) for size in run.sizes or SWEEP]
+
+
+def _anchors_at(run: Run, size: Size) -> list[Record]:
+    pairs = {dtype: [side.anchors(size) for side in run.sides(dtype)] for dtype in ("float64", "float32")}
+    return compare_tensor("anchors", size_name(size), "anchors", pairs, run.dtypes, ISOLATED)

@@ -1,0 +1,45 @@
+"""The rung *detections*: the same set on both sides, from the same outputs and from the pictures themselves."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from parity_tests.assignments import crafted_outputs
+from parity_tests.bridge import Side, detection_limits, digits
+from parity_tests.compare import CASCADED, ISOLATED, Array, Record
+from parity_tests.inputs import Scene, Size, size_name
+from parity_tests.matching import Detections, compare_detections
+from parity_tests.rungs.run import Case, Run
+
+DETECTION_SIZES: tuple[Size, ...] = ((128, 128), (96, 160))
+"""Picture sizes of the rung."""
+
+PICTURES = 4
+"""Pictures in a batch."""
+
+
+def detections(run: Run) -> list[Case]:
+    """Detections of digits, isolated and cascaded."""
+    sizes = run.sizes or DETECTION_SIZES
+    return [Case("detections", size_name(size), partial(_detections_at, run, size)) for size in sizes]
+
+
+def outputs_near_the_truth(reference: Side, scene: Scene, num_classes: int) -> Array:
+    """Outputs of a network that knows the targets of a scene up to noise."""
+    return crafted_outputs(reference.targets(scene.size, scene.boxes, scene.labels), num_classes)
+
+
+def _detections_at(run: Run, size: Size) -> list[Record]:
+    """In float64: from outputs near the truth, and from what each side makes of the pictures with the run's weights."""
+    scene, sides = digits(size, PICTURES), run.sides("float64")
+    near = outputs_near_the_truth(sides[0], scene, run.config.num_classes)
+    records = _compare(run, f"{size_name(size)} float64 isolated", [near, near], size, ISOLATED)
+    outputs = [side.forward(scene.images).get("outputs", near) for side in sides]
+    return [*records, *_compare(run, f"{size_name(size)} float64 cascaded", outputs, size, CASCADED)]
+
+
+def _compare(run: Run, case: str, outputs: Sequence[Array], size: Size, units: int) -> list[Record]:
+    found: list[list[Detections]] = [
+        side.detections(values, size) for side, values in zip(run.sides("float64"), outputs, strict=True)
+    ]
+    limits = detection_limits(run.preset)
+    return compare_detections("detections", case, found[0], found[1], limits=limits, units=units)

@@ -1,0 +1,99 @@
+"""The rung *forward*: every tap's values in both precisions, statistics after a training step, and the weights."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from parity_tests.compare import (
+    CASCADED,
+    ISOLATED,
+    Array,
+    Record,
+    compare_taps,
+    float32_budget,
+    rounding_budget,
+)
+from parity_tests.inputs import Size, size_name
+from parity_tests.rungs.run import Case, Run, refusal
+
+FORWARD_SIZES: tuple[Size, ...] = ((128, 128), (96, 160), (32, 64))
+"""Picture sizes of the forward rung: P5 and P6 with even and odd sides, so that the padding of P6 and P7 shows."""
+
+TRAINING_SIZE: Size = (128, 128)
+"""Picture size of the training step, at which each channel of C5 has 16 values a picture."""
+
+
+def forward(run: Run) -> list[Case]:
+    """Values of all taps size by size, running statistics after a training step, and the weights of the run."""
+    sizes = run.sizes or FORWARD_SIZES
+    cases = [Case("forward", size_name(size), partial(_forward_at, run, size)) for size in sizes]
+    training = Case("forward", "training", partial(_statistics_after_training, run))
+    return [*cases, training, Case("forward", "weights", partial(_weights_of_port, run))]
+
+
+def _forward_at(run: Run, size: Size) -> list[Record]:
+    images = run.images(size)
+    reference, port = (side.forward(images) for side in run.sides("float64"))
+    records = refusal("forward", size_name(size), reference)
+    if "float64" in run.dtypes:
+        isolated = run.sides("float64")[1].forward(images, given=reference)
+        records += compare_taps("forward", f"{size_name(size)} float64 isolated", reference, isolated, units=ISOLATED)
+        records += compare_taps("forward", f"{size_name(size)} float64 cascaded", reference, port, units=CASCADED)
+    if "float32" in run.dtypes:
+        records += _float32_at(run, size, images, reference, port)
+    return records
+
+
+def _float32_at(
+    run: Run, size: Size, images: Array, reference64: Mapping[str, Array], port64: Mapping[str, Array]
+) -> list[Record]:
+    reference, port = (side.forward(images) for side in run.sides("float32"))
+    isolated = run.sides("float32")[1].forward(images, given=reference)
+    isolated64 = [side.forward(images, given=reference) for side in run.sides("float64")]
+    case = f"{size_name(size)} float32"
+    budgets = _float32_budgets(ISOLATED, reference, isolated64[0], isolated, isolated64[1])
+    records = compare_taps("forward", f"{case} isolated", reference, isolated, budgets=budgets)
+    budgets = _float32_budgets(CASCADED, reference, reference64, port, port64)
+    return [*records, *compare_taps("forward", f"{case} cascaded", reference, port, budgets=budgets)]
+
+
+def _float32_budgets(units: int, *taps: Mapping[str, Array]) -> dict[str, float]:
+    """Budgets of the taps that reference and port have in both precisions, in one shape."""
+    shapes = [{name: value.shape for name, value in side.items()} for side in taps]
+    common = [name for name, shape in shapes[0].items() if all(side.get(name) == shape for side in shapes)]
+    return {name: float32_budget(units, *(side[name] for side in taps)) for name in common}
+
+
+def _statistics_after_training(run: Run) -> list[Record]:
+    """The running statistics that one training step leaves, each block fed the reference's input.
+
+    Taps are not judged here: what BatchNorm makes of a channel that hardly varies within the batch magnifies rounding
+    without bound. The statistics themselves do not. A mean is judged on the scale of what it averages, the deviation:
+    it may itself be nothing but rounding.
+    """
+    images, (reference, port) = run.images(TRAINING_SIZE), run.sides("float64")
+    try:
+        given = reference.forward(images, training=True)
+        port.forward(images, given=given, training=True)
+        left = [{n: value for n, value in side.variables().items() if "/moving_" in n} for side in (reference, port)]
+    finally:
+        run.assign("float64")
+    scales = {name: statistic_scale(name, left[0]) for name in left[0]}
+    budgets = {name: rounding_budget(scale, ISOLATED) for name, scale in scales.items()}
+    return compare_taps("forward", f"{size_name(TRAINING_SIZE)} float64 training", left[0], left[1], budgets=budgets)
+
+
+def statistic_scale(name: str, statistics: Mapping[str, Array]) -> Array:
+    """What a running statistic is judged beside: itself, and of a mean the deviation of what it averages over."""
+    layer, _, statistic = name.rpartition("/")
+    if statistic != "moving_mean":
+        return statistics[name]
+    return np.concatenate([statistics[name], np.sqrt(statistics[f"{layer}/moving_variance"])])
+
+
+def _weights_of_port(run: Run) -> list[Record]:
+    """The weights that the port ran with, bit for bit: what was not carried over is missing or differs here."""
+    given = {name: value.astype(np.float64) for name, value in run.variables.items()}
+    port = run.sides("float64")[1].variables()
+    return compare_taps("forward", "float64 weights", given, port, budgets=dict.fromkeys(given, 0.0))

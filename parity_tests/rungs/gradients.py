@@ -1,0 +1,51 @@
+"""The rung *gradients*: the loss's gradient by every parameter, BatchNorm in inference and in training mode."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from parity_tests.bridge import matching_digits
+from parity_tests.compare import Array, Record, compare_taps, largest
+from parity_tests.inputs import Size, size_name
+from parity_tests.rungs.run import Case, Run
+
+GRADIENT = 1e-10
+"""What a gradient may differ, as a share of the largest of its parameter."""
+
+TRAINING_SIZE: Size = (64, 64)
+"""Picture size of the rungs that train."""
+
+BATCH = 2
+"""Pictures in a training batch."""
+
+
+def gradients(run: Run) -> list[Case]:
+    """Gradients on a batch of digits, in float64."""
+    modes = {"inference": False, "training": True}
+    return [Case("gradients", mode, partial(_gradients, run, mode, training)) for mode, training in modes.items()]
+
+
+def _gradients(run: Run, mode: str, training: bool) -> list[Record]:
+    scene = next(matching_digits(TRAINING_SIZE, BATCH))
+    try:
+        reference, port = (_weights(side.gradients(scene, training=training)) for side in run.sides("float64"))
+    finally:
+        run.assign("float64")
+    budgets = {name: GRADIENT * largest(reference[_scale_of(name, training, reference)]) for name in reference}
+    case = f"{size_name(scene.size)} float64 {mode}"
+    return compare_taps("gradients", case, reference, port, budgets=budgets)
+
+
+def _weights(values: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: value for name, value in values.items() if "/moving_" not in name}
+
+
+def _scale_of(name: str, training: bool, reference: Mapping[str, Array]) -> str:
+    """The parameter whose largest gradient is the scale.
+
+    In training BatchNorm takes away whatever the bias of the convolution before it adds: that bias has a gradient of
+    nothing but rounding, and is judged beside the kernel of its convolution.
+    """
+    layer, _, variable = name.rpartition("/")
+    if training and variable == "bias" and layer.startswith("fpn/backbone/"):
+        return f"{layer}/kernel"
+    return name

@@ -1,0 +1,43 @@
+"""The rung *losses*: each term and its normaliser, both sides given the reference's targets and the same outputs."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from parity_tests.assignments import assignment_batches, crafted_outputs
+from parity_tests.compare import ISOLATED, Array, Record, compare_tensor
+from parity_tests.inputs import Size, size_name
+from parity_tests.rungs.run import Case, Run
+
+LOSS_SIZE: Size = (128, 128)
+"""Picture size of the rung, where none is given."""
+
+SCALES = {"near the truth": 1.0, "far from it": 20.0}
+"""How far outputs are from the targets: the second leaves the quadratic part of smooth L1 and saturates scores."""
+
+
+def losses(run: Run) -> list[Case]:
+    """Losses of batches with and without boxes."""
+    return [Case("losses", size_name(size), partial(_losses_at, run, size)) for size in run.sizes or [LOSS_SIZE]]
+
+
+def _losses_at(run: Run, size: Size) -> list[Record]:
+    records = []
+    reference = run.sides("float64")[0]
+    batches = assignment_batches(reference.anchors(size), size, run.config.num_classes)
+    for name, (boxes, labels) in batches.items():
+        targets = reference.targets(size, boxes, labels)
+        for how, scale in SCALES.items():
+            outputs = crafted_outputs(targets, run.config.num_classes, scale=scale)
+            pairs = {
+                dtype: [side.losses(outputs.astype(dtype), _as(targets, dtype)) for side in run.sides(dtype)]
+                for dtype in ("float64", "float32")
+            }
+            case = f"{size_name(size)} {name}, outputs {how}"
+            for tap in pairs["float64"][0]:
+                of_tap = {dtype: [side[tap] for side in pair] for dtype, pair in pairs.items()}
+                records += compare_tensor("losses", case, tap, of_tap, run.dtypes, ISOLATED)
+    return records
+
+
+def _as(targets: Mapping[str, Array], dtype: str) -> dict[str, Array]:
+    return {name: value.astype(dtype) for name, value in targets.items()}

@@ -1,0 +1,34 @@
+"""The rung *metric*: COCO's numbers of both sides on the same pictures."""
+
+from functools import partial
+
+import numpy as np
+
+from parity_tests.bridge import coco_numbers, digits
+from parity_tests.compare import Record, compare_taps
+from parity_tests.inputs import Size, size_name
+from parity_tests.rungs.detections import outputs_near_the_truth
+from parity_tests.rungs.run import Case, Run
+
+METRIC_SIZE: Size = (128, 128)
+"""Picture size of the rung, where none is given."""
+
+PICTURES = 24
+"""Pictures that are evaluated together."""
+
+SIX_DECIMALS = 5e-7
+"""What a number may differ to be equal to six decimals."""
+
+
+def metric(run: Run) -> list[Case]:
+    """The metric on digits, with outputs near the truth."""
+    return [Case("metric", size_name(size), partial(_metric_at, run, size)) for size in run.sizes or [METRIC_SIZE]]
+
+
+def _metric_at(run: Run, size: Size) -> list[Record]:
+    scene, sides = digits(size, PICTURES), run.sides("float64")
+    near = outputs_near_the_truth(sides[0], scene, run.config.num_classes)
+    numbers = [coco_numbers(side.detections(near, size), scene.boxes, scene.labels) for side in sides]
+    expected, found = ({name: np.array([value]) for name, value in of_side.items()} for of_side in numbers)
+    budgets = dict.fromkeys(expected, SIX_DECIMALS)
+    return compare_taps("metric", f"{size_name(size)} float64", expected, found, budgets=budgets)

@@ -1,0 +1,90 @@
+"""The rung *trajectory*: the loss at every step of a training run, on the same batches.
+
+With BatchNorm in inference mode rounding stays what it is. In training mode it grows from step to step, so that the
+budget is derived: a multiple of what the reference differs from itself when its weights are moved by one ulp.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+
+import numpy as np
+
+from parity_tests.bridge import Recipe, matching_digits
+from parity_tests.compare import CASCADED, FLOAT32_FACTOR, Array, Record, compare_values, rounding_budget
+from parity_tests.inputs import moved_by_an_ulp
+from parity_tests.rungs.gradients import BATCH, TRAINING_SIZE
+from parity_tests.rungs.run import Case, Run
+
+STEPS = 20
+SEEDS = (1, 2, 3)
+"""Of the runs of the reference whose first weights are moved by one ulp."""
+
+SELF_FACTOR = 10
+"""Times what the reference differs from itself."""
+
+INFERENCE = 1e-12
+"""What the loss may differ, as a share of itself, with BatchNorm in inference mode."""
+
+RECIPE = Recipe("sgd", 1e-3, ((STEPS // 2, 3e-4),), momentum=0.9, clip_norm=1.0)
+"""As the keras.io example trains: SGD with momentum and a piecewise constant rate."""
+
+
+def trajectory(run: Run) -> list[Case]:
+    """Losses step by step with BatchNorm in inference and in training mode."""
+    modes = {"inference": False, "training": True}
+    return [Case("trajectory", mode, partial(_trajectory, run, training)) for mode, training in modes.items()]
+
+
+def _trajectory(run: Run, training: bool) -> list[Record]:
+    reference, port = (_losses(run, "float64", side, training) for side in (0, 1))
+    curves = {"reference": reference, "port": port}
+    if training:
+        curves |= {f"reference moved by an ulp, seed {s}": _losses(run, "float64", 0, training, s) for s in SEEDS}
+        own = _self_difference(reference, list(curves.values())[2:])
+        floor = [rounding_budget(loss, CASCADED) for loss in reference[:, None]]
+        budgets = np.maximum(SELF_FACTOR * own, floor)
+        curves |= {"self-difference": own, "growth": own[1:] / np.maximum(own[:-1], np.finfo(float).tiny)}
+    else:
+        budgets = INFERENCE * np.abs(reference)
+    records = _compare("float64", training, curves, budgets) if "float64" in run.dtypes else []
+    return records + (_single(run, training, reference, port) if "float32" in run.dtypes else [])
+
+
+def _single(run: Run, training: bool, reference64: Array, port64: Array) -> list[Record]:
+    """The same in float32, each side allowed what its rounding has cost it so far."""
+    reference, port = (_losses(run, "float32", side, training) for side in (0, 1))
+    own = np.maximum(np.abs(reference - reference64), np.abs(port - port64))
+    budgets = FLOAT32_FACTOR * np.maximum.accumulate(own)
+    return _compare("float32", training, {"reference": reference, "port": port}, budgets)
+
+
+def _losses(run: Run, dtype: str, side: int, training: bool, moved: int | None = None) -> Array:
+    """The loss at each step of the reference (0) or the port (1), from the run's weights or from moved ones."""
+    scenes = list(islice(matching_digits(TRAINING_SIZE, BATCH), STEPS))
+    trained = run.sides(dtype)[side]
+    if moved is not None:
+        trained.assign(moved_by_an_ulp(run.variables, seed=moved))
+    try:
+        return trained.train(scenes, RECIPE, training=training)
+    finally:
+        trained.assign(run.variables)
+
+
+def _self_difference(reference: Array, moved: Sequence[Array]) -> Array:
+    """The most that moved runs have differed from the reference up to each step."""
+    largest: Array = np.maximum.accumulate(np.max([np.abs(losses - reference) for losses in moved], axis=0))
+    return largest
+
+
+def _compare(dtype: str, training: bool, curves: Mapping[str, Array], budgets: Array) -> list[Record]:
+    """One record a step; the last one keeps the curves."""
+    case = f"{dtype} {'training' if training else 'inference'}"
+    steps = zip(curves["reference"][:, None], curves["port"][:, None], budgets, strict=True)
+    records = [
+        compare_values("trajectory", case, f"loss.{i:02d}", expected, found, float(budget))
+        for i, (expected, found, budget) in enumerate(steps, start=1)
+    ]
+    values = {name: [float(value) for value in curve] for name, curve in curves.items()}
+    return [*records[:-1], replace(records[-1], values=values)]

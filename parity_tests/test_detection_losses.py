@@ -1,0 +1,130 @@
+"""The detector's losses: torchvision's in its preset, values by hand, and finite wherever training may go."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.ops import sigmoid_focal_loss
+
+from torch_retinanet import RetinaNetConfig
+from torch_retinanet.anchors import AnchorBox
+from torch_retinanet.losses import RetinaNetBoxLoss, RetinaNetClassificationLoss, RetinaNetLoss
+from torch_retinanet.targets import BACKGROUND, IGNORED, LabelEncoder, Targets
+
+KERAS_IO = RetinaNetConfig.keras_io(num_classes=3)
+ANCHORS = AnchorBox(KERAS_IO).get_anchors(64, 64, dtype=torch.float64)
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def random_targets(positives: list[int], seed: int = 0) -> Targets:
+    """Targets with so many positive anchors in each picture, a few ignored."""
+    generator = torch.Generator().manual_seed(seed)
+    classes = torch.full((len(positives), len(ANCHORS)), BACKGROUND)
+    for row, count in zip(classes, positives, strict=True):
+        row[:count] = torch.randint(3, (count,), generator=generator)
+        row[count : count + 7] = IGNORED
+    deltas = torch.randn(*classes.shape, 4, dtype=torch.float64, generator=generator)
+    return Targets(classes, deltas)
+
+
+def test_the_focal_loss_is_that_of_torchvision() -> None:
+    logits, classes = noise(50, 3) * 5, torch.arange(50) % 4 - 1
+    one_hot = (classes.unsqueeze(-1) == torch.arange(3)).double()
+    theirs = sigmoid_focal_loss(logits, one_hot, alpha=0.25, gamma=2).sum(-1)
+    torch.testing.assert_close(RetinaNetClassificationLoss(0.25, 2)(logits, classes), theirs)
+
+
+def test_the_focal_loss_by_hand() -> None:
+    """At a logit of 0 each class costs a quarter of log 2, times alpha for the true one and 1 - alpha for the rest."""
+    loss = RetinaNetClassificationLoss(alpha=0.25, gamma=2)
+    quarter = math.log(2) / 4
+    assert loss(torch.zeros(3), torch.tensor(1)).item() == pytest.approx(quarter * (0.25 + 0.75 + 0.75))
+    assert loss(torch.zeros(3), torch.tensor(BACKGROUND)).item() == pytest.approx(quarter * 3 * 0.75)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_any_logit_gives_a_finite_loss_and_gradient(dtype: torch.dtype, gamma: float) -> None:
+    logits = torch.tensor([[-1e4, -100, 0], [100, 1e4, -1e4]], dtype=dtype, requires_grad=True)
+    loss = RetinaNetClassificationLoss(0.25, gamma)(logits, torch.tensor([0, 2]))
+    loss.sum().backward()
+    assert logits.grad is not None
+    assert torch.isfinite(loss).all()
+    assert torch.isfinite(logits.grad).all()
+    assert loss[0].item() == pytest.approx(0.25 * 1e4 + 0.75 * 0.5**gamma * math.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("smooth_l1", 0.5 * 0.25 + 1.5), ("l1", 0.5 + 2)])
+def test_box_losses_by_hand(kind: str, expected: float) -> None:
+    config = KERAS_IO.with_convention(f"box_loss={kind}")
+    loss = RetinaNetBoxLoss(config)(torch.tensor([0.5, -2, 0, 0]), torch.zeros(4), torch.tensor([0.0, 0, 8, 8]))
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_giou_is_nothing_for_the_true_box_and_up_to_two_for_a_far_one() -> None:
+    loss = RetinaNetBoxLoss(replace(KERAS_IO, box_loss="giou"))
+    anchor, far = torch.tensor([[0.0, 0, 8, 8]]), torch.tensor([[1000.0, 0, 0, 0]])
+    assert loss(torch.zeros(1, 4), torch.zeros(1, 4), anchor).item() == pytest.approx(0, abs=1e-5)
+    assert 1.9 < loss(far, torch.zeros(1, 4), anchor).item() < 2
+
+
+def test_each_picture_is_divided_by_its_own_positives_or_all_by_those_of_the_batch() -> None:
+    logits, deltas, targets = noise(2, len(ANCHORS), 3), noise(2, len(ANCHORS), 4), random_targets([4, 12])
+    terms = RetinaNetLoss(KERAS_IO).terms(logits, deltas, targets, ANCHORS)
+    assert terms.normaliser.tolist() == [4, 12]
+    for config, share in (
+        (KERAS_IO, (terms.box / torch.tensor([4, 12])).mean()),
+        (replace(KERAS_IO, loss_normaliser="batch"), terms.box.sum() / 16),
+    ):
+        losses = RetinaNetLoss(config)(logits, deltas, targets, ANCHORS)
+        torch.testing.assert_close(losses["bbox_regression"], share)
+
+
+def test_ignored_anchors_cost_nothing() -> None:
+    logits, deltas, targets = noise(1, len(ANCHORS), 3), noise(1, len(ANCHORS), 4), random_targets([5])
+    before = RetinaNetLoss(KERAS_IO)(logits, deltas, targets, ANCHORS)
+    logits[targets.classes == IGNORED] = 50
+    deltas[targets.classes < 0] = 50
+    after = RetinaNetLoss(KERAS_IO)(logits, deltas, targets, ANCHORS)
+    assert before == after
+
+
+@pytest.mark.parametrize("empty", ["zero", "sum"])
+@pytest.mark.parametrize("normaliser", ["picture", "batch"])
+@pytest.mark.parametrize("box_loss", ["smooth_l1", "l1", "giou"])
+def test_pictures_without_boxes_have_finite_losses_and_gradients(empty: str, normaliser: str, box_loss: str) -> None:
+    config = KERAS_IO
+    for turned in (f"empty_loss={empty}", f"loss_normaliser={normaliser}", f"box_loss={box_loss}"):
+        config = config.with_convention(turned)
+    for positives in ([0], [0, 0], [0, 5]):
+        logits = noise(len(positives), len(ANCHORS), 3).requires_grad_()
+        deltas = noise(len(positives), len(ANCHORS), 4).requires_grad_()
+        losses = RetinaNetLoss(config)(logits, deltas, random_targets(positives), ANCHORS)
+        sum(losses.values(), torch.zeros(())).backward()
+        assert all(torch.isfinite(loss) for loss in losses.values())
+        assert logits.grad is not None and torch.isfinite(logits.grad).all()  # noqa: PT018
+        assert deltas.grad is not None and torch.isfinite(deltas.grad).all()  # noqa: PT018
+        if sum(positives) == 0:
+            assert (losses["classification"] == 0) == (empty == "zero")
+            assert losses["bbox_regression"] == 0
+
+
+def test_a_thousand_boxes_have_a_finite_loss() -> None:
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(1000, 2, dtype=torch.float64, generator=generator) * 60
+    boxes = torch.cat([corners, corners + 1 + torch.rand(1000, 2, dtype=torch.float64, generator=generator) * 30], 1)
+    targets = LabelEncoder(KERAS_IO).encode_batch(ANCHORS, [boxes], [torch.zeros(1000, dtype=torch.int64)])
+    losses = RetinaNetLoss(KERAS_IO)(noise(1, len(ANCHORS), 3), noise(1, len(ANCHORS), 4), targets, ANCHORS)
+    assert all(torch.isfinite(loss) and loss > 0 for loss in losses.values())
+
+
+def test_half_precision_is_summed_in_single() -> None:
+    logits, deltas, targets = noise(1, len(ANCHORS), 3), noise(1, len(ANCHORS), 4), random_targets([5])
+    targets = targets._replace(deltas=targets.deltas.float())
+    losses = RetinaNetLoss(KERAS_IO)(logits.bfloat16(), deltas.bfloat16(), targets, ANCHORS.float())
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}

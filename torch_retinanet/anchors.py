@@ -1,0 +1,79 @@
+"""The anchors in the conventions of a config; mirrors `keras_reference/anchors.py`.
+
+Lin et al., Focal Loss for Dense Object Detection (2017), section 4: on each level three scales times three ratios.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from torch_retinanet.config import RetinaNetConfig
+
+RATIOS = (0.5, 1.0, 2.0)
+SCALES = (2 ** (0 / 3), 2 ** (1 / 3), 2 ** (2 / 3))
+STRIDES = (8, 16, 32, 64, 128)
+"""Pixels between two cells of P3 to P7."""
+
+
+class AnchorBox:
+    """The anchors of pictures of any size, in the order of the network's outputs."""
+
+    def __init__(self, config: RetinaNetConfig) -> None:
+        self.config = config
+
+    def get_anchors(
+        self, height: int, width: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """Anchors (N,4) xyxy of a picture of `height` by `width`, in its pixels."""
+        return _anchors(self.config, height, width, dtype, torch.device(device))
+
+    def anchors_per_level(self, height: int, width: int) -> list[int]:
+        """How many of the N anchors belong to P3, P4, P5, P6 and P7."""
+        return [len(RATIOS) * len(SCALES) * math.prod(cells(height, width, stride)) for stride in STRIDES]
+
+
+def cells(height: int, width: int, stride: int) -> tuple[int, int]:
+    """Rows and columns of a level on a picture of `height` by `width`."""
+    return math.ceil(height / stride), math.ceil(width / stride)
+
+
+@lru_cache(maxsize=16)
+def _anchors(config: RetinaNetConfig, height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    levels = [_level_anchors(config, height, width, stride) for stride in STRIDES]
+    return torch.cat(levels).to(device, dtype)
+
+
+def _level_anchors(config: RetinaNetConfig, height: int, width: int, stride: int) -> Tensor:
+    """Anchors (cells x 9, 4) of one level, computed in double precision."""
+    rows, columns = cells(height, width, stride)
+    steps = (stride, stride) if config.anchor_stride == "power_of_2" else (height // rows, width // columns)
+    offset = 0.5 if config.anchor_centre == "half_cell" else 0.0
+    y = (torch.arange(rows, dtype=torch.float64) + offset) * steps[0]
+    x = (torch.arange(columns, dtype=torch.float64) + offset) * steps[1]
+    centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).unsqueeze(-2)  # (rows, columns, 1, 2)
+    half = _half_sides(config, stride)
+    boxes = torch.cat([centres - half, centres + half], dim=-1)
+    if config.output_order == "anchor_row_column":
+        boxes = boxes.permute(2, 0, 1, 3)
+    return boxes.reshape(-1, 4)
+
+
+def _half_sides(config: RetinaNetConfig, stride: int) -> Tensor:
+    """Half the widths and heights (9,2) of the anchors of a cell."""
+    sizes = [config.anchor_scale * stride * scale for scale in SCALES]
+    if config.anchor_rounding == "torchvision":
+        sizes = [float(int(size)) for size in sizes]
+    if config.anchor_order == "ratio_scale":
+        pairs = [(ratio, size) for ratio in RATIOS for size in sizes]
+    else:
+        pairs = [(ratio, size) for size in sizes for ratio in RATIOS]
+    half = torch.tensor([_sides(ratio, size, config.anchor_ratio) for ratio, size in pairs], dtype=torch.float64) / 2
+    return half.round() if config.anchor_rounding == "torchvision" else half
+
+
+def _sides(ratio: float, size: float, meaning: str) -> tuple[float, float]:
+    """Width and height of the anchor with the area of a square of `size`."""
+    wide = math.sqrt(ratio if meaning == "w/h" else 1 / ratio)
+    return size * wide, size / wide

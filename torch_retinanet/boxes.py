@@ -1,0 +1,66 @@
+"""Boxes as pure functions on the last axis; mirrors `keras_reference/boxes.py`.
+
+The order stands in the name: `xyxy` are the left, top, right and bottom edges in pixels.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_convert
+
+
+def box_iou(boxes_xyxy: Tensor, others_xyxy: Tensor) -> Tensor:
+    """Intersection over union (...,G,N) of each of G boxes (...,G,4) with each of N (...,N,4); 0 where both are empty.
+
+    As `torchvision.ops.box_iou`, with any axes before.
+    """
+    left, right = boxes_xyxy.unsqueeze(-2), others_xyxy.unsqueeze(-3)
+    top_left = torch.maximum(left[..., :2], right[..., :2])
+    bottom_right = torch.minimum(left[..., 2:], right[..., 2:])
+    intersection = (bottom_right - top_left).clamp(min=0).prod(-1)
+    union = box_area(left) + box_area(right) - intersection
+    return torch.where(union > 0, intersection / union, 0)
+
+
+def box_area(boxes_xyxy: Tensor) -> Tensor:
+    """Areas (...) of boxes (...,4), in square pixels."""
+    return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).prod(-1)
+
+
+def encode(boxes_xyxy: Tensor, anchors_xyxy: Tensor, variance: Sequence[float]) -> Tensor:
+    """The deltas (...,4) that take anchors to boxes.
+
+    Shifts of the centre by x and y in widths and heights of the anchor, and the logarithms of the factors by which it
+    grows, each divided by its variance. Source: Girshick et al. 2014 (arXiv 1311.2524), appendix C.
+    """
+    boxes, anchors = (box_convert(b, "xyxy", "cxcywh") for b in (boxes_xyxy, anchors_xyxy))
+    shifts = (boxes[..., :2] - anchors[..., :2]) / anchors[..., 2:]
+    growth = (boxes[..., 2:] / anchors[..., 2:]).log()
+    return torch.cat([shifts, growth], dim=-1) / _like(variance, shifts)
+
+
+def decode(
+    deltas: Tensor, anchors_xyxy: Tensor, variance: Sequence[float], *, largest_factor: float | None = None
+) -> Tensor:
+    """The boxes xyxy (...,4) to which deltas take anchors; a side grows by `largest_factor` at most."""
+    anchors = box_convert(anchors_xyxy, "xyxy", "cxcywh")
+    scaled = deltas * _like(variance, deltas)
+    shifts, growth = scaled[..., :2], scaled[..., 2:]
+    if largest_factor is not None:
+        growth = growth.clamp(max=math.log(largest_factor))
+    centres = anchors[..., :2] + shifts * anchors[..., 2:]
+    boxes: Tensor = box_convert(torch.cat([centres, growth.exp() * anchors[..., 2:]], dim=-1), "cxcywh", "xyxy")
+    return boxes
+
+
+def clip(boxes_xyxy: Tensor, height: float, width: float) -> Tensor:
+    """Boxes (...,4) cut off at the border of a picture of `height` by `width` pixels."""
+    limits = _like([width, height, width, height], boxes_xyxy)
+    return torch.minimum(boxes_xyxy.clamp(min=0), limits)
+
+
+def _like(values: Sequence[float], like: Tensor) -> Tensor:
+    """Numbers as a tensor in the precision and place of another."""
+    return torch.tensor(values, dtype=like.dtype, device=like.device)

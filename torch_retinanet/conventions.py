@@ -1,0 +1,68 @@
+"""What a convention is: a field of a frozen dataclass with its meaning, its source, its values, and what it acts on."""
+
+import dataclasses
+from dataclasses import Field, field
+from typing import Any, Literal, get_args, get_origin
+
+from torch_retinanet.errors import InputError
+
+ActsOn = Literal["result", "training", "detections"]
+"""What a convention decides: what weights mean, how they are trained, or which detections are shown."""
+
+
+def convention(
+    meaning: str, source: str, *, acts_on: ActsOn = "result", bounds: tuple[float, float] = (0.0, 1.0)
+) -> Any:
+    """A field with the sentence that says what it means, its source, and for numbers the least and the largest."""
+    return field(metadata={"meaning": meaning, "source": source, "acts_on": acts_on, "bounds": bounds})
+
+
+def conventions(config: Any) -> list[Field[Any]]:
+    """The fields of a dataclass, or of one of its instances, that are conventions, in order."""
+    return [f for f in dataclasses.fields(config) if f.metadata]
+
+
+def allowed_values(convention_field: Field[Any]) -> tuple[Any, ...]:
+    """The values a convention can take; none for numbers."""
+    if convention_field.type is bool:
+        return (True, False)
+    return get_args(convention_field.type) if get_origin(convention_field.type) is Literal else ()
+
+
+def read_value(convention_field: Field[Any], text: str) -> Any:
+    """The value of a convention as a command line has it; what is no value of it is left for `check_value`."""
+    if allowed := allowed_values(convention_field):
+        return {str(value): value for value in allowed}.get(text, text)
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{convention_field.name}: {text!r} must be a number, or as many as it has") from None
+    if get_origin(convention_field.type) is tuple:
+        return numbers
+    return int(numbers[0]) if convention_field.type is int and numbers[0].is_integer() else numbers[0]
+
+
+def check_value(convention_field: Field[Any], value: Any) -> None:
+    """Refuse what is no value of a convention.
+
+    Raises:
+        InputError: naming the convention, the value, and what it must be.
+    """
+    name, allowed = convention_field.name, allowed_values(convention_field)
+    if allowed:
+        if value not in allowed or isinstance(value, bool) != isinstance(allowed[0], bool):
+            raise InputError(f"{name}: {value!r} must be one of {', '.join(map(repr, allowed))}")
+        return
+    numbers, count = (value,), 1
+    if get_origin(convention_field.type) is tuple:
+        numbers, count = value if isinstance(value, tuple) else (), len(get_args(convention_field.type))
+    whole = convention_field.type is int
+    kind = "whole number" if whole else "number"
+    least, most = convention_field.metadata["bounds"]
+    if len(numbers) != count or not all(_is_number(n, whole) and least <= n <= most for n in numbers):
+        what = f"a {kind}" if count == 1 else f"{count} numbers"
+        raise InputError(f"{name}: {value!r} must be {what} from {least:g} to {most:g}")
+
+
+def _is_number(value: Any, whole: bool) -> bool:
+    return isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,140 @@
+"""A detector that is used as torchvision's are: pictures in, losses or detections out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast, overload
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum
+
+from torch_retinanet.anchors import AnchorBox
+from torch_retinanet.backbone import BackboneWeights
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.detector_input import check_pictures, check_targets
+from torch_retinanet.errors import InputError
+from torch_retinanet.losses import RetinaNetLoss
+from torch_retinanet.model import RetinaNet
+from torch_retinanet.pictures import read_picture
+from torch_retinanet.postprocess import DecodePredictions
+from torch_retinanet.preprocess import padded_size, prepare, resized_size
+from torch_retinanet.targets import LabelEncoder
+
+Picture = str | Path | Image.Image | np.ndarray | Tensor
+"""What `RetinaNetDetector.predict` reads."""
+
+
+class RetinaNetDetector(nn.Module):
+    """RetinaNet from pictures to detections, a drop-in for `torchvision.models.detection.retinanet_resnet50_fpn`.
+
+    In training `detector(images, targets)` returns the losses `classification` and `bbox_regression`; in evaluation
+    `detector(images)` returns for each picture `boxes` (M,4) xyxy in its own pixels, `labels` (M,) and `scores` (M,),
+    best first. Pictures are resized, normalised and padded within.
+
+    In evaluation pictures of one padded size go through the network together and others by themselves, so that a
+    picture's detections do not depend on the pictures beside it.
+
+    Args:
+        config: the conventions and K. Labels are 0 to K - 1; there is no class for the background.
+        backbone_weights: as for `RetinaNet`.
+
+    Raises:
+        InputError: for pictures that are not (3,H,W), RGB and finite, floating from 0 to 1 or of 8 bits; in training,
+            for targets that are missing, or that hold a box without extent or a label outside 0 to K - 1. The sentence
+            names the picture's index in the batch and the value.
+    """
+
+    def __init__(
+        self, config: RetinaNetConfig, *, backbone_weights: WeightsEnum | BackboneWeights | None = None
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.model = RetinaNet(config, backbone_weights=backbone_weights)
+        self.anchors = AnchorBox(config)
+        self.label_encoder = LabelEncoder(config)
+        self.loss = RetinaNetLoss(config)
+        self.decode_predictions = DecodePredictions(config)
+
+    @overload
+    def forward(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]: ...
+
+    @overload
+    def forward(self, images: Sequence[Tensor], targets: None = None) -> list[dict[str, Tensor]]: ...
+
+    def forward(
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]] | None = None
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Losses of pictures with targets (`boxes` (G,4) xyxy in pixels, `labels` (G,)), or detections of pictures."""
+        images = check_pictures(images)
+        if not self.training:
+            return self._detect(images)
+        if targets is None:
+            raise InputError("targets: None must be a list with one dict a picture in training")
+        check_targets(targets, images, self.config.num_classes)
+        return self._losses(images, targets)
+
+    @torch.no_grad()
+    def predict(self, pictures: Picture | Sequence[Picture], *, batch_size: int = 8) -> list[dict[str, Tensor]]:
+        """Detections of pictures: paths, PIL pictures, arrays (H,W,C) or tensors (C,H,W), one or many.
+
+        Runs in evaluation mode, whatever mode the detector is in, `batch_size` pictures at a time.
+
+        Raises:
+            InputError: for a picture that cannot be read, as `read_picture` does.
+            FileNotFoundError: where there is no file.
+        """
+        if batch_size < 1:
+            raise InputError(f"batch_size: {batch_size!r} must be at least 1")
+        sources = cast("list[Picture]", list(pictures) if isinstance(pictures, (list, tuple)) else [pictures])
+        device, training = next(self.parameters()).device, self.training
+        self.eval()
+        try:
+            starts = range(0, len(sources), batch_size)
+            batches = ([read_picture(p).to(device) for p in sources[i : i + batch_size]] for i in starts)
+            return [detections for batch in batches for detections in self(batch)]
+        finally:
+            self.train(training)
+
+    def _losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        batch = prepare(images, self.config)
+        outputs = self.model(batch.images.to(self._dtype))
+        anchors = self._anchors(batch.images)
+        boxes = [
+            target["boxes"].as_subclass(Tensor).to(anchors) * anchors.new_tensor([w, h, w, h])
+            for target, (h, w) in zip(targets, batch.scales, strict=True)
+        ]
+        labels = [target["labels"].as_subclass(Tensor).to(anchors.device) for target in targets]
+        assigned = self.label_encoder.encode_batch(anchors, boxes, labels)
+        deltas, logits = outputs.split([4, self.config.num_classes], dim=-1)
+        losses: dict[str, Tensor] = self.loss(logits, deltas, assigned, anchors)
+        return losses
+
+    def _detect(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """Detections of each picture; those of one padded size go through the network together."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for i, image in enumerate(images):
+            size = resized_size((image.shape[-2], image.shape[-1]), self.config)
+            groups.setdefault(padded_size([size], self.config.pad_multiple), []).append(i)
+        detections: dict[int, dict[str, Tensor]] = {}
+        for group in groups.values():
+            detections |= zip(group, self._detect_batch([images[i] for i in group]), strict=True)
+        return [detections[i] for i in range(len(images))]
+
+    def _detect_batch(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        batch = prepare(images, self.config)
+        outputs = self.model(batch.images.to(self._dtype)).to(batch.images.dtype)
+        deltas, logits = outputs.split([4, self.config.num_classes], dim=-1)
+        per_level = self.anchors.anchors_per_level(*batch.images.shape[-2:])
+        found = self.decode_predictions(logits, deltas, self._anchors(batch.images), per_level, batch.sizes)
+        for detections, (h, w) in zip(found, batch.scales, strict=True):
+            detections["boxes"] = detections["boxes"] / detections["boxes"].new_tensor([w, h, w, h])
+        return found
+
+    def _anchors(self, images: Tensor) -> Tensor:
+        return self.anchors.get_anchors(*images.shape[-2:], dtype=images.dtype, device=images.device)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype

@@ -1,0 +1,79 @@
+"""What a detector is given, checked picture by picture: each sentence names the index in the batch and the value."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torch_retinanet.errors import InputError
+
+
+def check_pictures(images: Sequence[Tensor]) -> list[Tensor]:
+    """Pictures (3,H,W), RGB, floating from 0 to 1; those of 8 bits are brought there.
+
+    Raises:
+        InputError: for an empty batch, another shape or dtype, a side of no pixels, and values that are not finite.
+    """
+    if isinstance(images, Tensor) and images.ndim != 4:
+        raise InputError(f"images: a tensor of shape {tuple(images.shape)} must be a list of pictures (3,H,W)")
+    if not len(images):
+        raise InputError("images: [] must hold a picture or more")
+    return [_checked_picture(f"images[{i}]", image) for i, image in enumerate(images)]
+
+
+def check_targets(targets: Sequence[dict[str, Any]], images: Sequence[Tensor], num_classes: int) -> None:
+    """Refuse targets that do not fit their pictures.
+
+    Raises:
+        InputError: for a target too few or too many, one without `boxes` or `labels`, boxes that are not (G,4),
+            finite and with x1 < x2 and y1 < y2, and labels that are not (G,) whole numbers from 0 to K - 1.
+    """
+    if len(targets) != len(images):
+        raise InputError(f"targets: {len(targets)} of them must be as many as the {len(images)} pictures")
+    for i, target in enumerate(targets):
+        for name in ("boxes", "labels"):
+            if not isinstance(target.get(name), Tensor):
+                raise InputError(f"targets[{i}]: {name} is {target.get(name)!r} and must be a tensor")
+        _check_boxes(f"targets[{i}]", target["boxes"])
+        _check_labels(f"targets[{i}]", target["labels"], len(target["boxes"]), num_classes)
+
+
+def _checked_picture(name: str, image: Tensor) -> Tensor:
+    if not isinstance(image, Tensor):
+        raise InputError(f"{name}: {type(image).__name__} must be a tensor; predict() reads other pictures")
+    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
+        raise InputError(f"{name}: shape {tuple(image.shape)} must be (3,H,W), with sides of a pixel or more")
+    image = image.as_subclass(Tensor)
+    if image.dtype == torch.uint8:
+        return image / 255
+    if not image.is_floating_point():
+        raise InputError(f"{name}: dtype {image.dtype} must be a floating type or uint8")
+    if not torch.isfinite(image).all():
+        count = int((~torch.isfinite(image)).sum())
+        raise InputError(f"{name}: {count} values are NaN or infinite, and all must be finite")
+    return image
+
+
+def _check_boxes(name: str, boxes: Tensor) -> None:
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise InputError(f"{name}: boxes have shape {tuple(boxes.shape)} and must be (G,4)")
+    finite = torch.isfinite(boxes).all(dim=1)
+    if not finite.all():
+        row = int((~finite).nonzero()[0])
+        raise InputError(f"{name}: box {row} is {boxes[row].tolist()}, and all numbers must be finite")
+    proper = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    if not proper.all():
+        row = int((~proper).nonzero()[0])
+        raise InputError(f"{name}: box {row} is {boxes[row].tolist()}, and x1 < x2 and y1 < y2 must hold")
+
+
+def _check_labels(name: str, labels: Tensor, boxes: int, num_classes: int) -> None:
+    if labels.shape != (boxes,):
+        raise InputError(f"{name}: labels have shape {tuple(labels.shape)} and must be ({boxes},), one for each box")
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise InputError(f"{name}: labels have dtype {labels.dtype} and must be whole numbers")
+    known = (labels >= 0) & (labels < num_classes)
+    if not known.all():
+        row = int((~known).nonzero()[0])
+        raise InputError(f"{name}: label {row} is {int(labels[row])} and must be from 0 to {num_classes - 1}")

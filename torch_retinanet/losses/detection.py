@@ -1,0 +1,106 @@
+"""The losses of a detector; mirrors `keras_reference/losses/detection.py`.
+
+Lin et al., Focal Loss for Dense Object Detection (2017), sections 3.2 and 4.1: the focal loss of all class scores, and
+a regression loss of the boxes of positive anchors, both divided by the number of positive anchors.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import generalized_box_iou_loss
+
+from torch_retinanet.boxes import decode
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.targets import IGNORED, Targets
+
+
+class RetinaNetClassificationLoss(nn.Module):
+    """The focal loss (...) of class logits (...,K), summed over the classes.
+
+    Written with logarithms of sigmoids alone, so that value and gradient are finite for any finite logit.
+    """
+
+    def __init__(self, alpha: float, gamma: float) -> None:
+        super().__init__()
+        self.alpha, self.gamma = alpha, gamma
+
+    def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """`classes` (...) from 0 to K - 1; a negative one stands for none of them."""
+        true = classes.unsqueeze(-1) == torch.arange(logits.shape[-1], device=logits.device)
+        towards = torch.where(true, logits, -logits)
+        weight = torch.where(true, self.alpha, 1 - self.alpha).to(logits)
+        miss = (self.gamma * F.logsigmoid(-towards)).exp()  # (1 - p)^gamma
+        return -(weight * miss * F.logsigmoid(towards)).sum(-1)
+
+
+class RetinaNetBoxLoss(nn.Module):
+    """The loss (...) of predicted deltas (...,4) against true ones, summed over the four."""
+
+    def __init__(self, config: RetinaNetConfig) -> None:
+        super().__init__()
+        self.kind, self.variance = config.box_loss, config.box_variance
+
+    def forward(self, deltas: Tensor, true_deltas: Tensor, anchors_xyxy: Tensor) -> Tensor:
+        """`anchors_xyxy` (...,4) turn deltas into boxes, which GIoU compares (Rezatofighi et al., arXiv 1902.09630)."""
+        if self.kind == "giou":
+            predicted = decode(deltas, anchors_xyxy, self.variance, largest_factor=LARGEST_FACTOR)
+            true = decode(true_deltas, anchors_xyxy, self.variance)
+            giou: Tensor = generalized_box_iou_loss(predicted, true)
+            return giou
+        if self.kind == "l1":
+            return F.l1_loss(deltas, true_deltas, reduction="none").sum(-1)
+        return F.smooth_l1_loss(deltas, true_deltas, reduction="none").sum(-1)
+
+
+LARGEST_FACTOR = 1000 / 16
+"""How many times its anchor a box can be wide in GIoU, where the exponential could overflow (torchvision BoxCoder)."""
+
+
+class LossTerms(NamedTuple):
+    """The losses of each picture before they are divided.
+
+    Attributes:
+        classification: (B,) the focal loss summed over all anchors that are not ignored.
+        box: (B,) the box loss summed over the positive anchors.
+        normaliser: (B,) how many anchors are positive.
+    """
+
+    classification: Tensor
+    box: Tensor
+    normaliser: Tensor
+
+
+class RetinaNetLoss(nn.Module):
+    """The two losses of a batch, in the conventions of a config, each a single number."""
+
+    def __init__(self, config: RetinaNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.classification = RetinaNetClassificationLoss(config.focal_alpha, config.focal_gamma)
+        self.box = RetinaNetBoxLoss(config)
+
+    def forward(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> dict[str, Tensor]:
+        """Losses by torchvision's names, of logits (B,N,K) and deltas (B,N,4) on anchors (N,4)."""
+        terms = self.terms(logits, deltas, targets, anchors_xyxy)
+        return {
+            "classification": self._divide(terms.classification, terms.normaliser, self.config.empty_loss == "sum"),
+            "bbox_regression": self._divide(terms.box, terms.normaliser, False),
+        }
+
+    def terms(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> LossTerms:
+        """What `forward` divides; in single precision at least."""
+        logits, deltas = (x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (logits, deltas))
+        classification = self.classification(logits, targets.classes).masked_fill(targets.classes == IGNORED, 0)
+        picture, anchor = targets.positive.nonzero(as_tuple=True)
+        of_positive = self.box(deltas[picture, anchor], targets.deltas[picture, anchor], anchors_xyxy[anchor])
+        box = of_positive.new_zeros(len(deltas)).index_add(0, picture, of_positive)
+        return LossTerms(classification.sum(1), box, targets.normaliser)
+
+    def _divide(self, sums: Tensor, normaliser: Tensor, keep_empty: bool) -> Tensor:
+        """The mean over pictures of what each has an anchor, or of the batch; without any, the sum itself or zero."""
+        if self.config.loss_normaliser == "batch":
+            sums, normaliser = sums.sum(0, keepdim=True), normaliser.sum(0, keepdim=True)
+        share = sums / normaliser.clamp(min=1)
+        return (share if keep_empty else torch.where(normaliser > 0, share, 0)).mean()

@@ -1,0 +1,164 @@
+"""Any picture as an RGB tensor of bytes: files, Pillow's pictures, arrays and tensors. Needs Pillow.
+
+Whatever would need a guess is refused in one sentence; nothing is clipped or cut off in silence.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import ExifTags, Image
+from torch import Tensor
+
+from torch_retinanet.errors import InputError
+
+Bytes = npt.NDArray[np.uint8]
+
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by EXIF orientation (Exif 2.3, tag 0x0112); 1 and illegal values turn nothing."""
+
+
+def read_picture(source: str | Path | Image.Image | npt.NDArray[Any] | Tensor) -> Tensor:
+    """`source` as an RGB picture of bytes, upright.
+
+    Args:
+        source: one of
+            - a file, or a picture of Pillow, of any mode, of which the first frame is taken. EXIF orientation is
+              applied, colour profiles are not. Gray of 16 bits, and of mode I, is from 0 to 65535; gray of mode F from
+              0 to 1, or from 0 to 255 where a pixel is above 1. Of colours with 16 bits Pillow keeps the upper 8.
+            - an array (H,W), (H,W,1), (H,W,3) or (H,W,4) of uint8, uint16, bool, or floating from 0 to 1.
+            - a tensor (1,H,W) or (3,H,W) of uint8, or floating from 0 to 1; it stays on its device.
+
+    Returns:
+        Bytes (3,H,W), red first; a tensor that is so already is returned itself. 16 bits are divided by 257 and 0 to 1
+        multiplied by 255, to the nearest. Gray is tripled, and what is transparent lies on white.
+
+    Raises:
+        InputError: for a file that is no picture or not whole, more pixels than Pillow's limit against decompression
+            bombs, values out of range or NaN, a side of 0, any other shape or dtype.
+        FileNotFoundError: where there is no file.
+    """
+    if isinstance(source, Tensor):
+        return _from_tensor(source)
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, Image.Image):
+        with _refusing("source"):
+            return _from_picture(source, "source")
+    if isinstance(source, str | Path):
+        with _refusing(str(source)), Image.open(source) as picture:
+            return _from_picture(picture, str(source))
+    raise InputError(f"source: {source!r} must be a path, a picture of Pillow, an array or a tensor")
+
+
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{name}: there is no such file") from None
+    except InputError:
+        raise
+    except Image.DecompressionBombError:
+        raise InputError(f"{name}: has more pixels than Pillow's limit against decompression bombs") from None
+    except Exception as error:  # a decoder raises nearly anything for a broken file
+        raise InputError(f"{name}: not a picture that Pillow can read ({error})") from None
+
+
+def _from_picture(picture: Image.Image, name: str) -> Tensor:
+    if 0 in picture.size:
+        raise InputError(f"{name}: a picture of {picture.width}x{picture.height} pixels must have no side of 0")
+    picture.load()
+    turn = UPRIGHT.get(_orientation(picture))
+    if picture.mode.startswith(("I", "F")):
+        picture = Image.fromarray(_deep_gray(picture, name))
+    rgb = _on_white(picture)
+    return _channels_first(np.array(rgb if turn is None else rgb.transpose(turn)))
+
+
+def _orientation(picture: Image.Image) -> int:
+    # Asked once the picture is loaded: Pillow turns TIFF itself, and then forgets the orientation.
+    try:
+        value = picture.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # EXIF that cannot be parsed says nothing, and the pixels are whole
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _deep_gray(picture: Image.Image, name: str) -> Bytes:
+    values = np.asarray(picture)
+    top = 65535 if picture.mode != "F" else 255 if values.max() > 1 else 1
+    if not ((values >= 0) & (values <= top)).all():  # NaN is neither
+        rule = "0 to 1 or to 255" if picture.mode == "F" else "0 to 65535"
+        raise InputError(f"{name}: pixels of mode {picture.mode} must be from {rule}")
+    gray = np.rint(values * (255 / top)).astype(np.uint8)
+    if "transparency" in picture.info:
+        gray[values == picture.info["transparency"]] = 255
+    return gray
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    return picture.convert("RGB")
+
+
+def _from_array(array: npt.NDArray[Any]) -> Tensor:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or array.size == 0:
+        raise InputError(
+            f"source: an array of shape {array.shape} must be (H,W), (H,W,1), (H,W,3) or (H,W,4), with no side of 0"
+        )
+    pixels = np.ascontiguousarray(_to_bytes(array))
+    if array.ndim == 3 and array.shape[2] == 1:
+        pixels = pixels[..., 0]
+    return _channels_first(np.array(_on_white(Image.fromarray(pixels))))
+
+
+def _to_bytes(array: npt.NDArray[Any]) -> Bytes:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == bool:
+        return np.where(array, 255, 0).astype(np.uint8)
+    if array.dtype in (np.dtype("<u2"), np.dtype(">u2")):
+        return np.rint(array / 257).astype(np.uint8)
+    if np.issubdtype(array.dtype, np.floating):
+        pixels: Bytes = _unit_to_bytes(torch.from_numpy(array.astype(np.float64))).numpy()
+        return pixels
+    raise InputError(f"source: an array of {array.dtype} must be uint8, uint16, bool or floating from 0 to 1")
+
+
+def _from_tensor(tensor: Tensor) -> Tensor:
+    if tensor.ndim != 3 or tensor.shape[0] not in (1, 3) or tensor.numel() == 0:
+        raise InputError(
+            f"source: a tensor of shape {tuple(tensor.shape)} must be (1,H,W) or (3,H,W), with no side of 0"
+        )
+    plain = tensor.detach().as_subclass(Tensor)
+    if plain.is_floating_point():
+        plain = _unit_to_bytes(plain)
+    elif plain.dtype != torch.uint8:
+        raise InputError(f"source: a tensor of {tensor.dtype} must be uint8 or floating from 0 to 1")
+    return plain.expand(3, -1, -1).contiguous()
+
+
+def _unit_to_bytes(values: Tensor) -> Tensor:
+    if not ((values >= 0) & (values <= 1)).all():
+        low, high = values.min().item(), values.max().item()
+        raise InputError(f"source: floating values from {low:g} to {high:g} must be from 0 to 1")
+    return (values.float() * 255).round().to(torch.uint8)
+
+
+def _channels_first(pixels: Bytes) -> Tensor:
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()

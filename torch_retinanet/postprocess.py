@@ -1,0 +1,77 @@
+"""From the network's outputs to detections; mirrors `keras_reference/postprocess.py`.
+
+Lin et al., Focal Loss for Dense Object Detection (2017), section 4.1, inference.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms
+
+from torch_retinanet.boxes import clip, decode
+from torch_retinanet.config import RetinaNetConfig
+
+LARGEST_FACTORS = {"none": None, "1000/16": 1000 / 16}
+"""How many times its anchor a decoded box can be wide or high, by the convention `box_clamp`."""
+
+
+class DecodePredictions:
+    """Turns logits and deltas into detections, in the conventions of a config."""
+
+    def __init__(self, config: RetinaNetConfig) -> None:
+        self.config = config
+
+    def __call__(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        anchors_xyxy: Tensor,
+        anchors_per_level: Sequence[int],
+        sizes: Sequence[tuple[int, int]],
+    ) -> list[dict[str, Tensor]]:
+        """Detections of each picture, best first.
+
+        Args:
+            logits: (B,N,K).
+            deltas: (B,N,4).
+            anchors_xyxy: (N,4) in pixels of the batch.
+            anchors_per_level: how the N anchors divide among the levels.
+            sizes: height and width of each picture within the batch, where boxes are clipped.
+
+        Returns:
+            For each picture `boxes` (M,4) xyxy in pixels of the batch, `scores` (M,) and `labels` (M,).
+        """
+        pictures = zip(logits, deltas, sizes, strict=True)
+        return [self._detect(*picture, anchors_xyxy, anchors_per_level) for picture in pictures]
+
+    def _detect(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        size: tuple[int, int],
+        anchors_xyxy: Tensor,
+        anchors_per_level: Sequence[int],
+    ) -> dict[str, Tensor]:
+        config = self.config
+        anchor, labels, scores = self._candidates(logits.sigmoid(), anchors_per_level)
+        factor = LARGEST_FACTORS[config.box_clamp]
+        boxes = decode(deltas[anchor], anchors_xyxy[anchor], config.box_variance, largest_factor=factor)
+        if config.clip_boxes:
+            boxes = clip(boxes, *size)
+        keep = batched_nms(boxes, scores, labels, config.nms_iou)[: config.detections_per_picture]
+        return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
+
+    def _candidates(self, scores: Tensor, anchors_per_level: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Anchor, class and score of all (M,) above the threshold, the best of each level."""
+        level_start, found = 0, []
+        for level in torch.split(scores, list(anchors_per_level)):
+            anchor, label = (level > self.config.score_threshold).nonzero(as_tuple=True)
+            of_level = level[anchor, label]
+            if 0 < self.config.topk_per_level < len(of_level):
+                best = of_level.topk(self.config.topk_per_level).indices
+                anchor, label, of_level = anchor[best], label[best], of_level[best]
+            found.append((anchor + level_start, label, of_level))
+            level_start += len(level)
+        anchors, labels, values = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return anchors, labels, values

@@ -1,0 +1,123 @@
+"""Pictures and their boxes as the network is fed; mirrors `keras_reference/preprocess.py`."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from torch_retinanet.config import RetinaNetConfig
+
+JITTER = (640, 1024)
+"""Pixels between which the keras.io example draws the short side of a training picture."""
+
+
+class Prepared(NamedTuple):
+    """A batch as the network is fed.
+
+    Attributes:
+        images: (B,3,H,W).
+        sizes: height and width of each picture within, without padding.
+        scales: how much higher and wider each picture has become.
+    """
+
+    images: Tensor
+    sizes: list[tuple[int, int]]
+    scales: list[tuple[float, float]]
+
+
+def resized_size(size: tuple[int, int], config: RetinaNetConfig, *, min_side: float | None = None) -> tuple[int, int]:
+    """The height and width to which a picture is resized: its short side `min_side`, its long one `max_side` at most.
+
+    `min_side` is by default that of the config. Cut to whole pixels, and a pixel at least.
+    """
+    number = np.float32 if config.resize_rounding == "single" else np.float64
+    ratio = min(number(min_side or config.min_side) / number(min(size)), number(config.max_side) / number(max(size)))
+    height, width = (max(1, int(ratio * number(side))) for side in size)
+    return height, width
+
+
+def padded_size(sizes: Sequence[tuple[int, int]], multiple: int) -> tuple[int, int]:
+    """The smallest size that holds all `sizes` and divides by `multiple`."""
+    height, width = (math.ceil(max(side) / multiple) * multiple for side in zip(*sizes, strict=True))
+    return height, width
+
+
+def resize(image: Tensor, size: tuple[int, int], *, antialias: bool = False) -> Tensor:
+    """A picture (C,H,W) at another size, bilinear between pixel centres."""
+    if tuple(image.shape[-2:]) == size:
+        return image
+    return F.interpolate(image[None], size, mode="bilinear", align_corners=False, antialias=antialias)[0]
+
+
+def normalise(image: Tensor, config: RetinaNetConfig) -> Tensor:
+    """A picture (3,H,W), RGB from 0 to 1, in the channel order and on the scale of a config."""
+    mean, std = (image.new_tensor(values)[:, None, None] for values in (config.pixel_mean, config.pixel_std))
+    scaled = (image * 255 - mean) / std
+    return scaled.flip(0) if config.channel_order == "bgr" else scaled
+
+
+def prepare(images: Sequence[Tensor], config: RetinaNetConfig) -> Prepared:
+    """Pictures (3,H,W), RGB from 0 to 1, resized, normalised and padded to one batch."""
+    sizes = [resized_size(_size(image), config) for image in images]
+    resized = [resize(i, size, antialias=config.resize_antialias) for i, size in zip(images, sizes, strict=True)]
+    size = padded_size(sizes, config.pad_multiple)
+    scales = [(h / i.shape[-2], w / i.shape[-1]) for i, (h, w) in zip(images, sizes, strict=True)]
+    return Prepared(torch.stack([_fed(image, size, config) for image in resized]), sizes, scales)
+
+
+def resize_and_pad_image(
+    image: Tensor, config: RetinaNetConfig, *, min_side: float | None = None
+) -> tuple[Tensor, tuple[int, int], tuple[float, float]]:
+    """A picture (3,H,W) resized and padded with black, the size it has within, and its scales by height and width.
+
+    The short side gets `min_side` pixels, by default those of the config.
+    """
+    height, width = _size(image)
+    size = resized_size((height, width), config, min_side=min_side)
+    resized = resize(image, size, antialias=config.resize_antialias)
+    padded = _pad(resized, padded_size([size], config.pad_multiple))
+    return padded, size, (size[0] / height, size[1] / width)
+
+
+def random_flip_horizontal(image: Tensor, boxes_xyxy: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A picture (C,H,W) and its boxes (G,4) in pixels, as they are or mirrored left to right, each half the time."""
+    if torch.rand((), generator=generator) < 0.5:
+        return image, boxes_xyxy
+    return flip_horizontal(image, boxes_xyxy)
+
+
+def flip_horizontal(image: Tensor, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+    """A picture (C,H,W) and its boxes (G,4) in pixels, mirrored left to right."""
+    left, top, right, bottom = boxes_xyxy.unbind(-1)
+    width = image.shape[-1]
+    return image.flip(-1), torch.stack([width - right, top, width - left, bottom], dim=-1)
+
+
+def preprocess_data(
+    image: Tensor, boxes_xyxy: Tensor, config: RetinaNetConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A training picture (3,H,W) and its boxes (G,4), flipped at random, resized by a random short side, and padded."""
+    image, boxes = random_flip_horizontal(image, boxes_xyxy, generator)
+    least, most = JITTER
+    min_side = least + (most - least) * torch.rand((), generator=generator).item()
+    image, _, (by_height, by_width) = resize_and_pad_image(image, config, min_side=min_side)
+    return image, boxes * boxes.new_tensor([by_width, by_height, by_width, by_height])
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return image.shape[-2], image.shape[-1]
+
+
+def _fed(image: Tensor, size: tuple[int, int], config: RetinaNetConfig) -> Tensor:
+    """A resized picture, normalised and padded to `size`, in the order that the config has."""
+    if config.padding_value == "black":
+        return normalise(_pad(image, size), config)
+    return _pad(normalise(image, config), size)
+
+
+def _pad(image: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.pad(image, (0, size[1] - image.shape[-1], 0, size[0] - image.shape[-2]))

@@ -1,0 +1,79 @@
+"""What each anchor shall predict; mirrors `keras_reference/targets.py`.
+
+Lin et al., Focal Loss for Dense Object Detection (2017), section 4: an anchor belongs to the box it fits best, if their
+IoU is high enough.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from torch_retinanet.boxes import box_iou, encode
+from torch_retinanet.config import RetinaNetConfig
+
+BACKGROUND, IGNORED = -1, -2
+"""Classes of the anchors that no box is assigned to."""
+
+LARGEST_TABLE = 2**24
+"""Pairs of a box and an anchor looked at together, which keeps the memory of a large batch in bounds."""
+
+
+class Targets(NamedTuple):
+    """What the anchors of a batch shall predict.
+
+    Attributes:
+        classes: (B,N) the class, `BACKGROUND` or `IGNORED`.
+        deltas: (B,N,4) from the anchor to its best box; without meaning where `classes` is negative.
+    """
+
+    classes: Tensor
+    deltas: Tensor
+
+    @property
+    def positive(self) -> Tensor:
+        """The anchors (B,N) that have a box."""
+        return self.classes >= 0
+
+    @property
+    def normaliser(self) -> Tensor:
+        """How many anchors (B,) of each picture have a box."""
+        return self.positive.sum(dim=1)
+
+
+class LabelEncoder:
+    """Assigns true boxes to anchors in the conventions of a config."""
+
+    def __init__(self, config: RetinaNetConfig) -> None:
+        self.config = config
+
+    def encode_batch(self, anchors_xyxy: Tensor, boxes_xyxy: Sequence[Tensor], labels: Sequence[Tensor]) -> Targets:
+        """Targets of anchors (N,4) for a batch of pictures, each with boxes (G,4), G from 0, and labels (G,).
+
+        All in one go: pictures with fewer boxes are filled up with empty ones, which fit no anchor.
+        """
+        filled = pad_sequence([*boxes_xyxy, anchors_xyxy.new_zeros(1, 4)], batch_first=True)[:-1].to(anchors_xyxy)
+        classes = pad_sequence([*labels, labels[0].new_zeros(1)], batch_first=True)[:-1].long()
+        best_iou, best_box, forced = self._match(anchors_xyxy, filled)
+        positive = (best_iou >= self.config.match_iou) | forced
+        matched = classes.gather(1, best_box)
+        matched = matched.masked_fill(~positive, IGNORED)
+        matched = matched.masked_fill(~positive & (best_iou < self.config.ignore_iou), BACKGROUND)
+        best = filled.gather(1, best_box.unsqueeze(-1).expand(-1, -1, 4))
+        best = torch.where(positive.unsqueeze(-1), best, anchors_xyxy)
+        return Targets(matched, encode(best, anchors_xyxy, self.config.box_variance))
+
+    def _match(self, anchors_xyxy: Tensor, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """For each anchor (B,N) the IoU with its best box, that box, and whether it is the best anchor of any box."""
+        batch, count, _ = boxes_xyxy.shape
+        chunks = torch.split(anchors_xyxy, max(1, LARGEST_TABLE // (batch * count)))
+        best = [box_iou(boxes_xyxy, chunk).max(dim=1) for chunk in chunks]
+        best_iou, best_box = (torch.cat(parts, dim=1) for parts in zip(*best, strict=True))
+        if not self.config.force_match:
+            return best_iou, best_box, torch.zeros_like(best_iou, dtype=torch.bool)
+        tables = (box_iou(boxes_xyxy, chunk) for chunk in chunks)
+        of_box = torch.stack([box_iou(boxes_xyxy, chunk).amax(dim=2) for chunk in chunks]).amax(dim=0).unsqueeze(-1)
+        forced = torch.cat([((table == of_box) & (of_box > 0)).any(dim=1) for table in tables], dim=1)
+        return best_iou, best_box, forced
