@@ -1,6 +1,6 @@
 # Both commands make .venv themselves, with the versions of constraints.txt.
 PYTHON ?= python3
-EXTRAS := parity,demo,dev
+EXTRAS := parity,train,dev
 
 .PHONY: demo test
 

@@ -95,10 +95,10 @@ def _pixels(rng: np.random.Generator, count: int, size: Size) -> Array:
 def _at_thresholds() -> Array:
     """Boxes that meet an anchor of 32 by 32 around the middle of a cell with an IoU of exactly 1/2 and 2/5.
 
-    Half of an anchor, and one of its width that is two and a half times as high; far apart, so that no anchor meets
-    both alike and leaves the choice to rounding.
+    They have its height and overlap 24 of their 40, and 20 of their 38 pixels of width; a box that held the anchor, or
+    lay within it, would meet those of other ratios and the same area alike, up to rounding.
     """
-    return np.array([[4.0, 12, 20, 44], [68, 28, 100, 108]])
+    return np.array([[12.0, 12, 52, 44], [80, 28, 118, 60]])
 
 
 def _within(anchors: Array, size: Size) -> Array:

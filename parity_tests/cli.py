@@ -5,16 +5,17 @@ Exit code: 0 equal, 1 different, 2 wrong usage, 3 incomplete.
 
 import argparse
 import os
-import resource
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from parity_tests.beside import Progress, climb_beside, peak_memory
 from parity_tests.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ STARTED = time.perf_counter()
 INCOMPLETE = 3
 INTERRUPTED, CLOSED_OUTPUT = 130, 141
 """What a shell reports of a program that a signal ended: Ctrl-C, or a reader that went away."""
+
+PRESETS = ("notebook", "keras_io")
+"""Those that have a Keras reference."""
 
 RUNGS = (
     *("shapes", "parameters", "forward", "anchors", "targets", "losses", "gradients", "step", "trajectory"),
@@ -100,20 +104,36 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from parity_tests.bridge import written_beside
     from parity_tests.compare import EXIT_CODES, verdict_of
     from parity_tests.report import as_json, print_report
 
-    runs = _prepare(options)
-    settings = _settings(options, [run.preset for run in runs])
-    records = [record for run in runs for record in _climb(run, options.rungs)]
-    cost = _cost()
+    presets = options.preset or ([] if options.weights else list(PRESETS))
+    with _progress() as report:
+        if len(presets) > 1 and not options.weights:
+            climbed = climb_beside(climb_preset, options, presets, report)
+            records, peak = [r for c in climbed for r in c.records], sum(c.peak for c in climbed)
+        else:
+            records = climb_preset(options, presets[0] if presets else "", report)
+            peak = peak_memory()
+    settings = _settings(options, list(dict.fromkeys(record.preset for record in records)))
+    cost = {"seconds": time.perf_counter() - STARTED, "peak_gib": peak / 2**30}
     print_report(records, settings, cost, _console())
     if options.json:
+        from parity_tests.bridge import written_beside
+
         with written_beside(options.json) as beside:
             beside.write_text(as_json(records, settings, cost))
     sys.stdout.flush()
     return EXIT_CODES[verdict_of(records)]
+
+
+def climb_preset(options: argparse.Namespace, preset: str, report: "Callable[[Progress], None]") -> list["Record"]:
+    """All records of one preset; without a name it is that of the weights file."""
+    run = _prepare(options, preset)
+    try:
+        return _climb(run, options.rungs, report)
+    finally:
+        run.release()
 
 
 def _console() -> "Console":
@@ -128,62 +148,64 @@ def _console() -> "Console":
     return PlainConsole(width=None if sys.stdout.isatty() else 120)
 
 
-def _cost() -> dict[str, float]:
-    """Seconds since the command was started, and the most memory it held at once."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"seconds": time.perf_counter() - STARTED, "peak_gib": peak / 2**30}
-
-
-def _prepare(options: argparse.Namespace) -> list["Run"]:
+def _prepare(options: argparse.Namespace, preset: str) -> "Run":
     from parity_tests import bridge, inputs
     from parity_tests.rungs import Run
 
     sizes = [inputs.read_size(text) for text in options.sizes]
     images = partial(inputs.picture_batch, inputs.read_pictures(options.image)) if options.image else None
-    runs = []
     try:
-        for preset in bridge.presets_of(options.preset, options.weights):
-            config, variables = bridge.prepare(preset, options.weights, sizes)
-            turned, optimizer_turns = bridge.turn(config, options.turn)
-            run = Run(
-                preset=preset,
-                config=turned,
-                optimizer_turns=optimizer_turns,
-                variables=variables,
-                sizes=sizes,
-                dtypes=DTYPES[options.dtype],
-                images=images or inputs.random_images,
-            )
-            runs.append(run)
+        preset = bridge.check_preset(preset, options.preset, options.weights)
+        config, variables = bridge.prepare(preset, options.weights, sizes)
+        turned, optimizer_turns = bridge.turn(config, options.turn)
     except bridge.INPUT_ERRORS as error:
         raise InputError(str(error)) from None
-    return runs
+    return Run(
+        preset=preset,
+        config=turned,
+        optimizer_turns=optimizer_turns,
+        variables=variables,
+        sizes=sizes,
+        dtypes=DTYPES[options.dtype],
+        images=images or inputs.random_images,
+    )
 
 
-def _climb(run: "Run", rungs: Sequence[str]) -> list["Record"]:
-    """All records of the rungs; what fails to run is kept as incomplete. Progress is shown on a terminal alone."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
+def _climb(run: "Run", rungs: Sequence[str], report: "Callable[[Progress], None]") -> list["Record"]:
+    """All records of the rungs; what fails to run is kept as incomplete."""
     from parity_tests.bridge import FRAMEWORK_ERRORS
     from parity_tests.compare import ALL, Record
     from parity_tests.rungs import RUNGS as CASES
 
     cases = [case for rung in CASES if rung in rungs for case in CASES[rung](run)]
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     records: list[Record] = []
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not _has_terminal()) as progress:
-        task = progress.add_task("", total=len(cases))
-        for case in cases:
-            progress.update(task, description=f"{run.preset} {case.rung} {case.name}")
-            try:
-                records += case.compare()
-            except FRAMEWORK_ERRORS as error:
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                records.append(Record(rung=case.rung, case=case.name, name=ALL, verdict="incomplete", reason=reason))
-            progress.advance(task)
-    run.release()
+    for done, case in enumerate(cases):
+        report(Progress(run.preset, f"{case.rung} {case.name}", done, len(cases)))
+        try:
+            records += case.compare()
+        except FRAMEWORK_ERRORS as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            records.append(Record(rung=case.rung, case=case.name, name=ALL, verdict="incomplete", reason=reason))
     return [replace(record, preset=run.preset) for record in records]
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[Progress], None]]":
+    """What shows how far each preset has come, on a terminal alone."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.fields[preset]}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Bars(*columns, console=Console(stderr=True), transient=True, disable=not _has_terminal()) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(progress: Progress) -> None:
+            if progress.preset not in tasks:
+                tasks[progress.preset] = bars.add_task("", total=progress.total, preset=progress.preset)
+            bars.update(tasks[progress.preset], completed=progress.done, description=progress.case)
+
+        yield show
 
 
 def _has_terminal() -> bool:

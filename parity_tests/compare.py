@@ -91,16 +91,23 @@ def float32_budget(units: int, reference: Array, reference64: Array, port: Array
 
 def largest(values: Array) -> float:
     """The largest absolute value that is finite; 0 where there is none."""
-    finite = np.abs(values[np.isfinite(values)])
-    return float(finite.max()) if finite.size else 0.0
+    finite = values if is_finite(values) else values[np.isfinite(values)]
+    return float(max(finite.max(), -finite.min())) if finite.size else 0.0
+
+
+def is_finite(values: Array) -> bool:
+    """Whether no value is NaN or infinite: such a value makes the least or the largest one so."""
+    return not values.size or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
 
 
 def largest_difference(left: Array, right: Array) -> float:
     """The largest absolute difference where both are finite, taken in float64."""
-    both = np.isfinite(left) & np.isfinite(right)
+    if not (is_finite(left) and is_finite(right)):
+        both = np.isfinite(left) & np.isfinite(right)
+        left, right = left[both], right[both]
     with np.errstate(over="ignore"):
-        differences = np.abs(left[both].astype(np.float64) - right[both].astype(np.float64))
-    return float(np.nan_to_num(differences.max())) if differences.size else 0.0
+        differences = np.subtract(left, right, dtype=np.float64)
+    return float(np.nan_to_num(max(differences.max(), -differences.min()))) if differences.size else 0.0
 
 
 def compare_structure(reference: Array | None, port: Array | None) -> str:
@@ -111,6 +118,8 @@ def compare_structure(reference: Array | None, port: Array | None) -> str:
         return f"shape {port.shape}, and the reference has {reference.shape}"
     if reference.dtype != port.dtype:
         return f"dtype {port.dtype}, and the reference has {reference.dtype}"
+    if is_finite(reference) and is_finite(port):
+        return ""
     for kind, value in {"NaN": np.nan, "infinite": np.inf, "infinite and negative": -np.inf}.items():
         expected, found = (np.isnan(array) if np.isnan(value) else array == value for array in (reference, port))
         if not np.array_equal(expected, found):

@@ -148,7 +148,8 @@ def _table(title: str, left: Sequence[str], right: Sequence[str], last: Sequence
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
     for headings, justify in ((left, "left"), (right, "right"), (last, "left")):
         for heading in headings:
-            table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
+            narrow = heading != "nearest to its budget"
+            table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=narrow)
     return table
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from parity_tests.bridge.coco import coco_numbers
 from parity_tests.bridge.frameworks import keras, keras_reference, tensorflow, torch_retinanet
 from parity_tests.bridge.keras_side import KerasSide
-from parity_tests.bridge.prepare import detection_limits, prepare, presets_of, turn
+from parity_tests.bridge.prepare import check_preset, detection_limits, prepare, turn
 from parity_tests.bridge.scenes import digits, matching_digits
 from parity_tests.bridge.side import Recipe, Side
 from parity_tests.bridge.torch_side import Config, TorchSide
@@ -47,12 +47,12 @@ __all__ = [
     "Side",
     "TorchSide",
     "build_sides",
+    "check_preset",
     "coco_numbers",
     "detection_limits",
     "digits",
     "matching_digits",
     "prepare",
-    "presets_of",
     "release",
     "turn",
     "written_beside",

@@ -2,13 +2,14 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from parity_tests.bridge.frameworks import Taps, keras, keras_precision, keras_reference, python_seed
 from parity_tests.bridge.keras_training import KerasTraining
-from parity_tests.bridge.side import Recipe
+from parity_tests.bridge.side import ReadWhenAsked, Recipe
 from parity_tests.compare import Array
 from parity_tests.inputs import Labels, Scene, Size
 from parity_tests.matching import Detections
@@ -34,6 +35,7 @@ class KerasSide:
             self.model(np.zeros((1, 64, 64, 3), dtype))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
         self.training = KerasTraining(self.model, self.loss)
+        self._feeds: dict[bytes, tuple[Any, Any]] = {}
 
     def variables(self) -> dict[str, Array]:
         return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name().items()}
@@ -79,11 +81,12 @@ class KerasSide:
         statistics = {name: _array(v) for name, v in named.items() if "/moving_" in name}
         return {name: by_path[v.path] for name, v in named.items() if v.path in by_path} | statistics
 
-    def apply(self, gradients: Sequence[Mapping[str, Array]], recipe: Recipe) -> dict[str, Array]:
+    def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
         names = {v.path: name for name, v in self._by_name().items()}
         order = [names[v.path] for v in self.model.trainable_variables]
         with keras_precision(self.dtype):
-            return self.training.apply([[g[name] for name in order] for g in gradients], order, recipe)
+            after = self.training.apply([gradients[name] for name in order], order, factors, recipe)
+        return ReadWhenAsked({name: partial(_array, variable) for name, variable in after.items()})
 
     def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         with keras_precision(self.dtype):
@@ -98,9 +101,12 @@ class KerasSide:
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
 
     def _feed(self, scene: Scene) -> tuple[Any, Any]:
-        """Images and labels as tensors."""
-        labels = self._encode(scene.size, scene.boxes, scene.labels)
-        return keras.ops.convert_to_tensor(scene.images, self.dtype), labels
+        """Images and labels as tensors, computed once for a scene."""
+        key = scene.images.tobytes()
+        if key not in self._feeds:
+            labels = self._encode(scene.size, scene.boxes, scene.labels)
+            self._feeds[key] = keras.ops.convert_to_tensor(scene.images, self.dtype), labels
+        return self._feeds[key]
 
     def _encode(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> Any:
         rows = max(1, *(len(b) for b in boxes))

@@ -25,13 +25,15 @@ class KerasTraining:
         loss, gradients = self._gradients(images, labels, training)
         return loss, gradients
 
-    def apply(self, gradients: Sequence[Sequence[Array]], names: Sequence[str], recipe: Recipe) -> dict[str, Array]:
-        """Weights and slots after a step with each of the gradients; names are those of the trainable variables."""
+    def apply(
+        self, gradients: Sequence[Array], names: Sequence[str], factors: Sequence[float], recipe: Recipe
+    ) -> dict[str, Any]:
+        """Weights and slots after steps with gradients times each factor; names are of the trainable variables."""
         optimizer = _optimizer(recipe)
-        for values in gradients:
-            optimizer.apply([keras.ops.convert_to_tensor(value) for value in values], self.model.trainable_variables)
-        weights = {n: _array(v) for n, v in zip(names, self.model.trainable_variables, strict=True)}
-        return weights | self._slots(optimizer, names)
+        for factor in factors:
+            scaled = [keras.ops.convert_to_tensor(values * factor) for values in gradients]
+            optimizer.apply(scaled, self.model.trainable_variables)
+        return dict(zip(names, self.model.trainable_variables, strict=True)) | self._slots(optimizer, names)
 
     def train(self, feeds: Sequence[tuple[Any, Any]], recipe: Recipe, *, training: bool) -> Array:
         """The loss at each step."""
@@ -59,11 +61,11 @@ class KerasTraining:
             self._runs[recipe] = optimizer, step
         return self._runs[recipe]
 
-    def _slots(self, optimizer: Any, names: Sequence[str]) -> dict[str, Array]:
+    def _slots(self, optimizer: Any, names: Sequence[str]) -> dict[str, Any]:
         adam = hasattr(optimizer, "_velocities")
         kinds = {"m": "_momentums", "v": "_velocities"} if adam else {"momentum": "momentums"}
         return {
-            f"{name}@{slot}": _array(value)
+            f"{name}@{slot}": value
             for slot, attribute in kinds.items()
             for name, value in zip(names, getattr(optimizer, attribute, None) or [], strict=False)
         }

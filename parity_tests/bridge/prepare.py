@@ -17,21 +17,19 @@ from torch_retinanet.weights.contents import check_numpy, expected_shapes
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables
 
 
-def presets_of(presets: Sequence[str], weights: Path | None) -> list[str]:
-    """The presets that are compared: those asked for, else that of the weights file, else all with a reference.
+def check_preset(preset: str, asked_for: Sequence[str], weights: Path | None) -> str:
+    """The preset itself; where it has no name, that of the weights file.
 
     Raises:
         InputError: for a preset without a reference, and for several presets with one weights file.
     """
-    if not presets and weights is not None:
-        return [_preset_of(weights)]
-    for preset in presets:
-        Config.preset(preset)
-        if preset not in REFERENCES:
-            raise InputError(f"--preset: {preset!r} has no Keras reference; there is one for {', '.join(REFERENCES)}")
-    if weights is not None and len(presets) > 1:
-        raise InputError(f"--preset: {' '.join(presets)} are several, and {weights} holds the weights of one")
-    return list(presets or REFERENCES)
+    for name in asked_for:
+        Config.preset(name)
+        if name not in REFERENCES:
+            raise InputError(f"--preset: {name!r} has no Keras reference; there is one for {', '.join(REFERENCES)}")
+    if weights is not None and len(asked_for) > 1:
+        raise InputError(f"--preset: {' '.join(asked_for)} are several, and {weights} holds the weights of one")
+    return preset or _preset_of(weights) if weights is not None else preset
 
 
 def prepare(preset: str, weights: Path | None = None, sizes: Sequence[Size] = ()) -> tuple[Config, dict[str, Array]]:

@@ -1,9 +1,11 @@
 """Pictures with boxes for both sides: the digits, as numpy."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from parity_tests.inputs import Scene, Size
@@ -11,6 +13,10 @@ from torch_retinanet.data.digits import Digits
 
 SMALLEST_MATCH = 24
 """Pixels of a box's short side from which some anchor fits it: anchors begin at 23 by 45, and at 32 by 32."""
+
+
+Sample = tuple[torch.Tensor, dict[str, Any]]
+"""A picture of bytes (3,H,W), and its `boxes` and `labels`."""
 
 
 def digits(size: Size, count: int, *, seed: int = 0, start: int = 0) -> Scene:
@@ -22,22 +28,36 @@ def digits(size: Size, count: int, *, seed: int = 0, start: int = 0) -> Scene:
 def matching_digits(size: Size, batch: int, *, seed: int = 0) -> Iterator[Scene]:
     """Batches without end of pictures that each have a box some anchor fits, half of them mirrored left to right.
 
-    The mirroring is drawn here, once, so that both sides see the same; and each edge of a box is moved by up to a
-    quarter of a pixel, so that no anchor meets two boxes alike and leaves the choice to rounding.
+    They are cut from the middle of square ones, so that boxes may reach over the border: in a low picture drawn as
+    such every digit would be too small. The mirroring is drawn here, once, so that both sides see the same; and each
+    edge of a box is moved by up to a quarter of a pixel, so that no anchor meets two boxes alike and leaves the choice
+    to rounding.
     """
-    data = Digits("train", length=2**31, size=size, seed=seed)
-    rng, index = np.random.default_rng(seed), iter(range(2**31))
+    data = Digits("train", length=2**31, size=(max(size), max(size)), seed=seed)
+    rng = np.random.default_rng(seed)
+    matching = (sample for i in range(2**31) if _has_match(sample := _cut(data[i], size)))
     while True:
-        samples: list[tuple[Any, dict[str, Any]]] = []
-        while len(samples) < batch:
-            sample = data[next(index)]
-            boxes = sample[1]["boxes"].numpy()
-            if len(boxes) and (boxes[:, 2:] - boxes[:, :2]).min(axis=1).max() >= SMALLEST_MATCH:
-                samples.append(sample)
-        yield _moved(_mirrored(_scene(samples), rng.random(batch) < 0.5), rng)
+        scene = _mirrored(_scene(list(islice(matching, batch))), rng.random(batch) < 0.5)
+        yield _moved(scene, rng)
 
 
-def _scene(samples: Sequence[tuple[Any, dict[str, Any]]]) -> Scene:
+def _cut(sample: Sample, size: Size) -> Sample:
+    """The middle of a picture, with the boxes whose centre lies in it."""
+    image, target = sample
+    top, left = (image.shape[1] - size[0]) // 2, (image.shape[2] - size[1]) // 2
+    boxes = target["boxes"] - torch.tensor([left, top, left, top])
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    inside = ((centres >= 0) & (centres < torch.tensor(size[::-1]))).all(dim=1)
+    cut = image[:, top : top + size[0], left : left + size[1]]
+    return cut, {"boxes": boxes[inside], "labels": target["labels"][inside]}
+
+
+def _has_match(sample: Sample) -> bool:
+    boxes = sample[1]["boxes"]
+    return len(boxes) > 0 and bool((boxes[:, 2:] - boxes[:, :2]).amin(dim=1).max() >= SMALLEST_MATCH)
+
+
+def _scene(samples: Sequence[Sample]) -> Scene:
     images = np.stack([image.permute(1, 2, 0).numpy() for image, _ in samples])
     boxes = [target["boxes"].numpy().astype(np.float64) for _, target in samples]
     scaled = images.astype(np.float32) / np.float32(127.5) - np.float32(1)

@@ -1,6 +1,6 @@
 """What both sides of a comparison can do, in numpy: arrays channels last, boxes xyxy, variables by Keras name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from parity_tests.compare import Array
@@ -24,6 +24,22 @@ class Recipe(NamedTuple):
     momentum: float = 0.0
     weight_decay: float = 0.0
     clip_norm: float | None = None
+
+
+class ReadWhenAsked(Mapping[str, Array]):
+    """Arrays by name, of which none is held: together they would take several times the memory of a model."""
+
+    def __init__(self, readers: Mapping[str, Callable[[], Array]]) -> None:
+        self.readers = readers
+
+    def __getitem__(self, name: str) -> Array:
+        return self.readers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.readers)
+
+    def __len__(self) -> int:
+        return len(self.readers)
 
 
 class Side(Protocol):
@@ -58,8 +74,11 @@ class Side(Protocol):
     def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
         """The gradient of the loss of a scene by every weight, and the statistics that training leaves, by name."""
 
-    def apply(self, gradients: Sequence[Mapping[str, Array]], recipe: Recipe) -> dict[str, Array]:
-        """Weights and the optimiser's slots after a step with each of the gradients, `NAME` and `NAME@SLOT`."""
+    def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
+        """Weights and the optimiser's slots after steps with these gradients times each factor, `NAME` and `NAME@SLOT`.
+
+        They are read where they are asked for: before the side does anything else.
+        """
 
     def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         """The loss (S,) at each step, one step a scene."""

@@ -1,7 +1,8 @@
 """The port to torch behind the interface of a side."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from parity_tests.bridge.frameworks import DTYPES, torch_retinanet
-from parity_tests.bridge.side import Recipe
+from parity_tests.bridge.side import ReadWhenAsked, Recipe
 from parity_tests.compare import Array
 from parity_tests.inputs import Labels, Scene, Size
 from parity_tests.matching import Detections
@@ -33,13 +34,18 @@ class TorchSide:
     def __init__(
         self, config: Config, dtype: str, *, seed: int = 0, optimizer_turns: Mapping[str, Any] | None = None
     ) -> None:
-        self.dtype, self.config, self.optimizer_turns = dtype, config, dict(optimizer_turns or {})
-        self.anchor_box, self.loss = torch_retinanet.AnchorBox(config), torch_retinanet.RetinaNetLoss(config)
-        self.label_encoder = torch_retinanet.LabelEncoder(config)
-        self.decode_predictions = torch_retinanet.DecodePredictions(config)
+        self.dtype, self.optimizer_turns = dtype, dict(optimizer_turns or {})
+        self.surround(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = torch_retinanet.RetinaNet(config).to(DTYPES[dtype])
+
+    def surround(self, config: Config) -> None:
+        """Take the conventions of what surrounds the network, which stays as it is, from `config`."""
+        self.config = config
+        self.anchor_box, self.loss = torch_retinanet.AnchorBox(config), torch_retinanet.RetinaNetLoss(config)
+        self.label_encoder = torch_retinanet.LabelEncoder(config)
+        self.decode_predictions = torch_retinanet.DecodePredictions(config)
 
     def variables(self) -> dict[str, Array]:
         return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
@@ -89,15 +95,16 @@ class TorchSide:
         statistics = {name: value for name, value in self.model.named_buffers() if "running_" in name}
         return {name: value.numpy().copy() for name, value in keras_variables(gradients | statistics).items()}
 
-    def apply(self, gradients: Sequence[Mapping[str, Array]], recipe: Recipe) -> dict[str, Array]:
+    def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
         optimizer = self._optimizer(recipe)
-        for step in gradients:
+        for factor in factors:
             for name, parameter in self.model.named_parameters():
-                gradient = step.get(str(keras_name(name)))
-                fits = gradient is not None and gradient.shape == tuple(to_keras(parameter).shape)
-                parameter.grad = to_torch(self._tensor(gradient)).clone() if gradient is not None and fits else None
+                gradient = gradients.get(str(keras_name(name)))
+                fits = gradient is not None and gradient.shape == to_keras(parameter).shape
+                parameter.grad = to_torch(self._tensor(gradient * factor)) if gradient is not None and fits else None
             optimizer.step()
-        return self._weights_and_slots(optimizer)
+        self.model.zero_grad()
+        return ReadWhenAsked({name: partial(_read, value) for name, value in self._weights_and_slots(optimizer)})
 
     def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         optimizer, losses = self._optimizer(recipe), []
@@ -139,11 +146,11 @@ class TorchSide:
             settings.pop("decay", None)  # decoupled by definition
         return Optimizer(self.model.named_parameters(), OptimizerConfig.keras(kind, rate, **settings))
 
-    def _weights_and_slots(self, optimizer: Optimizer) -> dict[str, Array]:
-        values = {str(keras_name(name)): parameter.detach() for name, parameter in self.model.named_parameters()}
+    def _weights_and_slots(self, optimizer: Optimizer) -> Iterator[tuple[str, Tensor]]:
+        for name, parameter in self.model.named_parameters():
+            yield str(keras_name(name)), parameter.detach()
         for name, slots in optimizer.slots().items():
-            values |= {f"{keras_name(name)}@{slot}": value for slot, value in slots.items()}
-        return {name: to_keras(value).numpy().copy() for name, value in values.items()}
+            yield from ((f"{keras_name(name)}@{slot}", value) for slot, value in slots.items())
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, self.dtype))
@@ -158,6 +165,11 @@ class _FedDict(dict[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         return _to_torch_layout(self.given[name], name, self.dtype) if name in self.given else super().__getitem__(name)
+
+
+def _read(value: Tensor) -> Array:
+    array: Array = to_keras(value).numpy()
+    return array
 
 
 def _to_torch_layout(values: Array, name: str, dtype: str) -> Tensor:

@@ -1,21 +1,22 @@
 """The rung *gradients*: the loss's gradient by every parameter, BatchNorm in inference and in training mode."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
+from itertools import islice
 
 from parity_tests.bridge import matching_digits
 from parity_tests.compare import Array, Record, compare_taps, largest
-from parity_tests.inputs import Size, size_name
+from parity_tests.inputs import Scene, Size, size_name
 from parity_tests.rungs.run import Case, Run
 
 GRADIENT = 1e-10
 """What a gradient may differ, as a share of the largest of its parameter."""
 
-TRAINING_SIZE: Size = (64, 64)
+TRAINING_SIZE: Size = (32, 64)
 """Picture size of the rungs that train."""
 
-BATCH = 2
-"""Pictures in a training batch."""
+BATCH, STEPS = 2, 20
+"""Pictures in a training batch, and batches in a training run."""
 
 
 def gradients(run: Run) -> list[Case]:
@@ -25,9 +26,9 @@ def gradients(run: Run) -> list[Case]:
 
 
 def _gradients(run: Run, mode: str, training: bool) -> list[Record]:
-    scene = next(matching_digits(TRAINING_SIZE, BATCH))
+    scene = training_scenes()[0]
     try:
-        reference, port = (_weights(side.gradients(scene, training=training)) for side in run.sides("float64"))
+        reference, port = (weights_of(side.gradients(scene, training=training)) for side in run.sides("float64"))
     finally:
         run.assign("float64")
     budgets = {name: GRADIENT * largest(reference[_scale_of(name, training, reference)]) for name in reference}
@@ -35,7 +36,14 @@ def _gradients(run: Run, mode: str, training: bool) -> list[Record]:
     return compare_taps("gradients", case, reference, port, budgets=budgets)
 
 
-def _weights(values: Mapping[str, Array]) -> dict[str, Array]:
+@lru_cache(maxsize=1)
+def training_scenes() -> list[Scene]:
+    """The batches of digits that all rungs that train are fed, in order."""
+    return list(islice(matching_digits(TRAINING_SIZE, BATCH), STEPS))
+
+
+def weights_of(values: Mapping[str, Array]) -> dict[str, Array]:
+    """Values by variable name without those of BatchNorm's statistics."""
     return {name: value for name, value in values.items() if "/moving_" not in name}
 
 

@@ -7,17 +7,15 @@ budget is derived: a multiple of what the reference differs from itself when its
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 
 import numpy as np
 
-from parity_tests.bridge import Recipe, matching_digits
+from parity_tests.bridge import Recipe
 from parity_tests.compare import CASCADED, FLOAT32_FACTOR, Array, Record, compare_values, rounding_budget
 from parity_tests.inputs import moved_by_an_ulp
-from parity_tests.rungs.gradients import BATCH, TRAINING_SIZE
+from parity_tests.rungs.gradients import STEPS, training_scenes
 from parity_tests.rungs.run import Case, Run
 
-STEPS = 20
 SEEDS = (1, 2, 3)
 """Of the runs of the reference whose first weights are moved by one ulp."""
 
@@ -62,12 +60,11 @@ def _single(run: Run, training: bool, reference64: Array, port64: Array) -> list
 
 def _losses(run: Run, dtype: str, side: int, training: bool, moved: int | None = None) -> Array:
     """The loss at each step of the reference (0) or the port (1), from the run's weights or from moved ones."""
-    scenes = list(islice(matching_digits(TRAINING_SIZE, BATCH), STEPS))
     trained = run.sides(dtype)[side]
     if moved is not None:
         trained.assign(moved_by_an_ulp(run.variables, seed=moved))
     try:
-        return trained.train(scenes, RECIPE, training=training)
+        return trained.train(training_scenes(), RECIPE, training=training)
     finally:
         trained.assign(run.variables)
 

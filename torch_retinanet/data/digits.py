@@ -139,8 +139,8 @@ def _photo(name: str, split: Split) -> Image.Image:
 @cache
 def _digits(split: Split) -> tuple[Bytes, npt.NDArray[np.int64]]:
     """Scans (N,8,8) from 0 to 240 and their labels (N,): four fifths of every label to train, the others to test."""
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
-    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
 
     scans, labels = load_digits(return_X_y=True)
     parts = train_test_split(scans, labels, test_size=0.2, stratify=labels, random_state=0)

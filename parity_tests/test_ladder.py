@@ -1,0 +1,299 @@
+"""Every rung can fail: a fault planted in the port is caught on its rung, and named."""
+
+import copy
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from parity_tests.bridge import Side, TorchSide, turn
+from parity_tests.compare import Array, first_divergence, verdict_of
+from parity_tests.inputs import Scene
+from parity_tests.rungs import RUNGS, Run
+
+trajectory: Any = importlib.import_module("parity_tests.rungs.trajectory")
+
+Fault = Callable[[pytest.MonkeyPatch], None]
+
+
+def turned_run(run: Run, *assignments: str, **settings: Any) -> Run:
+    """The run with conventions of the port turned; the network stays, and is not built again."""
+    config, optimizer_turns = turn(run.config, assignments)
+    sides: dict[str, tuple[Side, Side]] = {}
+    for dtype in ("float64", "float32"):
+        reference, port = run.sides(dtype)
+        faulty: Any = copy.copy(port)
+        faulty.surround(config)
+        faulty.optimizer_turns = optimizer_turns | settings
+        sides[dtype] = reference, faulty
+    return Run(preset=run.preset, config=config, variables=run.variables, dtypes=("float64",), _sides=sides)
+
+
+def where_it_starts(run: Run, rung: str, case: str = "") -> str:
+    """The name of the first difference on a rung, in the cases whose name begins with `case`."""
+    records = [r for c in RUNGS[rung](run) if c.name.startswith(case) for r in c.compare()]
+    assert records
+    first = first_divergence(records)
+    return f"{first.name}" if first else verdict_of(records)
+
+
+CONVENTIONS = {
+    ("anchors", "64x224"): {
+        "anchor_centre=corner": "anchors",
+        "anchor_ratio=h/w": "anchors",
+        "anchor_order=scale_ratio": "anchors",
+        "anchor_rounding=torchvision": "anchors",
+        "anchor_stride=picture_over_cells": "anchors",
+        "anchor_scale=2": "anchors",
+    },
+    ("targets", "128x128"): {
+        "match_iou=0.50001": "targets.classes",
+        "ignore_iou=0.40001": "targets.classes",
+        "force_match=True": "targets.classes",
+        "box_variance=1,1,1,1": "targets.deltas",
+    },
+    ("losses", ""): {
+        "focal_alpha=0.75": "loss.classification",
+        "focal_gamma=1.5": "loss.classification",
+        "box_loss=l1": "loss.box",
+        "box_loss=giou": "loss.box",
+        "loss_normaliser=batch": "loss.total",
+        "empty_loss=sum": "loss.classification",
+    },
+    ("detections", "128x128"): {
+        "score_threshold=0.06": "det.set",
+        "nms_iou=0.55": "det.set",
+        "topk_per_level=20": "det.set",
+        "detections_per_picture=20": "det.set",
+        "clip_boxes=True": "det.set",
+        "box_clamp=1000/16": "det.set",
+        "box_variance=0.1,0.1,0.1,0.1": "det.set",
+    },
+    ("step", "SGD with momentum"): {
+        "momentum_rate=when_used": "fpn/backbone/conv1_conv/kernel",
+        "clip_eps=1e-6": "fpn/backbone/conv1_conv/kernel",
+        "decay=in_gradient": "fpn/backbone/conv1_conv/kernel",
+        "constants=exact": "fpn/backbone/conv1_conv/kernel",
+        "boundary=changes": "fpn/backbone/conv1_conv/kernel",
+    },
+    ("step", "Adam"): {
+        "eps=1e-8": "fpn/backbone/conv1_conv/kernel",
+        "eps_root=corrected": "fpn/backbone/conv1_conv/kernel",
+    },
+}
+"""By rung and case: conventions the wrong way, and the name where it shows."""
+
+
+@pytest.mark.parametrize(
+    ("rung", "case", "assignment", "name"),
+    [(*place, assignment, name) for place, faults in CONVENTIONS.items() for assignment, name in faults.items()],
+)
+def test_a_turned_convention_is_named_on_its_rung(run: Run, rung: str, case: str, assignment: str, name: str) -> None:
+    assert where_it_starts(turned_run(run, assignment), rung, case) == name
+
+
+def test_an_unclipped_gradient_is_caught(run: Run) -> None:
+    unclipped = turned_run(run, clip_norm=None)
+    assert where_it_starts(unclipped, "step", "SGD") == "fpn/backbone/conv1_conv/kernel"
+
+
+def patch(target: str, make: Callable[[Any], Any]) -> Fault:
+    """Replaces a function of the port by one made from it."""
+
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        owner, _, name = target.rpartition(".")
+        parts = owner.split(".")
+        for cut in range(len(parts), 0, -1):
+            try:
+                place: Any = importlib.import_module(".".join(parts[:cut]))
+            except ModuleNotFoundError:
+                continue
+            for attribute in parts[cut:]:
+                place = getattr(place, attribute)
+            break
+        monkeypatch.setattr(place, name, make(getattr(place, name)))
+
+    return plant
+
+
+def transposed(boxes: Tensor) -> Tensor:
+    """Boxes with x for y."""
+    return boxes[..., [1, 0, 3, 2]]
+
+
+def shift_anchors(make: Any) -> Any:
+    return lambda *a, **k: make(*a, **k).roll(1, dims=0)
+
+
+def result(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function whose result is changed."""
+    return lambda make: lambda *a, **k: change(make(*a, **k))
+
+
+FAULTS: dict[str, tuple[str, str, Fault, str]] = {
+    "anchors with x for y": (
+        *("anchors", "64x224"),
+        patch("torch_retinanet.anchors.AnchorBox.get_anchors", result(transposed)),
+        "anchors",
+    ),
+    "anchors off by one index": (
+        *("anchors", "64x64"),
+        patch("torch_retinanet.anchors.AnchorBox.get_anchors", shift_anchors),
+        "anchors",
+    ),
+    "classes off by one anchor": (
+        *("targets", "128x128"),
+        patch(
+            "torch_retinanet.targets.LabelEncoder.encode_batch",
+            result(lambda t: t._replace(classes=t.classes.roll(1, dims=1))),
+        ),
+        "targets.classes",
+    ),
+    "the last of equal boxes": (
+        *("targets", "128x128"),
+        patch(
+            "torch_retinanet.targets.LabelEncoder.encode_batch",
+            lambda make: lambda self, a, b, c: make(self, a, [x.flip(0) for x in b], [x.flip(0) for x in c]),
+        ),
+        "targets.classes",
+    ),
+    "deltas of the wrong sign": (
+        *("targets", "128x128"),
+        patch("torch_retinanet.targets.encode", result(lambda deltas: -deltas)),
+        "targets.deltas",
+    ),
+    "deltas with x for y": (
+        *("targets", "96x160"),
+        patch("torch_retinanet.targets.encode", result(transposed)),
+        "targets.deltas",
+    ),
+    "ignored anchors counted": (
+        "losses",
+        "",
+        patch("torch_retinanet.losses.detection.IGNORED", lambda ignored: ignored - 1),
+        "loss.classification",
+    ),
+    "a box loss of the wrong sign": (
+        "losses",
+        "",
+        patch("torch_retinanet.losses.detection.RetinaNetBoxLoss.forward", result(lambda loss: -loss)),
+        "loss.box",
+    ),
+    "boxes with x for y": (
+        *("detections", "128x128"),
+        patch("torch_retinanet.postprocess.decode", result(transposed)),
+        "det.set",
+    ),
+    "labels off by one": (
+        *("detections", "128x128"),
+        patch(
+            "torch_retinanet.postprocess.DecodePredictions.__call__",
+            result(lambda found: [d | {"labels": (d["labels"] + 1) % 10} for d in found]),
+        ),
+        "det.set",
+    ),
+    "suppression over all classes": (
+        *("detections", "128x128"),
+        patch(
+            "torch_retinanet.postprocess.batched_nms",
+            lambda nms: lambda boxes, scores, labels, iou: nms(boxes, scores, torch.zeros_like(labels), iou),
+        ),
+        "det.set",
+    ),
+    "labels off by one in the metric": (
+        "metric",
+        "",
+        patch(
+            "torch_retinanet.postprocess.DecodePredictions.__call__",
+            result(lambda found: [d | {"labels": (d["labels"] + 1) % 10} for d in found]),
+        ),
+        "map",
+    ),
+    "half a pixel in the metric": (
+        "metric",
+        "",
+        patch("torch_retinanet.postprocess.decode", result(lambda boxes: boxes + 0.5)),
+        "map",
+    ),
+}
+"""Faults by what they are: rung, case, how they are planted, and the name where they show."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_named_on_its_rung(run: Run, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rung, case, plant, name = FAULTS[fault]
+    plant(monkeypatch)
+    assert where_it_starts(turned_run(run), rung, case) == name
+
+
+class WrongGradients:
+    """The port, with one gradient changed."""
+
+    def __init__(self, side: Side, name: str, change: Callable[[Array], Array]) -> None:
+        self.side, self.name, self.change = side, name, change
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self.side, attribute)
+
+    def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
+        gradients = self.side.gradients(scene, training=training)
+        return gradients | {self.name: self.change(gradients[self.name])}
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("box_head/4/bias", np.negative),
+        ("fpn/conv_c7_3x3/kernel", lambda kernel: kernel.transpose(1, 0, 2, 3)),
+        ("fpn/backbone/conv1_conv/kernel", lambda kernel: kernel[:, :, ::-1]),
+        ("cls_head/0/kernel", lambda kernel: kernel * (1 + 1e-9)),
+        ("fpn/backbone/conv1_bn/beta", np.zeros_like),
+    ],
+    ids=["sign", "swapped axes", "reversed channels", "a billionth", "nothing"],
+)
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_a_wrong_gradient_is_named(run: Run, name: str, change: Callable[[Array], Array], mode: str) -> None:
+    reference, port = run.sides("float64")
+    wrong: Any = WrongGradients(port, name, change)
+    faulty = Run(preset=run.preset, config=run.config, variables=run.variables, _sides={"float64": (reference, wrong)})
+    assert where_it_starts(faulty, "gradients", mode) == name
+
+
+@pytest.fixture
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training runs of five steps, whose rate changes after the third."""
+    scenes = trajectory.training_scenes()[:5]
+    monkeypatch.setattr(trajectory, "training_scenes", lambda: scenes)
+    monkeypatch.setattr(trajectory, "RECIPE", trajectory.RECIPE._replace(rate_changes=((2, 3e-4),)))
+    monkeypatch.setattr(trajectory, "SEEDS", (1,))
+
+
+TRAINING_FAULTS: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {
+    "nothing": ((), {}, "equal"),
+    "momentum that is not rounded": (("constants=exact",), {}, "loss.03"),
+    "a rate that changes a step early": (("boundary=changes",), {}, "loss.04"),
+    "a rate within the momentum": (("momentum_rate=when_used",), {}, "loss.05"),
+    "no clipping": ((), {"clip_norm": None}, "loss.02"),
+    "alpha for 1 - alpha": (("focal_alpha=0.75",), {}, "loss.01"),
+    "half a cell's offset": (("anchor_centre=corner",), {}, "loss.01"),
+}
+"""Conventions and settings of the port, and the step at which the loss tells."""
+
+
+@pytest.mark.usefixtures("short_runs")
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("fault", TRAINING_FAULTS)
+def test_a_training_run_tells_at_which_step_a_fault_shows(run: Run, fault: str, mode: str) -> None:
+    assignments, settings, step = TRAINING_FAULTS[fault]
+    assert where_it_starts(turned_run(run, *assignments, **settings), "trajectory", mode) == step
+
+
+def test_the_port_is_left_as_it_was(run: Run, variables: Mapping[str, Array]) -> None:
+    port = run.sides("float64")[1]
+    assert isinstance(port, TorchSide)
+    after = port.variables()
+    assert all(np.array_equal(after[name], value.astype(np.float64)) for name, value in variables.items())
