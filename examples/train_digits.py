@@ -1,6 +1,6 @@
 """Trains a small detector on real handwritten digits, from random weights, and shows what it finds.
 
-    .venv/bin/python examples/train_digits.py --steps 2200 --out out
+    .venv/bin/python examples/train_digits.py --steps 1900 --out out
 
 writes the weights, the curve of the loss, COCO's numbers on the test split, and pictures of truth beside detections.
 """
@@ -134,7 +134,7 @@ def main(steps: int, out: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Train a small detector on handwritten digits.")
-    parser.add_argument("--steps", type=int, default=2200, help="batches of 16 pictures (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=1900, help="batches of 16 pictures (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder to write to (default: %(default)s)")
     options = parser.parse_args()
     main(options.steps, options.out)

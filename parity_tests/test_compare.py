@@ -166,7 +166,7 @@ def test_anything_not_compared_is_never_green(verdicts: list[Verdict], expected:
 
 
 def test_exit_codes_leave_two_to_wrong_usage() -> None:
-    assert EXIT_CODES == {"equal": 0, "different": 1, "incomplete": 3}
+    assert EXIT_CODES == {"equal": 0, "tie": 0, "different": 1, "incomplete": 3}
 
 
 def test_it_starts_where_the_forward_pass_first_differs() -> None:

@@ -121,6 +121,34 @@ def test_only_upsampling_times_two_needs_sides_that_divide_by_32() -> None:
         assert RetinaNet(config).eval()(noise(1, 3, 100, 75)).shape[0] == 1
 
 
+SMALL = replace(RetinaNetConfig.keras_io(num_classes=3), backbone="resnet18", width=32, head_depth=2)
+
+
+@torch.no_grad()
+def test_backbone_width_and_depth_are_those_of_the_config() -> None:
+    model = RetinaNet(SMALL).eval()
+    assert [c.shape[1] for c in model.fpn.backbone(noise(1, 3, 64, 64))] == [128, 256, 512]
+    assert {level.shape[1] for level in model.fpn(noise(1, 3, 64, 64))} == {32}
+    assert len(model.cls_head) == len(model.box_head) == 3
+    taps: dict[str, Tensor] = {}
+    assert model(noise(2, 3, 64, 96), taps).shape == (2, 9 * (96 + 24 + 6 + 2 + 1), 7)
+    assert {"conv5_block2", "cls.p3.2"} <= taps.keys()
+
+
+@pytest.mark.parametrize("backbone", ["resnet34", "resnet101"])
+def test_other_residual_networks_of_torchvision_fit(backbone: str) -> None:
+    model = RetinaNet(RetinaNetConfig.from_dict(SMALL.as_dict() | {"backbone": backbone})).eval()
+    assert model(noise(1, 3, 64, 64)).shape[0] == 1
+
+
+def test_he_normal_heads_start_at_the_prior_whatever_they_see() -> None:
+    model = RetinaNet(replace(SMALL, head_init="he_prior")).eval()
+    deltas, logits = model(noise(1, 3, 64, 64)).split([4, 3], dim=-1)
+    torch.testing.assert_close(logits.sigmoid(), torch.full_like(logits, 0.01))
+    assert not deltas.any()
+    assert next(model.cls_head.parameters()).std().item() == pytest.approx((2 / (9 * 32)) ** 0.5, rel=0.1)
+
+
 def torchvision_name(name: str) -> str:
     """The name in torchvision's `retinanet_resnet50_fpn` of a tensor of the torchvision preset."""
     name = name.replace("fpn.backbone.", "backbone.body.")

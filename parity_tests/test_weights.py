@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,11 +175,11 @@ def test_the_command_converts_both_ways(files: Path, tmp_path: Path, source: str
         (["{files}/model.keras", "{files}"], "suffix must be one of"),
         (
             ["{files}/model.keras", "a.safetensors", "--preset", "fizyr"],
-            "preset: 'fizyr' must be one of notebook, torch",
+            "preset: 'fizyr' must be one of notebook, keras_io, torch",
         ),
         (
             ["{files}/model.keras", "a.safetensors", "--preset", "torchvision"],
-            "preset: 'torchvision' must be one that Keras",
+            "holds preset notebook, not torchvision",
         ),
         (["{files}/model.safetensors", "a.keras", "--preset", "torchvision"], "holds preset notebook, not torchvision"),
     ],
@@ -213,3 +214,23 @@ def test_a_failed_write_leaves_the_old_file_whole(files: Path, tmp_path: Path, m
         save_weights(load_model(path), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_keras_archive_says_its_preset_and_a_weights_file_is_told(tmp_path: Path) -> None:
+    side = KerasSide("keras_io", 2, "float32")
+    side.model.save(tmp_path / "model.keras")
+    side.model.save_weights(tmp_path / "model.weights.h5")
+    assert load_model(tmp_path / "model.keras").config.name == "keras_io"
+    assert load_model(tmp_path / "model.weights.h5", preset="keras_io").config.name == "keras_io"
+    with pytest.raises(InputError, match=r"model\.keras: holds preset keras_io, not notebook"):
+        load_model(tmp_path / "model.keras", preset="notebook")
+
+
+def test_keras_loads_the_preset_that_torch_wrote(tmp_path: Path) -> None:
+    import keras
+
+    save_weights(RetinaNet(RetinaNetConfig.keras_io(2)), tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").config.p7_relu == "before"
+    small = replace(RetinaNetConfig.keras_io(2), width=64)
+    with pytest.raises(InputError, match="a Keras file holds preset notebook, keras_io, not keras_io with width=64"):
+        save_weights(RetinaNet(small), tmp_path / "small.keras")

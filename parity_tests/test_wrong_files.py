@@ -119,7 +119,7 @@ def safetensors_of_another_program(source: Path, target: Path) -> None:
 
 
 def safetensors_of_another_version(source: Path, target: Path) -> None:
-    save_file({"weight": torch.zeros(3)}, target, {"format": "torch_retinanet 2", "part": "model"})
+    save_file({"weight": torch.zeros(3)}, target, {"format": "torch_retinanet 1", "part": "model"})
 
 
 def safetensors_without_config(source: Path, target: Path) -> None:
@@ -172,7 +172,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
     "safetensors of another version": (
         ".safetensors",
         safetensors_of_another_version,
-        "format 'torch_retinanet 2' must",
+        "format 'torch_retinanet 1' must",
     ),
     "safetensors without config": (".safetensors", safetensors_without_config, "hold no readable config"),
     "safetensors of too many classes": (".safetensors", safetensors_of_too_many_classes, "too many to build"),

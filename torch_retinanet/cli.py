@@ -4,13 +4,14 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from torch_retinanet.config import PRESETS, RetinaNetConfig
+from torch_retinanet.config import PRESETS
 from torch_retinanet.conventions import conventions
 from torch_retinanet.errors import InputError
+from torch_retinanet.optimizers import OptimizerConfig
 from torch_retinanet.weights import read_weights, write_weights
 
 
@@ -65,9 +66,16 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _conventions(options: argparse.Namespace) -> None:
-    presets = [make() for make in PRESETS.values()]
-    print("| convention | " + " | ".join(PRESETS) + " | what it means |")
-    print("|---|" + "---|" * len(PRESETS) + "---|")
-    for field in conventions(RetinaNetConfig):
-        values = " | ".join(f"`{getattr(preset, field.name)}`" for preset in presets)
+    _print_table({name: make() for name, make in PRESETS.items()})
+    print()
+    optimizers = {"Keras": OptimizerConfig.keras("sgd", 0.1), "torch": OptimizerConfig.torch("sgd", 0.1)}
+    _print_table(optimizers)
+
+
+def _print_table(configs: Mapping[str, Any]) -> None:
+    """The conventions of one kind of config, a line each, with the values that each of `configs` has."""
+    print("| convention | " + " | ".join(configs) + " | what it means |")
+    print("|---|" + "---|" * len(configs) + "---|")
+    for field in conventions(next(iter(configs.values()))):
+        values = " | ".join(f"`{getattr(config, field.name)}`" for config in configs.values())
         print(f"| `{field.name}` | {values} | {field.metadata['meaning']} |")

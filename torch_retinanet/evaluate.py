@@ -21,6 +21,7 @@ def coco_metrics(
     from torchmetrics.detection import MeanAveragePrecision
 
     metric = MeanAveragePrecision(backend="faster_coco_eval")
+    metric.warn_on_many_detections = False  # the hundred best of a picture count, as COCO has it
     found = [{name: d[name].cpu() for name in ("boxes", "scores", "labels")} for d in detections]
     true = [{name: t[name].as_subclass(Tensor).cpu() for name in ("boxes", "labels")} for t in targets]
     metric.update(found, true)
