@@ -84,7 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--sizes", nargs="+", metavar="HxW", default=[], help="picture sizes, as 128x128 96x160")
     parser.add_argument("--image", nargs="+", metavar="FILE", type=Path, help="pictures, instead of seeded noise")
-    parser.add_argument("--dtype", choices=DTYPES, default="both", help="precisions to compare (default: %(default)s)")
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="both",
+        help="precisions to compare; gradients, step, detections and metric have float64 alone (default: %(default)s)",
+    )
     parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=RUNGS, help="steps of the ladder (default: all)")
     parser.add_argument(
         "--weights",

@@ -12,8 +12,14 @@ from parity_tests.inputs import Labels
 TIE = 1e-6
 """How near to a threshold a score or an overlap must stand to excuse a detection that only one side has."""
 
+SAME_SCORE = 1e-12
+"""How near two scores must be to be that of one anchor, whose box is then wrong on one side, and no rival of it."""
+
 SAME_PLACE = 0.9
 """The IoU from which two detections of one class are taken for the same."""
+
+
+NOTHING = "neither side found anything"
 
 
 class Detections(NamedTuple):
@@ -97,6 +103,8 @@ def _compare_sets(
                 (ties if _is_tie(own, other, i, limits) else unexcused).append(lacking)
     shapes = [(sum(len(d.scores) for d in found),) for found in (references, ports)]
     verdict: Verdict = "different" if unexcused else "tie" if ties else "equal"
+    if not any(len(found.scores) for found in (*references, *ports)):
+        verdict = "incomplete"
     reasons = unexcused or ties
     return Record(
         rung=rung,
@@ -105,7 +113,7 @@ def _compare_sets(
         verdict=verdict,
         reference_shape=shapes[0],
         port_shape=shapes[1],
-        reason=f"{reasons[0]}, {len(reasons)} in all" if reasons else "",
+        reason=f"{reasons[0]}, {len(reasons)} in all" if reasons else NOTHING if verdict == "incomplete" else "",
     )
 
 
@@ -126,5 +134,6 @@ def _is_tie(own: Detections, other: Detections, i: int, limits: Limits) -> bool:
     if len(other.scores) == limits.most and abs(score - other.scores.min()) <= TIE:
         return True
     overlap = iou(box, other.boxes)[0]
-    rivals = (overlap > limits.iou) & (other.labels == own.labels[i]) & (np.abs(other.scores - score) <= TIE)
+    apart = np.abs(other.scores - score)
+    rivals = (overlap > limits.iou) & (other.labels == own.labels[i]) & (apart > SAME_SCORE) & (apart <= TIE)
     return bool(rivals.any())

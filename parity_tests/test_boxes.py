@@ -1,5 +1,7 @@
 """Boxes: equal to torchvision's functions, and true to what a box is."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,6 +12,7 @@ from torchvision.ops import box_iou as torchvision_iou
 from torchvision.ops import clip_boxes_to_image
 
 from torch_retinanet.boxes import box_area, box_iou, clip, decode, encode
+from torch_retinanet.postprocess import class_wise_nms
 
 VARIANCE = (0.1, 0.1, 0.2, 0.2)
 
@@ -99,3 +102,15 @@ def test_a_factor_without_limit_overflows_and_with_one_does_not() -> None:
     assert not torch.isfinite(decode(huge, anchor, VARIANCE)).all()
     sides = decode(huge, anchor, VARIANCE, largest_factor=1000 / 16)
     torch.testing.assert_close(sides, torch.tensor([[-246.0, -246, 254, 254]]))
+
+
+FAR_APART = torch.tensor([[400.0, 400, 500, 500], [-101, -101, -1, -1]])
+NEAR = torch.tensor([[0.0, 0, 10, 10], [0, 2, 10, 12]])
+
+
+@pytest.mark.parametrize("huge", [[], [[-3e8, -3e8, 3e8, 3e8]], [[-math.inf, 0, math.inf, 10]]])
+def test_suppression_knows_its_classes_and_is_not_put_off_by_boxes_out_of_bounds(huge: list[list[float]]) -> None:
+    boxes = torch.cat([FAR_APART, NEAR, torch.tensor(huge).reshape(-1, 4)])
+    scores, labels = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5])[: len(boxes)], torch.tensor([0, 1, 0, 0, 1])[: len(boxes)]
+    kept = class_wise_nms(boxes, scores, labels, 0.5).tolist()
+    assert kept == [0, 1, 2, 4][: 3 + len(huge)], "the fourth overlaps the third, of its class, by two thirds"

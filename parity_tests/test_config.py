@@ -45,6 +45,7 @@ def test_a_convention_takes_each_of_its_values_as_text(field: Field[Any]) -> Non
         ("p7_relu=never", "p7_relu: 'never' must be one of 'after', 'before'"),
         ("bn_eps=small", "bn_eps: 'small' must be a number"),
         ("box_variance=1,2", r"box_variance: \(1.0, 2.0\) must be 4 numbers from "),
+        ("match_iou=0.5,0.9", "match_iou: '0.5,0.9' must be a single number"),
         ("min_side=0", "min_side: 0 must be a whole number from 1 to "),
         ("min_side=1.5", "min_side: 1.5 must be a whole number from 1 to "),
         ("ignore_iou=0.9", "ignore_iou: 0.9 must not be above match_iou=0.5"),

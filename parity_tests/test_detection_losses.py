@@ -75,7 +75,7 @@ def test_giou_is_nothing_for_the_true_box_and_up_to_two_for_a_far_one() -> None:
 
 def test_each_picture_is_divided_by_its_own_positives_or_all_by_those_of_the_batch() -> None:
     logits, deltas, targets = noise(2, len(ANCHORS), 3), noise(2, len(ANCHORS), 4), random_targets([4, 12])
-    terms = RetinaNetLoss(KERAS_IO).terms(logits, deltas, targets, ANCHORS)
+    terms = RetinaNetLoss(KERAS_IO).sums(logits, deltas, targets, ANCHORS)
     assert terms.normaliser.tolist() == [4, 12]
     for config, share in (
         (KERAS_IO, (terms.box / torch.tensor([4, 12])).mean()),
@@ -112,6 +112,12 @@ def test_pictures_without_boxes_have_finite_losses_and_gradients(empty: str, nor
         if sum(positives) == 0:
             assert (losses["classification"] == 0) == (empty == "zero")
             assert losses["bbox_regression"] == 0
+
+
+def test_an_empty_batch_has_finite_losses() -> None:
+    targets = LabelEncoder(KERAS_IO).encode_batch(ANCHORS, [], [])
+    losses = RetinaNetLoss(KERAS_IO)(noise(0, len(ANCHORS), 3), noise(0, len(ANCHORS), 4), targets, ANCHORS)
+    assert all(loss == 0 for loss in losses.values())
 
 
 def test_a_thousand_boxes_have_a_finite_loss() -> None:

@@ -195,8 +195,8 @@ FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     "suppression over all classes": (
         *("detections", "128x128"),
         patch(
-            "torch_retinanet.postprocess.batched_nms",
-            lambda nms: lambda boxes, scores, labels, iou: nms(boxes, scores, torch.zeros_like(labels), iou),
+            "torch_retinanet.postprocess.class_wise_nms",
+            lambda make: lambda boxes, scores, labels, iou: make(boxes, scores, torch.zeros_like(labels), iou),
         ),
         "det.set",
     ),

@@ -67,6 +67,12 @@ def test_the_last_one_kept_may_be_another_of_the_same_score() -> None:
     assert compared(*sides)["det.set"].verdict == "tie"
 
 
-def test_nothing_found_on_either_side_is_the_same() -> None:
+def test_nothing_found_on_either_side_is_nothing_compared() -> None:
     nothing = detections(np.zeros((0, 4)), [], [])
-    assert compared(nothing, nothing)["det.set"].verdict == "equal"
+    assert compared(nothing, nothing)["det.set"].verdict == "incomplete"
+
+
+def test_boxes_in_another_place_with_the_same_scores_are_no_ties() -> None:
+    shifted = BOXES + np.array([[1.0, 0, 1, 0], [2, 0, 2, 0]])
+    record = compared(detections(BOXES, [0.9, 0.8], [1, 2]), detections(shifted, [0.9, 0.8], [1, 2]))["det.set"]
+    assert record.verdict == "different"

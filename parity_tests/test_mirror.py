@@ -65,7 +65,7 @@ def test_a_turned_convention_is_named_where_it_starts(turned: str, capsys: pytes
 
 PICTURE_SIDE = {
     *("channel_order", "pixel_mean", "pixel_std", "padding_value", "resize_antialias", "min_side", "max_side"),
-    *("resize_rounding", "pad_multiple"),
+    *("resize_rounding", "padded_from", "pad_multiple"),
 }
 """Conventions of what is done to pictures before the network, which test_preprocess.py holds to their sources."""
 

@@ -44,13 +44,23 @@ def test_sizes_are_those_of_torchvision_to_the_pixel(side: int) -> None:
         scale_factor=min(800 / min(side, 640), 1333 / max(side, 640)),
         recompute_scale_factor=True,
     )
-    assert resized_size((side, 640), TORCHVISION) == tuple(resized.shape[-2:])
+    assert resized_size((side, 640), TORCHVISION).pixels == tuple(resized.shape[-2:])
 
 
 def test_sizes_by_hand() -> None:
-    assert resized_size((480, 640), KERAS_IO) == (800, 1066)
-    assert resized_size((400, 1600), KERAS_IO) == (333, 1333)
-    assert resized_size((1, 5000), KERAS_IO) == (1, 1333)
+    assert resized_size((480, 640), KERAS_IO).pixels == (800, 1066)
+    assert resized_size((400, 1600), KERAS_IO).pixels == (333, 1333)
+    assert resized_size((1, 5000), KERAS_IO).pixels == (1, 1333)
+
+
+def test_the_keras_io_example_pads_and_scales_by_the_uncut_size() -> None:
+    """1281 pixels become 1024.8, which begin a ninth stride of 128; torchvision cuts them to 1024 first."""
+    image = torch.zeros(3, 1000, 1281)
+    padded, size, scales = resize_and_pad_image(image, KERAS_IO)
+    assert (tuple(padded.shape), size) == ((3, 896, 1152), (800, 1024))
+    assert scales[1] == pytest.approx(1024.8 / 1281)
+    padded, size, scales = resize_and_pad_image(image, TORCHVISION)
+    assert (tuple(padded.shape), size, scales[1]) == ((3, 800, 1024), (800, 1024), 1024 / 1281)
 
 
 def test_the_keras_io_example_feeds_bgr_less_the_mean_and_pads_with_black_before() -> None:
@@ -103,4 +113,5 @@ def test_training_pictures_are_flipped_resized_and_padded_with_their_boxes() -> 
     rows = int(image[0, :, 0].sum())
     assert 640 <= rows <= 1000
     assert image.shape[1] % 128 == image.shape[2] % 128 == 0
-    torch.testing.assert_close((boxes[0, 3] - boxes[0, 1]).item(), 20 * rows / 300)
+    uncut_rows = (boxes[0, 3] - boxes[0, 1]).item() / 20 * 300
+    assert rows <= uncut_rows < rows + 1

@@ -27,7 +27,7 @@ class AnchorBox:
         self, height: int, width: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> Tensor:
         """Anchors (N,4) xyxy of a picture of `height` by `width`, in its pixels."""
-        return _anchors(self.config, height, width, dtype, torch.device(device))
+        return _anchors(self.config, height, width).to(device, dtype, copy=True)
 
     def anchors_per_level(self, height: int, width: int) -> list[int]:
         """How many of the N anchors belong to P3, P4, P5, P6 and P7."""
@@ -40,9 +40,9 @@ def cells(height: int, width: int, stride: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=16)
-def _anchors(config: RetinaNetConfig, height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    levels = [_level_anchors(config, height, width, stride) for stride in STRIDES]
-    return torch.cat(levels).to(device, dtype)
+def _anchors(config: RetinaNetConfig, height: int, width: int) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.cat([_level_anchors(config, height, width, stride) for stride in STRIDES])
 
 
 def _level_anchors(config: RetinaNetConfig, height: int, width: int, stride: int) -> Tensor:

@@ -214,6 +214,11 @@ class RetinaNetConfig:
         "the keras.io example's resize_and_pad_image (single); torchvision models/detection/transform.py (double)",
         acts_on="detections",
     )
+    padded_from: Literal["uncut", "cut"] = convention(
+        "Whether padding and boxes follow a side's new length before it is cut to whole pixels, or after.",
+        "the keras.io example's resize_and_pad_image and preprocess_data; torchvision models/detection/transform.py",
+        acts_on="detections",
+    )
     pad_multiple: int = convention(
         "What both sides divide by after padding at the bottom and right.",
         "the keras.io example's resize_and_pad_image (128); torchvision models/detection/transform.py (32)",

@@ -39,6 +39,8 @@ def read_value(convention_field: Field[Any], text: str) -> Any:
         raise InputError(f"{convention_field.name}: {text!r} must be a number, or as many as it has") from None
     if get_origin(convention_field.type) is tuple:
         return numbers
+    if len(numbers) > 1:
+        raise InputError(f"{convention_field.name}: {text!r} must be a single number")
     return int(numbers[0]) if convention_field.type is int and numbers[0].is_integer() else numbers[0]
 
 

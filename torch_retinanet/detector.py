@@ -41,7 +41,7 @@ class RetinaNetDetector(nn.Module):
         backbone_weights: as for `RetinaNet`.
 
     Raises:
-        InputError: for pictures that are not (3,H,W), RGB and finite, floating from 0 to 1 or of 8 bits; in training,
+        InputError: for pictures that are not (3,H,W) and finite, floating (from 0 to 1) or of 8 bits; in training,
             for targets that are missing, or that hold a box without extent or a label outside 0 to K - 1. The sentence
             names the picture's index in the batch and the value.
     """
@@ -88,14 +88,15 @@ class RetinaNetDetector(nn.Module):
         if batch_size < 1:
             raise InputError(f"batch_size: {batch_size!r} must be at least 1")
         sources = cast("list[Picture]", list(pictures) if isinstance(pictures, (list, tuple)) else [pictures])
-        device, training = next(self.parameters()).device, self.training
+        device, modes = next(self.parameters()).device, {module: module.training for module in self.modules()}
         self.eval()
         try:
             starts = range(0, len(sources), batch_size)
-            batches = ([read_picture(p).to(device) for p in sources[i : i + batch_size]] for i in starts)
+            batches = ([_read(sources, j).to(device) for j in range(len(sources))[i : i + batch_size]] for i in starts)
             return [detections for batch in batches for detections in self(batch)]
         finally:
-            self.train(training)
+            for module, training in modes.items():
+                module.training = training
 
     def _losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         batch = prepare(images, self.config)
@@ -138,3 +139,10 @@ class RetinaNetDetector(nn.Module):
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
+
+
+def _read(pictures: Sequence[Picture], index: int) -> Tensor:
+    try:
+        return read_picture(pictures[index])
+    except InputError as error:
+        raise InputError(f"pictures[{index}]: {error}") from None

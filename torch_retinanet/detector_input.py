@@ -10,7 +10,9 @@ from torch_retinanet.errors import InputError
 
 
 def check_pictures(images: Sequence[Tensor]) -> list[Tensor]:
-    """Pictures (3,H,W), RGB, floating from 0 to 1; those of 8 bits are brought there.
+    """Pictures (3,H,W), RGB, floating, by convention from 0 to 1; those of 8 bits are brought there.
+
+    In single precision at least: pixels of a large picture cannot be told apart in half precision.
 
     Raises:
         InputError: for an empty batch, another shape or dtype, a side of no pixels, and values that are not finite.
@@ -52,7 +54,7 @@ def _checked_picture(name: str, image: Tensor) -> Tensor:
     if not torch.isfinite(image).all():
         count = int((~torch.isfinite(image)).sum())
         raise InputError(f"{name}: {count} values are NaN or infinite, and all must be finite")
-    return image
+    return image.float() if image.dtype in (torch.float16, torch.bfloat16) else image
 
 
 def _check_boxes(name: str, boxes: Tensor) -> None:

@@ -4,6 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+COCO_NUMBERS = (
+    *("map", "map_50", "map_75", "map_small", "map_medium", "map_large"),
+    *("mar_1", "mar_10", "mar_100", "mar_small", "mar_medium", "mar_large"),
+)
+"""The twelve in which COCO reports detections, by torchmetrics' names."""
+
 
 def coco_metrics(
     detections: Sequence[Mapping[str, Tensor]], targets: Sequence[Mapping[str, Tensor]]
@@ -26,4 +32,4 @@ def coco_metrics(
     true = [{name: t[name].as_subclass(Tensor).cpu() for name in ("boxes", "labels")} for t in targets]
     metric.update(found, true)
     values = metric.compute()
-    return {name: float(value) for name, value in values.items() if value.numel() == 1 and name != "classes"}
+    return {name: float(values[name]) for name in COCO_NUMBERS}

@@ -7,13 +7,27 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import nms
 
 from torch_retinanet.boxes import clip, decode
 from torch_retinanet.config import RetinaNetConfig
 
 LARGEST_FACTORS = {"none": None, "1000/16": 1000 / 16}
 """How many times its anchor a decoded box can be wide or high, by the convention `box_clamp`."""
+
+
+def class_wise_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
+    """Indices of the boxes (M,4) that no better one of their class overlaps further than the threshold, best first.
+
+    Class by class: `torchvision.ops.batched_nms` moves the classes apart instead, by offsets that boxes below zero
+    undo and in which those of a huge one are rounded away, and where nothing is clipped there are both.
+    """
+    kept = torch.zeros_like(labels, dtype=torch.bool)
+    for label in torch.unique(labels):
+        of_class = (labels == label).nonzero().squeeze(1)
+        kept[of_class[nms(boxes_xyxy[of_class], scores[of_class], iou_threshold)]] = True
+    keep = kept.nonzero().squeeze(1)
+    return keep[scores[keep].sort(descending=True, stable=True).indices]
 
 
 class DecodePredictions:
@@ -59,7 +73,7 @@ class DecodePredictions:
         boxes = decode(deltas[anchor], anchors_xyxy[anchor], config.box_variance, largest_factor=factor)
         if config.clip_boxes:
             boxes = clip(boxes, *size)
-        keep = batched_nms(boxes, scores, labels, config.nms_iou)[: config.detections_per_picture]
+        keep = class_wise_nms(boxes, scores, labels, config.nms_iou)[: config.detections_per_picture]
         return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
 
     def _candidates(self, scores: Tensor, anchors_per_level: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:

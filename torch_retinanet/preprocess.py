@@ -29,20 +29,32 @@ class Prepared(NamedTuple):
     scales: list[tuple[float, float]]
 
 
-def resized_size(size: tuple[int, int], config: RetinaNetConfig, *, min_side: float | None = None) -> tuple[int, int]:
-    """The height and width to which a picture is resized: its short side `min_side`, its long one `max_side` at most.
+class NewSize(NamedTuple):
+    """What a picture is resized to.
 
-    `min_side` is by default that of the config. Cut to whole pixels, and a pixel at least.
+    Attributes:
+        pixels: height and width, cut to whole pixels, and one at least.
+        followed: those that padding and boxes follow, by the convention `padded_from`.
     """
+
+    pixels: tuple[int, int]
+    followed: tuple[float, float]
+
+
+def resized_size(size: tuple[int, int], config: RetinaNetConfig, *, min_side: float | None = None) -> NewSize:
+    """The size of a picture whose short side gets `min_side` pixels, by default the config's, its long one `max_side`
+    at most."""
     number = np.float32 if config.resize_rounding == "single" else np.float64
     ratio = min(number(min_side or config.min_side) / number(min(size)), number(config.max_side) / number(max(size)))
-    height, width = (max(1, int(ratio * number(side))) for side in size)
-    return height, width
+    uncut = float(ratio * number(size[0])), float(ratio * number(size[1]))
+    pixels = max(1, int(uncut[0])), max(1, int(uncut[1]))
+    return NewSize(pixels, uncut if config.padded_from == "uncut" else (float(pixels[0]), float(pixels[1])))
 
 
-def padded_size(sizes: Sequence[tuple[int, int]], multiple: int) -> tuple[int, int]:
+def padded_size(sizes: Sequence[NewSize], multiple: int) -> tuple[int, int]:
     """The smallest size that holds all `sizes` and divides by `multiple`."""
-    height, width = (math.ceil(max(side) / multiple) * multiple for side in zip(*sizes, strict=True))
+    sides = [max(max(size.pixels[axis], size.followed[axis]) for size in sizes) for axis in (0, 1)]
+    height, width = (math.ceil(side / multiple) * multiple for side in sides)
     return height, width
 
 
@@ -63,10 +75,11 @@ def normalise(image: Tensor, config: RetinaNetConfig) -> Tensor:
 def prepare(images: Sequence[Tensor], config: RetinaNetConfig) -> Prepared:
     """Pictures (3,H,W), RGB from 0 to 1, resized, normalised and padded to one batch."""
     sizes = [resized_size(_size(image), config) for image in images]
-    resized = [resize(i, size, antialias=config.resize_antialias) for i, size in zip(images, sizes, strict=True)]
-    size = padded_size(sizes, config.pad_multiple)
-    scales = [(h / i.shape[-2], w / i.shape[-1]) for i, (h, w) in zip(images, sizes, strict=True)]
-    return Prepared(torch.stack([_fed(image, size, config) for image in resized]), sizes, scales)
+    resized = [resize(i, size.pixels, antialias=config.resize_antialias) for i, size in zip(images, sizes, strict=True)]
+    padded = padded_size(sizes, config.pad_multiple)
+    scales = [_scales(image, size) for image, size in zip(images, sizes, strict=True)]
+    images_fed = torch.stack([_fed(image, padded, config) for image in resized])
+    return Prepared(images_fed, [size.pixels for size in sizes], scales)
 
 
 def resize_and_pad_image(
@@ -76,11 +89,10 @@ def resize_and_pad_image(
 
     The short side gets `min_side` pixels, by default those of the config.
     """
-    height, width = _size(image)
-    size = resized_size((height, width), config, min_side=min_side)
-    resized = resize(image, size, antialias=config.resize_antialias)
+    size = resized_size(_size(image), config, min_side=min_side)
+    resized = resize(image, size.pixels, antialias=config.resize_antialias)
     padded = _pad(resized, padded_size([size], config.pad_multiple))
-    return padded, size, (size[0] / height, size[1] / width)
+    return padded, size.pixels, _scales(image, size)
 
 
 def random_flip_horizontal(image: Tensor, boxes_xyxy: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -110,6 +122,10 @@ def preprocess_data(
 
 def _size(image: Tensor) -> tuple[int, int]:
     return image.shape[-2], image.shape[-1]
+
+
+def _scales(image: Tensor, size: NewSize) -> tuple[float, float]:
+    return size.followed[0] / image.shape[-2], size.followed[1] / image.shape[-1]
 
 
 def _fed(image: Tensor, size: tuple[int, int], config: RetinaNetConfig) -> Tensor:

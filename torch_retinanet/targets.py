@@ -54,6 +54,11 @@ class LabelEncoder:
 
         All in one go: pictures with fewer boxes are filled up with empty ones, which fit no anchor.
         """
+        if not boxes_xyxy:
+            return Targets(
+                anchors_xyxy.new_zeros((0, len(anchors_xyxy)), dtype=torch.int64),
+                anchors_xyxy.new_zeros((0, *anchors_xyxy.shape)),
+            )
         filled = pad_sequence([*boxes_xyxy, anchors_xyxy.new_zeros(1, 4)], batch_first=True)[:-1].to(anchors_xyxy)
         classes = pad_sequence([*labels, labels[0].new_zeros(1)], batch_first=True)[:-1].long()
         best_iou, best_box, forced = self._match(anchors_xyxy, filled)

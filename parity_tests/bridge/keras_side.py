@@ -102,7 +102,7 @@ class KerasSide:
 
     def _feed(self, scene: Scene) -> tuple[Any, Any]:
         """Images and labels as tensors, computed once for a scene."""
-        key = scene.images.tobytes()
+        key = b"".join(values.tobytes() for values in (scene.images, *scene.boxes, *scene.labels))
         if key not in self._feeds:
             labels = self._encode(scene.size, scene.boxes, scene.labels)
             self._feeds[key] = keras.ops.convert_to_tensor(scene.images, self.dtype), labels

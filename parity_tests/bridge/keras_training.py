@@ -38,8 +38,9 @@ class KerasTraining:
     def train(self, feeds: Sequence[tuple[Any, Any]], recipe: Recipe, *, training: bool) -> Array:
         """The loss at each step."""
         optimizer, step = self._traced(recipe)
-        for variable in optimizer.variables:  # the optimiser has not taken a step
-            variable.assign(keras.ops.zeros_like(variable))
+        for variable in optimizer.variables:  # as if the optimiser had not taken a step
+            if not variable.path.endswith("learning_rate"):
+                variable.assign(keras.ops.zeros_like(variable))
         losses = []
         for images, labels in feeds:
             loss, gradients = self.gradients(images, labels, training=training)

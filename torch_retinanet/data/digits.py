@@ -1,7 +1,7 @@
 """Real handwritten digits on real photos, with exact boxes: a detection data set that needs no download.
 
 The digits are the 1797 of scikit-learn's `load_digits` (UCI Optical Recognition of Handwritten Digits), the photos are
-among those that scikit-image brings along. Train and test share neither a digit nor a photo.
+among those that scikit-image brings along. Train and test share no digit, and have different halves of each photo.
 """
 
 import math

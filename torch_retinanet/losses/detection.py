@@ -58,7 +58,7 @@ LARGEST_FACTOR = 1000 / 16
 """How many times its anchor a box can be wide in GIoU, where the exponential could overflow (torchvision BoxCoder)."""
 
 
-class LossTerms(NamedTuple):
+class LossSums(NamedTuple):
     """The losses of each picture before they are divided.
 
     Attributes:
@@ -83,24 +83,25 @@ class RetinaNetLoss(nn.Module):
 
     def forward(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> dict[str, Tensor]:
         """Losses by torchvision's names, of logits (B,N,K) and deltas (B,N,4) on anchors (N,4)."""
-        terms = self.terms(logits, deltas, targets, anchors_xyxy)
+        terms = self.sums(logits, deltas, targets, anchors_xyxy)
         return {
             "classification": self._divide(terms.classification, terms.normaliser, self.config.empty_loss == "sum"),
             "bbox_regression": self._divide(terms.box, terms.normaliser, False),
         }
 
-    def terms(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> LossTerms:
+    def sums(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> LossSums:
         """What `forward` divides; in single precision at least."""
         logits, deltas = (x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (logits, deltas))
         classification = self.classification(logits, targets.classes).masked_fill(targets.classes == IGNORED, 0)
         picture, anchor = targets.positive.nonzero(as_tuple=True)
         of_positive = self.box(deltas[picture, anchor], targets.deltas[picture, anchor], anchors_xyxy[anchor])
         box = of_positive.new_zeros(len(deltas)).index_add(0, picture, of_positive)
-        return LossTerms(classification.sum(1), box, targets.normaliser)
+        return LossSums(classification.sum(1), box, targets.normaliser)
 
     def _divide(self, sums: Tensor, normaliser: Tensor, keep_empty: bool) -> Tensor:
         """The mean over pictures of what each has an anchor, or of the batch; without any, the sum itself or zero."""
         if self.config.loss_normaliser == "batch":
             sums, normaliser = sums.sum(0, keepdim=True), normaliser.sum(0, keepdim=True)
         share = sums / normaliser.clamp(min=1)
-        return (share if keep_empty else torch.where(normaliser > 0, share, 0)).mean()
+        counted = share if keep_empty else torch.where(normaliser > 0, share, 0)
+        return counted.sum() / max(1, len(counted))
