@@ -16,6 +16,6 @@ def test_its_table_of_conventions_is_printed_by_the_command(capsys: pytest.Captu
 
 
 def test_its_example_of_a_turned_convention_ends_as_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = README[README.index("$ retinanet-parity --turn") :].partition("\n```")[0].splitlines()
+    shown = README[README.index("$ retinanet-parity --preset") :].partition("\n```")[0].splitlines()
     assert parity_cli.main(shown[0].split()[2:]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == shown[-1]
