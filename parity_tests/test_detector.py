@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from parity_tests.test_torch_model import torchvision_name
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.boxes import box_iou
-from torch_retinanet.postprocess import DecodePredictions
-from torch_retinanet.preprocess import flip_horizontal
 
 SMALL = replace(
     RetinaNetConfig.torchvision(num_classes=5),
@@ -167,37 +165,6 @@ def test_permuted_pictures_have_permuted_results(small: RetinaNetDetector) -> No
     found = small(images)
     for detections, i in zip(small([images[i] for i in (2, 0, 1)]), (2, 0, 1), strict=True):
         assert_same(detections, found[i])
-
-
-def test_flipped_outputs_are_flipped_boxes() -> None:
-    """All that follows the network is exact under a flip: anchors lie symmetric, decoding and NMS know no side.
-
-    The network itself is not: a convolution with stride 2 on an even side starts at the first pixel, and flipped at
-    the last; and its kernels are not symmetric, but learnt to be nearly so from pictures of both kinds.
-    """
-    config = replace(RetinaNetConfig.keras_io(num_classes=5), score_threshold=0.5)
-    from torch_retinanet.anchors import AnchorBox
-
-    box = AnchorBox(config)
-    anchors, per_level = box.get_anchors(128, 128, dtype=torch.float64), box.anchors_per_level(128, 128)
-    logits = (noise(1, 3069, 5).double() - 0.9) * 9
-    deltas = noise(1, 3069, 4, seed=1).double() * 4 - 2
-    mirrored = [flip_levels(values, per_level) for values in (logits, deltas)]
-    mirrored[1][..., 0] *= -1
-    found = DecodePredictions(config)(logits, deltas, anchors, per_level, [(128, 128)])[0]
-    flipped = DecodePredictions(config)(mirrored[0], mirrored[1], anchors, per_level, [(128, 128)])[0]
-    _, boxes = flip_horizontal(torch.zeros(3, 128, 128), flipped["boxes"])
-    torch.testing.assert_close(boxes, found["boxes"], rtol=1e-9, atol=1e-9)
-    assert torch.equal(flipped["labels"], found["labels"])
-
-
-def flip_levels(values: Tensor, per_level: Sequence[int]) -> Tensor:
-    """Outputs (1,N,V) with the cells of each row in the opposite order."""
-    levels = []
-    for level in torch.split(values, list(per_level), dim=1):
-        side = round((level.shape[1] / 9) ** 0.5)
-        levels.append(level.reshape(1, side, side, 9, -1).flip(2).reshape(level.shape))
-    return torch.cat(levels, dim=1)
 
 
 @torch.no_grad()
