@@ -98,7 +98,7 @@ def _work(climb: Climb, options: Namespace, preset: str, there: Connection) -> N
         there.send(Climbed(preset, records, peak_memory()))
     except KeyboardInterrupt:
         return
-    except Exception as error:
+    except Exception as error:  # whatever it is, the command must hear of it
         there.send(error)
 
 

@@ -158,8 +158,8 @@ def _prepare(options: argparse.Namespace, preset: str) -> "Run":
     from parity_tests.rungs import Run
 
     sizes = [inputs.read_size(text) for text in options.sizes]
-    images = partial(inputs.picture_batch, inputs.read_pictures(options.image)) if options.image else None
     try:
+        images = partial(bridge.picture_batch, bridge.read_pictures(options.image)) if options.image else None
         preset = bridge.check_preset(preset, options.preset, options.weights)
         config, variables = bridge.prepare(preset, options.weights, sizes)
         turned, optimizer_turns = bridge.turn(config, options.turn)

@@ -14,6 +14,30 @@ from torch_retinanet import load_model, save_weights
 
 CLASSES = 2
 
+AWKWARD = Path(__file__).parents[2] / "shared" / "data" / "awkward"
+"""Pictures that are hard to read, beside the project."""
+
+
+@pytest.fixture
+def awkward() -> Path:
+    """The folder of awkward pictures; without it the test is skipped."""
+    if not AWKWARD.is_dir():
+        pytest.skip(f"there is no folder {'/'.join(AWKWARD.parts[-3:])} of awkward pictures beside the project")
+    return AWKWARD
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Keras in each precision."""
+    from keras import config
+
+    before = config.floatx(), config.dtype_policy()
+    config.set_floatx(request.param)
+    config.set_dtype_policy(request.param)
+    yield request.param
+    config.set_floatx(before[0])
+    config.set_dtype_policy(before[1])
+
 
 @pytest.fixture(scope="session")
 def variables() -> dict[str, Array]:

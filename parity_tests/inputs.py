@@ -1,4 +1,4 @@
-"""What both models are fed: pictures and weights, the same arrays to both sides, channels last. Needs numpy and Pillow.
+"""What both models are fed: pictures and weights, the same arrays to both sides, channels last. Needs numpy alone.
 
 Pictures are sign-symmetric and vary across both axes, batches hold two or more; statistics and biases are random,
 because mean 0 and variance 1 hide mistakes. All values are float32 numbers, so that both precisions start from the
@@ -7,12 +7,10 @@ same.
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from parity_tests.compare import Array
 from parity_tests.errors import InputError
@@ -70,27 +68,6 @@ def random_images(size: Size, *, batch: int = 2, seed: int = 0) -> Array:
     return images
 
 
-def read_pictures(paths: Sequence[Path]) -> list[Image.Image]:
-    """RGB pictures; a single one is joined by its mirror image, to make a batch of two.
-
-    Raises:
-        InputError: for a file that is no picture or not whole.
-        FileNotFoundError: where there is no file.
-    """
-    pictures = [_read_picture(path) for path in paths]
-    if len(pictures) == 1:
-        pictures.append(pictures[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT))
-    return pictures
-
-
-def picture_batch(pictures: Sequence[Image.Image], size: Size) -> Array:
-    """Pictures resized to `size` as one batch (B,H,W,3) from -1 to 1."""
-    height, width = size
-    pixels = [np.asarray(picture.resize((width, height)), dtype=np.float32) for picture in pictures]
-    images: Array = np.stack(pixels) / np.float32(127.5) - np.float32(1)
-    return images
-
-
 def random_variables(shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0) -> dict[str, Array]:
     """Weights by Keras name, none of them at a value that hides a mistake.
 
@@ -122,19 +99,3 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
     if variable == "moving_variance":
         return rng.uniform(0.5, 2, shape)
     return rng.normal(0, 0.25, shape)
-
-
-def _read_picture(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as picture:
-            if picture.mode.startswith(("I", "F")):
-                raise InputError(f"{path}: has pixels of mode {picture.mode}, and 8 bits for each channel are compared")
-            plain = picture.convert("RGBA") if picture.has_transparency_data else picture
-            rgb: Image.Image = plain.convert("RGB")
-            return rgb
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: there is no such file") from None
-    except InputError:
-        raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a picture that Pillow can read ({error})") from None

@@ -51,12 +51,7 @@ def module_table(records: Sequence[Record]) -> Table:
     """One row a module, its worst over all sizes; the five layers of a head at one level share a row."""
     size = records[0].case.split()[0]
     title = f"Modules: shapes at {size}, the largest difference over all sizes,\nand the largest share of a budget used"
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
-    for heading in ("module", "Keras", "torch"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("float64", "used", "float32", "used"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    table = _table(title, ("module", "Keras", "torch"), ("float64", "used", "float32", "used"), ("verdict",))
     for module, rows in _by_module(records).items():
         shown = [row for row in rows if row.case.startswith(f"{size} ")][-1]
         cells = [cell for dtype in ("float64", "float32") for cell in _worst(rows, dtype)]
@@ -90,9 +85,7 @@ def _worst(records: Sequence[Record], dtype: str) -> tuple[str, str]:
 
 def anchor_table(records: Sequence[Record]) -> Table:
     """Anchors of each level and in all, size by size; sizes that both sides refuse say so."""
-    table = Table(title="Anchors", box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
-    for heading in ("picture", *LEVELS, "total Keras", "torch", "verdict"):
-        table.add_column(heading, justify="left" if heading in ("picture", "verdict") else "right", no_wrap=True)
+    table = _table("Anchors", ("picture",), (*LEVELS, "total Keras", "torch"), ("verdict",))
     for case in dict.fromkeys(record.case for record in records):
         rows = {record.name: record for record in records if record.case == case}
         shapes = (rows["anchors"].reference_shape, rows["anchors"].port_shape) if "anchors" in rows else (None, None)
@@ -104,9 +97,7 @@ def anchor_table(records: Sequence[Record]) -> Table:
 
 def variable_table(records: Sequence[Record]) -> Table:
     """The variables: when fresh, after a training step, and as they were carried over for the run."""
-    table = Table(title="Variables", box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
-    for heading in ("what", "variables", "used", "nearest to its budget", "verdict"):
-        table.add_column(heading, justify="right" if heading in ("variables", "used") else "left")
+    table = _table("Variables", ("what",), ("variables", "used"), ("nearest to its budget", "verdict"))
     kinds = {
         "fresh": [record for record in records if record.rung == "parameters"],
         "after a training step": [record for record in records if record.case.endswith("training")],
@@ -145,6 +136,7 @@ def _torch_shape(shape: tuple[int, ...] | None) -> str:
 
 
 def _table(title: str, left: Sequence[str], right: Sequence[str], last: Sequence[str]) -> Table:
+    """A table whose columns of numbers, `right`, stand between words."""
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
     for headings, justify in ((left, "left"), (right, "right"), (last, "left")):
         for heading in headings:

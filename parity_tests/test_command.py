@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parity_tests import cli, inputs
+from parity_tests import bridge, cli
 from parity_tests.bridge import KerasSide, prepare
+from parity_tests.bridge.keras_side import REFERENCES
 from parity_tests.compare import Record
-from parity_tests.errors import InputError
 from parity_tests.report import last_line
 from parity_tests.rungs import RUNGS
 
@@ -45,31 +45,21 @@ def test_the_command_prints_tables_and_writes_every_record(tmp_path: Path, capsy
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parity.json", "photo.png"]
 
 
-AWKWARD = Path(__file__).parent.parent.parent / "shared" / "data" / "awkward"
+BROKEN = {"broken_data_stream.png", "truncated_image.png", "truncated_jpeg.jpg"}
 
 
-UNREADABLE = {
-    *("broken_data_stream.png", "truncated_image.png", "truncated_jpeg.jpg"),
-    *("16bit.cropped.tif", "i_trns.png"),  # 16 bits, which Pillow would cut off
-}
-needs_awkward = pytest.mark.skipif(not AWKWARD.is_dir(), reason="no folder of awkward pictures beside the project")
-
-
-@needs_awkward
-@pytest.mark.parametrize("name", sorted(UNREADABLE))
-def test_an_unreadable_picture_is_refused_in_a_sentence(name: str) -> None:
-    with pytest.raises(InputError, match=re.escape(f"{AWKWARD / name}: ")):
-        inputs.read_pictures([AWKWARD / name])
-
-
-@needs_awkward
-def test_any_other_awkward_picture_is_read() -> None:
-    paths = [path for path in AWKWARD.iterdir() if path.suffix in (".png", ".jpg", ".mpo")]
-    pictures = inputs.read_pictures([path for path in paths if path.name not in UNREADABLE])
-    batch = inputs.picture_batch(pictures, (32, 64))
-    assert batch.shape == (len(pictures), 32, 64, 3)
-    assert (batch >= -1).all()
-    assert (batch <= 1).all()
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_awkward_pictures_are_read_and_broken_ones_refused_in_a_sentence(
+    awkward: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [path for path in awkward.iterdir() if path.suffix in (".png", ".jpg", ".mpo", ".tif")]
+    pictures = bridge.read_pictures([path for path in paths if path.name not in BROKEN])
+    batch = bridge.picture_batch(pictures, (32, 64))
+    assert batch.shape == (len(paths) - len(BROKEN), 32, 64, 3)
+    assert -1 <= batch.min() < batch.max() <= 1
+    for name in sorted(BROKEN):
+        assert cli.main(["--image", str(awkward / name), "--preset", "notebook"]) == 2
+        assert capsys.readouterr().err.startswith(f"retinanet-parity: {awkward / name}: not a picture that Pillow")
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".safetensors"])
@@ -188,8 +178,9 @@ def test_the_last_line_says_what_was_compared() -> None:
     assert last_line([variable, shape, tap]) == "equal: 1 taps agree, in 3 comparisons"
 
 
-def test_the_command_knows_the_rungs_of_the_ladder() -> None:
+def test_the_command_knows_the_rungs_of_the_ladder_and_the_references() -> None:
     assert tuple(RUNGS) == cli.RUNGS
+    assert tuple(REFERENCES) == cli.PRESETS
 
 
 def test_what_cannot_be_run_is_incomplete_and_never_green(

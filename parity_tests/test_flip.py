@@ -8,6 +8,7 @@ sees is moved by a pixel of its input. A twin with mirrored kernels, whose strid
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from torch_retinanet.anchors import AnchorBox
 from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.preprocess import flip_horizontal, prepare
 
-SMALL = {"backbone": "resnet18", "width": 32, "head_depth": 1, "min_side": 128, "max_side": 256}
+SMALL: dict[str, Any] = {"backbone": "resnet18", "width": 32, "head_depth": 1, "min_side": 128, "max_side": 256}
 CLASSES = 5
 
 
@@ -63,12 +64,13 @@ def detector(preset: str) -> RetinaNetDetector:
         torch.manual_seed(0)
         config = replace(RetinaNetConfig.preset(preset, num_classes=CLASSES), score_threshold=0.5, **SMALL)
         made = RetinaNetDetector(config).double().eval()
-        for head in (made.model.cls_head, made.model.box_head):
-            nn.init.normal_(head[-1].weight)
-            nn.init.zeros_(head[-1].bias)
-    deltas, logits = made.model(prepare([PICTURE], config).images).split([4, CLASSES], dim=-1)
-    made.model.box_head[-1].weight /= deltas.std()
-    made.model.cls_head[-1].weight /= logits.std()
+        last: list[Any] = [head[-1] for head in (made.model.box_head, made.model.cls_head)]
+        for layer in last:
+            nn.init.normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    outputs = made.model(prepare([PICTURE], config).images).split([4, CLASSES], dim=-1)
+    for layer, values in zip(last, outputs, strict=True):
+        layer.weight /= values.std()
     return made
 
 
@@ -123,6 +125,6 @@ def flip_levels(values: Tensor, per_level: Sequence[int], width: int) -> Tensor:
     """Outputs (1,N,V) of a picture `width` wide with the cells of each row in the opposite order."""
     levels = []
     for stride, level in zip((8, 16, 32, 64, 128), torch.split(values, list(per_level), dim=1), strict=True):
-        cells = level.unflatten(1, (-1, width // stride, 9))
-        levels.append(cells.flip(2).flatten(1, 3))
+        cells = level.reshape(1, -1, width // stride, 9, level.shape[-1])
+        levels.append(cells.flip(2).reshape(level.shape))
     return torch.cat(levels, dim=1)

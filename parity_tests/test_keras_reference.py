@@ -122,8 +122,9 @@ def test_a_value_that_its_convention_does_not_know_is_refused(convention: dict[s
 
 
 def test_a_model_is_made_from_a_config() -> None:
+    classes: Any = 10
     with pytest.raises(InputError, match="config: 10 must be a RetinaNetConfig"):
-        RetinaNet(10)  # type: ignore[arg-type]
+        RetinaNet(classes)
 
 
 def test_the_example_of_keras_io_puts_the_relu_before_p7() -> None:

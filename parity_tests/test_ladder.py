@@ -2,7 +2,7 @@
 
 import copy
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from parity_tests.bridge import Side, TorchSide, turn
+from parity_tests.bridge import Side, TorchSide, prepare, turn
 from parity_tests.compare import Array, first_divergence, verdict_of
-from parity_tests.inputs import Scene
+from parity_tests.inputs import Size
 from parity_tests.rungs import RUNGS, Run
-
-trajectory: Any = importlib.import_module("parity_tests.rungs.trajectory")
 
 Fault = Callable[[pytest.MonkeyPatch], None]
 
@@ -31,6 +29,20 @@ def turned_run(run: Run, *assignments: str, **settings: Any) -> Run:
         faulty.optimizer_turns = optimizer_turns | settings
         sides[dtype] = reference, faulty
     return Run(preset=run.preset, config=config, variables=run.variables, dtypes=("float64",), _sides=sides)
+
+
+def with_port(run: Run, port: Any, *, sizes: Sequence[Size] = ()) -> Run:
+    """The run with another port, in float64."""
+    sides = {"float64": (run.sides("float64")[0], port)}
+    settings: dict[str, Any] = {"variables": run.variables, "sizes": sizes, "dtypes": ("float64",)}
+    return Run(preset=run.preset, config=port.config, _sides=sides, **settings)
+
+
+def turned_network(run: Run, *assignments: str, sizes: Sequence[Size] = ()) -> Run:
+    """The run with a port that is built with conventions turned."""
+    port = TorchSide(turn(run.config, assignments)[0], "float64")
+    port.assign(run.variables)
+    return with_port(run, port, sizes=sizes)
 
 
 def where_it_starts(run: Run, rung: str, case: str = "") -> str:
@@ -73,13 +85,6 @@ CONVENTIONS = {
         "box_clamp=1000/16": "det.set",
         "box_variance=0.1,0.1,0.1,0.1": "det.set",
     },
-    ("step", "SGD with momentum"): {
-        "momentum_rate=when_used": "fpn/backbone/conv1_conv/kernel",
-        "boundary=changes": "fpn/backbone/conv1_conv/kernel",
-    },
-    ("step", "Adam"): {
-        "eps_root=corrected": "fpn/backbone/conv1_conv/kernel",
-    },
 }
 """By rung and case: conventions the wrong way, and the name where it shows."""
 
@@ -90,11 +95,6 @@ CONVENTIONS = {
 )
 def test_a_turned_convention_is_named_on_its_rung(run: Run, rung: str, case: str, assignment: str, name: str) -> None:
     assert where_it_starts(turned_run(run, assignment), rung, case) == name
-
-
-def test_an_unclipped_gradient_is_caught(run: Run) -> None:
-    unclipped = turned_run(run, clip_norm=None)
-    assert where_it_starts(unclipped, "step", "SGD") == "fpn/backbone/conv1_conv/kernel"
 
 
 def patch(target: str, make: Callable[[Any], Any]) -> Fault:
@@ -226,76 +226,32 @@ def test_a_planted_fault_is_named_on_its_rung(run: Run, fault: str, monkeypatch:
     assert where_it_starts(turned_run(run), rung, case) == name
 
 
-class WrongGradients:
-    """The port, with one gradient changed."""
-
-    def __init__(self, side: Side, name: str, change: Callable[[Array], Array]) -> None:
-        self.side, self.name, self.change = side, name, change
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(self.side, attribute)
-
-    def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
-        gradients = self.side.gradients(scene, training=training)
-        return gradients | {self.name: self.change(gradients[self.name])}
+@pytest.fixture(scope="module")
+def keras_io_run() -> Iterator[Run]:
+    """The default run of the preset keras_io."""
+    config, variables = prepare("keras_io")
+    run = Run(preset="keras_io", config=config, variables=variables)
+    yield run
+    run.release()
 
 
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("box_head/4/bias", np.negative),
-        ("fpn/conv_c3_3x3/kernel", lambda kernel: kernel.transpose(1, 0, 2, 3)),
-        ("fpn/backbone/conv1_conv/kernel", lambda kernel: kernel[:, :, ::-1]),
-        ("cls_head/0/kernel", lambda kernel: kernel * (1 + 1e-9)),
-        ("fpn/backbone/conv1_bn/beta", np.zeros_like),
-    ],
-    ids=["sign", "swapped axes", "reversed channels", "a billionth", "nothing"],
-)
-def test_a_wrong_gradient_is_named(run: Run, name: str, change: Callable[[Array], Array]) -> None:
-    reference, port = run.sides("float64")
-    wrong: Any = WrongGradients(port, name, change)
-    faulty = Run(preset=run.preset, config=run.config, variables=run.variables, _sides={"float64": (reference, wrong)})
-    assert where_it_starts(faulty, "gradients", "inference") == name
-
-
-def test_a_wrong_gradient_is_named_in_training_mode_too(run: Run) -> None:
-    """The bias before a BatchNorm has a gradient of rounding alone, and is still held to its kernel's scale."""
-    reference, port = run.sides("float64")
-    name = "fpn/backbone/conv1_conv/bias"
-    wrong: Any = WrongGradients(port, name, lambda gradient: gradient + 1e-3)
-    faulty = Run(preset=run.preset, config=run.config, variables=run.variables, _sides={"float64": (reference, wrong)})
-    assert where_it_starts(faulty, "gradients", "training") == name
-
-
-@pytest.fixture
-def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training runs of five steps, whose rate changes after the third."""
-    scenes = trajectory.training_scenes()[:5]
-    monkeypatch.setattr(trajectory, "training_scenes", lambda: scenes)
-    monkeypatch.setattr(trajectory, "RECIPE", trajectory.RECIPE._replace(rate_changes=((2, 3e-4),)))
-    monkeypatch.setattr(trajectory, "SEEDS", (1,))
-
-
-TRAINING_FAULTS: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {
-    "nothing": ((), {}, "equal"),
-    "constants that are not rounded": (("constants=exact",), {}, "loss.02"),
-    "a rate that changes a step early": (("boundary=changes",), {}, "loss.04"),
-    "a rate within the momentum": (("momentum_rate=when_used",), {}, "loss.05"),
-    "no clipping": ((), {"clip_norm": None}, "loss.02"),
-    "alpha for 1 - alpha": (("focal_alpha=0.75",), {}, "loss.01"),
-    "half a cell's offset": (("anchor_centre=corner",), {}, "loss.01"),
+KERAS_IO = {
+    ("anchors", "128x96"): ("anchor_ratio=h/w", "anchors"),
+    ("targets", "96x160"): ("match_iou=0.50001", "targets.classes"),
+    ("losses", ""): ("loss_normaliser=batch", "loss.total"),
+    ("gradients", "inference"): ("focal_gamma=1.5", "fpn/backbone/conv1_conv/kernel"),
+    ("step", "SGD"): ("boundary=changes", "fpn/backbone/conv1_conv/kernel"),
+    ("detections", "96x160"): ("nms_iou=0.55", "det.set"),
+    ("metric", ""): ("score_threshold=0.6", "map"),
 }
-"""Conventions and settings of the port, and the step at which the loss tells."""
+"""By rung and case of the other preset: a convention the wrong way, and the name where it shows."""
 
 
-@pytest.mark.usefixtures("short_runs")
-@pytest.mark.parametrize(
-    ("fault", "mode"),
-    [*((fault, "inference") for fault in TRAINING_FAULTS), ("nothing", "training"), ("no clipping", "training")],
-)
-def test_a_training_run_tells_at_which_step_a_fault_shows(run: Run, fault: str, mode: str) -> None:
-    assignments, settings, step = TRAINING_FAULTS[fault]
-    assert where_it_starts(turned_run(run, *assignments, **settings), "trajectory", mode) == step
+@pytest.mark.parametrize(("rung", "case"), KERAS_IO)
+def test_the_rungs_can_fail_on_the_other_preset(keras_io_run: Run, rung: str, case: str) -> None:
+    assignment, name = KERAS_IO[rung, case]
+    assert where_it_starts(keras_io_run, rung, case) == "equal"
+    assert where_it_starts(turned_run(keras_io_run, assignment), rung, case) == name
 
 
 def test_the_port_is_left_as_it_was(run: Run, variables: Mapping[str, Array]) -> None:

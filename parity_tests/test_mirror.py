@@ -1,66 +1,78 @@
-"""The mirror can fail: each convention turned the wrong way is found by the command, and named where it starts."""
+"""The mirror can fail: each convention of the network turned the wrong way is found, and named where it starts."""
 
 import importlib
-from typing import Any
 
 import pytest
 
-from parity_tests import bridge, cli
-from parity_tests.bridge import Config, Side, TorchSide
-from parity_tests.compare import Array
+from parity_tests import cli
+from parity_tests.bridge import Config, KerasSide, Side, TorchSide
+from parity_tests.inputs import read_size
 from parity_tests.rungs import Run
-from parity_tests.test_ladder import CONVENTIONS
+from parity_tests.test_ladder import CONVENTIONS, turned_network, where_it_starts
 from torch_retinanet.conventions import conventions
-from torch_retinanet.optimizers import OptimizerConfig
 
-NOTEBOOK = ["--preset", "notebook"]
-FORWARD = [*NOTEBOOK, "--rungs", "forward", "--dtype", "float64"]
-ONE_SIZE = [*NOTEBOOK, "--dtype", "float64", "--sizes", "64x64"]
-
-TURNED = {
-    "stride_in=3x3": ("forward", "conv3_block1"),
-    "conv_bias=False": ("forward", "stem"),
-    "bn_eps=1e-5": ("forward", "stem"),
-    "bn_eps=1e-3": ("forward", "stem"),
-    "bn_momentum=0.1": ("forward", "fpn/backbone/conv1_bn/moving_mean"),
-    "bn_running_var=sample": ("forward", "fpn/backbone/conv1_bn/moving_variance"),
-    "stem_padding=same": ("forward", "stem"),
-    "stride2_padding=symmetric": ("forward", "p6"),
-    "p6_source=p5": ("forward", "p6"),
-    "p7_relu=before": ("forward", "p7"),
-    "upsample=bilinear_2x": ("forward", "merged4"),
-    "output_order=anchor_row_column": ("forward", "logits"),
-    "body_init=torchvision": ("parameters", "fpn/backbone/conv1_conv/kernel"),
-    "head_init=normal_prior": ("parameters", "cls_head/0/kernel"),
+FORWARD = {
+    "stride_in=3x3": "conv3_block1",
+    "conv_bias=False": "stem",
+    "bn_eps=1e-5": "stem",
+    "bn_eps=1e-3": "stem",
+    "stem_padding=same": "stem",
+    "stride2_padding=symmetric": "p6",
+    "p6_source=p5": "p6",
+    "p7_relu=before": "p7",
+    "upsample=bilinear_2x": "merged4",
+    "output_order=anchor_row_column": "logits",
 }
-"""Every convention the wrong way, the rung that shows it, and the tap or variable where it starts."""
+"""Conventions the wrong way, and the tap of the forward rung where it starts."""
+
+STATISTICS = {
+    "bn_momentum=0.1": "fpn/backbone/conv1_bn/moving_mean",
+    "bn_running_var=sample": "fpn/backbone/conv1_bn/moving_variance",
+}
+"""Those that show in what a training step leaves."""
+
+PARAMETERS = {
+    "body_init=torchvision": "fpn/backbone/conv1_conv/kernel",
+    "head_init=normal_prior": "cls_head/0/kernel",
+    "conv_bias=False": "fpn/backbone/conv1_conv/bias",
+    "p6_source=p5": "fpn/conv_c6_3x3/kernel",
+}
+"""Those that show in fresh variables."""
 
 
-@pytest.fixture(autouse=True)
-def one_reference(run: Run, variables: dict[str, Array], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reference in float64 is the same for every turned port, and is built once."""
-    build, (reference, _) = bridge.build_sides, run.sides("float64")
-
-    def build_sides(preset: str, config: Config, dtype: str, turns: Any = None) -> tuple[Side, Side]:
-        if dtype == "float64":
-            return reference, TorchSide(config, dtype)
-        return build(preset, config, dtype)
-
-    for module in ("run", "parameters"):
-        monkeypatch.setattr(importlib.import_module(f"parity_tests.rungs.{module}"), "build_sides", build_sides)
-    preparing = importlib.import_module("parity_tests.bridge.prepare")
-    monkeypatch.setattr(preparing, "random_variables", lambda shapes: variables)
+@pytest.mark.parametrize("turned", FORWARD)
+def test_a_turned_convention_is_named_at_the_tap_where_it_starts(run: Run, turned: str) -> None:
+    assert where_it_starts(turned_network(run, turned, sizes=[(64, 64)]), "forward", "64x64") == FORWARD[turned]
 
 
-def last_line(capsys: pytest.CaptureFixture[str]) -> str:
-    return capsys.readouterr().out.splitlines()[-1]
+@pytest.mark.parametrize("turned", STATISTICS)
+def test_a_turned_convention_is_named_in_the_statistics(run: Run, turned: str) -> None:
+    assert where_it_starts(turned_network(run, turned), "forward", "training") == STATISTICS[turned]
 
 
-@pytest.mark.parametrize("turned", TURNED)
-def test_a_turned_convention_is_named_where_it_starts(turned: str, capsys: pytest.CaptureFixture[str]) -> None:
-    rung, name = TURNED[turned]
-    assert cli.main([*ONE_SIZE, "--rungs", rung, "--turn", turned]) == 1
-    assert last_line(capsys).startswith(f"different: it starts at {name} ({rung} ")
+@pytest.fixture(scope="module")
+def fresh(run: Run) -> KerasSide:
+    """The reference with fresh values, built once."""
+    return KerasSide("notebook", run.config.num_classes, "float32")
+
+
+@pytest.mark.parametrize("turned", PARAMETERS)
+def test_a_turned_convention_is_named_in_fresh_variables(
+    run: Run, turned: str, fresh: KerasSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build_sides(preset: str, config: Config, dtype: str) -> tuple[Side, Side]:
+        return fresh, TorchSide(config, dtype)
+
+    monkeypatch.setattr(importlib.import_module("parity_tests.rungs.parameters"), "build_sides", build_sides)
+    assert where_it_starts(run, "parameters") == "equal"
+    assert where_it_starts(turned_network(run, turned), "parameters") == PARAMETERS[turned]
+
+
+def test_the_command_turns_a_convention_and_names_where_it_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--preset", "notebook", "--dtype", "float64", "--sizes", "64x64", "--rungs", "forward"]
+    assert cli.main([*arguments, "--turn", "stride_in=3x3"]) == 1
+    last_line = capsys.readouterr().out.splitlines()[-1]
+    assert last_line.startswith("different: it starts at conv3_block1 (forward 64x64 float64 isolated: ")
 
 
 PICTURE_SIDE = {
@@ -71,18 +83,10 @@ PICTURE_SIDE = {
 
 
 def test_every_convention_is_turned_on_some_rung() -> None:
-    turned = {name.partition("=")[0] for name in (*TURNED, *(name for rung in CONVENTIONS.values() for name in rung))}
-    of_optimizer = {field.name for field in conventions(OptimizerConfig)}  # test_optimizers.py turns each of these
-    assert turned - of_optimizer | PICTURE_SIDE == {field.name for field in conventions(Config)}
-
-
-@pytest.mark.parametrize("turned", ["conv_bias=False", "p6_source=p5"])
-def test_a_convention_that_changes_the_variables_shows_in_them_too(
-    turned: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main([*NOTEBOOK, "--rungs", "parameters", "--turn", turned]) == 1
-    variable = {"conv_bias=False": "fpn/backbone/conv1_conv/bias", "p6_source=p5": "fpn/conv_c6_3x3/kernel"}[turned]
-    assert last_line(capsys).startswith(f"different: it starts at {variable} (parameters ")
+    surroundings = [assignment for faults in CONVENTIONS.values() for assignment in faults]
+    network = [*FORWARD, *STATISTICS, *PARAMETERS, UPSAMPLING]
+    turned = {assignment.partition("=")[0] for assignment in (*network, *surroundings)}
+    assert turned | PICTURE_SIDE == {field.name for field in conventions(Config)}
 
 
 @pytest.mark.parametrize(
@@ -91,35 +95,22 @@ def test_a_convention_that_changes_the_variables_shows_in_them_too(
         ("64x64", "p6"),  # C5 has a side of 2, which is even
         ("128x96", "p6"),  # of 4 and 3: one even side is enough
         ("96x96", "p7"),  # C5 has 3, P6 has 2
-        ("32x32", None),  # C5 and P6 have 1
-        ("160x160", None),  # C5 has 5, P6 has 3
+        ("32x32", "equal"),  # C5 and P6 have 1
+        ("160x160", "equal"),  # C5 has 5, P6 has 3
     ],
 )
 def test_the_padding_of_p6_and_p7_shows_where_the_level_below_has_an_even_side_and_only_there(
-    size: str, starts_at: str | None, capsys: pytest.CaptureFixture[str]
+    run: Run, size: str, starts_at: str
 ) -> None:
-    arguments = [
-        *NOTEBOOK,
-        "--rungs",
-        "forward",
-        "--dtype",
-        "float64",
-        "--sizes",
-        size,
-        "--turn",
-        "stride2_padding=symmetric",
-    ]
-    assert cli.main(arguments) == (0 if starts_at is None else 1)
-    start = "equal: 83 taps agree" if starts_at is None else f"different: it starts at {starts_at} "
-    assert last_line(capsys).startswith(start)
+    turned = turned_network(run, "stride2_padding=symmetric", sizes=[read_size(size)])
+    assert where_it_starts(turned, "forward", size) == starts_at
 
 
-def test_upsampling_to_size_shows_only_at_sizes_that_the_notebook_refuses(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    turned = ["--turn", "upsample=nearest_to_size"]
-    assert cli.main([*ONE_SIZE, "--rungs", "forward", *turned]) == 0
-    assert cli.main([*NOTEBOOK, "--rungs", "shapes", *turned]) == 1
-    assert last_line(capsys).startswith(
-        "different: it starts at merged4 (shapes 120x120: missing in the reference, at a refused size)"
-    )
+UPSAMPLING = "upsample=nearest_to_size"
+
+
+def test_upsampling_to_size_shows_only_at_sizes_that_the_notebook_refuses(run: Run) -> None:
+    turned = turned_network(run, UPSAMPLING)
+    assert where_it_starts(turned, "forward", "96x160") == "equal"
+    assert where_it_starts(turned, "shapes", "64x") == "equal"
+    assert where_it_starts(turned, "shapes", "120x120") == "merged4"

@@ -74,8 +74,7 @@ def normalise(image: Tensor, config: RetinaNetConfig) -> Tensor:
 
 def prepare(images: Sequence[Tensor], config: RetinaNetConfig) -> Prepared:
     """Pictures (3,H,W), RGB from 0 to 1, resized, normalised and padded to one batch."""
-    sizes = [resized_size(_size(image), config) for image in images]
-    resized = [resize(i, size.pixels, antialias=config.resize_antialias) for i, size in zip(images, sizes, strict=True)]
+    resized, sizes = zip(*(_resized(image, config) for image in images), strict=True)
     padded = padded_size(sizes, config.pad_multiple)
     scales = [_scales(image, size) for image, size in zip(images, sizes, strict=True)]
     images_fed = torch.stack([_fed(image, padded, config) for image in resized])
@@ -89,8 +88,7 @@ def resize_and_pad_image(
 
     The short side gets `min_side` pixels, by default those of the config.
     """
-    size = resized_size(_size(image), config, min_side=min_side)
-    resized = resize(image, size.pixels, antialias=config.resize_antialias)
+    resized, size = _resized(image, config, min_side=min_side)
     padded = _pad(resized, padded_size([size], config.pad_multiple))
     return padded, size.pixels, _scales(image, size)
 
@@ -120,8 +118,9 @@ def preprocess_data(
     return image, boxes * boxes.new_tensor([by_width, by_height, by_width, by_height])
 
 
-def _size(image: Tensor) -> tuple[int, int]:
-    return image.shape[-2], image.shape[-1]
+def _resized(image: Tensor, config: RetinaNetConfig, *, min_side: float | None = None) -> tuple[Tensor, NewSize]:
+    size = resized_size((image.shape[-2], image.shape[-1]), config, min_side=min_side)
+    return resize(image, size.pixels, antialias=config.resize_antialias), size
 
 
 def _scales(image: Tensor, size: NewSize) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from typing import Any
 from parity_tests.bridge.coco import coco_numbers
 from parity_tests.bridge.frameworks import keras, keras_reference, tensorflow, torch_retinanet
 from parity_tests.bridge.keras_side import KerasSide
+from parity_tests.bridge.pictures import picture_batch, read_pictures
 from parity_tests.bridge.prepare import check_preset, detection_limits, prepare, turn
 from parity_tests.bridge.scenes import digits, matching_digits
 from parity_tests.bridge.side import Recipe, Side
@@ -52,7 +53,9 @@ __all__ = [
     "detection_limits",
     "digits",
     "matching_digits",
+    "picture_batch",
     "prepare",
+    "read_pictures",
     "release",
     "turn",
     "written_beside",

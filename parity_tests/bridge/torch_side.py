@@ -90,7 +90,7 @@ class TorchSide:
 
     def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
         self.model.zero_grad()
-        self._loss(scene, training=training).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(self._loss(scene, training=training))
         gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
         statistics = {name: value for name, value in self.model.named_buffers() if "running_" in name}
         return {name: value.numpy().copy() for name, value in keras_variables(gradients | statistics).items()}
@@ -111,7 +111,7 @@ class TorchSide:
         for scene in scenes:
             loss = self._loss(scene, training=training)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             optimizer.step()
             losses.append(loss.detach().numpy())
         return np.array(losses)

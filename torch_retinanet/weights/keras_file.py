@@ -37,11 +37,10 @@ BLOCKS = (3, 4, 6, 3)
 KERAS_PRESETS = ("notebook", "keras_io")
 """The presets that the Keras reference can build, hence that its files can hold."""
 
-POSITIONS = {"kernel": 0, "bias": 1, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}
-
-
 CONVENTIONS = ("p7_relu", "head_init")
 """The conventions in which the presets of the Keras reference differ, and which a `.keras` archive says."""
+
+POSITIONS = {"kernel": 0, "bias": 1, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}
 
 
 def read_keras(path: Path, preset: str | None) -> Contents:

@@ -1,0 +1,147 @@
+"""The rungs that train can fail: wrong gradients, steps, statistics and training runs are caught, and named."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parity_tests.bridge import Side
+from parity_tests.bridge.side import ReadWhenAsked
+from parity_tests.compare import Array
+from parity_tests.rungs import Run
+from parity_tests.test_ladder import turned_network, turned_run, where_it_starts, with_port
+
+trajectory: Any = importlib.import_module("parity_tests.rungs.trajectory")
+
+STEM = "fpn/backbone/conv1_conv/kernel"
+
+Change = Callable[[Array], Array]
+
+
+class WrongSide:
+    """A side of which one method gives one wrong value."""
+
+    def __init__(self, side: Side, method: str, name: str, change: Change) -> None:
+        self.side, self.method, self.name, self.change = side, method, name, change
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = getattr(self.side, attribute)
+        return partial(self._wrong, found) if attribute == self.method else found
+
+    def _wrong(self, method: Callable[..., Mapping[str, Array]], *args: Any, **settings: Any) -> Mapping[str, Array]:
+        values = method(*args, **settings)
+        readers: dict[str, Callable[[], Array]] = {name: partial(values.__getitem__, name) for name in values}
+        return ReadWhenAsked(readers | {self.name: lambda: self.change(values[self.name])})
+
+
+def wrong_run(run: Run, method: str, name: str, change: Change) -> Run:
+    return with_port(run, WrongSide(run.sides("float64")[1], method, name, change))
+
+
+def swapped(kernel: Array) -> Array:
+    return np.swapaxes(kernel, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("box_head/4/bias", np.negative),
+        ("fpn/conv_c3_3x3/kernel", swapped),
+        (STEM, lambda kernel: kernel[:, :, ::-1]),
+        ("cls_head/0/kernel", lambda kernel: kernel * (1 + 1e-9)),
+        ("fpn/backbone/conv1_bn/beta", np.zeros_like),
+    ],
+    ids=["sign", "swapped axes", "reversed channels", "a billionth", "nothing"],
+)
+def test_a_wrong_gradient_is_named(run: Run, name: str, change: Change) -> None:
+    assert where_it_starts(wrong_run(run, "gradients", name, change), "gradients", "inference") == name
+
+
+def test_a_wrong_gradient_is_named_in_training_mode_too(run: Run) -> None:
+    """The bias before a BatchNorm has a gradient of rounding alone, and is still held to its kernel's scale."""
+    name = "fpn/backbone/conv1_conv/bias"
+    wrong = wrong_run(run, "gradients", name, lambda gradient: gradient + 1e-3)
+    assert where_it_starts(wrong, "gradients", "training") == name
+
+
+STEPS = {
+    ("SGD with momentum", "momentum_rate=when_used"): STEM,
+    ("SGD with momentum", "boundary=changes"): STEM,
+    ("Adam", "eps_root=corrected"): STEM,
+}
+"""Optimisers, a convention of theirs the wrong way, and the variable that tells."""
+
+
+@pytest.mark.parametrize(("optimizer", "assignment"), STEPS)
+def test_a_turned_convention_of_an_optimizer_is_named(run: Run, optimizer: str, assignment: str) -> None:
+    assert where_it_starts(turned_run(run, assignment), "step", optimizer) == STEPS[optimizer, assignment]
+
+
+def test_an_unclipped_gradient_is_caught(run: Run) -> None:
+    unclipped = turned_run(run, clip_norm=None)
+    assert where_it_starts(unclipped, "step", "SGD") == STEM
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "change"),
+    [
+        ("SGD with momentum", "box_head/4/bias@momentum", np.negative),
+        ("SGD with momentum", "fpn/conv_c3_3x3/kernel", swapped),
+        ("SGD with momentum", "cls_head/0/kernel", lambda kernel: kernel * (1 + 1e-11)),
+        ("AdamW", "fpn/conv_c3_3x3/kernel@m", swapped),
+        ("AdamW", "fpn/backbone/conv1_bn/gamma@v", lambda slot: np.roll(slot, 1)),
+    ],
+    ids=["sign of a slot", "swapped axes", "a hundred-billionth", "swapped axes of a slot", "off by one"],
+)
+def test_a_wrong_step_is_named(run: Run, optimizer: str, name: str, change: Change) -> None:
+    assert where_it_starts(wrong_run(run, "apply", name, change), "step", optimizer) == name
+
+
+@pytest.mark.parametrize(
+    ("assignment", "statistic"), [("bn_momentum=0.1", "moving_mean"), ("bn_running_var=sample", "moving_variance")]
+)
+def test_a_turned_convention_of_batchnorm_is_named_in_its_statistics(run: Run, assignment: str, statistic: str) -> None:
+    assert (
+        where_it_starts(turned_network(run, assignment), "step", "statistics") == f"fpn/backbone/conv1_bn/{statistic}"
+    )
+
+
+def test_a_wrong_statistic_is_named(run: Run) -> None:
+    name = "fpn/backbone/conv4_block1_0_bn/moving_mean"
+    wrong = wrong_run(run, "gradients", name, lambda mean: mean + 1e-6)
+    assert where_it_starts(wrong, "step", "statistics") == name
+
+
+@pytest.fixture
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training runs of five steps, whose rate changes after the third."""
+    scenes = trajectory.training_scenes()[:5]
+    monkeypatch.setattr(trajectory, "training_scenes", lambda: scenes)
+    monkeypatch.setattr(trajectory, "RECIPE", trajectory.RECIPE._replace(rate_changes=((2, 3e-4),)))
+    monkeypatch.setattr(trajectory, "SEEDS", (1,))
+
+
+TRAINING_FAULTS: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {
+    "nothing": ((), {}, "equal"),
+    "constants that are not rounded": (("constants=exact",), {}, "loss.02"),
+    "a rate that changes a step early": (("boundary=changes",), {}, "loss.04"),
+    "a rate within the momentum": (("momentum_rate=when_used",), {}, "loss.05"),
+    "no clipping": ((), {"clip_norm": None}, "loss.02"),
+    "positives of the batch": (("loss_normaliser=batch",), {}, "loss.01"),
+    "alpha for 1 - alpha": (("focal_alpha=0.75",), {}, "loss.01"),
+    "half a cell's offset": (("anchor_centre=corner",), {}, "loss.01"),
+}
+"""Conventions and settings of the port, and the step at which the loss tells."""
+
+
+@pytest.mark.usefixtures("short_runs")
+@pytest.mark.parametrize(
+    ("fault", "mode"),
+    [*((fault, "inference") for fault in TRAINING_FAULTS), ("nothing", "training"), ("no clipping", "training")],
+)
+def test_a_training_run_tells_at_which_step_a_fault_shows(run: Run, fault: str, mode: str) -> None:
+    assignments, settings, step = TRAINING_FAULTS[fault]
+    assert where_it_starts(turned_run(run, *assignments, **settings), "trajectory", mode) == step
