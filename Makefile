@@ -7,8 +7,9 @@ EXTRAS := parity,train,dev
 demo: .venv/.installed
 	.venv/bin/python examples/demo.py
 
+# One test process a core, hence one thread each.
 test: .venv/.installed
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
