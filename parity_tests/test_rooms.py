@@ -24,8 +24,10 @@ FLOORS = (
     {"fpn", "losses"},
     {"heads"},
     {"model"},
-    {"weights", "detector"},
-    {"evaluate"},
+    {"weights"},
+    {"detector"},
+    {"evaluate", "detect"},
+    {"train"},
     {"cli"},
 )
 """The rooms of `torch_retinanet`, lowest first; a room imports only from floors below its own, or its own folder."""

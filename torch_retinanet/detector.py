@@ -21,6 +21,8 @@ from torch_retinanet.pictures import read_picture
 from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
 from torch_retinanet.targets import LabelEncoder
+from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights.contents import Contents
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 """What `RetinaNetDetector.predict` reads."""
@@ -39,23 +41,54 @@ class RetinaNetDetector(nn.Module):
     Args:
         config: the conventions and K. Labels are 0 to K - 1; there is no class for the background.
         backbone_weights: as for `RetinaNet`.
+        class_names: of the K labels, for people; they are kept in the file of the detector.
 
     Raises:
-        InputError: for pictures that are not (3,H,W) and finite, floating (from 0 to 1) or of 8 bits; in training,
-            for targets that are missing, or that hold a box without extent or a label outside 0 to K - 1. The sentence
-            names the picture's index in the batch and the value.
+        InputError: for names that are not K; for pictures that are not (3,H,W) and finite, floating (from 0 to 1) or
+            of 8 bits; in training, for targets that are missing, or that hold a box without extent or a label outside
+            0 to K - 1. The sentence names the picture's index in the batch and the value.
     """
 
     def __init__(
-        self, config: RetinaNetConfig, *, backbone_weights: WeightsEnum | BackboneWeights | None = None
+        self,
+        config: RetinaNetConfig,
+        *,
+        backbone_weights: WeightsEnum | BackboneWeights | None = None,
+        class_names: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self.config = config
+        if len(class_names) not in (0, config.num_classes):
+            raise InputError(
+                f"class_names: {len(class_names)} names must be as many as the {config.num_classes} classes"
+            )
+        self.config, self.class_names = config, tuple(class_names)
         self.model = RetinaNet(config, backbone_weights=backbone_weights)
         self.anchors = AnchorBox(config)
         self.label_encoder = LabelEncoder(config)
         self.loss = RetinaNetLoss(config)
         self.decode_predictions = DecodePredictions(config)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "RetinaNetDetector":
+        """The detector that `save` or a training run wrote, or around the weights of a Keras file, in evaluation mode.
+
+        Raises:
+            InputError: for a file that is not whole, or of a backbone alone.
+            FileNotFoundError: where there is no file.
+        """
+        contents = read_weights(path)
+        if contents.part != "model":
+            raise InputError(f"{path}: holds a {contents.part} alone, and a whole model is needed")
+        detector = cls(contents.config, class_names=contents.class_names)
+        detector.model.load_state_dict(contents.tensors)
+        return detector.eval()
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, conventions and class names to a `.safetensors`; or the weights to a file of Keras.
+
+        Errors are those of `write_weights`.
+        """
+        write_weights(path, Contents(self.config, self.model.state_dict(), class_names=self.class_names))
 
     @overload
     def forward(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]: ...

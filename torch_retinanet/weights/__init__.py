@@ -15,6 +15,9 @@ from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import read_keras, write_keras
 from torch_retinanet.weights.safetensors_file import read_safetensors, write_safetensors
 
+RUN_FILE = "model.safetensors"
+"""The weights within the folder of a training run."""
+
 WRITERS: dict[str, Callable[[Path, Contents], None]] = {
     ".safetensors": write_safetensors,
     ".keras": write_keras,
@@ -27,7 +30,8 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> Contents:
     """What a weights file holds.
 
     Args:
-        path: `.safetensors`, or of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`.
+        path: `.safetensors`, or of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`; or the
+            folder of a training run.
         preset: the preset that it must hold. A `.weights.h5` does not say its own, and is by default taken for
             `notebook`.
 
@@ -36,6 +40,7 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> Contents:
         FileNotFoundError: where there is no file.
     """
     path = Path(path)
+    path = path / RUN_FILE if path.is_dir() else path
     wanted = None if preset is None else RetinaNetConfig.preset(preset)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")

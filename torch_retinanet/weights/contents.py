@@ -20,11 +20,15 @@ BACKBONE = "fpn.backbone."
 
 @dataclass(frozen=True)
 class Contents:
-    """The tensors of a whole model or of its backbone alone, by state dict name, and the config they hold for."""
+    """The tensors of a whole model or of its backbone alone, by state dict name, and the config they hold for.
+
+    `class_names` are those of the K classes, or none.
+    """
 
     config: RetinaNetConfig
     tensors: Mapping[str, Tensor]
     part: Part = "model"
+    class_names: tuple[str, ...] = ()
 
 
 def expected_shapes(config: RetinaNetConfig, part: Part = "model") -> dict[str, tuple[int, ...]]:

@@ -24,12 +24,12 @@ def read_safetensors(path: Path) -> Contents:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            part, config = _read_metadata(path, file.metadata() or {})
+            part, config, class_names = _read_metadata(path, file.metadata() or {})
             found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
             check_shapes(str(path), found, _expected_shapes(path, config, part))
             tensors = {name: file.get_tensor(name) for name in found}
             check_floating(str(path), tensors)
-            return Contents(config, tensors, part)
+            return Contents(config, tensors, part, class_names)
     except SafetensorError as error:
         raise InputError(f"{path}: not a whole safetensors file ({error})") from None
 
@@ -42,25 +42,36 @@ def _expected_shapes(path: Path, config: RetinaNetConfig, part: Part) -> dict[st
 
 
 def write_safetensors(path: Path, contents: Contents) -> None:
-    """Tensors by state dict name; format, preset, part and config as metadata."""
+    """Tensors by state dict name; format, preset, part, config and class names as metadata."""
     metadata = {
         "format": FORMAT,
         "preset": contents.config.name,
         "part": contents.part,
         "config": json.dumps(contents.config.as_dict()),
+        "class_names": json.dumps(contents.class_names),
     }
     tensors = {name: tensor.detach().contiguous() for name, tensor in contents.tensors.items()}
     with written_beside(path) as beside:
         save_file(tensors, beside, metadata)
 
 
-def _read_metadata(path: Path, metadata: dict[str, str]) -> tuple[Part, RetinaNetConfig]:
+def _read_metadata(path: Path, metadata: dict[str, str]) -> tuple[Part, RetinaNetConfig, tuple[str, ...]]:
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path}: format {metadata.get('format')!r} must be {FORMAT!r}")
     if metadata.get("part") not in get_args(Part):
         raise InputError(f"{path}: part {metadata.get('part')!r} must be one of {', '.join(get_args(Part))}")
     try:
         config = RetinaNetConfig.from_dict(json.loads(metadata["config"]))
+        class_names = json.loads(metadata.get("class_names", "[]"))
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: its metadata hold no readable config ({error})") from None
-    return ("backbone" if metadata["part"] == "backbone" else "model"), config
+    part: Part = "backbone" if metadata["part"] == "backbone" else "model"
+    return part, config, _checked_names(path, class_names, config.num_classes)
+
+
+def _checked_names(path: Path, names: object, num_classes: int) -> tuple[str, ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: its class names are {names!r}, and must be a list of texts")
+    if len(names) not in (0, num_classes):
+        raise InputError(f"{path}: names {len(names)} classes, and the model has {num_classes}")
+    return tuple(names)

@@ -1,0 +1,186 @@
+"""All settings of a training run: one frozen dataclass, from flags or a TOML file, written into the run."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.errors import InputError
+from torch_retinanet.train.schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of a training run."""
+
+    # What is learnt from
+    data: Path
+    """annotations in any format that `retinanet inspect` reads"""
+    split: str | None = None
+    """the split of them to train on; by default `train` where there is one"""
+    val: Path | None = None
+    """annotations to evaluate on; by default those of `data`"""
+    val_split: str | None = None
+    """the split of them to evaluate on; by default `val` where there is one"""
+    images: Path | None = None
+    """the folder of the pictures, where it does not follow from `data`"""
+    strict: bool = False
+    """stop at the first picture that cannot be read, and at annotations that would be lost"""
+
+    # The model
+    preset: str = "torchvision"
+    """conventions to start from: torchvision, keras_io or notebook"""
+    conventions: tuple[str, ...] = ()
+    """conventions that differ from the preset, as `anchor_scale=2`"""
+    backbone: str = "resnet50"
+    """resnet18, resnet34, resnet50, resnet101 or resnet152"""
+    width: int = 256
+    """channels of the pyramid and the heads"""
+    head_depth: int = 4
+    """hidden layers of each head"""
+    min_side: int | None = None
+    """pixels of a picture's short side; by default the preset's"""
+    max_side: int | None = None
+    """pixels that its long side has at most; by default the preset's"""
+    weights: Path | None = None
+    """a whole model to go on from, its heads too if it has the same classes"""
+    backbone_weights: str | None = None
+    """`imagenet`, or a file that `retinanet convert` wrote of a backbone; by default random values"""
+    frozen_stages: int = 0
+    """stages of the backbone, of 5, that keep their weights"""
+    frozen_norm: bool = False
+    """BatchNorm keeps its statistics, scales and offsets"""
+
+    # How it is changed
+    flip: float = 0.5
+    """how often a picture is mirrored left to right"""
+    vertical_flip: float = 0.0
+    """how often it is mirrored top to bottom"""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """between which factors it is scaled about, then cut or padded to its size again"""
+    crop: float = 0.0
+    """how often a part is cut out of it that keeps enough of some box"""
+    colour: float = 0.0
+    """how far brightness, contrast and saturation are drawn from 1"""
+
+    # How the weights follow
+    epochs: int = 12
+    """times that every picture is seen"""
+    steps: int | None = None
+    """steps of the run, instead of epochs"""
+    batch: int = 8
+    """pictures in a batch, on each device"""
+    accumulate: int = 1
+    """batches in a step"""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or SGD with momentum 0.9"""
+    rate: float = 1e-4
+    """the largest learning rate"""
+    weight_decay: float = 1e-4
+    """decay of kernels; biases and BatchNorm have none"""
+    clip_norm: float | None = 1.0
+    """the largest norm of all gradients together"""
+    schedule: Schedule = "one_cycle"
+    """how the rate goes on"""
+    warm_up: float = 0.15
+    """the share of steps until the largest rate is reached"""
+    ema: float | None = None
+    """what the moving average of the weights keeps in a step, as 0.999; by default there is none"""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """numbers in which the network computes; `no` is float32"""
+
+    # When it is looked at
+    evaluate_every: int = 0
+    """steps between two evaluations; by default one, at the end"""
+    patience: int = 0
+    """evaluations without a better mAP after which the run ends early; by default it does not"""
+    save_every: int = 100
+    """steps between two checkpoints"""
+    log_every: int = 10
+    """steps between two lines of metrics"""
+    workers: int = 1
+    """processes that read pictures"""
+    seed: int = 0
+    """of the first weights, of the order of pictures, and of how they are changed"""
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise InputError(f"{name}: {value!r} must be at least {least}")
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name}: {getattr(self, name)!r} must be from 0 to 1")
+        for field, hint in get_type_hints(type(self)).items():
+            if get_origin(hint) is Literal and getattr(self, field) not in get_args(hint):
+                raise InputError(f"{field}: {getattr(self, field)!r} must be one of {', '.join(get_args(hint))}")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise InputError(f"scale: {self.scale!r} must be two factors above 0, the smaller one first")
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise InputError(f"ema: {self.ema!r} must be from 0 to below 1")
+
+    def model_config(self, num_classes: int) -> RetinaNetConfig:
+        """The conventions and sizes of the model.
+
+        Raises:
+            InputError: for an unknown preset, convention or value.
+        """
+        config = RetinaNetConfig.preset(self.preset, num_classes=num_classes)
+        sizes = {"backbone": self.backbone, "width": self.width, "head_depth": self.head_depth}
+        sides = {"min_side": self.min_side, "max_side": self.max_side}
+        given = {name: side for name, side in sides.items() if side is not None}
+        config = dataclasses.replace(config, **sizes, **given)
+        for assignment in self.conventions:
+            config = config.with_convention(assignment)
+        return config
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings but those that are `None`, in types that TOML has."""
+        return {name: _plain(value) for name, value in vars(self).items() if value is not None}
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "TrainConfig":
+        """The settings in a TOML file; those that it does not hold have their default.
+
+        Raises:
+            InputError: for a file that is no TOML, a setting that is not known, and a value that is not allowed.
+            FileNotFoundError: where there is no file.
+        """
+        try:
+            found = msgspec.toml.decode(path.read_bytes())
+            if unknown := set(found) - {field.name for field in dataclasses.fields(cls)}:
+                raise InputError(f"{path}: {min(unknown)!r} is no setting of a training run")
+            return msgspec.convert(found, cls, dec_hook=_convert)
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{path}: there is no such file") from None
+        except msgspec.ValidationError as error:
+            raise InputError(f"{path}: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not a TOML file ({error})") from None
+
+
+LEAST = {
+    **{"width": 1, "head_depth": 0, "min_side": 1, "max_side": 1, "frozen_stages": 0, "epochs": 1, "steps": 1},
+    **{"batch": 1, "accumulate": 1, "rate": 0, "weight_decay": 0, "clip_norm": 0, "evaluate_every": 0, "patience": 0},
+    **{"save_every": 1, "log_every": 1, "workers": 0, "seed": 0, "colour": 0},
+}
+"""The least that a number may be."""
+
+SHARES = ("flip", "vertical_flip", "crop", "warm_up")
+"""Numbers from 0 to 1."""
+
+
+def _convert(kind: type, value: Any) -> Any:
+    """Those types that TOML has not."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value
