@@ -1,22 +1,70 @@
-"""What `make demo` runs: the parity check on real photos, then a detector trained on real handwritten digits."""
+"""What `make demo` runs: the parity check on real photos, then a detector trained on real handwritten digits.
 
+All that it writes lies in `out/`, and `out/index.html` shows it.
+"""
+
+import json
+import shutil
 import sys
 from pathlib import Path
 
 import skimage.data
-import train_digits
+from digits_coco import write_split
+from jinja2 import Environment, FileSystemLoader
 
-from parity_tests.cli import main
+from parity_tests.cli import main as parity
+from torch_retinanet.cli import main as retinanet
 
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png")
-STEPS = 800
+TRAIN, TEST, SHOWN = 3000, 300, 12
+"""Pictures to train on, to evaluate on, and to draw detections on."""
 
-if __name__ == "__main__":
-    out = Path("out")
-    out.mkdir(exist_ok=True)
+HERE, OUT = Path(__file__).parent, Path("out")
+
+
+def compare() -> int:
+    """The network of the notebook in both frameworks, on photos."""
     photos = [str(Path(skimage.data.__file__).parent / name) for name in PHOTOS]
     network = ["--preset", "notebook", "--rungs", "shapes", "parameters", "forward"]
-    status = main([*network, "--image", *photos, "--json", str(out / "parity.json")])
-    print(f"\nA small detector on handwritten digits, {STEPS} steps: some three minutes", flush=True)
-    train_digits.main(STEPS, out)
+    return parity([*network, "--image", *photos, "--json", str(OUT / "parity.json")])
+
+
+def train_and_detect() -> int:
+    """A small detector, evaluated, and its detections drawn."""
+    data, run = OUT / "digits", OUT / "run"
+    shutil.rmtree(run, ignore_errors=True)  # that of the last demo
+    train, test = write_split(data, "train", TRAIN), write_split(data, "test", TEST)
+    pictures = sorted((data / "test").iterdir())[:SHOWN]
+    commands = [
+        ["train", train, "--val", test, "--config", HERE / "digits.toml", "--out", run],
+        ["evaluate", run, test, "--out", OUT / "evaluation"],
+        ["detect", run, *pictures, "--out", OUT / "detections"],
+    ]
+    for command in commands:
+        words = [str(word) for word in command]
+        print(f"\nretinanet {' '.join(words[:6])}{' ...' if len(words) > 6 else ''}", flush=True)
+        if status := retinanet(words):
+            return status
+    return 0
+
+
+def write_page() -> Path:
+    """One page with all pictures and figures."""
+    metrics = json.loads((OUT / "evaluation" / "metrics.json").read_text())
+    summary = json.loads((OUT / "parity.json").read_text())["summary"]
+    files = [path for folder in ("run", "evaluation", "detections") for path in sorted((OUT / folder).glob("*.png"))]
+    pictures = [{"file": path.relative_to(OUT).as_posix(), "says": path.stem.replace("_", " ")} for path in files]
+    template = Environment(loader=FileSystemLoader(HERE), autoescape=True).get_template("index.html.j2")
+    numbers = [("mAP", metrics["map"]), ("AP50", metrics["map_50"]), ("AP75", metrics["map_75"])]
+    page = OUT / "index.html"
+    verdict = f"The network in Keras and in PyTorch, on five photos: {summary}."
+    page.write_text(template.render(pictures=pictures, numbers=numbers, verdict=verdict))
+    return page
+
+
+if __name__ == "__main__":
+    OUT.mkdir(exist_ok=True)
+    status = compare() or train_and_detect()
+    if not status:
+        print(f"\nwritten: {write_page()} shows all of it")
     sys.exit(status)

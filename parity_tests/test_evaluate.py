@@ -1,17 +1,37 @@
-"""COCO's numbers and pictures of boxes, on cases that a person can check."""
+"""COCO's numbers on cases that a person can check: by hand, and against the evaluation that torchmetrics runs on."""
+
+import math
+from collections.abc import Sequence
 
 import pytest
 import torch
+from torch import Tensor
 
-from torch_retinanet.draw import contact_sheet, draw_boxes
-from torch_retinanet.evaluate import coco_metrics
+from torch_retinanet.evaluate import COCO_NUMBERS, coco_metrics, evaluate, evaluate_coco, plot_precision_recall
 
 BOXES = torch.tensor([[10.0, 10, 50, 50], [60, 60, 100, 100]])
 TRUTH = {"boxes": BOXES, "labels": torch.tensor([0, 1])}
+ELSEWHERE = [200.0, 200, 240, 240]
 
 
-def found(boxes: torch.Tensor, scores: list[float], labels: list[int]) -> dict[str, torch.Tensor]:
-    return {"boxes": boxes, "scores": torch.tensor(scores), "labels": torch.tensor(labels)}
+def found(boxes: Tensor | Sequence[Sequence[float]], scores: list[float], labels: list[int]) -> dict[str, Tensor]:
+    return {
+        "boxes": torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        "scores": torch.tensor(scores, dtype=torch.float32),
+        "labels": torch.tensor(labels, dtype=torch.int64),
+    }
+
+
+def truth(
+    boxes: Tensor | Sequence[Sequence[float]], labels: list[int], ignored: list[bool] | None = None
+) -> dict[str, Tensor]:
+    objects = found(boxes, [0.0] * len(labels), labels)
+    del objects["scores"]
+    return objects if ignored is None else objects | {"ignored": torch.tensor(ignored)}
+
+
+NOTHING = found([], [], [])
+NO_OBJECTS = truth([], [])
 
 
 def test_the_truth_itself_is_perfect() -> None:
@@ -30,19 +50,100 @@ def test_an_overlap_of_three_quarters_counts_up_to_its_own_threshold() -> None:
 
 
 def test_pictures_without_boxes_and_without_detections_are_counted() -> None:
-    nothing = found(torch.zeros(0, 4), [], [])
-    empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
-    nothing["labels"] = nothing["labels"].long()
-    numbers = coco_metrics([found(BOXES, [0.9, 0.8], [0, 1]), nothing], [TRUTH, empty])
+    numbers = coco_metrics([found(BOXES, [0.9, 0.8], [0, 1]), NOTHING], [TRUTH, NO_OBJECTS])
     assert numbers["map"] == pytest.approx(1)
+    missed = coco_metrics([found(BOXES, [0.9, 0.8], [0, 1]), NOTHING], [TRUTH, TRUTH])
+    assert missed["mar_100"] == pytest.approx(0.5)
 
 
-def test_boxes_are_drawn_on_a_larger_picture_and_sheets_hold_rows() -> None:
-    image = torch.zeros(3, 64, 96, dtype=torch.uint8)
-    drawn = draw_boxes(image, {"boxes": torch.tensor([[20.0, 30, 60, 50]]), "labels": torch.tensor([3])}, enlarge=2)
-    assert drawn.shape == (3, 128, 192)
-    assert drawn[:, 60:100, 40:120].any()
-    assert not image.any()
-    assert contact_sheet([[drawn, drawn], [drawn, drawn]]).shape == (3, 2 * 128 + 3 * 4, 2 * 192 + 3 * 4)
-    plain = draw_boxes(image, {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)})
-    assert torch.equal(plain, image)
+HIT_MISS_HIT = found([BOXES[0].tolist(), ELSEWHERE, BOXES[1].tolist()], [0.9, 0.8, 0.7], [0, 0, 0])
+"""Of two objects of one class: the first, nothing, the second."""
+
+
+def test_average_precision_is_that_of_a_hundred_and_one_recalls() -> None:
+    """Precision is 1 at the 51 recalls from 0 to 0.5, and 2/3 at the 50 others, at every IoU."""
+    numbers = coco_metrics([HIT_MISS_HIT], [truth(BOXES, [0, 0])])
+    assert numbers["map"] == numbers["map_50"] == pytest.approx((51 + 50 * 2 / 3) / 101)
+
+
+def test_the_best_detections_of_a_picture_give_the_recalls() -> None:
+    numbers = coco_metrics([HIT_MISS_HIT], [truth(BOXES, [0, 0])])
+    assert numbers["mar_1"] == pytest.approx(0.5)
+    assert numbers["mar_10"] == numbers["mar_100"] == pytest.approx(1)
+
+
+def test_a_detection_in_a_crowd_neither_hits_nor_misses() -> None:
+    crowd = [190.0, 190, 400, 400]
+    alone = truth(BOXES, [0, 0])
+    crowded = truth([*BOXES.tolist(), crowd], [0, 0, 0], [False, False, True])
+    same_class_only = truth([*BOXES.tolist(), crowd], [0, 0, 1], [False, False, True])
+    assert coco_metrics([HIT_MISS_HIT], [crowded])["map"] == pytest.approx(1)
+    assert coco_metrics([HIT_MISS_HIT], [same_class_only])["map"] == coco_metrics([HIT_MISS_HIT], [alone])["map"] < 1
+
+
+def test_what_is_ignored_and_of_no_class_is_so_for_every_class() -> None:
+    regions = truth([*BOXES.tolist(), [190.0, 190, 400, 400]], [0, 1, -1], [False, False, True])
+    detections = found([*BOXES.tolist(), ELSEWHERE, ELSEWHERE], [0.5, 0.4, 0.9, 0.8], [0, 1, 0, 1])
+    assert coco_metrics([detections], [regions])["map"] == pytest.approx(1)
+    assert coco_metrics([detections], [TRUTH])["map"] < 0.6
+
+
+def test_the_size_of_an_object_is_its_area_where_that_is_given() -> None:
+    """A box of 40x40 pixels is of medium size, an object of 100 pixels within it small."""
+    detections = [found(BOXES[:1], [0.9], [0])]
+    by_box = coco_metrics(detections, [truth(BOXES[:1], [0])])
+    by_area = coco_metrics(detections, [truth(BOXES[:1], [0]) | {"area": torch.tensor([100.0])}])
+    assert [by_box["map_small"], by_box["map_medium"]] == pytest.approx([-1, 1])
+    assert [by_area["map_small"], by_area["map_medium"]] == pytest.approx([1, -1])
+
+
+def test_each_class_has_its_own_numbers_and_one_without_objects_none() -> None:
+    detections = [found([*HIT_MISS_HIT["boxes"].tolist(), ELSEWHERE], [0.9, 0.8, 0.7, 0.6], [0, 0, 0, 2])]
+    evaluation = evaluate_coco(detections, [truth([*BOXES.tolist(), ELSEWHERE], [0, 0, 1])], num_classes=4)
+    hit, missed, unknown, unseen = evaluation.classes
+    ap = (51 + 50 * 2 / 3) / 101
+    assert list(hit) == pytest.approx([2, ap, ap, 1])
+    assert missed == (1, 0, 0, 0)
+    assert unknown == unseen == (0, -1, -1, -1)
+    assert evaluation.numbers["map"] == pytest.approx(hit.ap / 2), "classes without objects are no part of the mean"
+    assert evaluation.numbers == coco_metrics(detections, [truth([*BOXES.tolist(), ELSEWHERE], [0, 0, 1])])
+    assert evaluation.precision.shape == (4, 101)
+    assert evaluation.precision[0, [0, 50, 51, 100]].tolist() == pytest.approx([1, 1, 2 / 3, 2 / 3])
+
+
+def test_ignored_objects_are_not_counted_as_objects() -> None:
+    evaluation = evaluate_coco([NOTHING], [truth(BOXES, [0, 0], [True, False])], num_classes=1)
+    assert evaluation.classes[0].objects == 1
+
+
+@pytest.mark.parametrize("pictures", [0, 1])
+def test_a_data_set_without_objects_has_no_numbers(pictures: int) -> None:
+    evaluation = evaluate([NOTHING] * pictures, [NO_OBJECTS] * pictures, names=["cat", "dog"])
+    assert evaluation.coco.numbers == dict.fromkeys(COCO_NUMBERS, -1)
+    assert evaluation.voc == ([-1, -1], -1)
+    assert evaluation.confusion.sum() == 0
+    assert (evaluation.pictures, evaluation.objects) == (pictures, 0)
+
+
+def test_numbers_of_an_evaluation_have_names_and_are_numbers_of_json() -> None:
+    numbers = evaluate([HIT_MISS_HIT], [truth(BOXES, [0, 0])], names=["cat", "dog"]).as_dict()
+    cat, dog = numbers["classes"]
+    assert (cat["name"], cat["objects"], cat["voc_ap_50"]) == ("cat", 2, pytest.approx(5 / 6))
+    assert (dog["name"], dog["ap"]) == ("dog", -1)
+    assert numbers["voc_ap_50"] == pytest.approx(5 / 6)
+    assert numbers["confusion"]["classes"] == ["cat", "dog", "background"]
+    assert numbers["confusion"]["table"] == [[2, 0, 0], [0, 0, 0], [1, 0, 0]]
+    assert numbers["mistakes"]["background"] == 1
+    assert all(math.isfinite(value) for value in numbers["coco"].values())
+
+
+@pytest.mark.parametrize("classes", [0, 1, 3, 40])
+def test_curves_name_ten_classes_and_their_mean(classes: int) -> None:
+    precision = torch.linspace(1, 0, 101).expand(classes + 1, -1)
+    names = [*(f"class {i}" for i in range(classes)), "without objects"]
+    figure = plot_precision_recall(precision, [5] * classes + [0], names)
+    texts = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert sum(text.startswith("class") for text in texts) == min(classes, 10)
+    assert ("mean 0.50" in texts) == (classes > 1)
+    assert ("30 others" in texts) == (classes == 40)
+    assert not any("without" in text for text in texts)

@@ -67,6 +67,18 @@ def test_a_picture_is_turned_upright_once(orientation: int, suffix: str, tmp_pat
         assert np.array_equal(pixels(picture), ORIENTED[orientation])
 
 
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("orientation", ORIENTED)
+def test_a_picture_is_left_as_it_is_stored_where_its_boxes_lie_on_it_so(
+    orientation: int, suffix: str, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / f"noise{suffix}"
+    Image.fromarray(NOISE).save(path, exif=exif)
+    assert np.array_equal(read_picture(path, upright=False).permute(1, 2, 0).numpy(), NOISE)
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_an_illegal_orientation_is_ignored(orientation: int, tmp_path: Path) -> None:
     exif = Image.Exif()

@@ -29,17 +29,21 @@ UPRIGHT = {
 }
 """What turns a picture upright, by EXIF orientation (Exif 2.3, tag 0x0112); 1 and illegal values turn nothing."""
 
+AS_STORED = UPRIGHT | {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+"""What undoes it."""
 
-def read_picture(source: str | Path | Image.Image | npt.NDArray[Any] | Tensor) -> Tensor:
-    """`source` as an RGB picture of bytes, upright.
+
+def read_picture(source: str | Path | Image.Image | npt.NDArray[Any] | Tensor, *, upright: bool = True) -> Tensor:
+    """`source` as an RGB picture of bytes.
 
     Args:
         source: one of
-            - a file, or a picture of Pillow, of any mode, of which the first frame is taken. EXIF orientation is
-              applied, colour profiles are not. Gray of 16 bits, and of mode I, is from 0 to 65535; gray of mode F from
-              0 to 1, or from 0 to 255 where a pixel is above 1. Of colours with 16 bits Pillow keeps the upper 8.
+            - a file, or a picture of Pillow, of any mode, of which the first frame is taken. Colour profiles are not
+              applied. Gray of 16 bits, and of mode I, is from 0 to 65535; gray of mode F from 0 to 1, or from 0 to 255
+              where a pixel is above 1. Of colours with 16 bits Pillow keeps the upper 8.
             - an array (H,W), (H,W,1), (H,W,3) or (H,W,4) of uint8, uint16, bool, or floating from 0 to 1.
             - a tensor (1,H,W) or (3,H,W) of uint8, or floating from 0 to 1; it stays on its device.
+        upright: whether EXIF orientation is applied; otherwise the pixels are those of the file as they are stored.
 
     Returns:
         Bytes (3,H,W), red first; a tensor that is so already is returned itself. 16 bits are divided by 257 and 0 to 1
@@ -56,10 +60,10 @@ def read_picture(source: str | Path | Image.Image | npt.NDArray[Any] | Tensor) -
         return _from_array(source)
     if isinstance(source, Image.Image):
         with _refusing("source"):
-            return _from_picture(source, "source")
+            return _from_picture(source, "source", upright)
     if isinstance(source, str | Path):
         with _refusing(str(source)), Image.open(source) as picture:
-            return _from_picture(picture, str(source))
+            return _from_picture(picture, str(source), upright)
     raise InputError(f"source: {source!r} must be a path, a picture of Pillow, an array or a tensor")
 
 
@@ -77,19 +81,24 @@ def _refusing(name: str) -> Iterator[None]:
         raise InputError(f"{name}: not a picture that Pillow can read ({error})") from None
 
 
-def _from_picture(picture: Image.Image, name: str) -> Tensor:
+def _from_picture(picture: Image.Image, name: str, upright: bool) -> Tensor:
     if 0 in picture.size:
         raise InputError(f"{name}: a picture of {picture.width}x{picture.height} pixels must have no side of 0")
-    picture.load()
-    turn = UPRIGHT.get(_orientation(picture))
+    turn = _load(picture, upright)
     if picture.mode.startswith(("I", "F")):
         picture = Image.fromarray(_deep_gray(picture, name))
     rgb = _on_white(picture)
     return _channels_first(np.array(rgb if turn is None else rgb.transpose(turn)))
 
 
+def _load(picture: Image.Image, upright: bool) -> Image.Transpose | None:
+    """Load a picture, and say how it is still to be turned: TIFF is turned by Pillow, which then forgets it."""
+    back = AS_STORED.get(_orientation(picture)) if picture.format == "TIFF" else None
+    picture.load()
+    return UPRIGHT.get(_orientation(picture)) if upright else back
+
+
 def _orientation(picture: Image.Image) -> int:
-    # Asked once the picture is loaded: Pillow turns TIFF itself, and then forgets the orientation.
     try:
         value = picture.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # EXIF that cannot be parsed says nothing, and the pixels are whole

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from torch_retinanet.cli import weights
+from torch_retinanet.cli import data, detect, evaluate, train, weights
 from torch_retinanet.errors import InputError
 
-COMMANDS = (weights,)
+COMMANDS = (data, train, evaluate, detect, weights)
 """The files whose commands there are, in the order in which the help lists them."""
 
 

@@ -4,9 +4,9 @@ A million boxes take some 60 MB. Readers say what they found; `screening` then t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
 
 class Problem(NamedTuple):
@@ -22,7 +23,7 @@ class Problem(NamedTuple):
     Attributes:
         file: the annotation file or picture.
         place: where in it, as `line 7` or `annotations[3]`; empty where the file as a whole is meant.
-        what: what was found, with its value.
+        what: what was found: a few words that are the same for all of its kind, and its value after a colon.
         then: what training does about it.
         lost: whether an object or a picture is lost by it.
     """
@@ -34,6 +35,14 @@ class Problem(NamedTuple):
     lost: bool
 
 
+class Objects(NamedTuple):
+    """The boxes (G,4) of one picture, their labels (G,), and which of them are ignored (G,)."""
+
+    boxes: Floats
+    labels: Ints
+    ignored: Bools
+
+
 @dataclass(frozen=True, kw_only=True)
 class Annotations:
     """Pictures with boxes: T boxes on P pictures, those of picture i from `offsets[i]` to `offsets[i + 1]`.
@@ -42,15 +51,18 @@ class Annotations:
         pictures: the P files.
         classes: the K names; label k is `classes[k]`.
         boxes: (T,4) xyxy in pixels, from the left and upper edge of the first pixel.
-        labels: (T,) from 0 to K - 1.
+        labels: (T,) from 0 to K - 1; -1 for what is ignored and of no class.
         ignored: (T,) whether a box marks what is neither an object nor background: crowds, `difficult`, `DontCare`.
         offsets: (P + 1,).
-        sizes: (P,2) height and width as the annotations say them, 0 where they do not.
-        places: (T,) what each box is called in `file_of_boxes`: a line, or an index.
+        sizes: (P,2) height and width as the annotations say them, 0 where they do not; once screened, those in which
+            the pictures are read.
+        places: (T,) what each box is called in the file of its picture: a line, or an index.
         files: (P,) the file that holds the annotations of each picture.
         place_format: how a place is written, as `line {}` or `annotations[{}]`.
         as_stored: (P,) whether the boxes of a picture lie on its pixels as they are stored, without EXIF orientation.
         problems: what was wrong so far.
+        class_ids: the K ids of the classes in a COCO file, -1 of one that it does not have; empty for other formats.
+        picture_ids: the P ids of the pictures in a COCO file; empty for other formats.
     """
 
     pictures: Sequence[Path]
@@ -65,3 +77,43 @@ class Annotations:
     place_format: str
     as_stored: Bools
     problems: Sequence[Problem] = field(default_factory=list)
+    class_ids: Sequence[int] = ()
+    picture_ids: Sequence[int | str] = ()
+
+    def objects(self, index: int) -> Objects:
+        """The boxes of one picture."""
+        of_picture = slice(self.offsets[index], self.offsets[index + 1])
+        return Objects(self.boxes[of_picture], self.labels[of_picture], self.ignored[of_picture])
+
+    def owners(self) -> Ints:
+        """The index (T,) of the picture that each box is on."""
+        return np.repeat(np.arange(len(self.pictures)), np.diff(self.offsets))
+
+    def box_problem(self, index: int, what: str, then: str, *, lost: bool) -> Problem:
+        """What is wrong with one box."""
+        owner = int(np.searchsorted(self.offsets, index, side="right")) - 1
+        return Problem(self.files[owner], self.place_format.format(self.places[index]), what, then, lost)
+
+    def select(self, *, pictures: Bools | None = None, boxes: Bools | None = None) -> "Annotations":
+        """Some of the pictures (P,) with their boxes, or some of the boxes (T,)."""
+        owners = self.owners()
+        kept = np.ones(len(self.pictures), dtype=bool) if pictures is None else pictures
+        chosen = kept[owners] if boxes is None else kept[owners] & boxes
+        counts = np.bincount(owners[chosen], minlength=len(kept))[kept]
+        return replace(
+            self,
+            pictures=_chosen(self.pictures, kept),
+            files=_chosen(self.files, kept),
+            picture_ids=_chosen(self.picture_ids, kept),
+            sizes=self.sizes[kept],
+            as_stored=self.as_stored[kept],
+            boxes=self.boxes[chosen],
+            labels=self.labels[chosen],
+            ignored=self.ignored[chosen],
+            places=self.places[chosen],
+            offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
+        )
+
+
+def _chosen(values: Sequence[T], kept: Bools) -> list[T]:
+    return [value for value, keep in zip(values, kept, strict=False) if keep]

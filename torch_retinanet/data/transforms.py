@@ -7,19 +7,18 @@ about within that size. What is drawn at random depends on the generator of torc
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torchvision import tv_tensors
+from torch import nn
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.preprocess import resized_size
 
+LEAST_CROP = 0.5
+"""The share of each side that a part of a picture has at least."""
+
 LEAST_SIDE = 1.0
 """Pixels of a side below which a box that is left of an object is no object."""
-
-LEAST_SHARE = 0.2
-"""The share of an object that must be left of it when a picture is cut."""
 
 
 def training_transforms(
@@ -43,7 +42,7 @@ def training_transforms(
     """
     steps: list[nn.Module] = []
     if crop:
-        steps.append(v2.RandomApply([v2.RandomIoUCrop(min_scale=0.5)], p=crop))
+        steps.append(v2.RandomApply([CropAroundBoxes(min_scale=LEAST_CROP)], p=crop))
     if flip:
         steps.append(v2.RandomHorizontalFlip(flip))
     if vertical_flip:
@@ -53,4 +52,64 @@ def training_transforms(
     steps.append(ResizeShortSide(config))
     if scale != (1.0, 1.0):
         steps.append(ScaleAbout(scale, fill=[round(value) for value in config.pixel_mean]))
-    return v2.Compose([*steps, v2.ClampBoundingBoxes(), v2.SanitizeBoundingBoxes(min_size=LEAST_SIDE)])
+    composed: nn.Module = v2.Compose([*steps, v2.ClampBoundingBoxes(), v2.SanitizeBoundingBoxes(min_size=LEAST_SIDE)])
+    return composed
+
+
+class CropAroundBoxes(v2.RandomIoUCrop):
+    """torchvision's, for pictures of a single pixel too, of which no part can be cut."""
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """What is cut out, if anything."""
+        params: dict[str, Any] = super().make_params(flat_inputs) if min(v2.query_size(flat_inputs)) > 1 else {}
+        return params
+
+
+class ResizeShortSide(v2.Transform):
+    """Resizes a picture to the size in which `RetinaNetDetector` shows it to the network."""
+
+    def __init__(self, config: RetinaNetConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """The size (H,W) of the picture among the inputs."""
+        height, width = v2.query_size(flat_inputs)
+        return {"size": list(resized_size((height, width), self.config).pixels)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """The picture, or its boxes, in the new size."""
+        return F.resize(inpt, size=params["size"], antialias=self.config.resize_antialias)
+
+
+class ScaleAbout(v2.Transform):
+    """Scales a picture by a random factor, then cuts or pads it to its size again at a random place.
+
+    Large scale jittering (Ghiasi et al. 2021, arXiv 2012.07177), within the size of each picture.
+
+    Args:
+        scale: between which factors.
+        fill: red, green and blue around a picture that has become smaller.
+    """
+
+    def __init__(self, scale: tuple[float, float], *, fill: list[int]) -> None:
+        super().__init__()
+        self.scale, self.fill = scale, fill
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """The factor as a size, and where the picture lies in what is seen, or what is seen in the picture."""
+        height, width = v2.query_size(flat_inputs)
+        factor = torch.empty(()).uniform_(*self.scale).item()
+        size = [max(1, round(height * factor)), max(1, round(width * factor))]
+        places = torch.rand(2)
+        top, left = (round(float(p) * (old - new)) for p, old, new in zip(places, (height, width), size, strict=True))
+        return {"size": size, "seen": (height, width), "top": top, "left": left}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """The picture, or its boxes, scaled and in its old size."""
+        scaled = F.resize(inpt, size=params["size"], antialias=True)
+        (height, width), top, left = params["seen"], params["top"], params["left"]
+        if top >= 0 and left >= 0:
+            below, beside = height - params["size"][0] - top, width - params["size"][1] - left
+            return F.pad(scaled, padding=[left, top, beside, below], fill=self.fill)
+        return F.crop(scaled, top=-top, left=-left, height=height, width=width)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
+import tyro
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
@@ -17,8 +18,10 @@ class TrainConfig:
     """Settings of a training run."""
 
     # What is learnt from
-    data: Path
+    data: tyro.conf.Positional[Path]
     """annotations in any format that `retinanet inspect` reads"""
+    out: Path = Path("runs/retinanet")
+    """the folder of the run"""
     split: str | None = None
     """the split of them to train on; by default `train` where there is one"""
     val: Path | None = None
@@ -81,8 +84,8 @@ class TrainConfig:
     """the largest learning rate"""
     weight_decay: float = 1e-4
     """decay of kernels; biases and BatchNorm have none"""
-    clip_norm: float | None = 1.0
-    """the largest norm of all gradients together"""
+    clip_norm: float = 1.0
+    """the largest norm of all gradients together; 0 for no limit"""
     schedule: Schedule = "one_cycle"
     """how the rate goes on"""
     warm_up: float = 0.15
@@ -129,8 +132,8 @@ class TrainConfig:
             InputError: for an unknown preset, convention or value.
         """
         config = RetinaNetConfig.preset(self.preset, num_classes=num_classes)
-        sizes = {"backbone": self.backbone, "width": self.width, "head_depth": self.head_depth}
-        sides = {"min_side": self.min_side, "max_side": self.max_side}
+        sizes: dict[str, Any] = {"backbone": self.backbone, "width": self.width, "head_depth": self.head_depth}
+        sides: dict[str, Any] = {"min_side": self.min_side, "max_side": self.max_side}
         given = {name: side for name, side in sides.items() if side is not None}
         config = dataclasses.replace(config, **sizes, **given)
         for assignment in self.conventions:
@@ -142,8 +145,8 @@ class TrainConfig:
         return {name: _plain(value) for name, value in vars(self).items() if value is not None}
 
     @classmethod
-    def from_toml(cls, path: Path) -> "TrainConfig":
-        """The settings in a TOML file; those that it does not hold have their default.
+    def from_toml(cls, path: Path, **given: Any) -> "TrainConfig":
+        """The settings in a TOML file; those that it does not hold are as `given`, or have their default.
 
         Raises:
             InputError: for a file that is no TOML, a setting that is not known, and a value that is not allowed.
@@ -153,7 +156,9 @@ class TrainConfig:
             found = msgspec.toml.decode(path.read_bytes())
             if unknown := set(found) - {field.name for field in dataclasses.fields(cls)}:
                 raise InputError(f"{path}: {min(unknown)!r} is no setting of a training run")
-            return msgspec.convert(found, cls, dec_hook=_convert)
+            missing = {name: value for name, value in given.items() if name not in found}
+            read = msgspec.convert(dict.fromkeys(missing, "") | found, cls, dec_hook=_convert)
+            return dataclasses.replace(read, **missing)
         except FileNotFoundError:
             raise FileNotFoundError(f"{path}: there is no such file") from None
         except msgspec.ValidationError as error:

@@ -6,7 +6,7 @@ from typing import Literal
 Schedule = Literal["constant", "step", "cosine", "one_cycle"]
 
 DROPS, FACTOR = (2 / 3, 8 / 9), 0.1
-"""At which shares of a run `step` drops the rate, and to what of it (Lin et al. 2017, section 4.1: 60k and 80k of 90k)."""
+"""At which shares of a run `step` drops the rate, and to what of it (Lin et al. 2017, section 4.1)."""
 
 FIRST, LAST = 1 / 25, 1e-4 / 25
 """The first and last rate of `one_cycle` as shares of the largest (Smith and Topin 2017; `torch.optim.OneCycleLR`)."""

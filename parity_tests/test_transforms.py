@@ -1,0 +1,133 @@
+"""Pictures change and boxes follow: whatever is drawn, a box lies on the pixels that it lay on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision import tv_tensors
+
+from torch_retinanet import RetinaNetConfig
+from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.dataset import Draw, PictureDataset, collate
+from torch_retinanet.data.transforms import training_transforms
+
+CONFIG = replace(RetinaNetConfig.torchvision(num_classes=1), min_side=96, max_side=160)
+EVERYTHING: dict[str, Any] = {"flip": 0.5, "vertical_flip": 0.5, "scale": (0.6, 1.6), "crop": 0.5, "colour": 0.2}
+
+
+def sample(height: int = 120, width: int = 150) -> tuple[Tensor, dict[str, Any]]:
+    """A gray picture with a red object."""
+    picture = torch.full((3, height, width), 90, dtype=torch.uint8)
+    picture[0, 30:80, 40:110], picture[1:, 30:80, 40:110] = 255, 0
+    boxes = tv_tensors.BoundingBoxes([[40.0, 30, 110, 80]], format="XYXY", canvas_size=(height, width))
+    return tv_tensors.Image(picture), {"boxes": boxes, "labels": torch.tensor([0])}
+
+
+def extent_of_red(picture: Tensor) -> list[int]:
+    rows, columns = ((picture[0].int() - picture[1].int()) > 100).nonzero(as_tuple=True)
+    return [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1]
+
+
+@pytest.mark.parametrize("kind", [*EVERYTHING, "everything", "nothing"])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_box_follows_its_pixels(kind: str, seed: int) -> None:
+    drawn = {"everything": EVERYTHING, "nothing": {"flip": 0.0}}.get(kind, {kind: EVERYTHING.get(kind)})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        picture, target = training_transforms(CONFIG, **drawn)(*sample())
+    assert picture.dtype == torch.uint8
+    assert len(target["boxes"]) == len(target["labels"]) == 1
+    assert torch.allclose(
+        target["boxes"][0].as_subclass(Tensor), torch.tensor(extent_of_red(picture)).float(), atol=2.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((120, 150), (96, 120)), ((150, 120), (120, 96)), ((50, 200), (40, 160)), ((1, 1), (96, 96))]
+)
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (0.5, 2.0)])
+def test_every_picture_ends_in_the_size_that_the_network_sees(
+    size: tuple[int, int], expected: tuple[int, int], scale: tuple[float, float]
+) -> None:
+    boxes = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=size)
+    empty = {"boxes": boxes, "labels": torch.zeros(0, dtype=torch.int64)}
+    change = training_transforms(CONFIG, scale=scale, crop=0.0 if size == (1, 1) else 1.0 if scale[0] == 1 else 0.0)
+    picture, target = change(tv_tensors.Image(torch.zeros(3, *size, dtype=torch.uint8)), empty)
+    assert target["boxes"].shape == (0, 4)
+    assert min(picture.shape[1:]) <= 96
+    if scale != (1.0, 1.0) or size == (1, 1):
+        assert tuple(picture.shape[1:]) == expected
+
+
+def test_an_object_that_is_cut_off_is_no_object() -> None:
+    boxes = tv_tensors.BoundingBoxes([[0.0, 0, 3, 3], [60, 60, 90, 90]], format="XYXY", canvas_size=(96, 96))
+    target = {"boxes": boxes, "labels": torch.tensor([0, 1])}
+    change = training_transforms(CONFIG, flip=0.0, scale=(4.0, 4.0))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for _ in range(20):
+            picture, found = change(tv_tensors.Image(torch.zeros(3, 96, 96, dtype=torch.uint8)), target)
+            sides = found["boxes"][:, 2:] - found["boxes"][:, :2]
+            assert (sides >= 1).all()
+            assert (found["boxes"] >= 0).all()
+            assert (found["boxes"] <= 96).all()
+            assert len(found["labels"]) == len(found["boxes"])
+            assert picture.shape == (3, 96, 96)
+
+
+@pytest.fixture
+def annotations(tmp_path: Path) -> Annotations:
+    """Two pictures with an object each, the second one cut off, and an ignored box in the first."""
+    pictures = [tmp_path / "whole.png", tmp_path / "cut.png"]
+    for path in pictures:
+        Image.fromarray(sample()[0].permute(1, 2, 0).numpy()).save(path)
+    pictures[1].write_bytes(pictures[1].read_bytes()[:200])
+    return annotations_of(pictures, [[[40, 30, 110, 80], [0, 0, 20, 20]], [[40, 30, 110, 80]]], ignored=[1])
+
+
+def annotations_of(pictures: Sequence[Path], boxes: Sequence[Any], *, ignored: Sequence[int] = ()) -> Annotations:
+    counts = [len(of_picture) for of_picture in boxes]
+    total = sum(counts)
+    return Annotations(
+        pictures=pictures,
+        classes=["red"],
+        boxes=np.array([box for of_picture in boxes for box in of_picture], dtype=np.float64).reshape(-1, 4),
+        labels=np.zeros(total, np.int64),
+        ignored=np.isin(np.arange(total), ignored),
+        offsets=np.cumsum([0, *counts]),
+        sizes=np.zeros((len(pictures), 2), np.int64),
+        places=np.arange(total),
+        files=pictures,
+        place_format="{}",
+        as_stored=np.zeros(len(pictures), bool),
+    )
+
+
+def test_a_picture_depends_on_its_draw_and_seed_alone(annotations: Annotations) -> None:
+    change = training_transforms(CONFIG, **EVERYTHING)
+    datasets = [PictureDataset(annotations, transform=change, seed=seed) for seed in (0, 0, 1)]
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    drawn: list[Any] = [dataset[Draw(5, 0)] for dataset in datasets]
+    first, again, other = drawn
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1]["boxes"], again[1]["boxes"])
+    later: Any = datasets[0][Draw(6, 0)]
+    assert first[0].shape != later[0].shape or not torch.equal(first[0], later[0])
+    assert first[0].shape != other[0].shape or not torch.equal(first[0], other[0])
+
+
+def test_ignored_boxes_are_no_objects_and_an_unreadable_picture_is_a_sentence(annotations: Annotations) -> None:
+    dataset = PictureDataset(annotations, transform=training_transforms(CONFIG, flip=0.0), seed=0)
+    batch = collate([dataset[Draw(0, 0)], dataset[Draw(1, 1)]])
+    assert len(batch.images) == len(batch.targets) == len(batch.unreadable) == 1
+    assert batch.targets[0]["boxes"].tolist() == [[32, 24, 88, 64]]
+    assert batch.unreadable[0].path == annotations.pictures[1]
+    assert batch.unreadable[0].reason.startswith(f"{annotations.pictures[1]}: not a picture that Pillow can read")

@@ -1,0 +1,108 @@
+"""`retinanet inspect` and `retinanet browse`: what is in a data set and what is wrong with it, and how it looks."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch_retinanet.config import PRESETS, RetinaNetConfig
+from torch_retinanet.errors import InputError
+from torch_retinanet.weights import read_weights
+from torch_retinanet.weights.whole_file import written_beside
+
+if TYPE_CHECKING:
+    from torch_retinanet.data.annotations import Annotations
+
+
+def add_to(commands: Any) -> None:
+    """Add the commands to those of the parser."""
+    inspect = commands.add_parser("inspect", help="list what is wrong in annotations and pictures")
+    _add_data(inspect)
+    inspect.set_defaults(run=_inspect)
+    browse = commands.add_parser("browse", help="draw pictures with their boxes")
+    _add_data(browse)
+    browse.add_argument("--anchors", action="store_true", help="mark the boxes that no anchor matches")
+    browse.add_argument("--out", type=Path, default=Path("out/browse.png"), help="the .png (default: out/browse.png)")
+    browse.add_argument("--count", type=int, default=12, help="pictures, evenly from first to last (default: 12)")
+    model = browse.add_mutually_exclusive_group()
+    model.add_argument("--preset", choices=PRESETS, help="whose anchors are meant (default: torchvision)")
+    model.add_argument("--run", dest="model", metavar="RUN", type=Path, help="the run or weights file that is meant")
+    browse.set_defaults(run=_browse)
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "data", metavar="DATA", type=Path, help="COCO JSON, CSV, Pascal VOC XML, KITTI or YOLO: a file or folder"
+    )
+    command.add_argument("--split", help="a split of it (default: all that there is)")
+    command.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")
+    command.add_argument("--classes", type=Path, help="a file with the names of the classes")
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from torch_retinanet.cli.problem_table import print_problems, printable
+
+    annotations = _read(options, decode=True)
+    if annotations.problems:
+        root = options.data if options.data.is_dir() else options.data.parent
+        print_problems(annotations.problems, root)
+    lost = sum(problem.lost for problem in annotations.problems)
+    print(printable(f"{_summary(annotations)}; lost in places: {lost}"))
+    return 1 if lost else 0
+
+
+def _browse(options: argparse.Namespace) -> int:
+    import numpy as np
+
+    from torch_retinanet.data.annotation_sheet import draw_annotations
+
+    config = _config(options)
+    if options.count < 1:
+        raise InputError(f"--count: {options.count} must be at least 1")
+    if options.out.suffix.lower() != ".png":
+        raise InputError(f"--out: {options.out} must end in .png")
+    annotations = _read(options, decode=False)
+    if not annotations.pictures:
+        raise InputError(f"{options.data}: must have a picture, and `retinanet inspect` says why none is left")
+    last = len(annotations.pictures) - 1
+    indices = np.unique(np.linspace(0, last, min(options.count, last + 1)).round().astype(int)).tolist()
+    sheet = draw_annotations(annotations, indices, config=config)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with written_beside(options.out) as beside:
+        sheet.picture.save(beside, format="PNG")
+    print(f"{options.out}: {len(indices)} of {last + 1} pictures, with boxes: {sheet.boxes}")
+    if config is not None:
+        words = f"boxes with which no anchor has an IoU of {config.match_iou:g}"
+        print(f"{words}: {sheet.unmatched} of {sheet.boxes}, in red")
+    return 0
+
+
+def _config(options: argparse.Namespace) -> RetinaNetConfig | None:
+    """Whose anchors are asked for, if any."""
+    if not options.anchors:
+        if options.preset or options.model:
+            raise InputError(f"{'--preset' if options.preset else '--run'}: must come with --anchors")
+        return None
+    if options.model:
+        return read_weights(options.model).config
+    return RetinaNetConfig.preset(options.preset or "torchvision")
+
+
+def _read(options: argparse.Namespace, *, decode: bool) -> "Annotations":
+    from torch_retinanet.data.formats import read_annotations
+    from torch_retinanet.data.screening import screen
+
+    found = read_annotations(options.data, split=options.split, images=options.images, classes=options.classes)
+    return screen(found, decode=decode)
+
+
+def _summary(annotations: "Annotations") -> str:
+    import numpy as np
+
+    objects = ~annotations.ignored
+    counts = np.bincount(annotations.labels[objects], minlength=len(annotations.classes)).tolist()
+    classes = sorted(zip(annotations.classes, counts, strict=True), key=lambda pair: -pair[1])
+    named = ", ".join(f"{name} {count}" for name, count in classes)
+    empty = int((np.diff(annotations.offsets) == 0).sum())
+    ignored = f", ignored regions: {int(annotations.ignored.sum())}" if annotations.ignored.any() else ""
+    pictures = f"pictures: {len(annotations.pictures)}, of them without boxes: {empty}"
+    return f"{pictures}; boxes: {int(objects.sum())} ({named or 'no classes'}){ignored}"

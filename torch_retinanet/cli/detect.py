@@ -1,0 +1,71 @@
+"""`retinanet detect`: what a model finds on pictures, drawn on them or written down."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from torch_retinanet.cli.detection_files import FORMATS, PICTURES, Numbered, picture_name
+from torch_retinanet.cli.detector import batch_size, quiet_pillow, read_detector, report_unreadable, watched
+from torch_retinanet.cli.picture_sources import distinct_names, find_sources
+from torch_retinanet.data.dataset import Unreadable
+from torch_retinanet.detect import detect_pictures
+from torch_retinanet.errors import InputError
+from torch_retinanet.postprocess import DecodePredictions
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to those of the parser."""
+    detect = commands.add_parser("detect", help="detect objects on pictures")
+    detect.add_argument("model", metavar="RUN", type=Path, help="the folder of a run, or a weights file")
+    detect.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path, help="pictures, and folders of pictures")
+    detect.add_argument("--out", type=Path, default=Path("detections"), help="the folder to write to (detections)")
+    detect.add_argument("--threshold", type=float, default=0.3, help="the score that a detection must be above (0.3)")
+    detect.add_argument("--batch", type=batch_size, default=8, help="pictures read ahead; changes no number (8)")
+    detect.add_argument(
+        "--format", nargs="+", choices=FORMATS, default=["pictures", "json"], help="what is written (pictures json)"
+    )
+    detect.set_defaults(run=_detect)
+
+
+def _detect(options: argparse.Namespace) -> int:
+    if not 0 <= options.threshold <= 1:
+        raise InputError(f"--threshold: {options.threshold} must be from 0 to 1")
+    if options.out.exists() and not options.out.is_dir():
+        raise InputError(f"--out: {options.out} must be a folder")
+    sources = find_sources(options.pictures, output=options.out / PICTURES)
+    detector = read_detector(options.model)
+    detector.decode_predictions = DecodePredictions(replace(detector.config, score_threshold=options.threshold))
+    found = detect_pictures(detector, (source.path for source in sources), batch_size=options.batch)
+    options.out.mkdir(parents=True, exist_ok=True)
+    names = distinct_names(picture_name(source.name) for source in sources)
+    shown = watched(found, total=len(sources), words="detecting")
+    # The pictures first: they must have come to their end before anything is said.
+    numbered = (Numbered(number, name, one) for one, number, name in zip(shown, count(1), names, strict=False))
+    class_names = detector.class_names or [str(label) for label in range(detector.config.num_classes)]
+    with quiet_pillow():
+        objects, unreadable = _write(numbered, options.out, options.format, class_names)
+    report_unreadable(unreadable)
+    lost = f"; {len(unreadable):,} pictures could not be read" if unreadable else ""
+    print(f"{len(sources):,} pictures, {objects:,} objects, written to {options.out}{lost}")
+    return 1 if unreadable else 0
+
+
+def _write(
+    pictures: Iterable[Numbered], folder: Path, formats: Sequence[str], class_names: Sequence[str]
+) -> tuple[int, list[Unreadable]]:
+    """Write pictures as they come; how many objects they have, and those that could not be read."""
+    objects, unreadable = 0, []
+    with ExitStack() as stack:
+        writers = [stack.enter_context(FORMATS[name](folder, class_names)) for name in dict.fromkeys(formats)]
+        for picture in pictures:
+            for write in writers:
+                write(picture)
+            if isinstance(picture.found, Unreadable):
+                unreadable.append(picture.found)
+            else:
+                objects += len(picture.found.detections["labels"])
+    return objects, unreadable

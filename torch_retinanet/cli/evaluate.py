@@ -1,0 +1,139 @@
+"""`retinanet evaluate`: how good a model is on pictures, or anybody's detections on a truth in COCO's JSON."""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch_retinanet.cli.detector import batch_size, quiet_pillow, read_detector, report_unreadable, waiting, watched
+from torch_retinanet.errors import InputError
+
+if TYPE_CHECKING:
+    from torch_retinanet.data.annotations import Annotations
+    from torch_retinanet.data.dataset import Unreadable
+    from torch_retinanet.detector import RetinaNetDetector
+
+USAGE = "retinanet evaluate RUN DATA [options]\n       retinanet evaluate --truth JSON --results JSON [--json JSON]"
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to those of the parser."""
+    evaluate = commands.add_parser("evaluate", help="evaluate a model, or results in COCO's JSON", usage=USAGE)
+    evaluate.add_argument("model", metavar="RUN", nargs="?", type=Path, help="the folder of a run, or a weights file")
+    evaluate.add_argument("data", metavar="DATA", nargs="?", type=Path, help="annotations in any format")
+    evaluate.add_argument("--split", help="the split of DATA")
+    evaluate.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")
+    evaluate.add_argument("--classes", type=Path, help="a file with the names of DATA's classes")
+    evaluate.add_argument("--batch", type=batch_size, default=8, help="pictures read ahead; changes no number (8)")
+    evaluate.add_argument("--out", type=Path, help="a folder for numbers, detections, curves and mistakes as pictures")
+    evaluate.add_argument("--json", type=Path, help="a file for all numbers")
+    evaluate.add_argument("--truth", type=Path, help="objects in COCO's JSON, in place of RUN and DATA")
+    evaluate.add_argument("--results", type=Path, help="detections of them, in COCO's JSON of results")
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    _check_targets(options)
+    if options.truth is None and options.results is None:
+        if options.data is None:
+            raise InputError("RUN and DATA: must both be given, or --truth and --results in their place")
+        return _evaluate_model(options)
+    if options.truth is None or options.results is None:
+        raise InputError("--truth and --results: must be given together")
+    for name in ("model", "split", "images", "classes", "out"):
+        if (value := getattr(options, name)) is not None:
+            flag = "RUN" if name == "model" else f"--{name}"
+            raise InputError(f"{flag}: {value} must not be given with --truth and --results")
+    return _evaluate_results(options)
+
+
+def _check_targets(options: argparse.Namespace) -> None:
+    """Refuse what could not be written in the end, or would overwrite what is evaluated."""
+    path: Path | None = options.json
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise InputError(f"--json: {path} must be a file in a folder that is there")
+    read = [source.resolve() for source in (options.data, options.truth, options.results) if source]
+    if path is not None and path.resolve() in read:
+        raise InputError(f"--json: {path} is what is evaluated, and must not be written over")
+    if options.out is not None and options.out.exists() and not options.out.is_dir():
+        raise InputError(f"--out: {options.out} must be a folder")
+
+
+def _evaluate_results(options: argparse.Namespace) -> int:
+    from torch_retinanet.cli.evaluation_tables import last_line, print_evaluation
+    from torch_retinanet.evaluate import evaluate, read_results, read_truth
+    from torch_retinanet.evaluate.files import write_numbers
+
+    truth = read_truth(options.truth)
+    with waiting("evaluating"):
+        evaluation = evaluate(read_results(options.results, truth), truth.targets, names=truth.names)
+    print_evaluation(evaluation)
+    if options.json is not None:
+        write_numbers(options.json, evaluation)
+    print(last_line(evaluation))
+    return 0
+
+
+def _evaluate_model(options: argparse.Namespace) -> int:
+    from torch_retinanet.cli.evaluation_tables import last_line, print_evaluation
+    from torch_retinanet.data.screening import screen
+    from torch_retinanet.evaluate import detect_annotated, evaluate
+    from torch_retinanet.evaluate.files import write_evaluation, write_numbers
+
+    detector = read_detector(options.model)
+    read = _read_annotations(options, detector)
+    screened = screen(read, decode=False)
+    with quiet_pillow():
+        found = detect_annotated(
+            detector,
+            screened,
+            batch_size=options.batch,
+            watch=lambda pictures: watched(pictures, total=len(screened.pictures), words="detecting"),
+        )
+    unreadable = [*_left_out(read, screened), *found.unreadable]
+    with waiting("evaluating"):
+        evaluation = evaluate(found.detections, found.targets, names=screened.classes)
+    print_evaluation(evaluation)
+    if options.json is not None:
+        write_numbers(options.json, evaluation, unreadable)
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        with waiting("drawing"), quiet_pillow():
+            write_evaluation(options.out, evaluation, screened, found, unreadable)
+    report_unreadable(unreadable)
+    print(last_line(evaluation, unreadable=len(unreadable)))
+    return 1 if unreadable else 0
+
+
+def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector") -> "Annotations":
+    """The annotations in the labels of the detector: matched by name, or by place where it knows no names."""
+    from torch_retinanet.data.class_names import with_class_names
+    from torch_retinanet.data.formats import read_annotations
+
+    data = options.data
+    read = read_annotations(data, split=options.split, images=options.images, classes=options.classes)
+    known = detector.class_names
+    if not known and len(read.classes) != detector.config.num_classes:
+        count = f"has {detector.config.num_classes} classes without names"
+        raise InputError(f"{options.model}: {count}, and {data} has {len(read.classes)}: {', '.join(read.classes)}")
+    if not known:
+        return read
+    if not set(known) & set(read.classes):
+        raise InputError(f"{data}: has classes {', '.join(read.classes)}, and {options.model} {', '.join(known)}")
+    objects = Counter(read.labels[~read.ignored].tolist())
+    for label, name in enumerate(read.classes):
+        if name not in known and objects[label]:
+            what = f"class {name!r}, with {objects[label]:,} objects"
+            print(f"retinanet: {data}: {what}, is none of {options.model}, and does not count", file=sys.stderr)
+    return with_class_names(read, known)
+
+
+def _left_out(read: "Annotations", screened: "Annotations") -> "list[Unreadable]":
+    """The pictures that screening left out."""
+    from torch_retinanet.data.dataset import Unreadable
+
+    kept = set(screened.pictures)
+    reasons = {problem.file: problem.what for problem in screened.problems if problem.lost}
+    lost = [path for path in dict.fromkeys(read.pictures) if path not in kept]
+    return [Unreadable(path, f"{path}: {reasons[path]}") for path in lost]

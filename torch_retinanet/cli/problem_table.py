@@ -1,0 +1,62 @@
+"""What is wrong in a data set as a table for people: what is lost first, and of many of one kind the first few."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch_retinanet.data.annotations import Problem
+
+MANY, SHOWN = 6, 3
+"""Problems of one kind from which on they are counted, and how many of them are shown."""
+
+LONGEST = 300
+"""Letters of a cell that are shown."""
+
+WIDTH = 160
+"""Letters in a line where the output is no terminal."""
+
+
+def print_problems(problems: Sequence[Problem], root: Path) -> None:
+    """Print a table of file, place, what was found and what training does; files as seen from `root`."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    console = console if console.is_terminal else Console(width=WIDTH)
+    table = Table("file", "place", "what", "what training does", show_lines=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    for lost in (True, False):
+        for row in _rows([problem for problem in problems if problem.lost == lost], root):
+            table.add_row(*(Text(_cut(printable(cell)), style="red" if lost else "") for cell in row))
+        table.add_section()
+    with console.capture() as written:
+        console.print(table)
+    print(written.get(), end="")
+
+
+def _rows(problems: Sequence[Problem], root: Path) -> Iterator[tuple[str, str, str, str]]:
+    kinds: dict[Any, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        kinds[problem.what.partition(":")[0], problem.then].append(problem)
+    for (kind, then), alike in kinds.items():
+        shown = alike if len(alike) < MANY else alike[:SHOWN]
+        yield from ((_seen_from(root, one.file), one.place, one.what, then) for one in shown)
+        if len(shown) < len(alike):
+            yield "", "", f"{kind}: {len(alike) - len(shown)} more", then
+
+
+def _seen_from(root: Path, file: Path) -> str:
+    return os.path.relpath(file, root) if file.is_relative_to(root) else str(file)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+
+
+def printable(text: str) -> str:
+    """A text without letters that a terminal obeys."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

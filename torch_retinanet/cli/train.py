@@ -1,0 +1,71 @@
+"""`retinanet train`: a run from annotations, by flags or a TOML file, and going on with one that was ended."""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch_retinanet.errors import InputError
+
+if TYPE_CHECKING:
+    from torch_retinanet.train import TrainConfig
+
+STOPPED = 130
+"""What a shell reports of a program that Ctrl-C ended."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to those of the parser, which leaves its flags to the settings themselves."""
+    train = commands.add_parser(
+        "train", help="train on your own pictures; --resume RUN goes on with a run", add_help=False, prefix_chars="\0"
+    )
+    train.add_argument("flags", nargs=argparse.REMAINDER)
+    train.set_defaults(run=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from torch_retinanet.train import Run, StoppedError, settings_of
+
+    flags = list(options.flags)
+    folder = _taken(flags, "--resume")
+    if folder is not None and flags:
+        raise InputError(f"--resume: {folder} has its settings, and {flags[0]} cannot change them")
+    config = _settings(flags) if folder is None else replace(settings_of(Path(folder)), out=Path(folder))
+    run = Run(config, resume=folder is not None)
+    try:
+        run.go()
+    except StoppedError as stopped:
+        print(f"retinanet: {stopped}; `retinanet train --resume {config.out}` goes on", file=sys.stderr)
+        return STOPPED
+    print(run.summary())
+    return 0
+
+
+def _settings(flags: list[str]) -> "TrainConfig":
+    import tyro
+
+    from torch_retinanet.train import TrainConfig
+
+    file = _taken(flags, "--config")
+    default: Any = None if file is None else TrainConfig.from_toml(Path(file), data=tyro.MISSING)
+    config: TrainConfig = tyro.cli(
+        TrainConfig,
+        prog="retinanet train",
+        description="Train on your own pictures. --config FILE reads settings from TOML; --resume RUN goes on.",
+        args=flags,
+        default=default,
+    )
+    return config
+
+
+def _taken(flags: list[str], name: str) -> str | None:
+    """The value of a flag, which is taken out of `flags`."""
+    if name not in flags:
+        return None
+    place = flags.index(name)
+    if place + 1 == len(flags):
+        raise InputError(f"{name}: must be followed by a value")
+    value = flags[place + 1]
+    del flags[place : place + 2]
+    return value

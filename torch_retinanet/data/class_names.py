@@ -1,0 +1,115 @@
+"""The names of classes: files of them, and annotations in the labels of a model that knows some names already."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from torch_retinanet.data.annotations import Annotations, Problem
+from torch_retinanet.data.collect import NO_CLASS
+from torch_retinanet.data.text import Line, read_lines, split_fields
+from torch_retinanet.errors import InputError
+
+YAML = (".yaml", ".yml")
+
+
+def read_class_names(path: Path) -> list[str]:
+    """The K names of a file, in the order of their labels.
+
+    Args:
+        path: lines `name,id` with ids from 0 to K - 1, as keras-retinanet has them; lines with a name each, as YOLO's
+            `classes.txt`; or a YAML with `names`.
+
+    Raises:
+        InputError: for a file that is none of it, or holds a name twice.
+        OSError: for a file that cannot be read.
+    """
+    names = yaml_names(path, read_yaml(path)) if path.suffix.lower() in YAML else _names_in_lines(path)
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: name {twice[0][:80]!r} must be there once")
+    return names
+
+
+def read_yaml(path: Path) -> dict[Any, Any]:
+    """The settings in a YAML.
+
+    Raises:
+        InputError: for a file that is none, or holds anything but settings by name.
+        OSError: for a file that cannot be read.
+    """
+    try:
+        settings = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: must be whole YAML ({' '.join(str(error).split())[:200]})") from None
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: must hold settings by name")
+    return settings
+
+
+def yaml_names(path: Path, settings: dict[Any, Any]) -> list[str]:
+    """The setting `names`: a list, or names by their labels.
+
+    Raises:
+        InputError: where there is none, or it is neither.
+    """
+    names = settings.get("names")
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
+        names = [names[label] for label in range(len(names))]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str | int) for name in names):
+        raise InputError(f"{path}: names must be a list, or numbered from 0")
+    return [str(name) for name in names]
+
+
+def with_class_names(annotations: Annotations, class_names: Sequence[str]) -> Annotations:
+    """Annotations in the labels of a model: boxes of classes that it does not know are left out, and counted."""
+    labels = {name: label for label, name in reversed(list(enumerate(class_names)))}
+    new = np.array([*(labels.get(name, NO_CLASS) for name in annotations.classes), NO_CLASS], dtype=np.int64)
+    mapped = replace(annotations, labels=new[annotations.labels], classes=list(class_names))
+    unknown = (mapped.labels == NO_CLASS) & ~mapped.ignored
+    counts = np.bincount(annotations.labels[unknown], minlength=len(annotations.classes))
+    files = sorted(set(annotations.files))
+    problems = [
+        Problem(files[0], "", f"unknown class: {name!r}, boxes: {count}", "its boxes are left out", lost=True)
+        for name, count in zip(annotations.classes, counts.tolist(), strict=True)
+        if count
+    ]
+    ids = dict(
+        reversed(list(zip(annotations.classes, annotations.class_ids, strict=False)))
+    )  # the first of equal names
+    class_ids = [ids.get(name, NO_CLASS) for name in class_names] if annotations.class_ids else []
+    return replace(mapped.select(boxes=~unknown), class_ids=class_ids, problems=[*annotations.problems, *problems])
+
+
+def _names_in_lines(path: Path) -> list[str]:
+    problems: list[Problem] = []
+    lines = list(read_lines(path, problems))
+    if problems:
+        raise InputError(f"{path}: {problems[0].place} must be text in UTF-8")
+    if not lines:
+        raise InputError(f"{path}: must hold names of classes")
+    rows = [_fields(path, line) for line in lines]
+    if all(len(row) == 1 for row in rows):
+        return [row[0].strip() for row in rows]
+    return _by_ids(path, lines, rows)
+
+
+def _fields(path: Path, line: Line) -> list[str]:
+    try:
+        return split_fields(line.text)
+    except ValueError as error:
+        raise InputError(f"{path}: line {line.number} must be a name, or a name and an id ({error})") from None
+
+
+def _by_ids(path: Path, lines: Sequence[Line], rows: Sequence[Sequence[str]]) -> list[str]:
+    names: dict[int, str] = {}
+    for line, row in zip(lines, rows, strict=True):
+        label = row[1].strip() if len(row) == 2 else ""
+        if not label.isascii() or not label.isdecimal() or int(label) >= len(lines) or int(label) in names:
+            rule = f"a name and an id from 0 to {len(lines) - 1}, each id once"
+            raise InputError(f"{path}: line {line.number}, {line.text[:80]!r}, must be {rule}")
+        names[int(label)] = row[0].strip()
+    return [names[label] for label in range(len(names))]

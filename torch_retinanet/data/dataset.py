@@ -1,0 +1,86 @@
+"""Pictures and targets of annotations, changed at random in a way that depends on seed and draw alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+
+from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.errors import InputError
+from torch_retinanet.pictures import read_picture
+
+Sample = tuple[Tensor, dict[str, Any]]
+"""A picture of bytes (3,H,W), and its target: `boxes` (G,4) xyxy, `labels` (G,), `image_id`."""
+
+
+class Draw(NamedTuple):
+    """One picture of a run: the number of the draw, counted from 0 over the whole run, and that of the picture."""
+
+    number: int
+    picture: int
+
+
+class Unreadable(NamedTuple):
+    """A picture that could not be read, and why, in a sentence."""
+
+    path: Path
+    reason: str
+
+
+class PictureDataset(Dataset[Sample | Unreadable]):
+    """The pictures of annotations with their objects, for training; what is `ignored` is left out.
+
+    `dataset[Draw(n, i)]` is picture i as it is changed at draw n of a run: whatever process draws it, at whatever time.
+
+    Args:
+        annotations: whose pictures are read, upright unless their boxes lie on them as they are stored.
+        transform: what changes a `tv_tensors.Image` and its target.
+        seed: of the changes.
+    """
+
+    def __init__(self, annotations: Annotations, *, transform: nn.Module, seed: int) -> None:
+        self.annotations, self.transform, self.seed = annotations, transform, seed
+
+    def __len__(self) -> int:
+        return len(self.annotations.pictures)
+
+    def __getitem__(self, draw: Draw) -> Sample | Unreadable:
+        path = self.annotations.pictures[draw.picture]
+        try:
+            picture = read_picture(path, upright=not self.annotations.as_stored[draw.picture])
+        except (InputError, OSError) as error:
+            return Unreadable(path, str(error))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(np.random.SeedSequence([self.seed, draw.number]).generate_state(1, np.uint64)[0]))
+            sample: Sample = self.transform(tv_tensors.Image(picture), self._target(draw.picture, picture))
+        return sample
+
+    def _target(self, index: int, picture: Tensor) -> dict[str, Any]:
+        objects = self.annotations.objects(index)
+        size = picture.shape[-2:]
+        boxes = torch.from_numpy(objects.boxes[~objects.ignored]).float().reshape(-1, 4)
+        return {
+            "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(size[0], size[1])),
+            "labels": torch.from_numpy(objects.labels[~objects.ignored]),
+            "image_id": index,
+        }
+
+
+class Batch(NamedTuple):
+    """Pictures and targets that go through a model together, and those that could not be read."""
+
+    images: list[Tensor]
+    targets: list[dict[str, Any]]
+    unreadable: list[Unreadable]
+
+
+def collate(samples: Sequence[Sample | Unreadable]) -> Batch:
+    """A batch of what a `PictureDataset` gives."""
+    read = [sample for sample in samples if not isinstance(sample, Unreadable)]
+    unreadable = [sample for sample in samples if isinstance(sample, Unreadable)]
+    return Batch([image for image, _ in read], [target for _, target in read], unreadable)

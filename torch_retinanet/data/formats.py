@@ -1,0 +1,195 @@
+"""Annotations of any format that is known, told apart by looking: by suffixes, folders, and how a file begins."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.class_names import YAML, read_class_names, with_class_names
+from torch_retinanet.data.coco import read_coco
+from torch_retinanet.data.csv_file import read_csv
+from torch_retinanet.data.kitti import kitti_root, read_kitti
+from torch_retinanet.data.voc import read_voc, voc_splits
+from torch_retinanet.data.yolo import read_yolo
+from torch_retinanet.data.yolo_layout import Layout, is_yolo
+from torch_retinanet.errors import InputError
+
+KNOWN = "COCO's JSON, CSV, Pascal VOC's XML, a KITTI folder with label_2, or a YOLO folder with images and labels"
+
+BEGINNING = 4096
+"""Bytes of a file without a known suffix by which it is told what it is."""
+
+
+class _Asked(NamedTuple):
+    """What is to be read; `names` are those of a file of classes."""
+
+    path: Path
+    split: str | None
+    images: Path | None
+    classes: Path | None
+    names: Sequence[str] | None
+
+
+class _Format(NamedTuple):
+    """A format: the suffixes of its files, whether a folder is laid out so, its splits, and what reads it."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    is_folder: Callable[[Path], bool]
+    splits: Callable[[Path], Sequence[str]]
+    read: Callable[[_Asked], Annotations]
+
+
+def read_annotations(
+    path: Path,
+    *,
+    split: str | None = None,
+    images: Path | None = None,
+    classes: Path | None = None,
+    class_names: Sequence[str] | None = None,
+) -> Annotations:
+    """The annotations of a file or folder in any of the formats: COCO, CSV, Pascal VOC, KITTI, YOLO.
+
+    What is wrong with single entries is in its `problems`, and the others are read. Boxes are as the files have them:
+    `screen` takes out what no training can use.
+
+    Args:
+        path: the file, or the folder.
+        split: one of `list_splits`; by default all that there is.
+        images: the folder of the pictures, where it does not follow from `path`.
+        classes: a file with the names of the classes, as `read_class_names` reads it.
+        class_names: those of a model, whose labels are then given; boxes of other classes are left out and counted.
+
+    Raises:
+        InputError: where no format fits, or several do; for an unknown split; for a file that cannot be read at all.
+        FileNotFoundError: where there is no file or folder.
+    """
+    path, images, classes = Path(path), images and Path(images), classes and Path(classes)
+    found, names = _format(path, classes), read_class_names(classes) if classes else None
+    if split is not None and split not in found.splits(path):
+        raise InputError(f"split: {split!r} must be one of {', '.join(found.splits(path)) or 'none'} in {path}")
+    annotations = found.read(_Asked(path, split, images, classes, names))
+    if not annotations.pictures and not annotations.problems:
+        raise InputError(f"{path}: must have a picture, and as {found.name} it has none")
+    for wanted in (names, class_names):
+        annotations = annotations if wanted is None else with_class_names(annotations, wanted)
+    return annotations
+
+
+def list_splits(path: Path) -> list[str]:
+    """The names of the splits that a folder has, if any.
+
+    Raises:
+        InputError: where no format fits, or several do.
+        FileNotFoundError: where there is no file or folder.
+    """
+    return list(_format(path, None).splits(path))
+
+
+def _format(path: Path, classes: Path | None) -> _Format:
+    if path.is_file():
+        return _format_of_file(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
+    fitting = [known for known in FORMATS if known.is_folder(path)]
+    fitting = fitting or [known for known in FORMATS if _files(path, known.suffixes, classes)]
+    if not fitting:
+        raise InputError(f"{path}: must hold annotations, as {KNOWN}")
+    if len(fitting) > 1:
+        names = " and ".join(known.name for known in fitting)
+        raise InputError(f"{path}: holds files of {names}, and one of them must be named")
+    return fitting[0]
+
+
+def _format_of_file(path: Path) -> _Format:
+    for known in FORMATS:
+        if path.suffix.lower() in known.suffixes:
+            return known
+    with path.open("rb") as file:
+        beginning = file.read(BEGINNING).lstrip()
+    for known, mark in ((COCO, b"{"), (VOC, b"<")):
+        if beginning.startswith(mark):
+            return known
+    if b"," in beginning.partition(b"\n")[0]:
+        return CSV
+    raise InputError(f"{path}: must be annotations, as {KNOWN}")
+
+
+def _files(folder: Path, suffixes: Sequence[str], classes: Path | None = None) -> list[Path]:
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes and file.is_file())
+    return [file for file in found if classes is None or not file.samefile(classes)]
+
+
+def _split_files(folder: Path, suffix: str, classes: Path | None = None) -> dict[str, Path]:
+    """The files of a folder by the names of their splits: `train` for `train.csv` and `instances_train2017.json`."""
+    files = _files(folder, (suffix,), classes)
+    files = [file for file in files if file.stem.startswith("instances_")] or files
+    names = [file.stem.removeprefix("instances_") for file in files]
+    short = [name.rstrip("0123456789") or name for name in names]
+    times = Counter(short)
+    return {brief if times[brief] == 1 else name: file for brief, name, file in zip(short, names, files, strict=True)}
+
+
+def _one_file(asked: _Asked, suffix: str) -> Path:
+    """The file to read: the path itself, or the one of its split in a folder."""
+    if asked.path.is_file():
+        return asked.path
+    folder = _folder_of(asked.path, suffix)
+    files = _split_files(folder, suffix, asked.classes)
+    if asked.split is None and len(files) == 1:
+        return next(iter(files.values()))
+    if asked.split not in files:
+        raise InputError(f"split: {asked.split!r} must be one of {', '.join(files)} in {folder}")
+    return files[asked.split]
+
+
+def _folder_of(path: Path, suffix: str) -> Path:
+    return path / "annotations" if _has_annotations(path, suffix) else path
+
+
+def _has_annotations(path: Path, suffix: str) -> bool:
+    return any((path / "annotations").glob(f"*{suffix}"))
+
+
+def _splits_in(suffix: str) -> Callable[[Path], Sequence[str]]:
+    """What lists the splits where each is a file."""
+    return lambda path: list(_split_files(_folder_of(path, suffix), suffix)) if path.is_dir() else []
+
+
+COCO = _Format(
+    "COCO",
+    (".json",),
+    lambda path: _has_annotations(path, ".json"),
+    _splits_in(".json"),
+    lambda asked: read_coco(_one_file(asked, ".json"), images=asked.images),
+)
+CSV = _Format(
+    "CSV",
+    (".csv",),
+    lambda path: _has_annotations(path, ".csv"),
+    _splits_in(".csv"),
+    lambda asked: read_csv(_one_file(asked, ".csv"), images=asked.images),
+)
+VOC = _Format(
+    "Pascal VOC",
+    (".xml",),
+    lambda path: any((path / "Annotations").glob("*.xml")),
+    lambda path: voc_splits(path) if path.is_dir() else [],
+    lambda asked: read_voc(asked.path, split=asked.split, images=asked.images),
+)
+KITTI = _Format(
+    "KITTI",
+    (),
+    lambda path: kitti_root(path) is not None,
+    lambda path: [],
+    lambda asked: read_kitti(asked.path, images=asked.images),
+)
+YOLO = _Format(
+    "YOLO",
+    YAML,
+    is_yolo,
+    lambda path: list(Layout(path).splits),
+    lambda asked: read_yolo(asked.path, split=asked.split, images=asked.images, names=asked.names),
+)
+FORMATS = COCO, CSV, VOC, KITTI, YOLO

@@ -1,0 +1,84 @@
+"""KITTI's object labels (Geiger et al. 2012; readme.txt of its development kit): a text file a picture in `label_2`.
+
+A line is type, truncated, occluded, alpha, then left, top, right and bottom edge in pixels from 0, then seven numbers
+in three dimensions, and of detections a score. `DontCare` marks regions that are ignored.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.collect import NO_CLASS, Collector
+from torch_retinanet.data.picture_folder import Found, PictureFolder, find_folder, pictures_in
+from torch_retinanet.data.progress import track
+from torch_retinanet.data.text import Line, parse_number, read_lines
+from torch_retinanet.errors import InputError
+
+LABELS, PICTURES = "label_2", "image_2"
+FIELDS = 15, 16
+EDGES = slice(4, 8)
+DONT_CARE = "DontCare"
+
+
+def read_kitti(path: Path, *, images: Path | None = None) -> Annotations:
+    """The objects of a KITTI folder.
+
+    Args:
+        path: the folder with `label_2` and `image_2`, or that with `training` in it.
+        images: the folder of the pictures.
+
+    Raises:
+        OSError: for a folder that cannot be read.
+    """
+    root = kitti_root(path) or path
+    collector = Collector("line {}")
+    files = sorted((root / LABELS).glob("*.txt"))
+    folder = find_folder([], [root / PICTURES, root], images)
+    for file in track(files, total=len(files), words="reading labels"):
+        _add(file, folder, collector)
+    _lose_unlabelled(files, folder, collector)
+    return collector.annotations()
+
+
+def kitti_root(path: Path) -> Path | None:
+    """The folder that has `label_2`: this one, or `training` in it."""
+    return next((root for root in (path, path / "training") if (root / LABELS).is_dir()), None)
+
+
+def _add(file: Path, folder: PictureFolder, collector: Collector) -> None:
+    try:
+        lines = list(read_lines(file, collector.problems))
+    except (InputError, OSError) as error:
+        collector.lose(file, None, str(error).removeprefix(f"{file}: "), "its picture is left out")
+        return
+    picture = collector.add_picture(_picture(file, folder), file)
+    for line in lines:
+        _add_object(line, picture, file, collector)
+
+
+def _picture(file: Path, folder: PictureFolder) -> Found:
+    of_stem = folder.with_stem(file.stem)
+    if len(of_stem) > 1:
+        return Found(None, f"several pictures of one name: {', '.join(path.name for path in of_stem)}")
+    return Found(of_stem[0] if of_stem else folder.folder / f"{file.stem}.png")
+
+
+def _add_object(line: Line, picture: int, file: Path, collector: Collector) -> None:
+    fields = line.text.split()
+    try:
+        if len(fields) not in FIELDS:
+            raise ValueError(f"fields that are not 15: {len(fields)}")
+        left, top, right, bottom = map(parse_number, fields[EDGES])
+    except ValueError as error:
+        collector.lose(file, line.number, str(error), "the line is left out")
+        return
+    ignored = fields[0] == DONT_CARE
+    label = NO_CLASS if ignored else collector.label(fields[0])
+    collector.add_box(picture, (left, top, right, bottom), label, line.number, ignored=ignored)
+
+
+def _lose_unlabelled(files: Iterable[Path], folder: PictureFolder, collector: Collector) -> None:
+    labelled = {file.stem for file in files}
+    for picture in pictures_in(folder.folder):
+        if picture.stem not in labelled:
+            collector.lose(picture, None, f"picture without labels: {picture.stem}.txt", "the picture is left out")

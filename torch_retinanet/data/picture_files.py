@@ -1,0 +1,101 @@
+"""What the files of pictures say of themselves: sizes, EXIF orientation, kind; or why Pillow cannot read them."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import ExifTags, Image
+
+from torch_retinanet.data.picture_folder import is_there
+from torch_retinanet.data.progress import track
+from torch_retinanet.errors import InputError
+from torch_retinanet.pictures import read_picture
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+SWAPPED = (5, 6, 7, 8)
+"""EXIF orientations in which what is stored as a row is a column."""
+
+DEEP = ";16"
+"""What Pillow's names of pixels with 16 bits hold."""
+
+NO_FILE = "no such file"
+
+
+class PictureFile(NamedTuple):
+    """What one file says.
+
+    Attributes:
+        upright: height and width with EXIF orientation, as a viewer shows it.
+        stored: height and width of the pixels as they are stored.
+        orientation: EXIF's, 1 where it says none.
+        format: Pillow's name of it.
+        mode: Pillow's name of its pixels, and `;16` where they have 16 bits.
+        why: why it cannot be read, if it cannot.
+    """
+
+    upright: Size = (0, 0)
+    stored: Size = (0, 0)
+    orientation: int = 1
+    format: str = ""
+    mode: str = ""
+    why: str = ""
+
+
+def look_at(paths: Sequence[Path], *, decode: bool) -> list[PictureFile]:
+    """What each file says, from its header, or having decoded the whole of it.
+
+    Files are looked at in as many threads as there are processors, with a bar where stderr is a terminal.
+    """
+    look, words = (_decode, "decoding pictures") if decode else (_open, "reading headers of pictures")
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
+        warnings.simplefilter("ignore")  # what Pillow has to say of EXIF is no matter of training
+        return list(track(threads.map(look, paths), total=len(paths), words=words))
+
+
+def _decode(path: Path) -> PictureFile:
+    found = _open(path)
+    if found.why:
+        return found
+    try:
+        read_picture(path)
+    except (InputError, OSError) as error:
+        return PictureFile(why=str(error).removeprefix(f"{path}: "))
+    return found
+
+
+def _open(path: Path) -> PictureFile:
+    if not is_there(path):
+        return PictureFile(why=NO_FILE)
+    try:
+        with Image.open(path) as picture:
+            return _header(picture)
+    except Image.DecompressionBombError:
+        return PictureFile(why="more pixels than Pillow's limit against decompression bombs")
+    except Exception as error:  # a decoder raises nearly anything for a broken file
+        return PictureFile(why=f"no picture that Pillow knows ({type(error).__name__})")
+
+
+def _header(picture: Image.Image) -> PictureFile:
+    size, orientation = (picture.height, picture.width), _orientation(picture)
+    if 0 in size:
+        return PictureFile(why=f"a side of 0: {picture.width}x{picture.height}")
+    other = size[::-1] if orientation in SWAPPED else size
+    # The header of a TIFF gives the size that it has once Pillow has turned it.
+    upright, stored = (size, other) if picture.format == "TIFF" else (other, size)
+    raw = str(getattr(picture, "tile", ""))
+    mode = picture.mode + (DEEP if DEEP in raw and DEEP not in picture.mode else "")
+    return PictureFile(upright, stored, orientation, picture.format or "", mode)
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        # Not `picture.getexif`, which for a PNG decodes the pixels.
+        value = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)
+    except Exception:  # EXIF that cannot be parsed says nothing
+        return 1
+    return value if isinstance(value, int) else 1

@@ -1,0 +1,121 @@
+"""Boxes that no training can use are taken out, all are cut off at the border, and odd ones noted."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from torch_retinanet.data.annotations import Annotations, Bools, Floats, Ints
+from torch_retinanet.data.near_duplicates import near_duplicates
+
+BORDER = 0.5
+"""Pixels by which a box may lie over the border without a note: what rounding does."""
+
+SLIVER = 3.0
+"""Pixels of a side below which a box is noted."""
+
+NEAR = 0.8
+"""IoU from which two boxes of a class are noted."""
+
+OUT = "the box is left out"
+KEPT = "it is kept"
+
+
+def screen_boxes(annotations: Annotations) -> Annotations:
+    """The boxes that lie in their pictures, cut off at the border; `sizes` must be those of the pictures."""
+    finite = _without(annotations, ~np.all(np.isfinite(annotations.boxes), axis=1), "numbers that are not finite")
+    extended = _without(finite, ~_extended(finite.boxes), "no extent")
+    inside = _without(extended, ~_extended(_clipped(extended)), "wholly outside the picture")
+    clipped = _cut_off(_without_duplicates(inside))
+    return _note_near_duplicates(_note_slivers(clipped))
+
+
+def _without(annotations: Annotations, bad: Bools, kind: str) -> Annotations:
+    lost = [
+        annotations.box_problem(i, f"{kind}: {_written(annotations, i)}", OUT, lost=True)
+        for i in np.flatnonzero(bad).tolist()
+    ]
+    kept = annotations.select(boxes=~bad) if lost else annotations
+    return replace(kept, problems=[*annotations.problems, *lost])
+
+
+def _without_duplicates(annotations: Annotations) -> Annotations:
+    """Each box of a picture and label once; the first of equals stays."""
+    first = _first_of_equals(annotations)
+    again = first != np.arange(len(first))
+    lost = [
+        annotations.box_problem(i, f"box that is there twice: as {_place(annotations, first[i])}", OUT, lost=True)
+        for i in np.flatnonzero(again).tolist()
+    ]
+    kept = annotations.select(boxes=~again) if lost else annotations
+    return replace(kept, problems=[*annotations.problems, *lost])
+
+
+def _first_of_equals(annotations: Annotations) -> Ints:
+    """For each box (T,) the first that is equal to it."""
+    columns = (annotations.owners(), annotations.labels, annotations.ignored, *annotations.boxes.T)
+    order = np.lexsort(columns[::-1])
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = np.any([column[order][1:] != column[order][:-1] for column in columns], axis=0)
+    first = np.empty_like(order)
+    first[order] = order[new][np.cumsum(new) - 1]
+    return first
+
+
+def _cut_off(annotations: Annotations) -> Annotations:
+    clipped = _clipped(annotations)
+    over = np.abs(clipped - annotations.boxes).max(axis=1, initial=0) > BORDER
+    return replace(_note(annotations, over, "over the border", "it is cut off at the border", _written), boxes=clipped)
+
+
+def _note_slivers(annotations: Annotations) -> Annotations:
+    sides = annotations.boxes[:, 2:] - annotations.boxes[:, :2]
+    thin = (sides < SLIVER).any(axis=1) & ~annotations.ignored
+    return _note(annotations, thin, f"side below {SLIVER:g} pixels", KEPT, _written)
+
+
+def _note_near_duplicates(annotations: Annotations) -> Annotations:
+    objects = np.flatnonzero(~annotations.ignored)
+    groups = annotations.owners() * (len(annotations.classes) + 1) + annotations.labels
+    pairs = near_duplicates(annotations.boxes[objects], groups[objects], NEAR)
+    others = {int(objects[pair.later]): (int(objects[pair.earlier]), pair.iou) for pair in pairs}
+    near = np.zeros(len(annotations.boxes), dtype=bool)
+    near[list(others)] = True
+
+    def written(annotations: Annotations, index: int) -> str:
+        other, iou = others[index]
+        return f"IoU {iou:.2f} with {_place(annotations, other)}"
+
+    return _note(annotations, near, "nearly the box of another", KEPT, written)
+
+
+def _note(
+    annotations: Annotations, odd: Bools, kind: str, then: str, written: Callable[[Annotations, int], str]
+) -> Annotations:
+    notes = [
+        annotations.box_problem(i, f"{kind}: {written(annotations, i)}", then, lost=False)
+        for i in np.flatnonzero(odd).tolist()
+    ]
+    return replace(annotations, problems=[*annotations.problems, *notes])
+
+
+def _extended(boxes: Floats) -> Bools:
+    extended: Bools = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
+    return extended
+
+
+def _clipped(annotations: Annotations) -> Floats:
+    """The boxes (T,4) as far as they lie in their pictures."""
+    limits = annotations.sizes[annotations.owners()][:, [1, 0, 1, 0]]
+    clipped: Floats = np.minimum(np.maximum(annotations.boxes, 0), limits)
+    return clipped
+
+
+def _place(annotations: Annotations, index: int) -> str:
+    return annotations.place_format.format(annotations.places[index])
+
+
+def _written(annotations: Annotations, index: int) -> str:
+    """A box, and the size of its picture."""
+    height, width = annotations.sizes[np.searchsorted(annotations.offsets, index, side="right") - 1]
+    return f"{', '.join(f'{edge:.6g}' for edge in annotations.boxes[index])} in {width}x{height}"

@@ -1,0 +1,98 @@
+"""Pictures that no training can use are taken out with their boxes, and odd ones noted."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from torch_retinanet.data.annotations import Annotations, Problem
+from torch_retinanet.data.picture_files import NO_FILE, PictureFile, Size, look_at
+from torch_retinanet.data.picture_folder import pictures_in
+
+ORIENTATIONS = range(1, 9)
+"""Those that EXIF knows."""
+
+ALIKE = {"MPO": "JPEG"}
+"""Formats that go by the suffix of another."""
+
+
+def screen_pictures(annotations: Annotations, *, decode: bool) -> Annotations:
+    """The pictures that are there and can be opened, in their own sizes."""
+    files = look_at(annotations.pictures, decode=decode)
+    usable = np.array([not file.why for file in files], dtype=bool)
+    lost = [_lost(annotations, i, files[i]) for i in np.flatnonzero(~usable).tolist()]
+    kept = annotations.select(pictures=usable)
+    files = [file for file in files if not file.why]
+    annotated = [(int(height), int(width)) for height, width in kept.sizes]
+    as_stored = [_lies_as_stored(file, size) for file, size in zip(files, annotated, strict=True)]
+    sizes = [file.stored if stored else file.upright for file, stored in zip(files, as_stored, strict=True)]
+    notes = [note for each in zip(kept.pictures, files, annotated, as_stored, strict=True) for note in _notes(*each)]
+    together = [*_modes(kept.pictures, files), *_one_name(kept.pictures)]
+    return replace(
+        kept,
+        sizes=np.array(sizes, dtype=np.int64).reshape(-1, 2),
+        as_stored=np.array(as_stored, dtype=bool),
+        problems=[*annotations.problems, *lost, *notes, *together],
+    )
+
+
+def _lost(annotations: Annotations, index: int, file: PictureFile) -> Problem:
+    count = annotations.offsets[index + 1] - annotations.offsets[index]
+    owner = annotations.files[index].name
+    kind = f"missing picture: named in {owner!r}" if file.why == NO_FILE else f"unreadable picture: {file.why}"
+    what = f"{kind}, boxes lost with it: {count}"
+    return Problem(annotations.pictures[index], "", what, "picture and boxes are left out", lost=True)
+
+
+def _lies_as_stored(file: PictureFile, annotated: Size) -> bool:
+    return annotated == file.stored != file.upright
+
+
+def _notes(path: Path, file: PictureFile, annotated: Size, as_stored: bool) -> Iterator[Problem]:
+    """What is odd about one picture."""
+    if as_stored:
+        what = f"annotated as it is stored: {_by(annotated)}, EXIF orientation {file.orientation}"
+        yield Problem(path, "", what, "its boxes are taken to lie on its pixels as they are stored", lost=False)
+    elif file.orientation not in ORIENTATIONS:
+        yield Problem(path, "", f"EXIF orientation that is none: {file.orientation}", "it is not turned", lost=False)
+    elif file.orientation != 1:
+        what = f"EXIF orientation: {file.orientation}"
+        yield Problem(path, "", what, "it is turned upright, and its boxes are taken to lie on it so", lost=False)
+    if not as_stored and 0 not in annotated and annotated != file.upright:
+        what = f"annotated size that differs: {_by(annotated)}, the picture has {_by(file.upright)}"
+        yield Problem(path, "", what, "its boxes stay as they are", lost=False)
+    meant = Image.registered_extensions().get(path.suffix.lower(), "")
+    if ALIKE.get(meant, meant) != ALIKE.get(file.format, file.format):
+        what = f"suffix of another format: {path.suffix!r}, and it is {file.format}"
+        yield Problem(path, "", what, "it is read as what it is", lost=False)
+
+
+def _modes(paths: Sequence[Path], files: Sequence[PictureFile]) -> Iterator[Problem]:
+    """A note for each kind of pixels that are not RGB of 8 bits."""
+    kinds: dict[str, list[Path]] = defaultdict(list)
+    for path, file in zip(paths, files, strict=True):
+        kinds[file.mode].append(path)
+    for mode, those in sorted(kinds.items()):
+        if mode != "RGB":
+            what = f"pictures of mode {mode}: {len(those)}, this the first"
+            yield Problem(those[0], "", what, "they are read as RGB of 8 bits", lost=False)
+
+
+def _one_name(paths: Sequence[Path]) -> Iterator[Problem]:
+    """A note for each name that pictures beside one another share, but for their suffix."""
+    stems = {(path.parent, path.stem) for path in paths}
+    alike: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for folder in sorted({path.parent for path in paths}):
+        for path in pictures_in(folder):
+            alike[folder, path.stem].append(path)
+    for key, those in alike.items():
+        if len(those) > 1 and key in stems:
+            what = f"pictures of one name: {', '.join(repr(path.name) for path in those)}"
+            yield Problem(those[0], "", what, "each is a picture of its own", lost=False)
+
+
+def _by(size: Size) -> str:
+    return f"{size[1]}x{size[0]}"

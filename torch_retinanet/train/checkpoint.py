@@ -1,0 +1,99 @@
+"""All that a run needs to go on, in one safetensors file: written beside and renamed, so that it is whole or the last.
+
+What follows from seed and step alone, the order of pictures, their changes, and the learning rate, is not stored.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from torch_retinanet.errors import InputError
+from torch_retinanet.weights.whole_file import written_beside
+
+FORMAT = "torch_retinanet checkpoint 1"
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        step: steps done.
+        pictures: how many there are to draw from.
+        best: the best mAP so far, -1 before the first evaluation.
+        best_step: after which step it was.
+        worse: evaluations since then.
+        skipped: pictures that could not be read.
+        scaler: the state of the loss scale of fp16.
+    """
+
+    step: int = 0
+    pictures: int = 0
+    best: float = -1.0
+    best_step: int = 0
+    worse: int = 0
+    skipped: int = 0
+    scaler: dict[str, Any] | None = None
+
+
+def write_checkpoint(path: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
+    """Write how far a run has come, and its tensors.
+
+    Raises:
+        OSError: where they cannot be written, as on a full disk; the file is then what it was.
+    """
+    metadata = {"format": FORMAT, "progress": json.dumps(asdict(progress))}
+    try:
+        with written_beside(path) as beside:
+            save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, beside, metadata)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written, and the last checkpoint is whole ({error})") from None
+
+
+def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+    """What `write_checkpoint` wrote.
+
+    Raises:
+        InputError: for a file that is not whole, or of another program.
+        FileNotFoundError: where there is no file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no checkpoint to go on from")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise InputError(f"{path}: format {metadata.get('format')!r} must be {FORMAT!r}")
+            known = {field.name for field in fields(Progress)}
+            said = json.loads(metadata["progress"])
+            progress = Progress(**{name: value for name, value in said.items() if name in known})
+            return progress, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{path}: not a whole checkpoint ({error})") from None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """What an optimiser remembers of each parameter, as `PARAMETER@SLOT`."""
+    return {
+        f"{name}@{slot}": torch.as_tensor(value)
+        for name, parameter in model.named_parameters()
+        for slot, value in optimizer.state.get(parameter, {}).items()
+        if value is not None
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimiser back what `optimizer_tensors` took, laid out in memory as its parameters are."""
+    parameters = dict(model.named_parameters())
+    for name, value in tensors.items():
+        owner, _, slot = name.partition("@")
+        parameter = parameters[owner]
+        laid_out = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.clone()
+        optimizer.state[parameter][slot] = laid_out

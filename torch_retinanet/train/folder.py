@@ -1,0 +1,55 @@
+"""What the folder of a run holds: settings, versions, the last checkpoint, weights, and metrics."""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import tomli_w
+
+from torch_retinanet.errors import InputError
+from torch_retinanet.train.config import TrainConfig
+from torch_retinanet.weights.whole_file import written_beside
+
+SETTINGS, VERSIONS = "config.toml", "versions.json"
+CHECKPOINT = "checkpoint.safetensors"
+EVALUATION = "evaluation"
+"""The folder of what `retinanet evaluate` would leave, of the weights that are kept."""
+BAD_BATCH = "bad_batch.safetensors"
+"""The batch whose loss was not finite."""
+
+PACKAGES = ("torch-retinanet", "torch", "torchvision", "accelerate", "numpy", "pillow", "safetensors")
+
+
+def begin(folder: Path, config: TrainConfig) -> None:
+    """Make the folder of a run, with its settings and the versions that it runs on.
+
+    Raises:
+        InputError: where it holds a run already.
+        OSError: where it cannot be made.
+    """
+    if (folder / SETTINGS).exists():
+        raise InputError(f"out: {folder} holds a run already, and `retinanet train --resume {folder}` goes on with it")
+    folder.mkdir(parents=True, exist_ok=True)
+    versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+    with written_beside(folder / VERSIONS) as beside:
+        beside.write_text(json.dumps(versions, indent=1) + "\n")
+    with written_beside(folder / SETTINGS) as beside:
+        beside.write_bytes(tomli_w.dumps(config.as_dict()).encode())
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove the files that a killed run was writing."""
+    for path in folder.glob(".*.part"):
+        path.unlink()
+
+
+def settings_of(folder: Path) -> TrainConfig:
+    """The settings of the run in a folder.
+
+    Raises:
+        InputError: where there is no run, or its settings are not whole.
+    """
+    if not (folder / SETTINGS).is_file():
+        raise InputError(f"--resume: {folder} holds no run, and must be what `retinanet train --out` made")
+    return TrainConfig.from_toml(folder / SETTINGS)

@@ -1,0 +1,155 @@
+"""A step of training, and all that a run must remember from one to the next; `run.py` has what stands around it."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import send_to_device
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from torch_retinanet.data.dataset import Batch, PictureDataset, collate
+from torch_retinanet.detector import RetinaNetDetector
+from torch_retinanet.train.checkpoint import Progress, load_optimizer, optimizer_tensors
+from torch_retinanet.train.config import TrainConfig
+from torch_retinanet.train.draws import Draws
+from torch_retinanet.train.ema import MovingAverage
+from torch_retinanet.train.model import set_training
+from torch_retinanet.train.schedule import rate_share
+from torch_retinanet.train.stopping import leave_signals_to_the_run
+
+SGD_MOMENTUM = 0.9
+
+
+class NotFiniteError(RuntimeError):
+    """A loss that is NaN or infinite, with the batch that gave it."""
+
+    def __init__(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
+        super().__init__(", ".join(f"{name} {value.item()}" for name, value in losses.items()))
+        self.batch = batch
+
+
+class Training:
+    """Model, optimiser and average of the weights of a run, and how far it has come.
+
+    Args:
+        config: the settings.
+        detector: with its first weights.
+        pictures: how many there are.
+        accelerator: devices and precision.
+    """
+
+    def __init__(
+        self, config: TrainConfig, detector: RetinaNetDetector, pictures: int, accelerator: Accelerator
+    ) -> None:
+        self.config, self.accelerator = config, accelerator
+        processes = {"process": accelerator.process_index, "processes": accelerator.num_processes}
+        self.draws = Draws(
+            pictures=pictures, batch=config.batch, accumulate=config.accumulate, seed=config.seed, **processes
+        )
+        self.steps = config.steps or self.draws.steps(config.epochs)
+        self.detector = detector.to(accelerator.device)
+        self.optimizer = build_optimizer(self.detector, config)
+        self.model, self._optimizer = accelerator.prepare(self.detector, self.optimizer)
+        self.average = None if config.ema is None else MovingAverage(self.detector.model, config.ema)
+        self.progress = Progress(pictures=pictures)
+
+    def batches(self, dataset: PictureDataset) -> Iterator[Batch]:
+        """The batches from the next step on, read ahead by worker processes."""
+        draws = list(self.draws.batches(self.progress.step, self.steps))
+        workers = self.config.workers
+        loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_sampler=draws,
+            collate_fn=collate,
+            worker_init_fn=leave_signals_to_the_run,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+        )
+        yield from loader
+
+    def step(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """Take a step with the gradients of some batches together; the losses are their means.
+
+        Raises:
+            NotFiniteError: for a loss that is NaN or infinite; the weights are those before the step.
+        """
+        set_training(self.detector, self.config)
+        rate = self.config.rate * self._rate_share()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        read = [batch for batch in batches if batch.images]
+        sums: dict[str, float] = {}
+        for batch in read:
+            for name, value in self._add_gradients(batch, len(read)).items():
+                sums[name] = sums.get(name, 0.0) + value / len(read)
+        norm = self._follow() if read else 0.0
+        self.progress.step += 1
+        if self.average is not None:
+            self.average.update(self.detector.model, self.progress.step - 1)
+        return {"rate": rate, "loss": sum(sums.values()), **sums, "gradient_norm": norm}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors that the run needs to go on, by name."""
+        parts = {
+            "model": self.detector.model.state_dict(),
+            "optimizer": optimizer_tensors(self.optimizer, self.detector),
+        }
+        if self.average is not None:
+            parts["average"] = self.average.tensors
+        return {f"{part}:{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+    def restore(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `tensors` gave."""
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "average": {}}
+        for name, tensor in tensors.items():
+            part, _, own = name.partition(":")
+            parts[part][own] = tensor.to(self.accelerator.device)
+        self.detector.model.load_state_dict(parts["model"])
+        load_optimizer(self.optimizer, self.detector, parts["optimizer"])
+        if self.average is not None:
+            self.average.tensors = parts["average"]
+        if self.accelerator.scaler is not None and progress.scaler:
+            self.accelerator.scaler.load_state_dict(progress.scaler)
+        self.progress = progress
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights to evaluate and to keep: the average, where there is one."""
+        return self.detector.model.state_dict() if self.average is None else self.average.tensors
+
+    def _rate_share(self) -> float:
+        config = self.config
+        return rate_share(self.progress.step, self.steps, schedule=config.schedule, warm_up=config.warm_up)
+
+    def _add_gradients(self, batch: Batch, batches: int) -> dict[str, float]:
+        images, targets = send_to_device((batch.images, batch.targets), self.accelerator.device)
+        with self.accelerator.autocast():
+            losses = self.model(images, targets)
+        total = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(total):
+            raise NotFiniteError(losses, batch)
+        self.accelerator.backward(total / batches)
+        return {name: value.item() for name, value in losses.items()}
+
+    def _follow(self) -> float:
+        """One step of the optimiser; gives the norm of the gradients before they were clipped."""
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm or math.inf)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        if self.accelerator.scaler is not None:
+            self.progress.scaler = self.accelerator.scaler.state_dict()
+        return float(norm)
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW or SGD with momentum; kernels decay, and biases and BatchNorm do not."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.rate, momentum=SGD_MOMENTUM)
+    return torch.optim.AdamW(groups, lr=config.rate)

@@ -1,0 +1,78 @@
+"""The detector that a run trains: its conventions, its first weights, and which of them stay as they are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torchvision.models import WeightsEnum, get_model_weights
+
+from torch_retinanet.backbone import BackboneWeights
+from torch_retinanet.detector import RetinaNetDetector
+from torch_retinanet.errors import InputError
+from torch_retinanet.train.config import TrainConfig
+from torch_retinanet.weights import read_backbone, read_weights
+
+
+def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNetDetector:
+    """A detector with the first weights of a run, in training mode.
+
+    Raises:
+        InputError: for settings that no model can have, and weights that do not fit.
+    """
+    conventions = config.model_config(len(class_names))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        detector = RetinaNetDetector(
+            conventions, backbone_weights=_backbone_weights(config), class_names=tuple(class_names)
+        )
+    if config.weights is not None:
+        _go_on_from(detector, config.weights)
+    for module in _frozen(detector, config):
+        module.requires_grad_(False)
+    set_training(detector, config)
+    return detector.to(memory_format=torch.channels_last)
+
+
+def set_training(detector: RetinaNetDetector, config: TrainConfig) -> None:
+    """Training mode for all but the layers that stay as they are."""
+    detector.train()
+    for module in _frozen(detector, config):
+        module.eval()
+
+
+def _frozen(detector: RetinaNetDetector, config: TrainConfig) -> list[nn.Module]:
+    backbone = detector.model.fpn.backbone
+    stages = [[backbone.conv1, backbone.bn1], *([stage] for stage in _stages(backbone))]
+    if config.frozen_stages > len(stages):
+        raise InputError(f"frozen_stages: {config.frozen_stages!r} must be at most {len(stages)}")
+    frozen = [module for stage in stages[: config.frozen_stages] for module in stage]
+    norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)]
+    return frozen + (norms if config.frozen_norm else [])
+
+
+def _stages(backbone: nn.Module) -> list[nn.Module]:
+    return [backbone.get_submodule(f"layer{number}") for number in (1, 2, 3, 4)]
+
+
+def _backbone_weights(config: TrainConfig) -> WeightsEnum | BackboneWeights | None:
+    if config.backbone_weights is None or config.weights is not None:
+        return None
+    if config.backbone_weights == "imagenet":
+        return get_model_weights(config.backbone).DEFAULT
+    return read_backbone(config.backbone_weights)
+
+
+def _go_on_from(detector: RetinaNetDetector, path: Path) -> None:
+    """Take over all weights of a file; those of the last class layer only where the classes are the same."""
+    contents = read_weights(path)
+    if contents.part != "model":
+        raise InputError(f"weights: {path} holds a {contents.part} alone; backbone_weights takes it")
+    if differences := contents.config.differences(detector.config, acts_on="result"):
+        raise InputError(f"weights: {path} has other conventions: {', '.join(differences)}")
+    tensors = dict(contents.tensors)
+    if contents.config.num_classes != detector.config.num_classes or contents.class_names != detector.class_names:
+        last = f"cls_head.{len(detector.model.cls_head) - 1}."
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(last)}
+    detector.model.load_state_dict(tensors, strict=False)

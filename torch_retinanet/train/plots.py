@@ -1,0 +1,59 @@
+"""Curves of a run, from the files that it left: losses and learning rate, and the numbers of its evaluations."""
+
+from pathlib import Path
+from typing import Any
+
+from torch_retinanet.train.record import EVALUATIONS, STEPS, read_record
+from torch_retinanet.weights.whole_file import written_beside
+
+LOSSES_PLOT, MAP_PLOT = "losses.png", "map.png"
+SMOOTHED = 20
+"""Lines of metrics over which the drawn mean goes, at most."""
+
+
+def plot_run(folder: Path) -> list[Path]:
+    """Draw what there is to draw of the run in `folder`; gives the pictures written."""
+    steps, evaluations = read_record(folder / STEPS), read_record(folder / EVALUATIONS)
+    written = []
+    if steps:
+        written.append(_save(_losses(steps), folder / LOSSES_PLOT))
+    if len(evaluations.get("step", [])) > 1:
+        written.append(_save(_numbers(evaluations), folder / MAP_PLOT))
+    return written
+
+
+def _losses(steps: dict[str, list[float]]) -> Any:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="loss", yscale="log", title="Losses")
+    window = max(1, min(SMOOTHED, len(steps["step"]) // 4))
+    for colour, name in enumerate(("loss", "classification", "bbox_regression")):
+        values = np.convolve(steps[name], np.ones(window) / window, mode="valid")
+        axes.plot(steps["step"], steps[name], color=f"C{colour}", alpha=0.25, linewidth=0.7)
+        axes.plot(steps["step"][window - 1 :], values, color=f"C{colour}", label=name.replace("_", " "))
+    _finish(axes)
+    return figure
+
+
+def _numbers(evaluations: dict[str, list[float]]) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="average precision", ylim=(0, 1), title="Evaluations")
+    for name, label in (("map", "mAP"), ("map_50", "AP50"), ("map_75", "AP75")):
+        axes.plot(evaluations["step"], evaluations[name], marker=".", label=label)
+    _finish(axes)
+    return figure
+
+
+def _finish(axes: Any) -> None:
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _save(figure: Any, path: Path) -> Path:
+    with written_beside(path) as beside:
+        figure.savefig(beside, dpi=120, format="png")
+    return path

@@ -1,0 +1,208 @@
+"""A training run from its settings to its folder: steps, evaluations, checkpoints, and the weights in the end."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
+
+from accelerate import Accelerator
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from torch_retinanet.data.annotations import Problem
+from torch_retinanet.data.dataset import Batch, PictureDataset
+from torch_retinanet.data.transforms import training_transforms
+from torch_retinanet.errors import InputError
+from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
+from torch_retinanet.train.config import TrainConfig
+from torch_retinanet.train.data import PROBLEMS, read_data, write_problems
+from torch_retinanet.train.folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin, remove_halves
+from torch_retinanet.train.loop import NotFiniteError, Training
+from torch_retinanet.train.model import build_detector
+from torch_retinanet.train.plots import plot_run
+from torch_retinanet.train.progress import Show, run_bar
+from torch_retinanet.train.record import EVALUATIONS, STEPS, Means, Recorder
+from torch_retinanet.train.stopping import stopping
+from torch_retinanet.train.validation import Validation
+from torch_retinanet.weights import RUN_FILE, write_weights
+from torch_retinanet.weights.contents import Contents
+from torch_retinanet.weights.whole_file import written_beside
+
+
+class StoppedError(Exception):
+    """A run that was asked to end before its last step; what it has is in its checkpoint."""
+
+
+class Run:
+    """A run in its folder.
+
+    Args:
+        config: the settings.
+        resume: whether to go on from the checkpoint in the folder.
+
+    Raises:
+        InputError: for data, settings or weights that cannot be used, and a folder that holds a run already.
+    """
+
+    def __init__(self, config: TrainConfig, *, resume: bool = False) -> None:
+        self.config, self.folder = config, config.out
+        self.accelerator = Accelerator(mixed_precision=config.precision)
+        self.annotations, val = read_data(config)
+        self.problems = [*self.annotations.problems, *(val.problems if val else ())]
+        detector = build_detector(config, self.annotations.classes)
+        self.training = Training(config, detector, len(self.annotations.pictures), self.accelerator)
+        self.validation = Validation(val, detector.config, self.accelerator.device) if val else None
+        if resume:
+            remove_halves(self.folder)
+            self._restore()
+        elif self.accelerator.is_main_process:
+            begin(self.folder, config)
+
+    def go(self) -> None:
+        """Take all steps that are left, and leave the weights in the folder.
+
+        Raises:
+            StoppedError: where a signal asked for the end; the checkpoint holds all steps so far.
+            InputError: for a loss that is not finite, and with `strict` a picture that cannot be read.
+            OSError: where the folder cannot be written, or a process that reads pictures was ended from outside.
+        """
+        training, means = self.training, Means()
+        dataset = PictureDataset(self.annotations, transform=self._transform(), seed=self.config.seed)
+        self._write_problems()
+        recorded = Recorder(self.folder, training.progress.step)
+        with _lost_workers(), stopping() as stop, recorded as recorder, self._bar() as show:
+            batches = training.batches(dataset)
+            while training.progress.step < training.steps and not self._gave_up():
+                means.add(self._one_step(batches))
+                show(training.progress.step, means.words())
+                self._look(recorder, means)
+                if stop.asked:
+                    self._save()
+                    raise StoppedError(f"stopped after step {training.progress.step} of {training.steps}")
+        self._finish()
+
+    def summary(self) -> str:
+        """What came of the run, in a sentence or two, for people."""
+        progress = self.training.progress
+        best = f"; mAP {progress.best:.3f} after step {progress.best_step}" if self.validation else ""
+        lost = f"; {progress.skipped} times a picture could not be read, see {PROBLEMS}" if progress.skipped else ""
+        return f"{self.folder}: {progress.step} steps{best}{lost}; the weights are in {self.folder / RUN_FILE}"
+
+    def _one_step(self, batches: Iterator[Batch]) -> dict[str, float]:
+        started = time.perf_counter()
+        read = list(islice(batches, self.config.accumulate))
+        waited = time.perf_counter() - started
+        self._note_unreadable(read)
+        try:
+            losses = self.training.step(read)
+        except NotFiniteError as error:
+            raise InputError(self._keep_batch(error)) from None
+        seconds, pictures = time.perf_counter() - started, sum(len(batch.images) for batch in read)
+        return losses | {"seconds": seconds, "pictures": pictures, "waited": waited}
+
+    def _look(self, recorder: Recorder, means: Means) -> None:
+        """What is due after a step: a line of metrics, an evaluation, a checkpoint."""
+        training, step = self.training, self.training.progress.step
+        last = step == training.steps
+        if step % self.config.log_every == 0 or last:
+            recorder.write(
+                STEPS, step, means.take() | {"epoch": step * training.draws.per_step / len(self.annotations.pictures)}
+            )
+        due = self.config.evaluate_every and step % self.config.evaluate_every == 0
+        if self.validation and (due or last):
+            self._evaluate(recorder, self.validation)
+        if step % self.config.save_every == 0 or last:
+            self._save()
+
+    def _evaluate(self, recorder: Recorder, validation: Validation) -> None:
+        progress, weights = self.training.progress, self.training.weights()
+        numbers = validation.numbers(weights)
+        recorder.write(EVALUATIONS, progress.step, numbers)
+        progress.worse += 1
+        if numbers["map"] > progress.best:
+            progress.best, progress.best_step, progress.worse = numbers["map"], progress.step, 0
+            self._write_weights()
+
+    def _gave_up(self) -> bool:
+        return 0 < self.config.patience <= self.training.progress.worse
+
+    def _finish(self) -> None:
+        if self.validation is None:
+            self._write_weights()
+        self._save()
+        if self.accelerator.is_main_process:
+            plot_run(self.folder)
+            if self.validation:
+                self.validation.report(self.folder / RUN_FILE, self.folder / EVALUATION)
+
+    def _write_weights(self) -> None:
+        if self.accelerator.is_main_process:
+            detector = self.training.detector
+            tensors = {name: tensor.cpu() for name, tensor in self.training.weights().items()}
+            contents = Contents(detector.config, tensors, class_names=detector.class_names)
+            write_weights(self.folder / RUN_FILE, contents)
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            write_checkpoint(self.folder / CHECKPOINT, self.training.progress, self.training.tensors())
+
+    def _restore(self) -> None:
+        """Go on from the checkpoint; a run that was ended before its first one begins again."""
+        if not (self.folder / CHECKPOINT).exists():
+            return
+        progress, tensors = read_checkpoint(self.folder / CHECKPOINT)
+        if progress.pictures != len(self.annotations.pictures):
+            raise InputError(
+                f"{self.folder / CHECKPOINT}: is of a run on {progress.pictures} pictures, and {self.config.data} has "
+                f"{len(self.annotations.pictures)}"
+            )
+        self.training.restore(progress, tensors)
+
+    def _note_unreadable(self, batches: list[Batch]) -> None:
+        for path, reason in (unreadable for batch in batches for unreadable in batch.unreadable):
+            if self.config.strict:
+                raise InputError(reason)
+            self.training.progress.skipped += 1
+            problem = Problem(path, "", reason, "the picture is left out", lost=True)
+            if problem not in self.problems:
+                self.problems.append(problem)
+                self._write_problems()
+
+    def _write_problems(self) -> None:
+        if self.accelerator.is_main_process:
+            write_problems(self.folder / PROBLEMS, self.problems)
+
+    def _keep_batch(self, error: NotFiniteError) -> str:
+        """Save the batch of a loss that is not finite, and say so."""
+        tensors = {f"images.{i}": image.contiguous() for i, image in enumerate(error.batch.images)}
+        for i, target in enumerate(error.batch.targets):
+            tensors |= {f"targets.{i}.{name}": target[name].contiguous() for name in ("boxes", "labels")}
+        with written_beside(self.folder / BAD_BATCH) as beside:
+            save_file({name: tensor.as_subclass(Tensor) for name, tensor in tensors.items()}, beside)
+        step = self.training.progress.step + 1
+        return f"the losses of step {step} are {error}; its batch is in {self.folder / BAD_BATCH}"
+
+    def _bar(self) -> AbstractContextManager[Show]:
+        return run_bar(self.training.steps, done=self.training.progress.step)
+
+    def _transform(self) -> nn.Module:
+        config = self.config
+        return training_transforms(
+            self.training.detector.config,
+            flip=config.flip,
+            vertical_flip=config.vertical_flip,
+            scale=config.scale,
+            crop=config.crop,
+            colour=config.colour,
+        )
+
+
+@contextmanager
+def _lost_workers() -> Iterator[None]:
+    """Says in a sentence that a process which reads pictures is gone; torch tells of it whatever is being done."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise OSError("workers: a process that reads pictures was ended from outside, as for want of memory") from None
