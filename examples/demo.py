@@ -19,6 +19,13 @@ PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycl
 TRAIN, TEST, SHOWN = 3000, 300, 12
 """Pictures to train on, to evaluate on, and to draw detections on."""
 
+SECTIONS = (
+    ("Training", "large", "run/*.png"),
+    ("Evaluation", "large", "evaluation/*.png"),
+    ("Detections", "small", "detections/pictures/*"),
+)
+"""What the page shows: title, size, and pictures."""
+
 HERE, OUT = Path(__file__).parent, Path("out")
 
 
@@ -50,16 +57,20 @@ def train_and_detect() -> int:
 
 def write_page() -> Path:
     """One page with all pictures and figures."""
-    metrics = json.loads((OUT / "evaluation" / "metrics.json").read_text())
+    metrics = json.loads((OUT / "evaluation" / "metrics.json").read_text())["coco"]
     summary = json.loads((OUT / "parity.json").read_text())["summary"]
-    files = [path for folder in ("run", "evaluation", "detections") for path in sorted((OUT / folder).glob("*.png"))]
-    pictures = [{"file": path.relative_to(OUT).as_posix(), "says": path.stem.replace("_", " ")} for path in files]
+    sections = [{"title": title, "kind": kind, "pictures": _pictures(files)} for title, kind, files in SECTIONS]
     template = Environment(loader=FileSystemLoader(HERE), autoescape=True).get_template("index.html.j2")
     numbers = [("mAP", metrics["map"]), ("AP50", metrics["map_50"]), ("AP75", metrics["map_75"])]
     page = OUT / "index.html"
     verdict = f"The network in Keras and in PyTorch, on five photos: {summary}."
-    page.write_text(template.render(pictures=pictures, numbers=numbers, verdict=verdict))
+    page.write_text(template.render(sections=sections, numbers=numbers, verdict=verdict))
     return page
+
+
+def _pictures(pattern: str) -> list[dict[str, str]]:
+    paths = sorted(OUT.glob(pattern))
+    return [{"file": path.relative_to(OUT).as_posix(), "says": path.stem.replace("_", " ")} for path in paths]
 
 
 if __name__ == "__main__":

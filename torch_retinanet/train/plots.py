@@ -7,8 +7,6 @@ from torch_retinanet.train.record import EVALUATIONS, STEPS, read_record
 from torch_retinanet.weights.whole_file import written_beside
 
 LOSSES_PLOT, MAP_PLOT = "losses.png", "map.png"
-SMOOTHED = 20
-"""Lines of metrics over which the drawn mean goes, at most."""
 
 
 def plot_run(folder: Path) -> list[Path]:
@@ -23,16 +21,12 @@ def plot_run(folder: Path) -> list[Path]:
 
 
 def _losses(steps: dict[str, list[float]]) -> Any:
-    import numpy as np
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="loss", yscale="log", title="Losses")
-    window = max(1, min(SMOOTHED, len(steps["step"]) // 4))
-    for colour, name in enumerate(("loss", "classification", "bbox_regression")):
-        values = np.convolve(steps[name], np.ones(window) / window, mode="valid")
-        axes.plot(steps["step"], steps[name], color=f"C{colour}", alpha=0.25, linewidth=0.7)
-        axes.plot(steps["step"][window - 1 :], values, color=f"C{colour}", label=name.replace("_", " "))
+    for name in ("loss", "classification", "bbox_regression"):
+        axes.plot(steps["step"], steps[name], label=name.replace("_", " "))
     _finish(axes)
     return figure
 
