@@ -68,7 +68,9 @@ def read_annotations(
     path, images, classes = Path(path), images and Path(images), classes and Path(classes)
     found, names = _format(path, classes), read_class_names(classes) if classes else None
     if split is not None and split not in found.splits(path):
-        raise InputError(f"split: {split!r} must be one of {', '.join(found.splits(path)) or 'none'} in {path}")
+        if not (splits := found.splits(path)):
+            raise InputError(f"split: {split!r} must not be given, since {path} has no splits")
+        raise InputError(f"split: {split!r} must be one of {', '.join(splits)} in {path}")
     annotations = found.read(_Asked(path, split, images, classes, names))
     if not annotations.pictures and not annotations.problems:
         raise InputError(f"{path}: must have a picture, and as {found.name} it has none")
