@@ -114,15 +114,20 @@ def test_splits_that_are_files_are_told_by_their_names(tmp_path: Path) -> None:
     assert what_is_in(read_annotations(tmp_path, split="val")) == BOXES
     with pytest.raises(InputError, match=r"^split: 'test' must be one of train, val in "):
         read_annotations(tmp_path, split="test")
-    with pytest.raises(
-        InputError, match=r"^split: 'val' must not be given, since .*instances_val2017.json has no splits$"
-    ):
+    with pytest.raises(InputError, match=r"^split: 'val' must not be given, since .*val2017.json has no splits$"):
         read_annotations(tmp_path / "instances_val2017.json", split="val")
 
 
-@pytest.mark.parametrize("name", ["voc", "yolo", "kitti"])
-def test_an_unknown_split_is_refused_and_the_known_ones_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^split: 'evening' must be one of (train, val|none) in "):
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("voc", "must be one of train, val in "),
+        ("yolo", "must not be given, since .* has no splits$"),
+        ("kitti", "must not be given, since .* has no splits$"),
+    ],
+)
+def test_an_unknown_split_is_refused_and_the_known_ones_named(name: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"^split: 'evening' {sentence}"):
         read_annotations(WRITERS[name](tmp_path), split="evening")
 
 
