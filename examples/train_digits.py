@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchvision.io import write_png
 
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector, save_weights
 from torch_retinanet.data.digits import Digits, collate
@@ -99,7 +99,7 @@ def draw_sheet(detector: RetinaNetDetector, data: Digits, path: Path) -> None:
     sure = [{name: values[d["scores"] > 0.3] for name, values in d.items()} for d in found]
     truth = [draw_boxes(image, target, enlarge=2) for image, target in pictures]
     detected = [draw_boxes(image, objects, enlarge=2) for (image, _), objects in zip(pictures, sure, strict=True)]
-    write_png(contact_sheet([truth, detected]), str(path))
+    Image.fromarray(contact_sheet([truth, detected]).permute(1, 2, 0).numpy()).save(path)
 
 
 def plot_losses(losses: list[float], path: Path) -> None:

@@ -75,7 +75,7 @@ def test_files_are_read_no_further_ahead_than_a_batch(
     for count in range(1, 8):
         next(found)
         assert len(asked) == count + 4
-    found.close()  # type: ignore[attr-defined]
+    found.close()
     assert threading.active_count() == before
 
 
@@ -94,7 +94,7 @@ def test_reading_goes_on_while_the_network_works(
     found = detect_pictures(small, pictures, batch_size=4)
     monkeypatch.setattr(small, "predict", lambda picture: [{}] if later.wait(60) else pytest.fail("nothing was read"))
     assert next(found).path == pictures[0]
-    found.close()  # type: ignore[attr-defined]
+    found.close()
 
 
 def test_boxes_on_pixels_as_they_are_stored_need_pictures_as_they_are_stored(
@@ -122,8 +122,9 @@ def test_the_mode_of_the_detector_stays(small: RetinaNetDetector, pictures: list
 
 @pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("workers", -1)])
 def test_wrong_numbers_are_refused_at_once(name: str, value: int, small: RetinaNetDetector) -> None:
+    wrong: dict[str, Any] = {name: value}
     with pytest.raises(InputError, match=f"^{name}: {value} must be at least 1$"):
-        detect_pictures(small, [], **{name: value})  # type: ignore[arg-type]
+        detect_pictures(small, [], **wrong)
 
 
 def test_no_pictures_give_nothing(small: RetinaNetDetector) -> None:

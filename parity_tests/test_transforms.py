@@ -22,10 +22,10 @@ EVERYTHING: dict[str, Any] = {"flip": 0.5, "vertical_flip": 0.5, "scale": (0.6, 
 
 
 def sample(height: int = 120, width: int = 150) -> tuple[Tensor, dict[str, Any]]:
-    """A gray picture with a red object."""
+    """A gray picture with a red object, nearer to two of its edges."""
     picture = torch.full((3, height, width), 90, dtype=torch.uint8)
-    picture[0, 30:80, 40:110], picture[1:, 30:80, 40:110] = 255, 0
-    boxes = tv_tensors.BoundingBoxes([[40.0, 30, 110, 80]], format="XYXY", canvas_size=(height, width))
+    picture[0, 30:80, 20:90], picture[1:, 30:80, 20:90] = 255, 0
+    boxes = tv_tensors.BoundingBoxes([[20.0, 30, 90, 80]], format="XYXY", canvas_size=(height, width))
     return tv_tensors.Image(picture), {"boxes": boxes, "labels": torch.tensor([0])}
 
 
@@ -48,6 +48,14 @@ def test_a_box_follows_its_pixels(kind: str, seed: int) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["flip", "vertical_flip"])
+def test_without_a_change_of_size_a_box_follows_to_the_pixel(kind: str) -> None:
+    same_size = replace(CONFIG, min_side=120)
+    drawn: dict[str, Any] = {"flip": 0.0, kind: 1.0}
+    picture, target = training_transforms(same_size, **drawn)(*sample())
+    assert target["boxes"][0].tolist() == extent_of_red(picture) != sample()[1]["boxes"][0].tolist()
+
+
 @pytest.mark.parametrize(
     ("size", "expected"), [((120, 150), (96, 120)), ((150, 120), (120, 96)), ((50, 200), (40, 160)), ((1, 1), (96, 96))]
 )
@@ -55,14 +63,23 @@ def test_a_box_follows_its_pixels(kind: str, seed: int) -> None:
 def test_every_picture_ends_in_the_size_that_the_network_sees(
     size: tuple[int, int], expected: tuple[int, int], scale: tuple[float, float]
 ) -> None:
-    boxes = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=size)
-    empty = {"boxes": boxes, "labels": torch.zeros(0, dtype=torch.int64)}
-    change = training_transforms(CONFIG, scale=scale, crop=0.0 if size == (1, 1) else 1.0 if scale[0] == 1 else 0.0)
-    picture, target = change(tv_tensors.Image(torch.zeros(3, *size, dtype=torch.uint8)), empty)
+    picture, target = training_transforms(CONFIG, scale=scale)(*empty(*size))
+    assert tuple(picture.shape[1:]) == expected
     assert target["boxes"].shape == (0, 4)
-    assert min(picture.shape[1:]) <= 96
-    if scale != (1.0, 1.0) or size == (1, 1):
-        assert tuple(picture.shape[1:]) == expected
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (300, 2)])
+def test_the_smallest_pictures_can_be_cut_too(size: tuple[int, int]) -> None:
+    for _ in range(10):
+        picture, _ = training_transforms(CONFIG, crop=1.0)(*empty(*size))
+        assert min(picture.shape[1:]) == 96 or max(picture.shape[1:]) == 160
+
+
+def empty(height: int, width: int) -> tuple[Tensor, dict[str, Any]]:
+    """A black picture without an object."""
+    boxes = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=(height, width))
+    picture = tv_tensors.Image(torch.zeros(3, height, width, dtype=torch.uint8))
+    return picture, {"boxes": boxes, "labels": torch.zeros(0, dtype=torch.int64)}
 
 
 def test_an_object_that_is_cut_off_is_no_object() -> None:

@@ -1,7 +1,7 @@
 """Detecting pictures by the thousand: read ahead in threads, given in order, and no more than a few in memory."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
@@ -36,7 +36,7 @@ def detect_pictures(
     upright: Iterable[bool] | None = None,
     batch_size: int = 8,
     workers: int = 2,
-) -> Iterator[Detected | Unreadable]:
+) -> Generator[Detected | Unreadable]:
     """Detections of each file in order; where one cannot be read, the reason instead, and it goes on with the next.
 
     A batch is read while the network works; through the network pictures go one by one, since its rounding depends on

@@ -93,15 +93,17 @@ def _from_picture(picture: Image.Image, name: str, upright: bool) -> Tensor:
 
 def _load(picture: Image.Image, upright: bool) -> Image.Transpose | None:
     """Load a picture, and say how it is still to be turned: TIFF is turned by Pillow, which then forgets it."""
-    back = AS_STORED.get(_orientation(picture)) if picture.format == "TIFF" else None
+    back = AS_STORED.get(orientation_of(picture)) if picture.format == "TIFF" else None
     picture.load()
-    return UPRIGHT.get(_orientation(picture)) if upright else back
+    return UPRIGHT.get(orientation_of(picture)) if upright else back
 
 
-def _orientation(picture: Image.Image) -> int:
+def orientation_of(picture: Image.Image) -> int:
+    """The EXIF orientation as far as it has been read, 1 where there is none; no pixel is decoded for it."""
     try:
-        value = picture.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # EXIF that cannot be parsed says nothing, and the pixels are whole
+        # Not `picture.getexif`, which for a PNG decodes the pixels.
+        value = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)
+    except Exception:  # the parser raises nearly anything; such EXIF says nothing, and the pixels are whole
         return 1
     return value if isinstance(value, int) else 1
 

@@ -154,25 +154,19 @@ def _has_annotations(path: Path, suffix: str) -> bool:
     return any((path / "annotations").glob(f"*{suffix}"))
 
 
-def _splits_in(suffix: str) -> Callable[[Path], Sequence[str]]:
-    """What lists the splits where each is a file."""
-    return lambda path: list(_split_files(_folder_of(path, suffix), suffix)) if path.is_dir() else []
+def _format_of_one_file(name: str, suffix: str, read: Callable[..., Annotations]) -> _Format:
+    """A format that has all annotations of a split in one file."""
+    return _Format(
+        name,
+        (suffix,),
+        lambda path: _has_annotations(path, suffix),
+        lambda path: list(_split_files(_folder_of(path, suffix), suffix)) if path.is_dir() else [],
+        lambda asked: read(_one_file(asked, suffix), images=asked.images),
+    )
 
 
-COCO = _Format(
-    "COCO",
-    (".json",),
-    lambda path: _has_annotations(path, ".json"),
-    _splits_in(".json"),
-    lambda asked: read_coco(_one_file(asked, ".json"), images=asked.images),
-)
-CSV = _Format(
-    "CSV",
-    (".csv",),
-    lambda path: _has_annotations(path, ".csv"),
-    _splits_in(".csv"),
-    lambda asked: read_csv(_one_file(asked, ".csv"), images=asked.images),
-)
+COCO = _format_of_one_file("COCO", ".json", read_coco)
+CSV = _format_of_one_file("CSV", ".csv", read_csv)
 VOC = _Format(
     "Pascal VOC",
     (".xml",),

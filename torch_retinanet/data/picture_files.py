@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from torch_retinanet.data.picture_folder import is_there
 from torch_retinanet.data.progress import track
 from torch_retinanet.errors import InputError
-from torch_retinanet.pictures import read_picture
+from torch_retinanet.pictures import orientation_of, read_picture
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -81,7 +81,7 @@ def _open(path: Path) -> PictureFile:
 
 
 def _header(picture: Image.Image) -> PictureFile:
-    size, orientation = (picture.height, picture.width), _orientation(picture)
+    size, orientation = (picture.height, picture.width), orientation_of(picture)
     if 0 in size:
         return PictureFile(why=f"a side of 0: {picture.width}x{picture.height}")
     other = size[::-1] if orientation in SWAPPED else size
@@ -90,12 +90,3 @@ def _header(picture: Image.Image) -> PictureFile:
     raw = str(getattr(picture, "tile", ""))
     mode = picture.mode + (DEEP if DEEP in raw and DEEP not in picture.mode else "")
     return PictureFile(upright, stored, orientation, picture.format or "", mode)
-
-
-def _orientation(picture: Image.Image) -> int:
-    try:
-        # Not `picture.getexif`, which for a PNG decodes the pixels.
-        value = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)
-    except Exception:  # EXIF that cannot be parsed says nothing
-        return 1
-    return value if isinstance(value, int) else 1

@@ -17,6 +17,9 @@ SLIVER = 3.0
 NEAR = 0.8
 """IoU from which two boxes of a class are noted."""
 
+Written = Callable[[Annotations, int], str]
+"""What is said of a box, by its index."""
+
 OUT = "the box is left out"
 KEPT = "it is kept"
 
@@ -30,25 +33,19 @@ def screen_boxes(annotations: Annotations) -> Annotations:
     return _note_near_duplicates(_note_slivers(clipped))
 
 
-def _without(annotations: Annotations, bad: Bools, kind: str) -> Annotations:
-    lost = [
-        annotations.box_problem(i, f"{kind}: {_written(annotations, i)}", OUT, lost=True)
-        for i in np.flatnonzero(bad).tolist()
-    ]
-    kept = annotations.select(boxes=~bad) if lost else annotations
-    return replace(kept, problems=[*annotations.problems, *lost])
+def _without(annotations: Annotations, bad: Bools, kind: str, written: Written | None = None) -> Annotations:
+    reported = _note(annotations, bad, kind, OUT, written or _written, lost=True)
+    return reported.select(boxes=~bad) if bad.any() else reported
 
 
 def _without_duplicates(annotations: Annotations) -> Annotations:
     """Each box of a picture and label once; the first of equals stays."""
     first = _first_of_equals(annotations)
-    again = first != np.arange(len(first))
-    lost = [
-        annotations.box_problem(i, f"box that is there twice: as {_place(annotations, first[i])}", OUT, lost=True)
-        for i in np.flatnonzero(again).tolist()
-    ]
-    kept = annotations.select(boxes=~again) if lost else annotations
-    return replace(kept, problems=[*annotations.problems, *lost])
+
+    def written(annotations: Annotations, index: int) -> str:
+        return f"as {_place(annotations, first[index])}"
+
+    return _without(annotations, first != np.arange(len(first)), "box that is there twice", written)
 
 
 def _first_of_equals(annotations: Annotations) -> Ints:
@@ -90,10 +87,10 @@ def _note_near_duplicates(annotations: Annotations) -> Annotations:
 
 
 def _note(
-    annotations: Annotations, odd: Bools, kind: str, then: str, written: Callable[[Annotations, int], str]
+    annotations: Annotations, odd: Bools, kind: str, then: str, written: Written, *, lost: bool = False
 ) -> Annotations:
     notes = [
-        annotations.box_problem(i, f"{kind}: {written(annotations, i)}", then, lost=False)
+        annotations.box_problem(i, f"{kind}: {written(annotations, i)}", then, lost=lost)
         for i in np.flatnonzero(odd).tolist()
     ]
     return replace(annotations, problems=[*annotations.problems, *notes])
