@@ -4,6 +4,7 @@ All that it writes lies in `out/`, and `out/index.html` shows it.
 """
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ SECTIONS = (
 )
 """What the page shows: title, size, and pictures."""
 
-HERE, OUT = Path(__file__).parent, Path("out")
+HERE, OUT = Path(os.path.relpath(Path(__file__).parent)), Path("out")
 
 
 def compare() -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from rich.console import Console
 from rich.progress import track
 
 from torch_retinanet.data.digits import Digits, Split
@@ -23,7 +24,8 @@ def write_split(folder: Path, split: Split, count: int) -> Path:
     (folder / split).mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for i in track(range(count), f"writing {split} pictures", transient=True):
+    console = Console(stderr=True)
+    for i in track(range(count), f"writing {split} pictures", console=console, disable=not console.is_terminal):
         picture, target = digits[i]
         name = f"{split}/{i:05d}.jpg"
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / name, quality=QUALITY)
