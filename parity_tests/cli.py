@@ -98,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a .keras, .weights.h5 or .safetensors file, instead of seeded random",
     )
     parser.add_argument(
+        "--data",
+        metavar="DATA",
+        type=Path,
+        help="annotated pictures in any format, on which the weights detect: rungs detections and metric",
+    )
+    parser.add_argument(
         "--turn",
         nargs="+",
         metavar="NAME=VALUE",
@@ -158,11 +164,14 @@ def _prepare(options: argparse.Namespace, preset: str) -> "Run":
     from parity_tests.rungs import Run
 
     sizes = [inputs.read_size(text) for text in options.sizes]
+    if options.data and not options.weights:
+        raise InputError(f"--data: {options.data} needs --weights, since random ones find nothing")
     try:
         images = partial(bridge.picture_batch, bridge.read_pictures(options.image)) if options.image else None
         preset = bridge.check_preset(preset, options.preset, options.weights)
         config, variables = bridge.prepare(preset, options.weights, sizes)
         turned, optimizer_turns = bridge.turn(config, options.turn)
+        scenes = bridge.annotated_scenes(options.data, options.weights, turned) if options.data else []
     except bridge.INPUT_ERRORS as error:
         raise InputError(str(error)) from None
     return Run(
@@ -173,6 +182,7 @@ def _prepare(options: argparse.Namespace, preset: str) -> "Run":
         sizes=sizes,
         dtypes=DTYPES[options.dtype],
         images=images or inputs.random_images,
+        scenes=scenes,
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from torch_retinanet.data.digits import Digits
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Real data, beside the project."""
 
@@ -163,3 +165,20 @@ WRITERS = {
     "yolo": write_yolo,
 }
 """Each writes the data set of one format to a folder, and gives what is to be read."""
+
+
+def write_digits(folder: Path, *, count: int) -> Path:
+    """Digits of 64x64 as a COCO file."""
+    digits = Digits("train", length=count, size=(64, 64))
+    images, annotations = [], []
+    for i in range(count):
+        picture, target = digits[i]
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
+        images.append({"id": i, "file_name": f"{i}.png", "width": 64, "height": 64})
+        for box, label in zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True):
+            x, y, right, bottom = box
+            annotations.append({"image_id": i, "category_id": label, "bbox": [x, y, right - x, bottom - y]})
+    named = [{"id": i, "name": str(i)} for i in range(10)]
+    numbered = [annotation | {"id": i} for i, annotation in enumerate(annotations)]
+    (folder / "digits.json").write_text(json.dumps({"images": images, "annotations": numbered, "categories": named}))
+    return folder / "digits.json"

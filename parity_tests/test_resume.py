@@ -1,7 +1,6 @@
 """A run that is killed at any moment and gone on with ends with the very weights of one that never was."""
 
 import contextlib
-import json
 import os
 import random
 import re
@@ -14,13 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from parity_tests.data_sets import write_digits
 from torch_retinanet.cli import main
 from torch_retinanet.data.dataset import Batch, Draw, PictureDataset
-from torch_retinanet.data.digits import Digits
 from torch_retinanet.train.checkpoint import read_checkpoint
 from torch_retinanet.train.loop import Training
 
@@ -31,21 +29,7 @@ EVALUATED = ["--evaluate-every", "6", "--scale", "0.8", "1.2", "--colour", "0.2"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Digits as a COCO file."""
-    folder = tmp_path_factory.mktemp("digits")
-    digits = Digits("train", length=6, size=(64, 64))
-    images, annotations = [], []
-    for i in range(len(digits)):
-        picture, target = digits[i]
-        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
-        images.append({"id": i, "file_name": f"{i}.png", "width": 64, "height": 64})
-        for box, label in zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True):
-            x, y, right, bottom = box
-            annotations.append({"image_id": i, "category_id": label, "bbox": [x, y, right - x, bottom - y]})
-    named = [{"id": i, "name": str(i)} for i in range(10)]
-    numbered = [annotation | {"id": i} for i, annotation in enumerate(annotations)]
-    (folder / "digits.json").write_text(json.dumps({"images": images, "annotations": numbered, "categories": named}))
-    return folder / "digits.json"
+    return write_digits(tmp_path_factory.mktemp("digits"), count=6)
 
 
 def arguments(data: Path, out: Path) -> list[str]:

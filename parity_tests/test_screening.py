@@ -203,6 +203,18 @@ def test_boxes_lie_on_the_picture_as_it_is_stored_where_its_annotated_size_says_
     assert picture.shape[1:] == (annotated[1], annotated[0]), "training reads it in this size"
 
 
+def test_orientation_behind_the_pixels_of_a_png_counts_too(tmp_path: Path) -> None:
+    annotations = oriented(tmp_path, 6, (40, 60), ".png")
+    stored = (tmp_path / "a.png").read_bytes()
+    start = stored.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(stored[start : start + 4], "big")
+    others, last = stored[:start] + stored[end:-12], stored[-12:]
+    (tmp_path / "a.png").write_bytes(others + stored[start:end] + last)
+    screened = screen(annotations, decode=False)
+    assert kinds(list(screened.problems)) == [("EXIF orientation", False)]
+    assert screened.sizes.tolist() == [[60, 40]] == [list(read_picture(tmp_path / "a.png").shape[1:])]
+
+
 def test_a_size_that_differs_otherwise_is_noted(tmp_path: Path) -> None:
     problems = found(oriented(tmp_path, 1, (59, 40)))
     assert [problem.what for problem in problems] == ["annotated size that differs: 59x40, the picture has 60x40"]

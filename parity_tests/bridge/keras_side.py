@@ -59,7 +59,7 @@ class KerasSide:
         return _array(keras_reference.convert_to_corners(anchors))
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
-        encoded = _array(self._encode(size, boxes, labels))
+        encoded = _array(self._labels(size, boxes, labels))
         classes = encoded[..., 4]
         return {
             "targets.classes": classes,
@@ -100,15 +100,22 @@ class KerasSide:
         boxes, scores, classes, valid = (_array(found[name]) for name in ("boxes", "scores", "classes", "valid"))
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
 
+    def encode(self, pictures: Scene) -> tuple[Any, Any]:
+        """What the network and the loss are fed, from pictures of which red is first, from 0 to 255."""
+        return self._encode(pictures.images.astype(self.dtype), pictures.boxes, pictures.labels)
+
     def _feed(self, scene: Scene) -> tuple[Any, Any]:
         """Images and labels as tensors, computed once for a scene."""
         key = b"".join(values.tobytes() for values in (scene.images, *scene.boxes, *scene.labels))
         if key not in self._feeds:
-            labels = self._encode(scene.size, scene.boxes, scene.labels)
+            labels = self._labels(scene.size, scene.boxes, scene.labels)
             self._feeds[key] = keras.ops.convert_to_tensor(scene.images, self.dtype), labels
         return self._feeds[key]
 
-    def _encode(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> Any:
+    def _labels(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> Any:
+        return self._encode(np.zeros((len(boxes), *size, 3), self.dtype), boxes, labels)[1]
+
+    def _encode(self, images: Array, boxes: Sequence[Array], labels: Sequence[Labels]) -> tuple[Any, Any]:
         rows = max(1, *(len(b) for b in boxes))
         padded = np.full((len(boxes), rows, 4), PADDING, self.dtype)
         classes = np.full((len(boxes), rows), -1, self.dtype)
@@ -117,8 +124,8 @@ class KerasSide:
                 if len(ids):
                     padded[i, : len(ids)] = keras_reference.convert_to_xywh(corners.astype(self.dtype))
                     classes[i, : len(ids)] = ids
-            images = np.zeros((len(boxes), *size, 3), self.dtype)
-            return keras_reference.LabelEncoder().encode_batch(images, padded, classes)[1]
+            encoded: tuple[Any, Any] = keras_reference.LabelEncoder().encode_batch(images, padded, classes)
+            return encoded
 
     def _by_name(self) -> dict[str, Any]:
         fpn = self.model.fpn

@@ -14,6 +14,7 @@ from torch_retinanet.conventions import check_value, conventions, read_value
 from torch_retinanet.optimizers import OptimizerConfig
 from torch_retinanet.weights import read_weights
 from torch_retinanet.weights.contents import check_numpy, expected_shapes
+from torch_retinanet.weights.keras_file import keras_config
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables
 
 
@@ -70,10 +71,10 @@ def turn(config: Config, assignments: Sequence[str]) -> tuple[Config, dict[str, 
 def _preset_of(path: Path) -> str:
     """The preset of a weights file that both sides can hold."""
     config = read_weights(path).config
-    fitting = [preset for preset in REFERENCES if not config.differences(Config.preset(preset), acts_on="result")]
-    if not fitting:
+    fitting = keras_config(config)
+    if fitting is None:
         raise InputError(f"--weights: {path} holds preset {config.name}, which has no Keras reference")
-    return fitting[0]
+    return fitting.name
 
 
 def _read_variables(path: Path, preset: str) -> tuple[Config, dict[str, Array]]:

@@ -10,6 +10,7 @@ from parity_tests.bridge import Side, detection_limits, digits
 from parity_tests.compare import CASCADED, ISOLATED, Array, Record
 from parity_tests.inputs import Scene, Size, size_name
 from parity_tests.matching import Detections, compare_detections
+from parity_tests.rungs.annotated import detections_on_pictures
 from parity_tests.rungs.run import Case, Run
 
 DETECTION_SIZES: tuple[Size, ...] = ((128, 128), (96, 160))
@@ -23,9 +24,10 @@ HUGE_EACH, HUGE_DELTA = 97, 25.0
 
 
 def detections(run: Run) -> list[Case]:
-    """Detections of digits, isolated and cascaded."""
+    """Detections of digits, isolated and cascaded, and of a user's pictures."""
     sizes = run.sizes or DETECTION_SIZES
-    return [Case("detections", size_name(size), partial(_detections_at, run, size)) for size in sizes]
+    cases = [Case("detections", size_name(size), partial(_detections_at, run, size)) for size in sizes]
+    return [*cases, *detections_on_pictures(run)]
 
 
 def outputs_near_the_truth(reference: Side, scene: Scene, num_classes: int) -> Array:
@@ -42,10 +44,15 @@ def with_huge_boxes(outputs: Array) -> Array:
 
 
 def _detections_at(run: Run, size: Size) -> list[Record]:
-    """In float64: from outputs near the truth, and from what each side makes of the pictures with the run's weights."""
+    """In float64: from outputs near the truth, and from what each side makes of the digits with the run's weights.
+
+    Weights that come with pictures of their own are held to those, and know nothing of digits.
+    """
     scene, sides = digits(size, PICTURES), run.sides("float64")
     near = with_huge_boxes(outputs_near_the_truth(sides[0], scene, run.config.num_classes))
     records = _compare(run, f"{size_name(size)} float64 isolated", [near, near], size, ISOLATED)
+    if run.scenes:
+        return records
     outputs = [side.forward(scene.images).get("outputs", near) for side in sides]
     return [*records, *_compare(run, f"{size_name(size)} float64 cascaded", outputs, size, CASCADED)]
 

@@ -1,5 +1,6 @@
 """The rung *metric*: COCO's numbers of both sides on the same pictures."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from parity_tests.bridge import coco_numbers, digits
 from parity_tests.compare import Record, compare_taps
 from parity_tests.inputs import Size, size_name
+from parity_tests.rungs.annotated import numbers_on_pictures
 from parity_tests.rungs.detections import outputs_near_the_truth
 from parity_tests.rungs.run import Case, Run
 
@@ -21,14 +23,24 @@ SIX_DECIMALS = 5e-7
 
 
 def metric(run: Run) -> list[Case]:
-    """The metric on digits, with outputs near the truth."""
-    return [Case("metric", size_name(size), partial(_metric_at, run, size)) for size in run.sizes or [METRIC_SIZE]]
+    """The metric on digits, with outputs near the truth, and on a user's pictures."""
+    cases = [Case("metric", size_name(size), partial(_metric_at, run, size)) for size in run.sizes or [METRIC_SIZE]]
+    return [*cases, Case("metric", "pictures", partial(_metric_on_pictures, run))] if run.scenes else cases
 
 
 def _metric_at(run: Run, size: Size) -> list[Record]:
     scene, sides = digits(size, PICTURES), run.sides("float64")
     near = outputs_near_the_truth(sides[0], scene, run.config.num_classes)
     numbers = [coco_numbers(side.detections(near, size), scene.boxes, scene.labels) for side in sides]
+    return _compare(f"{size_name(size)} float64", numbers)
+
+
+def _metric_on_pictures(run: Run) -> list[Record]:
+    return _compare("pictures float64", numbers_on_pictures(run))
+
+
+def _compare(case: str, numbers: Sequence[Mapping[str, float]]) -> list[Record]:
+    """The numbers of the reference and those of the port."""
     expected, found = ({name: np.array([value]) for name, value in of_side.items()} for of_side in numbers)
     budgets = dict.fromkeys(expected, SIX_DECIMALS)
-    return compare_taps("metric", f"{size_name(size)} float64", expected, found, budgets=budgets)
+    return compare_taps("metric", case, expected, found, budgets=budgets)

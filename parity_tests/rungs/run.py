@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from parity_tests.bridge import Config, Side, build_sides, release
 from parity_tests.compare import Array, Record
-from parity_tests.inputs import Size, random_images
+from parity_tests.inputs import Scene, Size, random_images
+from parity_tests.matching import Detections
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,8 @@ class Run:
         sizes: picture sizes of all rungs; by default each rung has its own.
         dtypes: precisions that get records.
         images: a batch (B,H,W,3) for a size.
+        scenes: annotated pictures, on which the weights detect; one in each scene, as the network is fed.
+        found: what each side detects there, once it is known.
     """
 
     preset: str
@@ -30,6 +33,8 @@ class Run:
     sizes: Sequence[Size] = ()
     dtypes: Sequence[str] = ("float64", "float32")
     images: Callable[[Size], Array] = random_images
+    scenes: Sequence[Scene] = ()
+    found: list[list[Detections]] = field(default_factory=list)
     _sides: dict[str, tuple[Side, Side]] = field(default_factory=dict)
 
     def sides(self, dtype: str) -> tuple[Side, Side]:

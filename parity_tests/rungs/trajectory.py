@@ -59,11 +59,22 @@ def _single(run: Run, training: bool, reference64: Array, port64: Array) -> list
     the report.
     """
     reference, port = (_losses(run, "float32", side, training) for side in (0, 1))
-    own = np.maximum(np.abs(reference - reference64), np.abs(port - port64))
-    budgets = FLOAT32_FACTOR * np.maximum.accumulate(own)
+    budgets = float32_budgets((reference, reference64), (port, port64))
     if not training:
         budgets = np.minimum(budgets, [rounding_budget(loss, CASCADED) for loss in reference[:, None]])
     return _compare("float32", training, {"reference": reference, "port": port}, budgets)
+
+
+def float32_budgets(reference: tuple[Array, Array], port: tuple[Array, Array]) -> Array:
+    """What losses in float32 may differ at each step: three times the most that rounding has cost either side so far.
+
+    Args:
+        reference: its losses (S,) in float32 and in float64.
+        port: those of the other side.
+    """
+    own = np.max([np.abs(single - double) for single, double in (reference, port)], axis=0)
+    budgets: Array = FLOAT32_FACTOR * np.maximum.accumulate(own)
+    return budgets
 
 
 def _losses(run: Run, dtype: str, side: int, training: bool, moved: int | None = None) -> Array:

@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+from contextlib import redirect_stderr
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
 
 STOPPED = 130
 """What a shell reports of a program that Ctrl-C ended."""
+
+WRONG_USAGE = 2
+"""What tyro ends with where it cannot read the flags."""
 
 
 def add_to(commands: Any) -> None:
@@ -49,14 +54,29 @@ def _settings(flags: list[str]) -> "TrainConfig":
 
     file = _taken(flags, "--config")
     default: Any = None if file is None else TrainConfig.from_toml(Path(file), data=tyro.MISSING)
-    config: TrainConfig = tyro.cli(
-        TrainConfig,
-        prog="retinanet train",
-        description="Train on your own pictures. --config FILE reads settings from TOML; --resume RUN goes on.",
-        args=flags,
-        default=default,
-    )
-    return config
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            config: TrainConfig = tyro.cli(
+                TrainConfig,
+                prog="retinanet train",
+                description="Train on your own pictures. --config FILE reads settings from TOML; --resume RUN goes on.",
+                args=flags,
+                default=default,
+            )
+        return config
+    except SystemExit as end:
+        if end.code != WRONG_USAGE:
+            raise
+        raise InputError(_sentence(said.getvalue())) from None
+
+
+def _sentence(box: str) -> str:
+    """What tyro says in a box, without its lines, and without the help on a flag that is below them."""
+    rows = [line[1:-1].strip() for line in box.splitlines()[1:-1]]
+    ends = [i for i, row in enumerate(rows) if not row.strip("─")]
+    said = " ".join(rows[: min(ends, default=len(rows))])
+    return f"{said[:1].lower()}{said[1:].rstrip('.')}; `retinanet train --help` lists all settings"
 
 
 def _taken(flags: list[str], name: str) -> str | None:

@@ -1,9 +1,11 @@
 """What the files of pictures say of themselves: sizes, EXIF orientation, kind; or why Pillow cannot read them."""
 
 import os
+import struct
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +24,9 @@ SWAPPED = (5, 6, 7, 8)
 
 DEEP = ";16"
 """What Pillow's names of pixels with 16 bits hold."""
+
+PNG_SIGNATURE, PNG_CHECKSUM = 8, 4
+"""Bytes at the start of a PNG, and at the end of each of its chunks (W3C PNG, section 5)."""
 
 NO_FILE = "no such file"
 
@@ -73,11 +78,26 @@ def _open(path: Path) -> PictureFile:
         return PictureFile(why=NO_FILE)
     try:
         with Image.open(path) as picture:
+            if picture.format == "PNG" and "exif" not in picture.info and _has_exif(path):
+                with suppress(Exception):  # a picture that is not whole says so when it is read
+                    picture.load()
             return _header(picture)
     except Image.DecompressionBombError:
         return PictureFile(why="more pixels than Pillow's limit against decompression bombs")
     except Exception as error:  # a decoder raises nearly anything for a broken file
         return PictureFile(why=f"no picture that Pillow knows ({type(error).__name__})")
+
+
+def _has_exif(path: Path) -> bool:
+    """Whether a PNG has EXIF in any place: behind the pixels Pillow finds it once it has decoded them."""
+    with path.open("rb") as file:
+        file.seek(PNG_SIGNATURE)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"eXIf":
+                return True
+            file.seek(length + PNG_CHECKSUM, os.SEEK_CUR)
+    return False
 
 
 def _header(picture: Image.Image) -> PictureFile:

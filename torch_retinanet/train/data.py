@@ -4,9 +4,12 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.data.annotations import Annotations, Problem
+from torch_retinanet.data.dataset import PictureDataset
 from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.data.screening import screen
+from torch_retinanet.data.transforms import training_transforms
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.weights.whole_file import written_beside
@@ -42,6 +45,19 @@ def _validation_data(config: TrainConfig, splits: Sequence[str], class_names: Se
     images = config.images if config.val is None else None
     found = read_annotations(config.val or config.data, split=split, images=images, class_names=class_names)
     return screen(found, decode=False)
+
+
+def build_dataset(annotations: Annotations, config: TrainConfig, conventions: RetinaNetConfig) -> PictureDataset:
+    """The pictures that a run draws, changed as its settings say, in the sizes of a model's conventions."""
+    transform = training_transforms(
+        conventions,
+        flip=config.flip,
+        vertical_flip=config.vertical_flip,
+        scale=config.scale,
+        crop=config.crop,
+        colour=config.colour,
+    )
+    return PictureDataset(annotations, transform=transform, seed=config.seed)
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:

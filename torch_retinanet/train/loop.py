@@ -1,7 +1,7 @@
 """A step of training, and all that a run must remember from one to the next; `run.py` has what stands around it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -56,8 +56,8 @@ class Training:
         self.average = None if config.ema is None else MovingAverage(self.detector.model, config.ema)
         self.progress = Progress(pictures=pictures)
 
-    def batches(self, dataset: PictureDataset) -> Iterator[Batch]:
-        """The batches from the next step on, read ahead by worker processes."""
+    def batches(self, dataset: PictureDataset) -> Generator[Batch]:
+        """The batches from the next step on, read ahead by worker processes, which end as it is closed."""
         draws = list(self.draws.batches(self.progress.step, self.steps))
         workers = self.config.workers
         loader: DataLoader[Any] = DataLoader(

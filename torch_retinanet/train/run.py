@@ -2,20 +2,19 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import islice
 
 from accelerate import Accelerator
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from torch_retinanet.data.annotations import Problem
-from torch_retinanet.data.dataset import Batch, PictureDataset
-from torch_retinanet.data.transforms import training_transforms
+from torch_retinanet.data.dataset import Batch
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
 from torch_retinanet.train.config import TrainConfig
-from torch_retinanet.train.data import PROBLEMS, read_data, write_problems
+from torch_retinanet.train.data import PROBLEMS, build_dataset, read_data, write_problems
 from torch_retinanet.train.folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin, remove_halves
 from torch_retinanet.train.loop import NotFiniteError, Training
 from torch_retinanet.train.model import build_detector
@@ -67,11 +66,11 @@ class Run:
             OSError: where the folder cannot be written, or a process that reads pictures was ended from outside.
         """
         training, means = self.training, Means()
-        dataset = PictureDataset(self.annotations, transform=self._transform(), seed=self.config.seed)
+        dataset = build_dataset(self.annotations, self.config, training.detector.config)
         self._write_problems()
         recorded = Recorder(self.folder, training.progress.step)
-        with _lost_workers(), stopping() as stop, recorded as recorder, self._bar() as show:
-            batches = training.batches(dataset)
+        read = closing(training.batches(dataset))
+        with _lost_workers(), stopping() as stop, recorded as recorder, self._bar() as show, read as batches:
             while training.progress.step < training.steps and not self._gave_up():
                 means.add(self._one_step(batches))
                 show(training.progress.step, means.words())
@@ -184,17 +183,6 @@ class Run:
 
     def _bar(self) -> AbstractContextManager[Show]:
         return run_bar(self.training.steps, done=self.training.progress.step)
-
-    def _transform(self) -> nn.Module:
-        config = self.config
-        return training_transforms(
-            self.training.detector.config,
-            flip=config.flip,
-            vertical_flip=config.vertical_flip,
-            scale=config.scale,
-            crop=config.crop,
-            colour=config.colour,
-        )
 
 
 @contextmanager

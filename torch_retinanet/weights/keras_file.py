@@ -72,17 +72,29 @@ def write_keras(path: Path, contents: Contents) -> None:
     """
     if contents.part != "model":
         raise InputError(f"{path}: a Keras file holds a whole model, and the source holds a {contents.part} alone")
-    presets = map(RetinaNetConfig.preset, KERAS_PRESETS)
-    if all(contents.config.differences(preset, acts_on="result") for preset in presets):
+    config = keras_config(contents.config)
+    if config is None:
         raise InputError(f"{path}: a Keras file holds preset {', '.join(KERAS_PRESETS)}, not {contents.config.name}")
     variables = keras_variables(contents.tensors)
     check_numpy(str(path), variables)
     with written_beside(path) as beside:
         if path.suffix == ".keras":
-            _write_archive(beside, contents.config, variables)
+            _write_archive(beside, config, variables)
         else:
             with h5py.File(beside, "w") as file:
                 _write_variables(file, variables)
+
+
+def keras_config(config: RetinaNetConfig) -> RetinaNetConfig | None:
+    """The preset of the Keras reference in which the weights of `config` give the same; `None` where there is none.
+
+    It may differ in fresh values, in the sizes of pictures, and in which detections are kept.
+    """
+    for name in KERAS_PRESETS:
+        preset = RetinaNetConfig.preset(name, num_classes=config.num_classes)
+        if not config.differences(preset, acts_on="result"):
+            return preset
+    return None
 
 
 def _write_archive(path: Path, config: RetinaNetConfig, variables: Mapping[str, Tensor]) -> None:
