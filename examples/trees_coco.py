@@ -1,6 +1,6 @@
 """Cuts DeepForest's annotated aerial pictures into tiles, as a COCO data set: `train.json` and `test.json`.
 
-    .venv/bin/python examples/trees_coco.py ../shared/data/deepforest_trees out/trees
+    .venv/bin/python examples/trees_coco.py DEEPFOREST/src/deepforest/data out/trees
 
 The right edge of the largest picture is for testing; of the rest, and of two other forests, training has tiles that
 overlap. A tree of which a tile shows less than half is marked as a crowd there: neither a tree nor background.

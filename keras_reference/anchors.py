@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_reference.errors import InputError
+
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 """Width over height."""
 
@@ -19,8 +21,8 @@ SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 STRIDES = (8, 16, 32, 64, 128)
 """Pixels from one cell to the next, at P3 to P7."""
 
-SIDES = (32.0, 64.0, 128.0, 256.0, 512.0)
-"""The side of a square anchor in pixels, at P3 to P7; one of another ratio has its area."""
+ANCHOR_SCALE = 4.0
+"""The side of a square anchor in strides: 32 pixels at P3, 512 at P7; one of another ratio has its area."""
 
 
 class AnchorBox:
@@ -28,10 +30,15 @@ class AnchorBox:
 
     Args:
         dtype: the precision of anchors; by default that of Keras at this moment, `keras.config.floatx()`.
+        anchor_scale: the side of a level's smallest square anchor, in strides.
+
+    Raises:
+        InputError: for an `anchor_scale` that is no number above 0.
     """
 
-    def __init__(self, dtype: str | None = None) -> None:
-        self.dtype = dtype or keras.config.floatx()
+    def __init__(self, dtype: str | None = None, anchor_scale: float = ANCHOR_SCALE) -> None:
+        check_anchor_scale(anchor_scale)
+        self.dtype, self.anchor_scale = dtype or keras.config.floatx(), anchor_scale
 
     def get_anchors(self, image_height: Any, image_width: Any) -> Any:
         """Anchors (N,4) in xywh, in pixels of a picture whose sides are whole numbers, or tensors of them.
@@ -40,19 +47,24 @@ class AnchorBox:
         within a ratio the scales. A level has a cell for each stride that a side begins.
         """
         levels = [
-            self._level_anchors(-(-image_height // stride), -(-image_width // stride), stride, side)
-            for stride, side in zip(STRIDES, SIDES, strict=True)
+            self._level_anchors(-(-image_height // stride), -(-image_width // stride), stride) for stride in STRIDES
         ]
         return ops.concatenate(levels, axis=0)
 
-    def _level_anchors(self, rows: Any, columns: Any, stride: int, side: float) -> Any:
-        sizes = ops.convert_to_tensor(cell_sizes(side), dtype=self.dtype)
+    def _level_anchors(self, rows: Any, columns: Any, stride: int) -> Any:
+        sizes = ops.convert_to_tensor(cell_sizes(self.anchor_scale * stride), dtype=self.dtype)
         y = (ops.arange(rows, dtype=self.dtype) + 0.5) * stride
         x = (ops.arange(columns, dtype=self.dtype) + 0.5) * stride
         shape = (rows, columns, len(ASPECT_RATIOS) * len(SCALES))
         centre_y, centre_x = ops.broadcast_to(y[:, None, None], shape), ops.broadcast_to(x[None, :, None], shape)
         widths, heights = ops.broadcast_to(sizes[:, 0], shape), ops.broadcast_to(sizes[:, 1], shape)
         return ops.reshape(ops.stack([centre_x, centre_y, widths, heights], axis=-1), (-1, 4))
+
+
+def check_anchor_scale(anchor_scale: float) -> None:
+    """Refuse anchors without extent, or without end."""
+    if not isinstance(anchor_scale, int | float) or not 0 < anchor_scale < float("inf"):
+        raise InputError(f"anchor_scale: {anchor_scale!r} must be a number above 0")
 
 
 def cell_sizes(side: float) -> np.ndarray:

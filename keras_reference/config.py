@@ -6,6 +6,7 @@ Both have `keras.applications`' ResNet-50, Keras' layers and P6 from C5; they di
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from keras_reference.anchors import check_anchor_scale
 from keras_reference.errors import InputError
 
 ALLOWED: dict[str, tuple[str, ...]] = {"p7_relu": ("after", "before"), "head_init": ("glorot_uniform", "normal_prior")}
@@ -21,18 +22,23 @@ class RetinaNetConfig:
         p7_relu: where P7's ReLU stands, relu(conv(P6)) or conv(relu(P6)).
         head_init: fresh heads, Glorot uniform with zero biases, or normal with deviation 0.01 and the class bias
             -log(99), a prior of 0.01 for each class (Lin et al. 2017, section 4.1).
+        anchor_scale: the side of a level's smallest square anchor, in strides, for `AnchorBox` and what takes it: 4 in
+            both RetinaNets, and less for small objects.
 
     Raises:
-        InputError: for a value that its convention does not know, or `num_classes` below 1.
+        InputError: for a value that its convention does not know, or `num_classes` below 1, or an `anchor_scale`
+            that is no number above 0.
     """
 
     num_classes: int
     p7_relu: Literal["after", "before"]
     head_init: Literal["glorot_uniform", "normal_prior"]
+    anchor_scale: float = 4.0
 
     def __post_init__(self) -> None:
         if isinstance(self.num_classes, bool) or not isinstance(self.num_classes, int) or self.num_classes < 1:
             raise InputError(f"num_classes: {self.num_classes!r} must be a whole number of at least 1")
+        check_anchor_scale(self.anchor_scale)
         for name, allowed in ALLOWED.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name}: {getattr(self, name)!r} must be one of {', '.join(map(repr, allowed))}")

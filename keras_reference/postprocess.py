@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_reference.anchors import AnchorBox
+from keras_reference.anchors import ANCHOR_SCALE, AnchorBox
 from keras_reference.boxes import convert_to_corners, decode_boxes
 from keras_reference.errors import InputError
 
@@ -27,6 +27,7 @@ class DecodePredictions(keras.layers.Layer):
             scores that of the first anchor.
         max_detections_per_class: how many stay of each class.
         max_detections: how many stay of all classes; of equal scores that of the first class.
+        anchor_scale: as for `AnchorBox`.
 
     Raises:
         InputError: for thresholds that are not from 0 to 1, and numbers of detections below 1.
@@ -38,6 +39,7 @@ class DecodePredictions(keras.layers.Layer):
         nms_iou_threshold: float = 0.5,
         max_detections_per_class: int = 100,
         max_detections: int = 100,
+        anchor_scale: float = ANCHOR_SCALE,
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -48,7 +50,7 @@ class DecodePredictions(keras.layers.Layer):
             "max_detections": max_detections,
         }
         check_limits(self.limits)
-        self.anchor_box = AnchorBox(self.variable_dtype)
+        self.anchor_box = AnchorBox(self.variable_dtype, anchor_scale)
 
     def call(self, images: Any, predictions: Any) -> dict[str, Any]:
         predictions = ops.cast(predictions, self.variable_dtype)
@@ -58,7 +60,7 @@ class DecodePredictions(keras.layers.Layer):
         return combined_non_max_suppression(boxes, ops.sigmoid(predictions[..., 4:]), **self.limits)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.limits}
+        return {**super().get_config(), **self.limits, "anchor_scale": self.anchor_box.anchor_scale}
 
 
 def check_limits(limits: dict[str, Any]) -> None:

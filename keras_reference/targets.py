@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_reference.anchors import AnchorBox
+from keras_reference.anchors import ANCHOR_SCALE, AnchorBox
 from keras_reference.boxes import compute_iou, encode_boxes
 from keras_reference.errors import InputError
 
@@ -24,11 +24,15 @@ BACKGROUND, IGNORED = -1.0, -2.0
 
 
 class LabelEncoder:
-    """Pictures and their objects as what `RetinaNetLoss` takes, in the precision of Keras when this is made."""
+    """Pictures and their objects as what `RetinaNetLoss` takes, in the precision of Keras when this is made.
 
-    def __init__(self) -> None:
+    Args:
+        anchor_scale: as for `AnchorBox`.
+    """
+
+    def __init__(self, anchor_scale: float = ANCHOR_SCALE) -> None:
         self.dtype = keras.config.floatx()
-        self.anchor_box = AnchorBox(self.dtype)
+        self.anchor_box = AnchorBox(self.dtype, anchor_scale)
 
     def encode_batch(self, batch_images: Any, gt_boxes: Any, cls_ids: Any) -> tuple[Any, Any]:
         """Pictures as the backbone takes them, and the labels of their anchors.

@@ -181,6 +181,7 @@ def _prepare(options: argparse.Namespace, preset: str) -> "Run":
         variables=variables,
         sizes=sizes,
         dtypes=DTYPES[options.dtype],
+        anchor_scale=config.anchor_scale,
         images=images or inputs.random_images,
         scenes=scenes,
     )

@@ -59,6 +59,12 @@ def test_cells_run_over_levels_rows_and_columns(dtype: str) -> None:
     assert np.allclose(cells[:, 2] * cells[:, 3], [32**2] * 12 + [64**2] * 4 + [128**2, 256**2, 512**2])
 
 
+def test_anchors_of_another_scale_stand_in_the_same_places(dtype: str) -> None:
+    anchors, half = (numbers(AnchorBox(anchor_scale=s).get_anchors(64, 96), dtype) for s in (4.0, 2.0))
+    assert np.array_equal(half[:, :2], anchors[:, :2])
+    assert np.allclose(half[:, 2:], anchors[:, 2:] / 2, rtol=rounding(dtype), atol=0)
+
+
 @pytest.mark.parametrize(
     ("height", "width", "count"), [(128, 128, 3069), (896, 1408, 236313), (100, 60, 9 * (104 + 28 + 8 + 2 + 1))]
 )

@@ -23,7 +23,7 @@ RUNGS = ["--rungs", "detections", "metric", "--sizes", "64x64"]
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A detector that finds something everywhere."""
-    config = replace(Config.keras_io(num_classes=2), min_side=64, max_side=96, pad_multiple=32, head_init="he_prior")
+    config = replace(Config.keras_io(num_classes=2), min_side=64, max_side=96, pad_multiple=32, anchor_scale=2.0)
     side = TorchSide(config, "float32")
     side.assign(random_variables({name: values.shape for name, values in side.variables().items()}))
     detector = RetinaNetDetector(config, class_names=sorted(CLASSES))
@@ -53,7 +53,7 @@ def test_both_sides_find_the_same_in_the_pictures(weights: Path, tmp_path: Path)
 
 
 def test_boxes_decoded_otherwise_are_seen(weights: Path, tmp_path: Path) -> None:
-    turn = ["--turn", "box_variance=1,1,1,1"]
+    turn = ["--turn", "anchor_scale=4"]
     assert run(weights, write_coco(tmp_path), *turn, "--json", str(tmp_path / "report.json")) == 1
     assert records(tmp_path / "report.json")["detections det.set"]["verdict"] == "different"
 

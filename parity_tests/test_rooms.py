@@ -32,6 +32,7 @@ FLOORS = (
     {"evaluate"},
     {"train"},
     {"cli"},
+    {"__main__"},
 )
 """The rooms of `torch_retinanet`, lowest first; a room imports only from floors below its own, or its own folder."""
 

@@ -34,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
         rate=1e-3,
         weight_decay=0.1,
     )
-    return TrainingRun(config, "keras_io", STEPS)
+    return TrainingRun(config, STEPS)
 
 
 @pytest.fixture(scope="module")

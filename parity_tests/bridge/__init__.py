@@ -11,7 +11,7 @@ from typing import Any
 from parity_tests.bridge.annotated import annotated_scenes
 from parity_tests.bridge.coco import coco_numbers
 from parity_tests.bridge.frameworks import keras, keras_reference, tensorflow, torch_retinanet
-from parity_tests.bridge.keras_side import KerasSide
+from parity_tests.bridge.keras_side import ANCHOR_SCALE, KerasSide
 from parity_tests.bridge.pictures import picture_batch, read_pictures
 from parity_tests.bridge.prepare import check_preset, detection_limits, prepare, turn
 from parity_tests.bridge.scenes import digits, matching_digits
@@ -28,10 +28,19 @@ FRAMEWORK_ERRORS = (RuntimeError, MemoryError, tensorflow.errors.OpError)
 
 
 def build_sides(
-    preset: str, config: Config, dtype: str, optimizer_turns: Mapping[str, Any] | None = None
+    preset: str,
+    config: Config,
+    dtype: str,
+    *,
+    optimizer_turns: Mapping[str, Any] | None = None,
+    anchor_scale: float = ANCHOR_SCALE,
 ) -> tuple[Side, Side]:
-    """The reference of `preset` and the port in the conventions of `config`, with fresh values."""
-    return KerasSide(preset, config.num_classes, dtype), TorchSide(config, dtype, optimizer_turns=optimizer_turns)
+    """The reference of `preset` and the port in the conventions of `config`, with fresh values.
+
+    The reference has anchors of `anchor_scale`, whatever those of the port are.
+    """
+    reference = KerasSide(preset, config.num_classes, dtype, anchor_scale=anchor_scale)
+    return reference, TorchSide(config, dtype, optimizer_turns=optimizer_turns)
 
 
 def release() -> None:
@@ -41,6 +50,7 @@ def release() -> None:
 
 
 __all__ = [
+    "ANCHOR_SCALE",
     "FRAMEWORK_ERRORS",
     "INPUT_ERRORS",
     "Config",

@@ -20,15 +20,20 @@ REFERENCES: dict[str, Callable[[int], keras_reference.RetinaNetConfig]] = {
 }
 """The conventions of the Keras reference of each preset."""
 
+ANCHOR_SCALE = keras_reference.anchors.ANCHOR_SCALE
+"""That of both presets."""
+
 PADDING = 1e-8
 """What fills up the boxes of a picture that has fewer than others (the keras.io example's padded_batch)."""
 
 
 class KerasSide:
-    """The Keras reference of a preset with fresh values."""
+    """The Keras reference of a preset with fresh values, and anchors of a scale."""
 
-    def __init__(self, preset: str, num_classes: int, dtype: str, *, seed: int = 0) -> None:
-        self.dtype, self.num_classes = dtype, num_classes
+    def __init__(
+        self, preset: str, num_classes: int, dtype: str, *, anchor_scale: float = ANCHOR_SCALE, seed: int = 0
+    ) -> None:
+        self.dtype, self.num_classes, self.anchor_scale = dtype, num_classes, anchor_scale
         with keras_precision(dtype), python_seed(seed):
             backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
             self.model = keras_reference.RetinaNet(REFERENCES[preset](num_classes), backbone)
@@ -55,7 +60,7 @@ class KerasSide:
         return {name: keras.ops.convert_to_numpy(value) for name, value in taps.data.items()}
 
     def anchors(self, size: Size) -> Array:
-        anchors = keras_reference.AnchorBox(self.dtype).get_anchors(*size)
+        anchors = keras_reference.AnchorBox(self.dtype, self.anchor_scale).get_anchors(*size)
         return _array(keras_reference.convert_to_corners(anchors))
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
@@ -96,7 +101,8 @@ class KerasSide:
     def detections(self, outputs: Array, size: Size) -> list[Detections]:
         images = np.zeros((len(outputs), *size, 3), self.dtype)
         with keras_precision(self.dtype):
-            found = keras_reference.DecodePredictions()(images, outputs.astype(self.dtype))
+            decode = keras_reference.DecodePredictions(anchor_scale=self.anchor_scale)
+            found = decode(images, outputs.astype(self.dtype))
         boxes, scores, classes, valid = (_array(found[name]) for name in ("boxes", "scores", "classes", "valid"))
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
 
@@ -124,7 +130,8 @@ class KerasSide:
                 if len(ids):
                     padded[i, : len(ids)] = keras_reference.convert_to_xywh(corners.astype(self.dtype))
                     classes[i, : len(ids)] = ids
-            encoded: tuple[Any, Any] = keras_reference.LabelEncoder().encode_batch(images, padded, classes)
+            encoder = keras_reference.LabelEncoder(self.anchor_scale)
+            encoded: tuple[Any, Any] = encoder.encode_batch(images, padded, classes)
             return encoded
 
     def _by_name(self) -> dict[str, Any]:

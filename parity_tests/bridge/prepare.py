@@ -14,7 +14,7 @@ from torch_retinanet.conventions import check_value, conventions, read_value
 from torch_retinanet.optimizers import OptimizerConfig
 from torch_retinanet.weights import read_weights
 from torch_retinanet.weights.contents import check_numpy, expected_shapes
-from torch_retinanet.weights.keras_file import keras_config
+from torch_retinanet.weights.keras_file import keras_preset
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables
 
 
@@ -71,14 +71,16 @@ def turn(config: Config, assignments: Sequence[str]) -> tuple[Config, dict[str, 
 def _preset_of(path: Path) -> str:
     """The preset of a weights file that both sides can hold."""
     config = read_weights(path).config
-    fitting = keras_config(config)
-    if fitting is None:
+    preset = keras_preset(config)
+    if preset is None:
         raise InputError(f"--weights: {path} holds preset {config.name}, which has no Keras reference")
-    return fitting.name
+    return preset
 
 
 def _read_variables(path: Path, preset: str) -> tuple[Config, dict[str, Array]]:
-    contents = read_weights(path, preset=preset)
+    contents = read_weights(path, preset=preset if path.name.endswith(".weights.h5") else None)
+    if keras_preset(contents.config) != preset:
+        raise InputError(f"{path}: holds preset {contents.config.name}, not {preset}")
     if contents.part != "model":
         raise InputError(f"--weights: {path} holds a {contents.part} alone, and a whole model is compared")
     variables = keras_variables(contents.tensors)

@@ -16,6 +16,7 @@ from parity_tests.bridge.keras_side import KerasSide
 from parity_tests.compare import Array
 from parity_tests.inputs import Scene
 from torch_retinanet.data.dataset import Batch, collate
+from torch_retinanet.data.progress import track
 from torch_retinanet.preprocess import padded_size, resized_size
 from torch_retinanet.train import TrainConfig
 from torch_retinanet.train.data import build_dataset, read_data
@@ -36,13 +37,12 @@ class TrainingRun:
     """The first steps of a run, in either framework.
 
     Args:
-        config: of a run in the conventions of `preset`, in whole numbers of pixels and with AdamW.
-        preset: that of the Keras reference.
-        steps: how many are taken.
+        config: of a run of so many `steps`, with AdamW, from a preset that has a Keras reference.
+        steps: how many of them are taken.
     """
 
-    def __init__(self, config: TrainConfig, preset: str, steps: int) -> None:
-        self.config, self.preset = replace(config, ema=None, precision="no"), preset
+    def __init__(self, config: TrainConfig, steps: int) -> None:
+        self.config = replace(config, ema=None, precision="no")
         self.annotations, _ = read_data(config)
         self.conventions = config.model_config(len(self.annotations.classes))
         dataset = build_dataset(self.annotations, config, self.conventions)
@@ -52,17 +52,28 @@ class TrainingRun:
     def port(self, dtype: str) -> Array:
         """The loss at each step of the command's run."""
         training = self._training(dtype)
-        return np.array([training.step([_pictures_as(batch, dtype)])["loss"] for batch in self.batches])
+        batches = track(self.batches, total=len(self.batches), words=f"torch, {dtype}")
+        return np.array([training.step([_pictures_as(batch, dtype)])["loss"] for batch in batches])
 
     def reference(self, dtype: str) -> Array:
         """The loss at each step of the Keras reference, from the same weights."""
-        side = KerasSide(self.preset, self.conventions.num_classes, dtype)
+        conventions = self.conventions
+        side = KerasSide(self.config.preset, conventions.num_classes, dtype, anchor_scale=conventions.anchor_scale)
         state = self._training("float32").detector.model.state_dict()
         side.assign({name: tensor.numpy() for name, tensor in keras_variables(state).items()})
         with keras_precision(dtype):
-            optimizer = keras.optimizers.AdamW(weight_decay=self.config.weight_decay, beta_1=BETAS[0], beta_2=BETAS[1])
-            optimizer.exclude_from_weight_decay(var_names=WITHOUT_DECAY)
-            return np.array([self._step(side, optimizer, batch) for batch in self.batches])
+            optimizer = self._optimizer(dtype)
+            batches = track(self.batches, total=len(self.batches), words=f"Keras, {dtype}")
+            return np.array([self._step(side, optimizer, batch) for batch in batches])
+
+    def _optimizer(self, dtype: str) -> "keras.optimizers.AdamW":
+        """Keras' own; it would round Python numbers to float32 on their way to float64, and so gets tensors there."""
+        optimizer = keras.optimizers.AdamW(weight_decay=self.config.weight_decay, beta_1=BETAS[0], beta_2=BETAS[1])
+        optimizer.exclude_from_weight_decay(var_names=WITHOUT_DECAY)
+        if dtype == "float64":
+            for name in ("beta_1", "beta_2", "weight_decay"):
+                setattr(optimizer, name, keras.ops.convert_to_tensor(np.float64(getattr(optimizer, name))))
+        return optimizer
 
     def _training(self, dtype: str) -> Training:
         detector = build_detector(self.config, self.annotations.classes).to(DTYPES[dtype])

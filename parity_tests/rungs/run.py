@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from parity_tests.bridge import Config, Side, build_sides, release
+from parity_tests.bridge import ANCHOR_SCALE, Config, Side, build_sides, release
 from parity_tests.compare import Array, Record
 from parity_tests.inputs import Scene, Size, random_images
 from parity_tests.matching import Detections
@@ -21,6 +21,7 @@ class Run:
         variables: weights of both sides, by Keras name.
         sizes: picture sizes of all rungs; by default each rung has its own.
         dtypes: precisions that get records.
+        anchor_scale: that of the reference.
         images: a batch (B,H,W,3) for a size.
         scenes: annotated pictures, on which the weights detect; one in each scene, as the network is fed.
         found: what each side detects there, once it is known.
@@ -32,6 +33,7 @@ class Run:
     optimizer_turns: Mapping[str, Any] = field(default_factory=dict)
     sizes: Sequence[Size] = ()
     dtypes: Sequence[str] = ("float64", "float32")
+    anchor_scale: float = ANCHOR_SCALE
     images: Callable[[Size], Array] = random_images
     scenes: Sequence[Scene] = ()
     found: list[list[Detections]] = field(default_factory=list)
@@ -40,7 +42,13 @@ class Run:
     def sides(self, dtype: str) -> tuple[Side, Side]:
         """Reference and port with the run's weights."""
         if dtype not in self._sides:
-            self._sides[dtype] = build_sides(self.preset, self.config, dtype, self.optimizer_turns)
+            self._sides[dtype] = build_sides(
+                self.preset,
+                self.config,
+                dtype,
+                optimizer_turns=self.optimizer_turns,
+                anchor_scale=self.anchor_scale,
+            )
             self.assign(dtype)
         return self._sides[dtype]
 

@@ -12,7 +12,9 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 from torch import Tensor
@@ -38,7 +40,10 @@ KERAS_PRESETS = ("notebook", "keras_io")
 """The presets that the Keras reference can build, hence that its files can hold."""
 
 CONVENTIONS = ("p7_relu", "head_init")
-"""The conventions in which the presets of the Keras reference differ, and which a `.keras` archive says."""
+"""The conventions in which the presets of the Keras reference differ; a `.keras` archive says them, and `SCALE`."""
+
+SCALE = "anchor_scale"
+"""The convention that the Keras reference has in every preset."""
 
 POSITIONS = {"kernel": 0, "bias": 1, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}
 
@@ -49,13 +54,14 @@ def read_keras(path: Path, preset: str | None) -> Contents:
     Raises:
         InputError: for a file that is not whole, or of another model, and for a preset that Keras files do not have.
     """
-    archived, said = _archived(path) if path.suffix == ".keras" else (None, None)
-    preset = said or preset or KERAS_PRESETS[0]
+    archived, said = _archived(path) if path.suffix == ".keras" else (None, {})
+    preset = said.get("preset") or preset or KERAS_PRESETS[0]
     if preset not in KERAS_PRESETS:
         raise InputError(f"preset: {preset!r} must be one that Keras files can hold: {', '.join(KERAS_PRESETS)}")
     with opened(path, archived) as file:
         found = {name: shape_of(dataset) for name, dataset in _datasets(file).items()}
         config = RetinaNetConfig.preset(preset, num_classes=_num_classes(path, found))
+        config = replace(config, anchor_scale=said.get(SCALE, config.anchor_scale))
         expected = expected_shapes(config)
         shapes = {key: keras_shape(shape) for name, shape in expected.items() if (key := keras_name(name))}
         check_shapes(str(path), found, {_h5_path(key): shape for key, shape in shapes.items()})
@@ -72,29 +78,35 @@ def write_keras(path: Path, contents: Contents) -> None:
     """
     if contents.part != "model":
         raise InputError(f"{path}: a Keras file holds a whole model, and the source holds a {contents.part} alone")
-    config = keras_config(contents.config)
-    if config is None:
+    preset = keras_preset(contents.config)
+    if preset is None:
         raise InputError(f"{path}: a Keras file holds preset {', '.join(KERAS_PRESETS)}, not {contents.config.name}")
     variables = keras_variables(contents.tensors)
     check_numpy(str(path), variables)
     with written_beside(path) as beside:
         if path.suffix == ".keras":
-            _write_archive(beside, config, variables)
+            _write_archive(beside, _config(preset, contents.config), variables)
         else:
             with h5py.File(beside, "w") as file:
                 _write_variables(file, variables)
 
 
-def keras_config(config: RetinaNetConfig) -> RetinaNetConfig | None:
+def keras_preset(config: RetinaNetConfig) -> str | None:
     """The preset of the Keras reference in which the weights of `config` give the same; `None` where there is none.
 
-    It may differ in fresh values, in the sizes of pictures, and in which detections are kept.
+    Fresh values, sizes of pictures, the scale of anchors and which detections are kept may be others.
     """
     for name in KERAS_PRESETS:
-        preset = RetinaNetConfig.preset(name, num_classes=config.num_classes)
+        preset = replace(RetinaNetConfig.preset(name), anchor_scale=config.anchor_scale)
         if not config.differences(preset, acts_on="result"):
-            return preset
+            return name
     return None
+
+
+def _config(preset: str, config: RetinaNetConfig) -> RetinaNetConfig:
+    """What of a config a Keras file holds: its preset, classes and scale of anchors."""
+    kept = RetinaNetConfig.preset(preset, num_classes=config.num_classes)
+    return replace(kept, anchor_scale=config.anchor_scale)
 
 
 def _write_archive(path: Path, config: RetinaNetConfig, variables: Mapping[str, Tensor]) -> None:
@@ -113,7 +125,7 @@ def _model_config(config: RetinaNetConfig) -> dict[str, object]:
         "class_name": "RetinaNet",
         "config": {
             "name": "retina_net",
-            "conventions": {name: getattr(config, name) for name in ("num_classes", *CONVENTIONS)},
+            "conventions": {name: getattr(config, name) for name in ("num_classes", *CONVENTIONS, SCALE)},
             "input_shape": [None, None, 3],
         },
         "registered_name": "keras_reference>RetinaNet",
@@ -127,32 +139,32 @@ def _write_variables(file: h5py.File, variables: Mapping[str, Tensor]) -> None:
         dataset.parent.attrs["name"] = key.split("/")[-2]
 
 
-def _archived(path: Path) -> tuple[io.BytesIO, str | None]:
-    """The weights in a `.keras` archive, and the preset that its config says, if it says one."""
+def _archived(path: Path) -> tuple[io.BytesIO, dict[str, Any]]:
+    """The weights in a `.keras` archive, and its `preset` and `anchor_scale`, as far as its config says them."""
     try:
         with zipfile.ZipFile(path) as archive:
             member = archive.getinfo(WEIGHTS_MEMBER)
             if member.file_size > 4 * path.stat().st_size:
                 raise InputError(f"{path}: {WEIGHTS_MEMBER} claims {member.file_size} bytes, more than the archive has")
             said = archive.read(CONFIG_MEMBER) if CONFIG_MEMBER in archive.namelist() else b"{}"
-            return io.BytesIO(archive.read(member)), _said_preset(path, said)
+            return io.BytesIO(archive.read(member)), _said(path, said)
     except KeyError:
         raise InputError(f"{path}: the archive has no {WEIGHTS_MEMBER}") from None
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"{path}: not a whole .keras archive ({error})") from None
 
 
-def _said_preset(path: Path, text: bytes) -> str | None:
+def _said(path: Path, text: bytes) -> dict[str, Any]:
     try:
         said = json.loads(text)["config"]["conventions"]
     except (KeyError, TypeError):
-        return None
+        return {}
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: {CONFIG_MEMBER} in it is not readable ({error})") from None
     for name in KERAS_PRESETS:
         preset = RetinaNetConfig.preset(name)
         if isinstance(said, dict) and all(said.get(c) == getattr(preset, c) for c in CONVENTIONS):
-            return name
+            return {"preset": name, SCALE: said.get(SCALE, preset.anchor_scale)}
     raise InputError(f"{path}: its conventions {said!r} are those of no preset that Keras files can hold")
 
 
