@@ -65,8 +65,10 @@ def test_of_many_of_one_kind_the_first_few_are_listed(tmp_path: Path, capsys: py
     assert main(["inspect", str(path)]) == 1
     output = capsys.readouterr().out
     assert output.count("no extent") == 4
-    assert "no extent: 997 more" in output
+    assert "no extent: 997 more, which --all lists" in output
     assert output.endswith("lost in places: 1000\n")
+    assert main(["inspect", str(path), "--all"]) == 1
+    assert capsys.readouterr().out.count("no extent") == 1000
 
 
 def test_every_picture_is_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

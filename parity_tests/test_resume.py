@@ -55,7 +55,7 @@ def assert_same_run(left: Path, right: Path) -> None:
     assert (left / "evaluations.csv").read_text() == (right / "evaluations.csv").read_text()
     steps = [[line.split(",")[:6] for line in (run / "metrics.csv").read_text().splitlines()] for run in (left, right)]
     assert steps[0] == steps[1]
-    assert not list(right.glob(".*.part"))
+    assert not list(right.rglob(".*")), "nothing half written"
 
 
 KILLS = {
@@ -147,7 +147,8 @@ def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_whole(
     monkeypatch.setattr("torch_retinanet.train.checkpoint.save_file", full)
     assert main(arguments(data, folder)) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith(f"retinanet: {saved}: cannot be written, and the last checkpoint is whole")
+    assert error.startswith(f"retinanet: {saved}: cannot be written, I/O error: No space left on device")
+    assert error.endswith("; the last checkpoint is whole")
     assert read_checkpoint(saved)[0].step == 4
 
 
@@ -179,7 +180,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_batch(
     monkeypatch.setattr(Training, "step", broken)
     assert main(arguments(data, folder)) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert re.match(r"retinanet: the losses of step 5 are classification nan, .*; its batch is in .*bad_batch", error)
+    assert re.match(r"retinanet: step 5 is not finite: classification nan, .*; its batch is in .*bad_batch", error)
     kept = load_file(folder / "bad_batch.safetensors")
     assert {name.partition(".")[0] for name in kept} == {"images", "targets"}
     assert kept["images.0"].shape == (3, 64, 64)

@@ -107,3 +107,14 @@ def test_a_thousand_boxes_and_boxes_of_one_pixel_are_finite() -> None:
     assigned = encode(replace(KERAS_IO, force_match=True), random_picture(1000, 3), pixel)
     assert torch.isfinite(assigned.deltas).all()
     assert assigned.normaliser[1] >= 1
+
+
+def test_an_anchor_in_an_ignored_region_is_no_background() -> None:
+    anchors = torch.tensor([[0.0, 0, 10, 10], [6, 0, 16, 10], [0, 6, 10, 16], [30, 30, 40, 40]])
+    boxes = [torch.tensor([[0.0, 0, 10, 10]]), torch.zeros(0, 4)]
+    targets = LabelEncoder(KERAS_IO).encode_batch(anchors, boxes, [torch.tensor([3]), torch.zeros(0, dtype=torch.long)])
+    region = torch.tensor([[0.0, 0, 11, 20]])
+    ignored = LabelEncoder(KERAS_IO).ignore(targets, anchors, [region, region])
+    assert targets.classes.tolist() == [[3, -1, -1, -1], [-1, -1, -1, -1]]
+    assert ignored.classes.tolist() == [[3, -2, -2, -1], [-2, -2, -2, -1]], "an object stays one; from half of it on"
+    assert LabelEncoder(KERAS_IO).ignore(targets, anchors, [region[:0]] * 2).classes.equal(targets.classes)

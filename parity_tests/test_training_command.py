@@ -1,16 +1,22 @@
 """The command `retinanet train`: what it says of wrong flags, and how it runs in several processes."""
 
+import csv
 import gc
+import json
+import math
 import multiprocessing
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from parity_tests.data_sets import write_digits
+from parity_tests.data_sets import write_digits, write_voc
 from torch_retinanet.cli import main
 from torch_retinanet.train import Run, TrainConfig
 
@@ -59,21 +65,116 @@ def test_no_process_is_left_after_a_run(data: Path, tmp_path: Path) -> None:
         gc.enable()
 
 
+def in_two_processes(flags: Sequence[str]) -> str:
+    """What `retinanet train` says in two processes that share the CPU."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = ["--master_addr", "127.0.0.1", "--master_port", str(free.getsockname()[1])]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", *address]
+    command = [*launch, "-m", "torch_retinanet", "train", *flags]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+
+
 def test_two_processes_learn_what_one_learns_from_twice_the_batches(data: Path, tmp_path: Path) -> None:
-    flags = [str(data), *MODEL, "--steps", "3", "--batch", "2", "--rate", "1e-3", "--frozen-norm"]
+    flags = [str(data), *MODEL, "--steps", "3", "--batch", "2", "--optimizer", "sgd", "--rate", "1e-3", "--frozen-norm"]
     assert main(["train", *flags, "--accumulate", "2", "--out", str(tmp_path / "one")]) == 0
-    launch = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-    ]
-    command = [*launch, "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "torch_retinanet", "train"]
-    subprocess.run([*command, *flags, "--out", str(tmp_path / "two")], check=True, capture_output=True)
+    in_two_processes([*flags, "--out", str(tmp_path / "two")])
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, weights in one.items():
         torch.testing.assert_close(two[name], weights, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def train(data: Path, out: Path, *flags: str) -> int:
+    return main(["train", str(data), "--out", str(out), *MODEL, "--batch", "1", "--log-every", "1", *flags])
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_picture_that_cannot_be_read_ends_no_run_of_single_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_digits(tmp_path, count=3)
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:-200])
+    assert train(data, tmp_path / "run", "--steps", "3") == 0
+    assert "lost from the data in 1 places" in capsys.readouterr().out
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert [math.isnan(loss) for loss in losses].count(True) == 1
+    assert len(losses) == 3
+
+
+def test_what_is_left_of_damaged_data_is_trained_on_and_evaluated(tmp_path: Path) -> None:
+    data = write_digits(tmp_path, count=3)
+    content = json.loads(data.read_text())
+    content["annotations"] += [
+        {"id": 100, "image_id": 0, "category_id": 3, "bbox": [5, 5, 0, 4]},
+        {"id": 101, "image_id": 0, "category_id": 77, "bbox": [5, 5, 4, 4]},
+        {"id": 102, "image_id": 0, "category_id": 3, "bbox": [5, 5, "four", 4]},
+        {"id": 103, "image_id": 99, "category_id": 3, "bbox": [5, 5, 4, 4]},
+        {"id": 104, "image_id": 2, "category_id": 3, "bbox": [0, 0, 40, 40], "iscrowd": 1},
+    ]
+    content["images"].append({"id": 50, "file_name": "nowhere.png", "width": 64, "height": 64})
+    data.write_text(json.dumps(content))
+    run = tmp_path / "run"
+    assert train(data, run, "--val", str(data), "--steps", "3") == 0
+    assert {"model.safetensors", "losses.png", "map.png", "problems.csv"} <= {path.name for path in run.iterdir()}
+    assert main(["evaluate", str(run), str(data), "--out", str(tmp_path / "evaluation")]) == 1, "a picture is missing"
+
+
+def test_pictures_to_evaluate_on_must_hold_an_object_of_the_classes(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    val = write_digits(tmp_path, count=2)
+    content = json.loads(val.read_text())
+    for category in content["categories"]:
+        category["name"] = f"digit {category['name']}"
+    val.write_text(json.dumps(content))
+    assert train(data, tmp_path / "run", "--val", str(val), "--steps", "2") == 2
+    assert error(capsys).startswith(f"retinanet: val: {val} has no object of the classes 0, 1, 2")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("flag", ["--patience", "--evaluate-every"])
+def test_what_needs_an_evaluation_is_refused_without_one(
+    flag: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "run", flag, "2") == 2
+    assert "must not be given without pictures to evaluate on" in error(capsys)
+
+
+def test_the_split_is_asked_for_where_none_is_called_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_voc(tmp_path)
+    (folder / "ImageSets" / "Main" / "train.txt").rename(folder / "ImageSets" / "Main" / "trainval.txt")
+    assert train(folder, tmp_path / "run") == 2
+    assert error(capsys).startswith("retinanet: split: one of trainval, val must be given")
+
+
+def test_a_precision_that_the_device_has_not_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a GPU has this precision")
+    assert train(data, tmp_path / "run", "--precision", "fp16") == 2
+    assert error(capsys).startswith("retinanet: precision: 'fp16' must be one that this device has")
+
+
+def test_gradients_that_are_not_finite_end_the_run_before_the_weights_follow(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(accelerator: Accelerator, loss: torch.Tensor, **_: object) -> None:
+        (loss * float("inf")).backward()  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(Accelerator, "backward", broken)
+    assert train(data, tmp_path / "run", "--steps", "2") == 2
+    assert error(capsys).startswith("retinanet: step 1 is not finite: gradient_norm nan; its batch is in ")
+
+
+def test_two_processes_leave_one_record(data: Path, tmp_path: Path) -> None:
+    flags = [str(data), *MODEL, "--steps", "2", "--batch", "1", "--log-every", "1", "--val", str(data)]
+    said = in_two_processes([*flags, "--out", str(tmp_path / "run")])
+    assert said.count("the weights are in") == 1
+    steps = [line.split(",")[0] for line in (tmp_path / "run" / "metrics.csv").read_text().splitlines()]
+    assert steps == ["step", "1", "2"]
+    assert main(["train", "--resume", str(tmp_path / "run")]) == 2, "one process would draw other pictures"

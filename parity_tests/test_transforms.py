@@ -141,10 +141,12 @@ def test_a_picture_depends_on_its_draw_and_seed_alone(annotations: Annotations) 
     assert first[0].shape != other[0].shape or not torch.equal(first[0], other[0])
 
 
-def test_ignored_boxes_are_no_objects_and_an_unreadable_picture_is_a_sentence(annotations: Annotations) -> None:
+def test_ignored_boxes_stand_by_themselves_and_an_unreadable_picture_is_a_sentence(annotations: Annotations) -> None:
     dataset = PictureDataset(annotations, transform=training_transforms(CONFIG, flip=0.0), seed=0)
     batch = collate([dataset[Draw(0, 0)], dataset[Draw(1, 1)]])
     assert len(batch.images) == len(batch.targets) == len(batch.unreadable) == 1
     assert batch.targets[0]["boxes"].tolist() == [[32, 24, 88, 64]]
+    assert batch.targets[0]["labels"].tolist() == [0]
+    assert batch.targets[0]["ignored"].tolist() == [[0, 0, 16, 16]]
     assert batch.unreadable[0].path == annotations.pictures[1]
     assert batch.unreadable[0].reason.startswith(f"{annotations.pictures[1]}: not a picture that Pillow can read")

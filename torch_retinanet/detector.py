@@ -99,7 +99,11 @@ class RetinaNetDetector(nn.Module):
     def forward(
         self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]] | None = None
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Losses of pictures with targets (`boxes` (G,4) xyxy in pixels, `labels` (G,)), or detections of pictures."""
+        """Losses of pictures with targets, or detections of pictures.
+
+        A target has `boxes` (G,4) xyxy in pixels and `labels` (G,); it may have `ignored` (I,4), regions in which
+        whatever is found is neither right nor wrong.
+        """
         images = check_pictures(images)
         if not self.training:
             return self._detect(images)
@@ -135,12 +139,12 @@ class RetinaNetDetector(nn.Module):
         batch = prepare(images, self.config)
         outputs = self.model(batch.images.to(self._dtype))
         anchors = self._anchors(batch.images)
-        boxes = [
-            target["boxes"].as_subclass(Tensor).to(anchors) * anchors.new_tensor([w, h, w, h])
-            for target, (h, w) in zip(targets, batch.scales, strict=True)
-        ]
+        boxes = [_scaled(target["boxes"], *scale, anchors) for target, scale in zip(targets, batch.scales, strict=True)]
         labels = [target["labels"].as_subclass(Tensor).to(anchors.device) for target in targets]
         assigned = self.label_encoder.encode_batch(anchors, boxes, labels)
+        nowhere = anchors.new_zeros(0, 4)
+        regions = [_scaled(t.get("ignored", nowhere), *s, anchors) for t, s in zip(targets, batch.scales, strict=True)]
+        assigned = self.label_encoder.ignore(assigned, anchors, regions)
         deltas, logits = outputs.split([4, self.config.num_classes], dim=-1)
         losses: dict[str, Tensor] = self.loss(logits, deltas, assigned, anchors)
         return losses
@@ -172,6 +176,11 @@ class RetinaNetDetector(nn.Module):
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
+
+
+def _scaled(boxes: Tensor, height: float, width: float, anchors: Tensor) -> Tensor:
+    """Boxes (G,4) in a picture that has become so many times higher and wider, in the type of the anchors."""
+    return boxes.as_subclass(Tensor).to(anchors) * anchors.new_tensor([width, height, width, height])
 
 
 def _read(pictures: Sequence[Picture], index: int) -> Tensor:

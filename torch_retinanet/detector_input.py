@@ -39,6 +39,8 @@ def check_targets(targets: Sequence[dict[str, Any]], images: Sequence[Tensor], n
                 raise InputError(f"targets[{i}]: {name} is {target.get(name)!r} and must be a tensor")
         _check_boxes(f"targets[{i}]", target["boxes"])
         _check_labels(f"targets[{i}]", target["labels"], len(target["boxes"]), num_classes)
+        if "ignored" in target:
+            _check_boxes(f"targets[{i}]: ignored", target["ignored"])
 
 
 def _checked_picture(name: str, image: Tensor) -> Tensor:

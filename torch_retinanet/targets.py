@@ -17,6 +17,9 @@ from torch_retinanet.config import RetinaNetConfig
 BACKGROUND, IGNORED = -1, -2
 """Classes of the anchors that no box is assigned to."""
 
+WITHIN = 0.5
+"""The share of an anchor within a region that is ignored from which on the anchor is no background."""
+
 LARGEST_TABLE = 2**24
 """Pairs of a box and an anchor looked at together, which keeps the memory of a large batch in bounds."""
 
@@ -69,6 +72,17 @@ class LabelEncoder:
         best = filled.gather(1, best_box.unsqueeze(-1).expand(-1, -1, 4))
         best = torch.where(positive.unsqueeze(-1), best, anchors_xyxy)
         return Targets(matched, encode(best, anchors_xyxy, self.config.box_variance))
+
+    def ignore(self, targets: Targets, anchors_xyxy: Tensor, regions_xyxy: Sequence[Tensor]) -> Targets:
+        """Targets in which anchors (N,4) that lie in a region (I,4) of their picture are background no longer."""
+        low, high = anchors_xyxy[:, :2], anchors_xyxy[:, 2:]
+        ignored = torch.zeros_like(targets.classes, dtype=torch.bool)
+        for picture, regions in zip(ignored, regions_xyxy, strict=True):
+            for region in regions.to(anchors_xyxy):
+                sides = (torch.minimum(high, region[2:]) - torch.maximum(low, region[:2])).clamp(min=0)
+                picture |= sides.prod(dim=1) >= WITHIN * (high - low).prod(dim=1)
+        background = targets.classes == BACKGROUND
+        return targets._replace(classes=targets.classes.masked_fill(background & ignored, IGNORED))
 
     def _match(self, anchors_xyxy: Tensor, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For each anchor (B,N) the IoU with its best box, that box, and whether it is the best anchor of any box."""

@@ -17,6 +17,7 @@ def add_to(commands: Any) -> None:
     """Add the commands to those of the parser."""
     inspect = commands.add_parser("inspect", help="list what is wrong in annotations and pictures")
     _add_data(inspect)
+    inspect.add_argument("--all", action="store_true", help="list every one, however many are of one kind")
     inspect.set_defaults(run=_inspect)
     browse = commands.add_parser("browse", help="draw pictures with their boxes")
     _add_data(browse)
@@ -25,6 +26,9 @@ def add_to(commands: Any) -> None:
     browse.add_argument("--count", type=int, default=12, help="pictures, evenly from first to last (default: 12)")
     model = browse.add_mutually_exclusive_group()
     model.add_argument("--preset", choices=PRESETS, help="whose anchors are meant (default: torchvision)")
+    browse.add_argument(
+        "--conventions", nargs="+", metavar="NAME=VALUE", default=[], help="that differ, as anchor_scale=2"
+    )
     model.add_argument("--run", dest="model", metavar="RUN", type=Path, help="the run or weights file that is meant")
     browse.set_defaults(run=_browse)
 
@@ -44,7 +48,7 @@ def _inspect(options: argparse.Namespace) -> int:
     annotations = _read(options, decode=True)
     if annotations.problems:
         root = options.data if options.data.is_dir() else options.data.parent
-        print_problems(annotations.problems, root)
+        print_problems(annotations.problems, root, every=options.all)
     lost = sum(problem.lost for problem in annotations.problems)
     print(printable(f"{_summary(annotations)}; lost in places: {lost}"))
     return 1 if lost else 0
@@ -78,13 +82,16 @@ def _browse(options: argparse.Namespace) -> int:
 
 def _config(options: argparse.Namespace) -> RetinaNetConfig | None:
     """Whose anchors are asked for, if any."""
+    given = {"--preset": options.preset, "--run": options.model, "--conventions": options.conventions}
     if not options.anchors:
-        if options.preset or options.model:
-            raise InputError(f"{'--preset' if options.preset else '--run'}: must come with --anchors")
+        if asked := [flag for flag, value in given.items() if value]:
+            raise InputError(f"{asked[0]}: must come with --anchors")
         return None
-    if options.model:
-        return read_weights(options.model).config
-    return RetinaNetConfig.preset(options.preset or "torchvision")
+    config = RetinaNetConfig.preset(options.preset or "torchvision")
+    config = read_weights(options.model).config if options.model else config
+    for assignment in options.conventions:
+        config = config.with_convention(assignment)
+    return config
 
 
 def _read(options: argparse.Namespace, *, decode: bool) -> "Annotations":

@@ -84,6 +84,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
     detector = read_detector(options.model)
     read = _read_annotations(options, detector)
     screened = screen(read, decode=False)
+    _say_what_is_lost(options.data, screened)
     with quiet_pillow():
         found = detect_annotated(
             detector,
@@ -109,9 +110,11 @@ def _evaluate_model(options: argparse.Namespace) -> int:
 def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector") -> "Annotations":
     """The annotations in the labels of the detector: matched by name, or by place where it knows no names."""
     from torch_retinanet.data.class_names import with_class_names
-    from torch_retinanet.data.formats import read_annotations
+    from torch_retinanet.data.formats import list_splits, read_annotations
 
     data = options.data
+    if options.split is None and len(splits := list_splits(data)) > 1:
+        print(f"retinanet: {data}: splits {', '.join(splits)} together; --split takes one of them", file=sys.stderr)
     read = read_annotations(data, split=options.split, images=options.images, classes=options.classes)
     known = detector.class_names
     if not known and len(read.classes) != detector.config.num_classes:
@@ -127,6 +130,13 @@ def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector"
             what = f"class {name!r}, with {objects[label]:,} objects"
             print(f"retinanet: {data}: {what}, is none of {options.model}, and does not count", file=sys.stderr)
     return with_class_names(read, known)
+
+
+def _say_what_is_lost(data: Path, annotations: "Annotations") -> None:
+    """Boxes and pictures that do not count, since nobody could use them."""
+    lost = sum(problem.lost for problem in annotations.problems)
+    if lost:
+        print(f"retinanet: {data}: lost in {lost} places, which `retinanet inspect` lists", file=sys.stderr)
 
 
 def _left_out(read: "Annotations", screened: "Annotations") -> "list[Unreadable]":

@@ -18,8 +18,11 @@ WIDTH = 160
 """Letters in a line where the output is no terminal."""
 
 
-def print_problems(problems: Sequence[Problem], root: Path) -> None:
-    """Print a table of file, place, what was found and what training does; files as seen from `root`."""
+def print_problems(problems: Sequence[Problem], root: Path, *, every: bool = False) -> None:
+    """Print a table of file, place, what was found and what training does; files as seen from `root`.
+
+    Of many of one kind the first few are listed and the others counted, or `every` one is listed.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -30,7 +33,7 @@ def print_problems(problems: Sequence[Problem], root: Path) -> None:
     for column in table.columns:
         column.overflow = "fold"
     for lost in (True, False):
-        for row in _rows([problem for problem in problems if problem.lost == lost], root):
+        for row in _rows([problem for problem in problems if problem.lost == lost], root, every):
             table.add_row(*(Text(_cut(printable(cell)), style="red" if lost else "") for cell in row))
         table.add_section()
     with console.capture() as written:
@@ -38,15 +41,15 @@ def print_problems(problems: Sequence[Problem], root: Path) -> None:
     print(written.get(), end="")
 
 
-def _rows(problems: Sequence[Problem], root: Path) -> Iterator[tuple[str, str, str, str]]:
+def _rows(problems: Sequence[Problem], root: Path, every: bool) -> Iterator[tuple[str, str, str, str]]:
     kinds: dict[Any, list[Problem]] = defaultdict(list)
     for problem in problems:
         kinds[problem.what.partition(":")[0], problem.then].append(problem)
     for (kind, then), alike in kinds.items():
-        shown = alike if len(alike) < MANY else alike[:SHOWN]
+        shown = alike if every or len(alike) < MANY else alike[:SHOWN]
         yield from ((_seen_from(root, one.file), one.place, one.what, then) for one in shown)
         if len(shown) < len(alike):
-            yield "", "", f"{kind}: {len(alike) - len(shown)} more", then
+            yield "", "", f"{kind}: {len(alike) - len(shown)} more, which --all lists", then
 
 
 def _seen_from(root: Path, file: Path) -> str:

@@ -5,6 +5,7 @@ import sys
 from contextlib import redirect_stderr
 from dataclasses import replace
 from io import StringIO
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ def _train(options: argparse.Namespace) -> int:
     except StoppedError as stopped:
         print(f"retinanet: {stopped}; `retinanet train --resume {config.out}` goes on", file=sys.stderr)
         return STOPPED
-    print(run.summary())
+    if run.accelerator.is_main_process:
+        print(run.summary())
     return 0
 
 
@@ -72,11 +74,11 @@ def _settings(flags: list[str]) -> "TrainConfig":
 
 
 def _sentence(box: str) -> str:
-    """What tyro says in a box, without its lines, and without the help on a flag that is below them."""
-    rows = [line[1:-1].strip() for line in box.splitlines()[1:-1]]
-    ends = [i for i, row in enumerate(rows) if not row.strip("─")]
-    said = " ".join(rows[: min(ends, default=len(rows))])
-    return f"{said[:1].lower()}{said[1:].rstrip('.')}; `retinanet train --help` lists all settings"
+    """What tyro says in a box, without its title and lines, and without the help on a flag that is below them."""
+    rows = [line.strip(" │╭╮╰╯") for line in box.splitlines()[1:]]
+    said = takewhile(lambda row: row.strip("─-"), dropwhile(lambda row: not row.strip("─-"), rows))
+    sentence = " ".join(said).removeprefix("Error parsing TrainConfig: ")
+    return f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}; `retinanet train --help` lists all settings"
 
 
 def _taken(flags: list[str], name: str) -> str | None:

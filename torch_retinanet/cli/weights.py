@@ -1,14 +1,17 @@
 """`retinanet convert` and `retinanet conventions`: weights files, and what their models follow."""
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch_retinanet.config import PRESETS
+from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.conventions import conventions
 from torch_retinanet.optimizers import OptimizerConfig
 from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights.contents import Contents
+from torch_retinanet.weights.keras_file import keras_preset
 
 
 def add_to(commands: Any) -> None:
@@ -27,7 +30,19 @@ def _convert(options: argparse.Namespace) -> int:
     write_weights(options.target, contents)
     what = f"{contents.part} of preset {contents.config.name}"
     print(f"{options.target}: {len(contents.tensors)} tensors, {what}")
+    if options.target.suffix != ".safetensors" and (lost := _lost_in_keras(contents)):
+        print(
+            f"retinanet: {options.target}: a Keras file holds the network alone, not {', '.join(lost)}", file=sys.stderr
+        )
     return 0
+
+
+def _lost_in_keras(contents: Contents) -> list[str]:
+    """What Keras must be told beside the file: sizes of pictures, what is kept of detections, names of classes."""
+    preset = RetinaNetConfig.preset(keras_preset(contents.config) or "notebook")
+    changed = [*contents.config.differences(preset, acts_on="detections")]
+    names = [f"class_names={','.join(contents.class_names)}"] if contents.class_names else []
+    return [f"{name}={getattr(contents.config, name)}" for name in changed] + names
 
 
 def _conventions(options: argparse.Namespace) -> int:

@@ -11,11 +11,12 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.collect import NO_CLASS
 from torch_retinanet.errors import InputError
 from torch_retinanet.pictures import read_picture
 
 Sample = tuple[Tensor, dict[str, Any]]
-"""A picture of bytes (3,H,W), and its target: `boxes` (G,4) xyxy, `labels` (G,), `image_id`."""
+"""A picture of bytes (3,H,W), and its target: `boxes` (G,4) xyxy, `labels` (G,), `ignored` (I,4), `image_id`."""
 
 
 class Draw(NamedTuple):
@@ -33,7 +34,7 @@ class Unreadable(NamedTuple):
 
 
 class PictureDataset(Dataset[Sample | Unreadable]):
-    """The pictures of annotations with their objects, for training; what is `ignored` is left out.
+    """The pictures of annotations with their objects, for training; what is `ignored` is no object, nor background.
 
     `dataset[Draw(n, i)]` is picture i as it is changed at draw n of a run: whatever process draws it, at whatever time.
 
@@ -57,18 +58,25 @@ class PictureDataset(Dataset[Sample | Unreadable]):
             return Unreadable(path, str(error))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence([self.seed, draw.number]).generate_state(1, np.uint64)[0]))
-            sample: Sample = self.transform(tv_tensors.Image(picture), self._target(draw.picture, picture))
-        return sample
+            image, target = self.transform(tv_tensors.Image(picture), self._target(draw.picture, picture))
+        return image, _without_ignored(target)
 
     def _target(self, index: int, picture: Tensor) -> dict[str, Any]:
         objects = self.annotations.objects(index)
         size = picture.shape[-2:]
-        boxes = torch.from_numpy(objects.boxes[~objects.ignored]).float().reshape(-1, 4)
+        boxes = torch.from_numpy(objects.boxes).float().reshape(-1, 4)
         return {
             "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(size[0], size[1])),
-            "labels": torch.from_numpy(objects.labels[~objects.ignored]),
+            "labels": torch.from_numpy(np.where(objects.ignored, NO_CLASS, objects.labels)),
             "image_id": index,
         }
+
+
+def _without_ignored(target: dict[str, Any]) -> dict[str, Any]:
+    """A target whose boxes without a class stand by themselves."""
+    boxes, labels = target["boxes"].as_subclass(Tensor), target["labels"]
+    known = labels != NO_CLASS
+    return target | {"boxes": boxes[known], "labels": labels[known], "ignored": boxes[~known]}
 
 
 class Batch(NamedTuple):

@@ -28,6 +28,9 @@ DEEP = ";16"
 PNG_SIGNATURE, PNG_CHECKSUM = 8, 4
 """Bytes at the start of a PNG, and at the end of each of its chunks (W3C PNG, section 5)."""
 
+PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+"""Chunks that may say how a picture is turned."""
+
 NO_FILE = "no such file"
 
 
@@ -78,9 +81,11 @@ def _open(path: Path) -> PictureFile:
         return PictureFile(why=NO_FILE)
     try:
         with Image.open(path) as picture:
-            if picture.format == "PNG" and "exif" not in picture.info and _has_exif(path):
+            if picture.format == "PNG" and _speaks_after_pixels(path):
+                deep = DEEP in str(getattr(picture, "tile", ""))
                 with suppress(Exception):  # a picture that is not whole says so when it is read
                     picture.load()
+                return _header(picture, deep=deep)
             return _header(picture)
     except Image.DecompressionBombError:
         return PictureFile(why="more pixels than Pillow's limit against decompression bombs")
@@ -88,25 +93,27 @@ def _open(path: Path) -> PictureFile:
         return PictureFile(why=f"no picture that Pillow knows ({type(error).__name__})")
 
 
-def _has_exif(path: Path) -> bool:
-    """Whether a PNG has EXIF in any place: behind the pixels Pillow finds it once it has decoded them."""
+def _speaks_after_pixels(path: Path) -> bool:
+    """Whether a PNG has EXIF or a text, which may be EXIF or XMP, behind its pixels: Pillow reads it with them."""
+    pixels = False
     with path.open("rb") as file:
         file.seek(PNG_SIGNATURE)
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
-            if kind == b"eXIf":
+            pixels |= kind == b"IDAT"
+            if pixels and kind in PNG_METADATA:
                 return True
             file.seek(length + PNG_CHECKSUM, os.SEEK_CUR)
     return False
 
 
-def _header(picture: Image.Image) -> PictureFile:
+def _header(picture: Image.Image, *, deep: bool = False) -> PictureFile:
     size, orientation = (picture.height, picture.width), orientation_of(picture)
     if 0 in size:
         return PictureFile(why=f"a side of 0: {picture.width}x{picture.height}")
     other = size[::-1] if orientation in SWAPPED else size
     # The header of a TIFF gives the size that it has once Pillow has turned it.
     upright, stored = (size, other) if picture.format == "TIFF" else (other, size)
-    raw = str(getattr(picture, "tile", ""))
-    mode = picture.mode + (DEEP if DEEP in raw and DEEP not in picture.mode else "")
+    deep = deep or DEEP in str(getattr(picture, "tile", ""))
+    mode = picture.mode + (DEEP if deep and DEEP not in picture.mode else "")
     return PictureFile(upright, stored, orientation, picture.format or "", mode)

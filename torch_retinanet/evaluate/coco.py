@@ -98,7 +98,11 @@ def _compute(
     from torchmetrics.detection import MeanAveragePrecision
 
     metric = MeanAveragePrecision(
-        iou_thresholds=IOUS, rec_thresholds=RECALLS, backend="faster_coco_eval", extended_summary=extended
+        iou_thresholds=IOUS,
+        rec_thresholds=RECALLS,
+        backend="faster_coco_eval",
+        extended_summary=extended,
+        sync_on_compute=False,  # of several processes one evaluates, and would wait for the others
     )
     metric.warn_on_many_detections = False  # the hundred best of a picture count, as COCO has it
     found = [_plain(d, ("boxes", "scores", "labels")) for d in detections]

@@ -27,6 +27,7 @@ class Progress:
     Attributes:
         step: steps done.
         pictures: how many there are to draw from.
+        processes: that draw them.
         best: the best mAP so far, -1 before the first evaluation.
         best_step: after which step it was.
         worse: evaluations since then.
@@ -36,6 +37,7 @@ class Progress:
 
     step: int = 0
     pictures: int = 0
+    processes: int = 1
     best: float = -1.0
     best_step: int = 0
     worse: int = 0
@@ -53,8 +55,8 @@ def write_checkpoint(path: Path, progress: Progress, tensors: Mapping[str, Tenso
     try:
         with written_beside(path) as beside:
             save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, beside, metadata)
-    except SafetensorError as error:
-        raise OSError(f"{path}: cannot be written, and the last checkpoint is whole ({error})") from None
+    except OSError as error:
+        raise OSError(f"{error}; the last checkpoint is whole") from None
 
 
 def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:

@@ -25,11 +25,15 @@ class TrainConfig:
     split: str | None = None
     """the split of them to train on; by default `train` where there is one"""
     val: Path | None = None
-    """annotations to evaluate on; by default those of `data`"""
+    """annotations to evaluate on; by default the split `val` of `data`, if it has one"""
     val_split: str | None = None
     """the split of them to evaluate on; by default `val` where there is one"""
     images: Path | None = None
     """the folder of the pictures, where it does not follow from `data`"""
+    val_images: Path | None = None
+    """the folder of those of `val`, where it does not follow from it"""
+    classes: Path | None = None
+    """a file with the names of the classes, in the order of their labels"""
     strict: bool = False
     """stop at the first picture that cannot be read, and at annotations that would be lost"""
 

@@ -14,6 +14,9 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.weights.whole_file import written_beside
 
+TRAINING, VALIDATION = "train", ("val", "valid", "validation")
+"""How splits are called that are taken where none is asked for."""
+
 PROBLEMS = "problems.csv"
 """The file of a run that lists what is wrong with its data."""
 
@@ -25,8 +28,8 @@ def read_data(config: TrainConfig) -> tuple[Annotations, Annotations | None]:
         InputError: for annotations that cannot be read, hold no picture, or with `strict` would lose anything.
     """
     splits = list_splits(config.data)
-    split = config.split or ("train" if "train" in splits else None)
-    train = screen(read_annotations(config.data, split=split, images=config.images), decode=False)
+    split, images = _training_split(config, splits), config.images
+    train = screen(read_annotations(config.data, split=split, images=images, classes=config.classes), decode=False)
     if not len(train.pictures):
         raise InputError(f"data: {config.data} has no picture to train on")
     if not len(train.boxes):
@@ -38,13 +41,35 @@ def read_data(config: TrainConfig) -> tuple[Annotations, Annotations | None]:
 
 
 def _validation_data(config: TrainConfig, splits: Sequence[str], class_names: Sequence[str]) -> Annotations | None:
-    """What is asked for, else the split `val` where there is one, else nothing."""
-    split = config.val_split or ("val" if config.val is None and "val" in splits else None)
+    """What is asked for, else the split for it where there is one, else nothing."""
+    named = [split for split in VALIDATION if split in splits] if config.val is None else []
+    split = config.val_split or next(iter(named), None)
     if config.val is None and split is None:
+        _refuse_without_validation(config)
         return None
-    images = config.images if config.val is None else None
-    found = read_annotations(config.val or config.data, split=split, images=images, class_names=class_names)
-    return screen(found, decode=False)
+    data, images = (config.data, config.images) if config.val is None else (config.val, config.val_images)
+    found = read_annotations(data, split=split, images=images, classes=config.classes, class_names=class_names)
+    val = screen(found, decode=False)
+    if not len(val.boxes):
+        place = f"split {split} of {data}" if split else f"{data}"
+        raise InputError(f"val: {place} has no object of the classes {', '.join(class_names)} to evaluate on")
+    return val
+
+
+def _training_split(config: TrainConfig, splits: Sequence[str]) -> str | None:
+    if config.split is not None or not splits:
+        return config.split
+    if TRAINING not in splits:
+        raise InputError(f"split: one of {', '.join(splits)} must be given, since {config.data} has none called train")
+    return TRAINING
+
+
+def _refuse_without_validation(config: TrainConfig) -> None:
+    for name in ("evaluate_every", "patience"):
+        if value := getattr(config, name):
+            raise InputError(
+                f"{name}: {value!r} must not be given without pictures to evaluate on, as --val names them"
+            )
 
 
 def build_dataset(annotations: Annotations, config: TrainConfig, conventions: RetinaNetConfig) -> PictureDataset:
@@ -69,6 +94,15 @@ def write_problems(path: Path, problems: Sequence[Problem]) -> None:
         writer = csv.writer(file)
         writer.writerow(Problem._fields)
         writer.writerows(problems)
+
+
+def read_problems(path: Path) -> list[Problem]:
+    """What `write_problems` wrote; nothing where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [Problem(Path(r["file"]), r["place"], r["what"], r["then"], r["lost"] == "True") for r in rows]
 
 
 def _refuse_losses(problems: Sequence[Problem]) -> None:

@@ -38,12 +38,6 @@ def begin(folder: Path, config: TrainConfig) -> None:
         beside.write_bytes(tomli_w.dumps(config.as_dict()).encode())
 
 
-def remove_halves(folder: Path) -> None:
-    """Remove the files that a killed run was writing."""
-    for path in folder.glob(".*.part"):
-        path.unlink()
-
-
 def settings_of(folder: Path) -> TrainConfig:
     """The settings of the run in a folder.
 

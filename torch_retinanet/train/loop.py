@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from torch_retinanet.data.dataset import Batch, PictureDataset, collate
 from torch_retinanet.detector import RetinaNetDetector
+from torch_retinanet.errors import InputError
 from torch_retinanet.train.checkpoint import Progress, load_optimizer, optimizer_tensors
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.draws import Draws
@@ -24,10 +25,10 @@ SGD_MOMENTUM = 0.9
 
 
 class NotFiniteError(RuntimeError):
-    """A loss that is NaN or infinite, with the batch that gave it."""
+    """Losses, or a norm of gradients, that are NaN or infinite, with the batch that gave them."""
 
-    def __init__(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
-        super().__init__(", ".join(f"{name} {value.item()}" for name, value in losses.items()))
+    def __init__(self, values: Mapping[str, float], batch: Batch) -> None:
+        super().__init__(", ".join(f"{name} {value}" for name, value in values.items()))
         self.batch = batch
 
 
@@ -54,15 +55,14 @@ class Training:
         self.optimizer = build_optimizer(self.detector, config)
         self.model, self._optimizer = accelerator.prepare(self.detector, self.optimizer)
         self.average = None if config.ema is None else MovingAverage(self.detector.model, config.ema)
-        self.progress = Progress(pictures=pictures)
+        self.progress = Progress(pictures=pictures, processes=accelerator.num_processes)
 
     def batches(self, dataset: PictureDataset) -> Generator[Batch]:
         """The batches from the next step on, read ahead by worker processes, which end as it is closed."""
-        draws = list(self.draws.batches(self.progress.step, self.steps))
         workers = self.config.workers
         loader: DataLoader[Any] = DataLoader(
             dataset,
-            batch_sampler=draws,
+            batch_sampler=self.draws.batches(self.progress.step, self.steps),
             collate_fn=collate,
             worker_init_fn=leave_signals_to_the_run,
             num_workers=workers,
@@ -74,18 +74,21 @@ class Training:
         """Take a step with the gradients of some batches together; the losses are their means.
 
         Raises:
-            NotFiniteError: for a loss that is NaN or infinite; the weights are those before the step.
+            NotFiniteError: for a loss or gradients that are NaN or infinite; the weights are those before the step.
         """
         set_training(self.detector, self.config)
         rate = self.config.rate * self._rate_share()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         read = [batch for batch in batches if batch.images]
+        if self.any_process(len(read) < len(batches) and self.draws.processes > 1) or not read:
+            self.progress.step += 1  # processes that share their gradients leave a batch out together, or none does
+            return {"rate": rate}
         sums: dict[str, float] = {}
         for batch in read:
             for name, value in self._add_gradients(batch, len(read)).items():
                 sums[name] = sums.get(name, 0.0) + value / len(read)
-        norm = self._follow() if read else 0.0
+        norm = self._follow(read[-1])
         self.progress.step += 1
         if self.average is not None:
             self.average.update(self.detector.model, self.progress.step - 1)
@@ -107,8 +110,14 @@ class Training:
         for name, tensor in tensors.items():
             part, _, own = name.partition(":")
             parts[part][own] = tensor.to(self.accelerator.device)
-        self.detector.model.load_state_dict(parts["model"])
-        load_optimizer(self.optimizer, self.detector, parts["optimizer"])
+        try:
+            self.detector.model.load_state_dict(parts["model"])
+            load_optimizer(self.optimizer, self.detector, parts["optimizer"])
+        except (RuntimeError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"out: the checkpoint in {self.config.out} is of another model ({reason})") from None
+        if (self.average is None) != (not parts["average"]):
+            raise InputError(f"ema: {self.config.ema!r} must be what it was, {self.config.out} has a checkpoint of it")
         if self.average is not None:
             self.average.tensors = parts["average"]
         if self.accelerator.scaler is not None and progress.scaler:
@@ -129,13 +138,22 @@ class Training:
             losses = self.model(images, targets)
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
-            raise NotFiniteError(losses, batch)
+            raise NotFiniteError({name: value.item() for name, value in losses.items()}, batch)
         self.accelerator.backward(total / batches)
         return {name: value.item() for name, value in losses.items()}
 
-    def _follow(self) -> float:
+    def any_process(self, said: bool) -> bool:
+        """Whether it is so in any of the processes, each of which says it for itself."""
+        if self.accelerator.num_processes == 1:
+            return said
+        flag = torch.tensor(float(said), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, reduction="sum"))
+
+    def _follow(self, batch: Batch) -> float:
         """One step of the optimiser; gives the norm of the gradients before they were clipped."""
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm or math.inf)
+        if self.accelerator.scaler is None and not torch.isfinite(torch.as_tensor(norm)):
+            raise NotFiniteError({"gradient_norm": float(norm)}, batch)
         self._optimizer.step()
         self._optimizer.zero_grad()
         if self.accelerator.scaler is not None:

@@ -15,7 +15,7 @@ def plot_run(folder: Path) -> list[Path]:
     written = []
     if steps:
         written.append(_save(_losses(steps), folder / LOSSES_PLOT))
-    if len(evaluations.get("step", [])) > 1:
+    if evaluations:
         written.append(_save(_numbers(evaluations), folder / MAP_PLOT))
     return written
 

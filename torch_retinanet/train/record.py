@@ -1,13 +1,21 @@
 """What a run leaves of its steps and evaluations: two CSV files, and the same for TensorBoard."""
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from torch_retinanet.weights.whole_file import written_beside
+
 STEPS, EVALUATIONS = "metrics.csv", "evaluations.csv"
 """A line of each `log_every` steps, and one of each evaluation; the first column is the number of steps done."""
+
+
+MEANS = ("rate", "loss", "classification", "bbox_regression", "gradient_norm")
+TIMES = ("seconds", "pictures", "waited")
+"""What a step gives; one without a picture has no losses."""
 
 
 class Means:
@@ -23,19 +31,23 @@ class Means:
     def words(self) -> str:
         """Loss and speed, beside a bar."""
         means = self._means()
-        return f"loss {means['loss']:.3f}, {means['pictures_a_second']:.1f} pictures/s"
+        return f"loss {means.get('loss', math.nan):.3f}, {means['pictures_a_second']:.1f} pictures/s"
 
     def take(self) -> dict[str, float]:
-        """The means, and begin anew."""
+        """The means, and begin anew; NaN for a loss where no picture could be read."""
         means = self._means()
         self._steps.clear()
         return means
 
     def _means(self) -> dict[str, float]:
-        sums = {name: sum(step[name] for step in self._steps) for name in self._steps[-1]}
-        seconds, pictures, waited = (sums.pop(name) for name in ("seconds", "pictures", "waited"))
-        means = {name: total / len(self._steps) for name, total in sums.items()}
+        seconds, pictures, waited = (sum(step[name] for step in self._steps) for name in TIMES)
+        means = {name: self._mean(name) for name in MEANS}
         return means | {"pictures_a_second": pictures / seconds, "waited": waited / seconds}
+
+    def _mean(self, name: str) -> float:
+        """That of the steps that had a picture."""
+        values = [step[name] for step in self._steps if name in step]
+        return sum(values) / len(values) if values else math.nan
 
 
 class Recorder:
@@ -44,12 +56,15 @@ class Recorder:
     Args:
         folder: of the run.
         step: steps done.
+        writes: whether anything is written; of several processes one does.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, *, writes: bool = True) -> None:
         from tensorboardX import SummaryWriter
 
-        self.folder = folder
+        self.folder, self.writes = folder, writes
+        if not writes:
+            return
         for name in (STEPS, EVALUATIONS):
             _cut_off(folder / name, step)
         self.tensorboard: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
@@ -60,12 +75,15 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.tensorboard.close()
+        if self.writes:
+            self.tensorboard.close()
 
     def write(self, name: str, step: int, values: Mapping[str, float]) -> None:
         """Append a line to `STEPS` or `EVALUATIONS`."""
+        if not self.writes:
+            return
         path = self.folder / name
-        fresh = not path.exists()
+        fresh = not path.exists() or not path.stat().st_size
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
             if fresh:
@@ -90,4 +108,10 @@ def _cut_off(path: Path, step: int) -> None:
         return
     header, *lines = path.read_text().splitlines(keepends=True) or [""]
     whole = [line for line in lines if line.endswith("\n") and line.count(",") == header.count(",")]
-    path.write_text("".join([header, *(line for line in whole if int(line.partition(",")[0]) <= step)]))
+    kept = (
+        ""
+        if not header.endswith("\n")
+        else "".join([header, *(line for line in whole if int(line.partition(",")[0]) <= step)])
+    )
+    with written_beside(path) as beside:
+        beside.write_text(kept)

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import islice
 
+import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -14,8 +16,8 @@ from torch_retinanet.data.dataset import Batch
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
 from torch_retinanet.train.config import TrainConfig
-from torch_retinanet.train.data import PROBLEMS, build_dataset, read_data, write_problems
-from torch_retinanet.train.folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin, remove_halves
+from torch_retinanet.train.data import PROBLEMS, build_dataset, read_data, read_problems, write_problems
+from torch_retinanet.train.folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin
 from torch_retinanet.train.loop import NotFiniteError, Training
 from torch_retinanet.train.model import build_detector
 from torch_retinanet.train.plots import plot_run
@@ -25,7 +27,7 @@ from torch_retinanet.train.stopping import stopping
 from torch_retinanet.train.validation import Validation
 from torch_retinanet.weights import RUN_FILE, write_weights
 from torch_retinanet.weights.contents import Contents
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import remove_halves, written_beside
 
 
 class StoppedError(Exception):
@@ -45,16 +47,19 @@ class Run:
 
     def __init__(self, config: TrainConfig, *, resume: bool = False) -> None:
         self.config, self.folder = config, config.out
-        self.accelerator = Accelerator(mixed_precision=config.precision)
+        self.accelerator = _accelerator(config)
         self.annotations, val = read_data(config)
         self.problems = [*self.annotations.problems, *(val.problems if val else ())]
         detector = build_detector(config, self.annotations.classes)
         self.training = Training(config, detector, len(self.annotations.pictures), self.accelerator)
         self.validation = Validation(val, detector.config, self.accelerator.device) if val else None
+        main = self.accelerator.is_main_process
         if resume:
-            remove_halves(self.folder)
+            if main:
+                remove_halves(self.folder)
+            self.problems += [p for p in read_problems(self.folder / PROBLEMS) if p not in self.problems]
             self._restore()
-        elif self.accelerator.is_main_process:
+        elif main:
             begin(self.folder, config)
 
     def go(self) -> None:
@@ -68,14 +73,14 @@ class Run:
         training, means = self.training, Means()
         dataset = build_dataset(self.annotations, self.config, training.detector.config)
         self._write_problems()
-        recorded = Recorder(self.folder, training.progress.step)
+        recorded = Recorder(self.folder, training.progress.step, writes=self.accelerator.is_main_process)
         read = closing(training.batches(dataset))
         with _lost_workers(), stopping() as stop, recorded as recorder, self._bar() as show, read as batches:
             while training.progress.step < training.steps and not self._gave_up():
                 means.add(self._one_step(batches))
                 show(training.progress.step, means.words())
                 self._look(recorder, means)
-                if stop.asked:
+                if training.any_process(stop.asked):
                     self._save()
                     raise StoppedError(f"stopped after step {training.progress.step} of {training.steps}")
         self._finish()
@@ -84,8 +89,9 @@ class Run:
         """What came of the run, in a sentence or two, for people."""
         progress = self.training.progress
         best = f"; mAP {progress.best:.3f} after step {progress.best_step}" if self.validation else ""
-        lost = f"; {progress.skipped} times a picture could not be read, see {PROBLEMS}" if progress.skipped else ""
-        return f"{self.folder}: {progress.step} steps{best}{lost}; the weights are in {self.folder / RUN_FILE}"
+        lost = sum(problem.lost for problem in self.problems)
+        words = f"; lost from the data in {lost} places, see {self.folder / PROBLEMS}" if lost else ""
+        return f"{self.folder}: {progress.step} steps{best}{words}; the weights are in {self.folder / RUN_FILE}"
 
     def _one_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         started = time.perf_counter()
@@ -115,7 +121,8 @@ class Run:
 
     def _evaluate(self, recorder: Recorder, validation: Validation) -> None:
         progress, weights = self.training.progress, self.training.weights()
-        numbers = validation.numbers(weights)
+        numbers = validation.numbers(weights) if self.accelerator.is_main_process else {}
+        [numbers] = broadcast_object_list([numbers])
         recorder.write(EVALUATIONS, progress.step, numbers)
         progress.worse += 1
         if numbers["map"] > progress.best:
@@ -126,7 +133,7 @@ class Run:
         return 0 < self.config.patience <= self.training.progress.worse
 
     def _finish(self) -> None:
-        if self.validation is None:
+        if self.validation is None or not (self.folder / RUN_FILE).exists():
             self._write_weights()
         self._save()
         if self.accelerator.is_main_process:
@@ -155,6 +162,9 @@ class Run:
                 f"{self.folder / CHECKPOINT}: is of a run on {progress.pictures} pictures, and {self.config.data} has "
                 f"{len(self.annotations.pictures)}"
             )
+        if progress.processes != self.accelerator.num_processes:
+            count = f"{progress.processes} processes, and this one has {self.accelerator.num_processes}"
+            raise InputError(f"{self.folder / CHECKPOINT}: is of a run in {count}, which draw other pictures")
         self.training.restore(progress, tensors)
 
     def _note_unreadable(self, batches: list[Batch]) -> None:
@@ -179,10 +189,18 @@ class Run:
         with written_beside(self.folder / BAD_BATCH) as beside:
             save_file({name: tensor.as_subclass(Tensor) for name, tensor in tensors.items()}, beside)
         step = self.training.progress.step + 1
-        return f"the losses of step {step} are {error}; its batch is in {self.folder / BAD_BATCH}"
+        return f"step {step} is not finite: {error}; its batch is in {self.folder / BAD_BATCH}"
 
     def _bar(self) -> AbstractContextManager[Show]:
         return run_bar(self.training.steps, done=self.training.progress.step)
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    """accelerate's; without being told of the CPU it takes several processes on one for runs of their own."""
+    try:
+        return Accelerator(mixed_precision=config.precision, cpu=not torch.accelerator.is_available())
+    except ValueError as error:
+        raise InputError(f"precision: {config.precision!r} must be one that this device has ({error})") from None
 
 
 @contextmanager
@@ -191,6 +209,6 @@ def _lost_workers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if "DataLoader worker (pid" not in str(error):
             raise
         raise OSError("workers: a process that reads pictures was ended from outside, as for want of memory") from None

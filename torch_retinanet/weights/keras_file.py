@@ -33,6 +33,9 @@ WEIGHTS_MEMBER = "model.weights.h5"
 CONFIG_MEMBER = "config.json"
 """What the model in it is."""
 
+LARGEST_CONFIG = 2**20
+"""Bytes of it; some 500 are used."""
+
 BLOCKS = (3, 4, 6, 3)
 """Residual blocks in the stages of ResNet-50 (He et al. 2015, table 1)."""
 
@@ -81,6 +84,9 @@ def write_keras(path: Path, contents: Contents) -> None:
     preset = keras_preset(contents.config)
     if preset is None:
         raise InputError(f"{path}: a Keras file holds preset {', '.join(KERAS_PRESETS)}, not {contents.config.name}")
+    if path.suffix != ".keras" and contents.config.anchor_scale != RetinaNetConfig.preset(preset).anchor_scale:
+        said = f"anchor_scale={contents.config.anchor_scale:g}"
+        raise InputError(f"{path}: cannot say {said}, without which boxes are wrong; a .keras file can")
     variables = keras_variables(contents.tensors)
     check_numpy(str(path), variables)
     with written_beside(path) as beside:
@@ -146,6 +152,8 @@ def _archived(path: Path) -> tuple[io.BytesIO, dict[str, Any]]:
             member = archive.getinfo(WEIGHTS_MEMBER)
             if member.file_size > 4 * path.stat().st_size:
                 raise InputError(f"{path}: {WEIGHTS_MEMBER} claims {member.file_size} bytes, more than the archive has")
+            if CONFIG_MEMBER in archive.namelist() and archive.getinfo(CONFIG_MEMBER).file_size > LARGEST_CONFIG:
+                raise InputError(f"{path}: {CONFIG_MEMBER} in it must have {LARGEST_CONFIG} bytes at most")
             said = archive.read(CONFIG_MEMBER) if CONFIG_MEMBER in archive.namelist() else b"{}"
             return io.BytesIO(archive.read(member)), _said(path, said)
     except KeyError:

@@ -1,17 +1,24 @@
 """Writing a file whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+HALVES = ".*.part"
+"""How the folders in which files are being written are called."""
+
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """A path in the same folder to write to, renamed to `path` at the end and removed where writing fails.
+    """A path to write to, renamed to `path` at the end and removed where writing fails.
 
-    A link is followed: what it points to is replaced.
+    It lies in a folder of its own beside `path`, which also holds whatever a library writes on its way there. A link is
+    followed: what it points to is replaced.
 
     Raises:
         OSError: where `path` cannot be written, naming it and why.
@@ -20,17 +27,24 @@ def written_beside(path: Path) -> Iterator[Path]:
         raise IsADirectoryError(f"{path}: is a folder, and must be a file")
     target = path.resolve()
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".part")
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=".", suffix=".part"))
     except OSError as error:
         raise OSError(f"{path}: cannot be written, {error.strerror}") from None
-    os.close(handle)
-    beside = Path(name)
+    beside = folder / target.name
     try:
         yield beside
         beside.chmod(0o666 & ~_umask())
         beside.replace(target)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written, {error}") from None
     finally:
-        beside.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove what a process that was ended was writing in a folder and those within."""
+    for path in folder.rglob(HALVES):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _umask() -> int:
