@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from torch_retinanet.data.digits import Digits
-
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Real data, beside the project."""
 
@@ -167,14 +165,13 @@ WRITERS = {
 """Each writes the data set of one format to a folder, and gives what is to be read."""
 
 
-def write_digits(folder: Path, *, count: int) -> Path:
-    """Digits of 64x64 as a COCO file."""
-    digits = Digits("train", length=count, size=(64, 64))
+def write_digits(folder: Path, digits: Any) -> Path:
+    """Pictures of digits, as `Digits` draws them, as a COCO file."""
     images, annotations = [], []
-    for i in range(count):
+    for i in range(len(digits)):
         picture, target = digits[i]
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
-        images.append({"id": i, "file_name": f"{i}.png", "width": 64, "height": 64})
+        images.append({"id": i, "file_name": f"{i}.png", "width": picture.shape[2], "height": picture.shape[1]})
         for box, label in zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True):
             x, y, right, bottom = box
             annotations.append({"image_id": i, "category_id": label, "bbox": [x, y, right - x, bottom - y]})

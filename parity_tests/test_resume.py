@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from parity_tests.data_sets import write_digits
 from torch_retinanet.cli import main
 from torch_retinanet.data.dataset import Batch, Draw, PictureDataset
+from torch_retinanet.data.digits import Digits
 from torch_retinanet.train.checkpoint import read_checkpoint
 from torch_retinanet.train.loop import Training
 
@@ -29,7 +30,7 @@ EVALUATED = ["--evaluate-every", "6", "--scale", "0.8", "1.2", "--colour", "0.2"
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_digits(tmp_path_factory.mktemp("digits"), count=6)
+    return write_digits(tmp_path_factory.mktemp("digits"), Digits("train", length=6, size=(64, 64)))
 
 
 def arguments(data: Path, out: Path) -> list[str]:

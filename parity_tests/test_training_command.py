@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from parity_tests.data_sets import write_digits, write_voc
 from torch_retinanet.cli import main
+from torch_retinanet.data.digits import Digits
 from torch_retinanet.train import Run, TrainConfig
 
 MODEL = ["--backbone", "resnet18", "--width", "16", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
@@ -25,7 +26,7 @@ MODEL = ["--backbone", "resnet18", "--width", "16", "--head-depth", "1", "--min-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_digits(tmp_path_factory.mktemp("digits"), count=6)
+    return write_digits(tmp_path_factory.mktemp("digits"), Digits("train", length=6, size=(64, 64)))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def error(capsys: pytest.CaptureFixture[str]) -> str:
 def test_a_picture_that_cannot_be_read_ends_no_run_of_single_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = write_digits(tmp_path, count=3)
+    data = write_digits(tmp_path, Digits("train", length=3, size=(64, 64)))
     (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:-200])
     assert train(data, tmp_path / "run", "--steps", "3") == 0
     assert "lost from the data in 1 places" in capsys.readouterr().out
@@ -106,7 +107,7 @@ def test_a_picture_that_cannot_be_read_ends_no_run_of_single_pictures(
 
 
 def test_what_is_left_of_damaged_data_is_trained_on_and_evaluated(tmp_path: Path) -> None:
-    data = write_digits(tmp_path, count=3)
+    data = write_digits(tmp_path, Digits("train", length=3, size=(64, 64)))
     content = json.loads(data.read_text())
     content["annotations"] += [
         {"id": 100, "image_id": 0, "category_id": 3, "bbox": [5, 5, 0, 4]},
@@ -126,7 +127,7 @@ def test_what_is_left_of_damaged_data_is_trained_on_and_evaluated(tmp_path: Path
 def test_pictures_to_evaluate_on_must_hold_an_object_of_the_classes(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    val = write_digits(tmp_path, count=2)
+    val = write_digits(tmp_path, Digits("train", length=2, size=(64, 64)))
     content = json.loads(val.read_text())
     for category in content["categories"]:
         category["name"] = f"digit {category['name']}"

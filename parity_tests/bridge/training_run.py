@@ -4,7 +4,7 @@ The torch side is what the command runs. The Keras side pads the same pictures, 
 labels, network, loss, and `keras.optimizers.AdamW`, set to take the step that torch's AdamW takes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from parity_tests.bridge.frameworks import DTYPES, keras, keras_precision
 from parity_tests.bridge.keras_side import KerasSide
 from parity_tests.compare import Array
-from parity_tests.inputs import Scene
+from parity_tests.inputs import Scene, moved_by_an_ulp
 from torch_retinanet.data.dataset import Batch, collate
 from torch_retinanet.data.progress import track
 from torch_retinanet.preprocess import padded_size, resized_size
@@ -55,12 +55,13 @@ class TrainingRun:
         batches = track(self.batches, total=len(self.batches), words=f"torch, {dtype}")
         return np.array([training.step([_pictures_as(batch, dtype)])["loss"] for batch in batches])
 
-    def reference(self, dtype: str) -> Array:
-        """The loss at each step of the Keras reference, from the same weights."""
+    def reference(self, dtype: str, *, moved: int | None = None) -> Array:
+        """The loss at each step of the Keras reference, from the same weights, or from those moved by an ulp."""
         conventions = self.conventions
         side = KerasSide(self.config.preset, conventions.num_classes, dtype, anchor_scale=conventions.anchor_scale)
         state = self._training("float32").detector.model.state_dict()
-        side.assign({name: tensor.numpy() for name, tensor in keras_variables(state).items()})
+        variables: Mapping[str, Array] = {name: value.numpy() for name, value in keras_variables(state).items()}
+        side.assign(variables if moved is None else moved_by_an_ulp(variables, seed=moved))
         with keras_precision(dtype):
             optimizer = self._optimizer(dtype)
             batches = track(self.batches, total=len(self.batches), words=f"Keras, {dtype}")

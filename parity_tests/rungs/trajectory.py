@@ -41,9 +41,8 @@ def _trajectory(run: Run, training: bool) -> list[Record]:
     curves = {"reference": reference, "port": port}
     if training:
         curves |= {f"reference moved by an ulp, seed {s}": _losses(run, "float64", 0, training, s) for s in SEEDS}
-        own = _self_difference(reference, list(curves.values())[2:])
-        floor = [rounding_budget(loss, CASCADED) for loss in reference[:, None]]
-        budgets = np.maximum(SELF_FACTOR * own, floor)
+        own = self_difference(reference, list(curves.values())[2:])
+        budgets = training_budgets(reference, own)
         curves |= {"self-difference": own, "growth": own[1:] / np.maximum(own[:-1], np.finfo(float).tiny)}
     else:
         budgets = INFERENCE * np.abs(reference)
@@ -63,6 +62,16 @@ def _single(run: Run, training: bool, reference64: Array, port64: Array) -> list
     if not training:
         budgets = np.minimum(budgets, [rounding_budget(loss, CASCADED) for loss in reference[:, None]])
     return _compare("float32", training, {"reference": reference, "port": port}, budgets)
+
+
+def training_budgets(reference: Array, own: Array) -> Array:
+    """What losses (S,) in float64 may differ with BatchNorm in training mode.
+
+    Ten times what the reference has differed from itself so far (S,), and at first what one forward pass may.
+    """
+    floor = [rounding_budget(loss, CASCADED) for loss in reference[:, None]]
+    budgets: Array = np.maximum(SELF_FACTOR * own, floor)
+    return budgets
 
 
 def float32_budgets(reference: tuple[Array, Array], port: tuple[Array, Array]) -> Array:
@@ -88,7 +97,7 @@ def _losses(run: Run, dtype: str, side: int, training: bool, moved: int | None =
         trained.assign(run.variables)
 
 
-def _self_difference(reference: Array, moved: Sequence[Array]) -> Array:
+def self_difference(reference: Array, moved: Sequence[Array]) -> Array:
     """The most that moved runs have differed from the reference up to each step."""
     largest: Array = np.maximum.accumulate(np.max([np.abs(losses - reference) for losses in moved], axis=0))
     return largest

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from torch_retinanet.data.dataset import Unreadable
     from torch_retinanet.detector import RetinaNetDetector
 
+UNKNOWN_CLASS = "unknown class"
+"""How the problem of boxes begins whose class a model does not know."""
+
 USAGE = "retinanet evaluate RUN DATA [options]\n       retinanet evaluate --truth JSON --results JSON [--json JSON]"
 
 
@@ -84,7 +87,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
     detector = read_detector(options.model)
     read = _read_annotations(options, detector)
     screened = screen(read, decode=False)
-    _say_what_is_lost(options.data, screened)
+    _say_what_is_lost(options.data, read, screened)
     with quiet_pillow():
         found = detect_annotated(
             detector,
@@ -132,11 +135,13 @@ def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector"
     return with_class_names(read, known)
 
 
-def _say_what_is_lost(data: Path, annotations: "Annotations") -> None:
-    """Boxes and pictures that do not count, since nobody could use them."""
-    lost = sum(problem.lost for problem in annotations.problems)
-    if lost:
-        print(f"retinanet: {data}: lost in {lost} places, which `retinanet inspect` lists", file=sys.stderr)
+def _say_what_is_lost(data: Path, read: "Annotations", screened: "Annotations") -> None:
+    """Boxes and entries that do not count, since nobody could use them; pictures and classes are named elsewhere."""
+    named = {unreadable.path for unreadable in _left_out(read, screened)}
+    lost = [problem for problem in screened.problems if problem.lost and problem.file not in named]
+    places = sum(not problem.what.startswith(UNKNOWN_CLASS) for problem in lost)
+    if places:
+        print(f"retinanet: {data}: lost in {places} places, which `retinanet inspect` lists", file=sys.stderr)
 
 
 def _left_out(read: "Annotations", screened: "Annotations") -> "list[Unreadable]":
