@@ -21,7 +21,9 @@ from parity_tests.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from parity_tests.bridge import Config
     from parity_tests.compare import Record
+    from parity_tests.inputs import Scene
     from parity_tests.rungs import Run
 
 STARTED = time.perf_counter()
@@ -171,7 +173,7 @@ def _prepare(options: argparse.Namespace, preset: str) -> "Run":
         preset = bridge.check_preset(preset, options.preset, options.weights)
         config, variables = bridge.prepare(preset, options.weights, sizes)
         turned, optimizer_turns = bridge.turn(config, options.turn)
-        scenes = bridge.annotated_scenes(options.data, options.weights, turned) if options.data else []
+        scenes = _scenes(options, turned) if options.data else []
     except bridge.INPUT_ERRORS as error:
         raise InputError(str(error)) from None
     return Run(
@@ -185,6 +187,12 @@ def _prepare(options: argparse.Namespace, preset: str) -> "Run":
         images=images or inputs.random_images,
         scenes=scenes,
     )
+
+
+def _scenes(options: argparse.Namespace, config: "Config") -> "list[Scene]":
+    from parity_tests.bridge.annotated import annotated_scenes  # what reads annotations is in the extra `train`
+
+    return annotated_scenes(options.data, options.weights, config)
 
 
 def _climb(run: "Run", rungs: Sequence[str], report: "Callable[[Progress], None]") -> list["Record"]:

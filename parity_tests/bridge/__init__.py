@@ -8,7 +8,6 @@ import gc
 from collections.abc import Mapping
 from typing import Any
 
-from parity_tests.bridge.annotated import annotated_scenes
 from parity_tests.bridge.coco import coco_numbers
 from parity_tests.bridge.frameworks import keras, keras_reference, tensorflow, torch_retinanet
 from parity_tests.bridge.keras_side import ANCHOR_SCALE, KerasSide
@@ -58,7 +57,6 @@ __all__ = [
     "Recipe",
     "Side",
     "TorchSide",
-    "annotated_scenes",
     "build_sides",
     "check_preset",
     "coco_numbers",
