@@ -64,7 +64,7 @@ def recipe(data: Path, out: Path, steps: int) -> TrainConfig:
         rate=4e-4,
         ema=0.99,
         precision="bf16",
-        evaluate_every=steps // LOOKS,
+        evaluate_every=max(1, steps // LOOKS),
     )
 
 
@@ -150,12 +150,18 @@ def draw(curves: dict[str, Sequence[tuple[int, float]]], path: Path) -> None:
 def main(path: Path, out: Path, steps: int) -> None:
     """Both, one after the other."""
     config = recipe(path, out / "run", steps)
+    if config.out.exists():
+        raise SystemExit(f"--out: {config.out} is there already, and must not be")
+    out.mkdir(parents=True, exist_ok=True)
     train, val, test = (screen(read_annotations(path, split=split), decode=False) for split in ("train", "val", "test"))
-    results = {
-        "torchvision": report("torchvision", train_torchvision(config, steps, train, val), test),
-        "torch_retinanet": report("torch_retinanet", train_ours(config), test),
+    models = {
+        "torchvision": lambda: train_torchvision(config, steps, train, val),
+        "torch_retinanet": lambda: train_ours(config),
     }
-    (out / "bccd.json").write_text(json.dumps(results, indent=1) + "\n")
+    results: dict[str, dict[str, Any]] = {}
+    for name, model in models.items():
+        results[name] = report(name, model(), test)
+        (out / "bccd.json").write_text(json.dumps(results, indent=1) + "\n")
     draw({name: numbers["curve"] for name, numbers in results.items()}, out / "bccd.png")
 
 

@@ -8,22 +8,18 @@ import pytest
 
 from parity_tests.bridge import KerasSide, Side, prepare
 from parity_tests.compare import Array
+from parity_tests.data_sets import shared
 from parity_tests.inputs import random_variables
 from parity_tests.rungs import Run
 from torch_retinanet import load_model, save_weights
 
 CLASSES = 2
 
-AWKWARD = Path(__file__).parents[2] / "shared" / "data" / "awkward"
-"""Pictures that are hard to read, beside the project."""
-
 
 @pytest.fixture
 def awkward() -> Path:
     """The folder of awkward pictures; without it the test is skipped."""
-    if not AWKWARD.is_dir():
-        pytest.skip(f"there is no folder {'/'.join(AWKWARD.parts[-3:])} of awkward pictures beside the project")
-    return AWKWARD
+    return shared("awkward")
 
 
 @pytest.fixture(params=["float32", "float64"])

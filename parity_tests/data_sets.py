@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
-
-SHARED = Path(__file__).parents[2] / "shared" / "data"
-"""Real data, beside the project."""
 
 SIZE = 60, 40
 """Width and height of every picture."""
@@ -22,6 +20,15 @@ BOXES = {
     "c.png": [],
 }
 """Classes and boxes xyxy of each picture, in its order."""
+
+
+def shared(name: str) -> Path:
+    """A folder of real data beside the project; without it the test is skipped."""
+    folder = Path(__file__).parents[2] / "shared" / "data" / name
+    if not folder.is_dir():
+        pytest.skip(f"there is no folder shared/data/{name} beside the project")
+    return folder
+
 
 Read = dict[str, list[tuple[str, tuple[float, ...]]]]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from parity_tests.data_sets import BOXES, SHARED, coco, what_is_in, write_coco, write_csv, write_csv_with_header
+from parity_tests.data_sets import BOXES, coco, shared, what_is_in, write_coco, write_csv, write_csv_with_header
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.coco import read_coco
 from torch_retinanet.data.csv_file import read_csv
@@ -215,9 +215,7 @@ def test_a_csv_without_a_line_that_can_be_read_is_refused(content: str, tmp_path
 @pytest.fixture
 def trees() -> Path:
     """The folder of trees; without it the test is skipped."""
-    if not (SHARED / "deepforest_trees").is_dir():
-        pytest.skip("there is no folder shared/data/deepforest_trees beside the project")
-    return SHARED / "deepforest_trees"
+    return shared("deepforest_trees")
 
 
 def test_two_orders_of_columns_say_the_same_trees(trees: Path) -> None:

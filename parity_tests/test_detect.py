@@ -37,7 +37,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_pictures_come_in_order_and_bad_ones_with_their_reason(small: RetinaNetDetector, pictures: list[Path]) -> None:
-    found = list(detect_pictures(small, pictures, batch_size=3))
+    found = list(detect_pictures(small, pictures, ahead=3))
     assert [one.path for one in found] == pictures
     bad = {one.path.name: one.reason for one in found if isinstance(one, Unreadable)}
     assert bad.keys() == {"2.png", "9.png"}
@@ -51,14 +51,36 @@ def test_pictures_come_in_order_and_bad_ones_with_their_reason(small: RetinaNetD
             assert torch.equal(one.picture[:, 0, 0], torch.tensor(Image.open(one.path).getpixel((0, 0))))
 
 
-def test_no_bit_depends_on_the_batch(small: RetinaNetDetector, pictures: list[Path]) -> None:
-    runs = [list(detect_pictures(small, pictures, batch_size=size)) for size in (1, 8)]
+def test_no_bit_depends_on_how_far_is_read_ahead(small: RetinaNetDetector, pictures: list[Path]) -> None:
+    runs = [list(detect_pictures(small, pictures, ahead=ahead)) for ahead in (1, 8)]
     for one, other in zip(*runs, strict=True):
         if isinstance(one, Detected) and isinstance(other, Detected):
             assert all(torch.equal(other.detections[name], values) for name, values in one.detections.items())
 
 
-def test_files_are_read_no_further_ahead_than_a_batch(
+def test_a_batch_goes_through_the_network_together(
+    small: RetinaNetDetector, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def predict(batch: list[torch.Tensor], *, batch_size: int) -> list[dict[str, torch.Tensor]]:
+        sizes.append(len(batch))
+        return alone(batch, batch_size=batch_size)
+
+    alone, one_by_one = small.predict, list(detect_pictures(small, pictures))
+    monkeypatch.setattr(small, "predict", predict)
+    together = list(detect_pictures(small, pictures, batch_size=4))
+    assert sizes == [3, 4, 1], "of ten, the third and the last are no pictures"
+    assert [one.path for one in together] == pictures
+    for one, other in zip(one_by_one, together, strict=True):
+        assert isinstance(one, Unreadable) == isinstance(other, Unreadable)
+        if isinstance(one, Detected) and isinstance(other, Detected):
+            assert torch.equal(one.picture, other.picture)
+            scores = one.detections["scores"], other.detections["scores"]
+            torch.testing.assert_close(*scores, rtol=1e-4, atol=1e-5)
+
+
+def test_files_are_read_no_further_ahead_than_asked_for(
     small: RetinaNetDetector, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -71,7 +93,7 @@ def test_files_are_read_no_further_ahead_than_a_batch(
             number += 1
 
     before = threading.active_count()
-    found = detect_pictures(small, endless(), batch_size=4, workers=3)
+    found = detect_pictures(small, endless(), ahead=4, workers=3)
     for count in range(1, 8):
         next(found)
         assert len(asked) == count + 4
@@ -91,8 +113,8 @@ def test_reading_goes_on_while_the_network_works(
         return real(path, **options)
 
     monkeypatch.setattr(detect_room, "read_picture", read)
-    found = detect_pictures(small, pictures, batch_size=4)
-    monkeypatch.setattr(small, "predict", lambda picture: [{}] if later.wait(60) else pytest.fail("nothing was read"))
+    found = detect_pictures(small, pictures, ahead=4)
+    monkeypatch.setattr(small, "predict", lambda *_, **__: [{}] if later.wait(60) else pytest.fail("nothing was read"))
     assert next(found).path == pictures[0]
     found.close()
 
@@ -120,7 +142,7 @@ def test_the_mode_of_the_detector_stays(small: RetinaNetDetector, pictures: list
         small.eval()
 
 
-@pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("workers", -1)])
+@pytest.mark.parametrize(("name", "value"), [("batch_size", 0), ("ahead", 0), ("workers", -1)])
 def test_wrong_numbers_are_refused_at_once(name: str, value: int, small: RetinaNetDetector) -> None:
     wrong: dict[str, Any] = {name: value}
     with pytest.raises(InputError, match=f"^{name}: {value} must be at least 1$"):

@@ -9,8 +9,8 @@ import torch
 from PIL import ExifTags, Image
 
 from parity_tests.data_sets import (
-    SHARED,
     WRITERS,
+    shared,
     voc_object,
     voc_xml,
     write_coco,
@@ -113,9 +113,7 @@ def test_splits_folders_and_classes_can_be_given(tmp_path: Path, capsys: pytest.
 
 
 def test_blood_cells_lose_two_boxes(capsys: pytest.CaptureFixture[str]) -> None:
-    if not (SHARED / "bccd").is_dir():
-        pytest.skip("there is no folder shared/data/bccd beside the project")
-    assert main(["inspect", str(SHARED / "bccd")]) == 1
+    assert main(["inspect", str(shared("bccd"))]) == 1
     output = capsys.readouterr().out
     assert "nearly the box of another: 5 more" in output
     assert output.splitlines()[-1] == (

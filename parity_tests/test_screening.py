@@ -12,8 +12,8 @@ from PIL import ExifTags, Image
 from parity_tests.data_sets import (
     BOXES,
     PICTURES,
-    SHARED,
     SIZE,
+    shared,
     voc_object,
     voc_xml,
     what_is_in,
@@ -273,9 +273,7 @@ def test_nothing_at_all_can_be_screened(tmp_path: Path) -> None:
 
 
 def test_blood_cells_lose_two_boxes_and_have_eight_that_are_nearly_others() -> None:
-    if not (SHARED / "bccd").is_dir():
-        pytest.skip("there is no folder shared/data/bccd beside the project")
-    screened = screen(read_annotations(SHARED / "bccd"), decode=False)
+    screened = screen(read_annotations(shared("bccd")), decode=False)
     assert len(screened.boxes) == 4886
     assert [(problem.file.stem, problem.what) for problem in screened.problems if problem.lost] == [
         ("BloodImage_00338", "no extent: 504, 337, 504, 337 in 640x480"),

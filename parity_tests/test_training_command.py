@@ -8,7 +8,8 @@ import multiprocessing
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,13 +58,18 @@ def test_a_wrong_flag_is_refused_in_a_sentence(
 
 def test_no_process_is_left_after_a_run(data: Path, tmp_path: Path) -> None:
     """One that waits for more pictures would keep Python from ending."""
-    model = {"backbone": "resnet18", "width": 16, "head_depth": 1, "min_side": 64, "max_side": 64}
+    small = TrainConfig(data=data, backbone="resnet18", width=16, head_depth=1, min_side=64, max_side=64)
     gc.disable()
     try:
-        Run(TrainConfig(data=data, out=tmp_path / "run", steps=2, batch=2, **model)).go()  # type: ignore[arg-type]
+        Run(replace(small, out=tmp_path / "run", steps=2, batch=2)).go()
         assert not multiprocessing.active_children()
     finally:
         gc.enable()
+
+
+def apart(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> float:
+    """The distance of two models' weights."""
+    return math.sqrt(sum(float((one[name] - other[name]).double().square().sum()) for name in one))
 
 
 def in_two_processes(flags: Sequence[str]) -> str:
@@ -79,10 +85,10 @@ def in_two_processes(flags: Sequence[str]) -> str:
 def test_two_processes_learn_what_one_learns_from_twice_the_batches(data: Path, tmp_path: Path) -> None:
     flags = [str(data), *MODEL, "--steps", "3", "--batch", "2", "--optimizer", "sgd", "--rate", "1e-3", "--frozen-norm"]
     assert main(["train", *flags, "--accumulate", "2", "--out", str(tmp_path / "one")]) == 0
+    assert main(["train", *flags, "--out", str(tmp_path / "half")]) == 0
     in_two_processes([*flags, "--out", str(tmp_path / "two")])
-    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
-    for name, weights in one.items():
-        torch.testing.assert_close(two[name], weights, rtol=1e-3, atol=1e-5, msg=name)
+    one, half, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "half", "two"))
+    assert apart(one, two) < apart(one, half) / 1000, "half of the pictures lead elsewhere"
 
 
 def train(data: Path, out: Path, *flags: str) -> int:
@@ -165,7 +171,7 @@ def test_gradients_that_are_not_finite_end_the_run_before_the_weights_follow(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(accelerator: Accelerator, loss: torch.Tensor, **_: object) -> None:
-        (loss * float("inf")).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss * float("inf"))
 
     monkeypatch.setattr(Accelerator, "backward", broken)
     assert train(data, tmp_path / "run", "--steps", "2") == 2

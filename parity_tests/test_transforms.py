@@ -117,6 +117,7 @@ def annotations_of(pictures: Sequence[Path], boxes: Sequence[Any], *, ignored: S
         boxes=np.array([box for of_picture in boxes for box in of_picture], dtype=np.float64).reshape(-1, 4),
         labels=np.zeros(total, np.int64),
         ignored=np.isin(np.arange(total), ignored),
+        areas=np.full(total, np.nan),
         offsets=np.cumsum([0, *counts]),
         sizes=np.zeros((len(pictures), 2), np.int64),
         places=np.arange(total),

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 from parity_tests.data_sets import (
     BOXES,
     PICTURES,
-    SHARED,
+    shared,
     voc_object,
     voc_xml,
     what_is_in,
@@ -162,9 +162,7 @@ def test_a_size_that_is_none_is_noted(width: str, tmp_path: Path) -> None:
 @pytest.fixture
 def blood() -> Path:
     """The folder of blood cells; without it the test is skipped."""
-    if not (SHARED / "bccd").is_dir():
-        pytest.skip("there is no folder shared/data/bccd beside the project")
-    return SHARED / "bccd"
+    return shared("bccd")
 
 
 def test_blood_cells_are_read_as_they_were_counted(blood: Path) -> None:

@@ -1,9 +1,9 @@
 """Detecting pictures by the thousand: read ahead in threads, given in order, and no more than a few in memory."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,41 +34,51 @@ def detect_pictures(
     paths: Iterable[Path],
     *,
     upright: Iterable[bool] | None = None,
-    batch_size: int = 8,
+    batch_size: int = 1,
+    ahead: int = 8,
     workers: int = 2,
 ) -> Generator[Detected | Unreadable]:
     """Detections of each file in order; where one cannot be read, the reason instead, and it goes on with the next.
 
-    A batch is read while the network works; through the network pictures go one by one, since its rounding depends on
-    how many go together, and two scores that differ in their last bit may change places. So no number depends on
-    `batch_size`. On a CPU one by one is no slower (ResNet-50, 8 pictures of 320x416, two cores: 1.3 s, together 1.9 s).
+    Pictures are read while the network works. Its rounding depends on how many go through it together, and two scores
+    that differ in their last bit may change places: one by one no number depends on those beside it, which is what an
+    evaluation needs. On a GPU a batch is faster; on a CPU it is slower (ResNet-50, 8 pictures of 320x416, two cores:
+    one by one 1.3 s, together 1.9 s).
 
     Args:
         detector: detects in evaluation mode, on the device where it is; its own mode is left as it is.
         paths: files, as many as there are; they are asked for as they are read.
         upright: for each file whether its EXIF orientation is applied; by default it always is.
-        batch_size: pictures that are read ahead.
+        batch_size: pictures that go through the network together, those of one padded size.
+        ahead: pictures that are read ahead.
         workers: threads that read.
 
     Raises:
-        InputError: for a batch size or a number of workers below 1.
+        InputError: for a batch size, or numbers of pictures ahead or of workers, below 1.
     """
-    for name, value in {"batch_size": batch_size, "workers": workers}.items():
+    for name, value in {"batch_size": batch_size, "ahead": ahead, "workers": workers}.items():
         if value < 1:
             raise InputError(f"{name}: {value!r} must be at least 1")
-    read = _read_ahead(paths, repeat(True) if upright is None else upright, batch_size, workers)
-    return (_detect(detector, found) for found in read)
+    read = _read_ahead(paths, repeat(True) if upright is None else upright, ahead, workers)
+    return (found for batch in _batches(read, batch_size) for found in _detect(detector, batch))
 
 
 Read = tuple[Path, Tensor] | Unreadable
 
 
-def _detect(detector: RetinaNetDetector, read: Read) -> Detected | Unreadable:
-    if isinstance(read, Unreadable):
-        return read
-    path, picture = read
-    found = detector.predict(picture)[0]
-    return Detected(path, picture, {name: values.cpu() for name, values in found.items()})
+def _batches(read: Iterator[Read], batch_size: int) -> Iterator[list[Read]]:
+    while batch := list(islice(read, batch_size)):
+        yield batch
+
+
+def _detect(detector: RetinaNetDetector, batch: Sequence[Read]) -> Iterator[Detected | Unreadable]:
+    pictures = [read[1] for read in batch if not isinstance(read, Unreadable)]
+    detections = iter(detector.predict(pictures, batch_size=len(pictures)) if pictures else [])
+    for read in batch:
+        if isinstance(read, Unreadable):
+            yield read
+        else:
+            yield Detected(*read, {name: values.cpu() for name, values in next(detections).items()})
 
 
 def _read_ahead(paths: Iterable[Path], upright: Iterable[bool], ahead: int, workers: int) -> Iterator[Read]:

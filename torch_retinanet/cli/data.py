@@ -24,11 +24,15 @@ def add_to(commands: Any) -> None:
     browse.add_argument("--anchors", action="store_true", help="mark the boxes that no anchor matches")
     browse.add_argument("--out", type=Path, default=Path("out/browse.png"), help="the .png (default: out/browse.png)")
     browse.add_argument("--count", type=int, default=12, help="pictures, evenly from first to last (default: 12)")
+    browse.add_argument(
+        "--conventions",
+        nargs="+",
+        metavar="NAME=VALUE",
+        default=[],
+        help="of the anchors that differ, as anchor_scale=2",
+    )
     model = browse.add_mutually_exclusive_group()
     model.add_argument("--preset", choices=PRESETS, help="whose anchors are meant (default: torchvision)")
-    browse.add_argument(
-        "--conventions", nargs="+", metavar="NAME=VALUE", default=[], help="that differ, as anchor_scale=2"
-    )
     model.add_argument("--run", dest="model", metavar="RUN", type=Path, help="the run or weights file that is meant")
     browse.set_defaults(run=_browse)
 

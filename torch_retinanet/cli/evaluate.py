@@ -92,7 +92,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
         found = detect_annotated(
             detector,
             screened,
-            batch_size=options.batch,
+            ahead=options.batch,
             watch=lambda pictures: watched(pictures, total=len(screened.pictures), words="detecting"),
         )
     unreadable = [*_left_out(read, screened), *found.unreadable]

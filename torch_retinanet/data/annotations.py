@@ -53,6 +53,7 @@ class Annotations:
         boxes: (T,4) xyxy in pixels, from the left and upper edge of the first pixel.
         labels: (T,) from 0 to K - 1; -1 for what is ignored and of no class.
         ignored: (T,) whether a box marks what is neither an object nor background: crowds, `difficult`, `DontCare`.
+        areas: (T,) of the objects in square pixels, as a COCO file says them; NaN where nothing does.
         offsets: (P + 1,).
         sizes: (P,2) height and width as the annotations say them, 0 where they do not; once screened, those in which
             the pictures are read.
@@ -70,6 +71,7 @@ class Annotations:
     boxes: Floats
     labels: Ints
     ignored: Bools
+    areas: Floats
     offsets: Ints
     sizes: Ints
     places: Ints
@@ -110,6 +112,7 @@ class Annotations:
             boxes=self.boxes[chosen],
             labels=self.labels[chosen],
             ignored=self.ignored[chosen],
+            areas=self.areas[chosen],
             places=self.places[chosen],
             offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
         )

@@ -5,6 +5,7 @@ left corner of the first pixel; `iscrowd` marks regions that are ignored.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -59,6 +60,7 @@ class _Annotation(msgspec.Struct):
     category_id: int
     bbox: tuple[float, float, float, float]
     iscrowd: int | bool | None = 0
+    area: Any = None
 
 
 class _Category(msgspec.Struct):
@@ -175,4 +177,13 @@ def _add_boxes(entries: _Entries, indices: Mapping[Id, int], labels: Mapping[int
             entries.lose("annotations", place, f"unknown class: category_id {annotation.category_id}")
         else:
             x, y, width, height = annotation.bbox
-            add(picture, (x, y, x + width, y + height), label, place, ignored=bool(annotation.iscrowd))
+            box, ignored = (x, y, x + width, y + height), bool(annotation.iscrowd)
+            add(picture, box, label, place, ignored=ignored, area=_area(annotation.area))
+
+
+def _area(said: Any) -> float:
+    """An area, of which no box is lost where it is none."""
+    try:
+        return float(said) if isinstance(said, int | float) else math.nan
+    except OverflowError:
+        return math.nan

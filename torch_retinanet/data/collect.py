@@ -1,5 +1,6 @@
 """What readers gather picture by picture and box by box, put into flat arrays in the end."""
 
+import math
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ class Collector:
         self._ids: list[int | str] = []
         self._refused: dict[int, str] = {}
         self._sizes, self._owners, self._places, self._labels = array("q"), array("q"), array("q"), array("q")
-        self._boxes, self._ignored = array("d"), bytearray()
+        self._boxes, self._areas, self._ignored = array("d"), array("d"), bytearray()
         self._names: dict[str, int] = {}
 
     def add_picture(
@@ -65,14 +66,22 @@ class Collector:
         return index
 
     def add_box(
-        self, picture: int, box: tuple[float, float, float, float], label: int, place: int, *, ignored: bool = False
+        self,
+        picture: int,
+        box: tuple[float, float, float, float],
+        label: int,
+        place: int,
+        *,
+        ignored: bool = False,
+        area: float = math.nan,
     ) -> None:
-        """Take a box xyxy in pixels."""
+        """Take a box xyxy in pixels, and the area of the object where that is said."""
         self._owners.append(picture)
         self._boxes.extend(box)
         self._labels.append(label)
         self._places.append(place)
         self._ignored.append(ignored)
+        self._areas.append(area)
 
     def label(self, name: str) -> int:
         """The label of a class, for formats that name it at each box."""
@@ -104,6 +113,7 @@ class Collector:
             boxes=np.array(self._boxes, dtype=np.float64).reshape(-1, 4)[order],
             labels=labels,
             ignored=np.array(self._ignored, dtype=bool)[order],
+            areas=np.array(self._areas, dtype=np.float64)[order],
             offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
             sizes=np.array(self._sizes, dtype=np.int64).reshape(-1, 2),
             places=np.array(self._places, dtype=np.int64)[order],

@@ -45,5 +45,6 @@ def _regrouped(annotations: Annotations, targets: Ints) -> Annotations:
         boxes=annotations.boxes[order],
         labels=annotations.labels[order],
         ignored=annotations.ignored[order],
+        areas=annotations.areas[order],
         places=annotations.places[order],
     )

@@ -89,13 +89,17 @@ class Layout:
     def _note_missing(self, splits: dict[str, list[Path]]) -> None:
         for name in SPLITS:
             if self.yaml and self.settings.get(name) and name not in splits:
-                what = f"split that leads nowhere in the folder: {name}: {self.settings[name]!r}"
+                entry = self.settings[name]  # of lists in lists YAML's aliases can make more than memory holds
+                shown = repr(entry) if isinstance(entry, str) else f"a {type(entry).__name__}"
+                what = f"split that leads nowhere in the folder: {name}: {shown}"
                 self.problems.append(Problem(self.yaml, "", what, "the split is left out", lost=True))
 
     def _place(self, entry: Any) -> Path | None:
         """What an entry of the YAML names, where that is in the folder; `../` in front is not followed."""
-        base = str(self.settings.get("path") or "")
-        for text in (f"{base}/{entry}", str(entry)):
+        base = self.settings.get("path")
+        if not isinstance(entry, str):
+            return None
+        for text in (f"{base if isinstance(base, str) else ''}/{entry}", entry):
             parts = PurePosixPath(text.replace("\\", "/")).parts
             while parts and parts[0] == "..":
                 parts = parts[1:]

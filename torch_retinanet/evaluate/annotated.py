@@ -1,7 +1,5 @@
 """Detections of the pictures of annotations beside their objects, as every evaluation needs them."""
 
-import json
-import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -38,22 +36,24 @@ def detect_annotated(
     detector: RetinaNetDetector,
     annotations: Annotations,
     *,
-    batch_size: int = 8,
+    ahead: int = 8,
     workers: int = 2,
     watch: Callable[[Found], Found] = iter,
 ) -> Annotated:
     """What a detector finds on the pictures of annotations, whose labels must be its own; pictures are not kept.
 
+    They go through the network one by one, so that a number depends on nothing but the model and its pictures.
+
     Args:
         detector: as `detect_pictures` takes it.
         annotations: screened.
-        batch_size: pictures that are read ahead.
+        ahead: pictures that are read ahead.
         workers: threads that read.
         watch: what the pictures pass through as they are detected, to show how far it has come.
     """
     order, areas = _order(annotations), _areas(annotations)
     paths, upright = [annotations.pictures[i] for i in order], (~annotations.as_stored[order]).tolist()
-    found = detect_pictures(detector, paths, upright=upright, batch_size=batch_size, workers=workers)
+    found = detect_pictures(detector, paths, upright=upright, ahead=ahead, workers=workers)
     result = Annotated([], [], [], [])
     for index, one in zip(order, watch(found), strict=True):
         if isinstance(one, Unreadable):
@@ -83,10 +83,7 @@ def _order(annotations: Annotations) -> list[int]:
 def _areas(annotations: Annotations) -> Floats | None:
     """The areas (T,) that a COCO file gives its objects, by which their sizes count; those of the boxes where it does
     not."""
-    if not annotations.class_ids or not len(annotations.boxes):
+    if not annotations.class_ids:
         return None
-    entries = json.loads(annotations.files[0].read_bytes())["annotations"]
-    said = [entries[place].get("area") for place in annotations.places.tolist()]
-    areas = np.array([area if isinstance(area, int | float) else math.nan for area in said], dtype=np.float64)
     of_boxes = (annotations.boxes[:, 2:] - annotations.boxes[:, :2]).prod(1)
-    return np.where(np.isfinite(areas), areas, of_boxes)
+    return np.where(np.isfinite(annotations.areas), annotations.areas, of_boxes)

@@ -31,7 +31,6 @@ class Progress:
         best: the best mAP so far, -1 before the first evaluation.
         best_step: after which step it was.
         worse: evaluations since then.
-        skipped: pictures that could not be read.
         scaler: the state of the loss scale of fp16.
     """
 
@@ -41,7 +40,6 @@ class Progress:
     best: float = -1.0
     best_step: int = 0
     worse: int = 0
-    skipped: int = 0
     scaler: dict[str, Any] | None = None
 
 

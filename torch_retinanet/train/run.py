@@ -171,7 +171,6 @@ class Run:
         for path, reason in (unreadable for batch in batches for unreadable in batch.unreadable):
             if self.config.strict:
                 raise InputError(reason)
-            self.training.progress.skipped += 1
             problem = Problem(path, "", reason, "the picture is left out", lost=True)
             if problem not in self.problems:
                 self.problems.append(problem)
