@@ -14,9 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
 from parity_tests.compare import Record
-
-THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-"""Where torch and TensorFlow look up how many threads they may use."""
+from parity_tests.provenance import THREADS
 
 
 class Progress(NamedTuple):
@@ -36,7 +34,7 @@ class Climbed(NamedTuple):
     peak: int
 
 
-Climb = Callable[[Namespace, str, Callable[[Progress], None]], list[Record]]
+Climb = Callable[[Namespace, str, Callable[[Progress], None]], Climbed]
 """What climbs the ladder of one preset, and tells how far it has come."""
 
 
@@ -94,8 +92,7 @@ def _processes(climb: Climb, options: Namespace, presets: Sequence[str]) -> Iter
 def _work(climb: Climb, options: Namespace, preset: str, there: Connection) -> None:
     """What runs in a process: its messages are how far it has come, then all records, or what it failed of."""
     try:
-        records = climb(options, preset, there.send)
-        there.send(Climbed(preset, records, peak_memory()))
+        there.send(climb(options, preset, there.send))
     except KeyboardInterrupt:
         return
     except Exception as error:  # whatever it is, the command must hear of it

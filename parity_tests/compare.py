@@ -6,6 +6,7 @@ own float64 runs, within as many units.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -66,6 +67,21 @@ class Record:
     values: Mapping[str, Sequence[float]] | None = None
 
     @property
+    def size(self) -> str:
+        """The picture's height by width, `128x128`; empty where the case has none."""
+        return _word(r"\d+x\d+", self.case)
+
+    @property
+    def dtype(self) -> str:
+        """`float64` or `float32`; empty where structure alone is compared."""
+        return _word("float64|float32", self.case)
+
+    @property
+    def mode(self) -> str:
+        """`isolated`, `cascaded`, or how BatchNorm ran; empty where there is one way alone."""
+        return _word("isolated|cascaded|inference|training", self.case)
+
+    @property
     def used(self) -> float | None:
         """The share of the budget used; `None` where there is no budget, or next to none and it was overdrawn."""
         if self.difference is None or self.budget is None:
@@ -73,6 +89,11 @@ class Record:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             share = float(np.float64(self.difference) / np.float64(self.budget)) if self.difference else 0.0
         return share if math.isfinite(share) else None
+
+
+def _word(pattern: str, case: str) -> str:
+    """The word of a case that is of this pattern."""
+    return next((word for word in case.replace(",", "").split() if re.fullmatch(pattern, word)), "")
 
 
 def rounding_budget(reference: Array, units: int) -> float:

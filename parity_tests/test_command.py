@@ -14,8 +14,9 @@ from PIL import Image
 from parity_tests import bridge, cli
 from parity_tests.bridge import KerasSide, prepare
 from parity_tests.bridge.keras_side import REFERENCES
+from parity_tests.cli import ladder
 from parity_tests.compare import Record
-from parity_tests.report import last_line
+from parity_tests.result import Result
 from parity_tests.rungs import RUNGS
 
 forward: Any = importlib.import_module("parity_tests.rungs.forward")
@@ -163,7 +164,7 @@ def test_a_fault_of_the_instrument_itself_never_says_that_the_models_differ(
     def fault(*arguments: object) -> None:
         raise AssertionError("a fault")
 
-    monkeypatch.setattr(cli, "_run", fault)
+    monkeypatch.setattr(ladder, "run", fault)
     assert cli.main([]) == 3
     assert "AssertionError: a fault" in capsys.readouterr().err
 
@@ -173,9 +174,9 @@ def test_the_last_line_says_what_was_compared() -> None:
         return Record(rung=rung, case="", name=name, verdict="equal")
 
     variable, shape, tap = record("parameters", "cls_head/0/kernel"), record("shapes", "p3"), record("forward", "p3")
-    assert last_line([variable]) == "equal: 1 variables agree, in 1 comparisons"
-    assert last_line([variable, shape]) == "equal: 1 taps agree in shape, in 2 comparisons"
-    assert last_line([variable, shape, tap]) == "equal: 1 taps agree, in 3 comparisons"
+    assert Result(records=[variable]).summary == "equal: 1 variables agree, in 1 comparisons"
+    assert Result(records=[variable, shape]).summary == "equal: 1 taps agree in shape, in 2 comparisons"
+    assert Result(records=[variable, shape, tap]).summary == "equal: 1 taps agree, in 3 comparisons"
 
 
 def test_the_command_knows_the_rungs_of_the_ladder_and_the_references() -> None:

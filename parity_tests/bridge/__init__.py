@@ -17,7 +17,6 @@ from parity_tests.bridge.scenes import digits, matching_digits
 from parity_tests.bridge.side import Recipe, Side
 from parity_tests.bridge.torch_side import Config, TorchSide
 from parity_tests.errors import InputError
-from torch_retinanet.weights.whole_file import written_beside
 
 INPUT_ERRORS = (InputError, torch_retinanet.InputError, keras_reference.InputError)
 """What either side raises for wrong input."""
@@ -68,5 +67,4 @@ __all__ = [
     "read_pictures",
     "release",
     "turn",
-    "written_beside",
 ]

@@ -1,0 +1,70 @@
+"""The command `retinanet-parity`: is the PyTorch model the same network as its Keras reference, and if not, where?
+
+Without a word it climbs the ladder; its other commands are a file each. Exit code: 0 equal, 1 different, 2 wrong
+usage, 3 incomplete.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from types import ModuleType
+
+from parity_tests.cli.ladder import PRESETS, RUNGS
+from parity_tests.errors import InputError
+
+INCOMPLETE = 3
+INTERRUPTED, CLOSED_OUTPUT = 130, 141
+"""What a shell reports of a program that a signal ended: Ctrl-C, or a reader that went away."""
+
+COMMANDS = {
+    "ladder": "compare both sides, rung by rung (what is meant without a word)",
+}
+"""What can be asked for, each by the file of its name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; wrong usage prints one sentence."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = words.pop(0) if words and words[0] in COMMANDS else "ladder"
+    command = importlib.import_module(f"parity_tests.cli.{name}")
+    options = command.parser().parse_args(words)
+    if sys.stdout is None:
+        return _refuse("standard output is closed, and the report goes there")
+    return _guarded(command, options)
+
+
+def _guarded(command: ModuleType, options: argparse.Namespace) -> int:
+    """The exit code of a command, whatever it raises."""
+    try:
+        status: int = command.run(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        return _closed_output()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (InputError, OSError) as error:
+        return _refuse(error)
+    except ModuleNotFoundError as error:
+        return _refuse(f"{error.name} is not installed; pip install 'torch-retinanet[parity]' brings it")
+    except Exception:
+        # A fault of the instrument itself: Python would exit with 1, and 1 says that the models differ.
+        traceback.print_exc()
+        return INCOMPLETE
+
+
+def _closed_output() -> int:
+    """Nobody reads the output any more, as in `retinanet-parity | head`; Python must not try to write the rest."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED_OUTPUT
+
+
+def _refuse(error: object) -> int:
+    print(f"retinanet-parity: {error}", file=sys.stderr)
+    return 2
+
+
+__all__ = ["COMMANDS", "PRESETS", "RUNGS", "main"]

@@ -1,0 +1,113 @@
+"""What all commands share: a parser of one sentence, targets that can be written, the console, the progress bar."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from parity_tests.beside import Progress
+from parity_tests.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from parity_tests.result import Result
+
+FORMATS = {
+    "json": "every record, for programs (report/schema.json is its schema)",
+    "html": "one self-contained page, for people",
+    "junit": "an XML that CI systems show, a test case for each comparison",
+}
+"""The files that a report can be written to."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog.split()[0]}: {message}\n")
+
+
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """An option for each file that a report can be written to."""
+    for name, what in FORMATS.items():
+        parser.add_argument(f"--{name}", metavar="FILE", type=Path, help=f"where to write {what}")
+
+
+def check_reports(options: argparse.Namespace) -> None:
+    """Refuse files that cannot be written, before anything is computed.
+
+    Raises:
+        InputError: naming the option and the file.
+    """
+    for name in FORMATS:
+        check_target(f"--{name}", getattr(options, name))
+
+
+def check_target(option: str, path: Path | None) -> None:
+    """Refuse a file that cannot be written."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise InputError(f"{option}: {path} lies in a folder that does not exist")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"{option}: {path} must be a file in a folder that can be written to")
+
+
+def write_reports(result: "Result", options: argparse.Namespace) -> None:
+    """Write the files that were asked for, each beside and then renamed."""
+    from parity_tests.report import AS
+    from parity_tests.writing import written_beside
+
+    for name in FORMATS:
+        if path := getattr(options, name):
+            with written_beside(path) as beside:
+                beside.write_text(AS[name](result))
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for, without where reports go."""
+    return {name: _plain(value) for name, value in vars(options).items() if name not in FORMATS}
+
+
+def _plain(value: Any) -> Any:
+    """Paths by their name alone: a report says what was compared, and not whose machine it was on."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.name if isinstance(value, Path) else value
+
+
+def plain_console() -> "Console":
+    """A console of 120 columns where there is no terminal."""
+    from rich.console import Console
+
+    class PlainConsole(Console):
+        """A console that leaves a reader's going away to the command; rich would end it with 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return PlainConsole(width=None if sys.stdout.isatty() else 120)
+
+
+@contextmanager
+def progress_bars() -> "Iterator[Callable[[Progress], None]]":
+    """What shows how far each preset has come, on a terminal alone."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.fields[preset]}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    has_terminal = sys.stderr is not None and sys.stderr.isatty()
+    with Bars(*columns, console=Console(stderr=True), transient=True, disable=not has_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(progress: Progress) -> None:
+            if progress.preset not in tasks:
+                tasks[progress.preset] = bars.add_task("", total=progress.total, preset=progress.preset)
+            bars.update(tasks[progress.preset], completed=progress.done, description=progress.case)
+
+        yield show

@@ -1,0 +1,69 @@
+"""What a run would need to be repeated: versions, machine, precision flags, commit. Needs numpy alone."""
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LIBRARIES = ("torch", "torchvision", "keras", "tensorflow", "jax", "numpy")
+"""Those whose versions are told, where they are installed."""
+
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+"""Where torch and TensorFlow look up how many threads they may use."""
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, platform, BLAS, threads, precision flags and commit of this process."""
+    return {
+        "versions": {"python": platform.python_version()} | _versions(),
+        "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "blas": _blas(),
+        "threads": {name: os.environ[name] for name in THREADS if name in os.environ},
+        "precision": _precision(),
+        "commit": _commit(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _blas() -> dict[str, str]:
+    numpy_blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    found = {"numpy": f"{numpy_blas['name']} {numpy_blas['version']}"}
+    if torch := sys.modules.get("torch"):
+        mkl, mkldnn = torch.backends.mkl.is_available(), torch.backends.mkldnn.is_available()
+        found["torch"] = ", ".join(name for name, there in (("MKL", mkl), ("oneDNN", mkldnn)) if there) or "its own"
+    return found
+
+
+def _precision() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if torch := sys.modules.get("torch"):
+        found["torch float32 matmul"] = torch.get_float32_matmul_precision()
+        found["torch deterministic"] = torch.are_deterministic_algorithms_enabled()
+    if keras := sys.modules.get("keras"):
+        found["keras backend"] = keras.config.backend()
+    if "tensorflow" in sys.modules:
+        found["tensorflow oneDNN"] = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default")
+    return found
+
+
+def _commit() -> str:
+    """The commit of the code, marked where files were changed since; empty outside a repository."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return ""

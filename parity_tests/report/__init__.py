@@ -1,0 +1,12 @@
+"""What a run is shown as: tables for people, JSON and JUnit for programs, a page for both; all from one `Result`."""
+
+from collections.abc import Callable
+
+from parity_tests.report.json_file import as_json, read_json
+from parity_tests.report.terminal import print_report
+from parity_tests.result import Result
+
+AS: dict[str, Callable[[Result], str]] = {"json": as_json}
+"""What makes the text of each format."""
+
+__all__ = ["AS", "as_json", "print_report", "read_json"]

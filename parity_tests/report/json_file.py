@@ -1,0 +1,71 @@
+"""A run as JSON, and back. `schema.json` beside this file is its published schema."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from parity_tests.compare import Record
+from parity_tests.errors import InputError
+from parity_tests.result import Coverage, Exhibit, Result
+
+FORMAT = "retinanet-parity 2"
+"""Name and version of the JSON; the version counts up where old readers could not read new files."""
+
+OF_THE_RUN = ("reference", "port", "settings", "provenance", "cost", "warnings", "sources", "ablation")
+"""What is written as it is."""
+
+T = TypeVar("T", Record, Coverage, Exhibit)
+
+
+def as_json(result: Result) -> str:
+    """The run as JSON: verdict, settings, provenance, what it cost, and every record."""
+    run = {
+        "format": FORMAT,
+        "verdict": result.verdict,
+        "exit_code": result.exit_code,
+        "summary": result.summary,
+        **{name: getattr(result, name) for name in OF_THE_RUN},
+        "coverage": [asdict(coverage) for coverage in result.coverage],
+        "exhibits": [asdict(exhibit) for exhibit in result.exhibits],
+        "records": [_record(record) for record in result.records],
+    }
+    return json.dumps(run, indent=1, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> Result:
+    """The run of a file that `as_json` wrote.
+
+    Raises:
+        InputError: for a file that is no such JSON, or of another version.
+        FileNotFoundError: where there is no file.
+    """
+    try:
+        run = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(run, dict) or run.get("format") != FORMAT:
+        found = run.get("format") if isinstance(run, dict) else type(run).__name__
+        raise InputError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
+    try:
+        return Result(
+            records=[_read(Record, record) for record in run["records"]],
+            coverage=[_read(Coverage, coverage) for coverage in run["coverage"]],
+            exhibits=[_read(Exhibit, exhibit) for exhibit in run["exhibits"]],
+            **{name: run[name] for name in OF_THE_RUN},
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a whole run ({type(error).__name__}: {error})") from None
+
+
+def _record(record: Record) -> dict[str, Any]:
+    parts = {"size": record.size, "dtype": record.dtype, "mode": record.mode}
+    return asdict(record) | {"used": record.used} | parts
+
+
+def _read(kind: "Callable[..., T]", values: Mapping[str, Any]) -> T:
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    given = {name: value for name, value in values.items() if name in names}
+    shapes = {name: tuple(value) for name, value in given.items() if name.endswith(("shape", "size")) and value}
+    return kind(**given | shapes)
