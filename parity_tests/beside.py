@@ -4,8 +4,6 @@ One process after the other would leave half of two cores idle, and one process 
 """
 
 import os
-import resource
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +11,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
-from parity_tests.compare import Record
 from parity_tests.provenance import THREADS
+from parity_tests.result import Climbed
 
 
 class Progress(NamedTuple):
@@ -24,14 +22,6 @@ class Progress(NamedTuple):
     case: str
     done: int
     total: int
-
-
-class Climbed(NamedTuple):
-    """All records of a preset, and the most memory that its process held, in bytes."""
-
-    preset: str
-    records: list[Record]
-    peak: int
 
 
 Climb = Callable[[Namespace, str, Callable[[Progress], None]], Climbed]
@@ -60,11 +50,6 @@ def climb_beside(
                     climbed[message.preset] = message
                     del waiting[connection]
     return [climbed[preset] for preset in presets]
-
-
-def peak_memory() -> int:
-    """The most memory that this process has held at once, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 @contextmanager

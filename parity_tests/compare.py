@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,9 +149,12 @@ def compare_structure(reference: Array | None, port: Array | None) -> str:
 
 
 def compare_values(
-    rung: str, case: str, name: str, reference: Array | None, port: Array | None, budget: float | None
+    rung: str, case: str, name: str, reference: Array | None, port: Array | None, budget: float | Array | None
 ) -> Record:
-    """Compare two arrays: structure, then values within `budget`; without one the structure alone."""
+    """Compare two arrays: structure, then values within `budget`; without one the structure alone.
+
+    A budget may be one for each element; the record then has that of the element which is nearest to it.
+    """
     record = partial(
         Record,
         rung=rung,
@@ -167,11 +170,23 @@ def compare_values(
         return record(verdict="incomplete", reason="no value is finite")
     if budget is None:
         return record(verdict="equal")
-    difference = largest_difference(reference, port)
+    if isinstance(budget, np.ndarray):
+        difference, budget = _nearest_to_budget(reference, port, budget)
+    else:
+        difference = largest_difference(reference, port)
     measured = partial(record, difference=difference, scale=largest(reference), budget=budget)
     if difference <= budget:
         return measured(verdict="equal")
     return measured(verdict="different", reason=f"difference {difference:.1e}, and the budget is {budget:.1e}")
+
+
+def _nearest_to_budget(reference: Array, port: Array, budgets: Array) -> tuple[float, float]:
+    """Difference and budget of the element that has used most of its own."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        differences = np.abs(np.subtract(reference, port, dtype=np.float64))
+        shares = np.where(differences > 0, differences / budgets, 0.0)
+    worst = np.unravel_index(int(np.nanargmax(shares)), shares.shape)
+    return float(differences[worst]), float(budgets[worst])
 
 
 def compare_tensor(
@@ -205,18 +220,19 @@ def compare_taps(
     ports: Mapping[str, Array],
     *,
     units: int | None = None,
-    budgets: Mapping[str, float] | None = None,
+    budgets: Mapping[str, float | Array] | None = None,
 ) -> list[Record]:
     """Compare all taps of both sides, in the reference's order, then those that the port has alone.
 
     Args:
         units: roundings allowed, in the precision of the reference; or
-        budgets: the difference allowed to each tap; with neither the structure alone is compared.
+        budgets: the difference allowed to each tap, or to each of its elements; with neither, structure alone is
+            compared.
     """
     records = []
     for name in [*references, *(name for name in ports if name not in references)]:
         reference = references.get(name)
-        budget = None if budgets is None else budgets.get(name)
+        budget: float | Array | None = None if budgets is None else budgets.get(name)
         if units is not None and reference is not None:
             budget = rounding_budget(reference, units)
         record = compare_values(rung, case, name, reference, ports.get(name), budget)
@@ -234,7 +250,41 @@ def verdict_of(records: Sequence[Record]) -> Verdict:
     return "incomplete" if "incomplete" in verdicts or not records else "equal"
 
 
-def first_divergence(records: Iterable[Record]) -> Record | None:
-    """Where it starts: the first difference in the forward pass, else the first of all; `None` where there is none."""
+class Divergence(NamedTuple):
+    """Where two sides part.
+
+    Attributes:
+        first: the record where it starts.
+        origins: names that differ even where their module is fed the reference's own input, that of `first` first.
+        inherited: names that differ only where each side goes on with its own, in the same pass.
+    """
+
+    first: Record
+    origins: Sequence[str]
+    inherited: Sequence[str]
+
+
+def divergence(records: Iterable[Record]) -> Divergence | None:
+    """Where it starts, `None` where there is no difference.
+
+    In the forward pass, else in the backward pass, else at the first difference of all; of a pass isolated modules tell
+    more than the whole chain, and float64 more than float32.
+    """
     different = [record for record in records if record.verdict == "different"]
-    return next((record for record in different if record.rung == "forward"), next(iter(different), None))
+    if not different:
+        return None
+    first = min(different, key=_precedence)
+    same_pass = [r for r in different if (r.preset, r.rung, r.size, r.dtype) == _pass_of(first)]
+    origins = [record.name for record in same_pass if record.mode == "isolated"] or [first.name]
+    inherited = [record.name for record in same_pass if record.mode == "cascaded" and record.name not in origins]
+    return Divergence(first, origins, inherited)
+
+
+def _precedence(record: Record) -> tuple[int, bool, bool]:
+    passes = ("forward", "backward")
+    rank = passes.index(record.rung) if record.rung in passes else len(passes)
+    return rank, rank < len(passes) and record.mode != "isolated", record.dtype == "float32"
+
+
+def _pass_of(record: Record) -> tuple[str, str, str, str]:
+    return record.preset, record.rung, record.size, record.dtype

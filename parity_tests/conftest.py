@@ -6,11 +6,13 @@ from pathlib import Path
 import h5py
 import pytest
 
-from parity_tests.bridge import KerasSide, Side, prepare
+from parity_tests.bridge.keras_side import KerasSide
+from parity_tests.bridge.side import Side
 from parity_tests.compare import Array
 from parity_tests.data_sets import shared
 from parity_tests.inputs import random_variables
 from parity_tests.rungs import Run
+from parity_tests.start import start_run
 from torch_retinanet import load_model, save_weights
 
 CLASSES = 2
@@ -36,15 +38,15 @@ def dtype(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def variables() -> dict[str, Array]:
+def variables(run: Run) -> dict[str, Array]:
     """Random weights by Keras name."""
-    return prepare("notebook")[1]
+    return dict(run.variables)
 
 
 @pytest.fixture(scope="session")
-def run(variables: dict[str, Array]) -> Run:
+def run() -> Run:
     """The default run of the notebook preset, whose models are built once."""
-    return Run(preset="notebook", config=prepare("notebook")[0], variables=variables)
+    return start_run("notebook")
 
 
 @pytest.fixture

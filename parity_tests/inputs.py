@@ -7,7 +7,7 @@ same.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,19 @@ class Scene(NamedTuple):
     def size(self) -> Size:
         """Height and width of the pictures."""
         return self.images.shape[1], self.images.shape[2]
+
+
+class Inputs(Protocol):
+    """Where a run takes its pictures from."""
+
+    def images(self, size: Size) -> Array:
+        """A batch (B,H,W,3) from -1 to 1."""
+
+    def digits(self, size: Size, count: int) -> Scene:
+        """So many pictures of digits with their boxes."""
+
+    def training(self, size: Size, batch: int, steps: int) -> Sequence[Scene]:
+        """The batches of a training run, in order; every picture has a box that some anchor fits."""
 
 
 LAST_LAYERS = ("cls_head/4/", "box_head/4/")

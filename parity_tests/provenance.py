@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import resource
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +29,11 @@ def provenance() -> dict[str, Any]:
         "precision": _precision(),
         "commit": _commit(),
     }
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held at once, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _versions() -> dict[str, str]:

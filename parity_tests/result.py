@@ -3,11 +3,12 @@
 Needs numpy alone.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parity_tests.compare import EXIT_CODES, Record, Verdict, first_divergence, verdict_of
+from parity_tests.compare import EXIT_CODES, Divergence, Record, Verdict, divergence, verdict_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,20 @@ class Exhibit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Climbed:
+    """What climbing the ladder of one preset gives, as `Result` has it; `peak` is the most memory held, in bytes."""
+
+    preset: str
+    records: Sequence[Record]
+    coverage: Sequence[Coverage]
+    sources: Mapping[str, Mapping[str, str]]
+    exhibits: Sequence[Exhibit]
+    warnings: Sequence[str]
+    provenance: Mapping[str, Any]
+    peak: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """A run of the ladder.
 
@@ -79,6 +94,22 @@ class Result:
     exhibits: Sequence[Exhibit] = ()
     ablation: Mapping[str, Any] | None = None
 
+    @classmethod
+    def of(cls, climbed: Sequence[Climbed], *, seconds: float, settings: Mapping[str, Any], **more: Any) -> "Result":
+        """A run of several presets; what they have alike, as provenance and sources, is that of the first."""
+        several = len(climbed) > 1
+        return cls(
+            records=[record for each in climbed for record in each.records],
+            settings=dict(settings) | {"preset": [each.preset for each in climbed]},
+            provenance=climbed[0].provenance,
+            cost={"seconds": seconds, "peak_gib": sum(each.peak for each in climbed) / 2**30},
+            warnings=[f"{each.preset}: {words}" if several else words for each in climbed for words in each.warnings],
+            coverage=[coverage for each in climbed for coverage in each.coverage],
+            sources=climbed[0].sources,
+            exhibits=[exhibit for each in climbed for exhibit in each.exhibits],
+            **more,
+        )
+
     @property
     def verdict(self) -> Verdict:
         """That of the records; what was not covered makes an equal run incomplete."""
@@ -95,12 +126,11 @@ class Result:
     def summary(self) -> str:
         """One line: where it starts to differ, or what was left out, or how many taps agree."""
         verdict, records = self.verdict, self.records
-        first = first_divergence(records)
-        if first is not None:
+        parting = divergence(records)
+        if parting is not None:
             count = sum(record.verdict == "different" for record in records)
-            preset = f"{first.preset} " if len({record.preset for record in records}) > 1 else ""
-            where = f"{first.name} ({preset}{first.rung} {first.case}: {first.reason})"
-            return f"different: it starts at {where}; {count} of {len(records)} comparisons differ"
+            several = len({record.preset for record in records}) > 1
+            return f"different: {where_it_starts(parting, several)}; {count} of {len(records)} comparisons differ"
         if verdict == "incomplete":
             return f"incomplete: {self._left_out()}"
         return f"equal: {_what_agrees(records)}, in {len(records)} comparisons"
@@ -113,6 +143,36 @@ class Result:
         first = next(coverage for coverage in self.coverage if coverage.missing)
         count = sum(len(coverage.missing) for coverage in self.coverage)
         return f"{count} names were not compared, first {first.missing[0]} ({first.kind} of the {first.side})"
+
+
+SHOWN_NAMES = 8
+
+
+def where_it_starts(parting: Divergence, several_presets: bool) -> str:
+    """`p6 is where it starts (isolated 4.1e+01, budget 3.7e-13 at 512x512); p7 only inherits it`."""
+    first = parting.first
+    preset = f"{first.preset}, " if several_presets else ""
+    if first.mode != "isolated" or first.budget is None:
+        return f"it starts at {first.name} ({preset}{first.rung} {first.case}: {first.reason})"
+    backward = "backward, " if first.rung == "backward" else ""
+    single = "" if first.dtype == "float64" else f" {first.dtype}"
+    measured = f"isolated {first.difference:.1e}, budget {first.budget:.1e}"
+    words = f"{first.name} is where it starts ({preset}{backward}{measured} at {first.size}{single})"
+    if more := _together(parting.origins[1:]):
+        words += f", and by themselves also {_listed(more)}"
+    if inherited := [name for name in _together(parting.inherited) if name not in _together(parting.origins)]:
+        words += f"; {_listed(inherited)} only {'inherits' if len(inherited) == 1 else 'inherit'} it"
+    return words
+
+
+def _together(names: Sequence[str]) -> list[str]:
+    """Names with the layers of a head at one level as one."""
+    return list(dict.fromkeys(re.sub(r"\.\d$", "", name) for name in names))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN_NAMES])
+    return shown if len(names) <= SHOWN_NAMES else f"{shown} and {len(names) - SHOWN_NAMES} more"
 
 
 def _what_agrees(records: Sequence[Record]) -> str:

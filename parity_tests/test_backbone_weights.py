@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision.models import ResNet50_Weights, resnet50
 
-from parity_tests.bridge import KerasSide
+from parity_tests.bridge.keras_side import KerasSide
 from parity_tests.compare import CASCADED, rounding_budget
 from parity_tests.conftest import CLASSES
 from torch_retinanet import (

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parity_tests import bridge, cli
-from parity_tests.bridge import KerasSide, prepare
-from parity_tests.bridge.keras_side import REFERENCES
+from parity_tests import cli
+from parity_tests.bridge.keras_side import REFERENCES, KerasSide
+from parity_tests.bridge.pictures import picture_batch, read_pictures
+from parity_tests.bridge.prepare import prepare
 from parity_tests.cli import ladder
 from parity_tests.compare import Record
 from parity_tests.result import Result
-from parity_tests.rungs import RUNGS
+from parity_tests.rungs import PRESETS
 
 forward: Any = importlib.import_module("parity_tests.rungs.forward")
 
@@ -54,8 +55,8 @@ def test_awkward_pictures_are_read_and_broken_ones_refused_in_a_sentence(
     awkward: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [path for path in awkward.iterdir() if path.suffix in (".png", ".jpg", ".mpo", ".tif")]
-    pictures = bridge.read_pictures([path for path in paths if path.name not in BROKEN])
-    batch = bridge.picture_batch(pictures, (32, 64))
+    pictures = read_pictures([path for path in paths if path.name not in BROKEN])
+    batch = picture_batch(pictures, (32, 64))
     assert batch.shape == (len(paths) - len(BROKEN), 32, 64, 3)
     assert -1 <= batch.min() < batch.max() <= 1
     for name in sorted(BROKEN):
@@ -179,9 +180,8 @@ def test_the_last_line_says_what_was_compared() -> None:
     assert Result(records=[variable, shape, tap]).summary == "equal: 1 taps agree, in 3 comparisons"
 
 
-def test_the_command_knows_the_rungs_of_the_ladder_and_the_references() -> None:
-    assert tuple(RUNGS) == cli.RUNGS
-    assert tuple(REFERENCES) == cli.PRESETS
+def test_the_command_knows_the_references() -> None:
+    assert tuple(REFERENCES) == PRESETS
 
 
 def test_what_cannot_be_run_is_incomplete_and_never_green(

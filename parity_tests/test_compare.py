@@ -14,7 +14,6 @@ from parity_tests.compare import (
     Verdict,
     compare_taps,
     compare_values,
-    first_divergence,
     float32_budget,
     rounding_budget,
     verdict_of,
@@ -169,11 +168,11 @@ def test_exit_codes_leave_two_to_wrong_usage() -> None:
     assert EXIT_CODES == {"equal": 0, "tie": 0, "different": 1, "incomplete": 3}
 
 
-def test_it_starts_where_the_forward_pass_first_differs() -> None:
-    def record(rung: str, name: str, verdict: Verdict = "different") -> Record:
-        return Record(rung=rung, case="", name=name, verdict=verdict)
-
-    records = [record("parameters", "kernel"), record("forward", "p5", "equal"), record("forward", "p6")]
-    assert first_divergence(records) is records[2]
-    assert first_divergence(records[:1]) is records[0]
-    assert first_divergence(records[1:2]) is None
+def test_a_budget_for_each_element_is_held_at_each() -> None:
+    budget = np.array([1e-3, 1e-6, 0.0])
+    record = compare_values("forward", "float32 isolated", "p3", np.ones(3), np.array([1 + 1e-4, 1, 1]), budget)
+    assert (record.verdict, record.budget) == ("equal", 1e-3)
+    assert record.difference == pytest.approx(1e-4)
+    for wrong in ([0, 1e-5, 0], [0, 0, 1e-12]):
+        record = compare_values("forward", "float32 isolated", "p3", np.ones(3), 1 + np.array(wrong), budget)
+        assert (record.verdict, record.budget) == ("different", budget[np.argmax(wrong)])

@@ -3,6 +3,8 @@
 import copy
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from parity_tests.bridge import Side, TorchSide, prepare, turn
-from parity_tests.compare import Array, first_divergence, verdict_of
+from parity_tests.bridge.prepare import turn
+from parity_tests.bridge.side import Side
+from parity_tests.bridge.torch_side import TorchSide
+from parity_tests.compare import Array, divergence, verdict_of
 from parity_tests.inputs import Size
 from parity_tests.rungs import RUNGS, Run
+from parity_tests.start import build_sides, start_run
 
 Fault = Callable[[pytest.MonkeyPatch], None]
 
@@ -28,29 +33,29 @@ def turned_run(run: Run, *assignments: str, **settings: Any) -> Run:
         faulty.surround(config)
         faulty.optimizer_turns = optimizer_turns | settings
         sides[dtype] = reference, faulty
-    return Run(preset=run.preset, config=config, variables=run.variables, dtypes=("float64",), _sides=sides)
+    return replace(run, config=config, dtypes=("float64",), _sides=sides)
 
 
 def with_port(run: Run, port: Any, *, sizes: Sequence[Size] = ()) -> Run:
     """The run with another port, in float64."""
     sides = {"float64": (run.sides("float64")[0], port)}
-    settings: dict[str, Any] = {"variables": run.variables, "sizes": sizes, "dtypes": ("float64",)}
-    return Run(preset=run.preset, config=port.config, _sides=sides, **settings)
+    return replace(run, config=port.config, sizes=sizes, dtypes=("float64",), _sides=sides)
 
 
 def turned_network(run: Run, *assignments: str, sizes: Sequence[Size] = ()) -> Run:
     """The run with a port that is built with conventions turned."""
     port = TorchSide(turn(run.config, assignments)[0], "float64")
     port.assign(run.variables)
-    return with_port(run, port, sizes=sizes)
+    build = partial(build_sides, run.preset, port.config, {}, run.config.anchor_scale)
+    return replace(with_port(run, port, sizes=sizes), build=build)
 
 
 def where_it_starts(run: Run, rung: str, case: str = "") -> str:
     """The name of the first difference on a rung, in the cases whose name begins with `case`."""
     records = [r for c in RUNGS[rung](run) if c.name.startswith(case) for r in c.compare()]
     assert records
-    first = first_divergence(records)
-    return f"{first.name}" if first else verdict_of(records)
+    parting = divergence(records)
+    return parting.first.name if parting else verdict_of(records)
 
 
 CONVENTIONS = {
@@ -229,8 +234,7 @@ def test_a_planted_fault_is_named_on_its_rung(run: Run, fault: str, monkeypatch:
 @pytest.fixture(scope="module")
 def keras_io_run() -> Iterator[Run]:
     """The default run of the preset keras_io."""
-    config, variables = prepare("keras_io")
-    run = Run(preset="keras_io", config=config, variables=variables)
+    run = start_run("keras_io")
     yield run
     run.release()
 

@@ -1,11 +1,14 @@
 """The mirror can fail: each convention of the network turned the wrong way is found, and named where it starts."""
 
-import importlib
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from parity_tests import cli
-from parity_tests.bridge import Config, KerasSide, Side, TorchSide
+from parity_tests.bridge.keras_side import KerasSide
+from parity_tests.bridge.side import Side
+from parity_tests.bridge.torch_side import Config, TorchSide
 from parity_tests.inputs import read_size
 from parity_tests.rungs import Run
 from parity_tests.test_ladder import CONVENTIONS, turned_network, where_it_starts
@@ -57,15 +60,13 @@ def fresh(run: Run) -> KerasSide:
 
 
 @pytest.mark.parametrize("turned", PARAMETERS)
-def test_a_turned_convention_is_named_in_fresh_variables(
-    run: Run, turned: str, fresh: KerasSide, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def build_sides(preset: str, config: Config, dtype: str) -> tuple[Side, Side]:
-        return fresh, TorchSide(config, dtype)
+def test_a_turned_convention_is_named_in_fresh_variables(run: Run, turned: str, fresh: KerasSide) -> None:
+    def build(of: Run) -> Callable[[str], tuple[Side, Side]]:
+        return lambda dtype: (fresh, TorchSide(of.config, dtype))
 
-    monkeypatch.setattr(importlib.import_module("parity_tests.rungs.parameters"), "build_sides", build_sides)
-    assert where_it_starts(run, "parameters") == "equal"
-    assert where_it_starts(turned_network(run, turned), "parameters") == PARAMETERS[turned]
+    turned_run = turned_network(run, turned)
+    assert where_it_starts(replace(run, build=build(run)), "parameters") == "equal"
+    assert where_it_starts(replace(turned_run, build=build(turned_run)), "parameters") == PARAMETERS[turned]
 
 
 def test_the_command_turns_a_convention_and_names_where_it_starts(capsys: pytest.CaptureFixture[str]) -> None:

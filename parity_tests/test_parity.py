@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 
 from parity_tests import inputs
-from parity_tests.bridge import Config, KerasSide, Side, TorchSide
+from parity_tests.bridge.keras_side import KerasSide
+from parity_tests.bridge.side import Side
+from parity_tests.bridge.torch_side import Config, TorchSide
 from parity_tests.compare import CASCADED, ISOLATED, Array, Record, verdict_of
 from parity_tests.inputs import random_images, size_name
 from parity_tests.rungs import RUNGS, Run
@@ -107,7 +110,7 @@ def test_every_variable_is_compared(records: list[Record], variables: dict[str, 
 
 
 def test_a_run_at_a_size_that_the_reference_refuses_is_incomplete(run: Run) -> None:
-    refused = Run(preset="notebook", config=run.config, variables=run.variables, sizes=[(120, 120)], _sides=run._sides)
+    refused = replace(run, sizes=[(120, 120)])
     for rung in ("shapes", "forward"):
         records = RUNGS[rung](refused)[0].compare()
         assert any(record.verdict == "incomplete" for record in records)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from parity_tests.bridge import Config, TorchSide
+from parity_tests.bridge.torch_side import Config, TorchSide
 from parity_tests.cli import main
 from parity_tests.data_sets import CLASSES, coco, write_coco
 from parity_tests.inputs import random_variables

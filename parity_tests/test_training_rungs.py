@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests.bridge import Side
-from parity_tests.bridge.side import ReadWhenAsked
+from parity_tests.bridge.side import ReadWhenAsked, Side
 from parity_tests.compare import Array
 from parity_tests.rungs import Run
 from parity_tests.test_ladder import turned_network, turned_run, where_it_starts, with_port
 
+gradients: Any = importlib.import_module("parity_tests.rungs.gradients")
 trajectory: Any = importlib.import_module("parity_tests.rungs.trajectory")
 
 STEM = "fpn/backbone/conv1_conv/kernel"
@@ -118,8 +118,7 @@ def test_a_wrong_statistic_is_named(run: Run) -> None:
 @pytest.fixture
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training runs of five steps, whose rate changes after the third."""
-    scenes = trajectory.training_scenes()[:5]
-    monkeypatch.setattr(trajectory, "training_scenes", lambda: scenes)
+    monkeypatch.setattr(gradients, "STEPS", 5)
     monkeypatch.setattr(trajectory, "RECIPE", trajectory.RECIPE._replace(rate_changes=((2, 3e-4),)))
     monkeypatch.setattr(trajectory, "SEEDS", (1,))
 

@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from parity_tests.bridge import KerasSide
+from parity_tests.bridge.keras_side import KerasSide
 from parity_tests.compare import CASCADED, rounding_budget
 from parity_tests.conftest import CLASSES
 from torch_retinanet import (

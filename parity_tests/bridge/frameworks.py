@@ -1,18 +1,14 @@
-"""Both frameworks in one process: imported in the order that works, quietly, and set for a while."""
+"""Keras and its reference: imported in the order that works, quietly, and set for a while."""
 
 import contextlib
+import importlib
 import os
 import random
 import sys
 import tempfile
 from collections.abc import Iterator
 
-import torch
-
-import torch_retinanet
 from parity_tests.errors import InputError
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @contextlib.contextmanager
@@ -37,14 +33,15 @@ def quiet_start() -> Iterator[None]:
             os.close(stderr)
 
 
-torch.cuda.is_available()  # asked after tensorflow has looked for devices, torch warns where there is none
+with contextlib.suppress(ModuleNotFoundError):
+    # Asked after tensorflow has looked for devices, torch warns where there is none.
+    importlib.import_module("torch").cuda.is_available()
 
 with quiet_start():
-    import keras
-    import tensorflow
-
-    import keras_reference
+    import keras_reference  # first: it sees to the order of what it stands on
     from keras_reference.taps import Taps
+
+    import keras  # isort: skip
 
     keras.ops.zeros(())
 
@@ -52,14 +49,11 @@ if keras.config.image_data_format() != "channels_last":
     raise InputError("image_data_format: Keras is configured for channels first, and the reference is channels last")
 
 __all__ = [
-    "DTYPES",
     "Taps",
     "keras",
     "keras_precision",
     "keras_reference",
     "python_seed",
-    "tensorflow",
-    "torch_retinanet",
 ]
 
 

@@ -1,6 +1,7 @@
 """The Keras reference behind the interface of a side."""
 
 import contextlib
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 
 from parity_tests.bridge.frameworks import Taps, keras, keras_precision, keras_reference, python_seed
 from parity_tests.bridge.keras_training import KerasTraining
-from parity_tests.bridge.side import ReadWhenAsked, Recipe
+from parity_tests.bridge.side import Fed, ReadWhenAsked, Recipe
+from parity_tests.bridge.sources import calling_line
 from parity_tests.compare import Array
 from parity_tests.inputs import Labels, Scene, Size
 from parity_tests.matching import Detections
@@ -40,10 +42,15 @@ class KerasSide:
             self.model(np.zeros((1, 64, 64, 3), dtype))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
         self.training = KerasTraining(self.model, self.loss)
+        self.sources: dict[str, str] = {}
         self._feeds: dict[bytes, tuple[Any, Any]] = {}
 
     def variables(self) -> dict[str, Array]:
         return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name().items()}
+
+    def inventory(self) -> dict[str, str]:
+        names = {variable.path: name for name, variable in self._by_name().items()}
+        return {variable.path: names.get(variable.path, "") for variable in self.model.variables}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
         named = self._by_name()
@@ -51,13 +58,21 @@ class KerasSide:
         for name, variable in named.items():
             variable.assign(variables[name])
 
+    def release(self) -> None:
+        del self.model, self.training
+        keras.backend.clear_session()
+        gc.collect()
+
     def forward(
         self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
     ) -> dict[str, Array]:
-        taps = Taps() if given is None else _FedTaps(given, self.dtype)
+        taps = _SeenTaps(self.sources) if given is None else _FedTaps(given, self.dtype, self.sources)
         with keras_precision(self.dtype), contextlib.suppress(keras_reference.InputError):
             self.model(images.astype(self.dtype), training=training, taps=taps)
         return {name: keras.ops.convert_to_numpy(value) for name, value in taps.data.items()}
+
+    def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
+        return {}  # computed from the layers of the port
 
     def anchors(self, size: Size) -> Array:
         anchors = keras_reference.AnchorBox(self.dtype, self.anchor_scale).get_anchors(*size)
@@ -85,6 +100,14 @@ class KerasSide:
         named = self._by_name()
         statistics = {name: _array(v) for name, v in named.items() if "/moving_" in name}
         return {name: by_path[v.path] for name, v in named.items() if v.path in by_path} | statistics
+
+    def backward(self, scene: Scene, *, fed: Fed | None = None) -> dict[str, Array]:
+        with keras_precision(self.dtype):
+            by_tap, by_variable = self.training.backward(*self._feed(scene), fed)
+        names = {v.path: name for name, v in self._by_name().items()}
+        weights = zip(self.model.trainable_variables, by_variable, strict=True)
+        by_name = {names[v.path]: _array(g) for v, g in weights if g is not None}
+        return {name: _array(gradient) for name, gradient in by_tap.items()} | by_name
 
     def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
         names = {v.path: name for name, v in self._by_name().items()}
@@ -145,11 +168,23 @@ class KerasSide:
         return named
 
 
-class _FedTaps(Taps):
+class _SeenTaps(Taps):
+    """Taps that remember which line made them."""
+
+    def __init__(self, sources: dict[str, str]) -> None:
+        super().__init__()
+        self.sources = sources
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.sources[name] = calling_line(2)
+        super().__setitem__(name, value)
+
+
+class _FedTaps(_SeenTaps):
     """Taps that keep what the reference computes and hand back what was given."""
 
-    def __init__(self, given: Mapping[str, Array], dtype: str) -> None:
-        super().__init__()
+    def __init__(self, given: Mapping[str, Array], dtype: str, sources: dict[str, str]) -> None:
+        super().__init__(sources)
         self.given, self.dtype = given, dtype
 
     def __getitem__(self, name: str) -> Any:

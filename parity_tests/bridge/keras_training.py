@@ -1,12 +1,13 @@
 """Gradients, single steps and training runs of the Keras reference, each traced once by TensorFlow and run again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow
 
-from parity_tests.bridge.frameworks import keras, tensorflow
-from parity_tests.bridge.side import Recipe
+from parity_tests.bridge.frameworks import Taps, keras
+from parity_tests.bridge.side import Fed, Recipe
 from parity_tests.compare import Array
 
 OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
@@ -24,6 +25,23 @@ class KerasTraining:
         """The loss of a batch, and its gradients in the order of the model's trainable variables."""
         loss, gradients = self._gradients(images, labels, training)
         return loss, gradients
+
+    def backward(self, images: Any, labels: Any, fed: Fed | None) -> tuple[dict[str, Any], list[Any]]:
+        """The gradient of a batch's loss by every tap, and by the trainable variables; see `Side.backward`."""
+        variables = self.model.trainable_variables
+        with tensorflow.GradientTape() as tape:
+            taps = _Nodes() if fed is None else _Leaves(fed.taps, tape)
+            self.model(images, training=False, taps=taps)
+            loss = self.loss(labels, taps["outputs"])
+        made = [] if fed is None else [name for name in taps.data if name in fed.gradients]
+        upstream = [keras.ops.convert_to_tensor(fed.gradients[name]) for name in made] if fed else []
+        gradients = tape.gradient(
+            [*(taps.data[name] for name in made), loss],
+            [*taps.nodes.values(), *variables],
+            output_gradients=[*upstream, keras.ops.ones_like(loss)],
+            unconnected_gradients="zero",
+        )
+        return dict(zip(taps.nodes, gradients, strict=False)), gradients[len(taps.nodes) :]
 
     def apply(
         self, gradients: Sequence[Array], names: Sequence[str], factors: Sequence[float], recipe: Recipe
@@ -70,6 +88,33 @@ class KerasTraining:
             for slot, attribute in kinds.items()
             for name, value in zip(names, getattr(optimizer, attribute, None) or [], strict=False)
         }
+
+
+class _Nodes(Taps):
+    """Taps each of which is a node of its own, with a gradient of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nodes: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.nodes:
+            self.nodes[name] = tensorflow.identity(self.data[name])
+        return self.nodes[name]
+
+
+class _Leaves(_Nodes):
+    """Taps that keep what the reference computes and hand back what was given, where the gradient ends."""
+
+    def __init__(self, given: Mapping[str, Array], tape: tensorflow.GradientTape) -> None:
+        super().__init__()
+        self.given, self.tape = given, tape
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.nodes:
+            self.nodes[name] = keras.ops.convert_to_tensor(self.given[name])
+            self.tape.watch(self.nodes[name])
+        return self.nodes[name]
 
 
 def _optimizer(recipe: Recipe) -> Any:

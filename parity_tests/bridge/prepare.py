@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from parity_tests.bridge.keras_side import REFERENCES
 from parity_tests.bridge.torch_side import Config
 from parity_tests.compare import Array
 from parity_tests.errors import InputError
 from parity_tests.inputs import Size, random_variables, size_name
 from parity_tests.matching import Limits
+from parity_tests.rungs.run import PRESETS
 from torch_retinanet.conventions import check_value, conventions, read_value
 from torch_retinanet.optimizers import OptimizerConfig
 from torch_retinanet.weights import read_weights
@@ -18,23 +18,24 @@ from torch_retinanet.weights.keras_file import keras_preset
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables
 
 
-def check_preset(preset: str, asked_for: Sequence[str], weights: Path | None) -> str:
+def check_preset(preset: str, weights: Path | None) -> str:
     """The preset itself; where it has no name, that of the weights file.
 
     Raises:
-        InputError: for a preset without a reference, and for several presets with one weights file.
+        InputError: for a preset without a reference.
     """
-    for name in asked_for:
-        Config.preset(name)
-        if name not in REFERENCES:
-            raise InputError(f"--preset: {name!r} has no Keras reference; there is one for {', '.join(REFERENCES)}")
-    if weights is not None and len(asked_for) > 1:
-        raise InputError(f"--preset: {' '.join(asked_for)} are several, and {weights} holds the weights of one")
-    return preset or _preset_of(weights) if weights is not None else preset
+    if not preset and weights is not None:
+        return _preset_of(weights)
+    Config.preset(preset)
+    if preset not in PRESETS:
+        raise InputError(f"--preset: {preset!r} has no Keras reference; there is one for {', '.join(PRESETS)}")
+    return preset
 
 
-def prepare(preset: str, weights: Path | None = None, sizes: Sequence[Size] = ()) -> tuple[Config, dict[str, Array]]:
-    """Config of a preset and variables by Keras name, from a weights file of either framework or random.
+def prepare(
+    preset: str, weights: Path | None = None, sizes: Sequence[Size] = (), *, seed: int = 0
+) -> tuple[Config, dict[str, Array]]:
+    """Config of a preset and variables by Keras name, from a weights file of either framework or random from a seed.
 
     Raises:
         InputError: for sizes that the preset refuses, or a file that holds something else.
@@ -45,7 +46,7 @@ def prepare(preset: str, weights: Path | None = None, sizes: Sequence[Size] = ()
     if weights is not None:
         return _read_variables(weights, preset)
     shapes = {key: keras_shape(shape) for name, shape in expected_shapes(config).items() if (key := keras_name(name))}
-    return config, random_variables(shapes)
+    return config, random_variables(shapes, seed=seed)
 
 
 def detection_limits(preset: str) -> Limits:

@@ -1,4 +1,4 @@
-"""Pictures with boxes for both sides: the digits, as numpy."""
+"""Where a run of both sides takes its pictures from: seeded noise or a user's own, and digits with their boxes."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
-from parity_tests.inputs import Scene, Size
+from parity_tests.bridge.pictures import picture_batch
+from parity_tests.compare import Array
+from parity_tests.inputs import Scene, Size, random_images
 from torch_retinanet.data.digits import Digits
 
 SMALLEST_MATCH = 24
@@ -19,10 +22,35 @@ Sample = tuple[torch.Tensor, dict[str, Any]]
 """A picture of bytes (3,H,W), and its `boxes` and `labels`."""
 
 
-def digits(size: Size, count: int, *, seed: int = 0, start: int = 0) -> Scene:
-    """`count` pictures of the training split, from number `start` on, as they come."""
-    data = Digits("train", length=start + count, size=size, seed=seed)
-    return _scene([data[i] for i in range(start, start + count)])
+class DigitInputs:
+    """Digits, and noise or pictures of a user, all from one seed.
+
+    Args:
+        pictures: of a user; by default seeded noise.
+        seed: of noise and digits.
+    """
+
+    def __init__(self, pictures: Sequence[Image.Image] | None = None, *, seed: int = 0) -> None:
+        self.pictures, self.seed = pictures, seed
+        self._training: dict[tuple[Size, int, int], list[Scene]] = {}
+
+    def images(self, size: Size) -> Array:
+        return random_images(size, seed=self.seed) if self.pictures is None else picture_batch(self.pictures, size)
+
+    def digits(self, size: Size, count: int) -> Scene:
+        return digits(size, count, seed=self.seed)
+
+    def training(self, size: Size, batch: int, steps: int) -> Sequence[Scene]:
+        key = size, batch, steps
+        if key not in self._training:
+            self._training[key] = list(islice(matching_digits(size, batch, seed=self.seed), steps))
+        return self._training[key]
+
+
+def digits(size: Size, count: int, *, seed: int = 0) -> Scene:
+    """The first `count` pictures of the training split, as they come."""
+    data = Digits("train", length=count, size=size, seed=seed)
+    return _scene([data[i] for i in range(count)])
 
 
 def matching_digits(size: Size, batch: int, *, seed: int = 0) -> Iterator[Scene]:

@@ -26,6 +26,13 @@ class Recipe(NamedTuple):
     clip_norm: float | None = None
 
 
+class Fed(NamedTuple):
+    """What modules are given to be run backward alone: taps, and a gradient for each, channels last."""
+
+    taps: Mapping[str, Array]
+    gradients: Mapping[str, Array]
+
+
 class ReadWhenAsked(Mapping[str, Array]):
     """Arrays by name, of which none is held: together they would take several times the memory of a model."""
 
@@ -43,7 +50,19 @@ class ReadWhenAsked(Mapping[str, Array]):
 
 
 class Side(Protocol):
-    """One of the two implementations, in one precision."""
+    """One of the two implementations, in one precision.
+
+    Attributes:
+        sources: where each tap is made, `file:line` by name, of all that were made so far.
+    """
+
+    sources: dict[str, str]
+
+    def inventory(self) -> dict[str, str]:
+        """Everything that the framework itself counts among the model's variables, by its own name.
+
+        With the name under which it is compared, or, in brackets, the reason why it is not.
+        """
 
     def variables(self) -> dict[str, Array]:
         """All weights and statistics by Keras name, in Keras' layout; a copy."""
@@ -51,12 +70,21 @@ class Side(Protocol):
     def assign(self, variables: Mapping[str, Array]) -> None:
         """Take the variables over; a turned port takes those that it has, and `variables()` shows the rest."""
 
+    def release(self) -> None:
+        """Give the memory of the model back; the side is not used any more."""
+
     def forward(
         self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
     ) -> dict[str, Array]:
         """Every tap of `images` (B,H,W,3), channels last; up to where the model refuses the images, if it does.
 
         With `given`, each module is fed the taps given instead of its own, and the result holds what it makes of them.
+        """
+
+    def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
+        """How far float32 may be off at each tap whose module is fed `given`, element by element; empty if unknown.
+
+        Taps that only hand on what they are given are left out.
         """
 
     def anchors(self, size: Size) -> Array:
@@ -73,6 +101,13 @@ class Side(Protocol):
 
     def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
         """The gradient of the loss of a scene by every weight, and the statistics that training leaves, by name."""
+
+    def backward(self, scene: Scene, *, fed: Fed | None = None) -> dict[str, Array]:
+        """The gradient of a scene's loss by every tap and every weight, BatchNorm in inference mode.
+
+        With `fed`, each module is given the taps and their gradients instead of its own: a tap then holds what the
+        modules that it enters make of the gradients given to what they make of it, and a weight likewise.
+        """
 
     def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
         """Weights and the optimiser's slots after steps with these gradients times each factor, `NAME` and `NAME@SLOT`.

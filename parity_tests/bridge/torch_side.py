@@ -1,6 +1,7 @@
 """The port to torch behind the interface of a side."""
 
 import contextlib
+from collections import UserDict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -9,8 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from parity_tests.bridge.frameworks import DTYPES, torch_retinanet
-from parity_tests.bridge.side import ReadWhenAsked, Recipe
+import torch_retinanet
+from parity_tests.bridge.rounding import rounding_bounds
+from parity_tests.bridge.side import Fed, ReadWhenAsked, Recipe
+from parity_tests.bridge.sources import calling_line
 from parity_tests.compare import Array
 from parity_tests.inputs import Labels, Scene, Size
 from parity_tests.matching import Detections
@@ -20,6 +23,11 @@ from torch_retinanet.weights.keras_names import keras_name, keras_variables, to_
 
 Config = torch_retinanet.RetinaNetConfig
 """The conventions of the port."""
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+NOT_COMPARED = "[counts steps for a cumulative average, which neither side has]"
+"""Why `num_batches_tracked` has no counterpart in Keras."""
 
 FLAT_TAPS = {"logits", "deltas", "outputs"}
 """Taps (B,N,values) that lie alike on both sides; all others are maps, (B,h,w,C) in Keras and (B,C,h,w) in torch."""
@@ -35,6 +43,7 @@ class TorchSide:
         self, config: Config, dtype: str, *, seed: int = 0, optimizer_turns: Mapping[str, Any] | None = None
     ) -> None:
         self.dtype, self.optimizer_turns = dtype, dict(optimizer_turns or {})
+        self.sources: dict[str, str] = {}
         self.surround(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -50,6 +59,9 @@ class TorchSide:
     def variables(self) -> dict[str, Array]:
         return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
 
+    def inventory(self) -> dict[str, str]:
+        return {name: keras_name(name) or NOT_COMPARED for name in self.model.state_dict()}
+
     def assign(self, variables: Mapping[str, Array]) -> None:
         state = self.model.state_dict()
         for name, tensor in state.items():
@@ -58,13 +70,21 @@ class TorchSide:
                 state[name] = to_torch(torch.from_numpy(variable)).to(tensor)
         self.model.load_state_dict(state)
 
+    def release(self) -> None:
+        del self.model
+
     def forward(
         self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
     ) -> dict[str, Array]:
-        taps: dict[str, Tensor] = {} if given is None else _FedDict(given, self.dtype)
+        taps = _Taps(self.sources) if given is None else _FedTaps(given, self.dtype, self.sources)
         with torch.no_grad(), contextlib.suppress(torch_retinanet.InputError):
             self.model.train(training)(_to_torch_layout(images, "images", self.dtype), taps)
-        return {name: _from_torch_layout(value, name) for name, value in taps.items()}
+        return {name: _from_torch_layout(value, name) for name, value in taps.data.items()}
+
+    def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
+        tensors = {name: _to_torch_layout(value, name, self.dtype) for name, value in given.items()}
+        bounds = rounding_bounds(self.model.eval(), _to_torch_layout(images, "images", self.dtype), tensors)
+        return {name: _from_torch_layout(bound, name) for name, bound in bounds.items()}
 
     def anchors(self, size: Size) -> Array:
         return self._anchors(size).numpy()
@@ -91,9 +111,25 @@ class TorchSide:
     def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
         self.model.zero_grad()
         torch.autograd.backward(self._loss(scene, training=training))
-        gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
         statistics = {name: value for name, value in self.model.named_buffers() if "running_" in name}
-        return {name: value.numpy().copy() for name, value in keras_variables(gradients | statistics).items()}
+        copies = {name: value.numpy().copy() for name, value in keras_variables(statistics).items()}
+        return self._weight_gradients() | copies
+
+    def backward(self, scene: Scene, *, fed: Fed | None = None) -> dict[str, Array]:
+        self.model.zero_grad()
+        taps = _Nodes() if fed is None else _Leaves(fed.taps, self.dtype)
+        images = _to_torch_layout(scene.images, "images", self.dtype)
+        with contextlib.suppress(torch_retinanet.InputError):
+            self.model.eval()(images, taps)
+        loss = self._loss_of(taps["outputs"], scene)
+        if fed is None:
+            torch.autograd.backward(loss)
+        else:
+            made = [name for name in taps.data if name in fed.gradients]
+            upstream = [_to_torch_layout(fed.gradients[name], name, self.dtype) for name in made]
+            torch.autograd.backward([*(taps.data[name] for name in made), loss], [*upstream, torch.ones_like(loss)])
+        by_tap = {name: _gradient(node, name) for name, node in taps.nodes.items()}
+        return by_tap | self._weight_gradients()
 
     def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
         optimizer = self._optimizer(recipe)
@@ -122,8 +158,15 @@ class TorchSide:
         found = self.decode_predictions(logits, deltas, self._anchors(size), per_level, [size] * len(outputs))
         return [Detections(d["boxes"].numpy(), d["scores"].numpy(), d["labels"].numpy()) for d in found]
 
+    def _weight_gradients(self) -> dict[str, Array]:
+        gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
+        return {name: value.numpy().copy() for name, value in keras_variables(gradients).items()}
+
     def _loss(self, scene: Scene, *, training: bool) -> Tensor:
         outputs = self.model.train(training)(_to_torch_layout(scene.images, "images", self.dtype))
+        return self._loss_of(outputs, scene)
+
+    def _loss_of(self, outputs: Tensor, scene: Scene) -> Tensor:
         deltas, logits = torch.split(outputs, [4, self.config.num_classes], dim=-1)
         targets = self._encode(scene.size, scene.boxes, scene.labels)
         return self._total(self.loss(logits, deltas, targets, self._anchors(scene.size)))
@@ -156,15 +199,59 @@ class TorchSide:
         return torch.from_numpy(np.ascontiguousarray(values, self.dtype))
 
 
-class _FedDict(dict[str, Tensor]):
+class _Taps(UserDict[str, Tensor]):
+    """Taps that remember which line made them."""
+
+    def __init__(self, sources: dict[str, str]) -> None:
+        super().__init__()
+        self.sources = sources
+
+    def __setitem__(self, name: str, value: Tensor) -> None:
+        self.sources[name] = calling_line(2)
+        super().__setitem__(name, value)
+
+
+class _FedTaps(_Taps):
     """Taps that keep what the port computes and hand back what was given; its own where nothing was."""
+
+    def __init__(self, given: Mapping[str, Array], dtype: str, sources: dict[str, str]) -> None:
+        super().__init__(sources)
+        self.given, self.dtype = given, dtype
+
+    def __getitem__(self, name: str) -> Tensor:
+        return _to_torch_layout(self.given[name], name, self.dtype) if name in self.given else super().__getitem__(name)
+
+
+class _Nodes(UserDict[str, Tensor]):
+    """Taps each of which is a node of its own, with a gradient of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nodes: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.nodes:
+            self.nodes[name] = self.data[name].view_as(self.data[name])
+            self.nodes[name].retain_grad()
+        return self.nodes[name]
+
+
+class _Leaves(_Nodes):
+    """Taps that keep what the port computes and hand back what was given, where the gradient ends."""
 
     def __init__(self, given: Mapping[str, Array], dtype: str) -> None:
         super().__init__()
         self.given, self.dtype = given, dtype
 
     def __getitem__(self, name: str) -> Tensor:
-        return _to_torch_layout(self.given[name], name, self.dtype) if name in self.given else super().__getitem__(name)
+        if name not in self.nodes and name in self.given:
+            self.nodes[name] = _to_torch_layout(self.given[name], name, self.dtype).requires_grad_()
+        return super().__getitem__(name)
+
+
+def _gradient(node: Tensor, name: str) -> Array:
+    gradient = torch.zeros_like(node) if node.grad is None else node.grad
+    return _from_torch_layout(gradient, name)
 
 
 def _read(value: Tensor) -> Array:

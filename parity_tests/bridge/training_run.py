@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from parity_tests.bridge.frameworks import DTYPES, keras, keras_precision
+from parity_tests.bridge.frameworks import keras, keras_precision
 from parity_tests.bridge.keras_side import KerasSide
+from parity_tests.bridge.torch_side import DTYPES
 from parity_tests.compare import Array
 from parity_tests.inputs import Scene, moved_by_an_ulp
 from torch_retinanet.data.dataset import Batch, collate

@@ -12,7 +12,6 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from parity_tests.cli.ladder import PRESETS, RUNGS
 from parity_tests.errors import InputError
 
 INCOMPLETE = 3
@@ -67,4 +66,4 @@ def _refuse(error: object) -> int:
     return 2
 
 
-__all__ = ["COMMANDS", "PRESETS", "RUNGS", "main"]
+__all__ = ["COMMANDS", "main"]

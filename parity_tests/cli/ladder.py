@@ -3,13 +3,12 @@
 import argparse
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from parity_tests.beside import Climbed, Progress, climb_beside, peak_memory
+from parity_tests.beside import Progress, climb_beside
+from parity_tests.bridge.errors import input_errors
 from parity_tests.cli.options import (
     Parser,
     add_report_options,
@@ -20,22 +19,12 @@ from parity_tests.cli.options import (
     write_reports,
 )
 from parity_tests.errors import InputError
-
-if TYPE_CHECKING:
-    from parity_tests.bridge import Config
-    from parity_tests.compare import Record
-    from parity_tests.inputs import Scene
-    from parity_tests.rungs import Run
+from parity_tests.inputs import read_size
+from parity_tests.result import Climbed, Result
+from parity_tests.rungs import PRESETS, RUNGS, Run, climb
 
 STARTED = time.perf_counter()
 
-PRESETS = ("notebook", "keras_io")
-"""Those that have a Keras reference."""
-
-RUNGS = (
-    *("shapes", "parameters", "forward", "anchors", "targets", "losses", "gradients", "step", "trajectory"),
-    *("detections", "metric"),
-)
 DTYPES = {"float64": ("float64",), "float32": ("float32",), "both": ("float64", "float32")}
 
 
@@ -54,14 +43,18 @@ def parser() -> argparse.ArgumentParser:
         help="conventions of both sides (default: those of the weights file, else notebook and keras_io)",
     )
     parser.add_argument("--sizes", nargs="+", metavar="HxW", default=[], help="picture sizes, as 128x128 96x160")
-    parser.add_argument("--image", nargs="+", metavar="FILE", type=Path, help="pictures, instead of seeded noise")
+    parser.add_argument(
+        "--image", nargs="+", metavar="FILE", type=Path, default=[], help="pictures, instead of seeded noise"
+    )
     parser.add_argument(
         "--dtype",
         choices=DTYPES,
         default="both",
         help="precisions to compare; gradients, step, detections and metric have float64 alone (default: %(default)s)",
     )
-    parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=RUNGS, help="steps of the ladder (default: all)")
+    parser.add_argument(
+        "--rungs", nargs="+", choices=RUNGS, default=list(RUNGS), help="steps of the ladder (default: all)"
+    )
     parser.add_argument(
         "--weights",
         metavar="FILE",
@@ -81,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="conventions of the PyTorch side to turn, to see it fail",
     )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of random weights and pictures (default: 0)")
     add_report_options(parser)
     return parser
 
@@ -89,90 +83,48 @@ def run(options: argparse.Namespace) -> int:
     """Climb, report, and give the exit code."""
     _check_backend()
     check_reports(options)
-    from parity_tests.provenance import provenance
     from parity_tests.report import print_report
-    from parity_tests.result import Result
 
+    if options.weights and len(options.preset) > 1:
+        several = " ".join(options.preset)
+        raise InputError(f"--preset: {several} are several, and {options.weights} holds the weights of one")
     presets = options.preset or ([] if options.weights else list(PRESETS))
     with progress_bars() as report:
         if len(presets) > 1 and not options.weights:
             climbed = climb_beside(climb_preset, options, presets, report)
         else:
             climbed = [climb_preset(options, presets[0] if presets else "", report)]
-    records = [record for of_preset in climbed for record in of_preset.records]
-    result = Result(
-        records=records,
-        settings=settings_of(options) | {"preset": list(dict.fromkeys(record.preset for record in records))},
-        provenance=provenance(),
-        cost={
-            "seconds": time.perf_counter() - STARTED,
-            "peak_gib": sum(of_preset.peak for of_preset in climbed) / 2**30,
-        },
-    )
+    result = Result.of(climbed, seconds=time.perf_counter() - STARTED, settings=settings_of(options))
     print_report(result, plain_console())
     write_reports(result, options)
     return result.exit_code
 
 
-def climb_preset(options: argparse.Namespace, preset: str, report: "Callable[[Progress], None]") -> Climbed:
+def climb_preset(options: argparse.Namespace, preset: str, report: Callable[[Progress], None]) -> Climbed:
     """What climbing the ladder of one preset gives; without a name it is that of the weights file."""
-    run = _prepare(options, preset)
+    run = _start(options, preset)
     try:
-        return Climbed(preset, _climb(run, options.rungs, report), peak_memory())
+        return climb({name: RUNGS[name] for name in RUNGS if name in options.rungs}, run, report)
     finally:
         run.release()
 
 
-def _prepare(options: argparse.Namespace, preset: str) -> "Run":
-    from parity_tests import bridge, inputs
-    from parity_tests.rungs import Run
+def _start(options: argparse.Namespace, preset: str) -> Run:
+    from parity_tests.start import start_run
 
-    sizes = [inputs.read_size(text) for text in options.sizes]
-    if options.data and not options.weights:
-        raise InputError(f"--data: {options.data} needs --weights, since random ones find nothing")
     try:
-        images = partial(bridge.picture_batch, bridge.read_pictures(options.image)) if options.image else None
-        preset = bridge.check_preset(preset, options.preset, options.weights)
-        config, variables = bridge.prepare(preset, options.weights, sizes)
-        turned, optimizer_turns = bridge.turn(config, options.turn)
-        scenes = _scenes(options, turned) if options.data else []
-    except bridge.INPUT_ERRORS as error:
+        run = start_run(
+            preset,
+            weights=options.weights,
+            turns=options.turn,
+            sizes=[read_size(text) for text in options.sizes],
+            images=options.image,
+            data=options.data,
+            seed=options.seed,
+        )
+    except input_errors() as error:
         raise InputError(str(error)) from None
-    return Run(
-        preset=preset,
-        config=turned,
-        optimizer_turns=optimizer_turns,
-        variables=variables,
-        sizes=sizes,
-        dtypes=DTYPES[options.dtype],
-        anchor_scale=config.anchor_scale,
-        images=images or inputs.random_images,
-        scenes=scenes,
-    )
-
-
-def _scenes(options: argparse.Namespace, config: "Config") -> "list[Scene]":
-    from parity_tests.bridge.annotated import annotated_scenes  # what reads annotations is in the extra `train`
-
-    return annotated_scenes(options.data, options.weights, config)
-
-
-def _climb(run: "Run", rungs: Sequence[str], report: "Callable[[Progress], None]") -> list["Record"]:
-    """All records of the rungs; what fails to run is kept as incomplete."""
-    from parity_tests.bridge import FRAMEWORK_ERRORS
-    from parity_tests.compare import ALL, Record
-    from parity_tests.rungs import RUNGS as CASES
-
-    cases = [case for rung in CASES if rung in rungs for case in CASES[rung](run)]
-    records: list[Record] = []
-    for done, case in enumerate(cases):
-        report(Progress(run.preset, f"{case.rung} {case.name}", done, len(cases)))
-        try:
-            records += case.compare()
-        except FRAMEWORK_ERRORS as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            records.append(Record(rung=case.rung, case=case.name, name=ALL, verdict="incomplete", reason=reason))
-    return [replace(record, preset=run.preset) for record in records]
+    return replace(run, dtypes=DTYPES[options.dtype])
 
 
 def _check_backend() -> None:

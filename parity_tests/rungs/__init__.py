@@ -3,13 +3,15 @@
 from collections.abc import Callable
 
 from parity_tests.rungs.anchors import anchors
+from parity_tests.rungs.backward import backward
+from parity_tests.rungs.climb import climb
 from parity_tests.rungs.detections import detections
 from parity_tests.rungs.forward import forward
 from parity_tests.rungs.gradients import gradients
 from parity_tests.rungs.losses import losses
 from parity_tests.rungs.metric import metric
 from parity_tests.rungs.parameters import parameters
-from parity_tests.rungs.run import Case, Run
+from parity_tests.rungs.run import PRESETS, Case, Run
 from parity_tests.rungs.shapes import shapes
 from parity_tests.rungs.step import step
 from parity_tests.rungs.targets import targets
@@ -23,11 +25,12 @@ RUNGS: dict[str, Callable[[Run], list[Case]]] = {
     "targets": targets,
     "losses": losses,
     "gradients": gradients,
+    "backward": backward,
     "step": step,
     "trajectory": trajectory,
     "detections": detections,
     "metric": metric,
 }
-"""All rungs in the order in which they are climbed; the command lists their names, without loading a framework."""
+"""All rungs in the order in which they are climbed. None of them loads a framework."""
 
-__all__ = ["RUNGS", "Case", "Run"]
+__all__ = ["PRESETS", "RUNGS", "Case", "Run", "climb"]

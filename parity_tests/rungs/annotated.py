@@ -1,8 +1,7 @@
 """The rungs *detections* and *metric* on annotated pictures of a user: what trained weights find on both sides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from parity_tests.bridge import coco_numbers, detection_limits
 from parity_tests.compare import CASCADED, Record
 from parity_tests.matching import Detections, compare_detections
 from parity_tests.rungs.run import Case, Run
@@ -13,17 +12,16 @@ def detections_on_pictures(run: Run) -> list[Case]:
     return [Case("detections", "pictures", lambda: _detections(run))] if run.scenes else []
 
 
-def numbers_on_pictures(run: Run) -> Sequence[dict[str, float]]:
+def numbers_on_pictures(run: Run) -> Sequence[Mapping[str, float]]:
     """COCO's numbers of both sides on the run's pictures."""
     boxes = [boxes for scene in run.scenes for boxes in scene.boxes]
     labels = [labels for scene in run.scenes for labels in scene.labels]
-    return [coco_numbers(found, boxes, labels) for found in _found(run)]
+    return [run.metric(found, boxes, labels) for found in _found(run)]
 
 
 def _detections(run: Run) -> list[Record]:
     reference, port = _found(run)
-    limits = detection_limits(run.preset)
-    return compare_detections("detections", "pictures float64", reference, port, limits=limits, units=CASCADED)
+    return compare_detections("detections", "pictures float64", reference, port, limits=run.limits, units=CASCADED)
 
 
 def _found(run: Run) -> Sequence[list[Detections]]:

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from parity_tests.assignments import crafted_outputs
-from parity_tests.bridge import Side, detection_limits, digits
+from parity_tests.bridge.side import Side
 from parity_tests.compare import CASCADED, ISOLATED, Array, Record
 from parity_tests.inputs import Scene, Size, size_name
 from parity_tests.matching import Detections, compare_detections
@@ -48,7 +48,7 @@ def _detections_at(run: Run, size: Size) -> list[Record]:
 
     Weights that come with pictures of their own are held to those, and know nothing of digits.
     """
-    scene, sides = digits(size, PICTURES), run.sides("float64")
+    scene, sides = run.inputs.digits(size, PICTURES), run.sides("float64")
     near = with_huge_boxes(outputs_near_the_truth(sides[0], scene, run.config.num_classes))
     records = _compare(run, f"{size_name(size)} float64 isolated", [near, near], size, ISOLATED)
     if run.scenes:
@@ -61,5 +61,4 @@ def _compare(run: Run, case: str, outputs: Sequence[Array], size: Size, units: i
     found: list[list[Detections]] = [
         side.detections(values, size) for side, values in zip(run.sides("float64"), outputs, strict=True)
     ]
-    limits = detection_limits(run.preset)
-    return compare_detections("detections", case, found[0], found[1], limits=limits, units=units)
+    return compare_detections("detections", case, found[0], found[1], limits=run.limits, units=units)

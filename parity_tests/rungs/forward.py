@@ -33,7 +33,7 @@ def forward(run: Run) -> list[Case]:
 
 
 def _forward_at(run: Run, size: Size) -> list[Record]:
-    images = run.images(size)
+    images = run.inputs.images(size)
     reference, port = (side.forward(images) for side in run.sides("float64"))
     records = refusal("forward", size_name(size), reference)
     if "float64" in run.dtypes:
@@ -50,12 +50,18 @@ def _float32_at(
 ) -> list[Record]:
     reference, port = (side.forward(images) for side in run.sides("float32"))
     isolated = run.sides("float32")[1].forward(images, given=reference)
-    isolated64 = [side.forward(images, given=reference) for side in run.sides("float64")]
     case = f"{size_name(size)} float32"
-    budgets = _float32_budgets(ISOLATED, reference, isolated64[0], isolated, isolated64[1])
-    records = compare_taps("forward", f"{case} isolated", reference, isolated, budgets=budgets)
+    bounds = rounding_bounds(run, images, reference)
+    records = compare_taps("forward", f"{case} isolated", reference, isolated, budgets=bounds)
     budgets = _float32_budgets(CASCADED, reference, reference64, port, port64)
     return [*records, *compare_taps("forward", f"{case} cascaded", reference, port, budgets=budgets)]
+
+
+def rounding_bounds(run: Run, images: Array, given: Mapping[str, Array]) -> dict[str, float | Array]:
+    """How far float32 may be off at each tap of `given`, element by element; 0 where a tap only hands on its input."""
+    reference, port = run.sides("float64")
+    bounds = port.rounding_bounds(images, given) or reference.rounding_bounds(images, given)
+    return {name: bounds.get(name, 0.0) for name in given}
 
 
 def _float32_budgets(units: int, *taps: Mapping[str, Array]) -> dict[str, float]:
@@ -72,7 +78,7 @@ def _statistics_after_training(run: Run) -> list[Record]:
     without bound. The statistics themselves do not. A mean is judged on the scale of what it averages, the deviation:
     it may itself be nothing but rounding.
     """
-    images, (reference, port) = run.images(TRAINING_SIZE), run.sides("float64")
+    images, (reference, port) = run.inputs.images(TRAINING_SIZE), run.sides("float64")
     try:
         given = reference.forward(images, training=True)
         port.forward(images, given=given, training=True)

@@ -1,10 +1,8 @@
 """The rung *gradients*: the loss's gradient by every parameter, BatchNorm in inference and in training mode."""
 
-from collections.abc import Mapping
-from functools import lru_cache, partial
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from functools import partial
 
-from parity_tests.bridge import matching_digits
 from parity_tests.compare import Array, Record, compare_taps, largest
 from parity_tests.inputs import Scene, Size, size_name
 from parity_tests.rungs.run import Case, Run
@@ -26,7 +24,7 @@ def gradients(run: Run) -> list[Case]:
 
 
 def _gradients(run: Run, mode: str, training: bool) -> list[Record]:
-    scene = training_scenes()[0]
+    scene = training_scenes(run)[0]
     try:
         reference, port = (weights_of(side.gradients(scene, training=training)) for side in run.sides("float64"))
     finally:
@@ -36,10 +34,9 @@ def _gradients(run: Run, mode: str, training: bool) -> list[Record]:
     return compare_taps("gradients", case, reference, port, budgets=budgets)
 
 
-@lru_cache(maxsize=1)
-def training_scenes() -> list[Scene]:
+def training_scenes(run: Run) -> Sequence[Scene]:
     """The batches of digits that all rungs that train are fed, in order."""
-    return list(islice(matching_digits(TRAINING_SIZE, BATCH), STEPS))
+    return run.inputs.training(TRAINING_SIZE, BATCH, STEPS)
 
 
 def weights_of(values: Mapping[str, Array]) -> dict[str, Array]:

@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 
-from parity_tests.bridge import coco_numbers, digits
 from parity_tests.compare import Record, compare_taps
 from parity_tests.inputs import Size, size_name
 from parity_tests.rungs.annotated import numbers_on_pictures
@@ -29,9 +28,9 @@ def metric(run: Run) -> list[Case]:
 
 
 def _metric_at(run: Run, size: Size) -> list[Record]:
-    scene, sides = digits(size, PICTURES), run.sides("float64")
+    scene, sides = run.inputs.digits(size, PICTURES), run.sides("float64")
     near = outputs_near_the_truth(sides[0], scene, run.config.num_classes)
-    numbers = [coco_numbers(side.detections(near, size), scene.boxes, scene.labels) for side in sides]
+    numbers = [run.metric(side.detections(near, size), scene.boxes, scene.labels) for side in sides]
     return _compare(f"{size_name(size)} float64", numbers)
 
 

@@ -5,7 +5,6 @@ from functools import partial
 
 import numpy as np
 
-from parity_tests.bridge import build_sides
 from parity_tests.compare import Array, Record, compare_values
 from parity_tests.rungs.run import Case, Run
 
@@ -22,7 +21,7 @@ def parameters(run: Run) -> list[Case]:
 
 
 def _fresh_variables(run: Run) -> list[Record]:
-    reference, port = (side.variables() for side in build_sides(run.preset, run.config, "float32"))
+    reference, port = (side.variables() for side in run.build("float32"))
     names = [*reference, *(name for name in port if name not in reference)]
     records = [_compare_distribution(name, reference.get(name), port.get(name)) for name in names]
     counts = [np.array([sum(array.size for array in side.values())], float) for side in (reference, port)]

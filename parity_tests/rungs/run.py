@@ -1,13 +1,19 @@
-"""What a rung is run on, and the cases that it turns it into."""
+"""What a rung is run on, and the cases that it turns it into. Needs numpy alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from parity_tests.bridge import ANCHOR_SCALE, Config, Side, build_sides, release
+from parity_tests.bridge.side import Side
 from parity_tests.compare import Array, Record
-from parity_tests.inputs import Scene, Size, random_images
-from parity_tests.matching import Detections
+from parity_tests.inputs import Inputs, Labels, Scene, Size
+from parity_tests.matching import Detections, Limits
+
+PRESETS = ("notebook", "keras_io")
+"""Those that have a Keras reference."""
+
+Metric = Callable[[Sequence[Detections], Sequence[Array], Sequence[Labels]], Mapping[str, float]]
+"""COCO's numbers of detections against true boxes and labels, picture by picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,25 +22,27 @@ class Run:
 
     Attributes:
         preset: that of the reference.
-        config: the conventions of the port.
-        optimizer_turns: those of its optimiser that are turned away from Keras'.
+        config: the conventions of the port; what is read here is `num_classes`.
+        limits: where the reference's detections are cut off.
         variables: weights of both sides, by Keras name.
+        build: reference and port in a precision, with fresh values.
+        inputs: where pictures come from.
+        metric: what computes COCO's numbers.
         sizes: picture sizes of all rungs; by default each rung has its own.
         dtypes: precisions that get records.
-        anchor_scale: that of the reference.
-        images: a batch (B,H,W,3) for a size.
         scenes: annotated pictures, on which the weights detect; one in each scene, as the network is fed.
         found: what each side detects there, once it is known.
     """
 
     preset: str
-    config: Config
+    config: Any
+    limits: Limits
     variables: Mapping[str, Array]
-    optimizer_turns: Mapping[str, Any] = field(default_factory=dict)
+    build: Callable[[str], tuple[Side, Side]]
+    inputs: Inputs
+    metric: Metric
     sizes: Sequence[Size] = ()
     dtypes: Sequence[str] = ("float64", "float32")
-    anchor_scale: float = ANCHOR_SCALE
-    images: Callable[[Size], Array] = random_images
     scenes: Sequence[Scene] = ()
     found: list[list[Detections]] = field(default_factory=list)
     _sides: dict[str, tuple[Side, Side]] = field(default_factory=dict)
@@ -42,15 +50,13 @@ class Run:
     def sides(self, dtype: str) -> tuple[Side, Side]:
         """Reference and port with the run's weights."""
         if dtype not in self._sides:
-            self._sides[dtype] = build_sides(
-                self.preset,
-                self.config,
-                dtype,
-                optimizer_turns=self.optimizer_turns,
-                anchor_scale=self.anchor_scale,
-            )
+            self._sides[dtype] = self.build(dtype)
             self.assign(dtype)
         return self._sides[dtype]
+
+    def built(self) -> tuple[Side, ...]:
+        """Reference and port in whichever precision they were used; nothing where they were not."""
+        return next(iter(self._sides.values()), ())
 
     def assign(self, dtype: str) -> None:
         """Give both sides the run's weights, again."""
@@ -59,8 +65,10 @@ class Run:
 
     def release(self) -> None:
         """Give the memory of the models back; they are built again where they are asked for."""
+        sides = [side for pair in self._sides.values() for side in pair]
         self._sides.clear()
-        release()
+        for side in sides:
+            side.release()
 
 
 class Case(NamedTuple):

@@ -6,7 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from parity_tests.bridge import Recipe
+from parity_tests.bridge.side import Recipe
 from parity_tests.compare import CASCADED, Array, Record, compare_taps
 from parity_tests.rungs.forward import statistic_scale
 from parity_tests.rungs.gradients import GRADIENT, training_scenes, weights_of
@@ -41,7 +41,7 @@ def step(run: Run) -> list[Case]:
 
 def _gradients(run: Run) -> dict[str, Array]:
     reference = run.sides("float64")[0]
-    return weights_of(reference.gradients(training_scenes()[0], training=False))
+    return weights_of(reference.gradients(training_scenes(run)[0], training=False))
 
 
 def _steps(run: Run, gradients: Callable[[], Mapping[str, Array]], name: str) -> list[Record]:
@@ -57,7 +57,7 @@ def _steps(run: Run, gradients: Callable[[], Mapping[str, Array]], name: str) ->
 
 def _statistics(run: Run) -> list[Record]:
     """Running statistics after a whole batch in training mode, each side fed by itself."""
-    scene = training_scenes()[0]
+    scene = training_scenes(run)[0]
     try:
         reference, port = (_statistics_of(side.gradients(scene, training=True)) for side in run.sides("float64"))
     finally:

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from parity_tests.bridge import Recipe
+from parity_tests.bridge.side import Recipe
 from parity_tests.compare import CASCADED, FLOAT32_FACTOR, Array, Record, compare_values, rounding_budget
 from parity_tests.inputs import moved_by_an_ulp
 from parity_tests.rungs.gradients import STEPS, training_scenes
@@ -92,7 +92,7 @@ def _losses(run: Run, dtype: str, side: int, training: bool, moved: int | None =
     if moved is not None:
         trained.assign(moved_by_an_ulp(run.variables, seed=moved))
     try:
-        return trained.train(training_scenes(), RECIPE, training=training)
+        return trained.train(training_scenes(run), RECIPE, training=training)
     finally:
         trained.assign(run.variables)
 

@@ -1,0 +1,149 @@
+"""How far float32 may round each module of the port, element by element, from its weights and its input.
+
+A sum of n products in any order is off by some sqrt(n) u (|w| * |x|), u being half of float32's eps (Higham and Mary, A
+New Approach to Probabilistic Rounding Error Analysis, 2019, theorem 3.1); what a layer takes over from the one before
+goes through its absolute weights. Each module has the reference's own input, without error.
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from functools import singledispatch
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.resnet import BasicBlock, Bottleneck
+from torchvision.ops import Conv2dNormActivation
+
+from torch_retinanet import RetinaNet
+from torch_retinanet.layers import PadSameStride2
+
+UNIT = float(np.finfo(np.float32).eps) / 2
+"""The most that float32 rounds one result by, as a share of it."""
+
+NORM_OPERATIONS = 4
+"""Of BatchNorm on one value: less the mean, times the scale, plus the shift, and the scale itself."""
+
+LEVELS = ("p3", "p4", "p5", "p6", "p7")
+
+
+class Rounded(NamedTuple):
+    """Values, and how far float32 may be off, element by element."""
+
+    values: Tensor
+    bounds: Tensor
+
+
+def rounding_bounds(model: RetinaNet, images: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """How far float32 may be off at each tap of a model in float64, whose modules are fed `given` in evaluation mode.
+
+    Taps that only hand on what they are given are left out: nothing is rounded there.
+    """
+    x = {name: Rounded(value, torch.zeros_like(value)) for name, value in given.items()}
+    x["images"] = Rounded(images, torch.zeros_like(images))
+    with torch.no_grad():
+        found = _backbone(model, x) | _pyramid(model, x)
+        for name in LEVELS:
+            found |= _head(model.cls_head, f"cls.{name}", x[name], x) | _head(model.box_head, f"box.{name}", x[name], x)
+    return {name: rounded.bounds for name, rounded in found.items()}
+
+
+def _backbone(model: RetinaNet, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
+    body, name = model.fpn.backbone, "stem"
+    found = {name: through(nn.Sequential(body.conv1, body.bn1, body.relu, body.maxpool), x["images"])}
+    for stage, blocks in enumerate((body.layer1, body.layer2, body.layer3, body.layer4), start=2):
+        for j, block in enumerate(blocks, start=1):
+            before, name = name, f"conv{stage}_block{j}"
+            found[name] = through(block, x[before])
+    return found
+
+
+def _pyramid(model: RetinaNet, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
+    fpn, relu = model.fpn, nn.ReLU()
+    found = {f"lateral{i}": through(fpn.get_submodule(f"conv_c{i}_1x1"), x[f"c{i}"]) for i in (3, 4, 5)}
+    for low, high in (("lateral4", "lateral5"), ("lateral3", "merged4")):
+        larger = Rounded(*(fpn.upsample_2x(tensor, x[low].values) for tensor in x[high]))
+        found[low.replace("lateral", "merged")] = added(x[low], larger)
+    sources = {3: "merged3", 4: "merged4", 5: "lateral5", 6: "c5" if fpn.p6_from_c5 else "p5"}
+    found |= {f"p{i}": through(fpn.get_submodule(f"conv_c{i}_3x3"), x[name]) for i, name in sources.items()}
+    last = (fpn.conv_c7_3x3, relu) if fpn.p7_relu_after else (relu, fpn.conv_c7_3x3)
+    return found | {"p7": through(nn.Sequential(*last), x["p6"])}
+
+
+def _head(head: nn.Sequential, name: str, level: Rounded, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
+    inputs = [level, *(x[f"{name}.{i}"] for i in range(len(head) - 1))]
+    return {f"{name}.{i}": through(layer, inputs[i]) for i, layer in enumerate(head)}
+
+
+@singledispatch
+def through(module: nn.Module, x: Rounded) -> Rounded:
+    """What a module makes of values that may be off already."""
+    raise NotImplementedError(f"no rounding of {type(module).__name__} is known")
+
+
+@through.register
+def _(module: nn.Sequential | Conv2dNormActivation, x: Rounded) -> Rounded:
+    for layer in module:
+        x = through(layer, x)
+    return x
+
+
+@through.register
+def _(module: nn.Conv2d, x: Rounded) -> Rounded:
+    magnitudes = copy.deepcopy(module)
+    magnitudes.weight.abs_()
+    terms = magnitudes.weight[0].numel()
+    taken_over = copy.copy(magnitudes)
+    taken_over._parameters = {**magnitudes._parameters, "bias": None}
+    if magnitudes.bias is not None:
+        magnitudes.bias.abs_()
+        terms += 1
+    own = math.sqrt(terms) * UNIT * magnitudes(x.values.abs())
+    return Rounded(module(x.values), taken_over(x.bounds) + own)
+
+
+@through.register
+def _(module: nn.BatchNorm2d, x: Rounded) -> Rounded:
+    assert module.running_mean is not None
+    assert module.running_var is not None
+    mean, shift = (tensor[:, None, None] for tensor in (module.running_mean, module.bias))
+    scale = (module.weight.abs() / torch.sqrt(module.running_var + module.eps))[:, None, None]
+    size = scale * (x.values.abs() + mean.abs()) + shift.abs()
+    return Rounded(module(x.values), scale * x.bounds + NORM_OPERATIONS * UNIT * size)
+
+
+@through.register
+def _(module: nn.ReLU, x: Rounded) -> Rounded:
+    return Rounded(F.relu(x.values), x.bounds)
+
+
+@through.register
+def _(module: nn.MaxPool2d | PadSameStride2, x: Rounded) -> Rounded:
+    return Rounded(*(module(tensor) for tensor in x))
+
+
+@through.register
+def _(block: Bottleneck, x: Rounded) -> Rounded:
+    relu = nn.ReLU()
+    layers = (block.conv1, block.bn1, relu, block.conv2, block.bn2, relu, block.conv3, block.bn3)
+    return _residual(nn.Sequential(*layers), block.downsample, x)
+
+
+@through.register
+def _(block: BasicBlock, x: Rounded) -> Rounded:
+    layers = (block.conv1, block.bn1, nn.ReLU(), block.conv2, block.bn2)
+    return _residual(nn.Sequential(*layers), block.downsample, x)
+
+
+def _residual(branch: nn.Module, shortcut: nn.Module | None, x: Rounded) -> Rounded:
+    both = added(through(branch, x), x if shortcut is None else through(shortcut, x))
+    return through(nn.ReLU(), both)
+
+
+def added(left: Rounded, right: Rounded) -> Rounded:
+    """The sum of two values, rounded once more."""
+    values = left.values + right.values
+    return Rounded(values, left.bounds + right.bounds + UNIT * values.abs())

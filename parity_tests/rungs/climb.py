@@ -1,0 +1,55 @@
+"""All rungs of a run climbed one after the other, and what reports need beside the records."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from parity_tests.beside import Progress
+from parity_tests.blind_spots import warnings
+from parity_tests.bridge.errors import framework_errors
+from parity_tests.compare import ALL, Record
+from parity_tests.provenance import peak_memory, provenance
+from parity_tests.result import Climbed
+from parity_tests.rungs.coverage import coverage
+from parity_tests.rungs.exhibits import exhibits
+from parity_tests.rungs.run import Case, Run
+
+Rungs = Mapping[str, Callable[[Run], Sequence[Case]]]
+"""What turns a run into cases, by name, in the order of the ladder."""
+
+
+def climb(rungs: Rungs, run: Run, report: Callable[[Progress], None]) -> Climbed:
+    """Every comparison of the rungs, and what surrounds them in a report."""
+    records = [replace(record, preset=run.preset) for record in _records(rungs, run, report)]
+    return Climbed(
+        preset=run.preset,
+        records=records,
+        coverage=coverage(run, records, rungs),
+        sources=_sources(run),
+        exhibits=exhibits(run) if "detections" in rungs else [],
+        warnings=warnings(records, run.variables),
+        provenance=provenance(),
+        peak=peak_memory(),
+    )
+
+
+def _records(rungs: Rungs, run: Run, report: Callable[[Progress], None]) -> list[Record]:
+    """All records of the rungs; what fails to run is kept as incomplete."""
+    cases = [case for make_cases in rungs.values() for case in make_cases(run)]
+    records: list[Record] = []
+    for done, case in enumerate(cases):
+        report(Progress(run.preset, f"{case.rung} {case.name}", done, len(cases)))
+        try:
+            records += case.compare()
+        except framework_errors() as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            records.append(Record(rung=case.rung, case=case.name, name=ALL, verdict="incomplete", reason=reason))
+    return records
+
+
+def _sources(run: Run) -> dict[str, dict[str, str]]:
+    """The line that makes each tap, by tap and side."""
+    sources: dict[str, dict[str, str]] = {}
+    for name, side in zip(("reference", "port"), run.built(), strict=False):
+        for tap, line in side.sources.items():
+            sources.setdefault(tap, {})[name] = line
+    return sources

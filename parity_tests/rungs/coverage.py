@@ -1,0 +1,34 @@
+"""Whether everything that both sides have was compared: each variable that its framework counts, and each tap made."""
+
+from collections.abc import Iterable, Sequence
+
+from parity_tests.bridge.side import Side
+from parity_tests.compare import Record
+from parity_tests.result import Coverage
+from parity_tests.rungs.run import Run
+
+COVERS = {"parameters": ("parameters", "forward"), "taps": ("shapes", "forward")}
+"""The rungs each of which compares all parameters, or all taps; without them a run makes no claim on those."""
+
+
+def coverage(run: Run, records: Sequence[Record], rungs: Iterable[str]) -> list[Coverage]:
+    """How much of both sides the records of these rungs cover."""
+    asked = set(rungs)
+    kinds = [kind for kind, covering in COVERS.items() if asked & {*covering}]
+    sides = zip(("reference", "port"), run.built(), strict=False)
+    return [_of_side(run.preset, name, side, kind, records) for name, side in sides for kind in kinds]
+
+
+def _of_side(preset: str, name: str, side: Side, kind: str, records: Sequence[Record]) -> Coverage:
+    has = side.inventory() if kind == "parameters" else {tap: tap for tap in side.sources}
+    exempt = {own: known.strip("[]") for own, known in has.items() if known.startswith("[")}
+    compared = {record.name for record in records if record.verdict != "incomplete"}
+    missing = [own for own, known in has.items() if own not in exempt and known not in compared]
+    return Coverage(
+        preset=preset,
+        side=name,
+        kind=kind,
+        compared=len(has) - len(exempt) - len(missing),
+        exempt=exempt,
+        missing=missing,
+    )
