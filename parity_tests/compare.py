@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from parity_tests.sampled import Sampled, viewed
+
 Array = NDArray[np.floating]
 Verdict = Literal["equal", "tie", "different", "incomplete"]
 
@@ -96,28 +98,41 @@ def _word(pattern: str, case: str) -> str:
     return next((word for word in case.replace(",", "").split() if re.fullmatch(pattern, word)), "")
 
 
-def rounding_budget(reference: Array, units: int) -> float:
+def rounding_budget(reference: Array | Sampled, units: int) -> float:
     """`units` roundings of the largest value of `reference`, in its own precision."""
     return units * float(np.finfo(reference.dtype).eps) * largest(reference)
 
 
-def float32_budget(units: int, reference: Array, reference64: Array, port: Array, port64: Array) -> float:
+def float32_budget(
+    units: int,
+    reference: Array | Sampled,
+    reference64: Array | Sampled,
+    port: Array | Sampled,
+    port64: Array | Sampled,
+) -> float:
     """What float32 may differ, from each side's own error against its float64 run.
 
     A side that is wrong in float32 alone would so allow itself its own mistake: never more than `units` roundings.
     """
-    own = FLOAT32_FACTOR * max(largest_difference(reference, reference64), largest_difference(port, port64))
-    return min(own, rounding_budget(reference, units))
+    most = rounding_budget(reference, units)
+    own = FLOAT32_FACTOR * max(
+        largest_difference(*viewed(reference, reference64)), largest_difference(*viewed(port, port64))
+    )
+    return min(own, most)
 
 
-def largest(values: Array) -> float:
+def largest(values: Array | Sampled) -> float:
     """The largest absolute value that is finite; 0 where there is none."""
+    if isinstance(values, Sampled):
+        return values.largest
     finite = values if is_finite(values) else values[np.isfinite(values)]
     return float(max(finite.max(), -finite.min())) if finite.size else 0.0
 
 
-def is_finite(values: Array) -> bool:
+def is_finite(values: Array | Sampled) -> bool:
     """Whether no value is NaN or infinite: such a value makes the least or the largest one so."""
+    if isinstance(values, Sampled):
+        return values.finite
     return not values.size or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
 
 
@@ -131,7 +146,7 @@ def largest_difference(left: Array, right: Array) -> float:
     return float(np.nan_to_num(max(differences.max(), -differences.min()))) if differences.size else 0.0
 
 
-def compare_structure(reference: Array | None, port: Array | None) -> str:
+def compare_structure(reference: Array | Sampled | None, port: Array | Sampled | None) -> str:
     """Why two arrays cannot be compared value by value, or an empty string."""
     if reference is None or port is None:
         return f"missing in the {'reference' if reference is None else 'port'}"
@@ -141,6 +156,8 @@ def compare_structure(reference: Array | None, port: Array | None) -> str:
         return f"dtype {port.dtype}, and the reference has {reference.dtype}"
     if is_finite(reference) and is_finite(port):
         return ""
+    if isinstance(reference, Sampled) or isinstance(port, Sampled):
+        return "values are NaN or infinite, and all of the reference are finite" if is_finite(reference) else ""
     for kind, value in {"NaN": np.nan, "infinite": np.inf, "infinite and negative": -np.inf}.items():
         expected, found = (np.isnan(array) if np.isnan(value) else array == value for array in (reference, port))
         if not np.array_equal(expected, found):
@@ -149,7 +166,12 @@ def compare_structure(reference: Array | None, port: Array | None) -> str:
 
 
 def compare_values(
-    rung: str, case: str, name: str, reference: Array | None, port: Array | None, budget: float | Array | None
+    rung: str,
+    case: str,
+    name: str,
+    reference: Array | Sampled | None,
+    port: Array | Sampled | None,
+    budget: float | Array | None,
 ) -> Record:
     """Compare two arrays: structure, then values within `budget`; without one the structure alone.
 
@@ -166,6 +188,8 @@ def compare_values(
     reason = compare_structure(reference, port)
     if reference is None or port is None or reason:
         return record(verdict="different", reason=reason)
+    scale = largest(reference)
+    reference, port = viewed(reference, port)
     if not np.isfinite(reference).any():
         return record(verdict="incomplete", reason="no value is finite")
     if budget is None:
@@ -174,7 +198,7 @@ def compare_values(
         difference, budget = _nearest_to_budget(reference, port, budget)
     else:
         difference = largest_difference(reference, port)
-    measured = partial(record, difference=difference, scale=largest(reference), budget=budget)
+    measured = partial(record, difference=difference, scale=scale, budget=budget)
     if difference <= budget:
         return measured(verdict="equal")
     return measured(verdict="different", reason=f"difference {difference:.1e}, and the budget is {budget:.1e}")
@@ -216,8 +240,8 @@ def compare_tensor(
 def compare_taps(
     rung: str,
     case: str,
-    references: Mapping[str, Array],
-    ports: Mapping[str, Array],
+    references: Mapping[str, Array | Sampled],
+    ports: Mapping[str, Array | Sampled],
     *,
     units: int | None = None,
     budgets: Mapping[str, float | Array] | None = None,

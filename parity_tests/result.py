@@ -95,7 +95,15 @@ class Result:
     ablation: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, climbed: Sequence[Climbed], *, seconds: float, settings: Mapping[str, Any], **more: Any) -> "Result":
+    def of(
+        cls,
+        climbed: Sequence[Climbed],
+        *,
+        seconds: float,
+        settings: Mapping[str, Any],
+        more_warnings: Sequence[str] = (),
+        **more: Any,
+    ) -> "Result":
         """A run of several presets; what they have alike, as provenance and sources, is that of the first."""
         several = len(climbed) > 1
         return cls(
@@ -103,7 +111,10 @@ class Result:
             settings=dict(settings) | {"preset": [each.preset for each in climbed]},
             provenance=climbed[0].provenance,
             cost={"seconds": seconds, "peak_gib": sum(each.peak for each in climbed) / 2**30},
-            warnings=[f"{each.preset}: {words}" if several else words for each in climbed for words in each.warnings],
+            warnings=[
+                *(f"{each.preset}: {words}" if several else words for each in climbed for words in each.warnings),
+                *more_warnings,
+            ],
             coverage=[coverage for each in climbed for coverage in each.coverage],
             sources=climbed[0].sources,
             exhibits=[exhibit for each in climbed for exhibit in each.exhibits],

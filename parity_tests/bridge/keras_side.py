@@ -48,6 +48,9 @@ class KerasSide:
     def variables(self) -> dict[str, Array]:
         return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name().items()}
 
+    def begin(self, case: str) -> None:
+        """Whatever the case is, the side computes the same."""
+
     def inventory(self) -> dict[str, str]:
         names = {variable.path: name for name, variable in self._by_name().items()}
         return {variable.path: names.get(variable.path, "") for variable in self.model.variables}

@@ -58,6 +58,9 @@ class Side(Protocol):
 
     sources: dict[str, str]
 
+    def begin(self, case: str) -> None:
+        """A case of a rung begins; what is asked before the next one belongs to it."""
+
     def inventory(self) -> dict[str, str]:
         """Everything that the framework itself counts among the model's variables, by its own name.
 

@@ -59,6 +59,9 @@ class TorchSide:
     def variables(self) -> dict[str, Array]:
         return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
 
+    def begin(self, case: str) -> None:
+        """Whatever the case is, the side computes the same."""
+
     def inventory(self) -> dict[str, str]:
         return {name: keras_name(name) or NOT_COMPARED for name in self.model.state_dict()}
 

@@ -20,6 +20,8 @@ INTERRUPTED, CLOSED_OUTPUT = 130, 141
 
 COMMANDS = {
     "ladder": "compare both sides, rung by rung (what is meant without a word)",
+    "record": "write down one side's half of a run, to be checked where the other framework is",
+    "check": "hold what was recorded against the other side",
 }
 """What can be asked for, each by the file of its name."""
 

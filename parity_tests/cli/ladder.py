@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from parity_tests.beside import Progress, climb_beside
 from parity_tests.bridge.errors import input_errors
@@ -81,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Climb, report, and give the exit code."""
-    _check_backend()
+    check_backend()
     check_reports(options)
     from parity_tests.report import print_report
 
@@ -102,32 +103,38 @@ def run(options: argparse.Namespace) -> int:
 
 def climb_preset(options: argparse.Namespace, preset: str, report: Callable[[Progress], None]) -> Climbed:
     """What climbing the ladder of one preset gives; without a name it is that of the weights file."""
-    run = _start(options, preset)
+    run = started(
+        preset,
+        weights=options.weights,
+        turns=options.turn,
+        sizes=[read_size(text) for text in options.sizes],
+        images=options.image,
+        data=options.data,
+        seed=options.seed,
+    )
+    run = replace(run, dtypes=DTYPES[options.dtype])
     try:
         return climb({name: RUNGS[name] for name in RUNGS if name in options.rungs}, run, report)
     finally:
         run.release()
 
 
-def _start(options: argparse.Namespace, preset: str) -> Run:
+def started(preset: str, **settings: Any) -> Run:
+    """`start_run`, of which every refusal is an `InputError`."""
     from parity_tests.start import start_run
 
     try:
-        run = start_run(
-            preset,
-            weights=options.weights,
-            turns=options.turn,
-            sizes=[read_size(text) for text in options.sizes],
-            images=options.image,
-            data=options.data,
-            seed=options.seed,
-        )
+        return start_run(preset, **settings)
     except input_errors() as error:
         raise InputError(str(error)) from None
-    return replace(run, dtypes=DTYPES[options.dtype])
 
 
-def _check_backend() -> None:
+def check_backend() -> None:
+    """Refuse a backend of Keras that cannot judge.
+
+    Raises:
+        InputError: naming it.
+    """
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend == "torch":
         raise InputError("KERAS_BACKEND: 'torch' runs torch's own kernels and is no independent reference")

@@ -38,6 +38,7 @@ def _records(rungs: Rungs, run: Run, report: Callable[[Progress], None]) -> list
     records: list[Record] = []
     for done, case in enumerate(cases):
         report(Progress(run.preset, f"{case.rung} {case.name}", done, len(cases)))
+        run.begin(f"{case.rung} {case.name}")
         try:
             records += case.compare()
         except framework_errors() as error:

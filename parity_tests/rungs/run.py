@@ -46,12 +46,15 @@ class Run:
     scenes: Sequence[Scene] = ()
     found: list[list[Detections]] = field(default_factory=list)
     _sides: dict[str, tuple[Side, Side]] = field(default_factory=dict)
+    _case: list[str] = field(default_factory=list)
 
     def sides(self, dtype: str) -> tuple[Side, Side]:
         """Reference and port with the run's weights."""
         if dtype not in self._sides:
             self._sides[dtype] = self.build(dtype)
             self.assign(dtype)
+            for side in self._sides[dtype]:
+                side.begin("".join(self._case))
         return self._sides[dtype]
 
     def built(self) -> tuple[Side, ...]:
@@ -62,6 +65,13 @@ class Run:
         """Give both sides the run's weights, again."""
         for side in self._sides[dtype]:
             side.assign(self.variables)
+
+    def begin(self, case: str) -> None:
+        """Tell the sides that a case begins; those that are built later on are told then."""
+        self._case[:] = [case]
+        for pair in self._sides.values():
+            for side in pair:
+                side.begin(case)
 
     def release(self) -> None:
         """Give the memory of the models back; they are built again where they are asked for."""

@@ -28,8 +28,12 @@ CLIP_SHARE, FACTORS = 0.5, (1.0, -0.3)
 clipped, the second is not."""
 
 
+MAGNITUDES = (-6, 0)
+"""Exponents of ten between which the gradients of a variable lie."""
+
+
 def step(run: Run) -> list[Case]:
-    """Two steps of each optimiser in float64, each given the reference's gradients; and BatchNorm's statistics.
+    """Two steps of each optimiser in float64, both sides given the same gradients; and BatchNorm's statistics.
 
     The norm by which gradients are clipped adds up the squares of all of them, some 36 million: rounding adds up in it
     as it does along a model, and has the budget of one.
@@ -40,8 +44,10 @@ def step(run: Run) -> list[Case]:
 
 
 def _gradients(run: Run) -> dict[str, Array]:
-    reference = run.sides("float64")[0]
-    return weights_of(reference.gradients(training_scenes(run)[0], training=False))
+    """Noise, of another magnitude in each variable: as gradients are, and the same for both sides."""
+    rng = np.random.default_rng(0)
+    shapes = {name: values.shape for name, values in weights_of(run.variables).items()}
+    return {name: rng.normal(0, 10 ** rng.uniform(*MAGNITUDES), shape) for name, shape in shapes.items()}
 
 
 def _steps(run: Run, gradients: Callable[[], Mapping[str, Array]], name: str) -> list[Record]:

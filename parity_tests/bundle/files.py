@@ -1,0 +1,133 @@
+"""The folder that a bundle is: `manifest.json`, and safetensors with a checksum each."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from parity_tests.errors import InputError
+from parity_tests.sampled import Sampled
+from parity_tests.writing import written_beside
+
+FORMAT = "retinanet-parity bundle 1"
+"""Name and version; the version counts up where old bundles could not be checked any more."""
+
+MANIFEST = "manifest.json"
+
+Value = NDArray[Any] | Sampled
+
+
+class BundleWriter:
+    """Collects arrays by file and name, and writes them all at the end."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, dict[str, NDArray[Any]]] = {}
+        self.samples: dict[str, dict[str, Any]] = {}
+        self.names: dict[str, dict[str, None]] = {}
+
+    def put(self, file: str, name: str, value: Value) -> None:
+        """Keep an array, or the samples of one, as `name` of `file`."""
+        values = value.values if isinstance(value, Sampled) else np.asarray(value)
+        self.arrays.setdefault(file, {})[name] = np.ascontiguousarray(values)
+        self.names.setdefault(file, {})[name] = None
+        self.samples.pop(f"{file}/{name}", None)
+        if isinstance(value, Sampled):
+            about = {"shape": list(value.shape), "largest": value.largest, "finite": value.finite}
+            self.samples[f"{file}/{name}"] = about
+
+    def write(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        """The whole folder, or nothing.
+
+        Raises:
+            OSError: where it cannot be written.
+        """
+        with written_beside(folder) as beside:
+            beside.mkdir()
+            for file, arrays in self.arrays.items():
+                save_file(arrays, beside / f"{file}.safetensors")
+            checksums = {f"{file}.safetensors": _checksum(beside / f"{file}.safetensors") for file in self.arrays}
+            content = {"format": FORMAT, "checksums": checksums, **manifest}
+            content |= {"samples": self.samples, "names": {file: [*names] for file, names in self.names.items()}}
+            (beside / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
+
+
+class Bundle:
+    """A recorded bundle, every file of which is as it was written.
+
+    Raises:
+        InputError: for a folder that is no bundle, of another version, or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = _read_manifest(folder)
+        self.files: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, checksum in self._section("checksums").items():
+            path = folder / str(name)
+            if Path(str(name)).name != name or not path.is_file():
+                raise InputError(f"{path}: is missing in the bundle")
+            if _checksum(path) != checksum:
+                raise InputError(f"{path}: is not as it was recorded (its checksum differs)")
+            self.files[path.stem] = _load(path)
+
+    def get(self, file: str, name: str) -> Value:
+        """An array, or the samples of one.
+
+        Raises:
+            InputError: where the bundle has none of this name.
+        """
+        try:
+            values = self.files[file][name]
+        except KeyError:
+            raise InputError(f"{self.folder}: has no {name} in {file}.safetensors") from None
+        about = self._section("samples").get(f"{file}/{name}")
+        if about is None:
+            return values
+        return Sampled(tuple(about["shape"]), values.dtype, about["largest"], about["finite"], values)
+
+    def of(self, key: str) -> Any:
+        """What the manifest has as `key`."""
+        if key not in self.manifest:
+            raise InputError(f"{self.folder / MANIFEST}: has no {key!r}")
+        return self.manifest[key]
+
+    def _section(self, key: str) -> dict[str, Any]:
+        section = self.of(key)
+        if not isinstance(section, dict):
+            raise InputError(f"{self.folder / MANIFEST}: {key} must be a table by name")
+        return section
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(f"{folder}: is no bundle, since it has no {MANIFEST}")
+    try:
+        manifest = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+    if found != FORMAT:
+        raise InputError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
+    return dict(manifest)
+
+
+def _load(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+
+
+def _checksum(path: Path) -> str:
+    checksum = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(2**20):
+            checksum.update(part)
+    return checksum.hexdigest()

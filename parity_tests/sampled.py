@@ -1,0 +1,80 @@
+"""Large arrays kept as samples and digests, so that a reference can be stored and still be held against. Needs numpy.
+
+A digest is the sum of a block of the array under random signs, over the root of the block's length: it rounds no more
+than an element does, and any element that is wrong by more than that changes it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST_WHOLE = 8192
+"""Elements from which on an array is sampled."""
+
+SAMPLES, DIGESTS = 256, 64
+"""Single elements, and sums of blocks, that are kept of an array."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Samples of an array.
+
+    Attributes:
+        shape, dtype: of the whole array.
+        largest: its largest absolute value that is finite.
+        finite: whether all of it is.
+        values: its samples, then its digests (320,), in its precision.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    largest: float
+    finite: bool
+    values: NDArray[Any]
+
+    @property
+    def size(self) -> int:
+        """Elements of the whole array."""
+        return math.prod(self.shape)
+
+
+def sample(array: NDArray[Any]) -> NDArray[Any] | Sampled:
+    """An array, or its samples where it is large."""
+    if array.size <= LARGEST_WHOLE:
+        return array
+    finite = bool(np.isfinite(array).all())
+    largest = float(np.max(np.abs(array), where=np.isfinite(array), initial=0.0))
+    return Sampled(array.shape, array.dtype, largest, finite, _values(array))
+
+
+def viewed(left: NDArray[Any] | Sampled, right: NDArray[Any] | Sampled) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two arrays of one shape, or where one of them is samples, the same samples of both."""
+    if isinstance(left, Sampled) or isinstance(right, Sampled):
+        return _samples_of(left), _samples_of(right)
+    return left, right
+
+
+def _samples_of(array: NDArray[Any] | Sampled) -> NDArray[Any]:
+    return array.values if isinstance(array, Sampled) else _values(array)
+
+
+def _values(array: NDArray[Any]) -> NDArray[Any]:
+    flat = np.ascontiguousarray(array).reshape(-1)
+    rng = np.random.default_rng(flat.size)
+    chosen = flat[rng.choice(flat.size, SAMPLES, replace=False)]
+    signs = rng.integers(0, 2, flat.size, dtype=np.int8) * np.int8(2) - np.int8(1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        digests = [_digest(values, sign) for values, sign in _blocks(flat, signs)]
+    return np.concatenate([chosen, np.array(digests, array.dtype)])
+
+
+def _digest(values: NDArray[Any], signs: NDArray[np.int8]) -> float:
+    return float(np.sum(values * signs, dtype=np.float64)) / math.sqrt(values.size)
+
+
+def _blocks(flat: NDArray[Any], signs: NDArray[np.int8]) -> Sequence[tuple[NDArray[Any], NDArray[np.int8]]]:
+    return list(zip(np.array_split(flat, DIGESTS), np.array_split(signs, DIGESTS), strict=True))
