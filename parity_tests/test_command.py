@@ -35,7 +35,9 @@ FAST = ["--preset", "notebook", "--rungs", "forward", "--dtype", "float64", "--s
 def test_the_command_prints_tables_and_writes_every_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "parity.json"
     photo = write_photo(tmp_path / "photo.png")
-    assert cli.main([*FAST, "--image", str(photo), "--json", str(target)]) == 0
+    page, junit = tmp_path / "parity.html", tmp_path / "parity.xml"
+    files = ["--json", str(target), "--html", str(page), "--junit", str(junit)]
+    assert cli.main([*FAST, "--image", str(photo), *files]) == 0
     output = capsys.readouterr().out
     assert re.search(r"^ p6 +2x1x1x256 +2x256x1x1 +\d\.\de-\d+ +\d+% +equal", output, re.MULTILINE)
     assert output.splitlines()[-1] == "equal: 83 taps agree, in 626 comparisons"
@@ -44,7 +46,11 @@ def test_the_command_prints_tables_and_writes_every_record(tmp_path: Path, capsy
     assert len(report["records"]) == 626
     assert all(0 <= record["used"] <= 1 for record in report["records"])
     assert report["settings"]["image"] == ["photo.png"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["parity.json", "photo.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("parity.html", "parity.json", "parity.xml", "photo.png"),
+    ]
+    assert "83 taps agree, in 626 comparisons" in page.read_text(encoding="utf-8")
+    assert 'tests="626" failures="0" errors="0"' in junit.read_text(encoding="utf-8")
 
 
 BROKEN = {"broken_data_stream.png", "truncated_image.png", "truncated_jpeg.jpg"}

@@ -65,7 +65,7 @@ def write_reports(result: "Result", options: argparse.Namespace) -> None:
     for name in FORMATS:
         if path := getattr(options, name):
             with written_beside(path) as beside:
-                beside.write_text(AS[name](result))
+                beside.write_text(AS[name](result), encoding="utf-8")
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:

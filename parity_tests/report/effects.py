@@ -1,0 +1,80 @@
+"""What turning each convention does, as coloured tables: by effect, and by picture size."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from parity_tests.report.shades import Shade, power_text
+
+EFFECTS = {
+    "activations": "activations",
+    "loss": "loss",
+    "loss_after_20": "loss after 20 steps",
+    "detections": "detections lost",
+    "map": "mAP",
+}
+"""What a convention can change, and its heading."""
+
+STEPS = (0.0, 1e-6, 1e-3, 1e-2, 1e-1)
+"""Effects above which the next darker shade begins."""
+
+LEGEND = (("s0", "none"), ("s1", "to 1e-6"), ("s2", "to 0.1 %"), ("s3", "to 1 %"), ("s4", "to 10 %"), ("s5", "more"))
+"""Each shade and the effects that have it."""
+
+UNSEEN = Shade(level="unknown", text="unseen")
+"""A size at which a convention has no effect at all: no comparison there can tell it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turned:
+    """One convention that was turned: what it means and what it does."""
+
+    row: Mapping[str, Any]
+    effects: Sequence[Shade]
+    seen: Sequence[Shade]
+
+
+def turned(ablation: Mapping[str, Any]) -> list[Turned]:
+    """The conventions of an ablation, in its order."""
+    return [
+        Turned(
+            row=row,
+            effects=[_shade(name, row.get(name)) for name in EFFECTS],
+            seen=[_seen(row, size) for size in ablation["sizes"]],
+        )
+        for row in ablation["rows"]
+    ]
+
+
+def in_words(ablation: Mapping[str, Any]) -> str:
+    """One line: how many conventions were turned, and how many of them some size hides."""
+    rows = ablation["rows"]
+    hidden = sum(bool(row.get("unseen")) for row in rows)
+    unseen = (
+        f"at some picture sizes {hidden} of them cannot be seen" if hidden else "all are seen at every picture size"
+    )
+    return f"{len(rows)} conventions turned, one at a time; {unseen}"
+
+
+def _shade(name: str, effect: float | None) -> Shade:
+    if effect is None:
+        return Shade(level="none", text="–")
+    text = f"{effect:+.3f}".replace("-", "−") if name == "map" and effect else effect_text(effect)
+    return Shade(level=f"s{sum(abs(effect) > step for step in STEPS)}", text=text)
+
+
+def _seen(row: Mapping[str, Any], size: str) -> Shade:
+    if size in row.get("unseen", ()) or row.get("seen", {}).get(size) == 0:
+        return UNSEEN
+    return _shade("seen", row.get("seen", {}).get(size))
+
+
+def effect_text(effect: float) -> str:
+    """A share as people read it: percents where there are some, else a power of ten; from ten on a factor."""
+    if effect == 0:
+        return "0"
+    if abs(effect) < 0.001:
+        return power_text(effect)
+    if abs(effect) >= 10:
+        return f"×{effect:.0f}" if abs(effect) < 1e4 else f"×{power_text(effect)}"
+    return f"{100 * effect:.2g} %" if abs(effect) < 0.995 else f"{100 * effect:.0f} %"

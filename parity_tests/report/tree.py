@@ -1,0 +1,114 @@
+"""The taps of the rung *forward* as a tree of modules, for the names of this project and for any other."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from parity_tests.compare import ALL, Record, first_divergence
+from parity_tests.report.shades import Shade, shade_of
+from parity_tests.report.tables import is_variable
+from parity_tests.result import Result
+
+DEEPEST = 4
+"""Levels of the tree; what has more dots in its name stays at the last one."""
+
+MODULES = (
+    (r"stem|c\d+", ("backbone",)),
+    (r"(conv\d+)_block\d+", ("backbone", r"\1")),
+    (r"lateral\d+|merged\d+|p\d+", ("pyramid",)),
+    (r"(cls|box)\.(p\d+)\.\d+", ("heads", r"\1", r"\2")),
+    (r"logits|deltas|outputs", ("outputs",)),
+)
+"""Where the taps of a RetinaNet belong; other names are split at their dots and slashes."""
+
+Member = tuple[tuple[str, ...], Sequence[Record]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """A module, or where it has no children a tap.
+
+    Attributes:
+        shades: the worst of all its comparisons, by mode.
+        squares: the taps within, each with its worst shade in the first mode.
+        sources: where a tap is made, by side.
+        opened: whether the first difference lies within, or it is a preset beside others.
+    """
+
+    name: str
+    shades: Sequence[Shade]
+    squares: Sequence[tuple[str, Shade]] = ()
+    children: Sequence["Branch"] = ()
+    sources: Mapping[str, str]
+    opened: bool
+
+
+def taps_of(records: Sequence[Record]) -> list[Record]:
+    """The comparisons of taps in the rung *forward*, without those of the variables, before and after training."""
+    taps = [record for record in records if record.rung == "forward" and record.name != ALL]
+    return [tap for tap in taps if not (is_variable(tap) and tap.case.endswith(("weights", "training")))]
+
+
+def modes_of(records: Sequence[Record]) -> list[str]:
+    """How the taps were run, in order."""
+    return list(dict.fromkeys(tap.mode for tap in taps_of(records)))
+
+
+def module_tree(result: Result) -> Sequence[Branch]:
+    """The modules of all presets, in the order of the forward pass; several presets are a floor of their own."""
+    taps = taps_of(result.records)
+    several = len({tap.preset for tap in taps}) > 1
+    by_tap: dict[tuple[str, str], list[Record]] = {}
+    for tap in taps:
+        by_tap.setdefault((tap.preset, tap.name), []).append(tap)
+    members: list[Member] = [
+        ((preset, *modules(name)) if several else modules(name), rows) for (preset, name), rows in by_tap.items()
+    ]
+    tree = _Trees(modes_of(result.records), first_divergence(taps), result.sources).children(members)
+    return [replace(branch, opened=True) for branch in tree] if several else tree
+
+
+def modules(name: str) -> tuple[str, ...]:
+    """The modules that a tap belongs to, outermost first."""
+    for pattern, path in MODULES:
+        if match := re.fullmatch(pattern, name):
+            return tuple(match.expand(module) for module in path)
+    return tuple(re.split(r"[./]", name)[:-1][:DEEPEST])
+
+
+@dataclass(frozen=True)
+class _Trees:
+    """What every branch of a tree needs."""
+
+    modes: Sequence[str]
+    first: Record | None
+    sources: Mapping[str, Mapping[str, str]]
+
+    def children(self, members: Sequence[Member]) -> list[Branch]:
+        """Modules and taps in the order in which they first appear; a module of one tap is that tap."""
+        groups: dict[tuple[str, bool], list[Member]] = {}
+        for path, rows in members:
+            groups.setdefault((path[0], True) if path else (rows[0].name, False), []).append((path[1:], rows))
+        return [
+            self._module(name, inside) if len(inside) > 1 else self._tap(inside[0][1])
+            for (name, _), inside in groups.items()
+        ]
+
+    def _module(self, name: str, members: Sequence[Member]) -> Branch:
+        rows = [row for _, of_tap in members for row in of_tap]
+        return Branch(
+            name=name,
+            shades=self._shades(rows),
+            squares=[(of_tap[0].name, self._shades(of_tap)[0]) for _, of_tap in members],
+            children=self.children(members),
+            sources={},
+            opened=self.first in rows,
+        )
+
+    def _tap(self, rows: Sequence[Record]) -> Branch:
+        name = rows[0].name
+        sources = self.sources.get(name, {})
+        return Branch(name=name, shades=self._shades(rows), sources=sources, opened=self.first in rows)
+
+    def _shades(self, rows: Sequence[Record]) -> list[Shade]:
+        return [shade_of([row for row in rows if row.mode == mode]) for mode in self.modes]
