@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from parity_tests.compare import first_divergence
+from parity_tests.compare import divergence
 from parity_tests.report import effects, shades
 from parity_tests.report.blob import blob
 from parity_tests.report.overview import facts, ladder
@@ -45,12 +45,13 @@ def as_html(result: Result) -> str:
 def _run(result: Result) -> dict[str, Any]:
     """What stands on top."""
     alone = bool(result.ablation) and not result.records
+    parting = divergence(result.records)
     return {
         "alone": alone,
         "verdict": None if alone else result.verdict,
         "summary": effects.in_words(result.ablation or {}) if alone else result.summary.partition(": ")[2],
         "facts": facts(result),
-        "first": first_divergence(result.records),
+        "first": parting.first if parting else None,
         "ladder": ladder(result.records),
     }
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from parity_tests.compare import ALL, Record, first_divergence
+from parity_tests.compare import ALL, Record, divergence
 from parity_tests.report.shades import Shade, shade_of
 from parity_tests.report.tables import is_variable
 from parity_tests.result import Result
@@ -64,7 +64,9 @@ def module_tree(result: Result) -> Sequence[Branch]:
     members: list[Member] = [
         ((preset, *modules(name)) if several else modules(name), rows) for (preset, name), rows in by_tap.items()
     ]
-    tree = _Trees(modes_of(result.records), first_divergence(taps), result.sources).children(members)
+    parting = divergence(taps)
+    first = parting.first if parting else None
+    tree = _Trees(modes_of(result.records), first, result.sources).children(members)
     return [replace(branch, opened=True) for branch in tree] if several else tree
 
 

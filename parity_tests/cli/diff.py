@@ -1,0 +1,70 @@
+"""`retinanet-parity diff`: which margins moved between two runs, as of two commits or two versions of a library."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parity_tests.cli.options import Parser, plain_console
+from parity_tests.drift import Drift, Move, drift
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SHOWN = 20
+"""Rows of a table."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    parser = Parser(
+        prog="retinanet-parity diff",
+        description="Which margins moved between two runs.",
+        epilog="exit code: 0 no verdict changed, 1 one did, 2 wrong usage",
+    )
+    parser.add_argument("old", type=Path, help="a run, as --json wrote it")
+    parser.add_argument("new", type=Path, help="a later one")
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what moved; 1 where a verdict changed."""
+    from parity_tests.report import read_json
+
+    found, console = drift(read_json(options.old), read_json(options.new)), plain_console()
+    for name, (old, new) in found.provenance.items():
+        console.print(f"{name}: {old} -> {new}", highlight=False, markup=False)
+    for title, moves in (("Verdicts that changed", found.changed), ("Margins that moved", found.moved)):
+        if moves:
+            console.print(_table(title, moves))
+    console.print(_last_line(found), highlight=False, soft_wrap=True)
+    return found.exit_code
+
+
+def _table(title: str, moves: Sequence[Move]) -> "Table":
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    more = f", the first {SHOWN} of {len(moves)}" if len(moves) > SHOWN else ""
+    table = Table(title=f"{title}{more}", box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
+    for heading in ("preset", "rung", "case", "name"):
+        table.add_column(heading)
+    for heading in ("old", "new"):
+        table.add_column(heading, justify="right")
+    for move in moves[:SHOWN]:
+        table.add_row(*map(escape, move.key), *_cells(move))
+    return table
+
+
+def _cells(move: Move) -> Sequence[str]:
+    """Verdicts where they changed, else shares of the budget."""
+    if move.changed:
+        return move.verdicts
+    return [f"{record.used:.1%}" if record and record.used is not None else "-" for record in (move.old, move.new)]
+
+
+def _last_line(found: Drift) -> str:
+    appeared = f", {found.appeared} are new" if found.appeared else ""
+    moved = f"{len(found.moved)} margins moved in {found.compared} comparisons{appeared}"
+    return f"{len(found.changed)} verdicts changed, {moved}" if found.changed else f"no verdict changed, {moved}"
