@@ -108,7 +108,7 @@ def class_wise_nms(boxes: Any, scores: Any, iou_threshold: float, most: int) -> 
         return ops.any(scores > 0.0)
 
     def take_best(turn: Any, scores: Any, best: Any, best_scores: Any) -> tuple[Any, Any, Any, Any]:
-        anchor = ops.argmax(scores, axis=-1)[..., None]  # (B,K,1)
+        anchor = ops.cast(ops.argmax(scores, axis=-1), "int32")[..., None]  # (B,K,1)
         now = ops.arange(most, dtype="int32") == turn
         best = ops.where(now, anchor, best)
         best_scores = ops.where(now, ops.max(scores, axis=-1, keepdims=True), best_scores)

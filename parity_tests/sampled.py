@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST_WHOLE = 8192
-"""Elements from which on an array is sampled."""
+LARGEST_WHOLE = 2048
+"""Elements up to which an array is kept whole: the statistics of every BatchNorm are."""
 
 SAMPLES, DIGESTS = 256, 64
 """Single elements, and sums of blocks, that are kept of an array."""

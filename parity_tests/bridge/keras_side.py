@@ -2,19 +2,22 @@
 
 import contextlib
 import gc
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from parity_tests.bridge.frameworks import Taps, keras, keras_precision, keras_reference, python_seed
-from parity_tests.bridge.keras_training import KerasTraining
 from parity_tests.bridge.side import Fed, ReadWhenAsked, Recipe
 from parity_tests.bridge.sources import calling_line
 from parity_tests.compare import Array
 from parity_tests.inputs import Labels, Scene, Size
 from parity_tests.matching import Detections
+
+if TYPE_CHECKING:
+    from parity_tests.bridge.keras_training import KerasTraining
 
 REFERENCES: dict[str, Callable[[int], keras_reference.RetinaNetConfig]] = {
     "notebook": keras_reference.RetinaNetConfig.notebook,
@@ -29,6 +32,11 @@ PADDING = 1e-8
 """What fills up the boxes of a picture that has fewer than others (the keras.io example's padded_batch)."""
 
 
+def preset_classes(preset: str) -> int:
+    """How many classes a preset has by default."""
+    return inspect.signature(REFERENCES[preset]).parameters["num_classes"].default  # type: ignore[no-any-return]
+
+
 class KerasSide:
     """The Keras reference of a preset with fresh values, and anchors of a scale."""
 
@@ -41,9 +49,15 @@ class KerasSide:
             self.model = keras_reference.RetinaNet(REFERENCES[preset](num_classes), backbone)
             self.model(np.zeros((1, 64, 64, 3), dtype))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
-        self.training = KerasTraining(self.model, self.loss)
         self.sources: dict[str, str] = {}
         self._feeds: dict[bytes, tuple[Any, Any]] = {}
+
+    @cached_property
+    def training(self) -> "KerasTraining":
+        """What computes gradients, which needs TensorFlow."""
+        from parity_tests.bridge.keras_training import KerasTraining
+
+        return KerasTraining(self.model, self.loss)
 
     def variables(self) -> dict[str, Array]:
         return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name().items()}
@@ -62,7 +76,8 @@ class KerasSide:
             variable.assign(variables[name])
 
     def release(self) -> None:
-        del self.model, self.training
+        vars(self).pop("training", None)
+        del self.model
         keras.backend.clear_session()
         gc.collect()
 
@@ -163,7 +178,7 @@ class KerasSide:
     def _by_name(self) -> dict[str, Any]:
         fpn = self.model.fpn
         layers = {f"fpn/backbone/{layer.name}": layer for layer in fpn.backbone.layers}
-        layers |= {f"fpn/{name}": layer for name, layer in vars(fpn).items() if name.startswith("conv_c")}
+        layers |= {f"fpn/{name}": getattr(fpn, name) for name in dir(fpn) if name.startswith("conv_c")}
         for head in ("cls_head", "box_head"):
             layers |= {f"{head}/{i}": layer for i, layer in enumerate(getattr(self.model, head).layers)}
         named = {f"{name}/{v.name}": v for name, layer in layers.items() for v in layer.variables}
@@ -184,14 +199,14 @@ class _SeenTaps(Taps):
 
 
 class _FedTaps(_SeenTaps):
-    """Taps that keep what the reference computes and hand back what was given."""
+    """Taps that keep what the reference computes and hand back what was given; its own where nothing was."""
 
     def __init__(self, given: Mapping[str, Array], dtype: str, sources: dict[str, str]) -> None:
         super().__init__(sources)
         self.given, self.dtype = given, dtype
 
     def __getitem__(self, name: str) -> Any:
-        return keras.ops.convert_to_tensor(self.given[name], self.dtype)
+        return keras.ops.convert_to_tensor(self.given[name], self.dtype) if name in self.given else self.data[name]
 
 
 def _array(tensor: Any) -> Array:

@@ -24,11 +24,12 @@ class Recorder:
         self.sources = side.sources
         self.case, self.asked = "", dict[str, int]()
         self.last: Any = None
-        self._keys: dict[int, tuple[str, int]] = {}
+        self._made: dict[int, tuple[Array, str]] = {}
+        self._pixels = 0
 
     def begin(self, case: str) -> None:
         self.case, self.asked = case, {}
-        self._keys.clear()
+        self._made.clear()
 
     def inventory(self) -> dict[str, str]:
         return self.side.inventory()
@@ -48,18 +49,17 @@ class Recorder:
     def forward(self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False) -> Any:
         taps = self.side.forward(images, given=given, training=training)
         key = self._put("forward", {name: sample(value) for name, value in taps.items()})
-        self._keys[id(taps)] = key, images.shape[1] * images.shape[2]
+        self._made |= {id(value): (value, f"{key}/{name}") for name, value in taps.items()}
+        self._pixels = images.shape[1] * images.shape[2]
         self.last = taps
         return taps
 
-    def keep_whole(self, taps: Mapping[str, Array]) -> bool:
-        """Write taps that the other side is to be fed with down as they are; `False` where they are too large."""
-        key, pixels = self._keys[id(taps)]
-        if pixels > WHOLE_PIXELS:
-            return False
-        for name, value in taps.items():
-            self.writer.put("forward", f"{key}/{name}", value)
-        return True
+    def keep_whole(self, taps: Mapping[str, Array]) -> None:
+        """Write taps that the other side is to be fed with down as they are, unless they are too large."""
+        if self._pixels <= WHOLE_PIXELS:
+            for value in taps.values():
+                _, key = self._made[id(value)]
+                self.writer.put("forward", key, value)
 
     def anchors(self, size: Size) -> Any:
         return self._whole("anchors", {"anchors": self.side.anchors(size)})["anchors"]

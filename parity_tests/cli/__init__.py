@@ -22,6 +22,7 @@ COMMANDS = {
     "ladder": "compare both sides, rung by rung (what is meant without a word)",
     "record": "write down one side's half of a run, to be checked where the other framework is",
     "check": "hold what was recorded against the other side",
+    "backends": "hold Keras on each of its backends, and the port, against each other",
     "diff": "which margins moved between two runs",
 }
 """What can be asked for, each by the file of its name."""

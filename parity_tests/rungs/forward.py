@@ -25,6 +25,10 @@ TRAINING_SIZE: Size = (96, 160)
 """Picture size of the training step, at which each channel of C5 has 15 values a picture."""
 
 
+BLOCKS = ("stem", "conv")
+"""How the names of the taps begin that blocks with BatchNorm are fed."""
+
+
 def forward(run: Run) -> list[Case]:
     """Values of all taps size by size, running statistics after a training step, and the weights of the run."""
     sizes = run.sizes or FORWARD_SIZES
@@ -93,7 +97,8 @@ def _statistics_after_training(run: Run) -> list[Record]:
     """
     images, (reference, port) = run.inputs.images(TRAINING_SIZE), run.sides("float64")
     try:
-        given = reference.forward(images, training=True)
+        taps = reference.forward(images, training=True)
+        given = {name: value for name, value in taps.items() if name.startswith(BLOCKS)}
         port.forward(images, given=given, training=True)
         left = [{n: value for n, value in side.variables().items() if "/moving_" in n} for side in (reference, port)]
     finally:
