@@ -18,6 +18,14 @@ from torch_retinanet import load_model, save_weights
 CLASSES = 2
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many planted faults were caught, of those that were planted."""
+    ended = {how: terminalreporter.stats.get(how, []) for how in ("passed", "failed")}
+    caught, missed = (sum("planted" in report.keywords for report in reports) for reports in ended.values())
+    if caught or missed:
+        terminalreporter.write_line(f"planted faults: {caught} of {caught + missed} caught and named")
+
+
 @pytest.fixture
 def awkward() -> Path:
     """The folder of awkward pictures; without it the test is skipped."""

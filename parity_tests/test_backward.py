@@ -52,6 +52,7 @@ def test_every_tap_and_every_weight_is_compared(run: Run, sides: tuple[Side, Sid
     assert {record.verdict for record in records} == {"equal"}
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(
     ("module", "starts_at"),
     [

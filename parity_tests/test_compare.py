@@ -58,6 +58,7 @@ MISTAKES: dict[str, Callable[[Array], Array]] = {
 }
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_caught(mistake: str, feature_map: Array) -> None:
     record = compare(feature_map, MISTAKES[mistake](feature_map))

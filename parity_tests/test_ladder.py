@@ -94,6 +94,7 @@ CONVENTIONS = {
 """By rung and case: conventions the wrong way, and the name where it shows."""
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(
     ("rung", "case", "assignment", "name"),
     [(*place, assignment, name) for place, faults in CONVENTIONS.items() for assignment, name in faults.items()],
@@ -224,6 +225,7 @@ FAULTS: dict[str, tuple[str, str, Fault, str]] = {
 """Faults by what they are: rung, case, how they are planted, and the name where they show."""
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_named_on_its_rung(run: Run, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rung, case, plant, name = FAULTS[fault]
@@ -251,6 +253,7 @@ KERAS_IO = {
 """By rung and case of the other preset: a convention the wrong way, and the name where it shows."""
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize(("rung", "case"), KERAS_IO)
 def test_the_rungs_can_fail_on_the_other_preset(keras_io_run: Run, rung: str, case: str) -> None:
     assignment, name = KERAS_IO[rung, case]

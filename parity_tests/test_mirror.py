@@ -43,11 +43,13 @@ PARAMETERS = {
 """Those that show in fresh variables."""
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("turned", FORWARD)
 def test_a_turned_convention_is_named_at_the_tap_where_it_starts(run: Run, turned: str) -> None:
     assert where_it_starts(turned_network(run, turned, sizes=[(64, 64)]), "forward", "64x64") == FORWARD[turned]
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("turned", STATISTICS)
 def test_a_turned_convention_is_named_in_the_statistics(run: Run, turned: str) -> None:
     assert where_it_starts(turned_network(run, turned), "forward", "training") == STATISTICS[turned]
@@ -59,6 +61,7 @@ def fresh(run: Run) -> KerasSide:
     return KerasSide("notebook", run.config.num_classes, "float32")
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("turned", PARAMETERS)
 def test_a_turned_convention_is_named_in_fresh_variables(run: Run, turned: str, fresh: KerasSide) -> None:
     def build(of: Run) -> Callable[[str], tuple[Side, Side]]:
