@@ -1,15 +1,11 @@
 """Layers and variables of a Keras model by path: attributes where layers are attributes, else names of layers."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from parity_tests.errors import InputError
 from parity_tests.library.names import canonical, unknown
-
-OF_KERAS = {"_layers", "_tracked", "_operations", "_metrics", "_inbound_nodes", "_outbound_nodes"}
-"""Attributes in which Keras itself lists layers."""
 
 
 def layers_by_path(model: keras.Model) -> dict[str, Any]:
@@ -60,20 +56,22 @@ def _visit(layer: Any, path: str, found: dict[int, tuple[str, Any]]) -> None:
     if id(layer) in found:
         return
     found[id(layer)] = path, layer
-    attributes = dict(_attributes(layer))
+    attributes = _attributes(layer)
     for inner in layer._layers:
         name = attributes.get(id(inner), inner.name)
         _visit(inner, f"{path}/{name}" if path else name, found)
 
 
-def _attributes(layer: Any) -> Iterator[tuple[int, str]]:
-    """The attribute in which each inner layer stands, later ones first, so that the first one stays."""
-    for name, value in reversed([*vars(layer).items()]):
-        if name in OF_KERAS:
-            continue
-        if isinstance(value, dict):
-            yield from ((id(item), f"{name}/{key}") for key, item in value.items() if isinstance(item, keras.Layer))
-        elif isinstance(value, (list, tuple)):
-            yield from ((id(item), f"{name}/{i}") for i, item in enumerate(value) if isinstance(item, keras.Layer))
-        elif isinstance(value, keras.Layer):
-            yield id(value), name
+def _attributes(layer: Any) -> dict[int, str]:
+    """The first attribute in which each inner layer stands; private lists are Keras' and TensorFlow's own."""
+    attributes: dict[int, str] = {}
+    for name, value in vars(layer).items():
+        items: dict[str, Any] = {name: value}
+        if isinstance(value, dict) and not name.startswith("_"):
+            items = {f"{name}/{key}": item for key, item in value.items()}
+        elif isinstance(value, (list, tuple)) and not name.startswith("_"):
+            items = {f"{name}/{i}": item for i, item in enumerate(value)}
+        for place, item in items.items():
+            if isinstance(item, keras.Layer):
+                attributes.setdefault(id(item), place)
+    return attributes

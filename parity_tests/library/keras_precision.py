@@ -22,7 +22,7 @@ def precision(model: keras.Model, dtype: str) -> Iterator[None]:
         _restore_defaults(restored)
         for layer in layers:
             _set(restored, layer, "_dtype_policy", policy)
-            for taken in getattr(layer, "_inputs", ()):
+            for taken in _converted_to(layer):
                 if "float" in taken.dtype:
                     _set(restored, taken, "_dtype", dtype)
         for variable in model.variables:
@@ -33,6 +33,14 @@ def precision(model: keras.Model, dtype: str) -> Iterator[None]:
         keras.config.set_floatx(dtype)
         keras.config.set_dtype_policy(dtype)
         yield
+
+
+def _converted_to(layer: Any) -> list[Any]:
+    """What a layer converts what it is given to: an input layer, or the inputs of a graph."""
+    if isinstance(layer, keras.layers.InputLayer):
+        return [layer]
+    graph = getattr(layer, "_functional", layer)  # a sequential model keeps a functional one within
+    return list(getattr(graph, "_inputs", ()))
 
 
 def _restore_defaults(restored: ExitStack) -> None:

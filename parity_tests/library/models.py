@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from parity_tests.beside import peak_memory
 from parity_tests.compare import ALL, Array, Record
@@ -29,7 +30,7 @@ OF_MODULES = ("parameters", "gradients", "backward")
 def compare_models(
     reference: Any,
     port: Any,
-    inputs: "Array | Sequence[Array]",
+    inputs: NDArray[Any] | Sequence[NDArray[Any]],
     *,
     names: Mapping[str, str] | None = None,
     layouts: Mapping[str, Sequence[int]] | None = None,
@@ -95,7 +96,7 @@ def compare_models(
 def _pair_up(
     reference: Adapter,
     port: Adapter,
-    inputs: "Array | Sequence[Array]",
+    inputs: NDArray[Any] | Sequence[NDArray[Any]],
     names: Mapping[str, str],
     exempt: Mapping[str, str],
     layouts: Mapping[str, Sequence[int]] | None,
