@@ -1,6 +1,7 @@
 """What a user says of two models: names, layouts, exemptions; what is refused, what is left out, what goes unseen."""
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from parity_tests import KerasModel, TorchModule, compare_models, randomise
+from parity_tests import Function, KerasModel, TorchModule, compare_models, library, randomise
 from parity_tests.errors import InputError
 from parity_tests.result import Result
 from parity_tests.small_models import IMAGES, TAPS, Port, keras_model, pictures
@@ -27,14 +28,21 @@ def reference() -> KerasModel:
 class Renamed(nn.Module):
     """The port with names of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, eps: float = 1e-3) -> None:
         super().__init__()
-        port = Port()
+        port = Port(norm=nn.BatchNorm2d(4, eps=eps))
         self.stem = nn.Sequential(port.conv, port.norm, nn.ReLU())
         self.mix, self.top = port.mix, port.dense
 
     def forward(self, x: Tensor) -> Any:
         return self.top(self.mix(self.stem(x)).mean((2, 3)))
+
+
+def test_the_example_of_the_package_runs(reference: KerasModel) -> None:
+    code = textwrap.dedent((library.__doc__ or "").partition("\n\n")[2].partition("\n\nNeeds")[0])
+    exec(code, {"keras_model": reference.model, "torch_model": Renamed(), "images": IMAGES})
+    with pytest.raises(AssertionError, match=r"^different: it starts at norm"):
+        exec(code, {"keras_model": reference.model, "torch_model": Renamed(eps=1e-5), "images": IMAGES})
 
 
 def missing(result: Result) -> dict[tuple[str, str], list[str]]:
@@ -179,9 +187,26 @@ def test_wrong_sides_are_refused_in_a_sentence(reference: KerasModel) -> None:
         "reference taps: 'cnov' is no layer of own; nearest are": (KerasModel(reference.model, {"a": "cnov"}), Port()),
         "reference taps: fresh has no weights yet, and must have been called once": (KerasModel(unbuilt), Port()),
     }
+    with pytest.raises(InputError, match=r"^model: abs \(function\) has no weights"):
+        randomise(Function(abs))
+    with pytest.raises(InputError, match=r"^model: fresh has no weights yet"):
+        randomise(unbuilt)
     for sentence, (left, right) in sides.items():
         with pytest.raises(InputError, match=f"^{re.escape(sentence)}"):
             compare_models(left, right, IMAGES)
+
+
+def test_keras_on_another_backend_is_refused(reference: KerasModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On torch's it would be torch against itself, and on others precision and gradients are taken otherwise."""
+    monkeypatch.setattr(keras.config, "backend", lambda: "torch")
+    with pytest.raises(InputError, match=r"^reference taps: Keras runs on 'torch', and must run on tensorflow"):
+        compare_models(reference, Port(), IMAGES)
+
+
+def test_two_arrays_of_one_name_are_refused(reference: KerasModel) -> None:
+    taps = {"mix": "mix", "mix.input": "act"}
+    with pytest.raises(InputError, match=r"^taps: two arrays would be called 'mix.input'"):
+        compare_models(KerasModel(reference.model, taps), TorchModule(Port(), taps), IMAGES, rungs=["forward"])
 
 
 def warnings_about(model: Any, images: Any = IMAGES) -> set[str]:

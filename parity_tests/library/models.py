@@ -16,7 +16,7 @@ from parity_tests.library.blind_spots import blind_spots
 from parity_tests.library.calls import ROOT, Loss
 from parity_tests.library.layouts import Layouts
 from parity_tests.library.names import Names, Pairs, check_exempt, check_table, pair, unknown
-from parity_tests.library.pair import Pair, tap_of
+from parity_tests.library.pair import Pair
 from parity_tests.library.rungs import RUNGS, Case
 from parity_tests.library.sources import sources
 from parity_tests.provenance import provenance
@@ -88,7 +88,7 @@ def compare_models(
         provenance=provenance(),
         cost={"seconds": time.perf_counter() - started, "peak_gib": peak_memory() / 2**30},
         warnings=blind_spots(two),
-        coverage=_coverage(two, records),
+        coverage=_coverage(two, rungs),
         sources=_sources(two),
     )
 
@@ -156,29 +156,24 @@ def _compare(rung: str, case: Case) -> list[Record]:
         return [Record(rung=rung, case=case.name, name=ALL, verdict="incomplete", reason=reason)]
 
 
-def _coverage(two: Pair, records: Sequence[Record]) -> list[Coverage]:
-    """How much of each side was compared; a tap that no side has called was not."""
-    names = {"parameters": two.parameters, "taps": two.taps}
-    if not any(record.rung == "parameters" for record in records):
-        del names["parameters"]
-    return [_covered(kind, side, pairs, records) for kind, pairs in names.items() for side in ("reference", "port")]
+def _coverage(two: Pair, rungs: Sequence[str]) -> list[Coverage]:
+    """How much of each side was compared."""
+    compared = {"parameters": two.parameters} if {"parameters", "gradients"} & set(rungs) else {}
+    if {"forward", "backward"} & set(rungs):
+        compared["taps"] = two.taps
+    return [_covered(two, kind, side, pairs) for kind, pairs in compared.items() for side in ("reference", "port")]
 
 
-def _covered(kind: str, side: str, pairs: Pairs, records: Sequence[Record]) -> Coverage:
-    seen = {tap_of(record.name) for record in records}
-    failed = ALL in seen
-    uncalled = [
-        reference if side == "reference" else port
-        for reference, port in pairs.port.items()
-        if kind == "taps" and not failed and not any(_is_of(name, reference) for name in seen)
-    ]
+def _covered(two: Pair, kind: str, side: str, pairs: Pairs) -> Coverage:
+    """The names of one kind; a tap that neither side has run was not compared."""
+    idle = [tap for tap in pairs.port if kind == "taps" and tap not in two.called]
     return Coverage(
         preset="",
         side=side,
         kind=kind,
-        compared=len(pairs.port) - len(uncalled),
+        compared=len(pairs.port) - len(idle),
         exempt=pairs.exempt[side],
-        missing=[*pairs.missing[side], *uncalled],
+        missing=[*pairs.missing[side], *(tap if side == "reference" else pairs.port[tap] for tap in idle)],
     )
 
 

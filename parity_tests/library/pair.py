@@ -89,6 +89,12 @@ class Pair:
             self._calls["port", dtype] = self.to_reference(self.sides(dtype)[1].forward(self.port_inputs))
         return self._calls["port", dtype]
 
+    @property
+    def called(self) -> set[str]:
+        """The taps that were run on either side, in what was compared so far."""
+        runs = [*self._calls.values(), *(back.calls for back in (self.backward if "backward" in vars(self) else ()))]
+        return {tap_of(name) for calls in runs for name in calls}
+
     def port_fed(self, dtype: str, given: Calls) -> Calls:
         """What the port's modules make of the inputs of the reference's, by its names and in its layout."""
         return self.to_reference(self.sides(dtype)[1].forward(self.port_inputs, self.to_port(given)))

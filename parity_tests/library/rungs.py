@@ -1,6 +1,7 @@
 """The ladder for two models of one's own: parameters, forward, backward, gradients. Needs numpy alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from parity_tests.compare import (
     largest,
     rounding_budget,
 )
+from parity_tests.errors import InputError
 from parity_tests.library.calls import ROOT, Backward, Call, Calls, input_names
 from parity_tests.library.pair import Pair, comparable, tap_of
 
@@ -118,27 +120,36 @@ def _compared(pair: Pair, calls: Calls) -> Calls:
 
 def _fed_and_made(pair: Pair, calls: Calls) -> dict[str, Array]:
     """What arrives at each module and what the module makes, by name, in order."""
-    values: dict[str, Array] = {}
+    named: list[tuple[str, Array]] = []
     for name, call in _compared(pair, calls).items():
         if name != ROOT and f"{tap_of(name)}.input" not in pair.exempt:
-            values |= dict(zip(input_names(name, len(call.inputs)), map(comparable, call.inputs), strict=True))
-        values |= _named_outputs(name, call)
-    return values
+            named += zip(input_names(name, len(call.inputs)), map(comparable, call.inputs), strict=True)
+        named += _named_outputs(name, call)
+    return _unique(named)
 
 
 def _made(pair: Pair, calls: Calls) -> dict[str, Array]:
     """What the modules make, by name, in order."""
-    named = [_named_outputs(name, call) for name, call in _compared(pair, calls).items()]
-    return {name: values for outputs in named for name, values in outputs.items()}
+    return _unique(pair for name, call in _compared(pair, calls).items() for pair in _named_outputs(name, call))
 
 
-def _named_outputs(name: str, call: Call) -> dict[str, Array]:
-    return {name + place: comparable(values) for place, values in call.outputs.items()}
+def _named_outputs(name: str, call: Call) -> list[tuple[str, Array]]:
+    return [(name + place, comparable(values)) for place, values in call.outputs.items()]
+
+
+def _unique(named: Iterable[tuple[str, Array]]) -> dict[str, Array]:
+    """Values by name; a tap may be called as another's input or second output is, `conv.input` or `conv.1`."""
+    values: dict[str, Array] = {}
+    for name, array in named:
+        if name in values:
+            raise InputError(f"taps: two arrays would be called {name!r}, and one of the taps must have another name")
+        values[name] = array
+    return values
 
 
 def _units(name: str) -> int:
     """Roundings allowed to a module that is fed, and to whatever lies between modules, which may be many steps."""
-    between = ".input" in name or name == ROOT or name.startswith(f"{ROOT}.")
+    between = name == ROOT or name.startswith(f"{ROOT}.") or re.search(r"\.input(\.\d+)?$", name)
     return CASCADED if between else ISOLATED
 
 

@@ -75,8 +75,9 @@ def _differentiate(targets: Sequence[Tensor], upstream: Sequence[Tensor], source
 
 
 def floating(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, those that are floating-point numbers."""
-    named = dict([*module.named_parameters(), *module.named_buffers()])
+    """Parameters by name, and the buffers that are saved with them, those that are floating-point numbers."""
+    saved = module.state_dict().keys()
+    named = dict([*module.named_parameters(), *((name, b) for name, b in module.named_buffers() if name in saved)])
     return {name: tensor for name, tensor in named.items() if tensor.is_floating_point()}
 
 
