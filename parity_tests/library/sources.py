@@ -17,14 +17,8 @@ def sources(modules: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, s
         modules: all modules by path, the model itself under an empty one.
         paths: where the taps are.
     """
-    found = {tap: _class_of(modules[path]) or _attribute(modules, path) for tap, path in paths.items()}
+    found = {tap: _place(type(modules[path]), "") or _attribute(modules, path) for tap, path in paths.items()}
     return {tap: place for tap, place in found.items() if place}
-
-
-def _class_of(module: Any) -> str:
-    """Where the class of a module begins, if it is not one of the libraries'."""
-    kind = type(module)
-    return "" if kind.__module__.partition(".")[0] in LIBRARIES else _place(kind, "")
 
 
 def _attribute(modules: Mapping[str, Any], path: str) -> str:
@@ -36,7 +30,9 @@ def _attribute(modules: Mapping[str, Any], path: str) -> str:
 
 
 def _place(kind: type, pattern: str) -> str:
-    """The file and line of a class, or of the first line in it that is of a pattern."""
+    """The file and line of the first line of a class that is of a pattern; empty for classes of the libraries."""
+    if kind.__module__.partition(".")[0] in LIBRARIES:
+        return ""
     try:
         file = Path(inspect.getsourcefile(kind) or "")
         lines, first = inspect.getsourcelines(kind)
@@ -44,4 +40,4 @@ def _place(kind: type, pattern: str) -> str:
         return ""
     number = next((first + i for i, line in enumerate(lines) if re.search(pattern, line)), None)
     shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else Path(file.name)
-    return "" if number is None or kind.__module__.partition(".")[0] in LIBRARIES else f"{shown}:{number}"
+    return "" if number is None else f"{shown}:{number}"
