@@ -29,6 +29,9 @@ CASCADED = 1024
 FLOAT32_FACTOR = 3
 """Times the larger of both sides' own float32 errors; two sides that round independently differ by at most twice it."""
 
+GRADIENT = 1e-10
+"""What a gradient may differ, as a share of the largest of its parameter."""
+
 ALL = "all"
 """The name in a record of a case that failed to run, where no tap was compared."""
 
@@ -70,8 +73,8 @@ class Record:
 
     @property
     def size(self) -> str:
-        """The picture's height by width, `128x128`; empty where the case has none."""
-        return _word(r"\d+x\d+", self.case)
+        """The picture's height by width, `128x128`, or the shape of another input; empty where the case has none."""
+        return _word(r"\d+(x\d+)+", self.case)
 
     @property
     def dtype(self) -> str:

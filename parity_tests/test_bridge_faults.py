@@ -23,7 +23,7 @@ def named_as(*pairs: tuple[str, str]) -> Fault:
     own = torch_side.keras_name
 
     def wrong(name: str) -> str | None:
-        right = own(name)
+        right: str | None = own(name)
         for left, other in pairs:
             if right is not None and left in right:
                 return right.replace(left, other)

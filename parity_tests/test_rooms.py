@@ -14,7 +14,7 @@ FORBIDDEN = {
     "keras_reference": {"torch", "torchvision", "torch_retinanet", "parity_tests"},
 }
 DYNAMIC = {"import_module", "__import__"}
-OF_TESTS = {"conftest.py", "damage.py", "data_sets.py", "keras_values.py"}
+OF_TESTS = {"conftest.py", "damage.py", "data_sets.py", "keras_values.py", "small_models.py"}
 """What several tests share."""
 WINGS = {"torch_retinanet", "keras_reference"}
 

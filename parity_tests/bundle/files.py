@@ -91,6 +91,16 @@ class Bundle:
             return values
         return Sampled(tuple(about["shape"]), values.dtype, about["largest"], about["finite"], values)
 
+    def file(self, name: str) -> dict[str, NDArray[Any]]:
+        """All arrays of a file that has no samples, by name.
+
+        Raises:
+            InputError: where the bundle has no such file.
+        """
+        if name not in self.files:
+            raise InputError(f"{self.folder}: has no {name}.safetensors")
+        return self.files[name]
+
     def of(self, key: str) -> Any:
         """What the manifest has as `key`."""
         if key not in self.manifest:

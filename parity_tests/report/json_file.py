@@ -41,13 +41,22 @@ def read_json(path: Path) -> Result:
         InputError: for a file that is no such JSON, or of another version.
         FileNotFoundError: where there is no file.
     """
+    return from_json(path.read_text(), where=str(path))
+
+
+def from_json(text: str, *, where: str) -> Result:
+    """The run of a text that `as_json` gave; `where` is what a refusal names.
+
+    Raises:
+        InputError: for a text that is no such JSON, or of another version.
+    """
     try:
-        run = json.loads(path.read_text())
+        run = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error})") from None
+        raise InputError(f"{where}: not JSON ({error})") from None
     if not isinstance(run, dict) or run.get("format") != FORMAT:
         found = run.get("format") if isinstance(run, dict) else type(run).__name__
-        raise InputError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
+        raise InputError(f"{where}: holds {found!r}, and must be the format {FORMAT!r}")
     try:
         return Result(
             records=[_read(Record, record) for record in run["records"]],
@@ -56,7 +65,7 @@ def read_json(path: Path) -> Result:
             **{name: run[name] for name in OF_THE_RUN},
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a whole run ({type(error).__name__}: {error})") from None
+        raise InputError(f"{where}: not a whole run ({type(error).__name__}: {error})") from None
 
 
 def _record(record: Record) -> dict[str, Any]:

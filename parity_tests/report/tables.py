@@ -47,21 +47,22 @@ def trajectory_table(records: Sequence[Record]) -> Table:
     return table
 
 
-def module_table(records: Sequence[Record]) -> Table:
+def module_table(records: Sequence[Record], *, sides: tuple[str, str] = ("Keras", "torch")) -> Table:
     """One row a module, its worst over all sizes; the five layers of a head at one level share a row."""
     size = records[0].case.split()[0]
     title = f"Modules: shapes at {size}, the largest difference over all sizes,\nand the largest share of a budget used"
-    table = _table(title, ("module", "Keras", "torch"), ("float64", "used", "float32", "used"), ("verdict",))
+    table = _table(title, ("module", *sides), ("float64", "used", "float32", "used"), ("verdict",))
     for module, rows in _by_module(records).items():
         shown = [row for row in rows if row.case.startswith(f"{size} ")][-1]
         cells = [cell for dtype in ("float64", "float32") for cell in _worst(rows, dtype)]
-        table.add_row(module, _shape(shown.reference_shape), _torch_shape(shown.port_shape), *cells, verdict_text(rows))
+        port_shape = (_torch_shape if sides[1] == "torch" else _shape)(shown.port_shape)
+        table.add_row(module, _shape(shown.reference_shape), port_shape, *cells, verdict_text(rows))
     return table
 
 
 def is_variable(record: Record) -> bool:
-    """Whether a record is of a variable: they have paths for names, `fpn/conv_c3_1x1/bias`, and taps do not."""
-    return "/" in record.name
+    """Whether a record is of a variable: of the rung *parameters*, or with a path for a name, as no tap has."""
+    return "/" in record.name or (record.rung == "parameters" and record.name != "count")
 
 
 def _by_module(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -99,9 +100,10 @@ def variable_table(records: Sequence[Record]) -> Table:
     """The variables: when fresh, after a training step, and as they were carried over for the run."""
     table = _table("Variables", ("what",), ("variables", "used"), ("nearest to its budget", "verdict"))
     kinds = {
-        "fresh": [record for record in records if record.rung == "parameters"],
+        "fresh": [record for record in records if record.case == "fresh"],
         "after a training step": [record for record in records if record.case.endswith("training")],
         "carried over": [record for record in records if record.case.endswith("weights")],
+        "as they are": [record for record in records if record.case.endswith("as they are")],
     }
     for kind, rows in kinds.items():
         if rows:

@@ -15,7 +15,7 @@ from parity_tests.report.tables import (
     trajectory_table,
     variable_table,
 )
-from parity_tests.result import Result
+from parity_tests.result import Coverage, Result
 
 SHOWN_DIFFERENCES = 12
 
@@ -26,9 +26,11 @@ def print_report(result: Result, console: Console) -> None:
     console.print(_headline(result), highlight=False)
     compared = [record for record in records if record.name != ALL]
     for preset in dict.fromkeys(record.preset for record in compared):
-        _print_preset(preset, [record for record in compared if record.preset == preset], console)
+        sides = ("reference", "port") if "inputs" in result.settings else ("Keras", "torch")
+        _print_preset(preset, [record for record in compared if record.preset == preset], sides, console)
     console.print(ladder_table(records))
     _print_differences(records, console)
+    _print_coverage(result.coverage, console)
     for warning in result.warnings:
         console.print(f"[yellow]warning[/]: {warning}", highlight=False, soft_wrap=True)
     cost = result.cost
@@ -36,10 +38,11 @@ def print_report(result: Result, console: Console) -> None:
     console.print(f"[{COLOURS[result.verdict]}]{result.summary}[/]", highlight=False, soft_wrap=True)
 
 
-def _print_preset(preset: str, records: Sequence[Record], console: Console) -> None:
-    console.print(f"preset [bold]{preset}[/]\n", highlight=False)
+def _print_preset(preset: str, records: Sequence[Record], sides: tuple[str, str], console: Console) -> None:
+    if preset:
+        console.print(f"preset [bold]{preset}[/]\n", highlight=False)
     if forward := [record for record in records if record.rung == "forward" and not is_variable(record)]:
-        console.print(module_table(forward))
+        console.print(module_table(forward, sides=sides))
     if shapes := [record for record in records if record.rung == "shapes"]:
         console.print(anchor_table(shapes))
     variables = [record for record in records if record.rung in ("parameters", "forward") and is_variable(record)]
@@ -51,6 +54,8 @@ def _print_preset(preset: str, records: Sequence[Record], console: Console) -> N
 
 def _headline(result: Result) -> str:
     settings: Mapping[str, Any] = result.settings
+    if "inputs" in settings:
+        return f"{result.reference} and {result.port}\nweights: {settings['weights']}; inputs: {settings['inputs']}\n"
     turned = f", with {', '.join(settings['turn'])} in torch" if settings.get("turn") else ""
     pictures = ", ".join(settings.get("image") or ["seeded noise"])
     weights = settings.get("weights") or "seeded random"
@@ -62,7 +67,17 @@ def _headline(result: Result) -> str:
 def _print_differences(records: Sequence[Record], console: Console) -> None:
     failed = [record for record in records if record.verdict != "equal"]
     for record in failed[:SHOWN_DIFFERENCES]:
-        place = f"{record.preset} {record.rung} {record.case}, {record.name}"
+        place = f"{record.preset} {record.rung} {record.case}, {record.name}".lstrip()
         console.print(f"  [{COLOURS[record.verdict]}]{record.verdict}[/] {place}: {record.reason}", highlight=False)
     if len(failed) > SHOWN_DIFFERENCES:
         console.print(f"  and {len(failed) - SHOWN_DIFFERENCES} more", highlight=False)
+
+
+def _print_coverage(coverage: Sequence[Coverage], console: Console) -> None:
+    """What was not compared: without a reason, and with one."""
+    for covered in coverage:
+        if covered.missing:
+            names = f"{covered.kind} of the {covered.side}: {', '.join(covered.missing)}"
+            console.print(f"  [{COLOURS['incomplete']}]not compared[/] {names}", highlight=False, soft_wrap=True)
+        for name, reason in covered.exempt.items():
+            console.print(f"  exempt {name} of the {covered.side}: {reason}", highlight=False, soft_wrap=True)

@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 
 from parity_tests.bridge.side import Fed
-from parity_tests.compare import ISOLATED, Array, Record, compare_taps, largest
+from parity_tests.compare import GRADIENT, ISOLATED, Array, Record, compare_taps, largest
 from parity_tests.inputs import size_name
-from parity_tests.rungs.gradients import GRADIENT, training_scenes
+from parity_tests.rungs.gradients import training_scenes
 from parity_tests.rungs.run import Case, Run
 
 

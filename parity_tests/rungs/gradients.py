@@ -3,12 +3,9 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from parity_tests.compare import Array, Record, compare_taps, largest
+from parity_tests.compare import GRADIENT, Array, Record, compare_taps, largest
 from parity_tests.inputs import Scene, Size, size_name
 from parity_tests.rungs.run import Case, Run
-
-GRADIENT = 1e-10
-"""What a gradient may differ, as a share of the largest of its parameter."""
 
 TRAINING_SIZE: Size = (32, 64)
 """Picture size of the rungs that train."""

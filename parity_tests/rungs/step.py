@@ -7,9 +7,9 @@ from functools import cache, partial
 import numpy as np
 
 from parity_tests.bridge.side import Recipe
-from parity_tests.compare import CASCADED, Array, Record, compare_taps
+from parity_tests.compare import CASCADED, GRADIENT, Array, Record, compare_taps
 from parity_tests.rungs.forward import statistic_scale
-from parity_tests.rungs.gradients import GRADIENT, training_scenes, weights_of
+from parity_tests.rungs.gradients import training_scenes, weights_of
 from parity_tests.rungs.run import Case, Run
 
 RATE, RATE_CHANGES = 1e-3, ((0, 3e-4),)

@@ -1,0 +1,55 @@
+"""Checking a recorded side: a run whose reference is the bundle, and whose port is the other side."""
+
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from parity_tests.bridge.side import Side
+from parity_tests.bundle.files import Bundle
+from parity_tests.bundle.replay import Replay, ReplayedInputs
+from parity_tests.compare import Record
+from parity_tests.matching import Limits
+from parity_tests.rungs import RUNGS, Run
+from parity_tests.rungs.climb import Rungs
+
+OTHER = {"keras": "torch", "torch": "keras"}
+"""The side that is checked, by the one that was recorded."""
+
+
+def replayed(bundle: Bundle, build: Callable[[str], Side]) -> Run:
+    """The run that was recorded, with a port in each precision from `build`.
+
+    Raises:
+        InputError: for a bundle that lacks what a run needs.
+    """
+    config = SimpleNamespace(num_classes=bundle.of("num_classes"), anchor_scale=bundle.of("anchor_scale"))
+    return Run(
+        preset=bundle.of("preset"),
+        config=config,
+        limits=Limits(**bundle.of("limits")),
+        variables=bundle.file("weights"),
+        build=lambda dtype: (Replay(bundle, dtype), build(dtype)),
+        inputs=ReplayedInputs(bundle),
+        metric=_no_metric,
+        sizes=[(height, width) for height, width in bundle.of("sizes")],
+    )
+
+
+def rungs_of(bundle: Bundle) -> Rungs:
+    """The rungs that were recorded."""
+    return {name: RUNGS[name] for name in RUNGS if name in bundle.of("rungs")}
+
+
+def sampled_sizes(records: Sequence[Record]) -> list[str]:
+    """A sentence for the sizes at which modules could not be fed alone, since their inputs are samples."""
+    modes = ("isolated", "cascaded")
+    isolated, cascaded = ({r.size: None for r in records if (r.rung, r.mode) == ("forward", mode)} for mode in modes)
+    left_out = [size for size in cascaded if size not in isolated]
+    if not left_out:
+        return []
+    return [f"at {', '.join(left_out)} taps were recorded as samples and digests: modules were not fed alone there"]
+
+
+def _no_metric(*arguments: Any) -> dict[str, float]:
+    """Bundles have no rung that needs it."""
+    raise NotImplementedError

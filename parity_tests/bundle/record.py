@@ -1,0 +1,65 @@
+"""Recording a run: one of its sides climbs the ladder alone, and all that it answers is written to a folder."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from parity_tests.beside import Progress
+from parity_tests.bridge.side import Side
+from parity_tests.bundle.files import MANIFEST, BundleWriter
+from parity_tests.bundle.recording import Echo, RecordedInputs, Recorder
+from parity_tests.errors import InputError
+from parity_tests.result import Climbed
+from parity_tests.rungs import Run, climb
+from parity_tests.rungs.climb import Rungs
+
+SIDES = {"keras": 0, "torch": 1}
+"""The sides that can be recorded, by their place in a run."""
+
+
+def record(
+    run: Run,
+    side: str,
+    folder: Path,
+    rungs: Rungs,
+    *,
+    about: Mapping[str, Any],
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> None:
+    """Write what one side of a run answers on these rungs; `about` goes into the manifest as it is.
+
+    Raises:
+        InputError: for a folder that is there and no bundle, and for a side that does not answer.
+        OSError: where the folder cannot be written.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder}: exists and is no bundle, and is not replaced")
+    writer = BundleWriter()
+
+    def build(dtype: str) -> tuple[Side, Side]:
+        recorder = Recorder(run.build(dtype)[SIDES[side]], dtype, writer)
+        return recorder, Echo(recorder)
+
+    recorded = replace(run, build=build, inputs=RecordedInputs(run.inputs, writer), _sides={})
+    climbed = climb(rungs, recorded, report)
+    if failed := [record for record in climbed.records if record.verdict != "equal"]:
+        raise InputError(f"{side}: does not answer {failed[0].rung} {failed[0].case}: {failed[0].reason}")
+    for name, values in run.variables.items():
+        writer.put("weights", name, values)
+    writer.write(folder, {"side": side, **about, **_manifest(recorded, climbed, rungs)})
+    recorded.release()
+
+
+def _manifest(run: Run, climbed: Climbed, rungs: Rungs) -> dict[str, Any]:
+    return {
+        "preset": run.preset,
+        "num_classes": run.config.num_classes,
+        "anchor_scale": run.config.anchor_scale,
+        "limits": run.limits._asdict(),
+        "sizes": list(run.sizes),
+        "rungs": list(rungs),
+        "provenance": climbed.provenance,
+        "sources": {tap: lines["reference"] for tap, lines in climbed.sources.items()},
+        "inventory": run.built()[0].inventory(),
+    }

@@ -1,0 +1,222 @@
+"""A side is recorded once, and the other is checked against it without it; a bundle that is damaged is refused."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parity_tests.bridge.prepare import turn
+from parity_tests.bridge.side import Side
+from parity_tests.bridge.torch_side import TorchSide
+from parity_tests.bundle.check import replayed, rungs_of, sampled_sizes
+from parity_tests.bundle.files import MANIFEST, Bundle
+from parity_tests.bundle.record import record
+from parity_tests.cli import main
+from parity_tests.compare import Record, compare_values, divergence, rounding_budget
+from parity_tests.errors import InputError
+from parity_tests.rungs import RUNGS, Run, climb
+from parity_tests.sampled import DIGESTS, LARGEST_WHOLE, SAMPLES, Sampled, sample
+
+FEW = ("forward", "anchors", "targets", "losses", "backward", "detections")
+"""Rungs of the bundles here, at one size."""
+
+LARGE = (160, 160)
+"""A size above which taps are kept whole."""
+
+
+@pytest.fixture(scope="module")
+def small(run: Run) -> Run:
+    """The default run at a small size and a large one, whose models are built already."""
+    return replace(run, sizes=[(32, 64), LARGE], build=run.sides)
+
+
+@pytest.fixture(scope="module", params=["keras", "torch"])
+def recorded(request: pytest.FixtureRequest, small: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of either side."""
+    folder = tmp_path_factory.mktemp("bundles") / f"{request.param}.parity"
+    few = {name: RUNGS[name] for name in FEW}
+    about = {"left_out": {}, "seed": 0}
+    record(Kept.of(small), request.param, folder, few, about=about)
+    return folder
+
+
+class Kept:
+    """A run whose models outlive it."""
+
+    @staticmethod
+    def of(run: Run) -> Run:
+        return replace(run, build=lambda dtype: tuple(map(KeptSide, run.sides(dtype))), _sides={})  # type: ignore[arg-type,return-value]
+
+
+class KeptSide:
+    """A side that is not released."""
+
+    def __init__(self, side: Side) -> None:
+        self.side, self.sources = side, side.sources
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.side, name)
+
+    def release(self) -> None:
+        """Others still use it."""
+
+
+def check(folder: Path, build: Callable[[str], Side]) -> list[Record]:
+    bundle = Bundle(folder)
+    return [*climb(rungs_of(bundle), replayed(bundle, build), lambda progress: None).records]
+
+
+def other_side(recorded: Path, run: Run) -> Callable[[str], Side]:
+    place = 1 if recorded.stem == "keras" else 0
+    return lambda dtype: run.sides(dtype)[place]
+
+
+def test_the_other_side_is_equal_to_what_was_recorded(recorded: Path, small: Run) -> None:
+    records = check(recorded, other_side(recorded, small))
+    assert [record for record in records if record.verdict != "equal"] == []
+    assert {record.rung for record in records} == {*FEW}
+    assert {record.mode for record in records if record.rung == "forward" and record.size == "32x64"} == {
+        *("isolated", "cascaded")
+    }
+
+
+def test_where_taps_are_samples_modules_are_not_fed_and_the_report_says_so(recorded: Path, small: Run) -> None:
+    records = check(recorded, other_side(recorded, small))
+    assert {record.mode for record in records if record.rung == "forward" and record.size == "160x160"} == {"cascaded"}
+    assert sampled_sizes(records) == [
+        "at 160x160 taps were recorded as samples and digests: modules were not fed alone there"
+    ]
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize(
+    ("assignment", "rung", "name"),
+    [
+        ("stride2_padding=symmetric", "forward", "p6"),
+        ("anchor_centre=corner", "anchors", "anchors"),
+        ("match_iou=0.50001", "targets", "targets.classes"),
+        ("focal_gamma=1.5", "losses", "loss.classification"),
+    ],
+)
+def test_a_turned_convention_is_named_against_a_recorded_reference(
+    small: Run, tmp_path_factory: pytest.TempPathFactory, recorded: Path, assignment: str, rung: str, name: str
+) -> None:
+    if recorded.stem == "torch":
+        pytest.skip("conventions are turned on the PyTorch side")
+    config, _ = turn(small.config, [assignment])
+    records = check(recorded, lambda dtype: TorchSide(config, dtype))
+    parting = divergence([record for record in records if record.rung == rung])
+    assert parting is not None
+    assert parting.first.name == name
+
+
+def copied(recorded: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(recorded, tmp_path / recorded.name))
+
+
+def damage_bytes(folder: Path) -> None:
+    path = folder / "forward.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(folder: Path) -> None:
+    path = folder / "targets.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def change_manifest(key: str, value: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest[key] = value
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+
+    return change
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a bit": (damage_bytes, "forward.safetensors: is not as it was recorded (its checksum differs)"),
+    "the end of a file": (truncate, "targets.safetensors: is not as it was recorded"),
+    "a file": (lambda folder: (folder / "anchors.safetensors").unlink(), "anchors.safetensors: is missing"),
+    "the manifest": (lambda folder: (folder / MANIFEST).unlink(), "is no bundle, since it has no manifest.json"),
+    "half the manifest": (lambda folder: (folder / MANIFEST).write_text('{"format": "ret'), "not JSON"),
+    "another version": (change_manifest("format", "retinanet-parity bundle 9"), "holds 'retinanet-parity bundle 9'"),
+    "a foreign side": (change_manifest("side", "mxnet"), "side 'mxnet' must be one of keras, torch"),
+    "checksums that are a list": (change_manifest("checksums", []), "checksums must be a table"),
+    "a path that leaves": (change_manifest("checksums", {"../../x.safetensors": ""}), "is missing in the bundle"),
+    "a preset nobody knows": (change_manifest("preset", "fizyr"), "'fizyr' must be one of"),
+}
+"""What can happen to a bundle, and the sentence that says so."""
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_or_foreign_bundle_is_refused_in_a_sentence(
+    what: str, recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(recorded, tmp_path)
+    harm, sentence = DAMAGE[what]
+    harm(folder)
+    assert main(["check", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.txt").write_text("two years of work")
+    assert main(["record", str(tmp_path)]) == 2
+    assert "exists and is no bundle, and is not replaced" in capsys.readouterr().err
+    assert (tmp_path / "thesis.txt").exists()
+
+
+@pytest.fixture
+def large() -> "np.ndarray":
+    return np.random.default_rng(0).normal(size=(2, 40, 60, 8))
+
+
+def compare(reference: "np.ndarray", port: "np.ndarray") -> Record:
+    kept = sample(reference)
+    return compare_values("forward", "float64 cascaded", "p3", kept, port, rounding_budget(kept, 64))
+
+
+def test_small_arrays_are_kept_whole_and_large_ones_as_samples_and_digests(large: "np.ndarray") -> None:
+    assert isinstance(sample(np.zeros(LARGEST_WHOLE)), np.ndarray)
+    kept = sample(large)
+    assert isinstance(kept, Sampled)
+    assert kept.values.shape == (SAMPLES + DIGESTS,)
+    assert (kept.shape, kept.finite, kept.largest) == (large.shape, True, np.abs(large).max())
+
+
+def test_any_single_wrong_element_shows_in_the_digests(large: "np.ndarray") -> None:
+    assert compare(large, large.copy()).verdict == "equal"
+    for place in np.random.default_rng(1).integers(0, large.size, 50):
+        wrong = large.copy()
+        wrong.reshape(-1)[place] += 1e-9
+        assert compare(large, wrong).verdict == "different"
+
+
+@pytest.mark.parametrize("change", [lambda x: x.swapaxes(1, 2), lambda x: x[:1], lambda x: x.astype(np.float32)])
+def test_the_structure_of_samples_is_that_of_the_whole(
+    large: "np.ndarray", change: Callable[["np.ndarray"], "np.ndarray"]
+) -> None:
+    assert compare(large, change(large)).verdict == "different"
+
+
+def test_rounding_passes_in_samples_and_a_nan_does_not(large: "np.ndarray") -> None:
+    signs = np.where(np.random.default_rng(2).random(large.shape) < 0.5, -np.inf, np.inf)
+    assert compare(large, np.nextafter(large, signs)).verdict == "equal"
+    broken = large.copy()
+    broken[0, 0, 0, 0] = np.nan
+    assert compare(large, broken).verdict == "different"
+    assert compare(broken, broken).verdict in ("equal", "incomplete")
+
+
+def test_what_was_not_recorded_is_refused(recorded: Path, small: Run) -> None:
+    case = RUNGS["trajectory"](replayed(Bundle(recorded), other_side(recorded, small)))[0]
+    with pytest.raises(InputError, match="has no answer of trajectory"):
+        case.compare()
