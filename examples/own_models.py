@@ -4,7 +4,7 @@
 
 ends with
 
-    different: it starts at conv (forward 4x16x12x3 float64 isolated: difference 6.3e+00, and the budget is 7.0e-14)
+    different: conv is where it starts (isolated 6.3e+00, budget 7.0e-14 at 4x16x12x3)
     mended, equal
 """
 

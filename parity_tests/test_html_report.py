@@ -34,7 +34,7 @@ def sections(page: str) -> list[str]:
 def test_the_verdict_and_where_it_starts_stand_on_top() -> None:
     page = as_html(whole_result())
     assert "<title>different: Keras reference and PyTorch port</title>" in page
-    assert re.search(r'class="verdict different">.*it starts at p6 \(notebook forward', page, re.DOTALL)
+    assert re.search(r'class="verdict different">.*it starts at p6 \(notebook, forward', page, re.DOTALL)
     assert page.index('class="verdict') < page.index('id="warnings"') < page.index('id="ladder"')
     assert "keras_reference/fpn.py:55" in page
     assert "torch_retinanet/fpn.py:57" in page

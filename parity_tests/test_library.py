@@ -1,5 +1,6 @@
 """Two models of a user's own are held against each other, and a fault in either is named where it is."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -91,7 +92,7 @@ def test_a_fault_is_named_alone_where_modules_are_fed_and_with_all_after_it_wher
     assert different(result) == isolated
     assert different(result, mode="cascaded") == cascaded
     assert result.exit_code == 1
-    assert result.summary.startswith(f"different: it starts at {isolated[0]} (forward 2x8x6x3 float64 isolated")
+    assert re.match(rf"different: (it starts at {isolated[0]}|{isolated[0]} is where it starts) \(", result.summary)
 
 
 def test_rows_taken_for_columns_are_named_between_modules(reference: KerasModel) -> None:
@@ -111,7 +112,7 @@ def test_a_wrong_gradient_is_named_at_its_module_though_its_values_are_right(ref
     assert different(result, "backward", "cascaded") == ["norm", "conv", "input"]
     assert "norm/gamma" in different(result, "gradients", "inference")
     assert "dense/kernel" not in different(result, "gradients", "inference")
-    assert result.summary.startswith("different: it starts at act (backward 2x8x6x3 float64 isolated")
+    assert result.summary.startswith("different: act is where it starts (backward, isolated ")
 
 
 def test_a_fault_in_float32_alone_is_named(reference: KerasModel) -> None:

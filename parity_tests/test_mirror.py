@@ -76,7 +76,7 @@ def test_the_command_turns_a_convention_and_names_where_it_starts(capsys: pytest
     arguments = ["--preset", "notebook", "--dtype", "float64", "--sizes", "64x64", "--rungs", "forward"]
     assert cli.main([*arguments, "--turn", "stride_in=3x3"]) == 1
     last_line = capsys.readouterr().out.splitlines()[-1]
-    assert last_line.startswith("different: it starts at conv3_block1 (forward 64x64 float64 isolated: ")
+    assert last_line.startswith("different: conv3_block1 is where it starts (isolated ")
 
 
 PICTURE_SIDE = {

@@ -16,7 +16,7 @@ from parity_tests.bridge.torch_side import Config, TorchSide
 from parity_tests.compare import CASCADED, ISOLATED, Array, Record, verdict_of
 from parity_tests.inputs import random_images, size_name
 from parity_tests.rungs import RUNGS, Run
-from parity_tests.rungs.forward import FORWARD_SIZES
+from parity_tests.rungs.forward import FORWARD_SIZES, TRAINING_SIZE
 from parity_tests.rungs.shapes import REFUSED, SWEEP
 
 TAPS = (
@@ -68,7 +68,7 @@ def test_every_tap_is_compared_in_float32_in_a_batch_of_two(
 
 
 def test_a_training_step_leaves_the_same_statistics(records: list[Record]) -> None:
-    names = of(records, "forward", "128x128 float64 training")
+    names = of(records, "forward", f"{size_name(TRAINING_SIZE)} float64 training")
     assert len(names) == 2 * 53
     assert all("/moving_" in name for name in names)
 

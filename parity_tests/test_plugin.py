@@ -84,7 +84,7 @@ def test_two_modules_are_compared_by_the_fixture_and_a_difference_fails_the_test
     run.assert_outcomes(passed=1, failed=1)
     run.stdout.fnmatch_lines(
         [
-            "E*AssertionError: different: it starts at output (forward 2x3 float64 isolated: *",
+            "E*AssertionError: different: output is where it starts (isolated * at 2x3)*",
             "E*different forward 2x3 float64 cascaded, output: difference *",
         ]
     )

@@ -68,9 +68,10 @@ def _float32_at(
 def rounding_bounds(run: Run, images: Array, given: Mapping[str, Array]) -> dict[str, float | Array]:
     """How far float32 may be off at each tap of `given`, element by element; 0 where a tap only hands on its input.
 
-    Where the layers of the port are not known, as those of Keras, `ISOLATED` roundings of the largest value.
+    Where the layers of the port are not known, as those of Keras, and where the images were refused, `ISOLATED`
+    roundings of the largest value.
     """
-    bounds = run.sides("float64")[1].rounding_bounds(images, given)
+    bounds = run.sides("float64")[1].rounding_bounds(images, given) if "outputs" in given else {}
     if not bounds:
         return {name: rounding_budget(value, ISOLATED) for name, value in given.items()}
     return {name: bounds.get(name, 0.0) for name in given}
