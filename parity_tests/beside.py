@@ -59,7 +59,7 @@ def _processes(climb: Climb, options: Namespace, presets: Sequence[str]) -> Iter
     started = []
     connections: dict[Connection, str] = {}
     try:
-        with _threads(max(1, (os.cpu_count() or 1) // len(presets))):
+        with limited_threads(max(1, (os.cpu_count() or 1) // len(presets))):
             for preset in presets:
                 here, there = context.Pipe(duplex=False)
                 process = context.Process(target=_work, args=(climb, options, preset, there), daemon=True)
@@ -93,7 +93,7 @@ def _receive(connection: Connection, preset: str) -> Progress | Climbed | Except
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def limited_threads(count: int) -> Iterator[None]:
     """Environment variables that give what is started meanwhile so many threads, where the user has not said it."""
     ours = [name for name in THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(ours, str(count)))

@@ -92,13 +92,13 @@ def random_variables(shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0) ->
     return {name: _draw(rng, name, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int) -> dict[str, Array]:
-    """Variables in float64, each number moved to the next one up or down at random."""
+def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int, dtype: str = "float64") -> dict[str, Array]:
+    """Variables in a precision, each number moved to the next one up or down at random."""
     rng = np.random.default_rng(seed)
     moved = {}
     for name, values in variables.items():
-        towards = np.where(rng.random(values.shape) < 0.5, -np.inf, np.inf)
-        moved[name] = np.nextafter(values.astype(np.float64), towards)
+        towards = np.where(rng.random(values.shape) < 0.5, -np.inf, np.inf).astype(dtype)
+        moved[name] = np.nextafter(values.astype(dtype), towards)
     return moved
 
 

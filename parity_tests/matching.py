@@ -61,6 +61,14 @@ def compare_detections(
     return records
 
 
+def share_changed(references: Sequence[Detections], ports: Sequence[Detections]) -> float:
+    """The share of detections that one side has and the other has not, of one class and in one place."""
+    sides = zip(references, ports, strict=True)
+    shared = sum(len(_pairs(reference, port)) for reference, port in sides)
+    most = max(sum(len(d.scores) for d in found) for found in (references, ports))
+    return 1 - shared / most if most else 0.0
+
+
 def iou(left: Array, right: Array) -> Array:
     """Intersection over union (M,N) of boxes (M,4) and (N,4)."""
     low = np.maximum(left[:, None, :2], right[None, :, :2])

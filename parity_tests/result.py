@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from parity_tests.ablation.effects import in_words
 from parity_tests.compare import EXIT_CODES, Divergence, Record, Verdict, divergence, verdict_of
 
 
@@ -123,10 +124,20 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """That of the records; what was not covered makes an equal run incomplete."""
+        """That of the records; what was not covered makes an equal run incomplete.
+
+        An ablation alone measures what differs and compares nothing; there is nothing that could fail.
+        """
+        if self.is_ablation:
+            return "equal"
         verdict = verdict_of(self.records)
         uncovered = any(coverage.missing for coverage in self.coverage)
         return "incomplete" if verdict == "equal" and uncovered else verdict
+
+    @property
+    def is_ablation(self) -> bool:
+        """Whether it is an ablation alone."""
+        return bool(self.ablation) and not self.records
 
     @property
     def exit_code(self) -> int:
@@ -136,6 +147,8 @@ class Result:
     @property
     def summary(self) -> str:
         """One line: where it starts to differ, or what was left out, or how many taps agree."""
+        if self.ablation and self.is_ablation:
+            return in_words(self.ablation)
         verdict, records = self.verdict, self.records
         parting = divergence(records)
         if parting is not None:

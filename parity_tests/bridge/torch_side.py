@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import torch_retinanet
 from parity_tests.bridge.rounding import rounding_bounds
@@ -135,7 +135,7 @@ class TorchSide:
         return by_tap | self._weight_gradients()
 
     def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
-        optimizer = self._optimizer(recipe)
+        optimizer = keras_optimizer(self.model, recipe, self.optimizer_turns)
         for factor in factors:
             for name, parameter in self.model.named_parameters():
                 gradient = gradients.get(str(keras_name(name)))
@@ -146,7 +146,7 @@ class TorchSide:
         return ReadWhenAsked({name: partial(_read, value) for name, value in self._weights_and_slots(optimizer)})
 
     def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
-        optimizer, losses = self._optimizer(recipe), []
+        optimizer, losses = keras_optimizer(self.model, recipe, self.optimizer_turns), []
         for scene in scenes:
             loss = self._loss(scene, training=training)
             optimizer.zero_grad()
@@ -185,13 +185,6 @@ class TorchSide:
     def _anchors(self, size: Size) -> Tensor:
         return self.anchor_box.get_anchors(*size, dtype=DTYPES[self.dtype])
 
-    def _optimizer(self, recipe: Recipe) -> Optimizer:
-        settings = {**recipe._asdict(), **self.optimizer_turns}
-        kind, rate = settings.pop("kind"), settings.pop("rate")
-        if kind == "adamw":
-            settings.pop("decay", None)  # decoupled by definition
-        return Optimizer(self.model.named_parameters(), OptimizerConfig.keras(kind, rate, **settings))
-
     def _weights_and_slots(self, optimizer: Optimizer) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self.model.named_parameters():
             yield str(keras_name(name)), parameter.detach()
@@ -200,6 +193,15 @@ class TorchSide:
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, self.dtype))
+
+
+def keras_optimizer(model: nn.Module, recipe: Recipe, turns: Mapping[str, Any]) -> Optimizer:
+    """The optimiser of a recipe in Keras' conventions, with some of them turned."""
+    settings = {**recipe._asdict(), **turns}
+    kind, rate = settings.pop("kind"), settings.pop("rate")
+    if kind == "adamw":
+        settings.pop("decay", None)  # decoupled by definition
+    return Optimizer(model.named_parameters(), OptimizerConfig.keras(kind, rate, **settings))
 
 
 class _Taps(UserDict[str, Tensor]):

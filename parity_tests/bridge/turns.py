@@ -25,6 +25,16 @@ PICTURES = (
 )
 """Those of what is done to pictures before the network."""
 
+NOTES = {
+    "bn_momentum": "Shows in the statistics that a training step leaves, at any size.",
+    "bn_running_var": "Shows in the statistics that a training step leaves, at any size.",
+    "body_init": "Shows in fresh weights alone; the steps start from them.",
+    "head_init": "Shows in fresh weights alone; the steps start from them.",
+    "bias_steps": "Shows where a parameter has no gradient in some step, which here none has.",
+    "infinite_norm": "Shows where the norm of the gradients is infinite, which here it never is.",
+}
+"""Where a convention shows that sizes do not tell."""
+
 NUMBERS: dict[str, tuple[str, ...]] = {
     "bn_eps": ("1.001e-05", "1e-05", "0.001"),  # keras.applications; torch.nn.BatchNorm2d; keras.layers
     "bn_momentum": ("0.01", "0.1"),  # Keras; torch

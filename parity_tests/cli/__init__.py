@@ -23,6 +23,7 @@ COMMANDS = {
     "record": "write down one side's half of a run, to be checked where the other framework is",
     "check": "hold what was recorded against the other side",
     "backends": "hold Keras on each of its backends, and the port, against each other",
+    "ablate": "turn one convention at a time, and measure what that changes",
     "diff": "which margins moved between two runs",
 }
 """What can be asked for, each by the file of its name."""

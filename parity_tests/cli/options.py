@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -31,9 +31,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog.split()[0]}: {message}\n")
 
 
-def add_report_options(parser: argparse.ArgumentParser) -> None:
+def add_report_options(parser: argparse.ArgumentParser, formats: Sequence[str] = tuple(FORMATS)) -> None:
     """An option for each file that a report can be written to."""
     for name, what in FORMATS.items():
+        if name not in formats:
+            parser.set_defaults(**{name: None})
+            continue
         parser.add_argument(f"--{name}", metavar="FILE", type=Path, help=f"where to write {what}")
 
 

@@ -10,7 +10,7 @@ EFFECTS = {
     "activations": "activations",
     "loss": "loss",
     "loss_after_20": "loss after 20 steps",
-    "detections": "detections lost",
+    "detections": "detections changed",
     "map": "mAP",
 }
 """What a convention can change, and its heading."""
@@ -24,6 +24,9 @@ LEGEND = (("s0", "none"), ("s1", "to 1e-6"), ("s2", "to 0.1 %"), ("s3", "to 1 %"
 UNSEEN = Shade(level="unknown", text="unseen")
 """A size at which a convention has no effect at all: no comparison there can tell it."""
 
+OTHER_STRUCTURE = Shade(level="s5", text="≠")
+"""A size at which there is another shape, another number of detections, or no result on one side."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Turned:
@@ -31,29 +34,31 @@ class Turned:
 
     row: Mapping[str, Any]
     effects: Sequence[Shade]
-    seen: Sequence[Shade]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """Conventions that were looked for at the same sizes, and what is seen of each there."""
+
+    sizes: Sequence[str]
+    rows: Sequence[tuple[Mapping[str, Any], Sequence[Shade]]]
 
 
 def turned(ablation: Mapping[str, Any]) -> list[Turned]:
     """The conventions of an ablation, in its order."""
+    return [Turned(row=row, effects=[_shade(name, row[name]) for name in EFFECTS]) for row in ablation["rows"]]
+
+
+def seen_at(ablation: Mapping[str, Any]) -> list[Seen]:
+    """The conventions by the sizes at which they were looked for; those that have no sizes are left out."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in ablation["rows"]:
+        groups.setdefault(tuple(row["seen"]), []).append(row)
     return [
-        Turned(
-            row=row,
-            effects=[_shade(name, row.get(name)) for name in EFFECTS],
-            seen=[_seen(row, size) for size in ablation["sizes"]],
-        )
-        for row in ablation["rows"]
+        Seen(sizes=sizes, rows=[(row, [_seen(row["seen"][size]) for size in sizes]) for row in rows])
+        for sizes, rows in groups.items()
+        if sizes
     ]
-
-
-def in_words(ablation: Mapping[str, Any]) -> str:
-    """One line: how many conventions were turned, and how many of them some size hides."""
-    rows = ablation["rows"]
-    hidden = sum(bool(row.get("unseen")) for row in rows)
-    unseen = (
-        f"at some picture sizes {hidden} of them cannot be seen" if hidden else "all are seen at every picture size"
-    )
-    return f"{len(rows)} conventions turned, one at a time; {unseen}"
 
 
 def _shade(name: str, effect: float | None) -> Shade:
@@ -63,10 +68,10 @@ def _shade(name: str, effect: float | None) -> Shade:
     return Shade(level=f"s{sum(abs(effect) > step for step in STEPS)}", text=text)
 
 
-def _seen(row: Mapping[str, Any], size: str) -> Shade:
-    if size in row.get("unseen", ()) or row.get("seen", {}).get(size) == 0:
-        return UNSEEN
-    return _shade("seen", row.get("seen", {}).get(size))
+def _seen(effect: float | None) -> Shade:
+    if effect is None:
+        return OTHER_STRUCTURE
+    return _shade("seen", effect) if effect else UNSEEN
 
 
 def effect_text(effect: float) -> str:

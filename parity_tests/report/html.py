@@ -44,12 +44,12 @@ def as_html(result: Result) -> str:
 
 def _run(result: Result) -> dict[str, Any]:
     """What stands on top."""
-    alone = bool(result.ablation) and not result.records
+    alone = result.is_ablation
     parting = divergence(result.records)
     return {
         "alone": alone,
         "verdict": None if alone else result.verdict,
-        "summary": effects.in_words(result.ablation or {}) if alone else result.summary.partition(": ")[2],
+        "summary": result.summary if alone else result.summary.partition(": ")[2],
         "facts": facts(result),
         "first": parting.first if parting else None,
         "ladder": ladder(result.records),
@@ -64,6 +64,7 @@ def _sections(result: Result) -> dict[str, Any]:
         "trainings": trainings(result.records),
         "pictures": pictures(result.exhibits),
         "turned": effects.turned(result.ablation) if result.ablation else [],
+        "seen_at": effects.seen_at(result.ablation) if result.ablation else [],
         "blob": blob(result) if result.records else None,
     }
 

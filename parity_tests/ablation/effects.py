@@ -1,0 +1,56 @@
+"""What the ladder's records of a turned convention say: where it shows, how much, and at which sizes. Needs nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from parity_tests.ablation.turns import ROUNDING
+from parity_tests.compare import Record, divergence
+
+Effect = float | None
+"""A relative difference; `None` where structure differs, and there is nothing to measure."""
+
+
+def effect_of(record: Record) -> Effect:
+    """The largest difference of a comparison over the largest value of its reference; 0 where it is equal."""
+    if record.verdict != "different":
+        return 0.0
+    if record.difference is None or not record.scale:
+        return None
+    return record.difference / record.scale
+
+
+def starts_at(records: Iterable[Record]) -> str | None:
+    """The first name that differs."""
+    parting = divergence(records)
+    return parting.first.name if parting else None
+
+
+def largest_on_taps(records: Iterable[Record]) -> Effect:
+    """The largest effect on an activation, each module on its own inputs all the way."""
+    return largest([effect_of(r) for r in records if (r.rung, r.mode) == ("forward", "cascaded")])
+
+
+def by_size(records: Sequence[Record]) -> dict[str, Effect]:
+    """The largest effect at each size at which a turn was compared; what a training step leaves is of no size."""
+    compared = [record for record in records if record.size and record.mode != "training"]
+    sizes = dict.fromkeys(record.size for record in compared)
+    return {size: largest([effect_of(r) for r in compared if r.size == size]) for size in sizes}
+
+
+def unseen(seen: Mapping[str, Effect]) -> list[str]:
+    """The sizes at which there is no effect at all."""
+    return [size for size, effect in seen.items() if effect == 0]
+
+
+def largest(effects: Sequence[Effect]) -> Effect:
+    """The largest of some effects; one that cannot be measured counts where no other is seen."""
+    measured = max((effect for effect in effects if effect is not None), default=0.0)
+    return None if not measured and None in effects else measured
+
+
+def in_words(ablation: Mapping[str, Any]) -> str:
+    """One line: how many conventions were turned, and how many of them some size hides."""
+    rows = [row for row in ablation["rows"] if row["convention"] != ROUNDING.convention]
+    hidden = sum(bool(row["unseen"]) for row in rows)
+    where = f"at some picture sizes {hidden} of them cannot be seen" if hidden else "all are seen at every picture size"
+    return f"{len(rows)} conventions turned, one at a time; {where}"

@@ -1,0 +1,94 @@
+"""All turns of a preset measured, in as many processes as there are cores, after one model was trained for them."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any
+
+import numpy as np
+
+from parity_tests.ablation.turns import ROUNDING, Turn
+from parity_tests.beside import Progress, limited_threads
+from parity_tests.errors import InputError
+
+Weights = Mapping[str, np.ndarray]
+Report = Callable[[Progress], None]
+
+_BENCHES: list[Any] = []
+"""That of a process, which is made when the process starts."""
+
+
+def ablate(preset: str, conventions: Sequence[str], *, steps: int, seed: int, report: Report) -> dict[str, Any]:
+    """What turning each convention of a preset changes, as reports have it.
+
+    Args:
+        preset: the conventions that are turned, one at a time.
+        conventions: names of those that are; all of them without any.
+        steps: of the training of the model on digits.
+        seed: of its weights and of all pictures.
+        report: hears how far it has come.
+
+    Raises:
+        InputError: for a convention that there is not.
+    """
+    from parity_tests.bridge.turns import turns
+
+    every = turns(preset)
+    known = dict.fromkeys(turn.convention for turn in every)
+    if wrong := next((name for name in conventions if name not in known), None):
+        raise InputError(f"--conventions: {wrong!r} must be of {', '.join(known)}")
+    asked = [turn for turn in every if not conventions or turn.convention in conventions]
+    weights = _train(preset, steps, seed, report)
+    chosen = [ROUNDING, *(turn for turn in asked if not turn.left_out)]
+    measured, about = _measure(preset, weights, chosen, seed, report)
+    return {
+        "preset": preset,
+        "model": {"network": "ResNet-50, 64 channels", "trained": f"{steps} steps on digits", **about},
+        "left_out": {turn.assignment: turn.left_out for turn in asked if turn.left_out},
+        "rows": measured,
+    }
+
+
+def _train(preset: str, steps: int, seed: int, report: Report) -> Weights:
+    from parity_tests.bridge.digits_model import digits_config, train_digits
+    from parity_tests.bridge.torch_side import Config
+
+    config = digits_config(Config.preset(preset))
+    return train_digits(
+        config, steps, seed=seed, report=lambda step: report(Progress("training", f"step {step}", step, steps))
+    )
+
+
+def _measure(
+    preset: str, weights: Weights, turns: Sequence[Turn], seed: int, report: Report
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """A row for each turn, in order, and what the model does as it is."""
+    workers, rows = os.cpu_count() or 1, dict[Turn, dict[str, Any]]()
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        limited_threads(1),
+        ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin, initargs=(preset, weights, seed)) as pool,
+    ):
+        about = pool.submit(_baseline)
+        waiting = {pool.submit(_row, turn): turn for turn in turns}
+        for done in as_completed(waiting):
+            rows[waiting[done]] = done.result()
+            report(Progress("turning", waiting[done].assignment, len(rows), len(turns)))
+        return [rows[turn] for turn in turns], about.result()
+
+
+def _begin(preset: str, weights: Weights, seed: int) -> None:
+    from parity_tests.bridge.bench import Bench
+
+    _BENCHES.append(Bench(preset, weights, seed=seed))
+
+
+def _row(turn: Turn) -> dict[str, Any]:
+    row: dict[str, Any] = _BENCHES[-1].row(turn)
+    return row
+
+
+def _baseline() -> dict[str, Any]:
+    about: dict[str, Any] = _BENCHES[-1].baseline()
+    return about

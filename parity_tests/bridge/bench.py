@@ -1,0 +1,190 @@
+"""What one turned convention changes, measured: by the ladder against the model as it is, and on trained digits."""
+
+import copy
+import math
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import torch
+
+from parity_tests.ablation.effects import by_size, largest, largest_on_taps, starts_at, unseen
+from parity_tests.ablation.remember import Remembering
+from parity_tests.ablation.turns import Turn
+from parity_tests.bridge.coco import coco_numbers
+from parity_tests.bridge.digits_model import DigitsModel, Weights, digits_config
+from parity_tests.bridge.photos import PHOTOS, photo_effect
+from parity_tests.bridge.prepare import detection_limits, turn
+from parity_tests.bridge.scenes import DigitInputs
+from parity_tests.bridge.side import Side
+from parity_tests.bridge.torch_side import Config, TorchSide
+from parity_tests.bridge.turns import INIT, NOTES
+from parity_tests.compare import Record
+from parity_tests.inputs import Size, size_name
+from parity_tests.matching import Detections, share_changed
+from parity_tests.rungs import RUNGS, Run
+from torch_retinanet.conventions import conventions
+from torch_retinanet.weights.keras_names import keras_variables
+
+NETWORK_SIZES: tuple[Size, ...] = ((32, 32), (64, 64), (96, 96), (96, 160), (120, 120), (128, 128), (160, 160))
+"""Sizes of what the network is fed: C5 and P6 with odd and even sides, and one that times 2 cannot enlarge."""
+
+OBJECT_SIZES: tuple[Size, ...] = ((64, 64), (96, 160), (128, 128))
+"""Sizes for what surrounds the network."""
+
+ADAM = ("eps", "eps_root", "bias_steps")
+"""Conventions of Adam alone."""
+
+
+class Bench:
+    """The model in a preset's own conventions, against which each turn of them is held.
+
+    Args:
+        preset: whose conventions are turned.
+        weights: of the small model, trained on digits.
+        seed: of pictures and fresh weights.
+    """
+
+    def __init__(self, preset: str, weights: Weights, *, seed: int) -> None:
+        self.preset, self.seed = preset, seed
+        self.config = digits_config(Config.preset(preset))
+        self.photo_config = Config.preset(preset)
+        self.model = DigitsModel(weights, seed=seed)
+        tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
+        self.variables = {name: value.numpy() for name, value in keras_variables(tensors).items()}
+        self._base = cache(self._build_base)
+        self._found, self._loss_after = cache(self._detect), cache(self._train)
+
+    def row(self, turned: Turn) -> dict[str, Any]:
+        """Everything that is measured of a turn."""
+        effects = self._shows(turned) | self._costs(turned)
+        return {
+            "convention": turned.convention,
+            "from": turned.before,
+            "to": turned.after,
+            "meaning": turned.meaning,
+            "note": NOTES.get(turned.convention, ""),
+            **{name: _finite(value) for name, value in effects.items()},
+        }
+
+    def baseline(self) -> dict[str, Any]:
+        """What the model does in its own conventions, which effects are beside."""
+        return {
+            "mAP on the test digits": round(self.model.mean_precision(self._found()), 3),
+            "loss": round(self.model.loss(self.config), 4),
+            "loss after 20 steps": round(self._loss_after("sgd", fresh=False), 4),
+            "from fresh weights": round(self._loss_after("sgd", fresh=True), 4),
+        }
+
+    def _shows(self, turned: Turn) -> dict[str, Any]:
+        """Where it starts, how large it is on activations, and at which sizes it is seen."""
+        if turned.part == "pictures":
+            return self._shows_in_photos(turned)
+        records = [] if turned.part == "rounding" else self._records(turned)
+        seen = by_size([record for record in records if record.rung != "step"])
+        activations = largest_on_taps(records) if turned.part == "network" else None
+        return {"starts_at": starts_at(records), "activations": activations, "seen": seen, "unseen": unseen(seen)}
+
+    def _shows_in_photos(self, turned: Turn) -> dict[str, Any]:
+        other = self.photo_config.with_convention(turned.assignment)
+        seen = {size_name(size): photo_effect(self.photo_config, other, size, seed=self.seed) for size in PHOTOS}
+        most = largest([*seen.values()])
+        return {"starts_at": "images" if most else None, "activations": most, "seen": seen, "unseen": unseen(seen)}
+
+    def _records(self, turned: Turn) -> list[Record]:
+        """Those of the rungs on which a turn can show."""
+        if turned.part == "network":
+            rungs = {"parameters": NETWORK_SIZES} if turned.convention in INIT else {"forward": NETWORK_SIZES}
+        elif turned.part == "optimizer":
+            rungs = {"step": ()}
+        else:
+            rungs = dict.fromkeys(("anchors", "targets", "losses", "detections"), OBJECT_SIZES)
+        run, records = self._run(turned), []
+        for rung, sizes in rungs.items():
+            for case in RUNGS[rung](replace(run, sizes=sizes)):
+                run.begin(f"{case.rung} {case.name}")
+                records += case.compare()
+        return records
+
+    def _run(self, turned: Turn) -> Run:
+        config, optimizer_turns = self._turn(turned)
+        sides = {dtype: (self._base(dtype), self._port(turned, dtype)) for dtype in ("float64", "float32")}
+
+        def build(dtype: str) -> tuple[Side, Side]:
+            return TorchSide(self.config, dtype), TorchSide(config, dtype, optimizer_turns=optimizer_turns)
+
+        return Run(
+            preset=self.preset,
+            config=config,
+            limits=detection_limits(self.preset),
+            variables=self.variables,
+            build=build,
+            inputs=DigitInputs(seed=self.seed),
+            metric=coco_numbers,
+            dtypes=("float64",),
+            _sides=sides,
+        )
+
+    def _port(self, turned: Turn, dtype: str) -> Side:
+        """The model with a convention turned; what only surrounds the network is put around the same one."""
+        config, optimizer_turns = self._turn(turned)
+        if turned.part == "surroundings":
+            around: TorchSide = copy.copy(self._base(dtype).side)
+            around.surround(config)
+            return around
+        port = TorchSide(config, dtype, optimizer_turns=optimizer_turns)
+        port.assign(self.variables)
+        return port
+
+    def _turn(self, turned: Turn) -> tuple[Config, dict[str, Any]]:
+        if turned.part == "rounding":
+            return self.config, {}
+        config, optimizer_turns = turn(self.photo_config, [turned.assignment])
+        return digits_config(config), optimizer_turns
+
+    def _build_base(self, dtype: str) -> Any:
+        side = TorchSide(self.config, dtype)
+        side.assign(self.variables)
+        return Remembering(side)
+
+    def _costs(self, turned: Turn) -> dict[str, Any]:
+        """What it does to losses and detections, as far as it has a part in them."""
+        config, moved = self._turn(turned)[0], turned.part == "rounding"
+        costs: dict[str, Any] = dict.fromkeys(("loss", "loss_after_20", "detections", "map"))
+        if turned.part != "optimizer" and turned.convention not in INIT:
+            costs["loss"] = _relative(self.model.loss(config, moved=moved), self.model.loss(self.config))
+        if not _only_detects(turned):
+            costs["loss_after_20"] = self._change_after_steps(turned)
+        if turned.part not in ("optimizer", "rounding") and turned.convention not in INIT:
+            found = self.model.detect(config)
+            costs["detections"] = share_changed(self._found(), found)
+            costs["map"] = self.model.mean_precision(found) - self.model.mean_precision(self._found())
+        return costs
+
+    def _change_after_steps(self, turned: Turn) -> float:
+        config, optimizer_turns = self._turn(turned)
+        recipe, fresh = "adam" if turned.convention in ADAM else "sgd", turned.convention in INIT
+        moved = turned.part == "rounding"
+        after = self.model.loss_after_steps(config, recipe, optimizer_turns, fresh=fresh, moved=moved)
+        return _relative(after, self._loss_after(recipe, fresh=fresh))
+
+    def _train(self, recipe: str, *, fresh: bool) -> float:
+        return self.model.loss_after_steps(self.config, recipe, {}, fresh=fresh)
+
+    def _detect(self) -> list[Detections]:
+        return self.model.detect(self.config)
+
+
+def _only_detects(turned: Turn) -> bool:
+    """Whether a convention has a part in detections alone."""
+    acts_on = {field.name: field.metadata["acts_on"] for field in conventions(Config)}
+    return turned.part == "surroundings" and acts_on[turned.convention] == "detections"
+
+
+def _relative(value: float, before: float) -> float:
+    return (value - before) / abs(before)
+
+
+def _finite(value: Any) -> Any:
+    """What JSON has no number for is not measured."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,32 @@
+"""What is done to a photo before the network, in two conventions: at which sizes of photos they differ."""
+
+import numpy as np
+import torch
+
+from parity_tests.bridge.torch_side import Config
+from parity_tests.inputs import Size
+from torch_retinanet.preprocess import Prepared, prepare
+
+PHOTOS: tuple[Size, ...] = ((334, 500), (375, 500), (480, 640), (800, 800), (800, 1333), (1080, 1920))
+"""Sizes of photos: two of Pascal VOC, one of COCO, two that keep their size, one that is made smaller."""
+
+
+def photo_effect(config: Config, turned: Config, size: Size, *, seed: int = 0) -> float:
+    """How far what the network is fed differs: a value, beside the largest one; or a side or a scale, beside itself."""
+    pixels = np.random.default_rng([seed, *size]).random((3, *size), np.float32)
+    fed, other = (prepare([torch.from_numpy(pixels)], each) for each in (config, turned))
+    return max(_lengths_apart(fed, other), _values_apart(fed, other))
+
+
+def _lengths_apart(fed: Prepared, other: Prepared) -> float:
+    lengths: list[list[float]] = [[*p.images.shape[2:], *p.sizes[0], *p.scales[0]] for p in (fed, other)]
+    return float(max(abs(right - left) / left for left, right in zip(*lengths, strict=True)))
+
+
+def _values_apart(fed: Prepared, other: Prepared) -> float:
+    """Within what both have; a picture of another size has other values, which says nothing more."""
+    if fed.sizes != other.sizes:
+        return 0.0
+    height, width = (min(sides) for sides in zip(fed.images.shape[2:], other.images.shape[2:], strict=True))
+    left, right = (p.images[..., :height, :width].double() for p in (fed, other))
+    return float((left - right).abs().max() / left.abs().max())
