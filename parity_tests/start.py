@@ -54,7 +54,7 @@ def start_run(
         config=turned,
         limits=detection_limits(preset),
         variables=variables,
-        build=partial(build_sides, preset, turned, optimizer_turns, config.anchor_scale),
+        build=partial(build_sides, preset, turned, optimizer_turns, config.anchor_scale, seed=seed),
         inputs=DigitInputs(pictures, seed=seed),
         metric=coco_numbers,
         sizes=sizes,
@@ -63,11 +63,11 @@ def start_run(
 
 
 def build_sides(
-    preset: str, config: Config, optimizer_turns: dict[str, Any], anchor_scale: float, dtype: str
+    preset: str, config: Config, optimizer_turns: dict[str, Any], anchor_scale: float, dtype: str, *, seed: int = 0
 ) -> tuple[Side, Side]:
     """The reference of `preset` with anchors of a scale, and the port in the conventions of `config`; fresh values."""
-    reference = KerasSide(preset, config.num_classes, dtype, anchor_scale=anchor_scale)
-    return reference, TorchSide(config, dtype, optimizer_turns=optimizer_turns)
+    reference = KerasSide(preset, config.num_classes, dtype, anchor_scale=anchor_scale, seed=seed)
+    return reference, TorchSide(config, dtype, seed=seed, optimizer_turns=optimizer_turns)
 
 
 def _scenes(data: Path, weights: Path, config: Config) -> list[Any]:

@@ -23,7 +23,7 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgG
 ABLATION: dict[str, Any] = {
     "preset": "notebook",
     "model": {"backbone": "resnet18", "steps": 600, "map": 0.612},
-    "sizes": ["32x32", "64x64"],
+    "left_out": {"conv_bias=False": "the network then has other parameters"},
     "rows": [
         {
             **{"convention": "p6_source", "from": "c5", "to": "p5", "meaning": "the map that P6 is made from"},

@@ -30,10 +30,12 @@ def ablate(preset: str, conventions: Sequence[str], *, steps: int, seed: int, re
         report: hears how far it has come.
 
     Raises:
-        InputError: for a convention that there is not.
+        InputError: for a convention that there is not, and without any step.
     """
     from parity_tests.bridge.turns import turns
 
+    if steps < 1:
+        raise InputError(f"--steps: {steps} must be at least 1")
     every = turns(preset)
     known = dict.fromkeys(turn.convention for turn in every)
     if wrong := next((name for name in conventions if name not in known), None):

@@ -57,7 +57,7 @@ class Bench:
 
     def row(self, turned: Turn) -> dict[str, Any]:
         """Everything that is measured of a turn."""
-        effects = self._shows(turned) | self._costs(turned)
+        effects = self.shows(turned) | self.costs(turned)
         return {
             "convention": turned.convention,
             "from": turned.before,
@@ -76,7 +76,7 @@ class Bench:
             "from fresh weights": round(self._loss_after("sgd", fresh=True), 4),
         }
 
-    def _shows(self, turned: Turn) -> dict[str, Any]:
+    def shows(self, turned: Turn) -> dict[str, Any]:
         """Where it starts, how large it is on activations, and at which sizes it is seen."""
         if turned.part == "pictures":
             return self._shows_in_photos(turned)
@@ -147,7 +147,7 @@ class Bench:
         side.assign(self.variables)
         return Remembering(side)
 
-    def _costs(self, turned: Turn) -> dict[str, Any]:
+    def costs(self, turned: Turn) -> dict[str, Any]:
         """What it does to losses and detections, as far as it has a part in them."""
         config, moved = self._turn(turned)[0], turned.part == "rounding"
         costs: dict[str, Any] = dict.fromkeys(("loss", "loss_after_20", "detections", "map"))

@@ -3,7 +3,7 @@
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
         help="conventions of the PyTorch side to turn, to see it fail",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of random weights and pictures (default: 0)")
+    parser.add_argument(
+        "--ablation", metavar="FILE", type=Path, help="what `ablate --json` wrote, to be part of the reports"
+    )
     add_report_options(parser)
     return parser
 
@@ -86,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
     check_reports(options)
     from parity_tests.report import print_report
 
+    ablation = _read_ablation(options.ablation) if options.ablation else None
     if options.weights and len(options.preset) > 1:
         several = " ".join(options.preset)
         raise InputError(f"--preset: {several} are several, and {options.weights} holds the weights of one")
@@ -95,10 +99,20 @@ def run(options: argparse.Namespace) -> int:
             climbed = climb_beside(climb_preset, options, presets, report)
         else:
             climbed = [climb_preset(options, presets[0] if presets else "", report)]
-    result = Result.of(climbed, seconds=time.perf_counter() - STARTED, settings=settings_of(options))
+    seconds = time.perf_counter() - STARTED
+    result = Result.of(climbed, seconds=seconds, settings=settings_of(options), ablation=ablation)
     print_report(result, plain_console())
     write_reports(result, options)
     return result.exit_code
+
+
+def _read_ablation(path: Path) -> Mapping[str, Any]:
+    from parity_tests.report import read_json
+
+    ablation = read_json(path).ablation
+    if ablation is None:
+        raise InputError(f"--ablation: {path} holds none; `retinanet-parity ablate --json` writes one")
+    return ablation
 
 
 def climb_preset(options: argparse.Namespace, preset: str, report: Callable[[Progress], None]) -> Climbed:

@@ -1,0 +1,96 @@
+"""Does the default run raise false alarms? The whole ladder from one seed after another, on models that are right.
+
+    .venv/bin/python benchmarks/false_alarms.py --seeds 200 --out out/false_alarms.jsonl
+
+Weights, pictures, digits and fresh values follow from the seed. Models are built once for each preset and given new
+weights. A line of the file is a seed of a preset; a run that was ended goes on where it was. Exits with 1 where a seed
+raised an alarm.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from parity_tests.beside import limited_threads
+from parity_tests.rungs import PRESETS, RUNGS, Run, climb
+
+_SIDES: dict[str, Any] = {}
+"""The models that this process has built, by preset and precision."""
+
+
+def main(seeds: int, out: Path, rungs: Sequence[str]) -> int:
+    """Climb from every seed that `out` has not, print what was found in all, and say whether there was an alarm."""
+    lines = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    done = {(line["preset"], line["seed"]) for line in lines}
+    console = Console(stderr=True)
+    with limited_threads(max(1, (os.cpu_count() or 1) // len(PRESETS))), out.open("a") as file:
+        pools = {preset: ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) for preset in PRESETS}
+        waiting = [
+            pools[preset].submit(climb_from, preset, seed, rungs)
+            for seed in range(seeds)
+            for preset in PRESETS
+            if (preset, seed) not in done
+        ]
+        ended = as_completed(waiting)
+        for future in track(ended, "seeds", len(waiting), console=console, disable=not console.is_terminal):
+            lines.append(future.result())
+            print(json.dumps(lines[-1]), file=file, flush=True)
+    print(in_words(lines))
+    return int(any(line["alarms"] for line in lines))
+
+
+def climb_from(preset: str, seed: int, rungs: Sequence[str]) -> dict[str, Any]:
+    """What the ladder says of a preset from a seed: how many comparisons, which alarms, and the nearest to a budget."""
+    climbed = climb({name: RUNGS[name] for name in rungs}, _run(preset, seed), lambda progress: None)
+    nearest = max(climbed.records, key=lambda record: record.used or 0)
+    alarms = [record for record in climbed.records if record.verdict in ("different", "incomplete")]
+    gaps = [name for coverage in climbed.coverage for name in coverage.missing]
+    return {
+        "preset": preset,
+        "seed": seed,
+        "comparisons": len(climbed.records),
+        "ties": sum(record.verdict == "tie" for record in climbed.records),
+        "alarms": [f"{r.rung} {r.case}, {r.name}: {r.reason}" for r in alarms] + gaps,
+        "used": nearest.used,
+        "nearest": f"{nearest.rung} {nearest.case}, {nearest.name}",
+    }
+
+
+def _run(preset: str, seed: int) -> Run:
+    """The default run from a seed, with the models that this process has built."""
+    from parity_tests.start import start_run
+
+    run = replace(start_run(preset, seed=seed), _sides=_SIDES.setdefault(preset, {}))
+    for dtype in run._sides:
+        run.assign(dtype)
+    return run
+
+
+def in_words(lines: Sequence[dict[str, Any]]) -> str:
+    """One line for people: alarms, comparisons, and how near the nearest came to its budget."""
+    wrong = [line for line in lines if line["alarms"]]
+    nearest = max(lines, key=lambda line: line["used"] or 0)
+    seeds, comparisons = len({line["seed"] for line in lines}), sum(line["comparisons"] for line in lines)
+    alarms = f"{len(wrong)} false alarms" + (f", first {wrong[0]['alarms'][0]}" if wrong else "")
+    place = f"{nearest['nearest']} (seed {nearest['seed']} of {nearest['preset']})"
+    found = f"{alarms} in {seeds} seeds and {comparisons:,} comparisons"
+    return f"{found}; nearest to its budget, {nearest['used']:.0%}, was {place}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="The whole ladder from one seed after another.")
+    parser.add_argument("--seeds", type=int, default=200, help="how many, from 0 on (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="the file that has a line for each seed and preset")
+    parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=list(RUNGS), help="of the ladder (default: all)")
+    options = parser.parse_args()
+    sys.exit(main(options.seeds, options.out, options.rungs))
