@@ -149,7 +149,7 @@ def test_the_schema_names_every_field_there_is(kind: type, name: str) -> None:
         (("exhibits", 0, "port", 0, "box"), [0, 0, 1]),
         (("sources", "p6", "elsewhere"), "a.py:1"),
         (("ablation", "rows", 0, "loss"), "3e-5"),
-        (("ablation", "rows", 0, "seen", "32x32"), None),
+        (("ablation", "rows", 0, "seen", "32x32"), "unseen"),
     ],
 )
 def test_a_field_that_is_changed_breaks_the_schema(place: tuple[str | int, ...], value: Any) -> None:

@@ -2,8 +2,9 @@
 
 import copy
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -31,6 +32,9 @@ NETWORK_SIZES: tuple[Size, ...] = ((32, 32), (64, 64), (96, 96), (96, 160), (120
 
 OBJECT_SIZES: tuple[Size, ...] = ((64, 64), (96, 160), (128, 128))
 """Sizes for what surrounds the network."""
+
+SMALL: dict[str, Any] = {"backbone": "resnet18", "width": 8}
+"""The model whose steps show the conventions of optimisers, which no network changes."""
 
 ADAM = ("eps", "eps_root", "bias_steps")
 """Conventions of Adam alone."""
@@ -107,34 +111,35 @@ class Bench:
         return records
 
     def _run(self, turned: Turn) -> Run:
+        """The model as it is against the turned one."""
         config, optimizer_turns = self._turn(turned)
-        sides = {dtype: (self._base(dtype), self._port(turned, dtype)) for dtype in ("float64", "float32")}
-
-        def build(dtype: str) -> tuple[Side, Side]:
-            return TorchSide(self.config, dtype), TorchSide(config, dtype, optimizer_turns=optimizer_turns)
-
+        variables = self.variables
+        build: Callable[[str], tuple[Side, Side]] = partial(self._sides, turned)
+        if turned.part == "optimizer":
+            small = replace(config, **SMALL)
+            variables = TorchSide(small, "float32").variables()
+            build = partial(_build, small, small, optimizer_turns)
+        elif turned.convention in INIT:
+            build = partial(_build, self.config, config, {})
         return Run(
             preset=self.preset,
             config=config,
             limits=detection_limits(self.preset),
-            variables=self.variables,
+            variables=variables,
             build=build,
             inputs=DigitInputs(seed=self.seed),
             metric=coco_numbers,
             dtypes=("float64",),
-            _sides=sides,
         )
 
-    def _port(self, turned: Turn, dtype: str) -> Side:
-        """The model with a convention turned; what only surrounds the network is put around the same one."""
-        config, optimizer_turns = self._turn(turned)
-        if turned.part == "surroundings":
-            around: TorchSide = copy.copy(self._base(dtype).side)
-            around.surround(config)
-            return around
-        port = TorchSide(config, dtype, optimizer_turns=optimizer_turns)
-        port.assign(self.variables)
-        return port
+    def _sides(self, turned: Turn, dtype: str) -> tuple[Side, Side]:
+        """The model as it is and turned; what only surrounds the network is put around the same one."""
+        config, base = self._turn(turned)[0], self._base(dtype)
+        if turned.part == "network":
+            return base, TorchSide(config, dtype)
+        around: TorchSide = copy.copy(base.side)
+        around.surround(config)
+        return base, around
 
     def _turn(self, turned: Turn) -> tuple[Config, dict[str, Any]]:
         if turned.part == "rounding":
@@ -143,9 +148,7 @@ class Bench:
         return digits_config(config), optimizer_turns
 
     def _build_base(self, dtype: str) -> Any:
-        side = TorchSide(self.config, dtype)
-        side.assign(self.variables)
-        return Remembering(side)
+        return Remembering(TorchSide(self.config, dtype))
 
     def costs(self, turned: Turn) -> dict[str, Any]:
         """What it does to losses and detections, as far as it has a part in them."""
@@ -173,6 +176,11 @@ class Bench:
 
     def _detect(self) -> list[Detections]:
         return self.model.detect(self.config)
+
+
+def _build(config: Config, turned: Config, optimizer_turns: Mapping[str, Any], dtype: str) -> tuple[Side, Side]:
+    """Two models with fresh values."""
+    return TorchSide(config, dtype), TorchSide(turned, dtype, optimizer_turns=optimizer_turns)
 
 
 def _only_detects(turned: Turn) -> bool:

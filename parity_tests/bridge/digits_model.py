@@ -42,7 +42,7 @@ SQUARE, WIDE = (154, 154), (120, 240)
 BATCH, RATE = 8, 1e-3
 """Of the training of the model."""
 
-TESTED = {SQUARE: 60, WIDE: 20}
+TESTED = {SQUARE: 48, WIDE: 12}
 """How many test pictures of each size."""
 
 DETECTED = 10
