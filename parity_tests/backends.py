@@ -82,7 +82,7 @@ def compare_backends(preset: str, backends: Sequence[str], seed: int, turns: Seq
 def column(name: str, preset: str, seed: int, turns: Sequence[str]) -> Column:
     """What one column computes, in the process whose environment has its backend."""
     side = _side(name, preset, turns)
-    shapes = {variable: values.shape for variable, values in side.variables().items()}
+    shapes = {variable: values.shape for variable, values in sorted(side.variables().items())}
     side.assign(random_variables(shapes, seed=seed))
     cases: dict[str, Mapping[str, Array]] = {}
     for size in SIZES:
@@ -105,9 +105,9 @@ def _side(name: str, preset: str, turns: Sequence[str]) -> "Side":
 
 
 def _detections(side: "Side", outputs: Array, size: Size) -> dict[str, Array]:
-    """The boxes and scores of both pictures, best first."""
+    """What is found in both pictures, best first."""
     found = side.detections(outputs, size)
-    each = {f"det.{name}.{i}": getattr(d, name) for i, d in enumerate(found) for name in ("boxes", "scores")}
+    each = {f"det.{name}.{i}": getattr(d, name) for i, d in enumerate(found) for name in d._fields}
     return {name: values.astype("float64") for name, values in each.items()}
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parity_tests.compare import Array, Record
+from parity_tests.compare import PASSES, Array, Record
 from parity_tests.inputs import Size, read_size, size_name
 
 STRIDES = (8, 16, 32, 64, 128)
@@ -106,10 +106,11 @@ def unseen_in(variables: Mapping[str, Array]) -> list[str]:
 
 
 def unseen_zeros(records: Sequence[Record]) -> list[str]:
-    """A sentence for taps that were all zeros wherever they were compared."""
+    """A sentence for taps, and for gradients, that were all zeros wherever they were compared."""
     scales: dict[str, float] = {}
     for record in records:
-        if record.rung == "forward" and record.mode and record.scale is not None and "/" not in record.name:
-            scales[record.name] = max(scales.get(record.name, 0.0), record.scale)
+        if record.rung in PASSES and record.mode and record.scale is not None:
+            name = f"the gradient by {record.name}" if record.rung == "backward" else record.name
+            scales[name] = max(scales.get(name, 0.0), record.scale)
     zeros = [name for name, scale in scales.items() if scale == 0]
     return [f"{name} is zero everywhere, and whatever makes zeros would pass" for name in zeros]

@@ -118,6 +118,8 @@ def float32_budget(
     A side that is wrong in float32 alone would so allow itself its own mistake: never more than `units` roundings.
     """
     most = rounding_budget(reference, units)
+    if any(values.dtype != np.float64 for values in (reference64, port64)):
+        return most  # whatever was asked for: there is no run to measure an error by
     own = FLOAT32_FACTOR * max(
         largest_difference(*viewed(reference, reference64)), largest_difference(*viewed(port, port64))
     )
@@ -160,7 +162,9 @@ def compare_structure(reference: Array | Sampled | None, port: Array | Sampled |
     if is_finite(reference) and is_finite(port):
         return ""
     if isinstance(reference, Sampled) or isinstance(port, Sampled):
-        return "values are NaN or infinite, and all of the reference are finite" if is_finite(reference) else ""
+        if is_finite(reference) != is_finite(port):
+            return f"values of the {'port' if is_finite(reference) else 'reference'} alone are NaN or infinite"
+        return ""
     for kind, value in {"NaN": np.nan, "infinite": np.inf, "infinite and negative": -np.inf}.items():
         expected, found = (np.isnan(array) if np.isnan(value) else array == value for array in (reference, port))
         if not np.array_equal(expected, found):
@@ -191,6 +195,10 @@ def compare_values(
     reason = compare_structure(reference, port)
     if reference is None or port is None or reason:
         return record(verdict="different", reason=reason)
+    if _is_coarse(reference, case):
+        return record(verdict="incomplete", reason=f"both sides computed in {reference.dtype}, and the case is float64")
+    if not is_finite(reference) and (isinstance(reference, Sampled) or isinstance(port, Sampled)):
+        return record(verdict="incomplete", reason="values are NaN or infinite, and where was not recorded")
     scale = largest(reference)
     reference, port = viewed(reference, port)
     if not np.isfinite(reference).any():
@@ -207,13 +215,18 @@ def compare_values(
     return measured(verdict="different", reason=f"difference {difference:.1e}, and the budget is {budget:.1e}")
 
 
+def _is_coarse(values: Array | Sampled, case: str) -> bool:
+    """Whether values of a case in float64 have fewer digits: their own rounding would be their budget."""
+    return _word("float64|float32", case) == "float64" and values.dtype.kind == "f" and values.dtype.itemsize < 8
+
+
 def _nearest_to_budget(reference: Array, port: Array, budgets: Array) -> tuple[float, float]:
     """Difference and budget of the element that has used most of its own."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        differences = np.abs(np.subtract(reference, port, dtype=np.float64))
-        shares = np.where(differences > 0, differences / budgets, 0.0)
-    worst = np.unravel_index(int(np.nanargmax(shares)), shares.shape)
-    return float(differences[worst]), float(budgets[worst])
+        differences = np.nan_to_num(np.abs(np.subtract(reference, port, dtype=np.float64)))
+        shares = np.where(differences > 0, differences / np.nan_to_num(budgets), 0.0)
+    worst = np.unravel_index(int(np.argmax(shares)), shares.shape)
+    return float(differences[worst]), float(np.nan_to_num(budgets[worst]))
 
 
 def compare_tensor(
@@ -231,12 +244,14 @@ def compare_tensor(
         dtypes: the precisions that get records.
     """
     (reference64, port64), (reference, port) = pairs["float64"], pairs["float32"]
-    budgets: dict[str, float | None] = {"float64": rounding_budget(reference64, units), "float32": None}
+    budgets = {"float64": {name: rounding_budget(reference64, units)}, "float32": {}}
     if len({array.shape for array in (reference, reference64, port, port64)}) == 1:
-        budgets["float32"] = float32_budget(units, reference, reference64, port, port64)
+        budgets["float32"] = {name: float32_budget(units, reference, reference64, port, port64)}
+    sides = {dtype: [{name: value} for value in pairs[dtype]] for dtype in dtypes}
     return [
-        compare_values(rung, f"{case} {dtype}", name, pairs[dtype][0], pairs[dtype][1], budgets[dtype])
+        record
         for dtype in dtypes
+        for record in compare_taps(rung, f"{case} {dtype}", *sides[dtype], budgets=budgets[dtype])
     ]
 
 
@@ -277,6 +292,13 @@ def verdict_of(records: Sequence[Record]) -> Verdict:
     return "incomplete" if "incomplete" in verdicts or not records else "equal"
 
 
+PASSES = ("forward", "backward")
+"""The rungs that run the network, each module by itself and all of them in a chain."""
+
+CAUSES = (("forward",), ("anchors", "targets", "losses"), ("backward",))
+"""Rungs by what a difference on them causes: one that stands before makes those behind differ, and not the reverse."""
+
+
 class Divergence(NamedTuple):
     """Where two sides part.
 
@@ -294,8 +316,9 @@ class Divergence(NamedTuple):
 def divergence(records: Iterable[Record]) -> Divergence | None:
     """Where it starts, `None` where there is no difference.
 
-    In the forward pass, else in the backward pass, else at the first difference of all; of a pass isolated modules tell
-    more than the whole chain, and float64 more than float32.
+    In the forward pass; else in anchors, targets and losses, which the port computes by itself wherever it goes back;
+    else in the backward pass; else at the first difference of all. Of a pass isolated modules tell more than the whole
+    chain, and float64 more than float32.
     """
     different = [record for record in records if record.verdict == "different"]
     if not different:
@@ -308,9 +331,8 @@ def divergence(records: Iterable[Record]) -> Divergence | None:
 
 
 def _precedence(record: Record) -> tuple[int, bool, bool]:
-    passes = ("forward", "backward")
-    rank = passes.index(record.rung) if record.rung in passes else len(passes)
-    return rank, rank < len(passes) and record.mode != "isolated", record.dtype == "float32"
+    rank = next((i for i, rungs in enumerate(CAUSES) if record.rung in rungs), len(CAUSES))
+    return rank, record.rung in PASSES and record.mode != "isolated", record.dtype == "float32"
 
 
 def _pass_of(record: Record) -> tuple[str, str, str, str]:

@@ -1,5 +1,6 @@
 """What moved between two runs of the ladder: verdicts, margins, and the versions that may explain them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,9 +42,11 @@ class Move:
 
     @property
     def factor(self) -> float | None:
-        """How many times as much of its budget the new run uses; `None` where either used none that can be seen."""
-        shares = [record.used if record and record.used is not None else 0.0 for record in (self.old, self.new)]
-        return shares[1] / shares[0] if min(shares) > 0 and max(shares) >= VISIBLE else None
+        """How many times as much of its budget the new run uses, shares below `VISIBLE` taken for it."""
+        if self.old is None or self.new is None:
+            return None
+        shares = [record.used or 0.0 for record in (self.old, self.new)]
+        return max(shares[1], VISIBLE) / max(shares[0], VISIBLE)
 
     @property
     def moved(self) -> bool:
@@ -58,6 +61,7 @@ class Drift:
     Attributes:
         changed: comparisons whose verdict changed.
         moved: others whose margin moved, the farthest first.
+        verdicts: of both runs as a whole, which what was not covered decides too.
         compared: how many comparisons both runs have.
         appeared: how many the new one has alone.
         provenance: what differs in versions, machine, settings and so on: old and new by name.
@@ -65,14 +69,15 @@ class Drift:
 
     changed: Sequence[Move]
     moved: Sequence[Move]
+    verdicts: tuple[str, str]
     compared: int
     appeared: int
     provenance: Mapping[str, tuple[str, str]]
 
     @property
     def exit_code(self) -> int:
-        """1 where a verdict changed, else 0."""
-        return 1 if self.changed else 0
+        """1 where a verdict changed, of a comparison or of the whole run, else 0."""
+        return 1 if self.changed or self.verdicts[0] != self.verdicts[1] else 0
 
 
 def drift(old: Result, new: Result) -> Drift:
@@ -84,6 +89,7 @@ def drift(old: Result, new: Result) -> Drift:
     return Drift(
         changed=changed,
         moved=sorted(moved, key=_distance, reverse=True),
+        verdicts=(old.verdict, new.verdict),
         compared=len(before.keys() & after.keys()),
         appeared=len(after.keys() - before.keys()),
         provenance=_differences(old, new),
@@ -91,7 +97,14 @@ def drift(old: Result, new: Result) -> Drift:
 
 
 def _by_key(records: Sequence[Record]) -> dict[Key, Record]:
-    return {(record.preset, record.rung, record.case, record.name): record for record in records}
+    """Records by what they are of; of several of the same the second has `#2` behind its name."""
+    keyed: dict[Key, Record] = {}
+    counts: Counter[Key] = Counter()
+    for record in records:
+        key = (record.preset, record.rung, record.case, record.name)
+        counts[key] += 1
+        keyed[key if counts[key] == 1 else (*key[:3], f"{record.name}#{counts[key]}")] = record
+    return keyed
 
 
 def _distance(move: Move) -> float:

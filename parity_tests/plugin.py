@@ -4,6 +4,7 @@ What it works with is loaded by the first comparison; a suite without one does n
 """
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ class Parity:
 @pytest.fixture
 def parity(request: pytest.FixtureRequest) -> Parity:
     """Compares two models, and fails the test where they differ: `parity.compare(reference, port, inputs)`."""
-    return Parity(request.config.stash[KEPT].setdefault(request.node.name, []))
+    return Parity(request.config.stash[KEPT].setdefault(request.node.nodeid, []))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,10 +74,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, path in _asked_for(config):
         from parity_tests.cli.options import check_target
         from parity_tests.errors import InputError
-        from parity_tests.report import AS
 
-        if name not in AS:
-            raise pytest.UsageError(f"--parity-{name}: this version writes {', '.join(AS)} alone")
+        if missing := [library for library in ("rich", "jinja2") if find_spec(library) is None]:
+            raise pytest.UsageError(f"--parity-{name}: {missing[0]} is not installed, and reports are written with it")
         try:
             check_target(f"--parity-{name}", path)
         except InputError as error:

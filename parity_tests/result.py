@@ -173,15 +173,20 @@ SHOWN_NAMES = 8
 
 
 def where_it_starts(parting: Divergence, several_presets: bool) -> str:
-    """`p6 is where it starts (isolated 4.1e+01, budget 3.7e-13 at 512x512); p7 only inherits it`."""
+    """`p6 is where it starts (isolated 4.1e+01, budget 3.7e-13 at 512x512); p7 only inherits it`.
+
+    Of the backward pass `the gradient by p6`: what p6 enters passes a wrong one back.
+    """
     first = parting.first
     preset = f"{first.preset}, " if several_presets else ""
     if first.mode != "isolated" or first.budget is None:
         return f"it starts at {first.name} ({preset}{first.rung} {first.case}: {first.reason})"
-    backward = "backward, " if first.rung == "backward" else ""
+    what, backward = first.name, ""
+    if first.rung == "backward":
+        what, backward = f"the gradient by {first.name}", "backward, "
     single = "" if first.dtype == "float64" else f" {first.dtype}"
     measured = f"isolated {first.difference:.1e}, budget {first.budget:.1e}"
-    words = f"{first.name} is where it starts ({preset}{backward}{measured} at {first.size}{single})"
+    words = f"{what} is where it starts ({preset}{backward}{measured} at {first.size}{single})"
     if more := _together(parting.origins[1:]):
         words += f", and by themselves also {_listed(more)}"
     if inherited := [name for name in _together(parting.inherited) if name not in _together(parting.origins)]:

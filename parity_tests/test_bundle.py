@@ -1,6 +1,7 @@
 """A side is recorded once, and the other is checked against it without it; a bundle that is damaged is refused."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,8 +13,16 @@ import pytest
 from parity_tests.bridge.prepare import turn
 from parity_tests.bridge.side import Side
 from parity_tests.bridge.torch_side import TorchSide
-from parity_tests.bundle.check import replayed, rungs_of, sampled_sizes
-from parity_tests.bundle.files import MANIFEST, Bundle
+from parity_tests.bundle.arguments import digest_of
+from parity_tests.bundle.check import (
+    LEFT_OUT,
+    replayed,
+    rungs_of,
+    sampled_sizes,
+    samples_in_words,
+    unrecorded,
+)
+from parity_tests.bundle.files import MANIFEST, Bundle, manifest_digest
 from parity_tests.bundle.record import record
 from parity_tests.cli import main
 from parity_tests.compare import Record, compare_values, divergence, rounding_budget
@@ -65,9 +74,17 @@ class KeptSide:
         """Others still use it."""
 
 
-def check(folder: Path, build: Callable[[str], Side]) -> list[Record]:
+def check(folder: Path, build: Callable[[str], Side], *rungs: str) -> list[Record]:
+    """The records of a bundle and the other side, on the rungs that are named or on all that were recorded."""
     bundle = Bundle(folder)
-    return [*climb(rungs_of(bundle), replayed(bundle, build), lambda progress: None).records]
+    asked = {name: cases for name, cases in rungs_of(bundle).items() if not rungs or name in rungs}
+    return [*climb(asked, replayed(bundle, build), lambda progress: None).records]
+
+
+@pytest.fixture(scope="module")
+def checked(recorded: Path, small: Run) -> list[Record]:
+    """The other side against what was recorded."""
+    return check(recorded, other_side(recorded, small))
 
 
 def other_side(recorded: Path, run: Run) -> Callable[[str], Side]:
@@ -75,19 +92,17 @@ def other_side(recorded: Path, run: Run) -> Callable[[str], Side]:
     return lambda dtype: run.sides(dtype)[place]
 
 
-def test_the_other_side_is_equal_to_what_was_recorded(recorded: Path, small: Run) -> None:
-    records = check(recorded, other_side(recorded, small))
-    assert [record for record in records if record.verdict != "equal"] == []
-    assert {record.rung for record in records} == {*FEW}
-    assert {record.mode for record in records if record.rung == "forward" and record.size == "32x64"} == {
+def test_the_other_side_is_equal_to_what_was_recorded(checked: list[Record]) -> None:
+    assert [record for record in checked if record.verdict != "equal"] == []
+    assert {record.rung for record in checked} == {*FEW}
+    assert {record.mode for record in checked if record.rung == "forward" and record.size == "32x64"} == {
         *("isolated", "cascaded")
     }
 
 
-def test_where_taps_are_samples_modules_are_not_fed_and_the_report_says_so(recorded: Path, small: Run) -> None:
-    records = check(recorded, other_side(recorded, small))
-    assert {record.mode for record in records if record.rung == "forward" and record.size == "160x160"} == {"cascaded"}
-    assert sampled_sizes(records) == [
+def test_where_taps_are_samples_modules_are_not_fed_and_the_report_says_so(checked: list[Record]) -> None:
+    assert {record.mode for record in checked if record.rung == "forward" and record.size == "160x160"} == {"cascaded"}
+    assert sampled_sizes(checked) == [
         "at 160x160 taps were recorded as samples and digests: modules were not fed alone there"
     ]
 
@@ -108,8 +123,7 @@ def test_a_turned_convention_is_named_against_a_recorded_reference(
     if recorded.stem == "torch":
         pytest.skip("conventions are turned on the PyTorch side")
     config, _ = turn(small.config, [assignment])
-    records = check(recorded, lambda dtype: TorchSide(config, dtype))
-    parting = divergence([record for record in records if record.rung == rung])
+    parting = divergence(check(recorded, lambda dtype: TorchSide(config, dtype), rung))
     assert parting is not None
     assert parting.first.name == name
 
@@ -139,6 +153,18 @@ def change_manifest(key: str, value: object) -> Callable[[Path], None]:
     return change
 
 
+def forge(key: str, value: object) -> Callable[[Path], None]:
+    """A change after which the manifest's digest is right again."""
+
+    def change(folder: Path) -> None:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest[key] = value
+        manifest["digest"] = manifest_digest(manifest)
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+
+    return change
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a bit": (damage_bytes, "forward.safetensors: is not as it was recorded (its checksum differs)"),
     "the end of a file": (truncate, "targets.safetensors: is not as it was recorded"),
@@ -146,10 +172,12 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "the manifest": (lambda folder: (folder / MANIFEST).unlink(), "is no bundle, since it has no manifest.json"),
     "half the manifest": (lambda folder: (folder / MANIFEST).write_text('{"format": "ret'), "not JSON"),
     "another version": (change_manifest("format", "retinanet-parity bundle 9"), "holds 'retinanet-parity bundle 9'"),
-    "a foreign side": (change_manifest("side", "mxnet"), "side 'mxnet' must be one of keras, torch"),
-    "checksums that are a list": (change_manifest("checksums", []), "checksums must be a table"),
-    "a path that leaves": (change_manifest("checksums", {"../../x.safetensors": ""}), "is missing in the bundle"),
-    "a preset nobody knows": (change_manifest("preset", "fizyr"), "'fizyr' must be one of"),
+    "fewer rungs": (change_manifest("rungs", ["anchors"]), "is not as it was recorded (its digest differs)"),
+    "a foreign side": (forge("side", "mxnet"), "side 'mxnet' must be one of keras, torch"),
+    "checksums that are a list": (forge("checksums", []), "'checksums' is [], and must be of type dict"),
+    "sizes that are a number": (forge("sizes", 5), "'sizes' is 5, and must be of type list"),
+    "a path that leaves": (forge("checksums", {"../../x.safetensors": ""}), "is missing in the bundle"),
+    "a preset nobody knows": (forge("preset", "fizyr"), "'fizyr' must be one of"),
 }
 """What can happen to a bundle, and the sentence that says so."""
 
@@ -167,9 +195,47 @@ def test_a_damaged_or_foreign_bundle_is_refused_in_a_sentence(
     assert error.count("\n") == 1
 
 
+def test_a_rung_that_was_not_recorded_makes_the_check_incomplete(recorded: Path) -> None:
+    missing = unrecorded(Bundle(recorded))
+    assert [record.rung for record in missing] == [name for name in RUNGS if name not in (*FEW, *LEFT_OUT)]
+    assert {record.verdict for record in missing} == {"incomplete"}
+
+
+def test_what_is_sampled_is_said(recorded: Path) -> None:
+    [sentence] = samples_in_words(Bundle(recorded))
+    assert re.match(r"recorded as samples and digests, since they are large: .*\d+ of forward", sentence)
+
+
+def test_an_answer_is_not_given_to_another_question(recorded: Path, small: Run) -> None:
+    run = replayed(Bundle(recorded), other_side(recorded, small))
+    side = run.sides("float64")[0]
+    boxes, labels = [np.array([[0.0, 0, 9, 9]])], [np.array([1])]
+    side.begin("targets 32x64")
+    with pytest.raises(InputError, match="was given something else for targets"):
+        side.targets((32, 64), boxes, labels)
+
+
+def test_the_digest_of_arguments_is_of_every_number_and_none_of_samples() -> None:
+    given = ({"a": np.arange(3.0)}, [np.ones(2)], 5)
+    assert digest_of(given) == digest_of(({"a": np.arange(3.0)}, [np.ones(2)], 5))
+    assert digest_of(given) != digest_of(({"a": np.arange(3.0)}, [np.ones(2)], 6))
+    assert digest_of(given) != digest_of(({"a": np.arange(3.0)}, [np.zeros(2)], 5))
+    assert digest_of((sample(np.arange(9e4)),)) == ""
+
+
+def test_a_folder_that_only_looks_like_a_bundle_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / MANIFEST).write_text('{"format": "retinanet-parity bundle 1"}')
+    (tmp_path / "thesis.txt").write_text("two years of work")
+    assert main(["record", "--out", str(tmp_path)]) == 2
+    assert "exists and is no bundle, and is not replaced" in capsys.readouterr().err
+    assert (tmp_path / "thesis.txt").exists()
+
+
 def test_a_folder_that_is_no_bundle_is_not_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "thesis.txt").write_text("two years of work")
-    assert main(["record", str(tmp_path)]) == 2
+    assert main(["record", "--out", str(tmp_path)]) == 2
     assert "exists and is no bundle, and is not replaced" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").exists()
 
@@ -213,7 +279,8 @@ def test_rounding_passes_in_samples_and_a_nan_does_not(large: "np.ndarray") -> N
     broken = large.copy()
     broken[0, 0, 0, 0] = np.nan
     assert compare(large, broken).verdict == "different"
-    assert compare(broken, broken).verdict in ("equal", "incomplete")
+    assert compare(broken, large).verdict == "different"
+    assert compare(broken, broken).verdict == "incomplete"
 
 
 def test_what_was_not_recorded_is_refused(recorded: Path, small: Run) -> None:

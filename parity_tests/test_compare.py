@@ -28,7 +28,23 @@ def feature_map() -> Array:
 
 def compare(reference: Array | None, port: Array | None, units: int = CASCADED) -> Record:
     budget = None if reference is None else rounding_budget(reference, units)
-    return compare_values("forward", "128x128 float64 cascaded", "p3", reference, port, budget)
+    dtype = "float64" if reference is None else reference.dtype.name
+    return compare_values("forward", f"128x128 {dtype} cascaded", "p3", reference, port, budget)
+
+
+def test_single_precision_in_a_case_of_float64_is_no_verdict(feature_map: Array) -> None:
+    single = feature_map.astype(np.float32)
+    found = compare_values("forward", "8x8 float64 cascaded", "p3", single, single, budget=1.0)
+    assert (found.verdict, found.reason) == (
+        "incomplete",
+        "both sides computed in float32, and the case is float64",
+    )
+
+
+def test_a_budget_that_is_no_number_excuses_nothing() -> None:
+    values = np.ones(3)
+    found = compare_values("forward", "float64", "p3", values, values * 2, np.array([1.0, np.nan, 1e9]))
+    assert found.verdict == "different"
 
 
 def batch_norm(values: Array, eps: float) -> Array:

@@ -65,7 +65,7 @@ def test_an_isolated_module_tells_more_than_whatever_comes_before_it_in_the_repo
 
 def test_a_difference_of_the_backward_pass_says_so() -> None:
     wrong = record("backward", "32x64 float64 isolated", "p6", difference=1.0, budget=1e-15)
-    assert "p6 is where it starts (backward, isolated 1.0e+00" in Result(records=[wrong]).summary
+    assert "the gradient by p6 is where it starts (backward, isolated 1.0e+00" in Result(records=[wrong]).summary
 
 
 def test_what_was_not_covered_is_never_green() -> None:

@@ -10,7 +10,7 @@ from parity_tests.cli import main
 from parity_tests.compare import Record
 from parity_tests.drift import drift
 from parity_tests.report import as_json
-from parity_tests.result import Result
+from parity_tests.result import Coverage, Result
 
 
 def record(name: str, used: float = 0.1, **values: Any) -> Record:
@@ -38,6 +38,22 @@ def test_a_margin_has_moved_where_it_doubled_or_halved(new: float, moved: bool) 
 
 def test_margins_that_nobody_would_see_have_not_moved() -> None:
     assert not drift(run([record("p5", 1e-5)]), run([record("p5", 9e-3)])).moved
+
+
+def test_a_margin_that_was_nothing_has_moved_once_it_is_seen() -> None:
+    assert drift(run([record("p5", 0.0)]), run([record("p5", 0.99)])).moved
+
+
+def test_of_several_comparisons_of_one_name_each_is_held_against_its_own() -> None:
+    twice = [record("p5"), record("p5")]
+    broken = [record("p5", 2.0, verdict="different"), record("p5")]
+    assert drift(run(twice), run(broken)).exit_code == 1
+
+
+def test_a_run_that_covers_less_has_changed() -> None:
+    gap = Coverage(preset="", side="port", kind="taps", compared=1, missing=["p7"])
+    found = drift(run([record("p5")]), run([record("p5")], coverage=[gap]))
+    assert (found.verdicts, found.exit_code) == (("equal", "incomplete"), 1)
 
 
 def test_the_farthest_move_is_shown_first() -> None:

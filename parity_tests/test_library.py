@@ -112,7 +112,7 @@ def test_a_wrong_gradient_is_named_at_its_module_though_its_values_are_right(ref
     assert different(result, "backward", "cascaded") == ["norm", "conv", "input"]
     assert "norm/gamma" in different(result, "gradients", "inference")
     assert "dense/kernel" not in different(result, "gradients", "inference")
-    assert result.summary.startswith("different: act is where it starts (backward, isolated ")
+    assert result.summary.startswith("different: the gradient by act is where it starts (backward, isolated ")
 
 
 def test_a_fault_in_float32_alone_is_named(reference: KerasModel) -> None:

@@ -1,6 +1,7 @@
 """`pytest --parity-json FILE` and the fixture `parity`, in test suites of their own."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,13 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     pytester.makepyfile(results=RESULTS)
     pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider")
     return pytester
+
+
+def name_of(part: Any) -> str:
+    """The name of the test that a record or a coverage is of, without that of its file."""
+    file, _, name = part.preset.rpartition("::")
+    assert file.endswith(".py")
+    return str(name)
 
 
 def written(suite: pytest.Pytester) -> Result:
@@ -90,8 +98,8 @@ def test_two_modules_are_compared_by_the_fixture_and_a_difference_fails_the_test
     )
     run.stdout.no_fnmatch_line("*plugin.py*")
     result = written(suite)
-    assert [*dict.fromkeys(record.preset for record in result.records)] == ["test_right", "test_wrong"]
-    assert {record.preset for record in result.records if record.verdict == "different"} == {"test_wrong"}
+    assert [*dict.fromkeys(name_of(record) for record in result.records)] == ["test_right", "test_wrong"]
+    assert {name_of(record) for record in result.records if record.verdict == "different"} == {"test_wrong"}
     assert (result.verdict, result.reference, result.port) == ("different", "Port (torch)", "Port (torch)")
     assert result.provenance["versions"]["torch"]
 
@@ -118,11 +126,11 @@ def test_all_results_of_a_session_are_in_its_file(suite: pytest.Pytester) -> Non
         ]
     )
     result = written(suite)
-    assert [(record.preset, record.name) for record in result.records] == [
+    assert [(name_of(record), record.name) for record in result.records] == [
         *(("test_equal[a]", "a"), ("test_equal[a]", "a2"), ("test_equal[b]", "b"), ("test_equal[b]", "b2")),
         ("test_left_out", "conv"),
     ]
-    assert {covered.preset for covered in result.coverage if covered.missing} == {"test_left_out"}
+    assert {name_of(covered) for covered in result.coverage if covered.missing} == {"test_left_out"}
     assert (result.verdict, result.cost["seconds"], len(result.warnings)) == ("incomplete", 5.0, 5)
 
 
@@ -140,7 +148,7 @@ def test_processes_of_xdist_send_what_they_have_compared(suite: pytest.Pytester)
     run = suite.runpytest_subprocess("--parity-json=parity.json", "-n2")
     run.assert_outcomes(passed=3, failed=1)
     result = written(suite)
-    assert sorted((record.preset, record.name) for record in result.records) == [
+    assert sorted((name_of(record), record.name) for record in result.records) == [
         (f"test_it[{name}]", name) for name in "abcd"
     ]
     assert result.verdict == "different"
@@ -172,7 +180,7 @@ def test_a_page_is_written_where_there_is_one(inline: pytest.Pytester, monkeypat
     monkeypatch.setitem(AS, "html", lambda result: f"<p>{result.verdict}</p>")
     assert inline.runpytest_inprocess("--parity-html=page.html").ret == 0
     assert (inline.path / "page.html").read_text() == "<p>incomplete</p>"
-    monkeypatch.delitem(AS, "html")
+    monkeypatch.setattr("parity_tests.plugin.find_spec", lambda library: library != "jinja2" or None)
     run = inline.runpytest_inprocess("--parity-html=other.html")
     assert run.ret is pytest.ExitCode.USAGE_ERROR
-    run.stderr.fnmatch_lines(["ERROR: --parity-html: this version writes json*"])
+    run.stderr.fnmatch_lines(["ERROR: --parity-html: jinja2 is not installed, and reports are written with it"])

@@ -23,12 +23,23 @@ def written_beside(path: Path) -> Iterator[Path]:
     try:
         beside = folder / target.name
         yield beside
-        if beside.is_dir() and target.is_dir():
-            target.rename(folder / "replaced")
         beside.chmod(_mode(beside))
-        beside.rename(target)
+        if beside.is_dir() and target.is_dir():
+            _exchange(beside, target, folder / "replaced")
+        else:
+            beside.rename(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _exchange(new: Path, target: Path, old: Path) -> None:
+    """Put a folder in the place of another, which comes back where that fails."""
+    target.rename(old)
+    try:
+        new.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
 
 
 def _mode(path: Path) -> int:

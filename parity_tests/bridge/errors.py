@@ -9,9 +9,3 @@ def input_errors() -> tuple[type[Exception], ...]:
     """What either side raises for wrong input."""
     wings = [sys.modules[name] for name in ("torch_retinanet", "keras_reference") if name in sys.modules]
     return (InputError, *(wing.InputError for wing in wings))
-
-
-def framework_errors() -> tuple[type[Exception], ...]:
-    """What either side raises where it cannot compute, for want of memory or of a kernel."""
-    tensorflow = sys.modules.get("tensorflow")
-    return (RuntimeError, MemoryError, *([tensorflow.errors.OpError] if tensorflow else []))

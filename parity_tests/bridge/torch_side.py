@@ -86,7 +86,10 @@ class TorchSide:
 
     def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
         tensors = {name: _to_torch_layout(value, name, self.dtype) for name, value in given.items()}
-        bounds = rounding_bounds(self.model.eval(), _to_torch_layout(images, "images", self.dtype), tensors)
+        try:
+            bounds = rounding_bounds(self.model.eval(), _to_torch_layout(images, "images", self.dtype), tensors)
+        except NotImplementedError:  # a layer whose rounding is not known
+            return {}
         return {name: _from_torch_layout(bound, name) for name, bound in bounds.items()}
 
     def anchors(self, size: Size) -> Array:

@@ -1,5 +1,6 @@
 """Checking a recorded side: a run whose reference is the bundle, and whose port is the other side."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -7,13 +8,19 @@ from typing import Any
 from parity_tests.bridge.side import Side
 from parity_tests.bundle.files import Bundle
 from parity_tests.bundle.replay import Replay, ReplayedInputs
-from parity_tests.compare import Record
+from parity_tests.compare import ALL, Record
 from parity_tests.matching import Limits
 from parity_tests.rungs import RUNGS, Run
 from parity_tests.rungs.climb import Rungs
 
 OTHER = {"keras": "torch", "torch": "keras"}
 """The side that is checked, by the one that was recorded."""
+
+LEFT_OUT = {
+    "parameters": "fresh values are random, and are compared by their distribution where both frameworks are",
+    "metric": "it is computed from detections, which are compared",
+}
+"""Rungs that a bundle has not, and why."""
 
 
 def replayed(bundle: Bundle, build: Callable[[str], Side]) -> Run:
@@ -38,6 +45,20 @@ def replayed(bundle: Bundle, build: Callable[[str], Side]) -> Run:
 def rungs_of(bundle: Bundle) -> Rungs:
     """The rungs that were recorded."""
     return {name: RUNGS[name] for name in RUNGS if name in bundle.of("rungs")}
+
+
+def unrecorded(bundle: Bundle) -> list[Record]:
+    """An incomplete record for each rung that should be in a bundle and is not, as in one of an earlier version."""
+    missing = [name for name in RUNGS if name not in bundle.of("rungs") and name not in LEFT_OUT]
+    reason = f"{bundle.folder.name} was recorded without this rung"
+    return [Record(rung=name, case="", name=ALL, verdict="incomplete", reason=reason) for name in missing]
+
+
+def samples_in_words(bundle: Bundle) -> list[str]:
+    """A sentence on what was recorded as samples, file by file."""
+    counts = Counter(name.partition("/")[0] for name in bundle.of("samples"))
+    of_files = ", ".join(f"{count} of {file}" for file, count in counts.items())
+    return [f"recorded as samples and digests, since they are large: {of_files}"] if counts else []
 
 
 def sampled_sizes(records: Sequence[Record]) -> list[str]:

@@ -15,10 +15,20 @@ from parity_tests.errors import InputError
 from parity_tests.sampled import Sampled
 from parity_tests.writing import written_beside
 
-FORMAT = "retinanet-parity bundle 1"
+KIND = "retinanet-parity bundle"
+FORMAT = f"{KIND} 1"
 """Name and version; the version counts up where old bundles could not be checked any more."""
 
 MANIFEST = "manifest.json"
+
+SECTIONS: dict[str, type] = {
+    **dict.fromkeys(("side", "preset"), str),
+    **dict.fromkeys(("sizes", "rungs"), list),
+    **dict.fromkeys(("checksums", "samples", "names", "given", "limits", "sources", "inventory", "left_out"), dict),
+    "num_classes": int,
+    "anchor_scale": float,
+}
+"""What a manifest has, and of which type."""
 
 Value = NDArray[Any] | Sampled
 
@@ -30,6 +40,7 @@ class BundleWriter:
         self.arrays: dict[str, dict[str, NDArray[Any]]] = {}
         self.samples: dict[str, dict[str, Any]] = {}
         self.names: dict[str, dict[str, None]] = {}
+        self.given: dict[str, str] = {}
 
     def put(self, file: str, name: str, value: Value) -> None:
         """Keep an array, or the samples of one, as `name` of `file`."""
@@ -53,7 +64,12 @@ class BundleWriter:
                 save_file(arrays, beside / f"{file}.safetensors")
             checksums = {f"{file}.safetensors": _checksum(beside / f"{file}.safetensors") for file in self.arrays}
             content = {"format": FORMAT, "checksums": checksums, **manifest}
-            content |= {"samples": self.samples, "names": {file: [*names] for file, names in self.names.items()}}
+            content |= {
+                "given": self.given,
+                "samples": self.samples,
+                "names": {file: [*names] for file, names in self.names.items()},
+            }
+            content["digest"] = manifest_digest(content)
             (beside / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
 
 
@@ -68,7 +84,7 @@ class Bundle:
         self.folder = folder
         self.manifest = _read_manifest(folder)
         self.files: dict[str, dict[str, NDArray[Any]]] = {}
-        for name, checksum in self._section("checksums").items():
+        for name, checksum in self.of("checksums").items():
             path = folder / str(name)
             if Path(str(name)).name != name or not path.is_file():
                 raise InputError(f"{path}: is missing in the bundle")
@@ -86,7 +102,7 @@ class Bundle:
             values = self.files[file][name]
         except KeyError:
             raise InputError(f"{self.folder}: has no {name} in {file}.safetensors") from None
-        about = self._section("samples").get(f"{file}/{name}")
+        about = self.of("samples").get(f"{file}/{name}")
         if about is None:
             return values
         return Sampled(tuple(about["shape"]), values.dtype, about["largest"], about["finite"], values)
@@ -107,12 +123,6 @@ class Bundle:
             raise InputError(f"{self.folder / MANIFEST}: has no {key!r}")
         return self.manifest[key]
 
-    def _section(self, key: str) -> dict[str, Any]:
-        section = self.of(key)
-        if not isinstance(section, dict):
-            raise InputError(f"{self.folder / MANIFEST}: {key} must be a table by name")
-        return section
-
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
@@ -125,7 +135,29 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
     if found != FORMAT:
         raise InputError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
+    if manifest.get("digest") != manifest_digest(manifest):
+        raise InputError(f"{path}: is not as it was recorded (its digest differs)")
+    for key, kinds in SECTIONS.items():
+        if not isinstance(manifest.get(key), kinds):
+            raise InputError(f"{path}: {key!r} is {manifest.get(key)!r:.40}, and must be of type {kinds.__name__}")
     return dict(manifest)
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle, whole or damaged, of whatever version, and nothing else."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    names = [path.name for path in folder.iterdir()]
+    kind = str(manifest.get("format")) if isinstance(manifest, dict) else ""
+    return kind.startswith(KIND) and all(name == MANIFEST or name.endswith(".safetensors") for name in names)
+
+
+def manifest_digest(manifest: Mapping[str, Any]) -> str:
+    """Of all of a manifest but the digest itself."""
+    content = {key: value for key, value in manifest.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from parity_tests.beside import Progress
 from parity_tests.bridge.side import Side
-from parity_tests.bundle.files import MANIFEST, BundleWriter
+from parity_tests.bundle.files import BundleWriter, is_bundle
 from parity_tests.bundle.recording import Echo, RecordedInputs, Recorder
 from parity_tests.errors import InputError
 from parity_tests.result import Climbed
@@ -33,7 +33,7 @@ def record(
         InputError: for a folder that is there and no bundle, and for a side that does not answer.
         OSError: where the folder cannot be written.
     """
-    if folder.exists() and not (folder / MANIFEST).is_file():
+    if folder.exists() and not is_bundle(folder):
         raise InputError(f"{folder}: exists and is no bundle, and is not replaced")
     writer = BundleWriter()
 
@@ -55,7 +55,7 @@ def _manifest(run: Run, climbed: Climbed, rungs: Rungs) -> dict[str, Any]:
     return {
         "preset": run.preset,
         "num_classes": run.config.num_classes,
-        "anchor_scale": run.config.anchor_scale,
+        "anchor_scale": float(run.config.anchor_scale),
         "limits": run.limits._asdict(),
         "sizes": list(run.sizes),
         "rungs": list(rungs),

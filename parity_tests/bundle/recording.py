@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from parity_tests.bridge.side import Fed, Recipe, Side
+from parity_tests.bundle.arguments import digest_of
 from parity_tests.bundle.files import BundleWriter
 from parity_tests.compare import Array
 from parity_tests.inputs import Inputs, Labels, Scene, Size, size_name
@@ -44,11 +45,11 @@ class Recorder:
         return {}
 
     def variables(self) -> Any:
-        return self._sampled("variables", self.side.variables())
+        return self._sampled("variables", self.side.variables(), ())
 
     def forward(self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False) -> Any:
         taps = self.side.forward(images, given=given, training=training)
-        key = self._put("forward", {name: sample(value) for name, value in taps.items()})
+        key = self._put("forward", {name: sample(value) for name, value in taps.items()}, (images, given, training))
         self._made |= {id(value): (value, f"{key}/{name}") for name, value in taps.items()}
         self._pixels = images.shape[1] * images.shape[2]
         self.last = taps
@@ -62,49 +63,52 @@ class Recorder:
                 self.writer.put("forward", key, value)
 
     def anchors(self, size: Size) -> Any:
-        return self._whole("anchors", {"anchors": self.side.anchors(size)})["anchors"]
+        return self._whole("anchors", {"anchors": self.side.anchors(size)}, (size,))["anchors"]
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> Any:
-        return self._whole("targets", self.side.targets(size, boxes, labels))
+        return self._whole("targets", self.side.targets(size, boxes, labels), (size, boxes, labels))
 
     def losses(self, outputs: Array, targets: Mapping[str, Array]) -> Any:
-        return self._whole("losses", self.side.losses(outputs, targets))
+        return self._whole("losses", self.side.losses(outputs, targets), (outputs, targets))
 
     def gradients(self, scene: Scene, *, training: bool) -> Any:
-        return self._sampled("gradients", self.side.gradients(scene, training=training))
+        return self._sampled("gradients", self.side.gradients(scene, training=training), (scene, training))
 
     def backward(self, scene: Scene, *, fed: Fed | None = None) -> Any:
         if fed is not None:
             self.keep_whole(fed.taps)
-        return self._sampled("backward", self.side.backward(scene, fed=fed))
+        return self._sampled("backward", self.side.backward(scene, fed=fed), (scene, fed))
 
     def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Any:
-        return self._sampled("step", self.side.apply(gradients, factors, recipe))
+        return self._sampled("step", self.side.apply(gradients, factors, recipe), (gradients, factors, recipe))
 
     def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Any:
-        return self._whole("trajectory", {"loss": self.side.train(scenes, recipe, training=training)})["loss"]
+        losses = {"loss": self.side.train(scenes, recipe, training=training)}
+        return self._whole("trajectory", losses, (scenes, recipe, training))["loss"]
 
     def detections(self, outputs: Array, size: Size) -> list[Detections]:
         found = self.side.detections(outputs, size)
         arrays = {f"{i}/{name}": value for i, picture in enumerate(found) for name, value in picture._asdict().items()}
-        self._put("detections", arrays | {"pictures": np.array([len(found)])})
+        self._put("detections", arrays | {"pictures": np.array([len(found)])}, (outputs, size))
         self.last = found
         return found
 
-    def _whole(self, method: str, values: Mapping[str, Any]) -> Any:
-        self._put(method, values)
+    def _whole(self, method: str, values: Mapping[str, Any], given: Any) -> Any:
+        self._put(method, values, given)
         self.last = dict(values)
         return values
 
-    def _sampled(self, method: str, values: Mapping[str, Array]) -> dict[str, Any]:
+    def _sampled(self, method: str, values: Mapping[str, Array], given: Any) -> dict[str, Any]:
         samples = {name: sample(values[name]) for name in values}
-        self._put(method, samples)
+        self._put(method, samples, given)
         self.last = samples
         return samples
 
-    def _put(self, method: str, values: Mapping[str, Any]) -> str:
+    def _put(self, method: str, values: Mapping[str, Any], given: Any) -> str:
+        """Keep an answer, and what was asked; the key under which it is found again."""
         count = self.asked[method] = self.asked.get(method, 0) + 1
         key = f"{self.dtype}/{self.case}/{count}"
+        self.writer.given[f"{method}/{key}"] = digest_of(given)
         for name, value in values.items():
             self.writer.put(method, f"{key}/{name}", value)
         return key

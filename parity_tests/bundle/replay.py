@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from parity_tests.bridge.side import Fed, Recipe
+from parity_tests.bundle.arguments import digest_of
 from parity_tests.bundle.files import Bundle
 from parity_tests.compare import Array
 from parity_tests.errors import InputError
@@ -18,7 +19,7 @@ METHODS = (
 
 
 class Replay:
-    """A side whose answers were recorded: it computes nothing, whatever it is given."""
+    """A side whose answers were recorded: it computes nothing, and answers what it was asked then."""
 
     def __init__(self, bundle: Bundle, dtype: str) -> None:
         self.bundle, self.dtype = bundle, dtype
@@ -43,43 +44,53 @@ class Replay:
         return {}
 
     def variables(self) -> Any:
-        return self._answer("variables")
+        return self._answer("variables", ())
 
     def forward(self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False) -> Any:
-        return self._answer("forward")
+        return self._answer("forward", (images, given, training))
 
     def anchors(self, size: Size) -> Any:
-        return self._answer("anchors")["anchors"]
+        return self._answer("anchors", (size,))["anchors"]
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> Any:
-        return self._answer("targets")
+        return self._answer("targets", (size, boxes, labels))
 
     def losses(self, outputs: Array, targets: Mapping[str, Array]) -> Any:
-        return self._answer("losses")
+        return self._answer("losses", (outputs, targets))
 
     def gradients(self, scene: Scene, *, training: bool) -> Any:
-        return self._answer("gradients")
+        return self._answer("gradients", (scene, training))
 
     def backward(self, scene: Scene, *, fed: Fed | None = None) -> Any:
-        return self._answer("backward")
+        return self._answer("backward", (scene, fed))
 
     def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Any:
-        return self._answer("step")
+        return self._answer("step", (gradients, factors, recipe))
 
     def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Any:
-        return self._answer("trajectory")["loss"]
+        return self._answer("trajectory", (scenes, recipe, training))["loss"]
 
     def detections(self, outputs: Array, size: Size) -> list[Detections]:
-        arrays = self._answer("detections")
+        arrays = self._answer("detections", (outputs, size))
         parts = [[arrays[f"{i}/{name}"] for name in Detections._fields] for i in range(int(arrays["pictures"][0]))]
         return [Detections(*part) for part in parts]
 
-    def _answer(self, method: str) -> dict[str, Any]:
+    def _answer(self, method: str, given: Any) -> dict[str, Any]:
+        """What was answered when the same was asked.
+
+        Raises:
+            InputError: where it was not asked, or with other arguments.
+        """
         count = self.asked[method] = self.asked.get(method, 0) + 1
         key = f"{self.dtype}/{self.case}/{count}"
         names = self._names.get(method, {}).get(key)
         if names is None:
             raise InputError(f"{self.bundle.folder}: has no answer of {method} for {key}; it was recorded otherwise")
+        recorded, now = self.bundle.of("given").get(f"{method}/{key}", ""), digest_of(given)
+        if recorded and now and recorded != now:
+            raise InputError(
+                f"{self.bundle.folder}: was given something else for {method}, {key}; another version recorded it"
+            )
         return {name: self.bundle.get(method, f"{key}/{name}") for name in names}
 
 

@@ -45,7 +45,9 @@ def run(options: argparse.Namespace) -> int:
     """Compute all columns, print who disagrees with whom, and give the exit code of those that judge."""
     check_reports(options)
     if missing := [name for name in options.backends if find_spec(name) is None]:
-        raise InputError(f"--backends: {missing[0]} is not installed")
+        raise InputError(f"--backends: {missing[0]} is not installed; pip install {missing[0]} brings it")
+    if not {*options.backends} - {*NOT_INDEPENDENT}:
+        raise InputError(f"--backends: {' '.join(options.backends)} does not judge, and one that does is needed")
     from parity_tests.result import Result
 
     began = time.perf_counter()
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     console.print(_matrix(table))
     for name in table.odd_ones:
         console.print(_words(table, name), highlight=False, soft_wrap=True)
-    console.print(_last_line(table, options.preset), highlight=False, soft_wrap=True)
+    console.print(_last_line(table, options.preset, result.verdict), highlight=False, soft_wrap=True)
     write_reports(result, options)
     return result.exit_code
 
@@ -110,9 +112,10 @@ def _first(records: "list[Record] | tuple[Record, ...] | object") -> Record:
     return next(record for record in records if record.verdict != "equal")
 
 
-def _last_line(table: Table, preset: str) -> str:
+def _last_line(table: Table, preset: str, verdict: str) -> str:
     judges = [name for name in table.columns if name not in NOT_INDEPENDENT]
     odd = [_label(name) for name in table.odd_ones if name in judges]
     if odd:
-        return f"different: {preset}, {' and '.join(odd)} of {len(judges)} columns that judge"
-    return f"equal: {preset}, {' and '.join(map(_label, judges))} agree in {len(table.judged)} comparisons"
+        return f"{verdict}: {preset}, {' and '.join(odd)} of {len(judges)} columns that judge"
+    names = " and ".join(map(_label, judges))
+    return f"{verdict}: {preset}, {names} agree in {len(table.judged)} comparisons"

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Check, report, and give the exit code."""
     check_reports(options)
-    from parity_tests.bundle.check import OTHER, replayed, rungs_of, sampled_sizes
+    from parity_tests.bundle.check import OTHER, replayed, rungs_of, sampled_sizes, samples_in_words, unrecorded
     from parity_tests.bundle.files import Bundle
     from parity_tests.report import print_report
     from parity_tests.result import Result
@@ -58,12 +58,12 @@ def run(options: argparse.Namespace) -> int:
         climbed = climb(rungs_of(bundle), replayed(bundle, build), report)
     recorded = {"recorded with": bundle.of("provenance"), "left out": bundle.of("left_out")}
     result = Result.of(
-        [climbed],
+        [replace(climbed, records=[*climbed.records, *unrecorded(bundle)])],
         seconds=time.perf_counter() - began,
         settings=settings_of(options) | recorded,
         reference=f"recorded {WORDS[side]}",
         port=WORDS[OTHER[side]],
-        more_warnings=sampled_sizes(climbed.records),
+        more_warnings=[*sampled_sizes(climbed.records), *samples_in_words(bundle)],
     )
     print_report(result, plain_console())
     write_reports(result, options)

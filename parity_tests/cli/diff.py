@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from parity_tests.cli.options import Parser, plain_console
 from parity_tests.drift import Drift, Move, drift
+from parity_tests.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from parity_tests.result import Result
 
 SHOWN = 20
 """Rows of a table."""
@@ -29,9 +32,8 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Print what moved; 1 where a verdict changed."""
-    from parity_tests.report import read_json
-
-    found, console = drift(read_json(options.old), read_json(options.new)), plain_console()
+    runs = [_read(path) for path in (options.old, options.new)]
+    found, console = drift(*runs), plain_console()
     for name, (old, new) in found.provenance.items():
         console.print(f"{name}: {old} -> {new}", highlight=False, markup=False)
     for title, moves in (("Verdicts that changed", found.changed), ("Margins that moved", found.moved)):
@@ -39,6 +41,15 @@ def run(options: argparse.Namespace) -> int:
             console.print(_table(title, moves))
     console.print(_last_line(found), highlight=False, soft_wrap=True)
     return found.exit_code
+
+
+def _read(path: Path) -> "Result":
+    from parity_tests.report import read_json
+
+    result = read_json(path)
+    if not result.records:
+        raise InputError(f"{path}: holds no comparisons, and those of two runs are held against each other")
+    return result
 
 
 def _table(title: str, moves: Sequence[Move]) -> "Table":
@@ -67,4 +78,8 @@ def _cells(move: Move) -> Sequence[str]:
 def _last_line(found: Drift) -> str:
     appeared = f", {found.appeared} are new" if found.appeared else ""
     moved = f"{len(found.moved)} margins moved in {found.compared} comparisons{appeared}"
-    return f"{len(found.changed)} verdicts changed, {moved}" if found.changed else f"no verdict changed, {moved}"
+    if found.changed:
+        return f"{len(found.changed)} verdicts changed, {moved}"
+    if found.exit_code:
+        return f"the run was {found.verdicts[0]} and is {found.verdicts[1]}, since it covers other names; {moved}"
+    return f"no verdict changed, {moved}"

@@ -7,12 +7,6 @@ from pathlib import Path
 from parity_tests.cli.options import Parser, check_target, progress_bars
 from parity_tests.rungs import PRESETS, RUNGS
 
-LEFT_OUT = {
-    "parameters": "fresh values are random, and are compared by their distribution where both frameworks are",
-    "metric": "it is computed from detections, which are compared",
-}
-"""Rungs that a bundle has not, and why."""
-
 
 def parser() -> argparse.ArgumentParser:
     """The options of the command."""
@@ -20,7 +14,9 @@ def parser() -> argparse.ArgumentParser:
         prog="retinanet-parity record",
         description="Write down what one side makes of the default run, for `retinanet-parity check` elsewhere.",
     )
-    parser.add_argument("bundle", type=Path, help="the folder to write; a bundle that is there is replaced")
+    parser.add_argument(
+        "--out", metavar="FOLDER", type=Path, required=True, help="where to write; a bundle that is there is replaced"
+    )
     parser.add_argument("--side", choices=("keras", "torch"), default="keras", help="which side (default: %(default)s)")
     parser.add_argument("--preset", choices=PRESETS, default="notebook", help="its conventions (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", type=Path, help="a weights file, instead of seeded random")
@@ -30,18 +26,19 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Record, and say what was written."""
+    from parity_tests.bundle.check import LEFT_OUT
     from parity_tests.bundle.record import record
     from parity_tests.cli.ladder import check_backend, started
 
     check_backend()
-    check_target("bundle", options.bundle.parent / ".bundle")
+    check_target("--out", options.out.parent / ".bundle")
     began = time.perf_counter()
     run = started("" if options.weights else options.preset, weights=options.weights, seed=options.seed)
     rungs = {name: RUNGS[name] for name in RUNGS if name not in LEFT_OUT}
     about = {"seed": options.seed, "weights": options.weights and options.weights.name, "left_out": LEFT_OUT}
     with progress_bars() as report:
-        record(run, options.side, options.bundle, rungs, about=about, report=report)
-    size = sum(path.stat().st_size for path in options.bundle.iterdir()) / 1e6
+        record(run, options.side, options.out, rungs, about=about, report=report)
+    size = sum(path.stat().st_size for path in options.out.iterdir()) / 1e6
     what, seconds = f"the {options.side} side of {run.preset}", time.perf_counter() - began
-    print(f"{options.bundle}: {what}, {size:.0f} MB, recorded in {seconds:.0f} s")
+    print(f"{options.out}: {what}, {size:.0f} MB, recorded in {seconds:.0f} s")
     return 0

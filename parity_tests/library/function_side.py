@@ -7,7 +7,7 @@ import numpy as np
 
 from parity_tests.compare import Array
 from parity_tests.library.calls import ROOT, Backward, Call, Calls, Loss
-from parity_tests.library.trees import leaves
+from parity_tests.library.trees import check_results, is_number, leaves
 
 
 class FunctionSide:
@@ -25,12 +25,12 @@ class FunctionSide:
     def forward(self, inputs: Sequence[Array], given: Calls | None = None) -> Calls:
         assert given is None, "a function is one piece"
         result = self.function(*(self._in_precision(values) for values in inputs))
-        found = {place.removeprefix("."): _array(value) for place, value in leaves(result, _is_array).items()}
+        check_results(result, _is_array, ROOT)
         if not isinstance(result, dict):
-            return {ROOT: Call(inputs=inputs, outputs={f".{p}" if p else "": value for p, value in found.items()})}
-        if len(result) == 1:
-            found = dict(zip(result, found.values(), strict=True))
-        return {name: Call(outputs={"": value}) for name, value in found.items()}
+            outputs = {place: _array(value) for place, value in leaves(result, _is_leaf).items()}
+            return {ROOT: Call(inputs=inputs, outputs=outputs)}
+        named = {f"{key}{place}": v for key, value in result.items() for place, v in leaves(value, _is_leaf).items()}
+        return {name: Call(outputs={"": _array(value)}) for name, value in named.items()}
 
     def backward(self, inputs: Sequence[Array], loss: Loss | Mapping[str, Array]) -> Backward:
         raise NotImplementedError
@@ -42,6 +42,10 @@ class FunctionSide:
         return values.astype(self.dtype) if values.dtype.kind == "f" else values
 
 
+def _is_leaf(value: Any) -> bool:
+    return _is_array(value) or is_number(value)
+
+
 def _is_array(value: Any) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
@@ -49,4 +53,4 @@ def _is_array(value: Any) -> bool:
 def _array(value: Any) -> Array:
     """The values of an array or tensor of any framework."""
     values: Array = np.array(value.detach().cpu() if hasattr(value, "detach") else value)
-    return values
+    return values.astype(float) if is_number(value) else values

@@ -81,6 +81,7 @@ def compare_models(
             "weights": "the reference's" if transfer else "each side's own",
             "names": dict(names or {}),
             "layouts": {name: list(axes) for name, axes in (layouts or {}).items()},
+            "exempt": dict(exempt or {}),
             "dtypes": list(dtypes),
             "rungs": list(rungs),
         },
@@ -133,7 +134,12 @@ def _pair_up(
 def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str, str]:
     """The paths of a side's taps by tap, its outputs among them; a function's taps show when it runs."""
     if not adapter.has_modules:
-        return dict.fromkeys(adapter.open("float64", {}).forward(inputs), "")
+        try:
+            return dict.fromkeys(adapter.open("float64", {}).forward(inputs), "")
+        except InputError:
+            raise
+        except Exception as error:  # whatever a function of the user's raises
+            raise InputError(f"{side}: does not run on the inputs ({type(error).__name__}: {error})") from error
     paths = adapter.tap_paths(f"{side} taps")
     if wrong := next((tap for tap in paths if tap in ("input", ROOT) or set(tap) & set("/#")), None):
         raise InputError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
@@ -157,7 +163,7 @@ def _compare(rung: str, case: Case) -> list[Record]:
 
 def _coverage(two: Pair, rungs: Sequence[str]) -> list[Coverage]:
     """How much of each side was compared."""
-    compared = {"parameters": two.parameters} if {"parameters", "gradients"} & set(rungs) else {}
+    compared = {"parameters": two.parameters} if "parameters" in rungs else {}
     if {"forward", "backward"} & set(rungs):
         compared["taps"] = two.taps
     return [_covered(two, kind, side, pairs) for kind, pairs in compared.items() for side in ("reference", "port")]
@@ -166,12 +172,13 @@ def _coverage(two: Pair, rungs: Sequence[str]) -> list[Coverage]:
 def _covered(two: Pair, kind: str, side: str, pairs: Pairs) -> Coverage:
     """The names of one kind; a tap that neither side has run was not compared."""
     idle = [tap for tap in pairs.port if kind == "taps" and tap not in two.called]
+    inputs = {name: reason for name, reason in two.exempt.items() if kind == "taps" and name.endswith(".input")}
     return Coverage(
         preset="",
         side=side,
         kind=kind,
         compared=len(pairs.port) - len(idle),
-        exempt=pairs.exempt[side],
+        exempt={**pairs.exempt[side], **(inputs if side == "reference" else {})},
         missing=[*pairs.missing[side], *(tap if side == "reference" else pairs.port[tap] for tap in idle)],
     )
 

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import numpy as np
+
 from parity_tests.compare import Array
 from parity_tests.library.calls import Call, Calls, call_name
-from parity_tests.library.trees import leaves, replaced
+from parity_tests.library.trees import check_results, is_number, leaves, replaced
 
 Differentiate = Callable[[Sequence[Any], Sequence[Any], Sequence[Any]], list[Any]]
 """Gradients from targets, the gradients by them, and sources; `None` for a source that they do not depend on."""
@@ -66,8 +68,9 @@ class Watch:
     def _kept(self, name: str, function: Callable[..., Any], arguments: Any) -> Any:
         inputs = self._arrays(arguments)
         result = function(*arguments[0], **arguments[1])
+        check_results(result, self.framework.is_tensor, name)
         self.tensors[name] = self._leaves(result)
-        self.calls[name] = Call(inputs=inputs, outputs=self._values(result))
+        self.calls[name] = Call(inputs=inputs, outputs=self._results(result))
         return self._with(result, map(self.framework.unshared, self.tensors[name].values()))
 
     def _fed(self, name: str, function: Callable[..., Any], parameters: Mapping[str, Any], arguments: Any) -> Any:
@@ -77,14 +80,14 @@ class Watch:
         with self.framework.recording(fed) as differentiate:
             args, kwargs = self._with(arguments, map(self.framework.unshared, fed))
             result = function(*args, **kwargs)
-            outputs = self._values(result)
+            outputs = self._results(result)
             gradients: dict[str, Any] = {}
             if self.backward:
                 gradients = self._back(differentiate, result, given, fed, parameters)
         self.calls[name] = Call(inputs=arriving, outputs=outputs, **gradients)
         if outputs.keys() != given.outputs.keys():
             return result
-        return self._with(result, (self.framework.tensor(given.outputs[place]) for place in outputs))
+        return self._with(result, (self.framework.tensor(given.outputs[place]) for place in self._leaves(result)))
 
     def _back(
         self, differentiate: Differentiate, result: Any, given: Call, fed: Sequence[Any], parameters: Mapping[str, Any]
@@ -112,6 +115,12 @@ class Watch:
 
     def _with(self, tree: Any, by: Iterator[Any]) -> Any:
         return replaced(tree, self.framework.is_tensor, by)
+
+    def _results(self, tree: Any) -> dict[str, Array]:
+        """Tensors and numbers as arrays; their places are those that they have together."""
+        is_tensor = self.framework.is_tensor
+        found = leaves(tree, lambda value: is_tensor(value) or is_number(value))
+        return {p: self.framework.array(v) if is_tensor(v) else np.asarray(v, float) for p, v in found.items()}
 
     def _values(self, tree: Any) -> dict[str, Array]:
         return {place: self.framework.array(tensor) for place, tensor in self._leaves(tree).items()}

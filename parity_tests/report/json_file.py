@@ -1,6 +1,7 @@
 """A run as JSON, and back. `schema.json` beside this file is its published schema."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -31,7 +32,16 @@ def as_json(result: Result) -> str:
         "exhibits": [asdict(exhibit) for exhibit in result.exhibits],
         "records": [_record(record) for record in result.records],
     }
-    return json.dumps(run, indent=1, allow_nan=False) + "\n"
+    return json.dumps(_finite(run), indent=1, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON has not: NaN and infinite ones."""
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path) -> Result:
@@ -41,7 +51,10 @@ def read_json(path: Path) -> Result:
         InputError: for a file that is no such JSON, or of another version.
         FileNotFoundError: where there is no file.
     """
-    return from_json(path.read_text(), where=str(path))
+    try:
+        return from_json(path.read_text(encoding="utf-8"), where=str(path))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
 
 
 def from_json(text: str, *, where: str) -> Result:
@@ -77,4 +90,7 @@ def _read(kind: "Callable[..., T]", values: Mapping[str, Any]) -> T:
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     given = {name: value for name, value in values.items() if name in names}
     shapes = {name: tuple(value) for name, value in given.items() if name.endswith(("shape", "size")) and value}
+    curves = given.get("values")
+    if curves:
+        given["values"] = {name: [math.nan if v is None else v for v in curve] for name, curve in curves.items()}
     return kind(**given | shapes)

@@ -30,6 +30,9 @@ def as_junit(result: Result) -> str:
         suite = Xml.SubElement(root, "testsuite", name="coverage")
         for coverage in gaps:
             _add_gaps(suite, coverage)
+    if not result.records and not result.is_ablation:
+        suite = Xml.SubElement(root, "testsuite", name="nothing")
+        _end(_case(suite, "nothing", "comparisons"), "error", "incomplete", "nothing was compared")
     for element in (*root, root):
         _count(element)
     Xml.indent(root)

@@ -14,6 +14,7 @@ class Step:
     """One rung of one preset.
 
     Attributes:
+        share: the largest share of a budget used, infinite where one of next to none was overdrawn; `None` without any.
         filled: how long its bar is, of 100.
         nearest: the comparison that came nearest to its budget, or the first that differs where none has one.
         ties: how many are equal only because a score stood at a threshold.
@@ -23,6 +24,7 @@ class Step:
     rung: str
     comparisons: int
     shade: Shade
+    share: float | None
     filled: float
     nearest: Record | None
     ties: int
@@ -43,6 +45,7 @@ def _step(rows: Sequence[Record]) -> Step:
         rung=rows[0].rung,
         comparisons=len(rows),
         shade=shade_of(rows),
+        share=largest_share(rows),
         filled=100 * min(largest_share(rows) or 0, 1),
         nearest=_nearest(rows),
         ties=sum(row.verdict == "tie" for row in rows),

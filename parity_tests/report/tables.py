@@ -3,11 +3,13 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.table import Table
 
 from parity_tests.compare import Record, verdict_of
+from parity_tests.report.overview import ladder
 
 LEVELS = ("p3", "p4", "p5", "p6", "p7")
 COLOURS = {"equal": "green", "tie": "cyan", "different": "bold red", "incomplete": "yellow"}
@@ -16,14 +18,10 @@ COLOURS = {"equal": "green", "tie": "cyan", "different": "bold red", "incomplete
 def ladder_table(records: Sequence[Record]) -> Table:
     """One row a rung: how many comparisons, what came nearest to its budget, and how many ties."""
     table = _table("Ladder", ("preset", "rung"), ("comparisons", "used"), ("nearest to its budget", "verdict"))
-    rungs = dict.fromkeys((record.preset, record.rung) for record in records)
-    for preset, rung in rungs:
-        rows = [record for record in records if (record.preset, record.rung) == (preset, rung)]
-        worst = max(rows, key=lambda row: row.used or 0)
-        ties = sum(row.verdict == "tie" for row in rows)
-        nearest = f"{worst.name} ({worst.case})" if worst.used else "-"
-        verdict = verdict_text(rows) + (f", {ties} ties" if ties and verdict_of(rows) != "tie" else "")
-        table.add_row(preset, rung, f"{len(rows):,}", _share(worst.used or 0), nearest, verdict)
+    for step in ladder(records):
+        nearest = f"{step.nearest.name} ({step.nearest.case})" if step.nearest else "-"
+        verdict = f"[{COLOURS[step.verdict]}]{step.verdict}[/]" + (f", {step.ties} ties" if step.ties else "")
+        table.add_row(step.preset, step.rung, f"{step.comparisons:,}", _share(step.share), nearest, verdict)
     return table
 
 
@@ -38,7 +36,7 @@ def trajectory_table(records: Sequence[Record]) -> Table:
     for last in (record for record in records if record.values):
         rows = [record for record in records if record.rung == last.rung and record.case == last.case]
         losses = (last.values or {})["reference"]
-        apart = max(row.difference / row.scale for row in rows if row.difference is not None and row.scale)
+        apart = max((row.difference / row.scale for row in rows if row.difference is not None and row.scale), default=0)
         growth = (last.values or {}).get("growth")
         factor = f"{_geometric_mean(growth):.2g}" if growth else "-"
         used = max(row.used or 0 for row in rows)
@@ -107,9 +105,9 @@ def variable_table(records: Sequence[Record]) -> Table:
     }
     for kind, rows in kinds.items():
         if rows:
-            worst = max(rows, key=lambda row: row.used or 0)
-            count = sum(map(is_variable, rows))
-            table.add_row(kind, str(count), f"{worst.used or 0:.0%}", worst.name, verdict_text(rows))
+            step, count = ladder([replace(row, rung="", preset="") for row in rows])[0], sum(map(is_variable, rows))
+            nearest = step.nearest or rows[0]
+            table.add_row(kind, str(count), _share(step.share), nearest.name, verdict_text(rows))
     return table
 
 
@@ -147,8 +145,8 @@ def _table(title: str, left: Sequence[str], right: Sequence[str], last: Sequence
     return table
 
 
-def _share(share: float) -> str:
-    return "over" if share > 9.99 else f"{share:.0%}"
+def _share(share: float | None) -> str:
+    return "over" if share is not None and share > 9.99 else f"{share or 0:.0%}"
 
 
 def _geometric_mean(factors: Sequence[float]) -> float:

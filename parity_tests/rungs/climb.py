@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from parity_tests.beside import Progress
 from parity_tests.blind_spots import warnings
-from parity_tests.bridge.errors import framework_errors
 from parity_tests.compare import ALL, Record
+from parity_tests.errors import InputError
 from parity_tests.provenance import peak_memory, provenance
-from parity_tests.result import Climbed
+from parity_tests.result import Climbed, Exhibit
 from parity_tests.rungs.coverage import coverage
 from parity_tests.rungs.exhibits import exhibits
 from parity_tests.rungs.run import Case, Run
@@ -25,7 +25,7 @@ def climb(rungs: Rungs, run: Run, report: Callable[[Progress], None]) -> Climbed
         records=records,
         coverage=coverage(run, records, rungs),
         sources=_sources(run),
-        exhibits=exhibits(run) if "detections" in rungs else [],
+        exhibits=_exhibits(run) if "detections" in rungs else [],
         warnings=warnings(records, run.variables),
         provenance=provenance(),
         peak=peak_memory(),
@@ -41,10 +41,20 @@ def _records(rungs: Rungs, run: Run, report: Callable[[Progress], None]) -> list
         run.begin(f"{case.rung} {case.name}")
         try:
             records += case.compare()
-        except framework_errors() as error:
+        except InputError:
+            raise
+        except Exception as error:  # whatever a model raises: the other cases are compared all the same
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             records.append(Record(rung=case.rung, case=case.name, name=ALL, verdict="incomplete", reason=reason))
     return records
+
+
+def _exhibits(run: Run) -> list[Exhibit]:
+    """Pictures of detections; without any where a side does not detect, which the rung has said."""
+    try:
+        return exhibits(run)
+    except Exception:  # as above
+        return []
 
 
 def _sources(run: Run) -> dict[str, dict[str, str]]:

@@ -7,16 +7,21 @@ from parity_tests.compare import Record
 from parity_tests.result import Coverage
 from parity_tests.rungs.run import Run
 
-COVERS = {"parameters": ("parameters", "forward"), "taps": ("shapes", "forward")}
-"""The rungs each of which compares all parameters, or all taps; without them a run makes no claim on those."""
+COVERS = {"parameters": ("forward", "parameters"), "taps": ("forward", "shapes")}
+"""The rungs each of which compares all parameters, or all taps: that asked for which compares most, and without any of
+them a run makes no claim."""
 
 
 def coverage(run: Run, records: Sequence[Record], rungs: Iterable[str]) -> list[Coverage]:
     """How much of both sides the records of these rungs cover."""
     asked = set(rungs)
-    kinds = [kind for kind, covering in COVERS.items() if asked & {*covering}]
-    sides = zip(("reference", "port"), run.built(), strict=False)
-    return [_of_side(run.preset, name, side, kind, records) for name, side in sides for kind in kinds]
+    kinds = {kind: rungs[0] for kind, covering in COVERS.items() if (rungs := [r for r in covering if r in asked])}
+    sides = zip(("reference", "port"), (run.built() or run.sides("float32")) if kinds else (), strict=False)
+    return [
+        _of_side(run.preset, name, side, kind, [record for record in records if record.rung == rung])
+        for name, side in sides
+        for kind, rung in kinds.items()
+    ]
 
 
 def _of_side(preset: str, name: str, side: Side, kind: str, records: Sequence[Record]) -> Coverage:

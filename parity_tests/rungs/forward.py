@@ -68,13 +68,14 @@ def _float32_at(
 def rounding_bounds(run: Run, images: Array, given: Mapping[str, Array]) -> dict[str, float | Array]:
     """How far float32 may be off at each tap of `given`, element by element; 0 where a tap only hands on its input.
 
-    Where the layers of the port are not known, as those of Keras, and where the images were refused, `ISOLATED`
-    roundings of the largest value.
+    Never more than `ISOLATED` roundings of the largest value; that alone is allowed where the layers of the port are
+    not known, as those of Keras, and where the images were refused.
     """
+    most = {name: rounding_budget(value, ISOLATED) for name, value in given.items()}
     bounds = run.sides("float64")[1].rounding_bounds(images, given) if "outputs" in given else {}
     if not bounds:
-        return {name: rounding_budget(value, ISOLATED) for name, value in given.items()}
-    return {name: bounds.get(name, 0.0) for name in given}
+        return {**most}
+    return {name: np.minimum(bounds[name], most[name]) if name in bounds else 0.0 for name in given}
 
 
 def can_be_fed(taps: Mapping[str, Array]) -> bool:

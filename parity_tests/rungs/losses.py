@@ -1,10 +1,10 @@
 """The rung *losses*: each term and its normaliser, both sides given the reference's targets and the same outputs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from parity_tests.assignments import assignment_batches, crafted_outputs
-from parity_tests.compare import ISOLATED, Array, Record, compare_tensor
+from parity_tests.compare import ISOLATED, Array, Record, compare_tensor, compare_values
 from parity_tests.inputs import Size, size_name
 from parity_tests.rungs.run import Case, Run
 
@@ -33,9 +33,21 @@ def _losses_at(run: Run, size: Size) -> list[Record]:
                 for dtype in ("float64", "float32")
             }
             case = f"{size_name(size)} {name}, outputs {how}"
-            for tap in pairs["float64"][0]:
-                of_tap = {dtype: [side[tap] for side in pair] for dtype, pair in pairs.items()}
-                records += compare_tensor("losses", case, tap, of_tap, run.dtypes, ISOLATED)
+            records += _terms(case, pairs, run.dtypes)
+    return records
+
+
+def _terms(case: str, pairs: Mapping[str, Sequence[Mapping[str, Array]]], dtypes: Sequence[str]) -> list[Record]:
+    """The terms of both sides; one that a side lacks is a difference."""
+    records = []
+    for tap in dict.fromkeys(name for terms in pairs["float64"] for name in terms):
+        if all(tap in terms for pair in pairs.values() for terms in pair):
+            of_tap = {dtype: [terms[tap] for terms in pair] for dtype, pair in pairs.items()}
+            records += compare_tensor("losses", case, tap, of_tap, dtypes, ISOLATED)
+        else:
+            for dtype in dtypes:
+                reference, port = (terms.get(tap) for terms in pairs[dtype])
+                records.append(compare_values("losses", f"{case} {dtype}", tap, reference, port, budget=0.0))
     return records
 
 
