@@ -130,8 +130,12 @@ def largest(values: Array | Sampled) -> float:
     """The largest absolute value that is finite; 0 where there is none."""
     if isinstance(values, Sampled):
         return values.largest
-    finite = values if is_finite(values) else values[np.isfinite(values)]
-    return float(max(finite.max(), -finite.min())) if finite.size else 0.0
+    if not values.size:
+        return 0.0
+    most = float(max(values.max(), -values.min()))
+    if math.isfinite(most):
+        return most
+    return largest(values[np.isfinite(values)])
 
 
 def is_finite(values: Array | Sampled) -> bool:
@@ -143,12 +147,17 @@ def is_finite(values: Array | Sampled) -> bool:
 
 def largest_difference(left: Array, right: Array) -> float:
     """The largest absolute difference where both are finite, taken in float64."""
-    if not (is_finite(left) and is_finite(right)):
-        both = np.isfinite(left) & np.isfinite(right)
-        left, right = left[both], right[both]
-    with np.errstate(over="ignore"):
+    if not left.size:
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
         differences = np.subtract(left, right, dtype=np.float64)
-    return float(np.nan_to_num(max(differences.max(), -differences.min()))) if differences.size else 0.0
+    most = float(max(differences.max(), -differences.min()))
+    if math.isfinite(most):
+        return most
+    both = np.isfinite(left) & np.isfinite(right)
+    if both.all():
+        return float(np.finfo(np.float64).max)  # the difference itself is beyond all numbers
+    return largest_difference(left[both], right[both])
 
 
 def compare_structure(reference: Array | Sampled | None, port: Array | Sampled | None) -> str:

@@ -10,6 +10,9 @@ from parity_tests.bridge.frameworks import Taps, keras
 from parity_tests.bridge.side import Fed, Recipe
 from parity_tests.compare import Array
 
+tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+# Graphs are run as they are traced: rewriting one takes longer than the few times it is run, and is one step less sure.
+
 OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 
 

@@ -79,5 +79,10 @@ def _print_coverage(coverage: Sequence[Coverage], console: Console) -> None:
         if covered.missing:
             names = f"{covered.kind} of the {covered.side}: {', '.join(covered.missing)}"
             console.print(f"  [{COLOURS['incomplete']}]not compared[/] {names}", highlight=False, soft_wrap=True)
+        by_reason: dict[str, list[str]] = {}
         for name, reason in covered.exempt.items():
-            console.print(f"  exempt {name} of the {covered.side}: {reason}", highlight=False, soft_wrap=True)
+            by_reason.setdefault(reason, []).append(name)
+        for reason, exempt in by_reason.items():
+            shown = exempt[0] if len(exempt) == 1 else f"{len(exempt)} {covered.kind}, as {exempt[0]},"
+            place = f"{covered.preset} {covered.side}".strip()
+            console.print(f"  exempt {shown} of {place}: {reason}", highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 With BatchNorm in inference mode rounding stays what it is. In training mode it grows from step to step, so that the
 budget is derived: ten times the most that the reference has differed so far from itself when its weights are moved by
 one ulp; where that is less than a single forward pass is allowed, as at the first steps, it is what such a pass is.
+In float32 that growth leaves nothing that could fail: there BatchNorm runs in inference mode alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from parity_tests.inputs import moved_by_an_ulp
 from parity_tests.rungs.gradients import STEPS, training_scenes
 from parity_tests.rungs.run import Case, Run
 
-SEEDS = (1, 2, 3)
+SEEDS = (1,)
 """Of the runs of the reference whose first weights are moved by one ulp."""
 
 SELF_FACTOR = 10
@@ -32,7 +33,7 @@ RECIPE = Recipe("sgd", 1e-3, ((STEPS // 2, 3e-4),), momentum=0.9, clip_norm=1.0)
 
 def trajectory(run: Run) -> list[Case]:
     """Losses step by step with BatchNorm in inference and in training mode."""
-    modes = {"inference": False, "training": True}
+    modes = {"inference": False, "training": True} if "float64" in run.dtypes else {"inference": False}
     return [Case("trajectory", mode, partial(_trajectory, run, training)) for mode, training in modes.items()]
 
 
@@ -47,21 +48,19 @@ def _trajectory(run: Run, training: bool) -> list[Record]:
     else:
         budgets = INFERENCE * np.abs(reference)
     records = _compare("float64", training, curves, budgets) if "float64" in run.dtypes else []
-    return records + (_single(run, training, reference, port) if "float32" in run.dtypes else [])
+    return records + (_single(run, reference, port) if "float32" in run.dtypes and not training else [])
 
 
-def _single(run: Run, training: bool, reference64: Array, port64: Array) -> list[Record]:
+def _single(run: Run, reference64: Array, port64: Array) -> list[Record]:
     """The same in float32, each side allowed what its rounding has cost it so far.
 
-    With BatchNorm in inference mode never more than the roundings of a forward pass, or a port that is wrong in
-    float32 alone would allow itself its mistake. In training mode rounding has no such bound, and the curves are for
-    the report.
+    Never more than the roundings of a forward pass, or a port that is wrong in float32 alone would allow itself its
+    mistake.
     """
-    reference, port = (_losses(run, "float32", side, training) for side in (0, 1))
+    reference, port = (_losses(run, "float32", side, training=False) for side in (0, 1))
     budgets = float32_budgets((reference, reference64), (port, port64))
-    if not training:
-        budgets = np.minimum(budgets, [rounding_budget(loss, CASCADED) for loss in reference[:, None]])
-    return _compare("float32", training, {"reference": reference, "port": port}, budgets)
+    budgets = np.minimum(budgets, [rounding_budget(loss, CASCADED) for loss in reference[:, None]])
+    return _compare("float32", False, {"reference": reference, "port": port}, budgets)
 
 
 def training_budgets(reference: Array, own: Array) -> Array:
