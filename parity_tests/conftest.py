@@ -20,10 +20,10 @@ CLASSES = 2
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many planted faults were caught, of those that were planted."""
-    ended = {how: terminalreporter.stats.get(how, []) for how in ("passed", "failed")}
-    caught, missed = (sum("planted" in report.keywords for report in reports) for reports in ended.values())
-    if caught or missed:
-        terminalreporter.write_line(f"planted faults: {caught} of {caught + missed} caught and named")
+    ended = {how: terminalreporter.stats.get(how, []) for how in ("passed", "failed", "error")}
+    caught, *missed = (sum("planted" in report.keywords for report in reports) for reports in ended.values())
+    if caught or any(missed):
+        terminalreporter.write_line(f"planted faults: {caught} of {caught + sum(missed)} caught and named")
 
 
 @pytest.fixture

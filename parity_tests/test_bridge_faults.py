@@ -92,3 +92,12 @@ def test_a_fault_of_the_bridge_is_named_at_its_tap(run: Run, fault: str, monkeyp
     plant(monkeypatch)
     port.assign(run.variables)
     assert where_it_starts(with_port(run, port, sizes=[SIZE]), "forward", "32x64") == name
+
+
+def test_there_are_sixty_faults_at_least() -> None:
+    from parity_tests import test_ladder, test_mirror
+
+    of_conventions = [assignment for faults in test_ladder.CONVENTIONS.values() for assignment in faults]
+    tables = (of_conventions, test_ladder.FAULTS, test_ladder.KERAS_IO, FAULTS)
+    network = (test_mirror.FORWARD, test_mirror.STATISTICS, test_mirror.PARAMETERS)
+    assert sum(map(len, (*tables, *network))) >= 60

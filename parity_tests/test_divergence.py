@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from parity_tests.compare import Record, Verdict, divergence
 from parity_tests.result import Coverage, Result
 
@@ -61,6 +63,20 @@ def test_an_isolated_module_tells_more_than_whatever_comes_before_it_in_the_repo
         *("fpn/conv_c6_3x3/kernel", "c5", "p5", "p6", "p6")
     ]
     assert divergence([record("forward", "64x64 float64 isolated", "p6", "equal")]) is None
+
+
+@pytest.mark.parametrize("cause", ["forward", "anchors", "targets", "losses"])
+def test_what_causes_a_wrong_gradient_is_named_and_not_the_gradient(cause: str) -> None:
+    records = [
+        record("gradients", "32x64 float64 inference", "fpn/conv_c6_3x3/kernel"),
+        record("backward", "32x64 float64 isolated", "outputs", difference=1.0, budget=1e-15),
+        record("detections", "64x64 float64 isolated", "det.set"),
+    ]
+    found = divergence([*records, record(cause, "64x64 float64 isolated", "the cause")])
+    assert found is not None
+    assert found.first.name == "the cause"
+    assert divergence(records) is not None
+    assert divergence([records[0], records[2]]) == (records[0], [records[0].name], [])
 
 
 def test_a_difference_of_the_backward_pass_says_so() -> None:

@@ -17,6 +17,7 @@ from parity_tests.bridge.side import Side
 from parity_tests.bridge.torch_side import TorchSide
 from parity_tests.compare import Array, divergence, verdict_of
 from parity_tests.inputs import Size
+from parity_tests.result import Result
 from parity_tests.rungs import RUNGS, Run
 from parity_tests.start import build_sides, start_run
 
@@ -259,6 +260,15 @@ def test_the_rungs_can_fail_on_the_other_preset(keras_io_run: Run, rung: str, ca
     assignment, name = KERAS_IO[rung, case]
     assert where_it_starts(keras_io_run, rung, case) == "equal"
     assert where_it_starts(turned_run(keras_io_run, assignment), rung, case) == name
+
+
+@pytest.mark.planted
+def test_of_a_whole_run_the_rung_is_named_where_the_fault_is(run: Run) -> None:
+    turned = turned_run(run, "focal_gamma=1.5")
+    asked = ("anchors", "losses", "gradients", "backward", "detections")
+    records = [r for rung in asked for case in RUNGS[rung](turned) for r in case.compare()]
+    assert {record.rung for record in records if record.verdict == "different"} == {"losses", "gradients", "backward"}
+    assert Result(records=records).summary.startswith("different: it starts at loss.classification (losses ")
 
 
 def test_the_port_is_left_as_it_was(run: Run, variables: Mapping[str, Array]) -> None:

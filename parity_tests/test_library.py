@@ -83,6 +83,7 @@ FAULTS: dict[str, tuple[Callable[[], Port], list[str], list[str]]] = {
 """By fault: the port, what differs where each module is fed, and what differs from there on."""
 
 
+@pytest.mark.planted
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_named_alone_where_modules_are_fed_and_with_all_after_it_where_they_are_not(
     fault: str, reference: KerasModel

@@ -53,7 +53,8 @@ def _guarded(command: ModuleType, options: argparse.Namespace) -> int:
     except (InputError, OSError) as error:
         return _refuse(error)
     except ModuleNotFoundError as error:
-        return _refuse(f"{error.name} is not installed; pip install 'torch-retinanet[parity]' brings it")
+        extra = "report" if error.name in ("rich", "jinja2") else "parity"
+        return _refuse(f"{error.name} is not installed; pip install 'torch-retinanet[{extra}]' brings it")
     except Exception:
         # A fault of the instrument itself: Python would exit with 1, and 1 says that the models differ.
         traceback.print_exc()
