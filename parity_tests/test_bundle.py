@@ -22,7 +22,7 @@ from parity_tests.bundle.check import (
     samples_in_words,
     unrecorded,
 )
-from parity_tests.bundle.files import MANIFEST, Bundle, manifest_digest
+from parity_tests.bundle.files import MANIFEST, Bundle, BundleWriter, manifest_digest
 from parity_tests.bundle.record import record
 from parity_tests.cli import main
 from parity_tests.compare import Record, compare_values, divergence, rounding_budget
@@ -193,6 +193,13 @@ def test_a_damaged_or_foreign_bundle_is_refused_in_a_sentence(
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_what_is_recorded_stays_as_it_was() -> None:
+    writer, live = BundleWriter(), np.zeros(3)
+    writer.put("step", "bias", live)
+    live += 1
+    assert not writer.arrays["step"]["bias"].any()
 
 
 def test_a_rung_that_was_not_recorded_makes_the_check_incomplete(recorded: Path) -> None:

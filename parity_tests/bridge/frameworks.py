@@ -45,6 +45,10 @@ with quiet_start():
 
     keras.ops.zeros(())
 
+if keras.config.backend() != "tensorflow":
+    # Elsewhere Keras promotes to float32 where float64 is asked for, in every BatchNormalization for one.
+    importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE["float64"] = "float64"
+
 if keras.config.image_data_format() != "channels_last":
     raise InputError("image_data_format: Keras is configured for channels first, and the reference is channels last")
 

@@ -45,7 +45,7 @@ class BundleWriter:
     def put(self, file: str, name: str, value: Value) -> None:
         """Keep an array, or the samples of one, as `name` of `file`."""
         values = value.values if isinstance(value, Sampled) else np.asarray(value)
-        self.arrays.setdefault(file, {})[name] = np.ascontiguousarray(values)
+        self.arrays.setdefault(file, {})[name] = np.array(values, order="C")  # a copy: the side goes on with its own
         self.names.setdefault(file, {})[name] = None
         self.samples.pop(f"{file}/{name}", None)
         if isinstance(value, Sampled):

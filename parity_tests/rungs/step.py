@@ -44,9 +44,12 @@ def step(run: Run) -> list[Case]:
 
 
 def _gradients(run: Run) -> dict[str, Array]:
-    """Noise, of another magnitude in each variable: as gradients are, and the same for both sides."""
+    """Noise, of another magnitude in each variable: as gradients are, and the same for both sides.
+
+    It is drawn in the order of names: weights that were recorded come in another order.
+    """
     rng = np.random.default_rng(0)
-    shapes = {name: values.shape for name, values in weights_of(run.variables).items()}
+    shapes = {name: values.shape for name, values in sorted(weights_of(run.variables).items())}
     return {name: rng.normal(0, 10 ** rng.uniform(*MAGNITUDES), shape) for name, shape in shapes.items()}
 
 
