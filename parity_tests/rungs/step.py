@@ -1,5 +1,6 @@
 """The rung *step*: weights and optimiser slots after steps with given gradients, and statistics after a batch."""
 
+import gc
 import math
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -54,6 +55,7 @@ def _gradients(run: Run) -> dict[str, Array]:
 
 
 def _steps(run: Run, gradients: Callable[[], Mapping[str, Array]], name: str) -> list[Record]:
+    gc.collect()  # Keras' optimisers hold themselves, and those of the recipe before hold two copies of all weights
     given = gradients()
     norm = math.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in given.values()))
     recipe = RECIPES[name]._replace(clip_norm=CLIP_SHARE * norm)
