@@ -2,8 +2,8 @@
 
 import gc
 import math
-from collections.abc import Callable, Mapping
-from functools import cache, partial
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -39,8 +39,7 @@ def step(run: Run) -> list[Case]:
     The norm by which gradients are clipped adds up the squares of all of them, some 36 million: rounding adds up in it
     as it does along a model, and has the budget of one.
     """
-    gradients = cache(partial(_gradients, run))
-    cases = [Case("step", name, partial(_steps, run, gradients, name)) for name in RECIPES]
+    cases = [Case("step", name, partial(_steps, run, name)) for name in RECIPES]
     return [*cases, Case("step", "statistics", partial(_statistics, run))]
 
 
@@ -54,9 +53,9 @@ def _gradients(run: Run) -> dict[str, Array]:
     return {name: rng.normal(0, 10 ** rng.uniform(*MAGNITUDES), shape) for name, shape in shapes.items()}
 
 
-def _steps(run: Run, gradients: Callable[[], Mapping[str, Array]], name: str) -> list[Record]:
+def _steps(run: Run, name: str) -> list[Record]:
     gc.collect()  # Keras' optimisers hold themselves, and those of the recipe before hold two copies of all weights
-    given = gradients()
+    given = _gradients(run)
     norm = math.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in given.values()))
     recipe = RECIPES[name]._replace(clip_norm=CLIP_SHARE * norm)
     try:
