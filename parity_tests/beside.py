@@ -14,7 +14,6 @@ from typing import NamedTuple
 from parity_tests.provenance import THREADS
 from parity_tests.result import Climbed
 
-
 ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
 """Makes glibc keep one heap for all threads of a process: what one gives back the others take again."""
 
