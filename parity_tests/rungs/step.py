@@ -54,6 +54,7 @@ def _gradients(run: Run) -> dict[str, Array]:
 
 
 def _steps(run: Run, name: str) -> list[Record]:
+    run._sides.pop("float32", None)  # built again where it is asked for: here it would only take memory
     gc.collect()  # Keras' optimisers hold themselves, and those of the recipe before hold two copies of all weights
     given = _gradients(run)
     norm = math.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in given.values()))
