@@ -70,7 +70,8 @@ def _run(preset: str, seed: int) -> Run:
     """The default run from a seed, with the models that this process has built."""
     from parity_tests.start import start_run
 
-    run = replace(start_run(preset, seed=seed), _sides=_SIDES.setdefault(preset, {}))
+    share = PRESETS.index(preset), len(PRESETS)
+    run = replace(start_run(preset, seed=seed), share=share, _sides=_SIDES.setdefault(preset, {}))
     for dtype in run._sides:
         run.assign(dtype)
     return run

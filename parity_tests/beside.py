@@ -14,9 +14,6 @@ from typing import NamedTuple
 from parity_tests.provenance import THREADS
 from parity_tests.result import Climbed
 
-ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
-"""Makes glibc keep one heap for all threads of a process: what one gives back the others take again."""
-
 
 class Progress(NamedTuple):
     """How far a preset has come: the case that begins, how many are done, and how many there are."""
@@ -98,8 +95,7 @@ def _receive(connection: Connection, preset: str) -> Progress | Climbed | Except
 @contextmanager
 def limited_threads(count: int) -> Iterator[None]:
     """Environment variables that give what is started meanwhile so many threads, where the user has not said it."""
-    wanted = {**dict.fromkeys(THREADS, str(count)), **ONE_HEAP}
-    ours = {name: value for name, value in wanted.items() if name not in os.environ}
+    ours = {name: str(count) for name in THREADS if name not in os.environ}
     os.environ.update(ours)
     try:
         yield

@@ -126,7 +126,9 @@ def climb_preset(options: argparse.Namespace, preset: str, report: Callable[[Pro
         data=options.data,
         seed=options.seed,
     )
-    run = replace(run, dtypes=DTYPES[options.dtype])
+    beside = options.preset or list(PRESETS)
+    share = (beside.index(preset), len(beside)) if preset else (0, 1)
+    run = replace(run, dtypes=DTYPES[options.dtype], share=share)
     try:
         return climb({name: RUNGS[name] for name in RUNGS if name in options.rungs}, run, report)
     finally:

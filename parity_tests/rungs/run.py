@@ -30,6 +30,7 @@ class Run:
         metric: what computes COCO's numbers.
         sizes: picture sizes of all rungs; by default each rung has its own.
         dtypes: precisions that get records.
+        share: which one of how many presets this is that are climbed beside each other, and deal cases out.
         scenes: annotated pictures, on which the weights detect; one in each scene, as the network is fed.
         found: what each side detects there, once it is known.
     """
@@ -43,10 +44,16 @@ class Run:
     metric: Metric
     sizes: Sequence[Size] = ()
     dtypes: Sequence[str] = ("float64", "float32")
+    share: tuple[int, int] = (0, 1)
     scenes: Sequence[Scene] = ()
     found: list[list[Detections]] = field(default_factory=list)
     _sides: dict[str, tuple[Side, Side]] = field(default_factory=dict)
     _case: list[str] = field(default_factory=list)
+
+    def dealt(self, cases: Sequence["Case"]) -> list["Case"]:
+        """This preset's share of cases in which presets hardly differ; where one is climbed alone, all of them."""
+        which, of = self.share
+        return list(cases[which::of])
 
     def sides(self, dtype: str) -> tuple[Side, Side]:
         """Reference and port with the run's weights."""
@@ -72,6 +79,10 @@ class Run:
         for pair in self._sides.values():
             for side in pair:
                 side.begin(case)
+
+    def make_room(self, dtype: str) -> None:
+        """Let the models of a precision go; they are built again where they are asked for."""
+        self._sides.pop(dtype, None)
 
     def release(self) -> None:
         """Give the memory of the models back; they are built again where they are asked for."""

@@ -37,9 +37,9 @@ def step(run: Run) -> list[Case]:
     """Two steps of each optimiser in float64, both sides given the same gradients; and BatchNorm's statistics.
 
     The norm by which gradients are clipped adds up the squares of all of them, some 36 million: rounding adds up in it
-    as it does along a model, and has the budget of one.
+    as it does along a model, and has the budget of one. No preset has a part in an optimiser: they are dealt out.
     """
-    cases = [Case("step", name, partial(_steps, run, name)) for name in RECIPES]
+    cases = run.dealt([Case("step", name, partial(_steps, run, name)) for name in RECIPES])
     return [*cases, Case("step", "statistics", partial(_statistics, run))]
 
 
@@ -54,7 +54,7 @@ def _gradients(run: Run) -> dict[str, Array]:
 
 
 def _steps(run: Run, name: str) -> list[Record]:
-    run._sides.pop("float32", None)  # built again where it is asked for: here it would only take memory
+    run.make_room("float32")
     gc.collect()  # Keras' optimisers hold themselves, and those of the recipe before hold two copies of all weights
     given = _gradients(run)
     norm = math.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in given.values()))

@@ -33,9 +33,12 @@ RECIPE = Recipe("sgd", 1e-3, ((STEPS // 2, 3e-4),), momentum=0.9, clip_norm=1.0)
 
 
 def trajectory(run: Run) -> list[Case]:
-    """Losses step by step with BatchNorm in inference and in training mode."""
+    """Losses step by step with BatchNorm in inference and in training mode.
+
+    Gradients, in both modes, show what a preset has a part in; what follows from them is dealt out.
+    """
     modes = {"inference": False, "training": True} if "float64" in run.dtypes else {"inference": False}
-    return [Case("trajectory", mode, partial(_trajectory, run, training)) for mode, training in modes.items()]
+    return run.dealt([Case("trajectory", mode, partial(_trajectory, run, training)) for mode, training in modes.items()])
 
 
 def _trajectory(run: Run, training: bool) -> list[Record]:
