@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/false_alarms.py --seeds 200 --out out/false_alarms.jsonl
 
 Weights, pictures, digits and fresh values follow from the seed. Models are built once for each preset and given new
-weights. A line of the file is a seed of a preset; a run that was ended goes on where it was. Exits with 1 where a seed
-raised an alarm.
+weights. A line of the file is a seed of a preset on some rungs; a run that was ended goes on where it was. Exits with 1
+where a seed raised an alarm.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _SIDES: dict[str, Any] = {}
 
 def main(seeds: int, out: Path, rungs: Sequence[str]) -> int:
     """Climb from every seed that `out` has not, print what was found in all, and say whether there was an alarm."""
-    lines = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
+    lines = [line for line in _read(out) if line["rungs"] == list(rungs)]
     done = {(line["preset"], line["seed"]) for line in lines}
     console = Console(stderr=True)
     with limited_threads(max(1, (os.cpu_count() or 1) // len(PRESETS))), out.open("a") as file:
@@ -49,6 +49,16 @@ def main(seeds: int, out: Path, rungs: Sequence[str]) -> int:
     return int(any(line["alarms"] for line in lines))
 
 
+def _read(out: Path) -> list[dict[str, Any]]:
+    """The lines of a file that may not be there yet; one that was not written to its end is taken off."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = out.read_text() if out.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        out.write_text(whole)
+    return [json.loads(line) for line in whole.splitlines()]
+
+
 def climb_from(preset: str, seed: int, rungs: Sequence[str]) -> dict[str, Any]:
     """What the ladder says of a preset from a seed: how many comparisons, which alarms, and the nearest to a budget."""
     climbed = climb({name: RUNGS[name] for name in rungs}, _run(preset, seed), lambda progress: None)
@@ -58,6 +68,8 @@ def climb_from(preset: str, seed: int, rungs: Sequence[str]) -> dict[str, Any]:
     return {
         "preset": preset,
         "seed": seed,
+        "rungs": list(rungs),
+        "commit": climbed.provenance.get("commit"),
         "comparisons": len(climbed.records),
         "ties": sum(record.verdict == "tie" for record in climbed.records),
         "alarms": [f"{r.rung} {r.case}, {r.name}: {r.reason}" for r in alarms] + gaps,
@@ -90,8 +102,10 @@ def in_words(lines: Sequence[dict[str, Any]]) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="The whole ladder from one seed after another.")
-    parser.add_argument("--seeds", type=int, default=200, help="how many, from 0 on (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=200, help="how many, at least 1, from 0 on (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="the file that has a line for each seed and preset")
     parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=list(RUNGS), help="of the ladder (default: all)")
     options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"--seeds: {options.seeds} must be at least 1")
     sys.exit(main(options.seeds, options.out, options.rungs))

@@ -8,11 +8,14 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from parity_tests.compare import CASCADED, Array, Record, compare_taps, verdict_of
+from parity_tests.errors import InputError
 from parity_tests.inputs import Size, random_images, random_variables, size_name
 
 if TYPE_CHECKING:
@@ -31,6 +34,12 @@ PORT = "port"
 
 SIZES: tuple[Size, ...] = ((128, 128), (96, 160))
 """Picture sizes, at which the padding of P6 and P7 shows."""
+
+BOXES = np.array([[3.5, 5.25, 40.5, 44.0], [30.25, 20.5, 88.75, 70.0], [60.0, 4.5, 92.5, 30.25]])
+"""Boxes (3,4) xyxy of each picture, in pixels; anchors match all of them."""
+
+LABELS = np.array([0, 3, 1])
+"""Their classes."""
 
 Column = Mapping[str, Mapping[str, Array]]
 """Everything that one column computes, by case and name."""
@@ -72,32 +81,46 @@ class Table:
 
 def compare_backends(preset: str, backends: Sequence[str], seed: int, turns: Sequence[str] = ()) -> Table:
     """The table of these backends and the port, in the conventions of a preset, the port's turned where asked."""
-    columns = {name: _in_a_process(name, preset, seed, ()) for name in backends}
-    columns[PORT] = _in_a_process(PORT, preset, seed, turns)
-    names = list(columns)
+    columns = {PORT: _in_a_process(PORT, preset, seed, turns)}  # first, since it may refuse a turn
+    columns |= {name: _in_a_process(name, preset, seed, ()) for name in backends}
+    names = [*backends, PORT]
     pairs = [(left, right) for i, left in enumerate(names) for right in names[i + 1 :]]
     return Table(names, {pair: _compare(preset, pair, columns[pair[0]], columns[pair[1]]) for pair in pairs})
 
 
 def column(name: str, preset: str, seed: int, turns: Sequence[str]) -> Column:
-    """What one column computes, in the process whose environment has its backend."""
+    """What one column computes, in the process whose environment has its backend.
+
+    Raises:
+        InputError: for a turn that the port does not know.
+    """
     side = _side(name, preset, turns)
     shapes = {variable: values.shape for variable, values in sorted(side.variables().items())}
     side.assign(random_variables(shapes, seed=seed))
-    cases: dict[str, Mapping[str, Array]] = {}
-    for size in SIZES:
-        taps = side.forward(random_images(size, seed=seed))
-        cases[size_name(size)] = taps | {"anchors": side.anchors(size)} | _detections(side, taps["outputs"], size)
+    cases = {size_name(size): _case(side, size, seed) for size in SIZES}
     side.release()
     return cases
 
 
+def _case(side: "Side", size: Size, seed: int) -> Mapping[str, Array]:
+    """All that a side makes of two pictures."""
+    taps = side.forward(random_images(size, seed=seed))
+    outputs = taps["outputs"]
+    targets = side.targets(size, [BOXES] * len(outputs), [LABELS] * len(outputs))
+    around = {"anchors": side.anchors(size)} | targets | side.losses(outputs, targets)
+    return taps | around | _detections(side, outputs, size)
+
+
 def _side(name: str, preset: str, turns: Sequence[str]) -> "Side":
     if name == PORT:
+        from parity_tests.bridge.errors import input_errors
         from parity_tests.bridge.prepare import turn
         from parity_tests.bridge.torch_side import Config, TorchSide
 
-        config, optimizer_turns = turn(Config.preset(preset), turns)
+        try:
+            config, optimizer_turns = turn(Config.preset(preset), turns)
+        except input_errors() as error:
+            raise InputError(str(error)) from None
         return TorchSide(config, "float64", optimizer_turns=optimizer_turns)
     from parity_tests.bridge.keras_side import KerasSide, preset_classes
 
@@ -123,7 +146,7 @@ def _compare(preset: str, pair: tuple[str, str], left: Column, right: Column) ->
     for size, taps in left.items():
         case = f"{size} float64 cascaded, {pair[0]} and {pair[1]}"
         records += compare_taps("backends", case, taps, right[size], units=CASCADED)
-    return [Record(**{**vars(record), "preset": preset}) for record in records]
+    return [replace(record, preset=preset) for record in records]
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parity_tests.compare import PASSES, Array, Record
+from parity_tests.compare import Array, Record
+from parity_tests.divergence import PASSES
 from parity_tests.inputs import Size, read_size, size_name
 
 STRIDES = (8, 16, 32, 64, 128)

@@ -7,10 +7,10 @@ own float64 runs, within as many units.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ CASCADED = 1024
 
 FLOAT32_FACTOR = 3
 """Times the larger of both sides' own float32 errors; two sides that round independently differ by at most twice it."""
+
+FEW_ROUNDINGS = 4
+"""Units of rounding that are no mistake, however much less the reference's own error happens to be."""
 
 GRADIENT = 1e-10
 """What a gradient may differ, as a share of the largest of its parameter."""
@@ -73,8 +76,8 @@ class Record:
 
     @property
     def size(self) -> str:
-        """The picture's height by width, `128x128`, or the shape of another input; empty where the case has none."""
-        return _word(r"\d+(x\d+)+", self.case)
+        """The picture's height by width, `128x128`, or the shapes of other inputs; empty where the case has none."""
+        return _word(r"\d+([x+]\d+)*", self.case)
 
     @property
     def dtype(self) -> str:
@@ -113,17 +116,25 @@ def float32_budget(
     port: Array | Sampled,
     port64: Array | Sampled,
 ) -> float:
-    """What float32 may differ, from each side's own error against its float64 run.
-
-    A side that is wrong in float32 alone would so allow itself its own mistake: never more than `units` roundings.
-    """
+    """What float32 may differ, from each side's own error against its float64 run, and `units` roundings at most."""
     most = rounding_budget(reference, units)
     if any(values.dtype != np.float64 for values in (reference64, port64)):
         return most  # whatever was asked for: there is no run to measure an error by
-    own = FLOAT32_FACTOR * max(
-        largest_difference(*viewed(reference, reference64)), largest_difference(*viewed(port, port64))
+    own = [largest_difference(*viewed(*pair)) for pair in ((reference, reference64), (port, port64))]
+    allowed = own_errors(np.array(own[0]), np.array(own[1]), rounding_budget(reference, FEW_ROUNDINGS))
+    return min(float(allowed), most)
+
+
+def own_errors(reference: Array, port: Array, few: Array | float) -> Array:
+    """What both sides' own float32 errors allow them to be apart.
+
+    A port that is wrong in float32 alone would so allow itself its mistake: its error counts up to three times the
+    reference's, or `few` roundings where that is more.
+    """
+    allowed: Array = FLOAT32_FACTOR * np.maximum(
+        reference, np.minimum(port, np.maximum(FLOAT32_FACTOR * reference, few))
     )
-    return min(own, most)
+    return allowed
 
 
 def largest(values: Array | Sampled) -> float:
@@ -299,50 +310,3 @@ def verdict_of(records: Sequence[Record]) -> Verdict:
     if "different" in verdicts:
         return "different"
     return "incomplete" if "incomplete" in verdicts or not records else "equal"
-
-
-PASSES = ("forward", "backward")
-"""The rungs that run the network, each module by itself and all of them in a chain."""
-
-CAUSES = (("forward",), ("anchors", "targets", "losses"), ("backward",))
-"""Rungs by what a difference on them causes: one that stands before makes those behind differ, and not the reverse."""
-
-
-class Divergence(NamedTuple):
-    """Where two sides part.
-
-    Attributes:
-        first: the record where it starts.
-        origins: names that differ even where their module is fed the reference's own input, that of `first` first.
-        inherited: names that differ only where each side goes on with its own, in the same pass.
-    """
-
-    first: Record
-    origins: Sequence[str]
-    inherited: Sequence[str]
-
-
-def divergence(records: Iterable[Record]) -> Divergence | None:
-    """Where it starts, `None` where there is no difference.
-
-    In the forward pass; else in anchors, targets and losses, which the port computes by itself wherever it goes back;
-    else in the backward pass; else at the first difference of all. Of a pass isolated modules tell more than the whole
-    chain, and float64 more than float32.
-    """
-    different = [record for record in records if record.verdict == "different"]
-    if not different:
-        return None
-    first = min(different, key=_precedence)
-    same_pass = [r for r in different if (r.preset, r.rung, r.size, r.dtype) == _pass_of(first)]
-    origins = [record.name for record in same_pass if record.mode == "isolated"] or [first.name]
-    inherited = [record.name for record in same_pass if record.mode == "cascaded" and record.name not in origins]
-    return Divergence(first, origins, inherited)
-
-
-def _precedence(record: Record) -> tuple[int, bool, bool]:
-    rank = next((i for i, rungs in enumerate(CAUSES) if record.rung in rungs), len(CAUSES))
-    return rank, record.rung in PASSES and record.mode != "isolated", record.dtype == "float32"
-
-
-def _pass_of(record: Record) -> tuple[str, str, str, str]:
-    return record.preset, record.rung, record.size, record.dtype

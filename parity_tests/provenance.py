@@ -31,9 +31,10 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def peak_memory() -> int:
-    """The most memory that this process has held at once, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def peak_memory(*, of_children: bool = False) -> int:
+    """The most memory in bytes that this process, or the largest that it has started and ended, has held at once."""
+    who = resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF
+    return resource.getrusage(who).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _versions() -> dict[str, str]:

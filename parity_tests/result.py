@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parity_tests.ablation.effects import in_words
-from parity_tests.compare import EXIT_CODES, Divergence, Record, Verdict, divergence, verdict_of
+from parity_tests.compare import EXIT_CODES, Record, Verdict, verdict_of
+from parity_tests.divergence import Divergence, divergence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Coverage:
     Attributes:
         preset: that of the reference.
         side: `reference` or `port`.
-        kind: `parameters` or `taps`.
+        kind: `parameters` or `taps`; or `cases`, of which some were dealt to presets beside this one.
         compared: how many have a record.
         exempt: names that are not to be compared, each with a written reason.
         missing: names that no record has and no reason excuses: they make a run incomplete.

@@ -12,7 +12,7 @@ from parity_tests import cli
 from parity_tests.ablation.effects import by_size, in_words, largest, largest_on_taps, starts_at, unseen
 from parity_tests.ablation.remember import Remembering
 from parity_tests.ablation.turns import ROUNDING, Turn
-from parity_tests.blind_spots import BLIND_SPOTS
+from parity_tests.blind_spots import BLIND_SPOTS, BlindSpot
 from parity_tests.bridge import digits_model
 from parity_tests.bridge.bench import NETWORK_SIZES, Bench
 from parity_tests.bridge.digits_model import digits_config, fresh_detector
@@ -20,7 +20,7 @@ from parity_tests.bridge.photos import PHOTOS, photo_effect
 from parity_tests.bridge.torch_side import Config, TorchSide
 from parity_tests.bridge.turns import NETWORK, NUMBERS, PICTURES, turns
 from parity_tests.compare import Record, Verdict
-from parity_tests.inputs import random_images, size_name
+from parity_tests.inputs import random_images, read_size, size_name
 from parity_tests.report import read_json
 from parity_tests.report.ablation import as_markdown
 from parity_tests.rungs import PRESETS
@@ -161,6 +161,16 @@ def test_the_table_of_the_readme_is_that_of_the_run_that_is_kept() -> None:
     assert as_markdown(ablation) in readme
     assert in_words(ablation) in readme
     assert {row["convention"] for row in ablation["rows"]} >= FIELDS - {"conv_bias", "p6_source"}
+
+
+@pytest.mark.parametrize("spot", [spot for spot in BLIND_SPOTS if spot.turn], ids=lambda spot: spot.turn)
+def test_the_sizes_that_hide_a_convention_are_those_that_runs_warn_of(spot: BlindSpot) -> None:
+    ablation = read_json(ROOT / "docs" / "ablation.json").ablation
+    assert ablation is not None
+    [row] = [row for row in ablation["rows"] if f"{row['convention']}={row['to']}" == spot.turn]
+    refused = [] if spot.rung == "anchors" or spot.turn == "upsample=nearest_to_size" else ["120x120"]
+    measured = [size for size in row["unseen"] if size not in refused]
+    assert measured == [size for size in row["seen"] if size not in refused and not spot.shows(read_size(size))]
 
 
 def test_wrong_usage_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

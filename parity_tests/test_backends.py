@@ -9,8 +9,9 @@ from itertools import combinations
 import pytest
 
 from parity_tests import cli
-from parity_tests.backends import PORT, Table
+from parity_tests.backends import BOXES, LABELS, PORT, SIZES, Table
 from parity_tests.compare import Record
+from parity_tests.rungs import Run
 
 COLUMNS = ("tensorflow", "jax", "torch", PORT)
 
@@ -75,3 +76,16 @@ def test_a_backend_that_is_not_installed_is_refused_in_a_sentence(
     monkeypatch.setattr("parity_tests.cli.backends.find_spec", lambda name: None)
     assert cli.main(["backends", "--backends", "jax"]) == 2
     assert capsys.readouterr().err.startswith("retinanet-parity: --backends: jax is not installed")
+
+
+def test_the_boxes_of_a_column_are_matched(run: Run) -> None:
+    for size in SIZES:
+        classes = run.sides("float64")[1].targets(size, [BOXES], [LABELS])["targets.classes"]
+        assert {*LABELS} <= {*classes.ravel().astype(int)}
+
+
+def test_a_turn_that_the_port_does_not_know_is_refused_before_anything_is_computed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["backends", "--turn", "p7_relu=never"]) == 2
+    assert capsys.readouterr().err == "retinanet-parity: p7_relu: 'never' must be one of 'after', 'before'\n"

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from parity_tests.bridge.side import Side
-from parity_tests.compare import Record, divergence
+from parity_tests.compare import Record
+from parity_tests.divergence import divergence
 from parity_tests.rungs import RUNGS, Run
 from parity_tests.rungs.gradients import training_scenes
 

@@ -25,7 +25,8 @@ from parity_tests.bundle.check import (
 from parity_tests.bundle.files import MANIFEST, Bundle, BundleWriter, manifest_digest
 from parity_tests.bundle.record import record
 from parity_tests.cli import main
-from parity_tests.compare import Record, compare_values, divergence, rounding_budget
+from parity_tests.compare import Record, compare_values, rounding_budget
+from parity_tests.divergence import divergence
 from parity_tests.errors import InputError
 from parity_tests.rungs import RUNGS, Run, climb
 from parity_tests.sampled import DIGESTS, LARGEST_WHOLE, SAMPLES, Sampled, sample

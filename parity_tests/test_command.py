@@ -131,6 +131,7 @@ def test_the_run_has_the_weights_of_the_file(tmp_path: Path) -> None:
         (["--weights", "{empty}.weights.h5"], "{empty}.weights.h5: not a whole HDF5 file"),
         (["--weights", "{empty}.safetensors"], "{empty}.safetensors: not a whole safetensors file"),
         (["--image", "{empty}.png"], "{empty}.png: not a picture that Pillow can read"),
+        (["--seed", "-1"], "argument --seed: '-1' must be a whole number of at least 0"),
         (["--dtype", "half"], "argument --dtype: invalid choice: 'half'"),
         (["--json", "."], "--json: . must be a file in a folder that can be written to"),
         (["--turn", "p7_relu=never"], "p7_relu: 'never' must be one of 'after', 'before'"),
@@ -203,7 +204,7 @@ def test_what_cannot_be_run_is_incomplete_and_never_green(
 
 
 def test_presets_are_climbed_beside_each_other_and_reported_together(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--rungs", "anchors", "--sizes", "64x64"]) == 0
+    assert cli.main(["--preset", *PRESETS, "notebook", "--rungs", "anchors", "--sizes", "64x64"]) == 0
     output = capsys.readouterr().out
     assert re.search(r"^ notebook +anchors +2 .*equal", output, re.MULTILINE)
     assert re.search(r"^ keras_io +anchors +2 .*equal", output, re.MULTILINE)

@@ -150,6 +150,14 @@ def test_a_mistake_in_float32_alone_does_not_allow_itself(mistake: str, feature_
     assert compare_values("forward", "float32", "p3", rounded, wrong, budget).verdict == "different"
 
 
+@pytest.mark.parametrize(("relative", "verdict"), [(3e-7, "equal"), (2e-6, "different"), (5e-5, "different")])
+def test_a_small_mistake_in_float32_alone_does_not_either(relative: float, verdict: str, feature_map: Array) -> None:
+    exact, rounded = feature_map, feature_map.astype(np.float32)
+    wrong = (exact * (1 + relative)).astype(np.float32)
+    budget = float32_budget(CASCADED, rounded, exact, wrong, exact)
+    assert compare_values("forward", "float32", "p3", rounded, wrong, budget).verdict == verdict
+
+
 def test_a_difference_too_large_for_a_number_is_caught() -> None:
     huge = np.full((1, 2), 1e308)
     assert compare(huge, -huge).verdict == "different"

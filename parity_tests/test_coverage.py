@@ -33,6 +33,14 @@ def test_everything_of_both_sides_is_compared_or_exempt_with_a_reason(run: Run, 
     }
 
 
+def test_taps_are_known_after_the_models_that_made_them_have_made_room(run: Run) -> None:
+    alone = replace(run, _sides={}, sizes=[(32, 64)])
+    records = [record for case in RUNGS["shapes"](alone) for record in case.compare()]
+    alone.sides("float64")
+    alone.make_room("float32")
+    assert {c.kind: c.compared for c in coverage(alone, records, ["shapes", "step"])} == {"taps": 83}
+
+
 def test_a_tap_that_no_record_has_makes_the_run_incomplete(run: Run, records: list[Record]) -> None:
     without = [record for record in records if record.name != "p6"]
     result = Result(records=without, coverage=coverage(run, without, RUNGS))

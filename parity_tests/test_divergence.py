@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from parity_tests.compare import Record, Verdict, divergence
+from parity_tests.compare import Record, Verdict
+from parity_tests.divergence import divergence
 from parity_tests.result import Coverage, Result
 
 

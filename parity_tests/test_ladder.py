@@ -15,7 +15,8 @@ from torch import Tensor
 from parity_tests.bridge.prepare import turn
 from parity_tests.bridge.side import Side
 from parity_tests.bridge.torch_side import TorchSide
-from parity_tests.compare import Array, divergence, verdict_of
+from parity_tests.compare import Array, verdict_of
+from parity_tests.divergence import divergence
 from parity_tests.inputs import Size
 from parity_tests.result import Result
 from parity_tests.rungs import RUNGS, Run

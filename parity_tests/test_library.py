@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from parity_tests import Function, KerasModel, TorchModule, compare_models, randomise
-from parity_tests.compare import Array
+from parity_tests.compare import Array, Record
 from parity_tests.result import Result
 from parity_tests.small_models import (
     IMAGES,
@@ -265,3 +266,14 @@ def test_importing_it_brings_no_framework_in() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
     assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_gradients_asked_for_alone_leave_no_parameter_out(reference: KerasModel) -> None:
+    port = Port(mix=nn.Conv2d(4, 4, 1, bias=False))
+    result = compare(reference, port, rungs=["gradients"])
+    assert [list(c.missing) for c in result.coverage if c.kind == "parameters"] == [["mix/bias"], []]
+
+
+def test_where_it_starts_has_the_shapes_of_several_inputs() -> None:
+    record = Record(rung="forward", case="4x3+4 float64 isolated", name="mix", verdict="different", budget=1e-13)
+    assert Result(records=[replace(record, difference=1.0)]).summary.endswith("at 4x3+4); 1 of 1 comparisons differ")

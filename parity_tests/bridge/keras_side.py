@@ -63,7 +63,8 @@ class KerasSide:
         return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name().items()}
 
     def begin(self, case: str) -> None:
-        """Whatever the case is, the side computes the same."""
+        """Let go of what the case before was fed."""
+        self._feeds.clear()
 
     def inventory(self) -> dict[str, str]:
         names = {variable.path: name for name, variable in self._by_name().items()}
@@ -152,7 +153,7 @@ class KerasSide:
         return self._encode(pictures.images.astype(self.dtype), pictures.boxes, pictures.labels)
 
     def _feed(self, scene: Scene) -> tuple[Any, Any]:
-        """Images and labels as tensors, computed once for a scene."""
+        """Images and labels as tensors, computed once for a scene of a case."""
         key = b"".join(values.tobytes() for values in (scene.images, *scene.boxes, *scene.labels))
         if key not in self._feeds:
             labels = self._labels(scene.size, scene.boxes, scene.labels)

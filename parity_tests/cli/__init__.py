@@ -29,6 +29,10 @@ COMMANDS = {
 """What can be asked for, each by the file of its name."""
 
 
+EXTRAS = {"rich": "report", "jinja2": "report", "accelerate": "train", "msgspec": "train"}
+"""The extra that brings a package, where that is not `parity`."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; wrong usage prints one sentence."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -53,7 +57,7 @@ def _guarded(command: ModuleType, options: argparse.Namespace) -> int:
     except (InputError, OSError) as error:
         return _refuse(error)
     except ModuleNotFoundError as error:
-        extra = "report" if error.name in ("rich", "jinja2") else "parity"
+        extra = EXTRAS.get(error.name or "", "parity")
         return _refuse(f"{error.name} is not installed; pip install 'torch-retinanet[{extra}]' brings it")
     except Exception:
         # A fault of the instrument itself: Python would exit with 1, and 1 says that the models differ.

@@ -9,6 +9,7 @@ from parity_tests.backends import BACKENDS, NOT_INDEPENDENT, PORT, Table, compar
 from parity_tests.cli.options import (
     Parser,
     add_report_options,
+    add_seed,
     check_reports,
     plain_console,
     settings_of,
@@ -16,6 +17,7 @@ from parity_tests.cli.options import (
 )
 from parity_tests.compare import Record, verdict_of
 from parity_tests.errors import InputError
+from parity_tests.provenance import peak_memory, provenance
 from parity_tests.rungs import PRESETS
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--turn", nargs="+", metavar="NAME=VALUE", default=[], help="conventions of the port to turn, to see it fail"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of random weights and pictures (default: 0)")
+    add_seed(parser)
     add_report_options(parser)
     return parser
 
@@ -57,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
         reference="Keras' backends",
         port="PyTorch port",
         settings=settings_of(options) | {"preset": [options.preset]},
-        cost={"seconds": time.perf_counter() - began, "peak_gib": 0.0},
+        provenance=provenance(),
+        cost={"seconds": time.perf_counter() - began, "peak_gib": peak_memory(of_children=True) / 2**30},
         warnings=[_words(table, name) for name in table.odd_ones if name in NOT_INDEPENDENT],
     )
     console = plain_console()

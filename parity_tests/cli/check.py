@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import (
     Parser,
     add_report_options,
@@ -53,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     side = bundle.of("side")
     if side not in OTHER:
         raise InputError(f"{options.bundle}: side {side!r} must be one of {', '.join(OTHER)}")
+    if OTHER[side] == "keras":
+        check_backend()
     build = _torch(bundle, options.turn) if OTHER[side] == "torch" else _keras(bundle, options.turn)
     with progress_bars() as report:
         climbed = climb(rungs_of(bundle), replayed(bundle, build), report)

@@ -13,6 +13,7 @@ from parity_tests.bridge.errors import input_errors
 from parity_tests.cli.options import (
     Parser,
     add_report_options,
+    add_seed,
     check_reports,
     plain_console,
     progress_bars,
@@ -75,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="conventions of the PyTorch side to turn, to see it fail",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of random weights and pictures (default: 0)")
+    add_seed(parser)
     parser.add_argument(
         "--ablation", metavar="FILE", type=Path, help="what `ablate --json` wrote, to be part of the reports"
     )
@@ -90,20 +91,26 @@ def run(options: argparse.Namespace) -> int:
     from parity_tests.report import print_report
 
     ablation = _read_ablation(options.ablation) if options.ablation else None
-    if options.weights and len(options.preset) > 1:
-        several = " ".join(options.preset)
-        raise InputError(f"--preset: {several} are several, and {options.weights} holds the weights of one")
-    presets = options.preset or ([] if options.weights else list(PRESETS))
+    options.preset = _presets(options)
     with progress_bars() as report:
-        if len(presets) > 1 and not options.weights:
-            climbed = climb_beside(climb_preset, options, presets, report)
+        if len(options.preset) > 1:
+            climbed = climb_beside(climb_preset, options, options.preset, report)
         else:
-            climbed = [climb_preset(options, presets[0] if presets else "", report)]
+            climbed = [climb_preset(options, options.preset[0], report)]
     seconds = time.perf_counter() - STARTED
     result = Result.of(climbed, seconds=seconds, settings=settings_of(options), ablation=ablation)
     print_report(result, plain_console())
     write_reports(result, options)
     return result.exit_code
+
+
+def _presets(options: argparse.Namespace) -> list[str]:
+    """Those that are climbed, each once; the empty name is that of the weights file."""
+    presets = list(dict.fromkeys(options.preset)) or ([""] if options.weights else list(PRESETS))
+    if options.weights and len(presets) > 1:
+        several = " ".join(presets)
+        raise InputError(f"--preset: {several} are several, and {options.weights} holds the weights of one")
+    return presets
 
 
 def _read_ablation(path: Path) -> Mapping[str, Any]:
@@ -116,7 +123,7 @@ def _read_ablation(path: Path) -> Mapping[str, Any]:
 
 
 def climb_preset(options: argparse.Namespace, preset: str, report: Callable[[Progress], None]) -> Climbed:
-    """What climbing the ladder of one preset gives; without a name it is that of the weights file."""
+    """What climbing the ladder of one preset gives, of those that are climbed beside each other."""
     run = started(
         preset,
         weights=options.weights,
@@ -126,9 +133,7 @@ def climb_preset(options: argparse.Namespace, preset: str, report: Callable[[Pro
         data=options.data,
         seed=options.seed,
     )
-    beside = options.preset or list(PRESETS)
-    share = (beside.index(preset), len(beside)) if preset else (0, 1)
-    run = replace(run, dtypes=DTYPES[options.dtype], share=share)
+    run = replace(run, dtypes=DTYPES[options.dtype], share=(options.preset.index(preset), len(options.preset)))
     try:
         return climb({name: RUNGS[name] for name in RUNGS if name in options.rungs}, run, report)
     finally:

@@ -31,6 +31,18 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog.split()[0]}: {message}\n")
 
 
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """The option that all random numbers follow from."""
+    words = "of random weights and pictures (default: 0)"
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help=words)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 0")
+    return int(text)
+
+
 def add_report_options(parser: argparse.ArgumentParser, formats: Sequence[str] = tuple(FORMATS)) -> None:
     """An option for each file that a report can be written to."""
     for name, what in FORMATS.items():

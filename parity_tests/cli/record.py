@@ -4,7 +4,7 @@ import argparse
 import time
 from pathlib import Path
 
-from parity_tests.cli.options import Parser, check_target, progress_bars
+from parity_tests.cli.options import Parser, add_seed, check_target, progress_bars
 from parity_tests.rungs import PRESETS, RUNGS
 
 
@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--side", choices=("keras", "torch"), default="keras", help="which side (default: %(default)s)")
     parser.add_argument("--preset", choices=PRESETS, default="notebook", help="its conventions (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", type=Path, help="a weights file, instead of seeded random")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of random weights and pictures (default: 0)")
+    add_seed(parser)
     return parser
 
 

@@ -163,7 +163,7 @@ def _compare(rung: str, case: Case) -> list[Record]:
 
 def _coverage(two: Pair, rungs: Sequence[str]) -> list[Coverage]:
     """How much of each side was compared."""
-    compared = {"parameters": two.parameters} if "parameters" in rungs else {}
+    compared = {"parameters": two.parameters} if {"parameters", "gradients"} & set(rungs) else {}
     if {"forward", "backward"} & set(rungs):
         compared["taps"] = two.taps
     return [_covered(two, kind, side, pairs) for kind, pairs in compared.items() for side in ("reference", "port")]

@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from parity_tests.compare import divergence
+from parity_tests.divergence import divergence
 from parity_tests.report import effects, shades
 from parity_tests.report.blob import blob
 from parity_tests.report.overview import facts, ladder

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from parity_tests.compare import ALL, Record, divergence
+from parity_tests.compare import ALL, Record
+from parity_tests.divergence import divergence
 from parity_tests.report.shades import Shade, shade_of
 from parity_tests.report.tables import is_variable
 from parity_tests.result import Result

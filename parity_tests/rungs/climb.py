@@ -20,13 +20,14 @@ Rungs = Mapping[str, Callable[[Run], Sequence[Case]]]
 def climb(rungs: Rungs, run: Run, report: Callable[[Progress], None]) -> Climbed:
     """Every comparison of the rungs, and what surrounds them in a report."""
     records = [replace(record, preset=run.preset) for record in _records(rungs, run, report)]
+    shown, unshown = _exhibits(run) if "detections" in rungs else ([], [])
     return Climbed(
         preset=run.preset,
         records=records,
         coverage=coverage(run, records, rungs),
         sources=_sources(run),
-        exhibits=_exhibits(run) if "detections" in rungs else [],
-        warnings=warnings(records, run.variables),
+        exhibits=shown,
+        warnings=[*warnings(records, run.variables), *unshown],
         provenance=provenance(),
         peak=peak_memory(),
     )
@@ -49,12 +50,12 @@ def _records(rungs: Rungs, run: Run, report: Callable[[Progress], None]) -> list
     return records
 
 
-def _exhibits(run: Run) -> list[Exhibit]:
-    """Pictures of detections; without any where a side does not detect, which the rung has said."""
+def _exhibits(run: Run) -> tuple[list[Exhibit], list[str]]:
+    """Pictures of detections, or a sentence on why there are none."""
     try:
-        return exhibits(run)
-    except Exception:  # as above
-        return []
+        return exhibits(run), []
+    except Exception as error:  # whatever a model raises: what was compared is reported all the same
+        return [], [f"there are no pictures of detections ({type(error).__name__}: {error})".splitlines()[0]]
 
 
 def _sources(run: Run) -> dict[str, dict[str, str]]:

@@ -1,4 +1,7 @@
-"""Whether everything that both sides have was compared: each variable that its framework counts, and each tap made."""
+"""Whether everything that both sides have was compared: each variable that its framework counts, and each tap made.
+
+And which cases were not climbed, since a preset beside this one climbs them.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,13 +18,21 @@ them a run makes no claim."""
 def coverage(run: Run, records: Sequence[Record], rungs: Iterable[str]) -> list[Coverage]:
     """How much of both sides the records of these rungs cover."""
     asked = set(rungs)
+    dealt = _of_cases(run, records) if run.left else []
     kinds = {kind: rungs[0] for kind, covering in COVERS.items() if (rungs := [r for r in covering if r in asked])}
     sides = zip(("reference", "port"), (run.built() or run.sides("float32")) if kinds else (), strict=False)
-    return [
+    return dealt + [
         _of_side(run.preset, name, side, kind, [record for record in records if record.rung == rung])
         for name, side in sides
         for kind, rung in kinds.items()
     ]
+
+
+def _of_cases(run: Run, records: Sequence[Record]) -> list[Coverage]:
+    climbed = len({(record.rung, record.case) for record in records})
+    reason = "climbed with a preset beside it, since presets hardly differ in it"
+    exempt = dict.fromkeys(run.left, reason)
+    return [Coverage(preset=run.preset, side="port", kind="cases", compared=climbed, exempt=exempt)]
 
 
 def _of_side(preset: str, name: str, side: Side, kind: str, records: Sequence[Record]) -> Coverage:

@@ -33,6 +33,7 @@ class Run:
         share: which one of how many presets this is that are climbed beside each other, and deal cases out.
         scenes: annotated pictures, on which the weights detect; one in each scene, as the network is fed.
         found: what each side detects there, once it is known.
+        left: cases that were dealt to presets beside this one.
     """
 
     preset: str
@@ -47,13 +48,18 @@ class Run:
     share: tuple[int, int] = (0, 1)
     scenes: Sequence[Scene] = ()
     found: list[list[Detections]] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     _sides: dict[str, tuple[Side, Side]] = field(default_factory=dict)
     _case: list[str] = field(default_factory=list)
 
     def dealt(self, cases: Sequence["Case"]) -> list["Case"]:
-        """This preset's share of cases in which presets hardly differ; where one is climbed alone, all of them."""
+        """This preset's share of cases in which presets hardly differ; all, where there is none for each preset."""
         which, of = self.share
-        return list(cases[which::of])
+        if len(cases) < of:
+            return list(cases)
+        dealt = list(cases[which::of])
+        self.left.extend(f"{case.rung} {case.name}" for case in cases if case not in dealt)
+        return dealt
 
     def sides(self, dtype: str) -> tuple[Side, Side]:
         """Reference and port with the run's weights."""
@@ -82,7 +88,9 @@ class Run:
 
     def make_room(self, dtype: str) -> None:
         """Let the models of a precision go; they are built again where they are asked for."""
-        self._sides.pop(dtype, None)
+        gone = self._sides.pop(dtype, ())
+        for side, kept in zip(gone, self.built(), strict=False):
+            kept.sources.update(side.sources)
 
     def release(self) -> None:
         """Give the memory of the models back; they are built again where they are asked for."""

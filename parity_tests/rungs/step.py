@@ -54,13 +54,14 @@ def _gradients(run: Run) -> dict[str, Array]:
 
 
 def _steps(run: Run, name: str) -> list[Record]:
+    sides = run.sides("float64")
     run.make_room("float32")
     gc.collect()  # Keras' optimisers hold themselves, and those of the recipe before hold two copies of all weights
     given = _gradients(run)
     norm = math.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in given.values()))
     recipe = RECIPES[name]._replace(clip_norm=CLIP_SHARE * norm)
     try:
-        reference, port = (side.apply(given, FACTORS, recipe) for side in run.sides("float64"))
+        reference, port = (side.apply(given, FACTORS, recipe) for side in sides)
         return compare_taps("step", f"float64 {name}", reference, port, units=CASCADED)
     finally:
         run.assign("float64")

@@ -14,7 +14,15 @@ from functools import partial
 import numpy as np
 
 from parity_tests.bridge.side import Recipe
-from parity_tests.compare import CASCADED, FLOAT32_FACTOR, Array, Record, compare_values, rounding_budget
+from parity_tests.compare import (
+    CASCADED,
+    FEW_ROUNDINGS,
+    Array,
+    Record,
+    compare_values,
+    own_errors,
+    rounding_budget,
+)
 from parity_tests.inputs import moved_by_an_ulp
 from parity_tests.rungs.gradients import STEPS, training_scenes
 from parity_tests.rungs.run import Case, Run
@@ -38,7 +46,9 @@ def trajectory(run: Run) -> list[Case]:
     Gradients, in both modes, show what a preset has a part in; what follows from them is dealt out.
     """
     modes = {"inference": False, "training": True} if "float64" in run.dtypes else {"inference": False}
-    return run.dealt([Case("trajectory", mode, partial(_trajectory, run, training)) for mode, training in modes.items()])
+    return run.dealt(
+        [Case("trajectory", mode, partial(_trajectory, run, training)) for mode, training in modes.items()]
+    )
 
 
 def _trajectory(run: Run, training: bool) -> list[Record]:
@@ -59,8 +69,7 @@ def _trajectory(run: Run, training: bool) -> list[Record]:
 def _single(run: Run, reference64: Array, port64: Array) -> list[Record]:
     """The same in float32, each side allowed what its rounding has cost it so far.
 
-    Never more than the roundings of a forward pass, or a port that is wrong in float32 alone would allow itself its
-    mistake.
+    Never more than the roundings of a forward pass.
     """
     reference, port = (_losses(run, "float32", side, training=False) for side in (0, 1))
     budgets = float32_budgets((reference, reference64), (port, port64))
@@ -85,9 +94,9 @@ def float32_budgets(reference: tuple[Array, Array], port: tuple[Array, Array]) -
         reference: its losses (S,) in float32 and in float64.
         port: those of the other side.
     """
-    own = np.max([np.abs(single - double) for single, double in (reference, port)], axis=0)
-    budgets: Array = FLOAT32_FACTOR * np.maximum.accumulate(own)
-    return budgets
+    own = [np.maximum.accumulate(np.abs(single - double)) for single, double in (reference, port)]
+    few = np.array([rounding_budget(loss, FEW_ROUNDINGS) for loss in reference[0][:, None]])
+    return own_errors(own[0], own[1], few)
 
 
 def _losses(run: Run, dtype: str, side: int, training: bool, moved: int | None = None) -> Array:
