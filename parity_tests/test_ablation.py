@@ -1,5 +1,6 @@
 """Conventions turned one at a time: each is found where it is, and unseen at just the sizes that hide it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,17 +10,18 @@ import numpy as np
 import pytest
 
 from parity_tests import cli
-from parity_tests.ablation.effects import by_size, in_words, largest, largest_on_taps, starts_at, unseen
+from parity_tests.ablation.effects import by_size, in_words, largest, largest_on_taps, refused, starts_at, unseen
 from parity_tests.ablation.remember import Remembering
 from parity_tests.ablation.turns import ROUNDING, Turn
 from parity_tests.blind_spots import BLIND_SPOTS, BlindSpot
 from parity_tests.bridge import digits_model
-from parity_tests.bridge.bench import NETWORK_SIZES, Bench
+from parity_tests.bridge.bench import Bench
 from parity_tests.bridge.digits_model import digits_config, fresh_detector
 from parity_tests.bridge.photos import PHOTOS, photo_effect
 from parity_tests.bridge.torch_side import Config, TorchSide
 from parity_tests.bridge.turns import NETWORK, NUMBERS, PICTURES, turns
 from parity_tests.compare import Record, Verdict
+from parity_tests.errors import InputError
 from parity_tests.inputs import random_images, read_size, size_name
 from parity_tests.report import read_json
 from parity_tests.report.ablation import as_markdown
@@ -81,9 +83,8 @@ def test_a_turn_starts_where_it_is_and_is_unseen_at_the_sizes_that_hide_it(
     assert found["starts_at"] == name
     spot = next((spot for spot in BLIND_SPOTS if spot.turn == assignment), None)
     if spot:
-        reached = {size_name(size): size for size in NETWORK_SIZES if all(side % 32 == 0 for side in size)}
-        looked_at = [size for size in found["seen"] if size in reached]
-        assert [s for s in looked_at if s in found["unseen"]] == [s for s in looked_at if not spot.shows(reached[s])]
+        assert found["unseen"] == [size for size in found["seen"] if not spot.shows(read_size(size))]
+    assert found["refused"] == (["120x120"] if name == "p6" else [])
 
 
 def test_what_happens_to_photos_shows_at_the_sizes_where_it_happens() -> None:
@@ -93,12 +94,12 @@ def test_what_happens_to_photos_shows_at_the_sizes_where_it_happens() -> None:
         other = config.with_convention(assignment)
         return {size_name(size): photo_effect(config, other, size) for size in PHOTOS}
 
-    smoothed = seen("resize_antialias=True")
-    assert [size for size, effect in smoothed.items() if effect > 1e-3] == ["1080x1920"], "made smaller there alone"
-    assert [size for size, effect in smoothed.items() if not effect] == ["800x800", "800x1333"]
-    assert "800x800" in unseen(seen("max_side=1024"))
-    rounding = seen("resize_rounding=double")
-    assert max(rounding, key=lambda size: rounding[size]) == "334x500"
+    everywhere = [size_name(size) for size in PHOTOS]
+    smoothed = [size for size in everywhere if size != "1080x1920"]
+    assert unseen(seen("resize_antialias=True")) == smoothed, "made smaller there alone"
+    assert unseen(seen("resize_rounding=double")) == [size for size in everywhere if size != "334x500"]
+    assert unseen(seen("padded_from=cut")) == ["800x800", "800x1333"]
+    assert unseen(seen("max_side=1024")) == ["800x800"]
     assert unseen(seen("channel_order=rgb")) == []
 
 
@@ -135,6 +136,55 @@ def test_effects_are_read_off_the_records_size_by_size() -> None:
     assert starts_at(records[:2]) is None
 
 
+def test_a_size_that_the_model_refuses_is_neither_seen_nor_unseen_unless_the_turn_shows_before() -> None:
+    def refusing(verdict: Verdict, **values: Any) -> list[Record]:
+        refusal = record("outputs", "incomplete", "120x120", reason="the reference refuses the images after lateral5")
+        return [refusal, record("stem", verdict, "120x120 float64 cascaded", **values)]
+
+    hidden = refusing("equal", difference=0.0, scale=1.0)
+    assert (by_size(hidden), refused(hidden)) == ({}, ["120x120"])
+    shown = refusing("different", difference=1.0, scale=2.0)
+    assert (by_size(shown), refused(shown)) == ({"120x120": 0.5}, [])
+    only_turned_goes_on = refusing("different")
+    assert (by_size(only_turned_goes_on), refused(only_turned_goes_on)) == ({"120x120": None}, [])
+    nothing_found = [replace(record("det.set", "incomplete", "64x64 float64 cascaded"), rung="detections")]
+    assert (by_size(nothing_found), refused(nothing_found)) == ({"64x64": 0.0}, [])
+
+
+def row(convention: str, **values: Any) -> dict[str, Any]:
+    nothing = dict.fromkeys(("starts_at", "activations", "loss", "loss_after_20", "detections", "map"))
+    words = {"convention": convention, "from": "a", "to": "b", "meaning": "", "note": ""}
+    return words | nothing | {"seen": {}, "unseen": [], "refused": []} | values
+
+
+def test_the_table_says_of_every_turn_where_it_is_unseen_with_notes_below() -> None:
+    hidden, everywhere = {"32x32": 0.0, "64x64": 0.5}, {"32x32": 0.0, "64x64": 0.0}
+    rows = [
+        row(ROUNDING.convention, loss=4e-8),
+        row("p7_relu", starts_at="p7", seen={"32x32": 0.5}),
+        row("upsample", starts_at="p6", seen=hidden, unseen=["32x32"]),
+        row("bn_momentum", starts_at="mean", seen=everywhere, unseen=[*everywhere], note="In statistics."),
+        row("bn_running_var", starts_at="mean", seen=everywhere, unseen=[*everywhere], note="In statistics."),
+        row("eps", starts_at="kernel", loss_after_20=0.0),
+        row("infinite_norm", loss_after_20=0.0, note="In infinite norms."),
+    ]
+    table, _, below = as_markdown({"rows": rows}).partition("\n\n")
+    cells = [line.removesuffix(" |").rpartition("| ")[2] for line in table.splitlines()[2:]]
+    marked = "all sizes <sup>1</sup>"
+    assert cells == ["–", "", "32x32", marked, marked, "–", "never seen <sup>2</sup>"]
+    assert below == "1. In statistics.\n2. In infinite norms.\n"
+    assert as_markdown({"rows": rows[:3]}).endswith("| 32x32 |\n")
+
+
+def test_the_last_line_counts_conventions_and_their_turns() -> None:
+    rows = [row(ROUNDING.convention), row("bn_eps"), row("upsample", seen={"32x32": 0.0}, unseen=["32x32"])]
+    one_each = "2 conventions turned, one at a time; at some picture sizes 1 of them cannot be seen"
+    assert in_words({"rows": rows}) == one_each
+    words = "2 conventions turned, one at a time, in 3 turns; at some picture sizes 1 of them cannot be seen"
+    assert in_words({"rows": [*rows, row("bn_eps")]}) == words
+    assert in_words({"rows": rows[:2]}) == "1 conventions turned, one at a time; no picture size hides any of them"
+
+
 def test_what_was_asked_before_is_answered_from_memory() -> None:
     class Counting:
         sources: Mapping[str, str] = {}
@@ -167,10 +217,8 @@ def test_the_table_of_the_readme_is_that_of_the_run_that_is_kept() -> None:
 def test_the_sizes_that_hide_a_convention_are_those_that_runs_warn_of(spot: BlindSpot) -> None:
     ablation = read_json(ROOT / "docs" / "ablation.json").ablation
     assert ablation is not None
-    [row] = [row for row in ablation["rows"] if f"{row['convention']}={row['to']}" == spot.turn]
-    refused = [] if spot.rung == "anchors" or spot.turn == "upsample=nearest_to_size" else ["120x120"]
-    measured = [size for size in row["unseen"] if size not in refused]
-    assert measured == [size for size in row["seen"] if size not in refused and not spot.shows(read_size(size))]
+    [found] = [row for row in ablation["rows"] if f"{row['convention']}={row['to']}" == spot.turn]
+    assert found["unseen"] == [size for size in found["seen"] if not spot.shows(read_size(size))]
 
 
 def test_wrong_usage_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,9 +226,40 @@ def test_wrong_usage_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err.startswith("retinanet-parity: --conventions: 'p8_relu' must be of stride_in, ")
     assert cli.main(["ablate", "--steps", "0"]) == 2
     assert capsys.readouterr().err == "retinanet-parity: --steps: 0 must be at least 1\n"
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["ablate", "--seed", "-1"])
+    assert "'-1' must be a whole number" in capsys.readouterr().err
     assert cli.main(["ablate", "--markdown", str(tmp_path / "no" / "table.md")]) == 2
     assert "lies in a folder that does not exist" in capsys.readouterr().err
     run = tmp_path / "run.json"
     run.write_text("{}")
     assert cli.main(["--ablation", str(run)]) == 2
     assert "must be the format" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "what"),
+    [((), "rows", "the ablation"), (("rows", 2), "seen", "row 3 of the ablation"), (("rows", 0), "note", "row 1 of")],
+)
+def test_an_ablation_that_is_not_whole_is_refused_before_anything_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: tuple[str | int, ...], key: str, what: str
+) -> None:
+    broken = json.loads((ROOT / "docs" / "ablation.json").read_text(encoding="utf-8"))
+    inner = broken["ablation"]
+    for step in place:
+        inner = inner[step]
+    del inner[key]
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps(broken))
+    assert cli.main(["--ablation", str(file)]) == 2
+    [sentence] = capsys.readouterr().err.splitlines()
+    assert sentence.startswith(f"retinanet-parity: {file}: {what}")
+    assert sentence.endswith(f"lacks '{key}'")
+
+
+def test_a_row_that_is_none_is_refused(tmp_path: Path) -> None:
+    broken = json.loads((ROOT / "docs" / "ablation.json").read_text(encoding="utf-8"))
+    broken["ablation"]["rows"][0] = 5
+    (tmp_path / "run.json").write_text(json.dumps(broken))
+    with pytest.raises(InputError, match="row 1 of the ablation must be an object, and is int"):
+        read_json(tmp_path / "run.json")

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from parity_tests.bridge.torch_side import TorchSide
 from parity_tests.bundle.arguments import digest_of
 from parity_tests.bundle.check import (
     LEFT_OUT,
+    OTHER,
     replayed,
     rungs_of,
     sampled_sizes,
@@ -37,6 +39,9 @@ FEW = ("forward", "anchors", "targets", "losses", "backward", "detections")
 LARGE = (160, 160)
 """A size above which taps are kept whole."""
 
+SIDES = ("keras", "torch")
+"""By their place in a run."""
+
 
 @pytest.fixture(scope="module")
 def small(run: Run) -> Run:
@@ -50,16 +55,18 @@ def recorded(request: pytest.FixtureRequest, small: Run, tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("bundles") / f"{request.param}.parity"
     few = {name: RUNGS[name] for name in FEW}
     about = {"left_out": {}, "seed": 0}
-    record(Kept.of(small), request.param, folder, few, about=about)
+    record(against_itself(small, request.param), request.param, folder, few, about=about)
     return folder
 
 
-class Kept:
-    """A run whose models outlive it."""
+def against_itself(run: Run, name: str) -> Run:
+    """A run of one of its sides, whose models outlive it."""
 
-    @staticmethod
-    def of(run: Run) -> Run:
-        return replace(run, build=lambda dtype: tuple(map(KeptSide, run.sides(dtype))), _sides={})  # type: ignore[arg-type,return-value]
+    def build(dtype: str) -> tuple[Side, Side]:
+        side: Any = KeptSide(run.sides(dtype)[SIDES.index(name)])
+        return side, side
+
+    return replace(run, build=build, _sides={})
 
 
 class KeptSide:
@@ -89,8 +96,7 @@ def checked(recorded: Path, small: Run) -> list[Record]:
 
 
 def other_side(recorded: Path, run: Run) -> Callable[[str], Side]:
-    place = 1 if recorded.stem == "keras" else 0
-    return lambda dtype: run.sides(dtype)[place]
+    return lambda dtype: run.sides(dtype)[SIDES.index(OTHER[recorded.stem])]
 
 
 def test_the_other_side_is_equal_to_what_was_recorded(checked: list[Record]) -> None:
@@ -104,7 +110,8 @@ def test_the_other_side_is_equal_to_what_was_recorded(checked: list[Record]) -> 
 def test_where_taps_are_samples_modules_are_not_fed_and_the_report_says_so(checked: list[Record]) -> None:
     assert {record.mode for record in checked if record.rung == "forward" and record.size == "160x160"} == {"cascaded"}
     assert sampled_sizes(checked) == [
-        "at 160x160 taps were recorded as samples and digests: modules were not fed alone there"
+        "at 160x160 in float64, 160x160 in float32 taps were recorded as samples and digests: modules were not fed "
+        "alone there"
     ]
 
 
@@ -177,6 +184,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a foreign side": (forge("side", "mxnet"), "side 'mxnet' must be one of keras, torch"),
     "checksums that are a list": (forge("checksums", []), "'checksums' is [], and must be of type dict"),
     "sizes that are a number": (forge("sizes", 5), "'sizes' is 5, and must be of type list"),
+    "a size that is a number": (forge("sizes", [5]), "'sizes'[0] is 5, and must be of type list"),
+    "a size of three sides": (forge("sizes", [[32, 64, 3]]), "'sizes'[0] is [32, 64, 3], and must have 2 items"),
+    "a side that is a text": (forge("sizes", [["32", 64]]), "'sizes'[0][0] is '32', and must be of type int"),
+    "no limits": (forge("limits", {}), "'limits'['score'] is None, and must be of type float"),
+    "names that are a text": (forge("names", {"forward": "x"}), "'names'['forward'] is 'x', and must be of type list"),
+    "a name that is none": (forge("names", {"forward": ["x"]}), "has no answer of forward for float64/forward 32x64/1"),
+    "a sample that is a number": (forge("samples", {"a": 5}), "'samples'['a'] is 5, and must be of type dict"),
+    "a source that is none": (forge("sources", {"p3": None}), "'sources'['p3'] is None, and must be of type str"),
     "a path that leaves": (forge("checksums", {"../../x.safetensors": ""}), "is missing in the bundle"),
     "a preset nobody knows": (forge("preset", "fizyr"), "'fizyr' must be one of"),
 }

@@ -18,6 +18,7 @@ from parity_tests.compare import (
     rounding_budget,
     verdict_of,
 )
+from parity_tests.divergence import divergence
 
 
 @pytest.fixture
@@ -76,10 +77,14 @@ MISTAKES: dict[str, Callable[[Array], Array]] = {
 
 @pytest.mark.planted
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_caught(mistake: str, feature_map: Array) -> None:
-    record = compare(feature_map, MISTAKES[mistake](feature_map))
-    assert record.verdict == "different"
-    assert record.reason
+def test_a_mistake_in_one_of_several_taps_is_named(mistake: str, feature_map: Array) -> None:
+    taps = dict.fromkeys(("p3", "p4", "p5"), feature_map)
+    wrong = taps | {"p4": MISTAKES[mistake](feature_map)}
+    records = compare_taps("forward", "128x128 float64 isolated", taps, wrong, units=ISOLATED)
+    parting = divergence(records)
+    assert parting is not None
+    assert (parting.first.name, list(parting.origins)) == ("p4", ["p4"])
+    assert parting.first.reason
 
 
 def test_a_nan_is_caught_on_either_side_and_passes_on_both(feature_map: Array) -> None:

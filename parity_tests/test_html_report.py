@@ -57,6 +57,7 @@ def test_an_ablation_alone_is_shown_without_a_verdict() -> None:
     page = as_html(Result(records=[], ablation=ABLATION))
     assert sections(page) == ["conventions"]
     assert "1 conventions turned, one at a time; at some picture sizes 1 of them cannot be seen" in page
+    assert ">refused<" in page
     assert 'class="verdict neutral"' in page
     assert "incomplete" not in page.split("</style>")[1]
     assert "<script" not in page

@@ -28,7 +28,8 @@ ABLATION: dict[str, Any] = {
         {
             **{"convention": "p6_source", "from": "c5", "to": "p5", "meaning": "the map that P6 is made from"},
             **{"starts_at": "p6", "activations": 0.25, "loss": 3e-5, "loss_after_20": None, "detections": 0.5},
-            **{"map": -0.034, "seen": {"32x32": 0.0, "64x64": 0.25}, "unseen": ["32x32"], "note": "a note"},
+            **{"map": -0.034, "seen": {"32x32": 0.0, "64x64": 0.25}, "unseen": ["32x32"], "refused": ["120x120"]},
+            **{"note": "a note"},
         }
     ],
 }

@@ -29,7 +29,7 @@ def turned_run(run: Run, *assignments: str, **settings: Any) -> Run:
     """The run with conventions of the port turned; the network stays, and is not built again."""
     config, optimizer_turns = turn(run.config, assignments)
     sides: dict[str, tuple[Side, Side]] = {}
-    for dtype in ("float64", "float32"):
+    for dtype in run.dtypes:
         reference, port = run.sides(dtype)
         faulty: Any = copy.copy(port)
         faulty.surround(config)
@@ -248,7 +248,6 @@ KERAS_IO = {
     ("targets", "96x160"): ("match_iou=0.50001", "targets.classes"),
     ("losses", ""): ("loss_normaliser=batch", "loss.total"),
     ("gradients", "inference"): ("focal_gamma=1.5", "fpn/backbone/conv1_conv/kernel"),
-    ("step", "SGD"): ("boundary=changes", "fpn/backbone/conv1_conv/kernel"),
     ("detections", "96x160"): ("nms_iou=0.55", "det.set"),
     ("metric", ""): ("score_threshold=0.6", "map"),
 }

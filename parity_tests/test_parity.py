@@ -30,8 +30,11 @@ EPS = float(np.finfo(np.float64).eps)
 
 @pytest.fixture(scope="module")
 def records(run: Run) -> list[Record]:
-    """All records of the notebook's ladder but its training runs, which test_ladder.py makes shorter."""
-    rungs = {name: cases for name, cases in RUNGS.items() if name != "trajectory"}
+    """All records of the notebook's ladder, but for those of steps and training runs, which take longest.
+
+    Those test_training_rungs.py has.
+    """
+    rungs = {name: cases for name, cases in RUNGS.items() if name not in ("step", "trajectory")}
     return [record for cases in rungs.values() for case in cases(run) for record in case.compare()]
 
 

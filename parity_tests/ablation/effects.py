@@ -33,13 +33,24 @@ def largest_on_taps(records: Iterable[Record]) -> Effect:
 
 def by_size(records: Sequence[Record]) -> dict[str, Effect]:
     """The largest effect at each size at which a turn was compared; what a training step leaves is of no size."""
+    seen, unknown = _largest_by_size(records), refused(records)
+    return {size: effect for size, effect in seen.items() if size not in unknown}
+
+
+def refused(records: Sequence[Record]) -> list[str]:
+    """The sizes that the model refuses before a turn shows: what comes behind was not compared, and may hide it."""
+    broken_off = {r.size for r in records if (r.rung, r.name, r.verdict) == ("forward", "outputs", "incomplete")}
+    return [size for size, effect in _largest_by_size(records).items() if size in broken_off and effect == 0]
+
+
+def _largest_by_size(records: Sequence[Record]) -> dict[str, Effect]:
     compared = [record for record in records if record.size and record.mode != "training"]
     sizes = dict.fromkeys(record.size for record in compared)
     return {size: largest([effect_of(r) for r in compared if r.size == size]) for size in sizes}
 
 
 def unseen(seen: Mapping[str, Effect]) -> list[str]:
-    """The sizes at which there is no effect at all."""
+    """The sizes at which a turn was compared and there is no effect at all."""
     return [size for size, effect in seen.items() if effect == 0]
 
 
@@ -50,8 +61,9 @@ def largest(effects: Sequence[Effect]) -> Effect:
 
 
 def in_words(ablation: Mapping[str, Any]) -> str:
-    """One line: how many conventions were turned, and how many of them some size hides."""
+    """One line: how many conventions were turned, some to several values, and how many turns some size hides."""
     rows = [row for row in ablation["rows"] if row["convention"] != ROUNDING.convention]
-    hidden = sum(bool(row["unseen"]) for row in rows)
-    where = f"at some picture sizes {hidden} of them cannot be seen" if hidden else "all are seen at every picture size"
-    return f"{len(rows)} conventions turned, one at a time; {where}"
+    count, hidden = len({row["convention"] for row in rows}), sum(bool(row["unseen"]) for row in rows)
+    turns = f", in {len(rows)} turns" if len(rows) > count else ""
+    where = f"at some picture sizes {hidden} of them cannot be seen" if hidden else "no picture size hides any of them"
+    return f"{count} conventions turned, one at a time{turns}; {where}"

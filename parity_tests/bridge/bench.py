@@ -2,14 +2,14 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 import torch
 
-from parity_tests.ablation.effects import by_size, largest, largest_on_taps, starts_at, unseen
+from parity_tests.ablation.effects import Effect, by_size, largest, largest_on_taps, refused, starts_at, unseen
 from parity_tests.ablation.remember import Remembering
 from parity_tests.ablation.turns import Turn
 from parity_tests.bridge.coco import coco_numbers
@@ -85,15 +85,16 @@ class Bench:
         if turned.part == "pictures":
             return self._shows_in_photos(turned)
         records = [] if turned.part == "rounding" else self._records(turned)
-        seen = by_size([record for record in records if record.rung != "step"])
+        of_sizes = [record for record in records if record.rung != "step"]
         activations = largest_on_taps(records) if turned.part == "network" else None
-        return {"starts_at": starts_at(records), "activations": activations, "seen": seen, "unseen": unseen(seen)}
+        shown = {"starts_at": starts_at(records), "activations": activations}
+        return shown | _at_sizes(by_size(of_sizes), refused(of_sizes))
 
     def _shows_in_photos(self, turned: Turn) -> dict[str, Any]:
         other = self.photo_config.with_convention(turned.assignment)
         seen = {size_name(size): photo_effect(self.photo_config, other, size, seed=self.seed) for size in PHOTOS}
         most = largest([*seen.values()])
-        return {"starts_at": "images" if most else None, "activations": most, "seen": seen, "unseen": unseen(seen)}
+        return {"starts_at": "images" if most else None, "activations": most} | _at_sizes(seen, [])
 
     def _records(self, turned: Turn) -> list[Record]:
         """Those of the rungs on which a turn can show."""
@@ -181,6 +182,10 @@ class Bench:
 def _build(config: Config, turned: Config, optimizer_turns: Mapping[str, Any], dtype: str) -> tuple[Side, Side]:
     """Two models with fresh values."""
     return TorchSide(config, dtype), TorchSide(turned, dtype, optimizer_turns=optimizer_turns)
+
+
+def _at_sizes(seen: Mapping[str, Effect], refused: Sequence[str]) -> dict[str, Any]:
+    return {"seen": seen, "unseen": unseen(seen), "refused": refused}
 
 
 def _only_detects(turned: Turn) -> bool:

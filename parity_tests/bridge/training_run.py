@@ -6,6 +6,7 @@ labels, network, loss, and `keras.optimizers.AdamW`, set to take the step that t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -48,6 +49,7 @@ class TrainingRun:
         self.conventions = config.model_config(len(self.annotations.classes))
         dataset = build_dataset(self.annotations, config, self.conventions)
         draws = Draws(pictures=len(dataset), batch=config.batch, seed=config.seed).batches(0, steps)
+        self._keras = cache(self._build_keras)
         self.batches = [collate([dataset[draw] for draw in batch]) for batch in draws]
 
     def port(self, dtype: str) -> Array:
@@ -58,8 +60,7 @@ class TrainingRun:
 
     def reference(self, dtype: str, *, moved: int | None = None) -> Array:
         """The loss at each step of the Keras reference, from the same weights, or from those moved by an ulp."""
-        conventions = self.conventions
-        side = KerasSide(self.config.preset, conventions.num_classes, dtype, anchor_scale=conventions.anchor_scale)
+        side = self._keras(dtype)
         state = self._training("float32").detector.model.state_dict()
         variables: Mapping[str, Array] = {name: value.numpy() for name, value in keras_variables(state).items()}
         side.assign(variables if moved is None else moved_by_an_ulp(variables, seed=moved))
@@ -67,6 +68,10 @@ class TrainingRun:
             optimizer = self._optimizer(dtype)
             batches = track(self.batches, total=len(self.batches), words=f"Keras, {dtype}")
             return np.array([self._step(side, optimizer, batch) for batch in batches])
+
+    def _build_keras(self, dtype: str) -> KerasSide:
+        conventions = self.conventions
+        return KerasSide(self.config.preset, conventions.num_classes, dtype, anchor_scale=conventions.anchor_scale)
 
     def _optimizer(self, dtype: str) -> "keras.optimizers.AdamW":
         """Keras' own; it would round Python numbers to float32 on their way to float64, and so gets tensors there."""

@@ -33,11 +33,11 @@ def replayed(bundle: Bundle, build: Callable[[str], Side]) -> Run:
     return Run(
         preset=bundle.of("preset"),
         config=config,
-        limits=Limits(**bundle.of("limits")),
+        limits=Limits(*(bundle.of("limits")[name] for name in Limits._fields)),
         variables=bundle.file("weights"),
         build=lambda dtype: (Replay(bundle, dtype), build(dtype)),
         inputs=ReplayedInputs(bundle),
-        metric=_no_metric,
+        metric=no_metric,
         sizes=[(height, width) for height, width in bundle.of("sizes")],
     )
 
@@ -63,14 +63,16 @@ def samples_in_words(bundle: Bundle) -> list[str]:
 
 def sampled_sizes(records: Sequence[Record]) -> list[str]:
     """A sentence for the sizes at which modules could not be fed alone, since their inputs are samples."""
-    modes = ("isolated", "cascaded")
-    isolated, cascaded = ({r.size: None for r in records if (r.rung, r.mode) == ("forward", mode)} for mode in modes)
-    left_out = [size for size in cascaded if size not in isolated]
+    cases: dict[str, dict[str, None]] = {"isolated": {}, "cascaded": {}}
+    for record in records:
+        if record.rung == "forward" and record.mode in cases:
+            cases[record.mode][f"{record.size} in {record.dtype}"] = None
+    left_out = [case for case in cases["cascaded"] if case not in cases["isolated"]]
     if not left_out:
         return []
     return [f"at {', '.join(left_out)} taps were recorded as samples and digests: modules were not fed alone there"]
 
 
-def _no_metric(*arguments: Any) -> dict[str, float]:
+def no_metric(*arguments: Any) -> dict[str, float]:
     """Bundles have no rung that needs it."""
     raise NotImplementedError

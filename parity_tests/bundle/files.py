@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,21 @@ FORMAT = f"{KIND} 1"
 
 MANIFEST = "manifest.json"
 
-SECTIONS: dict[str, type] = {
+TEXTS = {str: str}
+
+SECTIONS: dict[str, Any] = {
     **dict.fromkeys(("side", "preset"), str),
-    **dict.fromkeys(("sizes", "rungs"), list),
-    **dict.fromkeys(("checksums", "samples", "names", "given", "limits", "sources", "inventory", "left_out"), dict),
+    **dict.fromkeys(("checksums", "given", "sources", "inventory", "left_out"), TEXTS),
+    "sizes": [(int, int)],
+    "rungs": [str],
+    "names": {str: [str]},
+    "samples": {str: {"shape": [int], "largest": float, "finite": bool}},
+    "limits": {"score": float, "iou": float, "most": int},
     "num_classes": int,
     "anchor_scale": float,
+    "provenance": dict,
 }
-"""What a manifest has, and of which type."""
+"""What a manifest has, in which form: a type, `[form]` or `{str: form}` for any number, else those that are named."""
 
 Value = NDArray[Any] | Sampled
 
@@ -137,10 +144,25 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
     if manifest.get("digest") != manifest_digest(manifest):
         raise InputError(f"{path}: is not as it was recorded (its digest differs)")
-    for key, kinds in SECTIONS.items():
-        if not isinstance(manifest.get(key), kinds):
-            raise InputError(f"{path}: {key!r} is {manifest.get(key)!r:.40}, and must be of type {kinds.__name__}")
+    for key, form in SECTIONS.items():
+        if fault := next(_faults(repr(key), manifest.get(key), form), None):
+            raise InputError(f"{path}: {fault}")
     return dict(manifest)
+
+
+def _faults(where: str, value: Any, form: Any) -> Iterator[str]:
+    """What of a value has not its form, a sentence each."""
+    kind: Any = form if isinstance(form, type) else list if isinstance(form, tuple) else type(form)
+    if not isinstance(value, kind):
+        yield f"{where} is {value!r:.40}, and must be of type {kind.__name__}"
+    elif isinstance(form, tuple) and len(value) != len(form):
+        yield f"{where} is {value!r:.40}, and must have {len(form)} items"
+    elif isinstance(form, tuple | list):
+        for i, item in enumerate(value):
+            yield from _faults(f"{where}[{i}]", item, form[0])
+    elif isinstance(form, dict):
+        for name in value if str in form else form:
+            yield from _faults(f"{where}[{name!r}]", value.get(name), form.get(str) or form[name])
 
 
 def is_bundle(folder: Path) -> bool:

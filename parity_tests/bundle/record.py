@@ -1,4 +1,4 @@
-"""Recording a run: one of its sides climbs the ladder alone, and all that it answers is written to a folder."""
+"""Recording a run: its reference climbs the ladder alone, and all that it answers is written to a folder."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,9 +14,6 @@ from parity_tests.result import Climbed
 from parity_tests.rungs import Run, climb
 from parity_tests.rungs.climb import Rungs
 
-SIDES = {"keras": 0, "torch": 1}
-"""The sides that can be recorded, by their place in a run."""
-
 
 def record(
     run: Run,
@@ -27,7 +24,12 @@ def record(
     about: Mapping[str, Any],
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> None:
-    """Write what one side of a run answers on these rungs; `about` goes into the manifest as it is.
+    """Write what the reference of a run answers on these rungs; `about` goes into the manifest as it is.
+
+    Args:
+        run: in place of its port the reference repeats itself.
+        side: which one the reference is, `keras` or `torch`.
+        folder: where to write; a bundle that is there is replaced.
 
     Raises:
         InputError: for a folder that is there and no bundle, and for a side that does not answer.
@@ -38,7 +40,7 @@ def record(
     writer = BundleWriter()
 
     def build(dtype: str) -> tuple[Side, Side]:
-        recorder = Recorder(run.build(dtype)[SIDES[side]], dtype, writer)
+        recorder = Recorder(run.build(dtype)[0], dtype, writer)
         return recorder, Echo(recorder)
 
     recorded = replace(run, build=build, inputs=RecordedInputs(run.inputs, writer), _sides={})

@@ -13,7 +13,7 @@ from parity_tests.inputs import Inputs, Labels, Scene, Size, size_name
 from parity_tests.matching import Detections
 from parity_tests.sampled import sample
 
-WHOLE_PIXELS = 96 * 160
+WHOLE_PIXELS = {"float64": 96 * 160, "float32": 32 * 64}
 """Pixels up to which taps that modules are fed with are kept whole; above, they are samples."""
 
 
@@ -57,7 +57,7 @@ class Recorder:
 
     def keep_whole(self, taps: Mapping[str, Array]) -> None:
         """Write taps that the other side is to be fed with down as they are, unless they are too large."""
-        if self._pixels <= WHOLE_PIXELS:
+        if self._pixels <= WHOLE_PIXELS[self.dtype]:
             for value in taps.values():
                 _, key = self._made[id(value)]
                 self.writer.put("forward", key, value)

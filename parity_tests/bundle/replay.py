@@ -121,6 +121,6 @@ def _grouped(names: Iterable[str]) -> dict[str, list[str]]:
     """Names by the answer that they belong to: `float64/anchors 32x32/1`, then what follows."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        dtype, case, count, *rest = name.split("/")
-        groups.setdefault(f"{dtype}/{case}/{count}", []).append("/".join(rest))
+        parts = name.split("/")
+        groups.setdefault("/".join(parts[:3]), []).append("/".join(parts[3:]))
     return groups

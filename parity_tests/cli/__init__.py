@@ -29,7 +29,10 @@ COMMANDS = {
 """What can be asked for, each by the file of its name."""
 
 
-EXTRAS = {"rich": "report", "jinja2": "report", "accelerate": "train", "msgspec": "train"}
+EXTRAS = {
+    **dict.fromkeys(("rich", "jinja2"), "report"),
+    **dict.fromkeys(("accelerate", "defusedxml", "msgspec", "tomli_w", "tyro"), "train"),
+}
 """The extra that brings a package, where that is not `parity`."""
 
 

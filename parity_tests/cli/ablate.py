@@ -7,6 +7,7 @@ from pathlib import Path
 from parity_tests.cli.options import (
     Parser,
     add_report_options,
+    add_seed,
     check_reports,
     check_target,
     plain_console,
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--steps", type=int, default=STEPS, metavar="N", help="of training on digits (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and pictures (default: 0)")
+    add_seed(parser)
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="where to write the table for a README")
     add_report_options(parser, ("json", "html"))
     return parser

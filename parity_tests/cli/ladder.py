@@ -106,6 +106,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _presets(options: argparse.Namespace) -> list[str]:
     """Those that are climbed, each once; the empty name is that of the weights file."""
+    if options.data and not options.weights:
+        raise InputError(f"--data: {options.data} needs --weights, since random ones find nothing")
     presets = list(dict.fromkeys(options.preset)) or ([""] if options.weights else list(PRESETS))
     if options.weights and len(presets) > 1:
         several = " ".join(presets)

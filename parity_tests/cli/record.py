@@ -1,11 +1,14 @@
-"""`retinanet-parity record`: one side's half of the run, for a machine that has the other framework alone."""
+"""`retinanet-parity record`: one side's half of the run, where its framework is; checked where the other one is."""
 
 import argparse
 import time
 from pathlib import Path
 
+from parity_tests.bridge.errors import input_errors
+from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import Parser, add_seed, check_target, progress_bars
-from parity_tests.rungs import PRESETS, RUNGS
+from parity_tests.errors import InputError
+from parity_tests.rungs import PRESETS, RUNGS, Run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,12 +31,9 @@ def run(options: argparse.Namespace) -> int:
     """Record, and say what was written."""
     from parity_tests.bundle.check import LEFT_OUT
     from parity_tests.bundle.record import record
-    from parity_tests.cli.ladder import check_backend, started
 
-    check_backend()
     check_target("--out", options.out.parent / ".bundle")
-    began = time.perf_counter()
-    run = started("" if options.weights else options.preset, weights=options.weights, seed=options.seed)
+    began, run = time.perf_counter(), _started(options)
     rungs = {name: RUNGS[name] for name in RUNGS if name not in LEFT_OUT}
     about = {"seed": options.seed, "weights": options.weights and options.weights.name, "left_out": LEFT_OUT}
     with progress_bars() as report:
@@ -42,3 +42,16 @@ def run(options: argparse.Namespace) -> int:
     what, seconds = f"the {options.side} side of {run.preset}", time.perf_counter() - began
     print(f"{options.out}: {what}, {size:.0f} MB, recorded in {seconds:.0f} s")
     return 0
+
+
+def _started(options: argparse.Namespace) -> Run:
+    """What the side is recorded from; every refusal is an `InputError`."""
+    from parity_tests.bundle.alone import start_alone
+
+    if options.side == "keras":
+        check_backend()
+    try:
+        preset = "" if options.weights else options.preset
+        return start_alone(options.side, preset, weights=options.weights, seed=options.seed)
+    except input_errors() as error:
+        raise InputError(str(error)) from None

@@ -1,4 +1,4 @@
-"""An ablation as tables: for the terminal, and in Markdown."""
+"""An ablation as tables: for the terminal, and in Markdown with the notes below."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,22 +32,32 @@ def ablation_table(ablation: Mapping[str, Any]) -> Table:
 
 
 def as_markdown(ablation: Mapping[str, Any]) -> str:
-    """The same as a table in Markdown."""
+    """The same as a table in Markdown, and what sizes do not tell as numbered notes below it."""
     headings = ["convention", "from", "to", "starts at", *EFFECTS.values(), "unseen at"]
     rules = ["---"] * 4 + ["---:"] * len(EFFECTS) + ["---"]
-    lines = [_line(headings), f"|{'|'.join(rules)}|"]
+    lines, notes = [_line(headings), f"|{'|'.join(rules)}|"], _numbered_notes(ablation)
     for turn in turned(ablation):
         row = turn.row
         words = [_code(row[name]) for name in ("convention", "from", "to", "starts_at")]
-        lines.append(_line([*words, *(shade.text for shade in turn.effects), _unseen(row)]))
-    return "\n".join(lines) + "\n"
+        mark = f" <sup>{notes[row['note']]}</sup>" if row["note"] else ""
+        lines.append(_line([*words, *(shade.text for shade in turn.effects), f"{_unseen(row)}{mark}"]))
+    below = [f"{number}. {note}" for note, number in notes.items()]
+    return "\n".join([*lines, *([""] if below else []), *below]) + "\n"
+
+
+def _numbered_notes(ablation: Mapping[str, Any]) -> dict[str, int]:
+    """Each note once, from 1 on."""
+    notes = dict.fromkeys(row["note"] for row in ablation["rows"] if row["note"])
+    return {note: number for number, note in enumerate(notes, 1)}
 
 
 def _unseen(row: Mapping[str, Any]) -> str:
-    """The sizes that hide a convention; a row that was looked for at no size has its note."""
-    if row["seen"] and len(row["unseen"]) == len(row["seen"]):
-        return "all sizes"
-    return ", ".join(row["unseen"])
+    """The sizes that hide a convention; a dash where sizes have no part in it, words where nothing shows it."""
+    if row["starts_at"] is None and not any(row[name] for name in EFFECTS):
+        return "never seen"
+    if not row["seen"]:
+        return "–"
+    return "all sizes" if len(row["unseen"]) == len(row["seen"]) else ", ".join(row["unseen"])
 
 
 def _code(word: str | None) -> str:

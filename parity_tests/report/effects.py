@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from parity_tests.inputs import read_size
 from parity_tests.report.shades import Shade, power_text
 
 EFFECTS = {
@@ -23,6 +24,9 @@ LEGEND = (("s0", "none"), ("s1", "to 1e-6"), ("s2", "to 0.1 %"), ("s3", "to 1 %"
 
 UNSEEN = Shade(level="unknown", text="unseen")
 """A size at which a convention has no effect at all: no comparison there can tell it."""
+
+REFUSED = Shade(level="none", text="refused")
+"""A size that the model refuses before a convention shows: nothing was compared that could tell it."""
 
 OTHER_STRUCTURE = Shade(level="s5", text="≠")
 """A size at which there is another shape, another number of detections, or no result on one side."""
@@ -53,9 +57,9 @@ def seen_at(ablation: Mapping[str, Any]) -> list[Seen]:
     """The conventions by the sizes at which they were looked for; those that have no sizes are left out."""
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in ablation["rows"]:
-        groups.setdefault(tuple(row["seen"]), []).append(row)
+        groups.setdefault(tuple(sorted([*row["seen"], *row["refused"]], key=read_size)), []).append(row)
     return [
-        Seen(sizes=sizes, rows=[(row, [_seen(row["seen"][size]) for size in sizes]) for row in rows])
+        Seen(sizes=sizes, rows=[(row, [_seen(row, size) for size in sizes]) for row in rows])
         for sizes, rows in groups.items()
         if sizes
     ]
@@ -68,7 +72,10 @@ def _shade(name: str, effect: float | None) -> Shade:
     return Shade(level=f"s{sum(abs(effect) > step for step in STEPS)}", text=text)
 
 
-def _seen(effect: float | None) -> Shade:
+def _seen(row: Mapping[str, Any], size: str) -> Shade:
+    if size in row["refused"]:
+        return REFUSED
+    effect = row["seen"][size]
     if effect is None:
         return OTHER_STRUCTURE
     return _shade("seen", effect) if effect else UNSEEN

@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,6 +72,7 @@ def from_json(text: str, *, where: str) -> Result:
         found = run.get("format") if isinstance(run, dict) else type(run).__name__
         raise InputError(f"{where}: holds {found!r}, and must be the format {FORMAT!r}")
     try:
+        _check_ablation(run["ablation"], where)
         return Result(
             records=[_read(Record, record) for record in run["records"]],
             coverage=[_read(Coverage, coverage) for coverage in run["coverage"]],
@@ -79,6 +81,23 @@ def from_json(text: str, *, where: str) -> Result:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{where}: not a whole run ({type(error).__name__}: {error})") from None
+
+
+def _check_ablation(ablation: Any, where: str) -> None:
+    """Refuse an ablation that lacks what the schema asks for: reports of it would fail where all else is done."""
+    if ablation is None:
+        return
+    kinds = json.loads((files("parity_tests.report") / "schema.json").read_text(encoding="utf-8"))["$defs"]
+    _check_keys(ablation, kinds["ablation"]["required"], f"{where}: the ablation")
+    for number, row in enumerate(ablation["rows"], 1):
+        _check_keys(row, kinds["convention"]["required"], f"{where}: row {number} of the ablation")
+
+
+def _check_keys(values: Any, required: Sequence[str], what: str) -> None:
+    if not isinstance(values, dict):
+        raise InputError(f"{what} must be an object, and is {type(values).__name__}")
+    if missing := [key for key in required if key not in values]:
+        raise InputError(f"{what} lacks {missing[0]!r}")
 
 
 def _record(record: Record) -> dict[str, Any]:
