@@ -1,5 +1,6 @@
-"""A side is recorded where the other framework is not installed, from the weights and pictures of a run of both."""
+"""A side is recorded where the other framework is not installed, from weights and pictures that both sides share."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,22 @@ def test_some_anchor_fits_a_box_of_every_picture(run: Run, size: tuple[int, int]
     for scene in NoiseInputs(seed=1).training(size, 2, 50):
         classes = run.sides("float64")[1].targets(size, scene.boxes, scene.labels)["targets.classes"]
         assert (classes >= 0).any(axis=1).all()
+
+
+NORM = """
+import numpy as np
+from parity_tests.rungs.step import norm
+rng = np.random.default_rng(0)
+print(repr(norm([rng.normal(size=(3, 3, 256, 256)), rng.normal(size=100_001)])))
+"""
+
+
+def test_what_a_step_is_asked_does_not_depend_on_threads() -> None:
+    norms = set()
+    for threads in ("1", "2"):
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        words = [sys.executable, "-c", NORM]
+        norms.add(
+            subprocess.run(words, capture_output=True, text=True, env=environment, timeout=100, check=True).stdout
+        )
+    assert len(norms) == 1

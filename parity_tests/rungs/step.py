@@ -2,7 +2,7 @@
 
 import gc
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
@@ -58,13 +58,20 @@ def _steps(run: Run, name: str) -> list[Record]:
     run.make_room("float32")
     gc.collect()  # Keras' optimisers hold themselves, and those of the recipe before hold two copies of all weights
     given = _gradients(run)
-    norm = math.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in given.values()))
-    recipe = RECIPES[name]._replace(clip_norm=CLIP_SHARE * norm)
+    recipe = RECIPES[name]._replace(clip_norm=CLIP_SHARE * norm(given.values()))
     try:
         reference, port = (side.apply(given, FACTORS, recipe) for side in sides)
         return compare_taps("step", f"float64 {name}", reference, port, units=CASCADED)
     finally:
         run.assign("float64")
+
+
+def norm(gradients: Iterable[Array]) -> float:
+    """The norm of all gradients together: without BLAS, whose last bits depend on threads and on the machine.
+
+    A bundle that was recorded elsewhere was asked with the same one.
+    """
+    return math.sqrt(math.fsum(float(np.square(gradient).sum()) for gradient in gradients))
 
 
 def _statistics(run: Run) -> list[Record]:
