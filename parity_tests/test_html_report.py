@@ -227,7 +227,7 @@ def test_what_both_sides_found_is_labelled_once_and_within_the_picture() -> None
 
 @pytest.mark.parametrize(
     ("effect", "text"),
-    [(0, "0"), (3e-7, "3e-7"), (0.0123, "1.2 %"), (0.5, "50 %"), (1, "100 %"), (-0.25, "-25 %"), (12, "×12")],
+    [(0, "0"), (3e-7, "3e-7"), (0.0123, "1.2 %"), (0.5, "50 %"), (1, "100 %"), (-0.25, "−25 %"), (12, "×12")],
 )
 def test_an_effect_is_said_in_a_few_characters(effect: float, text: str) -> None:
     assert effect_text(effect) == text

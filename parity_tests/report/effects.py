@@ -83,10 +83,12 @@ def _seen(row: Mapping[str, Any], size: str) -> Shade:
 
 def effect_text(effect: float) -> str:
     """A share as people read it: percents where there are some, else a power of ten; from ten on a factor."""
+    if effect < 0:
+        return f"−{effect_text(-effect)}"
     if effect == 0:
         return "0"
-    if abs(effect) < 0.001:
+    if effect < 0.001:
         return power_text(effect)
-    if abs(effect) >= 10:
-        return f"×{effect:.0f}" if abs(effect) < 1e4 else f"×{power_text(effect)}"
-    return f"{100 * effect:.2g} %" if abs(effect) < 0.995 else f"{100 * effect:.0f} %"
+    if effect >= 10:
+        return f"×{effect:.0f}" if effect < 1e4 else f"×{power_text(effect)}"
+    return f"{100 * effect:.2g} %" if effect < 0.995 else f"{100 * effect:.0f} %"
