@@ -9,7 +9,7 @@ demo: .venv/.installed
 
 # One test process a core, hence one thread each.
 test: .venv/.installed
-	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -9,8 +9,9 @@ from itertools import combinations
 import pytest
 
 from parity_tests import cli
-from parity_tests.backends import BOXES, LABELS, PORT, SIZES, Table
+from parity_tests.backends import BOXES, LABELS, PORT, SIZES, Table, column
 from parity_tests.compare import Record
+from parity_tests.errors import InputError
 from parity_tests.rungs import Run
 
 COLUMNS = ("tensorflow", "jax", "torch", PORT)
@@ -84,8 +85,6 @@ def test_the_boxes_of_a_column_are_matched(run: Run) -> None:
         assert {*LABELS} <= {*classes.ravel().astype(int)}
 
 
-def test_a_turn_that_the_port_does_not_know_is_refused_before_anything_is_computed(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert cli.main(["backends", "--turn", "p7_relu=never"]) == 2
-    assert capsys.readouterr().err == "retinanet-parity: p7_relu: 'never' must be one of 'after', 'before'\n"
+def test_a_turn_that_the_port_does_not_know_is_refused_in_a_sentence() -> None:
+    with pytest.raises(InputError, match="p7_relu: 'never' must be one of 'after', 'before'"):
+        column(PORT, "notebook", 0, ["p7_relu=never"])

@@ -72,7 +72,7 @@ def from_json(text: str, *, where: str) -> Result:
         found = run.get("format") if isinstance(run, dict) else type(run).__name__
         raise InputError(f"{where}: holds {found!r}, and must be the format {FORMAT!r}")
     try:
-        _check_ablation(run["ablation"], where)
+        _check_ablation(run.get("ablation"), where)
         return Result(
             records=[_read(Record, record) for record in run["records"]],
             coverage=[_read(Coverage, coverage) for coverage in run["coverage"]],
