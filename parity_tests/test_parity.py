@@ -32,7 +32,7 @@ EPS = float(np.finfo(np.float64).eps)
 def records(run: Run) -> list[Record]:
     """All records of the notebook's ladder, but for those of steps and training runs, which take longest.
 
-    Those test_training_rungs.py has.
+    Those test_training_rungs.py and test_trajectory.py have.
     """
     rungs = {name: cases for name, cases in RUNGS.items() if name not in ("step", "trajectory")}
     return [record for cases in rungs.values() for case in cases(run) for record in case.compare()]

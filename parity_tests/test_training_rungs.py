@@ -1,22 +1,16 @@
-"""The rungs that train can fail: wrong gradients, steps, statistics and training runs are caught, and named."""
+"""The rungs that train can fail: wrong gradients, steps and statistics are caught, and named."""
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from parity_tests.bridge.side import ReadWhenAsked, Recipe, Side
+from parity_tests.bridge.side import ReadWhenAsked, Side
 from parity_tests.compare import Array
-from parity_tests.inputs import Scene
 from parity_tests.rungs import Run
 from parity_tests.test_ladder import turned_network, turned_run, where_it_starts, with_port
-
-gradients: Any = importlib.import_module("parity_tests.rungs.gradients")
-trajectory: Any = importlib.import_module("parity_tests.rungs.trajectory")
 
 STEM = "fpn/backbone/conv1_conv/kernel"
 
@@ -41,36 +35,6 @@ class WrongSide:
 
 def wrong_run(run: Run, method: str, name: str, change: Change) -> Run:
     return with_port(run, WrongSide(run.sides("float64")[1], method, name, change))
-
-
-class TrainedOnce:
-    """A side whose training runs are remembered, by the weights that they start from."""
-
-    def __init__(self, side: Side) -> None:
-        self.side, self.start = side, b""
-        self.losses: dict[tuple[object, ...], Array] = {}
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(self.side, attribute)
-
-    def assign(self, variables: Mapping[str, Array]) -> None:
-        self.start = variables[STEM].tobytes()
-        self.side.assign(variables)
-
-    def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
-        key = self.start, len(scenes), recipe, training
-        if key not in self.losses:
-            self.losses[key] = self.side.train(scenes, recipe, training=training)
-        return self.losses[key]
-
-
-@pytest.fixture(scope="module")
-def trained_once(run: Run) -> Run:
-    """The default run, whose reference trains once for all faults of the port."""
-    reference, port = run.sides("float64")
-    once: Any = TrainedOnce(reference)
-    once.assign(run.variables)
-    return replace(run, dtypes=("float64",), _sides={"float64": (once, port)})
 
 
 def swapped(kernel: Array) -> Array:
@@ -152,42 +116,6 @@ def test_a_wrong_statistic_is_named(run: Run) -> None:
     name = "fpn/backbone/conv4_block1_0_bn/moving_mean"
     wrong = wrong_run(run, "gradients", name, lambda mean: mean + 1e-6)
     assert where_it_starts(wrong, "step", "statistics") == name
-
-
-@pytest.fixture
-def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training runs of five steps, whose rate changes after the third."""
-    monkeypatch.setattr(gradients, "STEPS", 5)
-    monkeypatch.setattr(trajectory, "RECIPE", trajectory.RECIPE._replace(rate_changes=((2, 3e-4),)))
-    monkeypatch.setattr(trajectory, "SEEDS", (1,))
-
-
-TRAINING_FAULTS: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {
-    "constants that are not rounded": (("constants=exact",), {}, "loss.02"),
-    "a rate that changes a step early": (("boundary=changes",), {}, "loss.04"),
-    "a rate within the momentum": (("momentum_rate=when_used",), {}, "loss.05"),
-    "no clipping": ((), {"clip_norm": None}, "loss.02"),
-    "positives of the batch": (("loss_normaliser=batch",), {}, "loss.01"),
-    "alpha for 1 - alpha": (("focal_alpha=0.75",), {}, "loss.01"),
-    "half a cell's offset": (("anchor_centre=corner",), {}, "loss.01"),
-}
-"""Conventions and settings of the port, and the step at which the loss tells."""
-
-
-@pytest.mark.usefixtures("short_runs")
-@pytest.mark.parametrize(
-    ("fault", "mode"), [*((fault, "inference") for fault in TRAINING_FAULTS), ("no clipping", "training")]
-)
-@pytest.mark.planted
-def test_a_training_run_tells_at_which_step_a_fault_shows(trained_once: Run, fault: str, mode: str) -> None:
-    assignments, settings, step = TRAINING_FAULTS[fault]
-    assert where_it_starts(turned_run(trained_once, *assignments, **settings), "trajectory", mode) == step
-
-
-@pytest.mark.usefixtures("short_runs")
-@pytest.mark.parametrize("mode", ["inference", "training"])
-def test_a_training_run_without_a_fault_is_equal(trained_once: Run, mode: str) -> None:
-    assert where_it_starts(turned_run(trained_once), "trajectory", mode) == "equal"
 
 
 @pytest.mark.parametrize("optimizer", ["SGD with momentum", "AdamW", "statistics"])
