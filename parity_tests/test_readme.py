@@ -1,5 +1,8 @@
 """What the README shows is what its commands print."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +10,8 @@ import pytest
 from parity_tests import cli as parity_cli
 from torch_retinanet import cli
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def test_its_table_of_conventions_is_printed_by_the_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,3 +23,11 @@ def test_its_example_of_a_turned_convention_ends_as_the_command_does(capsys: pyt
     shown = README[README.index("$ retinanet-parity --preset") :].partition("\n```")[0].splitlines()
     assert parity_cli.main(shown[0].split()[2:]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == shown[-1]
+
+
+def test_its_figure_of_false_alarms_is_that_of_the_seeds_that_are_kept(tmp_path: Path) -> None:
+    kept = shutil.copy(ROOT / "docs" / "false_alarms.jsonl", tmp_path)
+    words = [sys.executable, str(ROOT / "benchmarks" / "false_alarms.py"), "--seeds", "1", "--out", str(kept)]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout in README
