@@ -91,6 +91,8 @@ def run_python(code: str) -> "subprocess.CompletedProcess[str]":
     [
         "import torch_retinanet, keras_reference",
         "import keras_reference, torch_retinanet",
+        "import keras_reference, torchvision",
+        "import tensorflow, torch_retinanet",
     ],
 )
 def test_the_frameworks_live_in_one_process_in_either_order(order: str) -> None:
