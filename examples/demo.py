@@ -34,7 +34,8 @@ def compare() -> int:
     """The network of the notebook in both frameworks, on photos."""
     photos = [str(Path(skimage.data.__file__).parent / name) for name in PHOTOS]
     network = ["--preset", "notebook", "--rungs", "shapes", "parameters", "forward"]
-    return parity([*network, "--image", *photos, "--json", str(OUT / "parity.json")])
+    reports = ["--json", str(OUT / "parity.json"), "--html", str(OUT / "parity.html")]
+    return parity([*network, "--image", *photos, *reports])
 
 
 def train_and_detect() -> int:
