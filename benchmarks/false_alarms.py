@@ -24,6 +24,7 @@ from rich.progress import track
 
 from parity_tests.beside import limited_threads
 from parity_tests.rungs import PRESETS, RUNGS, Run, climb
+from parity_tests.writing import written_beside
 
 _SIDES: dict[str, Any] = {}
 """The models that this process has built, by preset and precision."""
@@ -56,7 +57,8 @@ def _read(out: Path) -> list[dict[str, Any]]:
     text = out.read_text() if out.exists() else ""
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
-        out.write_text(whole)
+        with written_beside(out) as beside:
+            beside.write_text(whole)
     return [json.loads(line) for line in whole.splitlines()]
 
 

@@ -116,25 +116,17 @@ def float32_budget(
     port: Array | Sampled,
     port64: Array | Sampled,
 ) -> float:
-    """What float32 may differ, from each side's own error against its float64 run, and `units` roundings at most."""
+    """What float32 may differ, from each side's own error against its float64 run, and `units` roundings at most.
+
+    A port that is wrong in float32 alone would so allow itself its mistake: its error counts up to three times the
+    reference's, or a few roundings where that is more.
+    """
     most = rounding_budget(reference, units)
     if any(values.dtype != np.float64 for values in (reference64, port64)):
         return most  # whatever was asked for: there is no run to measure an error by
-    own = [largest_difference(*viewed(*pair)) for pair in ((reference, reference64), (port, port64))]
-    allowed = own_errors(np.array(own[0]), np.array(own[1]), rounding_budget(reference, FEW_ROUNDINGS))
-    return min(float(allowed), most)
-
-
-def own_errors(reference: Array, port: Array, few: Array | float) -> Array:
-    """What both sides' own float32 errors allow them to be apart.
-
-    A port that is wrong in float32 alone would so allow itself its mistake: its error counts up to three times the
-    reference's, or `few` roundings where that is more.
-    """
-    allowed: Array = FLOAT32_FACTOR * np.maximum(
-        reference, np.minimum(port, np.maximum(FLOAT32_FACTOR * reference, few))
-    )
-    return allowed
+    own, of_port = (largest_difference(*viewed(*pair)) for pair in ((reference, reference64), (port, port64)))
+    explained = max(FLOAT32_FACTOR * own, rounding_budget(reference, FEW_ROUNDINGS))
+    return min(FLOAT32_FACTOR * max(own, min(of_port, explained)), most)
 
 
 def largest(values: Array | Sampled) -> float:

@@ -13,7 +13,6 @@ from parity_tests.bridge.prepare import check_preset, detection_limits, prepare,
 from parity_tests.bridge.scenes import DigitInputs
 from parity_tests.bridge.side import Side
 from parity_tests.bridge.torch_side import Config, TorchSide
-from parity_tests.errors import InputError
 from parity_tests.inputs import Size
 from parity_tests.rungs import Run
 
@@ -43,8 +42,7 @@ def start_run(
         InputError: for whatever cannot be taken, of the side that refuses it.
         FileNotFoundError: where there is no file.
     """
-    if data and not weights:
-        raise InputError(f"--data: {data} needs --weights, since random ones find nothing")
+    assert weights or not data, "the command refuses pictures without weights"
     pictures = read_pictures(images) if images else None
     preset = check_preset(preset, weights)
     config, variables = prepare(preset, weights, sizes, seed=seed)

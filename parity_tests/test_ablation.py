@@ -196,7 +196,8 @@ def test_what_was_asked_before_is_answered_from_memory() -> None:
             self.count += 1
             return self.count
 
-    side: Any = Remembering(Counting())  # type: ignore[arg-type]
+    counting: Any = Counting()
+    side: Any = Remembering(counting)
     answers = []
     for case in ("anchors 32x32", "anchors 64x64", "anchors 32x32"):
         side.begin(case)

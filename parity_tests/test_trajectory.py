@@ -54,7 +54,6 @@ def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training runs of five steps, whose rate changes after the third."""
     monkeypatch.setattr(gradients, "STEPS", 5)
     monkeypatch.setattr(trajectory, "RECIPE", trajectory.RECIPE._replace(rate_changes=((2, 3e-4),)))
-    monkeypatch.setattr(trajectory, "SEEDS", (1,))
 
 
 TRAINING_FAULTS: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {

@@ -30,7 +30,10 @@ def _lengths_apart(fed: Prepared, other: Prepared) -> float:
 
 
 def _values_apart(fed: Prepared, other: Prepared) -> float:
-    """Within what both have; a picture of another size has other values, which says nothing more."""
+    """Within what both have; a picture of another size has other values, which says nothing more.
+
+    Resizing rounds where a pixel lies and then its value: 421 units of float64 were seen between two ways to the same.
+    """
     if fed.sizes != other.sizes:
         return 0.0
     height, width = (min(sides) for sides in zip(fed.images.shape[2:], other.images.shape[2:], strict=True))

@@ -1,15 +1,25 @@
 """What a side is recorded from: a run of it against itself, for which the other framework need not be installed."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from parity_tests.bridge.side import Side
 from parity_tests.bundle.check import no_metric
+from parity_tests.compare import Array
 from parity_tests.errors import InputError
 from parity_tests.inputs import random_variables
 from parity_tests.matching import Limits
 from parity_tests.noise import NoiseInputs
 from parity_tests.rungs import Run
+
+
+class Framework(NamedTuple):
+    """What one framework has of a preset: its conventions, its limits, and what builds its side in them."""
+
+    config: Any
+    limits: Limits
+    build: Callable[[Any, str, int], Side]
 
 
 def start_alone(side: str, preset: str = "", *, weights: Path | None = None, seed: int = 0) -> Run:
@@ -26,27 +36,27 @@ def start_alone(side: str, preset: str = "", *, weights: Path | None = None, see
         FileNotFoundError: where there is no file.
         ModuleNotFoundError: where the side's own framework is not installed.
     """
-    config, variables = None, None
-    if weights is not None:
-        preset, config, variables = _read(weights, preset)
-    config = config or _config(side, preset)
+    read = _read(weights, preset) if weights else None
+    preset = read[0] if read else preset
+    own = FRAMEWORKS[side](preset)
+    config = read[1] if read else own.config
 
     def build(dtype: str) -> tuple[Side, Side]:
-        alone = _built(side, preset, config, dtype, seed)
+        alone = own.build(config, dtype, seed)
         return alone, alone
 
     return Run(
         preset=preset,
         config=config,
-        limits=_limits(side, preset),
-        variables=variables or _drawn(build("float32")[0], seed),
+        limits=own.limits,
+        variables=read[2] if read else _drawn(build("float32")[0], seed),
         build=build,
         inputs=NoiseInputs(seed=seed),
         metric=no_metric,
     )
 
 
-def _read(weights: Path, preset: str) -> tuple[str, Any, Any]:
+def _read(weights: Path, preset: str) -> tuple[str, Any, Mapping[str, Array]]:
     """The preset, config and variables of a file."""
     try:
         from parity_tests.bridge.prepare import check_preset, prepare
@@ -56,40 +66,34 @@ def _read(weights: Path, preset: str) -> tuple[str, Any, Any]:
     return preset, *prepare(preset, weights)
 
 
-def _drawn(side: Side, seed: int) -> Any:
+def _drawn(side: Side, seed: int) -> Mapping[str, Array]:
     """Random variables in the order of their names, which both sides share."""
     shapes = {name: values.shape for name, values in sorted(side.variables().items())}
     side.release()
     return random_variables(shapes, seed=seed)
 
 
-def _config(side: str, preset: str) -> Any:
-    if side == "keras":
-        from parity_tests.bridge.keras_side import REFERENCES, preset_classes
+def _keras(preset: str) -> Framework:
+    from parity_tests.bridge.frameworks import keras_reference
+    from parity_tests.bridge.keras_side import REFERENCES, KerasSide, preset_classes
 
-        return REFERENCES[preset](preset_classes(preset))
-    from parity_tests.bridge.torch_side import Config
-
-    return Config.preset(preset)
-
-
-def _limits(side: str, preset: str) -> Limits:
-    """Where the side cuts its detections off."""
-    if side == "keras":
-        from parity_tests.bridge.frameworks import keras_reference
-
-        limits = keras_reference.DecodePredictions().limits
-        return Limits(limits["confidence_threshold"], limits["nms_iou_threshold"], limits["max_detections"])
-    from parity_tests.bridge.prepare import detection_limits
-
-    return detection_limits(preset)
-
-
-def _built(side: str, preset: str, config: Any, dtype: str, seed: int) -> Side:
-    if side == "keras":
-        from parity_tests.bridge.keras_side import KerasSide
-
+    def build(config: Any, dtype: str, seed: int) -> Side:
         return KerasSide(preset, config.num_classes, dtype, anchor_scale=config.anchor_scale, seed=seed)
-    from parity_tests.bridge.torch_side import TorchSide
 
-    return TorchSide(config, dtype, seed=seed)
+    cut = keras_reference.DecodePredictions().limits
+    limits = Limits(cut["confidence_threshold"], cut["nms_iou_threshold"], cut["max_detections"])
+    return Framework(REFERENCES[preset](preset_classes(preset)), limits, build)
+
+
+def _torch(preset: str) -> Framework:
+    from parity_tests.bridge.prepare import detection_limits
+    from parity_tests.bridge.torch_side import Config, TorchSide
+
+    def build(config: Any, dtype: str, seed: int) -> Side:
+        return TorchSide(config, dtype, seed=seed)
+
+    return Framework(Config.preset(preset), detection_limits(preset), build)
+
+
+FRAMEWORKS: Mapping[str, Callable[[str], Framework]] = {"keras": _keras, "torch": _torch}
+"""By the side that is recorded."""

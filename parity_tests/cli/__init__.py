@@ -62,8 +62,7 @@ def _guarded(command: ModuleType, options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         extra = EXTRAS.get(error.name or "", "parity")
         return _refuse(f"{error.name} is not installed; pip install 'torch-retinanet[{extra}]' brings it")
-    except Exception:
-        # A fault of the instrument itself: Python would exit with 1, and 1 says that the models differ.
+    except Exception:  # a fault of the instrument itself: Python would exit with 1, which says that the models differ
         traceback.print_exc()
         return INCOMPLETE
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib.resources import files
 from pathlib import Path
@@ -105,8 +105,8 @@ def _record(record: Record) -> dict[str, Any]:
     return asdict(record) | {"used": record.used} | parts
 
 
-def _read(kind: "Callable[..., T]", values: Mapping[str, Any]) -> T:
-    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+def _read(kind: type[T], values: Mapping[str, Any]) -> T:
+    names = {field.name for field in fields(kind)}
     given = {name: value for name, value in values.items() if name in names}
     shapes = {name: tuple(value) for name, value in given.items() if name.endswith(("shape", "size")) and value}
     curves = given.get("values")

@@ -14,14 +14,7 @@ from functools import partial
 import numpy as np
 
 from parity_tests.bridge.side import Recipe
-from parity_tests.compare import (
-    CASCADED,
-    FLOAT32_FACTOR,
-    Array,
-    Record,
-    compare_values,
-    rounding_budget,
-)
+from parity_tests.compare import CASCADED, FLOAT32_FACTOR, Array, Record, compare_values, rounding_budget
 from parity_tests.inputs import moved_by_an_ulp
 from parity_tests.rungs.gradients import STEPS, training_scenes
 from parity_tests.rungs.run import Case, Run
@@ -45,9 +38,8 @@ def trajectory(run: Run) -> list[Case]:
     Gradients, in both modes, show what a preset has a part in; what follows from them is dealt out.
     """
     modes = {"inference": False, "training": True} if "float64" in run.dtypes else {"inference": False}
-    return run.dealt(
-        [Case("trajectory", mode, partial(_trajectory, run, training)) for mode, training in modes.items()]
-    )
+    cases = [Case("trajectory", mode, partial(_trajectory, run, training)) for mode, training in modes.items()]
+    return run.dealt(cases)
 
 
 def _trajectory(run: Run, training: bool) -> list[Record]:
