@@ -11,6 +11,7 @@ from parity_tests.bridge.side import Side
 from parity_tests.compare import Array
 from parity_tests.data_sets import shared
 from parity_tests.inputs import random_variables
+from parity_tests.remembering import remembered
 from parity_tests.rungs import Run
 from parity_tests.start import start_run
 from torch_retinanet import load_model, save_weights
@@ -53,8 +54,8 @@ def variables(run: Run) -> dict[str, Array]:
 
 @pytest.fixture(scope="session")
 def run() -> Run:
-    """The default run of the notebook preset, whose models are built once."""
-    return start_run("notebook")
+    """The default run of the notebook preset, whose models are built once, and whose reference answers once."""
+    return remembered(start_run("notebook"))
 
 
 @pytest.fixture

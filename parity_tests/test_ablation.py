@@ -1,7 +1,6 @@
 """Conventions turned one at a time: each is found where it is, and unseen at just the sizes that hide it."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 
 from parity_tests import cli
 from parity_tests.ablation.effects import by_size, in_words, largest, largest_on_taps, refused, starts_at, unseen
-from parity_tests.ablation.remember import Remembering
 from parity_tests.ablation.turns import ROUNDING, Turn
 from parity_tests.blind_spots import BLIND_SPOTS, BlindSpot
 from parity_tests.bridge import digits_model
@@ -183,26 +181,6 @@ def test_the_last_line_counts_conventions_and_their_turns() -> None:
     words = "2 conventions turned, one at a time, in 3 turns; at some picture sizes 1 of them cannot be seen"
     assert in_words({"rows": [*rows, row("bn_eps")]}) == words
     assert in_words({"rows": rows[:2]}) == "1 conventions turned, one at a time; no picture size hides any of them"
-
-
-def test_what_was_asked_before_is_answered_from_memory() -> None:
-    class Counting:
-        sources: Mapping[str, str] = {}
-
-        def __init__(self) -> None:
-            self.count = 0
-
-        def anchors(self, size: object) -> int:
-            self.count += 1
-            return self.count
-
-    counting: Any = Counting()
-    side: Any = Remembering(counting)
-    answers = []
-    for case in ("anchors 32x32", "anchors 64x64", "anchors 32x32"):
-        side.begin(case)
-        answers.append([side.anchors(None), side.anchors(None)])
-    assert answers == [[1, 2], [3, 4], [1, 2]]
 
 
 def test_the_table_of_the_readme_is_that_of_the_run_that_is_kept() -> None:

@@ -18,6 +18,7 @@ from parity_tests.bridge.torch_side import TorchSide
 from parity_tests.compare import Array, verdict_of
 from parity_tests.divergence import divergence
 from parity_tests.inputs import Size
+from parity_tests.remembering import remembered
 from parity_tests.result import Result
 from parity_tests.rungs import RUNGS, Run
 from parity_tests.start import build_sides, start_run
@@ -238,7 +239,7 @@ def test_a_planted_fault_is_named_on_its_rung(run: Run, fault: str, monkeypatch:
 @pytest.fixture(scope="module")
 def keras_io_run() -> Iterator[Run]:
     """The default run of the preset keras_io."""
-    run = start_run("keras_io")
+    run = remembered(start_run("keras_io"))
     yield run
     run.release()
 

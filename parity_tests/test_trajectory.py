@@ -2,51 +2,15 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from parity_tests.bridge.side import Recipe, Side
-from parity_tests.compare import Array
-from parity_tests.inputs import Scene
 from parity_tests.rungs import Run
 from parity_tests.test_ladder import turned_run, where_it_starts
 
 gradients: Any = importlib.import_module("parity_tests.rungs.gradients")
 trajectory: Any = importlib.import_module("parity_tests.rungs.trajectory")
-
-STEM = "fpn/backbone/conv1_conv/kernel"
-
-
-class TrainedOnce:
-    """A side whose training runs are remembered, by the weights that they start from."""
-
-    def __init__(self, side: Side) -> None:
-        self.side, self.start = side, b""
-        self.losses: dict[tuple[object, ...], Array] = {}
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(self.side, attribute)
-
-    def assign(self, variables: Mapping[str, Array]) -> None:
-        self.start = variables[STEM].tobytes()
-        self.side.assign(variables)
-
-    def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
-        key = self.start, len(scenes), recipe, training
-        if key not in self.losses:
-            self.losses[key] = self.side.train(scenes, recipe, training=training)
-        return self.losses[key]
-
-
-@pytest.fixture(scope="module")
-def trained_once(run: Run) -> Run:
-    """The default run, whose reference trains once for all faults of the port."""
-    reference, port = run.sides("float64")
-    once: Any = TrainedOnce(reference)
-    once.assign(run.variables)
-    return replace(run, dtypes=("float64",), _sides={"float64": (once, port)})
 
 
 @pytest.fixture
@@ -73,12 +37,12 @@ TRAINING_FAULTS: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {
     ("fault", "mode"), [*((fault, "inference") for fault in TRAINING_FAULTS), ("no clipping", "training")]
 )
 @pytest.mark.planted
-def test_a_training_run_tells_at_which_step_a_fault_shows(trained_once: Run, fault: str, mode: str) -> None:
+def test_a_training_run_tells_at_which_step_a_fault_shows(run: Run, fault: str, mode: str) -> None:
     assignments, settings, step = TRAINING_FAULTS[fault]
-    assert where_it_starts(turned_run(trained_once, *assignments, **settings), "trajectory", mode) == step
+    assert where_it_starts(turned_run(run, *assignments, **settings), "trajectory", mode) == step
 
 
 @pytest.mark.usefixtures("short_runs")
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_a_training_run_without_a_fault_is_equal(trained_once: Run, mode: str) -> None:
-    assert where_it_starts(turned_run(trained_once), "trajectory", mode) == "equal"
+def test_a_training_run_without_a_fault_is_equal(run: Run, mode: str) -> None:
+    assert where_it_starts(turned_run(run), "trajectory", mode) == "equal"

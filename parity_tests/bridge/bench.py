@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from parity_tests.ablation.effects import Effect, by_size, largest, largest_on_taps, refused, starts_at, unseen
-from parity_tests.ablation.remember import Remembering
 from parity_tests.ablation.turns import Turn
 from parity_tests.bridge.coco import coco_numbers
 from parity_tests.bridge.digits_model import DigitsModel, Weights, digits_config
@@ -23,6 +22,7 @@ from parity_tests.bridge.turns import INIT, NOTES
 from parity_tests.compare import Record
 from parity_tests.inputs import Size, size_name
 from parity_tests.matching import Detections, share_changed
+from parity_tests.remembering import Remembering
 from parity_tests.rungs import RUNGS, Run
 from torch_retinanet.conventions import conventions
 from torch_retinanet.weights.keras_names import keras_variables

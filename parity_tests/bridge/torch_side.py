@@ -19,7 +19,7 @@ from parity_tests.inputs import Labels, Scene, Size
 from parity_tests.matching import Detections
 from torch_retinanet.optimizers import Optimizer, OptimizerConfig
 from torch_retinanet.targets import Targets
-from torch_retinanet.weights.keras_names import keras_name, keras_variables, to_keras, to_torch
+from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, to_keras, to_torch
 
 Config = torch_retinanet.RetinaNetConfig
 """The conventions of the port."""
@@ -66,12 +66,10 @@ class TorchSide:
         return {name: keras_name(name) or NOT_COMPARED for name in self.model.state_dict()}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        state = self.model.state_dict()
-        for name, tensor in state.items():
+        for name, tensor in self.model.state_dict().items():
             variable = variables.get(keras_name(name) or "")
-            if variable is not None and to_keras(tensor).shape == variable.shape:
-                state[name] = to_torch(torch.from_numpy(variable)).to(tensor)
-        self.model.load_state_dict(state)
+            if variable is not None and _shape(tensor) == variable.shape:
+                tensor.copy_(to_torch(torch.from_numpy(variable)))
 
     def release(self) -> None:
         del self.model
@@ -142,7 +140,7 @@ class TorchSide:
         for factor in factors:
             for name, parameter in self.model.named_parameters():
                 gradient = gradients.get(str(keras_name(name)))
-                fits = gradient is not None and gradient.shape == to_keras(parameter).shape
+                fits = gradient is not None and gradient.shape == _shape(parameter)
                 parameter.grad = to_torch(self._tensor(gradient * factor)) if gradient is not None and fits else None
             optimizer.step()
         self.model.zero_grad()
@@ -260,6 +258,11 @@ class _Leaves(_Nodes):
 def _gradient(node: Tensor, name: str) -> Array:
     gradient = torch.zeros_like(node) if node.grad is None else node.grad
     return _from_torch_layout(gradient, name)
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    """That of a tensor of the model in Keras' layout."""
+    return keras_shape(tuple(tensor.shape))
 
 
 def _read(value: Tensor) -> Array:
