@@ -1,6 +1,8 @@
 """What several tests share: both sides of the notebook's model with random weights, and files of it."""
 
+import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -47,15 +49,22 @@ def dtype(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def variables(run: Run) -> dict[str, Array]:
-    """Random weights by Keras name."""
-    return dict(run.variables)
+def models() -> Run:
+    """The default run of the notebook preset, whose models are built once."""
+    return start_run("notebook")
 
 
 @pytest.fixture(scope="session")
-def run() -> Run:
-    """The default run of the notebook preset, whose models are built once, and whose reference answers once."""
-    return remembered(start_run("notebook"))
+def variables(models: Run) -> dict[str, Array]:
+    """Random weights by Keras name."""
+    return dict(models.variables)
+
+
+@pytest.fixture(scope="module")
+def run(models: Run) -> Iterator[Run]:
+    """The default run, whose reference answers once for all tests of a file; models get its weights when it begins."""
+    yield remembered(replace(models, build=models.sides, _sides={}))
+    gc.collect()  # optimisers of Keras hold themselves, and two copies of all weights
 
 
 @pytest.fixture

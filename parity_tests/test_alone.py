@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,22 +50,13 @@ def python_without(side: str, code: str, *arguments: object) -> "subprocess.Comp
     return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.fixture
-def lent(run: Run) -> Iterator[Run]:
-    """The default run, whose sides get their weights back after others were assigned."""
-    yield run
-    for dtype in run.dtypes:
-        run.sides(dtype)
-        run.assign(dtype)
-
-
 @pytest.mark.parametrize("side", SIDES)
-def test_a_side_is_recorded_where_the_other_framework_is_not_installed(side: str, lent: Run, tmp_path: Path) -> None:
+def test_a_side_is_recorded_where_the_other_framework_is_not_installed(side: str, run: Run, tmp_path: Path) -> None:
     folder = tmp_path / f"{side}.parity"
     ended = python_without(OTHER[side], RECORDS, side, folder)
     assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr[-2000:]
     bundle, place = Bundle(folder), 1 - SIDES.index(side)
-    checked = climb(rungs_of(bundle), replayed(bundle, lambda dtype: lent.sides(dtype)[place]), lambda progress: None)
+    checked = climb(rungs_of(bundle), replayed(bundle, lambda dtype: run.sides(dtype)[place]), lambda progress: None)
     assert {record.rung for record in checked.records} == {"anchors", "targets"}
     assert {record.verdict for record in checked.records} == {"equal"}
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from parity_tests.bridge.prepare import turn
-from parity_tests.bridge.side import Side
 from parity_tests.bridge.torch_side import TorchSide
 from parity_tests.compare import Array, verdict_of
 from parity_tests.divergence import divergence
@@ -27,16 +26,13 @@ Fault = Callable[[pytest.MonkeyPatch], None]
 
 
 def turned_run(run: Run, *assignments: str, **settings: Any) -> Run:
-    """The run with conventions of the port turned; the network stays, and is not built again."""
+    """The run in float64 with conventions of the port turned; the network stays, and is not built again."""
     config, optimizer_turns = turn(run.config, assignments)
-    sides: dict[str, tuple[Side, Side]] = {}
-    for dtype in run.dtypes:
-        reference, port = run.sides(dtype)
-        faulty: Any = copy.copy(port)
-        faulty.surround(config)
-        faulty.optimizer_turns = optimizer_turns | settings
-        sides[dtype] = reference, faulty
-    return replace(run, config=config, dtypes=("float64",), _sides=sides)
+    reference, port = run.sides("float64")
+    faulty: Any = copy.copy(port)
+    faulty.surround(config)
+    faulty.optimizer_turns = optimizer_turns | settings
+    return replace(run, config=config, dtypes=("float64",), _sides={"float64": (reference, faulty)})
 
 
 def with_port(run: Run, port: Any, *, sizes: Sequence[Size] = ()) -> Run:
