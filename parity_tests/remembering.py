@@ -24,7 +24,7 @@ ANSWERS = (
 CHANGING = ("apply", "train")
 """What changes its weights; so do answers in training mode, whose statistics move."""
 
-KEPT = 3 * 2**29
+KEPT = 2**30
 """Bytes of answers that are kept: those that were asked for last."""
 
 
@@ -58,6 +58,7 @@ class Remembering:
 
     def _answer(self, name: str, *arguments: Any, **settings: Any) -> Any:
         question = digest_of((self._state, name, arguments, settings))
+        assert question, "samples are not asked with"
         ask = partial(getattr(self.side, name), *arguments, **settings)
         changing = name in CHANGING or settings.get("training", False)
         if question not in self._answers:

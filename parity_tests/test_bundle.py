@@ -238,11 +238,14 @@ def test_an_answer_is_not_given_to_another_question(recorded: Path, small: Run) 
         side.targets((32, 64), boxes, labels)
 
 
-def test_the_digest_of_arguments_is_of_every_number_and_none_of_samples() -> None:
+def test_the_digest_of_arguments_is_of_every_number_and_shape_and_none_of_samples() -> None:
     given = ({"a": np.arange(3.0)}, [np.ones(2)], 5)
     assert digest_of(given) == digest_of(({"a": np.arange(3.0)}, [np.ones(2)], 5))
     assert digest_of(given) != digest_of(({"a": np.arange(3.0)}, [np.ones(2)], 6))
     assert digest_of(given) != digest_of(({"a": np.arange(3.0)}, [np.zeros(2)], 5))
+    assert digest_of(np.ones((2, 3))) != digest_of(np.ones((3, 2)))
+    assert digest_of(np.zeros(2)) != digest_of(np.zeros(2, np.int64))
+    assert digest_of(([np.ones(2)], [np.ones(1)])) != digest_of(([np.ones(1)], [np.ones(2)]))
     assert digest_of((sample(np.arange(9e4)),)) == ""
 
 

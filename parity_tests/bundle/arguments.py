@@ -10,12 +10,19 @@ from parity_tests.sampled import Sampled
 
 
 def digest_of(arguments: Any) -> str:
-    """A digest of all arrays and numbers in nested arguments; empty where there are samples among them."""
+    """A digest of nested arguments: of their numbers, and of the shape and type of each array.
+
+    Empty where there are samples among them.
+    """
     digest = hashlib.sha256()
     for part in _parts(arguments):
         if isinstance(part, Sampled):
             return ""
-        digest.update(np.ascontiguousarray(part).tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).tobytes())
+        else:
+            digest.update(repr(part).encode())
     return digest.hexdigest()
 
 
