@@ -1,6 +1,5 @@
 """What the README shows is what its commands print."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -30,6 +29,5 @@ def test_its_figure_of_false_alarms_is_that_of_the_seeds_that_are_kept(tmp_path:
     kept = shutil.copy(ROOT / "docs" / "false_alarms.jsonl", tmp_path)
     words = [sys.executable, str(ROOT / "benchmarks" / "false_alarms.py"), "--seeds", "1", "--out", str(kept)]
     ended = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
-    alarmed = any(json.loads(line)["alarms"] for line in Path(kept).read_text().splitlines())
-    assert (ended.returncode, ended.stderr) == (int(alarmed), "")
+    assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout in README

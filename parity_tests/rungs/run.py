@@ -52,14 +52,12 @@ class Run:
     _sides: dict[str, tuple[Side, Side]] = field(default_factory=dict)
     _case: list[str] = field(default_factory=list)
 
-    def dealt(self, cases: Sequence["Case"]) -> list["Case"]:
-        """This preset's share of cases in which presets hardly differ; all, where there is none for each preset."""
+    def dealt(self, groups: Sequence[Sequence["Case"]]) -> list["Case"]:
+        """This preset's share of cases in which presets hardly differ; all, where there is no group for each preset."""
         which, of = self.share
-        if len(cases) < of:
-            return list(cases)
-        dealt = list(cases[which::of])
-        self.left.extend(f"{case.rung} {case.name}" for case in cases if case not in dealt)
-        return dealt
+        mine = groups[which::of] if len(groups) >= of else groups
+        self.left.extend(f"{case.rung} {case.name}" for group in groups if group not in mine for case in group)
+        return [case for group in mine for case in group]
 
     def sides(self, dtype: str) -> tuple[Side, Side]:
         """Reference and port with the run's weights."""

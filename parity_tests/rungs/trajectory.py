@@ -1,8 +1,9 @@
 """The rung *trajectory*: the loss at every step of a training run, on the same batches.
 
 With BatchNorm in inference mode rounding stays what it is. In training mode it grows from step to step, so that the
-budget is derived: ten times the most that the reference has differed so far from itself when its weights are moved by
-one ulp; where that is less than a single forward pass is allowed, as at the first steps, it is what such a pass is.
+budget is derived: ten times the most that the reference has differed so far from itself, in three runs whose first
+weights are moved by one ulp; where that is less than a single forward pass is allowed, as at the first steps, it is
+what such a pass is.
 In float32 that growth leaves nothing that could fail: there BatchNorm runs in inference mode alone.
 """
 
@@ -19,8 +20,13 @@ from parity_tests.inputs import moved_by_an_ulp
 from parity_tests.rungs.gradients import STEPS, training_scenes
 from parity_tests.rungs.run import Case, Run
 
-SEEDS = (1,)
-"""Of the runs of the reference whose first weights are moved by one ulp."""
+SEEDS = (1, 2, 3)
+"""Of the runs of the reference whose first weights are moved by one ulp.
+
+One tells little: rounding soon grows along one direction, in which a run may hardly be moved. Of 36 single ones on six
+seeds of weights ten were more than ten times nearer to the reference than the port was; of the 120 triples among them,
+one.
+"""
 
 SELF_FACTOR = 10
 """Times what the reference differs from itself."""
@@ -38,8 +44,7 @@ def trajectory(run: Run) -> list[Case]:
     Gradients, in both modes, show what a preset has a part in; what follows from them is dealt out.
     """
     modes = {"inference": False, "training": True} if "float64" in run.dtypes else {"inference": False}
-    cases = [Case("trajectory", mode, partial(_trajectory, run, training)) for mode, training in modes.items()]
-    return run.dealt(cases)
+    return run.dealt([[Case("trajectory", mode, partial(_trajectory, run, is_on))] for mode, is_on in modes.items()])
 
 
 def _trajectory(run: Run, training: bool) -> list[Record]:
