@@ -37,7 +37,8 @@ def _numbers(evaluations: dict[str, list[float]]) -> Any:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="average precision", ylim=(0, 1), title="Evaluations")
     for name, label in (("map", "mAP"), ("map_50", "AP50"), ("map_75", "AP75")):
-        axes.plot(evaluations["step"], evaluations[name], marker=".", label=label)
+        axes.plot(evaluations["step"], evaluations[name], marker="o", label=label)
+    axes.set_xlim(left=0)  # as the losses beside it, even of one evaluation
     _finish(axes)
     return figure
 
