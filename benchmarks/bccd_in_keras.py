@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/bccd_in_keras.py BCCD
 
 Both start from the same weights and see the same pictures. What they may differ is derived as on the ladder: in float32
-from the runs in float64, and in float64 from a run of the reference whose weights are moved by an ulp. Exits with 1 if
-they differ further; some 15 minutes on two cores.
+from the runs in float64, and in float64 from a run of the reference whose weights are moved by what sums of them may
+round. Exits with 1 if they differ further; some 15 minutes on two cores.
 """
 
 import argparse

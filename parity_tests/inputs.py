@@ -102,6 +102,22 @@ def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int, dtype: str = "
     return moved
 
 
+def moved_by_rounding(variables: Mapping[str, Array], *, seed: int) -> dict[str, Array]:
+    """Variables in float64, each number moved up or down at random by what a sum that it enters may round.
+
+    Those of kernels by sqrt(n) ulps, n being their fan-in, and all others by one. In a sum of n products every partial
+    sum is rounded, which together is up to some sqrt(n) units of each product (Higham and Mary 2019, doi
+    10.1137/18M1226312); a product that is moved by an ulp changes by one.
+    """
+    rng = np.random.default_rng(seed)
+    moved = {}
+    for name, values in variables.items():
+        double = values.astype(np.float64)
+        ulps = math.sqrt(math.prod(values.shape[:-1])) if name.endswith("/kernel") else 1.0
+        moved[name] = double + np.where(rng.random(values.shape) < 0.5, -ulps, ulps) * np.spacing(np.abs(double))
+    return moved
+
+
 def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
     layer, variable = name.split("/")[-2:]
     if variable == "kernel":

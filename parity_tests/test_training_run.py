@@ -20,7 +20,7 @@ Curves = tuple[Array, Array]
 """Losses in float32 and in float64."""
 
 Reference = tuple[Array, Array, Array]
-"""The same, and in float64 from weights that are moved by an ulp."""
+"""The same, and in float64 from weights that are moved by what rounds."""
 
 
 @pytest.fixture(scope="module")

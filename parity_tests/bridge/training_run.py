@@ -16,7 +16,7 @@ from parity_tests.bridge.frameworks import keras, keras_precision
 from parity_tests.bridge.keras_side import KerasSide
 from parity_tests.bridge.torch_side import DTYPES
 from parity_tests.compare import Array
-from parity_tests.inputs import Scene, moved_by_an_ulp
+from parity_tests.inputs import Scene, moved_by_rounding
 from torch_retinanet.data.dataset import Batch, collate
 from torch_retinanet.data.progress import track
 from torch_retinanet.preprocess import padded_size, resized_size
@@ -59,11 +59,11 @@ class TrainingRun:
         return np.array([training.step([_pictures_as(batch, dtype)])["loss"] for batch in batches])
 
     def reference(self, dtype: str, *, moved: int | None = None) -> Array:
-        """The loss at each step of the Keras reference, from the same weights, or from those moved by an ulp."""
+        """The loss at each step of the Keras reference, from the same weights, or from those moved by rounding."""
         side = self._keras(dtype)
         state = self._training("float32").detector.model.state_dict()
         variables: Mapping[str, Array] = {name: value.numpy() for name, value in keras_variables(state).items()}
-        side.assign(variables if moved is None else moved_by_an_ulp(variables, seed=moved))
+        side.assign(variables if moved is None else moved_by_rounding(variables, seed=moved))
         with keras_precision(dtype):
             optimizer = self._optimizer(dtype)
             batches = track(self.batches, total=len(self.batches), words=f"Keras, {dtype}")

@@ -1,0 +1,53 @@
+"""Weights that are moved: by less than a layer rounds, or by what it may round."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pytest
+
+from parity_tests.compare import Array
+from parity_tests.inputs import moved_by_an_ulp, moved_by_rounding
+
+FAN_IN = 2304
+"""Of a 3x3 convolution of 256 channels."""
+
+
+@pytest.fixture(scope="module")
+def layer() -> tuple[Array, Array]:
+    """What a layer is fed, and its kernel."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(50, FAN_IN)), rng.normal(size=(FAN_IN, 20))
+
+
+def exactly(fed: Array, kernel: Array) -> Array:
+    """What a layer makes, with ten bits more than float64."""
+    result: Array = fed.astype(np.longdouble) @ kernel.astype(np.longdouble)
+    return result
+
+
+def rounded(fed: Array, kernel: Array) -> float:
+    """How much it rounds that adds up one product after the other."""
+    return size(np.cumsum(fed[:, :, None] * kernel, axis=1)[:, -1] - exactly(fed, kernel))
+
+
+def changed(fed: Array, kernel: Array, move: Callable[..., Mapping[str, Array]]) -> float:
+    """How much a layer changes whose kernel is moved."""
+    return size(exactly(fed, move({"layer/kernel": kernel}, seed=0)["layer/kernel"]) - exactly(fed, kernel))
+
+
+def size(values: Array) -> float:
+    return float(np.sqrt(np.square(values).mean()))
+
+
+def test_weights_moved_by_an_ulp_change_a_layer_by_less_than_it_rounds(layer: tuple[Array, Array]) -> None:
+    assert changed(*layer, moved_by_an_ulp) < rounded(*layer) / 5
+
+
+def test_weights_moved_by_rounding_change_a_layer_by_what_it_rounds(layer: tuple[Array, Array]) -> None:
+    assert rounded(*layer) < changed(*layer, moved_by_rounding) < 10 * rounded(*layer)
+
+
+def test_what_is_not_summed_up_moves_by_one_ulp() -> None:
+    bias = np.array([1.0, -3.0, 1e-9])
+    moved = moved_by_rounding({"layer/bias": bias}, seed=0)["layer/bias"]
+    assert (np.abs(moved - bias) == np.spacing(np.abs(bias))).all()
