@@ -72,8 +72,10 @@ def _decided(boxes: Array, anchors: Array) -> Array:
     kept: list[int] = []
     best = np.zeros(len(anchors))
     for i, overlap in enumerate(iou(boxes, anchors)):
-        rival = (np.abs(overlap - best) < UNDECIDED) & (overlap > LEAST_RELEVANT)
-        at_threshold = np.abs(overlap[:, None] - THRESHOLDS) < UNDECIDED
+        relevant = overlap > LEAST_RELEVANT
+        overlaps = overlap[relevant]
+        rival = np.abs(overlaps - best[relevant]) < UNDECIDED
+        at_threshold = np.abs(overlaps[:, None] - THRESHOLDS) < UNDECIDED
         if not rival.any() and not at_threshold.any():
             kept.append(i)
             best = np.maximum(best, overlap)

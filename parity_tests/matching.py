@@ -71,9 +71,11 @@ def share_changed(references: Sequence[Detections], ports: Sequence[Detections])
 
 def iou(left: Array, right: Array) -> Array:
     """Intersection over union (M,N) of boxes (M,4) and (N,4)."""
-    low = np.maximum(left[:, None, :2], right[None, :, :2])
-    high = np.minimum(left[:, None, 2:], right[None, :, 2:])
-    intersection = np.clip(high - low, 0, None).prod(-1)
+    width, height = (
+        np.minimum.outer(left[:, high], right[:, high]) - np.maximum.outer(left[:, low], right[:, low])
+        for low, high in ((0, 2), (1, 3))
+    )
+    intersection = np.clip(width, 0, None) * np.clip(height, 0, None)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (left, right)]
     with np.errstate(invalid="ignore"):
         overlap: Array = np.nan_to_num(intersection / (areas[0][:, None] + areas[1][None] - intersection))

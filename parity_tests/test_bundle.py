@@ -34,10 +34,10 @@ from parity_tests.rungs import RUNGS, Run, climb
 from parity_tests.sampled import DIGESTS, LARGEST_WHOLE, SAMPLES, Sampled, sample
 
 FEW = ("forward", "anchors", "targets", "losses", "backward", "detections")
-"""Rungs of the bundles here, at one size."""
+"""Rungs of the bundles here."""
 
-LARGE = (160, 160)
-"""A size above which taps are kept whole."""
+LARGE = (128, 128)
+"""A size from which on taps are samples."""
 
 SIDES = ("keras", "torch")
 """By their place in a run."""
@@ -108,9 +108,9 @@ def test_the_other_side_is_equal_to_what_was_recorded(checked: list[Record]) -> 
 
 
 def test_where_taps_are_samples_modules_are_not_fed_and_the_report_says_so(checked: list[Record]) -> None:
-    assert {record.mode for record in checked if record.rung == "forward" and record.size == "160x160"} == {"cascaded"}
+    assert {record.mode for record in checked if record.rung == "forward" and record.size == "128x128"} == {"cascaded"}
     assert sampled_sizes(checked) == [
-        "at 160x160 in float64, 160x160 in float32 taps were recorded as samples and digests: modules were not fed "
+        "at 128x128 in float64, 128x128 in float32 taps were recorded as samples and digests: modules were not fed "
         "alone there"
     ]
 

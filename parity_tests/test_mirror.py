@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from parity_tests import cli
 from parity_tests.bridge.keras_side import KerasSide
 from parity_tests.bridge.side import Side
 from parity_tests.bridge.torch_side import Config, TorchSide
@@ -70,13 +69,6 @@ def test_a_turned_convention_is_named_in_fresh_variables(run: Run, turned: str, 
     turned_run = turned_network(run, turned)
     assert where_it_starts(replace(run, build=build(run)), "parameters") == "equal"
     assert where_it_starts(replace(turned_run, build=build(turned_run)), "parameters") == PARAMETERS[turned]
-
-
-def test_the_command_turns_a_convention_and_names_where_it_starts(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--preset", "notebook", "--dtype", "float64", "--sizes", "64x64", "--rungs", "forward"]
-    assert cli.main([*arguments, "--turn", "stride_in=3x3"]) == 1
-    last_line = capsys.readouterr().out.splitlines()[-1]
-    assert last_line.startswith("different: conv3_block1 is where it starts (isolated ")
 
 
 PICTURE_SIDE = {

@@ -82,12 +82,24 @@ def in_two_processes(flags: Sequence[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
 
 
-def test_two_processes_learn_what_one_learns_from_twice_the_batches(data: Path, tmp_path: Path) -> None:
-    flags = [str(data), *MODEL, "--steps", "3", "--batch", "2", "--optimizer", "sgd", "--rate", "1e-3", "--frozen-norm"]
+SHORT = ["--steps", "3", "--batch", "2", "--optimizer", "sgd", "--rate", "1e-3", "--frozen-norm", "--log-every", "1"]
+
+
+@pytest.fixture(scope="module")
+def shared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a run in two processes, and what it said."""
+    folder = tmp_path_factory.mktemp("runs") / "two"
+    return folder, in_two_processes([str(data), *MODEL, *SHORT, "--val", str(data), "--out", str(folder)])
+
+
+def test_two_processes_learn_what_one_learns_from_twice_the_batches(
+    data: Path, shared: tuple[Path, str], tmp_path: Path
+) -> None:
+    flags = [str(data), *MODEL, *SHORT, "--val", str(data)]
     assert main(["train", *flags, "--accumulate", "2", "--out", str(tmp_path / "one")]) == 0
     assert main(["train", *flags, "--out", str(tmp_path / "half")]) == 0
-    in_two_processes([*flags, "--out", str(tmp_path / "two")])
-    one, half, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "half", "two"))
+    folders = (tmp_path / "one", tmp_path / "half", shared[0])
+    one, half, two = (load_file(folder / "model.safetensors") for folder in folders)
     assert apart(one, two) < apart(one, half) / 1000, "half of the pictures lead elsewhere"
 
 
@@ -178,10 +190,9 @@ def test_gradients_that_are_not_finite_end_the_run_before_the_weights_follow(
     assert error(capsys).startswith("retinanet: step 1 is not finite: gradient_norm nan; its batch is in ")
 
 
-def test_two_processes_leave_one_record(data: Path, tmp_path: Path) -> None:
-    flags = [str(data), *MODEL, "--steps", "2", "--batch", "1", "--log-every", "1", "--val", str(data)]
-    said = in_two_processes([*flags, "--out", str(tmp_path / "run")])
+def test_two_processes_leave_one_record(shared: tuple[Path, str]) -> None:
+    folder, said = shared
     assert said.count("the weights are in") == 1
-    steps = [line.split(",")[0] for line in (tmp_path / "run" / "metrics.csv").read_text().splitlines()]
-    assert steps == ["step", "1", "2"]
-    assert main(["train", "--resume", str(tmp_path / "run")]) == 2, "one process would draw other pictures"
+    steps = [line.split(",")[0] for line in (folder / "metrics.csv").read_text().splitlines()]
+    assert steps == ["step", "1", "2", "3"]
+    assert main(["train", "--resume", str(folder)]) == 2, "one process would draw other pictures"

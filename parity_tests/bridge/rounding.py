@@ -104,7 +104,8 @@ def _(module: nn.Conv2d, x: Rounded) -> Rounded:
         squares.bias.zero_()
         terms += 1
     own = math.sqrt(terms) * UNIT * magnitudes(x.values.abs())
-    return Rounded(module(x.values), squares(x.bounds.square()).sqrt() + own)
+    taken_over = squares(x.bounds.square()).sqrt() if x.bounds.any() else torch.zeros_like(own)
+    return Rounded(module(x.values), taken_over + own)
 
 
 @through.register
