@@ -103,11 +103,10 @@ def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int, dtype: str = "
 
 
 def moved_by_rounding(variables: Mapping[str, Array], *, seed: int) -> dict[str, Array]:
-    """Variables in float64, each number moved up or down at random by what a sum that it enters may round.
+    """Variables in float64, moved up or down at random: kernels by sqrt(n) ulps, n being their fan-in, others by one.
 
-    Those of kernels by sqrt(n) ulps, n being their fan-in, and all others by one. In a sum of n products every partial
-    sum is rounded, which together is up to some sqrt(n) units of each product (Higham and Mary 2019, doi
-    10.1137/18M1226312); a product that is moved by an ulp changes by one.
+    That changes a sum of n products by more than adding them up rounds it, which is a backward error of sqrt(n) u in
+    each product at most, but for rare draws (Higham and Mary 2019, doi 10.1137/18M1226312, theorem 3.1).
     """
     rng = np.random.default_rng(seed)
     moved = {}

@@ -37,7 +37,7 @@ FEW = ("forward", "anchors", "targets", "losses", "backward", "detections")
 """Rungs of the bundles here."""
 
 LARGE = (128, 128)
-"""A size from which on taps are samples."""
+"""A size at which taps are samples in both precisions."""
 
 SIDES = ("keras", "torch")
 """By their place in a run."""

@@ -20,7 +20,7 @@ def layer() -> tuple[Array, Array]:
 
 
 def exactly(fed: Array, kernel: Array) -> Array:
-    """What a layer makes, with ten bits more than float64."""
+    """What a layer makes, with eleven bits more than float64."""
     result: Array = fed.astype(np.longdouble) @ kernel.astype(np.longdouble)
     return result
 
@@ -43,11 +43,20 @@ def test_weights_moved_by_an_ulp_change_a_layer_by_less_than_it_rounds(layer: tu
     assert changed(*layer, moved_by_an_ulp) < rounded(*layer) / 5
 
 
-def test_weights_moved_by_rounding_change_a_layer_by_what_it_rounds(layer: tuple[Array, Array]) -> None:
+def test_weights_moved_by_rounding_change_a_layer_by_more_than_it_rounds_and_less_than_ten_times(
+    layer: tuple[Array, Array],
+) -> None:
     assert rounded(*layer) < changed(*layer, moved_by_rounding) < 10 * rounded(*layer)
 
 
-def test_what_is_not_summed_up_moves_by_one_ulp() -> None:
+def test_what_is_no_kernel_moves_by_one_ulp() -> None:
     bias = np.array([1.0, -3.0, 1e-9])
     moved = moved_by_rounding({"layer/bias": bias}, seed=0)["layer/bias"]
     assert (np.abs(moved - bias) == np.spacing(np.abs(bias))).all()
+
+
+@pytest.mark.parametrize(("shape", "ulps"), [((3, 3, 256, 20), 48), ((1, 1, 64, 256), 8)])
+def test_a_kernel_moves_by_the_root_of_its_fan_in(shape: tuple[int, ...], ulps: int) -> None:
+    kernel = np.random.default_rng(0).normal(size=shape)
+    moved = moved_by_rounding({"layer/kernel": kernel}, seed=0)["layer/kernel"]
+    assert np.abs(moved - kernel) / np.spacing(np.abs(kernel)) == pytest.approx(ulps, abs=1)

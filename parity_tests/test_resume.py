@@ -61,11 +61,11 @@ def assert_same_run(left: Path, right: Path) -> None:
 
 KILLS = {
     "before the first checkpoint": ("torch_retinanet.train.loop.Training.step", 2),
+    "within a step": ("torch_retinanet.train.loop.MovingAverage.update", 7),
     "as a checkpoint is renamed": ("pathlib.Path.replace", 6),
-    "within a step": ("torch_retinanet.train.loop.MovingAverage.update", 3),
-    "between the weights and the checkpoint": ("torch_retinanet.train.run.write_checkpoint", 1),
+    "between the weights and the checkpoint": ("torch_retinanet.train.run.write_checkpoint", 3),
 }
-"""What is called as a run is killed, and for which time since it was begun or gone on with."""
+"""What is called as a run is killed, and for which time."""
 
 CHILD = """
 import importlib, os, signal, sys
@@ -88,18 +88,14 @@ sys.exit(main(arguments))
 """
 
 
-def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_weights(
-    data: Path, undisturbed: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "run"
-    flags = arguments(data, folder)
-    for target, calls in KILLS.values():
-        command = [sys.executable, "-c", CHILD, target, str(calls), *flags]
-        assert subprocess.run(command, capture_output=True, timeout=300, check=False).returncode == -signal.SIGKILL
-        assert not (folder / "losses.png").exists()
-        flags = ["train", "--resume", str(folder)]
-    resume(folder)
-    assert_same_run(undisturbed, folder)
+@pytest.mark.parametrize("moment", KILLS)
+def test_a_killed_run_goes_on_to_the_same_weights(moment: str, data: Path, undisturbed: Path, tmp_path: Path) -> None:
+    target, calls = KILLS[moment]
+    command = [sys.executable, "-c", CHILD, target, str(calls), *arguments(data, tmp_path / "run")]
+    assert subprocess.run(command, capture_output=True, timeout=300, check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / "run" / "losses.png").exists()
+    resume(tmp_path / "run")
+    assert_same_run(undisturbed, tmp_path / "run")
 
 
 @pytest.mark.slow

@@ -23,7 +23,8 @@ from parity_tests.rungs.run import Case, Run
 SEEDS = (1, 2, 3)
 """Of the runs of the reference whose first weights are moved.
 
-One tells little: rounding soon grows along one direction, in which a run may hardly be moved.
+One tells little: rounding soon grows along one direction, in which a run may hardly be moved. Of 36 single runs that
+were moved by one ulp, ten were more than ten times nearer to the reference than the port was.
 """
 
 SELF_FACTOR = 10
