@@ -95,17 +95,26 @@ def _(module: nn.Sequential | Conv2dNormActivation, x: Rounded) -> Rounded:
 
 @through.register
 def _(module: nn.Conv2d, x: Rounded) -> Rounded:
-    magnitudes, squares = copy.deepcopy(module), copy.deepcopy(module)
+    magnitudes = copy.deepcopy(module)
     magnitudes.weight.abs_()
-    squares.weight.square_()
     terms = module.weight[0].numel()
-    if module.bias is not None and magnitudes.bias is not None and squares.bias is not None:
+    if module.bias is not None and magnitudes.bias is not None:
         magnitudes.bias.abs_()
-        squares.bias.zero_()
         terms += 1
     own = math.sqrt(terms) * UNIT * magnitudes(x.values.abs())
-    taken_over = squares(x.bounds.square()).sqrt() if x.bounds.any() else torch.zeros_like(own)
-    return Rounded(module(x.values), taken_over + own)
+    return Rounded(module(x.values), own + _taken_over(module, x.bounds))
+
+
+def _taken_over(module: nn.Conv2d, bounds: Tensor) -> Tensor:
+    """How far a convolution is off because its input is: by the root of the sum of squares."""
+    if not bounds.any():
+        return bounds.new_zeros(())
+    squares = copy.deepcopy(module)
+    squares.weight.square_()
+    if squares.bias is not None:
+        squares.bias.zero_()
+    off: Tensor = squares(bounds.square()).sqrt()
+    return off
 
 
 @through.register
