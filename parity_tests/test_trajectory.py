@@ -28,14 +28,14 @@ TRAINING_FAULTS: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {
     "positives of the batch": (("loss_normaliser=batch",), {}, "loss.01"),
     "alpha for 1 - alpha": (("focal_alpha=0.75",), {}, "loss.01"),
     "half a cell's offset": (("anchor_centre=corner",), {}, "loss.01"),
+    "a later rate that is a millionth too high": ((), {"rate_changes": ((2, 3e-4 * (1 + 1e-6)),)}, "loss.05"),
 }
 """Conventions and settings of the port, and the step at which the loss tells."""
 
 
 @pytest.mark.usefixtures("short_runs")
-@pytest.mark.parametrize(
-    ("fault", "mode"), [*((fault, "inference") for fault in TRAINING_FAULTS), ("no clipping", "training")]
-)
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("fault", TRAINING_FAULTS)
 @pytest.mark.planted
 def test_a_training_run_tells_at_which_step_a_fault_shows(run: Run, fault: str, mode: str) -> None:
     assignments, settings, step = TRAINING_FAULTS[fault]
@@ -46,3 +46,11 @@ def test_a_training_run_tells_at_which_step_a_fault_shows(run: Run, fault: str, 
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_a_training_run_without_a_fault_is_equal(run: Run, mode: str) -> None:
     assert where_it_starts(turned_run(run), "trajectory", mode) == "equal"
+
+
+@pytest.mark.slow
+@pytest.mark.planted
+def test_a_whole_training_run_tells_a_late_fault_of_a_millionth(run: Run) -> None:
+    boundary, rate = trajectory.RECIPE.rate_changes[0]
+    late = turned_run(run, rate_changes=((boundary, rate * (1 + 1e-6)),))
+    assert where_it_starts(late, "trajectory", "training") == f"loss.{boundary + 3:02d}"
