@@ -1,5 +1,6 @@
 """Batches of true boxes in which target assignment can go wrong, and outputs near their targets. Needs numpy alone."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,6 +20,9 @@ UNDECIDED = 1e-5
 
 THRESHOLDS, LEAST_RELEVANT = np.array([0.4, 0.5]), 0.35
 """The IoU at which an anchor's class changes, and that below which it does not matter which box is the best."""
+
+CROWD_DELTA = 25.0
+"""The delta of a box of the crowd, which makes it exp(25 x 0.2) = 148 times its anchor."""
 
 Batch = tuple[list[Array], list[Labels]]
 """Boxes and labels of each picture."""
@@ -62,6 +66,23 @@ def crafted_outputs(targets: Mapping[str, Array], num_classes: int, *, scale: fl
     logits = np.where(right, rng.normal(1, 2, right.shape), rng.normal(-7, 1.5, right.shape))
     noisy = deltas + rng.normal(0, 0.4, deltas.shape)
     return np.concatenate([noisy, logits], axis=-1) * scale
+
+
+def crowd_in(size: Size) -> int:
+    """How many anchors `with_a_crowd` takes: half of P3's, which has nine in a cell of 8 pixels."""
+    return 9 * math.ceil(size[0] / 8) * math.ceil(size[1] / 8) // 2
+
+
+def with_a_crowd(outputs: Array, size: Size) -> Array:
+    """Outputs (B,N,4+K) in which every other anchor of P3 is surer of the first class than most are of another.
+
+    Their boxes are 148 times as large as the anchors and overlap, so that few of them are kept; where only so many of a
+    level go on to decoding, they keep out what has a lower score.
+    """
+    outputs, crowd = outputs.copy(), slice(0, 2 * crowd_in(size), 2)
+    outputs[:, crowd, 2:4] = CROWD_DELTA
+    outputs[:, crowd, 4] = np.linspace(3, 4, crowd_in(size))
+    return outputs
 
 
 def _decided(boxes: Array, anchors: Array) -> Array:

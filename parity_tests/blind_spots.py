@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from parity_tests.assignments import crowd_in
 from parity_tests.compare import Array, Record
 from parity_tests.divergence import PASSES
 from parity_tests.inputs import Size, read_size, size_name
@@ -72,6 +73,13 @@ BLIND_SPOTS = (
         "shapes",
         lambda size: any(side % 32 for side in size),
         "sizes that do not divide by 32, which the rung shapes has where no sizes are given",
+    ),
+    BlindSpot(
+        "how many of a level's scores go on to decoding (all, or the best 1000)",
+        "topk_per_level=1000",
+        "detections",
+        lambda size: crowd_in(size) > 1000,
+        "a larger one, as 128x128",
     ),
 )
 

@@ -51,6 +51,12 @@ def test_upsampling_to_size_shows_where_it_is_declared_to(run: Run, size: Size) 
     assert shows(turned_network(run, spot.turn), spot, size) == spot.shows(size)
 
 
+@pytest.mark.parametrize("size", [(128, 96), (128, 112), (96, 160), (288, 32)], ids=size_name)
+def test_a_thousand_of_a_level_show_where_they_are_declared_to(run: Run, size: Size) -> None:
+    spot = BY_TURN["topk_per_level=1000"]
+    assert shows(replace(turned_run(run, spot.turn), sizes=[size]), spot, size) == spot.shows(size)
+
+
 def shows(run: Run, spot: BlindSpot, size: Size) -> bool:
     return where_it_starts(run, spot.rung, size_name(size)) != "equal"
 

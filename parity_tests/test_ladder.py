@@ -83,7 +83,7 @@ CONVENTIONS = {
     ("detections", "128x128"): {
         "score_threshold=0.06": "det.set",
         "nms_iou=0.55": "det.set",
-        "topk_per_level=20": "det.set",
+        "topk_per_level=1000": "det.set",
         "detections_per_picture=20": "det.set",
         "clip_boxes=True": "det.set",
         "box_clamp=1000/16": "det.set",

@@ -30,7 +30,6 @@ NOTES = {
     "bn_running_var": "Shows in the statistics that a training step leaves, at any size.",
     "body_init": "Shows in fresh weights alone; the steps start from them.",
     "head_init": "Shows in fresh weights alone; the steps start from them.",
-    "topk_per_level": "Shows where more of a level's scores are above the threshold than go on to decoding.",
     "bias_steps": "Shows where a parameter has no gradient in some step, which here none has.",
     "infinite_norm": "Shows where the norm of the gradients is infinite, which here it never is.",
 }

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
-
-from parity_tests.assignments import crafted_outputs
+from parity_tests.assignments import crafted_outputs, with_a_crowd
 from parity_tests.bridge.side import Side
 from parity_tests.compare import CASCADED, ISOLATED, Array, Record
 from parity_tests.inputs import Scene, Size, size_name
@@ -18,9 +16,6 @@ DETECTION_SIZES: tuple[Size, ...] = ((128, 128), (96, 160))
 
 PICTURES = 2
 """Pictures in a batch."""
-
-HUGE_EACH, HUGE_DELTA = 97, 25.0
-"""Every how many anchors one has a huge box, and its delta: exp(25 x 0.2) is 148."""
 
 
 def detections(run: Run) -> list[Case]:
@@ -35,21 +30,13 @@ def outputs_near_the_truth(reference: Side, scene: Scene, num_classes: int) -> A
     return crafted_outputs(reference.targets(scene.size, scene.boxes, scene.labels), num_classes)
 
 
-def with_huge_boxes(outputs: Array) -> Array:
-    """Outputs in which some anchors are sure of the first class, in a box 148 times their width."""
-    outputs = outputs.copy()
-    outputs[:, ::HUGE_EACH, 2] = HUGE_DELTA
-    outputs[:, ::HUGE_EACH, 4] = 1 + np.linspace(0, 1, outputs[0, ::HUGE_EACH].shape[0])
-    return outputs
-
-
 def _detections_at(run: Run, size: Size) -> list[Record]:
     """In float64: from outputs near the truth, and from what each side makes of the digits with the run's weights.
 
     Weights that come with pictures of their own are held to those, and know nothing of digits.
     """
     scene, sides = run.inputs.digits(size, PICTURES), run.sides("float64")
-    near = with_huge_boxes(outputs_near_the_truth(sides[0], scene, run.config.num_classes))
+    near = with_a_crowd(outputs_near_the_truth(sides[0], scene, run.config.num_classes), size)
     records = _compare(run, f"{size_name(size)} float64 isolated", [near, near], size, ISOLATED)
     if run.scenes:
         return records
