@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -267,6 +267,15 @@ def test_of_a_whole_run_the_rung_is_named_where_the_fault_is(run: Run) -> None:
     records = [r for rung in asked for case in RUNGS[rung](turned) for r in case.compare()]
     assert {record.rung for record in records if record.verdict == "different"} == {"losses", "gradients", "backward"}
     assert Result(records=records).summary.startswith("different: it starts at loss.classification (losses ")
+
+
+@pytest.mark.parametrize("rung", ["anchors", "targets", "losses", "forward", "detections"])
+def test_a_run_in_float64_builds_nothing_else(run: Run, rung: str) -> None:
+    def built(dtype: str) -> NoReturn:
+        raise AssertionError(f"models in {dtype}")
+
+    alone = replace(turned_run(run), sizes=[(32, 64)], build=built)
+    assert verdict_of([record for case in RUNGS[rung](alone) for record in case.compare()]) == "equal"
 
 
 def test_the_port_is_left_as_it_was(run: Run, variables: Mapping[str, Array]) -> None:

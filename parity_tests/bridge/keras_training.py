@@ -1,5 +1,6 @@
 """Gradients, single steps and training runs of the Keras reference, each traced once by TensorFlow and run again."""
 
+import gc
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -121,6 +122,7 @@ class _Leaves(_Nodes):
 
 
 def _optimizer(recipe: Recipe) -> Any:
+    gc.collect()  # those before hold themselves, and two copies of all weights
     rate: Any = recipe.rate
     if recipe.rate_changes:
         boundaries, rates = (list(values) for values in zip(*recipe.rate_changes, strict=True))

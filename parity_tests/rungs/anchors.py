@@ -14,5 +14,5 @@ def anchors(run: Run) -> list[Case]:
 
 
 def _anchors_at(run: Run, size: Size) -> list[Record]:
-    pairs = {dtype: [side.anchors(size) for side in run.sides(dtype)] for dtype in ("float64", "float32")}
+    pairs = {dtype: [side.anchors(size) for side in run.sides(dtype)] for dtype in run.precisions}
     return compare_tensor("anchors", size_name(size), "anchors", pairs, run.dtypes, ISOLATED)

@@ -30,7 +30,7 @@ def _losses_at(run: Run, size: Size) -> list[Record]:
             outputs = crafted_outputs(targets, run.config.num_classes, scale=scale)
             pairs = {
                 dtype: [side.losses(outputs.astype(dtype), _as(targets, dtype)) for side in run.sides(dtype)]
-                for dtype in ("float64", "float32")
+                for dtype in run.precisions
             }
             case = f"{size_name(size)} {name}, outputs {how}"
             records += _terms(case, pairs, run.dtypes)

@@ -59,6 +59,11 @@ class Run:
         self.left.extend(f"{case.rung} {case.name}" for group in groups if group not in mine for case in group)
         return [case for group in mine for case in group]
 
+    @property
+    def precisions(self) -> Sequence[str]:
+        """What must be computed: float64 for its own sake or to judge float32 by, and float32 where it gets records."""
+        return tuple(dict.fromkeys(("float64", *self.dtypes)))
+
     def sides(self, dtype: str) -> tuple[Side, Side]:
         """Reference and port with the run's weights."""
         if dtype not in self._sides:

@@ -1,6 +1,5 @@
 """The rung *step*: weights and optimiser slots after steps with given gradients, and statistics after a batch."""
 
-import gc
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -57,7 +56,6 @@ def _gradients(run: Run) -> dict[str, Array]:
 def _steps(run: Run, name: str) -> list[Record]:
     sides = run.sides("float64")
     run.make_room("float32")
-    gc.collect()  # Keras' optimisers hold themselves, and those of the recipe before hold two copies of all weights
     given = _gradients(run)
     recipe = RECIPES[name]._replace(clip_norm=CLIP_SHARE * norm(given.values()))
     try:

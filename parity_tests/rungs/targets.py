@@ -20,7 +20,7 @@ def _targets_at(run: Run, size: Size) -> list[Record]:
     records = []
     anchors = run.sides("float64")[0].anchors(size)
     for name, (boxes, labels) in assignment_batches(anchors, size, run.config.num_classes).items():
-        pairs = {d: [side.targets(size, boxes, labels) for side in run.sides(d)] for d in ("float64", "float32")}
+        pairs = {d: [side.targets(size, boxes, labels) for side in run.sides(d)] for d in run.precisions}
         for tap, units in {"targets.classes": 0, "targets.deltas": ISOLATED}.items():
             of_tap = {dtype: [side[tap] for side in pair] for dtype, pair in pairs.items()}
             records += compare_tensor("targets", f"{size_name(size)} {name}", tap, of_tap, run.dtypes, units)

@@ -7,7 +7,6 @@ as at the first steps, it is what such a pass is.
 In float32 that growth leaves nothing that could fail: there BatchNorm runs in inference mode alone.
 """
 
-import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -47,7 +46,6 @@ def trajectory(run: Run) -> list[Case]:
 
 
 def _trajectory(run: Run, training: bool) -> list[Record]:
-    gc.collect()  # as in the rung step: optimisers before hold copies of all weights
     reference, port = (_losses(run, "float64", side, training) for side in (0, 1))
     curves = {"reference": reference, "port": port}
     if training:
