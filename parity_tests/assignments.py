@@ -21,8 +21,8 @@ UNDECIDED = 1e-5
 THRESHOLDS, LEAST_RELEVANT = np.array([0.4, 0.5]), 0.35
 """The IoU at which an anchor's class changes, and that below which it does not matter which box is the best."""
 
-CROWD_DELTA = 25.0
-"""The delta of a box of the crowd, which makes it exp(25 x 0.2) = 148 times its anchor."""
+HUGE_EACH, HUGE_DELTA = 97, 25.0
+"""Every how many anchors one has a huge box, and its delta: exp(25 x 0.2) is 148."""
 
 Batch = tuple[list[Array], list[Labels]]
 """Boxes and labels of each picture."""
@@ -68,21 +68,26 @@ def crafted_outputs(targets: Mapping[str, Array], num_classes: int, *, scale: fl
     return np.concatenate([noisy, logits], axis=-1) * scale
 
 
-def crowd_in(size: Size) -> int:
-    """How many anchors `with_a_crowd` takes: half of P3's, which has nine in a cell of 8 pixels."""
-    return 9 * math.ceil(size[0] / 8) * math.ceil(size[1] / 8) // 2
+def with_huge_boxes(outputs: Array, size: Size) -> Array:
+    """Outputs (B,N,4+K) in which anchors are sure of the first class, in boxes 148 times their width.
 
-
-def with_a_crowd(outputs: Array, size: Size) -> Array:
-    """Outputs (B,N,4+K) in which every other anchor of P3 is surer of the first class than most are of another.
-
-    Their boxes are 148 times as large as the anchors and overlap, so that few of them are kept; where only so many of a
-    level go on to decoding, they keep out what has a lower score.
+    On all levels some; and every other one of P3, whose boxes are 148 times as high too and overlap, so that few of
+    that crowd are kept. Where only so many of a level go on to decoding, they keep out what has a lower score.
     """
-    outputs, crowd = outputs.copy(), slice(0, 2 * crowd_in(size), 2)
-    outputs[:, crowd, 2:4] = CROWD_DELTA
-    outputs[:, crowd, 4] = np.linspace(3, 4, crowd_in(size))
+    outputs, some, crowd = outputs.copy(), slice(None, None, HUGE_EACH), slice(0, 2 * crowd_in(size), 2)
+    outputs[:, some, 2] = HUGE_DELTA
+    outputs[:, crowd, 2:4] = HUGE_DELTA
+    for these in (some, crowd):
+        outputs[:, these, 4] = 1 + np.linspace(0, 2, outputs[0, these].shape[0])
     return outputs
+
+
+def crowd_in(size: Size) -> int:
+    """How many anchors are half of P3's, which has nine in a cell of 8 pixels.
+
+    Of a level's scores above the threshold these are the ones that are sure: noise of many classes brings others.
+    """
+    return 9 * math.ceil(size[0] / 8) * math.ceil(size[1] / 8) // 2
 
 
 def _decided(boxes: Array, anchors: Array) -> Array:

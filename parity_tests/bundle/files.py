@@ -16,7 +16,7 @@ from parity_tests.sampled import Sampled
 from parity_tests.writing import written_beside
 
 KIND = "retinanet-parity bundle"
-FORMAT = f"{KIND} 2"
+FORMAT = f"{KIND} 3"
 """Name and version; the version counts up where old bundles could not be checked any more."""
 
 MANIFEST = "manifest.json"

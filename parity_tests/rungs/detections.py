@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from parity_tests.assignments import crafted_outputs, with_a_crowd
+from parity_tests.assignments import crafted_outputs, with_huge_boxes
 from parity_tests.bridge.side import Side
 from parity_tests.compare import CASCADED, ISOLATED, Array, Record
 from parity_tests.inputs import Scene, Size, size_name
@@ -36,7 +36,7 @@ def _detections_at(run: Run, size: Size) -> list[Record]:
     Weights that come with pictures of their own are held to those, and know nothing of digits.
     """
     scene, sides = run.inputs.digits(size, PICTURES), run.sides("float64")
-    near = with_a_crowd(outputs_near_the_truth(sides[0], scene, run.config.num_classes), size)
+    near = with_huge_boxes(outputs_near_the_truth(sides[0], scene, run.config.num_classes), size)
     records = _compare(run, f"{size_name(size)} float64 isolated", [near, near], size, ISOLATED)
     if run.scenes:
         return records
