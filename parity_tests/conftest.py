@@ -1,24 +1,33 @@
-"""What several tests share: both sides of the notebook's model with random weights, and files of it."""
+"""What several tests share: both sides of the notebook's model with random weights, and files of it.
+
+The frameworks are imported in the order in which they live together, but for the process that hands the tests out.
+"""
 
 import gc
+import importlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import pytest
 
-from parity_tests.bridge.keras_side import KerasSide
 from parity_tests.bridge.side import Side
 from parity_tests.compare import Array
-from parity_tests.data_sets import shared
 from parity_tests.inputs import random_variables
 from parity_tests.remembering import remembered
 from parity_tests.rungs import Run
-from parity_tests.start import start_run
-from torch_retinanet import load_model, save_weights
+
+if TYPE_CHECKING:
+    from parity_tests.bridge.keras_side import KerasSide
 
 CLASSES = 2
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Both frameworks, wherever tests run."""
+    if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        importlib.import_module("parity_tests.bridge.frameworks")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -32,6 +41,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def awkward() -> Path:
     """The folder of awkward pictures; without it the test is skipped."""
+    from parity_tests.data_sets import shared
+
     return shared("awkward")
 
 
@@ -51,6 +62,8 @@ def dtype(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def models() -> Run:
     """The default run of the notebook preset, whose models are built once."""
+    from parity_tests.start import start_run
+
     return start_run("notebook")
 
 
@@ -75,16 +88,20 @@ def sides(run: Run) -> Iterator[tuple[Side, Side]]:
 
 
 @pytest.fixture(scope="session")
-def keras_side() -> KerasSide:
+def keras_side() -> "KerasSide":
     """A reference whose weights and statistics are all random."""
+    from parity_tests.bridge.keras_side import KerasSide
+
     side = KerasSide("notebook", CLASSES, "float32")
     side.assign(random_variables({name: value.shape for name, value in side.variables().items()}))
     return side
 
 
 @pytest.fixture(scope="session")
-def files(keras_side: KerasSide, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def files(keras_side: "KerasSide", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the reference as Keras itself writes it, and as torch has it from there."""
+    from torch_retinanet import load_model, save_weights
+
     folder = tmp_path_factory.mktemp("files")
     keras_side.model.save(folder / "model.keras")
     keras_side.model.save_weights(folder / "model.weights.h5")
@@ -95,6 +112,7 @@ def files(keras_side: KerasSide, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def imagenet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights in the format in which `keras.applications` publishes those of ImageNet."""
+    import h5py
     import keras
 
     path = tmp_path_factory.mktemp("imagenet") / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"

@@ -60,12 +60,12 @@ def assert_same_run(left: Path, right: Path) -> None:
 
 
 KILLS = {
-    "before the first checkpoint": ("torch_retinanet.train.loop.Training.step", 2),
-    "within a step": ("torch_retinanet.train.loop.MovingAverage.update", 7),
-    "as a checkpoint is renamed": ("pathlib.Path.replace", 6),
-    "between the weights and the checkpoint": ("torch_retinanet.train.run.write_checkpoint", 3),
+    "before the first checkpoint": ("torch_retinanet.train.loop.Training.step", 2, 0),
+    "within a step": ("torch_retinanet.train.loop.MovingAverage.update", 7, 1),
+    "as a checkpoint is renamed": ("pathlib.Path.replace", 6, 1),
+    "between the weights and the checkpoint": ("torch_retinanet.train.run.write_checkpoint", 3, 0),
 }
-"""What is called as a run is killed, and for which time."""
+"""What is called as a run is killed, and for which time; in how many processes that run reads pictures."""
 
 CHILD = """
 import importlib, os, signal, sys
@@ -90,8 +90,9 @@ sys.exit(main(arguments))
 
 @pytest.mark.parametrize("moment", KILLS)
 def test_a_killed_run_goes_on_to_the_same_weights(moment: str, data: Path, undisturbed: Path, tmp_path: Path) -> None:
-    target, calls = KILLS[moment]
-    command = [sys.executable, "-c", CHILD, target, str(calls), *arguments(data, tmp_path / "run")]
+    target, calls, readers = KILLS[moment]
+    flags = [*arguments(data, tmp_path / "run"), "--workers", str(readers)]
+    command = [sys.executable, "-c", CHILD, target, str(calls), *flags]
     assert subprocess.run(command, capture_output=True, timeout=300, check=False).returncode == -signal.SIGKILL
     assert not (tmp_path / "run" / "losses.png").exists()
     resume(tmp_path / "run")

@@ -5,7 +5,6 @@ import gc
 import json
 import math
 import multiprocessing
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -73,10 +72,8 @@ def apart(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) ->
 
 
 def in_two_processes(flags: Sequence[str]) -> str:
-    """What `retinanet train` says in two processes that share the CPU."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = ["--master_addr", "127.0.0.1", "--master_port", str(free.getsockname()[1])]
+    """What `retinanet train` says in two processes that share the CPU, and meet at a port that is free."""
+    address = ["--standalone", "--local-addr", "127.0.0.1"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", *address]
     command = [*launch, "-m", "torch_retinanet", "train", *flags]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
