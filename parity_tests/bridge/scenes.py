@@ -22,6 +22,23 @@ Sample = tuple[torch.Tensor, dict[str, Any]]
 """A picture of bytes (3,H,W), and its `boxes` and `labels`."""
 
 
+class DrawnWhenRead(Sequence[Scene]):
+    """The first `count` batches, drawn up to the one that is read: gradients are taken of the first alone."""
+
+    def __init__(self, scenes: Iterator[Scene], count: int) -> None:
+        self._scenes, self._count = scenes, count
+        self._drawn: list[Scene] = []
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        place = range(self._count)[index]
+        last = place if isinstance(place, int) else max(place, default=-1)
+        self._drawn += islice(self._scenes, max(0, last + 1 - len(self._drawn)))
+        return self._drawn[place] if isinstance(place, int) else [self._drawn[i] for i in place]
+
+
 class DigitInputs:
     """Digits, and noise or pictures of a user, all from one seed.
 
@@ -32,7 +49,7 @@ class DigitInputs:
 
     def __init__(self, pictures: Sequence[Image.Image] | None = None, *, seed: int = 0) -> None:
         self.pictures, self.seed = pictures, seed
-        self._training: dict[tuple[Size, int, int], list[Scene]] = {}
+        self._training: dict[tuple[Size, int, int], DrawnWhenRead] = {}
 
     def images(self, size: Size) -> Array:
         return random_images(size, seed=self.seed) if self.pictures is None else picture_batch(self.pictures, size)
@@ -43,7 +60,7 @@ class DigitInputs:
     def training(self, size: Size, batch: int, steps: int) -> Sequence[Scene]:
         key = size, batch, steps
         if key not in self._training:
-            self._training[key] = list(islice(matching_digits(size, batch, seed=self.seed), steps))
+            self._training[key] = DrawnWhenRead(matching_digits(size, batch, seed=self.seed), steps)
         return self._training[key]
 
 

@@ -1,7 +1,7 @@
 """Digests of what a side was asked with: an answer is used for the same question alone. Needs numpy alone."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ def digest_of(arguments: Any) -> str:
             return ""
         if isinstance(part, np.ndarray):
             digest.update(f"{part.dtype}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).tobytes())
+            digest.update(np.ascontiguousarray(part).data)
         else:
             digest.update(repr(part).encode())
     return digest.hexdigest()
@@ -31,7 +31,7 @@ def _parts(value: Any) -> Iterator[Any]:
         for name in sorted(value):
             yield name
             yield from _parts(value[name])
-    elif isinstance(value, (tuple, list)):
+    elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         for item in value:
             yield from _parts(item)
     else:
