@@ -1,11 +1,14 @@
 """Training runs can fail: a convention or a setting of the port the wrong way is caught at the step where it tells."""
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import pytest
 
+from parity_tests.compare import Array
+from parity_tests.inputs import moved_by_rounding
 from parity_tests.rungs import Run
 from parity_tests.test_ladder import turned_run, where_it_starts
 
@@ -13,9 +16,20 @@ gradients: Any = importlib.import_module("parity_tests.rungs.gradients")
 trajectory: Any = importlib.import_module("parity_tests.rungs.trajectory")
 
 
+Moved = Callable[..., Mapping[str, Array]]
+"""The run's weights, moved from a seed."""
+
+
+@pytest.fixture(scope="module")
+def moved(run: Run) -> Moved:
+    """They are the same for every fault, and made once."""
+    return cache(partial(moved_by_rounding, run.variables))
+
+
 @pytest.fixture
-def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_runs(moved: Moved, monkeypatch: pytest.MonkeyPatch) -> None:
     """Training runs of five steps, whose rate changes after the third."""
+    monkeypatch.setattr(trajectory, "moved_by_rounding", lambda _, seed: moved(seed=seed))
     monkeypatch.setattr(gradients, "STEPS", 5)
     monkeypatch.setattr(trajectory, "RECIPE", trajectory.RECIPE._replace(rate_changes=((2, 3e-4),)))
 
