@@ -176,6 +176,12 @@ def is_bundle(folder: Path) -> bool:
     return kind.startswith(KIND) and all(name == MANIFEST or name.endswith(".safetensors") for name in names)
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raise `InputError` where something else than a bundle stands in a bundle's place."""
+    if folder.exists() and not is_bundle(folder):
+        raise InputError(f"{folder}: exists and is no bundle, and is not replaced")
+
+
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
     """Of all of a manifest but the digest itself."""
     content = {key: value for key, value in manifest.items() if key != "digest"}

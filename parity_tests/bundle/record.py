@@ -7,7 +7,7 @@ from typing import Any
 
 from parity_tests.beside import Progress
 from parity_tests.bridge.side import Side
-from parity_tests.bundle.files import BundleWriter, is_bundle
+from parity_tests.bundle.files import BundleWriter, check_replaceable
 from parity_tests.bundle.recording import Echo, RecordedInputs, Recorder
 from parity_tests.errors import InputError
 from parity_tests.result import Climbed
@@ -35,8 +35,7 @@ def record(
         InputError: for a folder that is there and no bundle, and for a side that does not answer.
         OSError: where the folder cannot be written.
     """
-    if folder.exists() and not is_bundle(folder):
-        raise InputError(f"{folder}: exists and is no bundle, and is not replaced")
+    check_replaceable(folder)
     writer = BundleWriter()
 
     def build(dtype: str) -> tuple[Side, Side]:

@@ -30,9 +30,11 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Record, and say what was written."""
     from parity_tests.bundle.check import LEFT_OUT
+    from parity_tests.bundle.files import check_replaceable
     from parity_tests.bundle.record import record
 
     check_target("--out", options.out.parent / ".bundle")
+    check_replaceable(options.out)
     began, run = time.perf_counter(), _started(options)
     rungs = {name: RUNGS[name] for name in RUNGS if name not in LEFT_OUT}
     about = {"seed": options.seed, "weights": options.weights and options.weights.name, "left_out": LEFT_OUT}
