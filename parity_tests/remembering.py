@@ -24,8 +24,8 @@ ANSWERS = (
 CHANGING = ("apply", "train")
 """What changes its weights; so do answers in training mode, whose statistics move."""
 
-KEPT = 3 * 2**30
-"""Bytes of answers that are kept, those that were asked for last: the weights and slots of all optimisers fit."""
+KEPT = 2**30
+"""Bytes of answers that are kept: those that were asked for last."""
 
 
 class Remembering:
