@@ -71,12 +71,20 @@ def apart(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) ->
     return math.sqrt(sum(float((one[name] - other[name]).double().square().sum()) for name in one))
 
 
-def in_two_processes(flags: Sequence[str]) -> str:
-    """What `retinanet train` says in two processes that share the CPU, and meet at a port that is free."""
+def in_two_processes(flags: Sequence[str], said: Path) -> str:
+    """What `retinanet train` says in two processes that share the CPU, and meet at a port that is free.
+
+    It says so in a file: whoever reads a pipe waits for all that hold it, though they never end.
+    """
     address = ["--standalone", "--local-addr", "127.0.0.1"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", *address]
-    command = [*launch, "-m", "torch_retinanet", "train", *flags]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+    words = [*launch, "-m", "torch_retinanet", "train", *flags]
+    with said.open("w") as file, subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT) as launched:
+        try:
+            assert launched.wait(timeout=300) == 0, said.read_text()
+        finally:
+            launched.terminate()  # and with it those that it launched
+    return said.read_text()
 
 
 SHORT = ["--steps", "3", "--batch", "2", "--optimizer", "sgd", "--rate", "1e-3", "--frozen-norm", "--log-every", "1"]
@@ -86,7 +94,8 @@ SHORT = ["--steps", "3", "--batch", "2", "--optimizer", "sgd", "--rate", "1e-3",
 def shared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of a run in two processes, and what it said."""
     folder = tmp_path_factory.mktemp("runs") / "two"
-    return folder, in_two_processes([str(data), *MODEL, *SHORT, "--val", str(data), "--out", str(folder)])
+    flags = [str(data), *MODEL, *SHORT, "--val", str(data), "--out", str(folder)]
+    return folder, in_two_processes(flags, folder.with_suffix(".txt"))
 
 
 def test_two_processes_learn_what_one_learns_from_twice_the_batches(
