@@ -125,11 +125,11 @@ def test_where_taps_are_samples_modules_are_not_fed_and_the_report_says_so(check
         ("focal_gamma=1.5", "losses", "loss.classification"),
     ],
 )
+@pytest.mark.parametrize("recorded", ["keras"], indirect=True)
 def test_a_turned_convention_is_named_against_a_recorded_reference(
-    small: Run, tmp_path_factory: pytest.TempPathFactory, recorded: Path, assignment: str, rung: str, name: str
+    small: Run, recorded: Path, assignment: str, rung: str, name: str
 ) -> None:
-    if recorded.stem == "torch":
-        pytest.skip("conventions are turned on the PyTorch side")
+    """Conventions are turned on the PyTorch side."""
     config, _ = turn(small.config, [assignment])
     parting = divergence(check(recorded, lambda dtype: TorchSide(config, dtype), rung))
     assert parting is not None
