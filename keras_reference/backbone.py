@@ -7,6 +7,7 @@ in the first 1x1 convolution of a stage, biases in every convolution, BatchNorm 
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 
@@ -14,6 +15,9 @@ from keras_reference.taps import Taps, tap
 
 BLOCKS = {"conv2": 3, "conv3": 4, "conv4": 6, "conv5": 3}
 """Residual blocks in each stage of ResNet-50 (He et al. 2015, table 1)."""
+
+_SEGMENTS: WeakKeyDictionary[keras.Model, list[tuple[str, keras.Model]]] = WeakKeyDictionary()
+"""What `segments` has cut so far, for as long as the backbone lives; as its attribute it would be saved with it."""
 
 
 def get_backbone(
@@ -46,6 +50,12 @@ def run_backbone(backbone: keras.Model, images: Any, *, training: bool, taps: Ta
 
 def segments(backbone: keras.Model) -> list[tuple[str, keras.Model]]:
     """The backbone cut into models that share its layers, from one tap to the next, in forward order."""
+    if backbone not in _SEGMENTS:
+        _SEGMENTS[backbone] = _cut(backbone)
+    return _SEGMENTS[backbone]
+
+
+def _cut(backbone: keras.Model) -> list[tuple[str, keras.Model]]:
     layers = {"stem": "pool1_pool"}
     for stage, blocks in BLOCKS.items():
         layers |= {f"{stage}_block{j}": f"{stage}_block{j}_out" for j in range(1, blocks + 1)}

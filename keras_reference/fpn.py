@@ -42,6 +42,16 @@ class FeaturePyramidNetwork(layers.Layer):
         self.conv_c7_3x3 = layers.Conv2D(256, 3, strides=2, padding="same", activation=activation)
         self.upsample_2x = layers.UpSampling2D(2)
 
+    def build(self, images_shape: Any) -> None:
+        """Make the weights without running the layers, in the order in which they are called."""
+        channels = [level.shape[-1] for level in self.backbone.outputs]
+        for name, of_level in zip(("c3", "c4", "c5"), channels, strict=True):
+            getattr(self, f"conv_{name}_1x1").build((None, None, None, of_level))
+        for layer in (self.conv_c3_3x3, self.conv_c4_3x3, self.conv_c5_3x3):
+            layer.build((None, None, None, 256))
+        self.conv_c6_3x3.build((None, None, None, channels[-1]))
+        self.conv_c7_3x3.build((None, None, None, 256))
+
     def call(self, images: Any, training: bool = False, taps: Taps | None = None) -> list[Any]:
         c3, c4, c5 = run_backbone(self.backbone, images, training=training, taps=taps)
         c3, c4, c5 = tap(taps, "c3", c3), tap(taps, "c4", c4), tap(taps, "c5", c5)

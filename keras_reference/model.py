@@ -47,6 +47,9 @@ class RetinaNet(keras.Model):
         )
         self.box_head = build_head(ANCHORS_PER_CELL * 4, head_init=config.head_init)
 
+    def build(self, images_shape: Any) -> None:
+        self.fpn.build(images_shape)  # the heads have their weights already
+
     def call(self, images: Any, training: bool = False, taps: Taps | None = None) -> Any:
         check_images(images)
         levels = self.fpn(images, training=training, taps=taps)

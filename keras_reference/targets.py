@@ -55,15 +55,16 @@ class LabelEncoder:
         if boxes.shape[1] == 0:
             raise InputError(f"gt_boxes: shape {tuple(boxes.shape)} must have a row or more, if only of padding")
         height, width = ops.shape(images)[1:3]
-        labels = ops.map(lambda objects: self.encode_sample((height, width), *objects), (boxes, ids))
+        anchors = self.anchor_box.get_anchors(height, width)
+        labels = ops.map(lambda objects: _encode_sample(anchors, *objects), (boxes, ids))
         return keras.applications.resnet.preprocess_input(images), labels
 
-    def encode_sample(self, image_shape: tuple[Any, Any], gt_boxes: Any, cls_ids: Any) -> Any:
-        """Labels (N,5) of one picture, of which `image_shape` is height and width; the rest as in `encode_batch`."""
-        anchors = self.anchor_box.get_anchors(*image_shape)
-        iou = compute_iou(anchors, gt_boxes)  # (N,G)
-        best, overlap = ops.argmax(iou, axis=1), ops.max(iou, axis=1)
-        offsets = encode_boxes(ops.take(gt_boxes, best, axis=0), anchors)
-        classes = ops.where(overlap >= POSITIVE_IOU, ops.take(cls_ids, best, axis=0), IGNORED)
-        classes = ops.where(overlap < NEGATIVE_IOU, BACKGROUND, classes)
-        return ops.concatenate([offsets, classes[:, None]], axis=-1)
+
+def _encode_sample(anchors: Any, gt_boxes: Any, cls_ids: Any) -> Any:
+    """Labels (N,5) of one picture, from its anchors (N,4) in xywh and its objects as in `LabelEncoder.encode_batch`."""
+    iou = compute_iou(anchors, gt_boxes)  # (N,G)
+    best, overlap = ops.argmax(iou, axis=1), ops.max(iou, axis=1)
+    offsets = encode_boxes(ops.take(gt_boxes, best, axis=0), anchors)
+    classes = ops.where(overlap >= POSITIVE_IOU, ops.take(cls_ids, best, axis=0), IGNORED)
+    classes = ops.where(overlap < NEGATIVE_IOU, BACKGROUND, classes)
+    return ops.concatenate([offsets, classes[:, None]], axis=-1)

@@ -1,5 +1,7 @@
 """The four exercises of the notebook, in Keras 3."""
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from keras_reference import FeaturePyramidNetwork, InputError, RetinaNet, RetinaNetConfig, build_head, get_backbone
+from keras_reference.backbone import segments
 from keras_reference.taps import Taps
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 128, 128, 3)).astype("float32")
@@ -65,6 +68,24 @@ def test_the_model_gives_boxes_then_class_scores_on_all_anchors(model: RetinaNet
 
 def test_taps_change_nothing(model: RetinaNet) -> None:
     assert np.array_equal(model(IMAGES, taps=Taps()), model(IMAGES))
+
+
+def test_it_has_its_weights_before_it_has_run() -> None:
+    fresh = RetinaNet(RetinaNetConfig.notebook())
+    fresh.build((None, None, None, 3))
+    names = [variable.path for variable in fresh.variables]
+    fresh(IMAGES, taps=Taps())
+    assert [variable.path for variable in fresh.variables] == names
+
+
+def test_the_segments_of_a_backbone_are_let_go_with_it() -> None:
+    backbone = get_backbone((None, None, 3))
+    cut = segments(backbone)
+    assert segments(backbone) is cut
+    gone = weakref.ref(backbone)
+    del backbone, cut
+    gc.collect()
+    assert gone() is None
 
 
 def test_it_compiles_and_fits_with_the_focal_loss_of_the_notebook() -> None:

@@ -48,7 +48,7 @@ class KerasSide:
         with keras_precision(dtype), python_seed(seed):
             backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
             self.model = keras_reference.RetinaNet(REFERENCES[preset](num_classes), backbone)
-            self.model(np.zeros((1, 64, 64, 3), dtype))
+            self.model.build((None, None, None, 3))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
         self.sources: dict[str, str] = {}
         self._feeds: dict[bytes, tuple[Any, Any]] = {}

@@ -1,6 +1,7 @@
 """Where a run of both sides takes its pictures from: seeded noise or a user's own, and digits with their boxes."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -49,7 +50,6 @@ class DigitInputs:
 
     def __init__(self, pictures: Sequence[Image.Image] | None = None, *, seed: int = 0) -> None:
         self.pictures, self.seed = pictures, seed
-        self._training: dict[tuple[Size, int, int], DrawnWhenRead] = {}
 
     def images(self, size: Size) -> Array:
         return random_images(size, seed=self.seed) if self.pictures is None else picture_batch(self.pictures, size)
@@ -58,10 +58,13 @@ class DigitInputs:
         return digits(size, count, seed=self.seed)
 
     def training(self, size: Size, batch: int, steps: int) -> Sequence[Scene]:
-        key = size, batch, steps
-        if key not in self._training:
-            self._training[key] = DrawnWhenRead(matching_digits(size, batch, seed=self.seed), steps)
-        return self._training[key]
+        return _first_batches(size, batch, steps, self.seed)
+
+
+@lru_cache(maxsize=4)
+def _first_batches(size: Size, batch: int, steps: int, seed: int) -> Sequence[Scene]:
+    """Some sixty pictures are drawn for each that fits: kept for the next run from the same seed."""
+    return DrawnWhenRead(matching_digits(size, batch, seed=seed), steps)
 
 
 def digits(size: Size, count: int, *, seed: int = 0) -> Scene:

@@ -137,14 +137,18 @@ class TorchSide:
 
     def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
         optimizer = keras_optimizer(self.model, recipe, self.optimizer_turns)
+        given = self._parameter_gradients(gradients)
         for factor in factors:
             for name, parameter in self.model.named_parameters():
-                gradient = gradients.get(str(keras_name(name)))
-                fits = gradient is not None and gradient.shape == _shape(parameter)
-                parameter.grad = to_torch(self._tensor(gradient * factor)) if gradient is not None and fits else None
+                parameter.grad = given[name] * factor if name in given else None
             optimizer.step()
         self.model.zero_grad()
         return ReadWhenAsked({name: partial(_read, value) for name, value in self._weights_and_slots(optimizer)})
+
+    def _parameter_gradients(self, gradients: Mapping[str, Array]) -> dict[str, Tensor]:
+        """Those that fit, by the names of the parameters and in their layout."""
+        by_name = ((name, p, gradients.get(str(keras_name(name)))) for name, p in self.model.named_parameters())
+        return {name: to_torch(self._tensor(g)) for name, p, g in by_name if g is not None and g.shape == _shape(p)}
 
     def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         optimizer, losses = keras_optimizer(self.model, recipe, self.optimizer_turns), []
