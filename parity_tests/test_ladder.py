@@ -50,8 +50,8 @@ def turned_network(run: Run, *assignments: str, sizes: Sequence[Size] = ()) -> R
 
 
 def where_it_starts(run: Run, rung: str, case: str = "") -> str:
-    """The name of the first difference on a rung, in the cases whose name begins with `case`."""
-    records = [r for c in RUNGS[rung](run) if c.name.startswith(case) for r in c.compare()]
+    """The name of the first difference on a rung, in the case of this name, or in all."""
+    records = [r for c in RUNGS[rung](run) if case in ("", c.name) for r in c.compare()]
     assert records
     parting = divergence(records)
     return parting.first.name if parting else verdict_of(records)

@@ -97,12 +97,13 @@ STEPS = [
     planted("SGD", unclipped, STEM, of="an unclipped gradient"),
     planted("Adam", turned("eps_root=corrected"), STEM, of="eps at the corrected root"),
     pytest.param("Adam", turned_run, "equal", id="Adam"),
+    pytest.param("AdamW", turned_run, "equal", id="AdamW"),
     planted("AdamW", wrong_step(SLOTS["m"], swapped), SLOTS["m"], of="swapped axes of a slot"),
     planted("AdamW", wrong_step(SLOTS["v"], lambda slot: np.roll(slot, 1)), SLOTS["v"], of="off by one"),
 ]
-"""What a case of the rung begins with, a fault of it or none, and the first name that differs.
+"""A case of the rung, a fault of it or none, and the first name that differs.
 
-"SGD" and "Adam" begin two cases each. In the order of optimisers, whose answers are too many to be remembered at once.
+In the order of optimisers, whose answers are too many to be remembered at once.
 """
 
 
