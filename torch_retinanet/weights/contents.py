@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -33,10 +34,15 @@ class Contents:
 
 def expected_shapes(config: RetinaNetConfig, part: Part = "model") -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor in the state dict of a model, or of its backbone alone; `()` for a counter."""
-    with torch.device("meta"):
-        state = RetinaNet(config).state_dict()
     start = BACKBONE if part == "backbone" else ""
-    return {name.removeprefix(start): tuple(value.shape) for name, value in state.items() if name.startswith(start)}
+    return {name.removeprefix(start): shape for name, shape in _shapes(config).items() if name.startswith(start)}
+
+
+@lru_cache(maxsize=128)
+def _shapes(config: RetinaNetConfig) -> Mapping[str, tuple[int, ...]]:
+    """Of the whole model: to build one takes a while even without values, and conventions are asked for by dozens."""
+    with torch.device("meta"):
+        return {name: tuple(value.shape) for name, value in RetinaNet(config).state_dict().items()}
 
 
 def check_floating(source: str, tensors: Mapping[str, Tensor]) -> None:
