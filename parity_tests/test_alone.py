@@ -50,6 +50,7 @@ def python_without(side: str, code: str, *arguments: object) -> "subprocess.Comp
     return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow  # .ci/run records each side in an environment of its own
 @pytest.mark.parametrize("side", SIDES)
 def test_a_side_is_recorded_where_the_other_framework_is_not_installed(side: str, run: Run, tmp_path: Path) -> None:
     folder = tmp_path / f"{side}.parity"

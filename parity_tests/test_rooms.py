@@ -90,8 +90,7 @@ def run_python(code: str) -> "subprocess.CompletedProcess[str]":
     "order",
     [
         "import torch_retinanet, keras_reference",
-        "import keras_reference, torch_retinanet",
-        "import keras_reference, torchvision",
+        "import keras_reference, torchvision, torch_retinanet",
         "import tensorflow, torch_retinanet",
     ],
 )
