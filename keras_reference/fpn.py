@@ -18,11 +18,11 @@ class FeaturePyramidNetwork(layers.Layer):
     """Images (B,H,W,3) to the levels P3 to P7, each (B,h,w,256), at strides 8, 16, 32, 64 and 128.
 
     Args:
-        backbone: what gives C3, C4, C5; by default `get_backbone()`, for images of 128x128.
+        backbone: a functional model that gives C3, C4, C5; by default `get_backbone()`, for images of 128x128.
         p7_relu: where P7's ReLU stands, relu(conv(P6)) or conv(relu(P6)).
 
     Raises:
-        InputError: for sides that do not divide by 32.
+        InputError: for a backbone that is no such model, and sides that do not divide by 32.
     """
 
     def __init__(
@@ -31,6 +31,8 @@ class FeaturePyramidNetwork(layers.Layer):
         super().__init__(**kwargs)
         self.p7_relu = p7_relu
         self.backbone = backbone if backbone is not None else get_backbone()
+        if len(getattr(self.backbone, "outputs", ())) != 3:
+            raise InputError(f"backbone: {self.backbone!r} must be a functional model of three outputs, C3, C4 and C5")
         self.conv_c3_1x1 = layers.Conv2D(256, 1, padding="same")
         self.conv_c4_1x1 = layers.Conv2D(256, 1, padding="same")
         self.conv_c5_1x1 = layers.Conv2D(256, 1, padding="same")

@@ -29,7 +29,7 @@ class RetinaNet(keras.Model):
 
     Args:
         config: the conventions and K.
-        backbone: what gives C3, C4, C5; by default `get_backbone()`, for images of 128x128.
+        backbone: a functional model that gives C3, C4, C5; by default `get_backbone()`, for images of 128x128.
 
     Raises:
         InputError: for a config that is none, images that are not floating (B,H,W,3) or not finite, and sides that do

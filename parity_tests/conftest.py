@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Both frameworks, wherever tests run; what their modules hold stays, and no collection need look at it again."""
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
         importlib.import_module("parity_tests.bridge.frameworks")
+        gc.collect()
         gc.freeze()
 
 

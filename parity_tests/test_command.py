@@ -203,7 +203,6 @@ def test_what_cannot_be_run_is_incomplete_and_never_green(
     assert last == "incomplete: 1 comparisons could not be made, first all (MemoryError: )", "as the README has it"
 
 
-@pytest.mark.slow  # .ci/run climbs both beside each other, and holds the last line to README
 def test_presets_are_climbed_beside_each_other_and_reported_together(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--rungs", "anchors", "--sizes", "64x64", "--dtype", "float64"]
     assert cli.main(["--preset", *PRESETS, "notebook", *asked]) == 0

@@ -1,6 +1,7 @@
 """The four exercises of the notebook, in Keras 3."""
 
 import gc
+import re
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,12 @@ def test_the_pyramid_owns_its_backbone_and_gives_five_levels() -> None:
     assert pyramid.conv_c7_3x3.activation is keras.activations.relu
 
 
+@pytest.mark.parametrize("backbone", [keras.layers.Conv2D(8, 3), keras.Sequential([keras.Input((64, 64, 3))])])
+def test_a_backbone_without_three_outputs_is_refused(backbone: Any) -> None:
+    with pytest.raises(InputError, match=r"backbone: <.*> must be a functional model of three outputs, C3, C4 and C5"):
+        FeaturePyramidNetwork(backbone)
+
+
 def test_a_head_is_four_convolutions_with_relu_and_one_without() -> None:
     head = build_head(36)
     assert isinstance(head, keras.Sequential)
@@ -76,6 +83,8 @@ def test_it_has_its_weights_before_it_has_run() -> None:
     names = [variable.path for variable in fresh.variables]
     fresh(IMAGES, taps=Taps())
     assert [variable.path for variable in fresh.variables] == names
+    place = r"retina_net(_\d+)?/feature_pyramid_network(_\d+)?/conv2d(_\d+)?/kernel"
+    assert sum(bool(re.fullmatch(place, name)) for name in names) == 8
 
 
 def test_the_segments_of_a_backbone_are_let_go_with_it() -> None:

@@ -245,7 +245,7 @@ KERAS_IO = {
     ("targets", "96x160"): ("match_iou=0.50001", "targets.classes"),
     ("losses", ""): ("loss_normaliser=batch", "loss.total"),
     ("gradients", "inference"): ("focal_gamma=1.5", "fpn/backbone/conv1_conv/kernel"),
-    ("step", "SGD"): ("boundary=changes", "fpn/backbone/conv1_conv/kernel"),
+    ("step", "SGD with momentum"): ("boundary=changes", "fpn/backbone/conv1_conv/kernel"),
     ("detections", "96x160"): ("nms_iou=0.55", "det.set"),
     ("metric", ""): ("score_threshold=0.6", "map"),
 }
@@ -261,7 +261,7 @@ def test_the_rungs_can_fail_on_the_other_preset(keras_io_run: Run, rung: str, ca
 
 
 @pytest.mark.planted
-def test_of_a_whole_run_the_rung_is_named_where_the_fault_is(run: Run) -> None:
+def test_of_several_rungs_the_first_that_differs_is_named(run: Run) -> None:
     turned = replace(turned_run(run, "focal_gamma=1.5"), sizes=[(64, 64)])
     asked = ("anchors", "losses", "backward", "detections")
     records = [r for rung in asked for case in RUNGS[rung](turned) for r in case.compare()]

@@ -65,7 +65,8 @@ KILLS = {
     "as a checkpoint is renamed": ("pathlib.Path.replace", 6, 0),
     "between the weights and the checkpoint": ("torch_retinanet.train.run.write_checkpoint", 3, 0),
 }
-"""What is called as a run is killed, and for which time; in how many processes that run reads pictures."""
+"""What is called as a run is killed, and for which time; in how many processes that run reads pictures,
+of which one kill tells as much as four."""
 
 CHILD = """
 import importlib, os, signal, sys

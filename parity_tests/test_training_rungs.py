@@ -16,7 +16,8 @@ STEM = "fpn/backbone/conv1_conv/kernel"
 
 Change = Callable[[Array], Array]
 
-Fault = Callable[[Run], Run]
+FaultyRun = Callable[[Run], Run]
+"""The run with a fault, or without one."""
 
 
 class WrongSide:
@@ -67,7 +68,7 @@ def test_a_wrong_gradient_is_named_in_training_mode_too(run: Run) -> None:
     assert where_it_starts(wrong, "gradients", "training") == name
 
 
-def turned(assignment: str) -> Fault:
+def turned(assignment: str) -> FaultyRun:
     return lambda run: turned_run(run, assignment)
 
 
@@ -75,11 +76,11 @@ def unclipped(run: Run) -> Run:
     return turned_run(run, clip_norm=None)
 
 
-def wrong_step(name: str, change: Change) -> Fault:
+def wrong_step(name: str, change: Change) -> FaultyRun:
     return lambda run: wrong_run(run, "apply", name, change)
 
 
-def planted(optimizer: str, fault: Fault, name: str, *, of: str) -> Any:
+def planted(optimizer: str, fault: FaultyRun, name: str, *, of: str) -> Any:
     return pytest.param(optimizer, fault, name, id=f"{optimizer}, {of}", marks=pytest.mark.planted)
 
 
@@ -95,20 +96,20 @@ STEPS = [
     planted("SGD with momentum", wrong_step(HEAD, lambda k: k * (1 + 1e-11)), HEAD, of="a hundred-billionth"),
     pytest.param("SGD", turned_run, "equal", id="SGD"),
     planted("SGD", unclipped, STEM, of="an unclipped gradient"),
-    planted("Adam", turned("eps_root=corrected"), STEM, of="eps at the corrected root"),
     pytest.param("Adam", turned_run, "equal", id="Adam"),
+    planted("Adam", turned("eps_root=corrected"), STEM, of="eps at the corrected root"),
     pytest.param("AdamW", turned_run, "equal", id="AdamW"),
     planted("AdamW", wrong_step(SLOTS["m"], swapped), SLOTS["m"], of="swapped axes of a slot"),
     planted("AdamW", wrong_step(SLOTS["v"], lambda slot: np.roll(slot, 1)), SLOTS["v"], of="off by one"),
 ]
-"""A case of the rung, a fault of it or none, and the first name that differs.
+"""A case of the rung, a fault of it or none, and the first name that differs or "equal".
 
 In the order of optimisers, whose answers are too many to be remembered at once.
 """
 
 
 @pytest.mark.parametrize(("optimizer", "fault", "name"), STEPS)
-def test_a_step_differs_where_its_fault_is(run: Run, optimizer: str, fault: Fault, name: str) -> None:
+def test_a_step_differs_where_its_fault_is(run: Run, optimizer: str, fault: FaultyRun, name: str) -> None:
     assert where_it_starts(fault(run), "step", optimizer) == name
 
 
