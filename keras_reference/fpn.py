@@ -45,14 +45,12 @@ class FeaturePyramidNetwork(layers.Layer):
         self.upsample_2x = layers.UpSampling2D(2)
 
     def build(self, images_shape: Any) -> None:
-        """Make the weights without running the layers, in the order in which they are called."""
-        channels = [level.shape[-1] for level in self.backbone.outputs]
-        for name, of_level in zip(("c3", "c4", "c5"), channels, strict=True):
-            getattr(self, f"conv_{name}_1x1").build((None, None, None, of_level))
-        for layer in (self.conv_c3_3x3, self.conv_c4_3x3, self.conv_c5_3x3):
-            layer.build((None, None, None, 256))
-        self.conv_c6_3x3.build((None, None, None, channels[-1]))
-        self.conv_c7_3x3.build((None, None, None, 256))
+        """Make the weights without running the layers."""
+        c3, c4, c5 = (output.shape for output in self.backbone.outputs)
+        level = (None, None, None, 256)
+        fed = {"c3_1x1": c3, "c4_1x1": c4, "c5_1x1": c5, "c3_3x3": level, "c4_3x3": level, "c5_3x3": level}
+        for name, shape in (fed | {"c6_3x3": c5, "c7_3x3": level}).items():
+            getattr(self, f"conv_{name}").build(shape)
 
     def call(self, images: Any, training: bool = False, taps: Taps | None = None) -> list[Any]:
         c3, c4, c5 = run_backbone(self.backbone, images, training=training, taps=taps)
