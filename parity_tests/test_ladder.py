@@ -263,9 +263,9 @@ def test_the_rungs_can_fail_on_the_other_preset(keras_io_run: Run, rung: str, ca
 @pytest.mark.planted
 def test_of_several_rungs_the_first_that_differs_is_named(run: Run) -> None:
     turned = replace(turned_run(run, "focal_gamma=1.5"), sizes=[(64, 64)])
-    asked = ("anchors", "losses", "backward", "detections")
+    asked = ("anchors", "losses", "gradients", "backward", "detections")
     records = [r for rung in asked for case in RUNGS[rung](turned) for r in case.compare()]
-    assert {record.rung for record in records if record.verdict == "different"} == {"losses", "backward"}
+    assert {record.rung for record in records if record.verdict == "different"} == {"losses", "gradients", "backward"}
     assert Result(records=records).summary.startswith("different: it starts at loss.classification (losses ")
 
 

@@ -62,11 +62,10 @@ def assert_same_run(left: Path, right: Path) -> None:
 KILLS = {
     "before the first checkpoint": ("torch_retinanet.train.loop.Training.step", 2, 0),
     "within a step": ("torch_retinanet.train.loop.MovingAverage.update", 7, 1),
-    "as a checkpoint is renamed": ("pathlib.Path.replace", 6, 0),
+    "as a checkpoint is renamed": ("pathlib.Path.replace", 6, 1),
     "between the weights and the checkpoint": ("torch_retinanet.train.run.write_checkpoint", 3, 0),
 }
-"""What is called as a run is killed, and for which time; in how many processes that run reads pictures,
-of which one kill tells as much as four."""
+"""What is called as a run is killed, and for which time; in how many processes that run reads pictures."""
 
 CHILD = """
 import importlib, os, signal, sys
