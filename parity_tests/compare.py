@@ -7,7 +7,7 @@ own float64 runs, within as many units.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from parity_tests.errors import InputError, in_one_line
 from parity_tests.sampled import Sampled, viewed
 
 Array = NDArray[np.floating]
@@ -295,6 +296,20 @@ def compare_taps(
             record = replace(record, verdict="incomplete", reason="there is no budget for it")
         records.append(record)
     return records
+
+
+def records_of(rung: str, case: str, compare: Callable[[], list[Record]]) -> list[Record]:
+    """What a case compares; where a model fails, one record that is incomplete and says of what.
+
+    Raises:
+        InputError: what `compare` raises of it.
+    """
+    try:
+        return compare()
+    except InputError:
+        raise
+    except Exception as error:  # whatever a model raises: the other cases are compared all the same
+        return [Record(rung=rung, case=case, name=ALL, verdict="incomplete", reason=in_one_line(error))]
 
 
 def verdict_of(records: Sequence[Record]) -> Verdict:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parity_tests.ablation.effects import in_words
-from parity_tests.compare import EXIT_CODES, Record, Verdict, verdict_of
+from parity_tests.compare import ALL, EXIT_CODES, Record, Verdict, verdict_of
 from parity_tests.divergence import Divergence, divergence
 
 
@@ -163,11 +163,19 @@ class Result:
     def _left_out(self) -> str:
         left_out = [record for record in self.records if record.verdict == "incomplete"]
         if left_out or not any(coverage.missing for coverage in self.coverage):
-            where = f", first {left_out[0].name} ({left_out[0].reason})" if left_out else ""
-            return f"{len(left_out)} comparisons could not be made{where}"
+            return f"{len(left_out)} comparisons could not be made{_first(left_out)}"
         first = next(coverage for coverage in self.coverage if coverage.missing)
         count = sum(len(coverage.missing) for coverage in self.coverage)
         return f"{count} names were not compared, first {first.missing[0]} ({first.kind} of the {first.side})"
+
+
+def _first(left_out: Sequence[Record]) -> str:
+    """The first that could not be made, by its case where that failed as a whole."""
+    if not left_out:
+        return ""
+    first = left_out[0]
+    name = f"{first.rung} {first.case}".strip() if first.name == ALL else first.name
+    return f", first {name} ({first.reason})"
 
 
 SHOWN_NAMES = 8

@@ -19,6 +19,7 @@ from parity_tests.cli import ladder
 from parity_tests.compare import Record
 from parity_tests.result import Result
 from parity_tests.rungs import PRESETS
+from parity_tests.test_readme import README
 
 forward: Any = importlib.import_module("parity_tests.rungs.forward")
 
@@ -200,7 +201,8 @@ def test_what_cannot_be_run_is_incomplete_and_never_green(
     monkeypatch.setattr(forward, "_statistics_after_training", out_of_memory)
     assert cli.main(FAST) == 3
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "incomplete: 1 comparisons could not be made, first all (MemoryError: )", "as the README has it"
+    assert last == "incomplete: 1 comparisons could not be made, first forward training (MemoryError)"
+    assert f"\n{last}\n" in README
 
 
 def test_presets_are_climbed_beside_each_other_and_reported_together(capsys: pytest.CaptureFixture[str]) -> None:

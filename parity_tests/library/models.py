@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parity_tests.compare import ALL, Array, Record
-from parity_tests.errors import InputError
+from parity_tests.compare import Array, Record, records_of
+from parity_tests.errors import InputError, in_one_line
 from parity_tests.library.adapters import Adapter, Function, KerasModel, TorchModule, adapted
 from parity_tests.library.blind_spots import blind_spots
 from parity_tests.library.calls import ROOT, Loss
 from parity_tests.library.layouts import Layouts
 from parity_tests.library.names import Names, Pairs, check_exempt, check_table, pair, unknown
 from parity_tests.library.pair import Pair
-from parity_tests.library.rungs import RUNGS, Case
+from parity_tests.library.rungs import RUNGS
 from parity_tests.library.sources import sources
 from parity_tests.provenance import peak_memory, provenance
 from parity_tests.result import Coverage, Result
@@ -139,7 +139,7 @@ def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str
         except InputError:
             raise
         except Exception as error:  # whatever a function of the user's raises
-            raise InputError(f"{side}: does not run on the inputs ({type(error).__name__}: {error})") from error
+            raise InputError(f"{side}: does not run on the inputs ({in_one_line(error)})") from error
     paths = adapter.tap_paths(f"{side} taps")
     if wrong := next((tap for tap in paths if tap in ("input", ROOT) or set(tap) & set("/#")), None):
         raise InputError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
@@ -148,17 +148,7 @@ def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str
 
 def _climb(two: Pair, rung: str) -> list[Record]:
     """The records of a rung; a case in which a side does not run is kept as incomplete."""
-    return [record for case in RUNGS[rung](two) for record in _compare(rung, case)]
-
-
-def _compare(rung: str, case: Case) -> list[Record]:
-    try:
-        return case.compare()
-    except InputError:
-        raise
-    except Exception as error:  # whatever a model of the user's raises
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return [Record(rung=rung, case=case.name, name=ALL, verdict="incomplete", reason=reason)]
+    return [record for case in RUNGS[rung](two) for record in records_of(rung, case.name, case.compare)]
 
 
 def _coverage(two: Pair, rungs: Sequence[str]) -> list[Coverage]:

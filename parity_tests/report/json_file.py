@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from parity_tests.compare import Record
-from parity_tests.errors import InputError
+from parity_tests.errors import InputError, in_one_line
 from parity_tests.result import Coverage, Exhibit, Result
 
 FORMAT = "retinanet-parity 2"
@@ -80,7 +80,7 @@ def from_json(text: str, *, where: str) -> Result:
             **{name: run[name] for name in OF_THE_RUN},
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{where}: not a whole run ({type(error).__name__}: {error})") from None
+        raise InputError(f"{where}: not a whole run ({in_one_line(error)})") from None
 
 
 def _check_ablation(ablation: Any, where: str) -> None:

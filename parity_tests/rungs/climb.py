@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from parity_tests.beside import Progress
 from parity_tests.blind_spots import warnings
-from parity_tests.compare import ALL, Record
-from parity_tests.errors import InputError
+from parity_tests.compare import Record, records_of
+from parity_tests.errors import in_one_line
 from parity_tests.provenance import peak_memory, provenance
 from parity_tests.result import Climbed, Exhibit
 from parity_tests.rungs.coverage import coverage
@@ -40,13 +40,7 @@ def _records(rungs: Rungs, run: Run, report: Callable[[Progress], None]) -> list
     for done, case in enumerate(cases):
         report(Progress(run.preset, f"{case.rung} {case.name}", done, len(cases)))
         run.begin(f"{case.rung} {case.name}")
-        try:
-            records += case.compare()
-        except InputError:
-            raise
-        except Exception as error:  # whatever a model raises: the other cases are compared all the same
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            records.append(Record(rung=case.rung, case=case.name, name=ALL, verdict="incomplete", reason=reason))
+        records += records_of(case.rung, case.name, case.compare)
     return records
 
 
@@ -55,7 +49,7 @@ def _exhibits(run: Run) -> tuple[list[Exhibit], list[str]]:
     try:
         return exhibits(run), []
     except Exception as error:  # whatever a model raises: what was compared is reported all the same
-        return [], [f"there are no pictures of detections ({type(error).__name__}: {error})".splitlines()[0]]
+        return [], [f"there are no pictures of detections ({in_one_line(error)})"]
 
 
 def _sources(run: Run) -> dict[str, dict[str, str]]:
