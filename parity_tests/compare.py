@@ -1,8 +1,9 @@
 """The comparison rule: structure first, float64 as the verdict, float32 measured against it. Needs numpy alone.
 
 Budgets are derived and not tuned. In float64 right code uses a few units of rounding, wrong code some 1e13, so 64 and
-1024 of them leave no grey zone. In float32 the sides are allowed what rounding costs them, their errors against their
-own float64 runs, within as many units.
+1024 of them leave no grey zone; what a sum rounds grows as the root of its terms, and one of more than 4096 is allowed
+that root. In float32 the sides are allowed what rounding costs them, their errors against their own float64 runs,
+within as many units.
 """
 
 import math
@@ -22,7 +23,7 @@ Array = NDArray[np.floating]
 Verdict = Literal["equal", "tie", "different", "incomplete"]
 
 ISOLATED = 64
-"""Units of rounding allowed to one module that is fed the reference's input."""
+"""Units of rounding allowed to one module that is fed the reference's input, whose sums have 4096 terms at most."""
 
 CASCADED = 1024
 """Units of rounding allowed where errors of all modules before add up."""
@@ -103,6 +104,14 @@ class Record:
 def _word(pattern: str, case: str) -> str:
     """The word of a case that is of this pattern."""
     return next((word for word in case.replace(",", "").split() if re.fullmatch(pattern, word)), "")
+
+
+def isolated_units(terms: int) -> int:
+    """Units of rounding allowed to a fed module whose longest sum has so many terms: their root, and 64 at least.
+
+    So a sum in any order grows wrong, but for rare draws (Higham and Mary 2019, doi 10.1137/18M1226312, theorem 3.1).
+    """
+    return max(ISOLATED, math.ceil(math.sqrt(terms)))
 
 
 def rounding_budget(reference: Array | Sampled, units: int) -> float:
