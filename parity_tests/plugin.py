@@ -106,7 +106,7 @@ def pytest_testnodedown(node: Any) -> None:
         from parity_tests.report.json_file import from_json
 
         kept = node.config.stash[KEPT].setdefault(test, [])
-        kept += [from_json(text, where=test) for text in texts]
+        kept += [from_json(text) for text in texts]
 
 
 def _asked_for(config: pytest.Config) -> Iterator[tuple[str, Path]]:

@@ -11,6 +11,7 @@ from typing import Any
 from parity_tests.ablation.effects import in_words
 from parity_tests.compare import ALL, EXIT_CODES, Record, Verdict, verdict_of
 from parity_tests.divergence import Divergence, divergence
+from parity_tests.errors import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,15 +159,16 @@ class Result:
             return f"different: {where_it_starts(parting, several)}; {count} of {len(records)} comparisons differ"
         if verdict == "incomplete":
             return f"incomplete: {self._left_out()}"
-        return f"equal: {_what_agrees(records)}, in {len(records)} comparisons"
+        return f"equal: {_what_agrees(records)}, in {counted(len(records), 'comparison')}"
 
     def _left_out(self) -> str:
         left_out = [record for record in self.records if record.verdict == "incomplete"]
         if left_out or not any(coverage.missing for coverage in self.coverage):
-            return f"{len(left_out)} comparisons could not be made{_first(left_out)}"
+            return f"{counted(len(left_out), 'comparison')} could not be made{_first(left_out)}"
         first = next(coverage for coverage in self.coverage if coverage.missing)
         count = sum(len(coverage.missing) for coverage in self.coverage)
-        return f"{count} names were not compared, first {first.missing[0]} ({first.kind} of the {first.side})"
+        names = f"{counted(count, 'name')} {'was' if count == 1 else 'were'} not compared"
+        return f"{names}, first {first.missing[0]} ({first.kind} of the {first.side})"
 
 
 def _first(left_out: Sequence[Record]) -> str:
@@ -214,14 +216,13 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _what_agrees(records: Sequence[Record]) -> str:
-    for rung, what in {
-        "forward": "taps agree",
-        "shapes": "taps agree in shape",
-        "parameters": "variables agree",
+    for rung, (noun, how) in {
+        "forward": ("tap", ""),
+        "shapes": ("tap", " in shape"),
+        "parameters": ("variable", ""),
     }.items():
         names = {record.name for record in records if record.rung == rung} - {"anchors", "count"}
-        counted = [name for name in names if ("/" in name) == (rung == "parameters")]
-        if counted:
-            return f"{len(counted)} {what}"
+        if count := sum(("/" in name) == (rung == "parameters") for name in names):
+            return f"{counted(count, noun)} {'agrees' if count == 1 else 'agree'}{how}"
     rungs = dict.fromkeys(record.rung for record in records)
     return f"{' and '.join(rungs)} agree"

@@ -183,9 +183,9 @@ def test_the_last_line_says_what_was_compared() -> None:
         return Record(rung=rung, case="", name=name, verdict="equal")
 
     variable, shape, tap = record("parameters", "cls_head/0/kernel"), record("shapes", "p3"), record("forward", "p3")
-    assert Result(records=[variable]).summary == "equal: 1 variables agree, in 1 comparisons"
-    assert Result(records=[variable, shape]).summary == "equal: 1 taps agree in shape, in 2 comparisons"
-    assert Result(records=[variable, shape, tap]).summary == "equal: 1 taps agree, in 3 comparisons"
+    assert Result(records=[variable]).summary == "equal: 1 variable agrees, in 1 comparison"
+    assert Result(records=[variable, shape]).summary == "equal: 1 tap agrees in shape, in 2 comparisons"
+    assert Result(records=[variable, shape, tap]).summary == "equal: 1 tap agrees, in 3 comparisons"
 
 
 def test_the_command_knows_the_references() -> None:
@@ -201,7 +201,7 @@ def test_what_cannot_be_run_is_incomplete_and_never_green(
     monkeypatch.setattr(forward, "_statistics_after_training", out_of_memory)
     assert cli.main(FAST) == 3
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "incomplete: 1 comparisons could not be made, first forward training (MemoryError)"
+    assert last == "incomplete: 1 comparison could not be made, first forward training (MemoryError)"
     assert f"\n{last}\n" in README
 
 

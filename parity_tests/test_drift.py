@@ -97,7 +97,7 @@ def test_the_command_shows_both_and_ends_with_the_exit_code(tmp_path: Path, caps
     assert "different" in output
     assert "10.0%" in output
     assert "40.0%" in output
-    assert output.splitlines()[-1] == "1 verdicts changed, 1 margins moved in 2 comparisons"
+    assert output.splitlines()[-1] == "1 verdict changed, 1 margin moved in 2 comparisons"
     assert main(["diff", str(files[0]), str(files[0])]) == 0
 
 
@@ -107,7 +107,7 @@ def test_the_command_shows_both_and_ends_with_the_exit_code(tmp_path: Path, caps
         ("{", "not JSON"),
         ("[]", "holds 'list', and must be the format 'retinanet-parity 2'"),
         ('{"format": "retinanet-parity 1"}', "holds 'retinanet-parity 1', and must be"),
-        ('{"format": "retinanet-parity 2"}', "not a whole run (KeyError: 'records')"),
+        ('{"format": "retinanet-parity 2"}', "$: 'verdict' is a required property"),
     ],
 )
 def test_what_is_no_run_is_refused_in_a_sentence(

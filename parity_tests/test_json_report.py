@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from parity_tests import report
 from parity_tests.compare import Record, Verdict
+from parity_tests.errors import InputError
 from parity_tests.report import as_json, read_json
 from parity_tests.report.json_file import FORMAT
 from parity_tests.result import Coverage, Exhibit, Result
@@ -176,6 +177,13 @@ def test_a_field_that_is_gone_breaks_the_schema() -> None:
                 inner = inner[step]
             del inner[name]
             assert problems(broken), (place, name)
+
+
+def test_a_file_that_breaks_the_schema_is_refused_with_the_place_and_both_ends_of_what_is_there(tmp_path: Path) -> None:
+    run = json.loads(as_json(whole_result())) | {"warnings": "x" * 1000}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    with pytest.raises(InputError, match=r"run.json: \$.warnings: 'x{79} ... x+' is not of type 'array'$"):
+        read_json(tmp_path / "run.json")
 
 
 def test_a_run_is_read_again_as_it_was(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_parameter_that_one_side_has_alone_is_incomplete_though_it_changes_not
 
     result = compare(reference, More())
     assert (result.exit_code, missing(result)) == (3, {("port", "parameters"): ["scale"]})
-    assert result.summary == "incomplete: 1 names were not compared, first scale (parameters of the port)"
+    assert result.summary == "incomplete: 1 name was not compared, first scale (parameters of the port)"
     exempt = compare(reference, More(), exempt={"scale": "kept for later"})
     assert exempt.verdict == "equal"
     assert [dict(c.exempt) for c in exempt.coverage if c.exempt] == [{"scale": "kept for later"}]

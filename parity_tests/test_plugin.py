@@ -121,7 +121,7 @@ def test_all_results_of_a_session_are_in_its_file(suite: pytest.Pytester) -> Non
     run.assert_outcomes(passed=2, failed=1)
     run.stdout.fnmatch_lines(
         [
-            "E*AssertionError: incomplete: 1 names were not compared, first conv9 (taps of the port)",
+            "E*AssertionError: incomplete: 1 name was not compared, first conv9 (taps of the port)",
             "E*not compared, taps of the port: conv9",
         ]
     )

@@ -30,7 +30,7 @@ COMMANDS = {
 
 
 EXTRAS = {
-    **dict.fromkeys(("rich", "jinja2"), "report"),
+    **dict.fromkeys(("rich", "jinja2", "jsonschema"), "report"),
     **dict.fromkeys(("accelerate", "defusedxml", "msgspec", "tomli_w", "tyro"), "train"),
 }
 """The extra that brings a package, where that is not `parity`."""

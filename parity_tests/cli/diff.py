@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from parity_tests.cli.options import Parser, plain_console
 from parity_tests.drift import Drift, Move, drift
-from parity_tests.errors import InputError
+from parity_tests.errors import InputError, counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -76,10 +76,10 @@ def _cells(move: Move) -> Sequence[str]:
 
 
 def _last_line(found: Drift) -> str:
-    appeared = f", {found.appeared} are new" if found.appeared else ""
-    moved = f"{len(found.moved)} margins moved in {found.compared} comparisons{appeared}"
+    appeared = f", {found.appeared} {'is' if found.appeared == 1 else 'are'} new" if found.appeared else ""
+    moved = f"{counted(len(found.moved), 'margin')} moved in {counted(found.compared, 'comparison')}{appeared}"
     if found.changed:
-        return f"{len(found.changed)} verdicts changed, {moved}"
+        return f"{counted(len(found.changed), 'verdict')} changed, {moved}"
     if found.exit_code:
         return f"the run was {found.verdicts[0]} and is {found.verdicts[1]}, since it covers other names; {moved}"
     return f"no verdict changed, {moved}"

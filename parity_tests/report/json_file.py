@@ -2,14 +2,14 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 from parity_tests.compare import Record
-from parity_tests.errors import InputError, in_one_line
+from parity_tests.errors import InputError
 from parity_tests.result import Coverage, Exhibit, Result
 
 FORMAT = "retinanet-parity 2"
@@ -17,6 +17,9 @@ FORMAT = "retinanet-parity 2"
 
 OF_THE_RUN = ("reference", "port", "settings", "provenance", "cost", "warnings", "sources", "ablation")
 """What is written as it is."""
+
+QUOTED = 80
+"""Characters of each end of what is said of a value that breaks the schema."""
 
 T = TypeVar("T", Record, Coverage, Exhibit)
 
@@ -49,55 +52,47 @@ def read_json(path: Path) -> Result:
     """The run of a file that `as_json` wrote.
 
     Raises:
-        InputError: for a file that is no such JSON, or of another version.
+        InputError: for a file that is no such JSON, is of another version or does not keep the schema.
         FileNotFoundError: where there is no file.
     """
     try:
-        return from_json(path.read_text(encoding="utf-8"), where=str(path))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not JSON ({error})") from None
-
-
-def from_json(text: str, *, where: str) -> Result:
-    """The run of a text that `as_json` gave; `where` is what a refusal names.
-
-    Raises:
-        InputError: for a text that is no such JSON, or of another version.
-    """
-    try:
-        run = json.loads(text)
+        run = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON ({error})") from None
+        raise InputError(f"{path}: not JSON ({error})") from None
     if not isinstance(run, dict) or run.get("format") != FORMAT:
         found = run.get("format") if isinstance(run, dict) else type(run).__name__
-        raise InputError(f"{where}: holds {found!r}, and must be the format {FORMAT!r}")
-    try:
-        _check_ablation(run.get("ablation"), where)
-        return Result(
-            records=[_read(Record, record) for record in run["records"]],
-            coverage=[_read(Coverage, coverage) for coverage in run["coverage"]],
-            exhibits=[_read(Exhibit, exhibit) for exhibit in run["exhibits"]],
-            **{name: run[name] for name in OF_THE_RUN},
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{where}: not a whole run ({in_one_line(error)})") from None
+        raise InputError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
+    if problem := _problem(run):
+        raise InputError(f"{path}: {problem}")
+    return _result(run)
 
 
-def _check_ablation(ablation: Any, where: str) -> None:
-    """Refuse an ablation that lacks what the schema asks for: reports of it would fail where all else is done."""
-    if ablation is None:
-        return
-    kinds = json.loads((files("parity_tests.report") / "schema.json").read_text(encoding="utf-8"))["$defs"]
-    _check_keys(ablation, kinds["ablation"]["required"], f"{where}: the ablation")
-    for number, row in enumerate(ablation["rows"], 1):
-        _check_keys(row, kinds["convention"]["required"], f"{where}: row {number} of the ablation")
+def from_json(text: str) -> Result:
+    """The run of a text that `as_json` gave."""
+    return _result(json.loads(text))
 
 
-def _check_keys(values: Any, required: Sequence[str], what: str) -> None:
-    if not isinstance(values, dict):
-        raise InputError(f"{what} must be an object, and is {type(values).__name__}")
-    if missing := [key for key in required if key not in values]:
-        raise InputError(f"{what} lacks {missing[0]!r}")
+def _problem(run: Mapping[str, Any]) -> str:
+    """Where and how a run breaks the schema, or an empty string."""
+    from jsonschema import Draft202012Validator  # writing does not need it
+    from jsonschema.exceptions import best_match
+
+    schema = json.loads((files("parity_tests.report") / "schema.json").read_text(encoding="utf-8"))
+    error = best_match(Draft202012Validator(schema).iter_errors(run))
+    if error is None:
+        return ""
+    words = error.message
+    shortened = words if len(words) <= 2 * QUOTED else f"{words[:QUOTED]} ... {words[-QUOTED:]}"
+    return f"{error.json_path}: {shortened}"
+
+
+def _result(run: Mapping[str, Any]) -> Result:
+    return Result(
+        records=[_read(Record, record) for record in run["records"]],
+        coverage=[_read(Coverage, coverage) for coverage in run["coverage"]],
+        exhibits=[_read(Exhibit, exhibit) for exhibit in run["exhibits"]],
+        **{name: run[name] for name in OF_THE_RUN},
+    )
 
 
 def _record(record: Record) -> dict[str, Any]:
