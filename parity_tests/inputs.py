@@ -92,6 +92,11 @@ def random_variables(shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0) ->
     return {name: _draw(rng, name, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
+def fan_in(shape: tuple[int, ...]) -> int:
+    """The products in each sum of a kernel in Keras' layout, the last axis of which counts the sums."""
+    return math.prod(shape[:-1])
+
+
 def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int, dtype: str = "float64") -> dict[str, Array]:
     """Variables in a precision, each number moved to the next one up or down at random."""
     rng = np.random.default_rng(seed)
@@ -112,7 +117,7 @@ def moved_by_rounding(variables: Mapping[str, Array], *, seed: int) -> dict[str,
     moved = {}
     for name, values in variables.items():
         double = values.astype(np.float64)
-        ulps = math.sqrt(math.prod(values.shape[:-1])) if name.endswith("/kernel") else 1.0
+        ulps = math.sqrt(fan_in(values.shape)) if name.endswith("/kernel") else 1.0
         moved[name] = double + np.where(rng.random(values.shape) < 0.5, -ulps, ulps) * np.spacing(np.abs(double))
     return moved
 
@@ -121,7 +126,7 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
     layer, variable = name.split("/")[-2:]
     if variable == "kernel":
         calm = 1 / 32 if name.startswith(LAST_LAYERS) else 1
-        return rng.normal(0, calm * math.sqrt(2 / math.prod(shape[:-1])), shape)
+        return rng.normal(0, calm * math.sqrt(2 / fan_in(shape)), shape)
     if variable == "gamma":
         return rng.uniform(0.5, 1.5, shape) * (0.5 if layer.endswith("_3_bn") else 1)
     if variable == "moving_variance":

@@ -87,6 +87,7 @@ def whole_result(**changes: Any) -> Result:
             *(tap(name) for name in ("stem", "conv2_block1", "c3", "p6", "cls.p3.0", "logits")),
             tap("p6", "different", 3e10, "64x64 float64 cascaded"),
             tap("stem", used=0.25, case="32x64 float32 cascaded"),
+            Record(rung="forward", case="4x16x12x3+4 float64 isolated", name="mix", verdict="equal"),
             Record(rung="shapes", case="32x32", name="p3", verdict="incomplete", reason="no value is finite"),
             Record(rung="detections", case="64x64 float64 isolated", name="det.set", verdict="tie"),
             *training_steps(),
@@ -152,6 +153,9 @@ def test_the_schema_names_every_field_there_is(kind: type, name: str) -> None:
         (("sources", "p6", "elsewhere"), "a.py:1"),
         (("ablation", "rows", 0, "loss"), "3e-5"),
         (("ablation", "rows", 0, "seen", "32x32"), "unseen"),
+        (("ablation", "rows", 0, "seen", "small"), 1.0),
+        (("ablation", "rows", 0, "refused"), ["small"]),
+        (("ablation",), 5),
     ],
 )
 def test_a_field_that_is_changed_breaks_the_schema(place: tuple[str | int, ...], value: Any) -> None:
@@ -184,6 +188,20 @@ def test_a_file_that_breaks_the_schema_is_refused_with_the_place_and_both_ends_o
     (tmp_path / "run.json").write_text(json.dumps(run))
     with pytest.raises(InputError, match=r"run.json: \$.warnings: 'x{79} ... x+' is not of type 'array'$"):
         read_json(tmp_path / "run.json")
+
+
+def test_a_file_with_numbers_that_json_has_not_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(as_json(whole_result()).replace("0.25", "Infinity", 1))
+    with pytest.raises(InputError, match=r"run.json: not JSON \(it has Infinity, which JSON has not\)$"):
+        read_json(tmp_path / "run.json")
+
+
+def test_fields_of_a_later_version_are_passed_over(tmp_path: Path) -> None:
+    run = json.loads(as_json(whole_result()))
+    for place in (run, run["records"][0], run["coverage"][0]):
+        place["added"] = 1
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert read_json(tmp_path / "run.json") == whole_result()
 
 
 def test_a_run_is_read_again_as_it_was(tmp_path: Path) -> None:

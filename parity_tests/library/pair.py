@@ -15,7 +15,6 @@ from parity_tests.library.adapters import Adapter
 from parity_tests.library.calls import ROOT, Backward, Call, Calls, Loss, Side, input_names
 from parity_tests.library.layouts import Layouts, to_port, to_reference
 from parity_tests.library.names import Pairs
-from parity_tests.sums import fan_in
 
 SEED = 0
 """Of the numbers by which outputs are weighted where no loss is given."""
@@ -77,12 +76,6 @@ class Pair:
                 sides[1].assign(self._for_port(sides))
             self._sides[dtype] = sides
         return self._sides[dtype]
-
-    @cached_property
-    def longest_sum(self) -> int:
-        """The products in the longest sum that a kernel of either side takes part in; 1 where none is known."""
-        each = (side.parameters().items() for side in self.sides("float64"))
-        return max((fan_in(name, v.shape) for side in each for name, v in side if v.ndim > 1), default=1)
 
     def reference_calls(self, dtype: str) -> Calls:
         """The reference's run on the inputs."""

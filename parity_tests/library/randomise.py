@@ -9,7 +9,6 @@ from parity_tests.compare import Array
 from parity_tests.errors import InputError
 from parity_tests.library.adapters import adapted
 from parity_tests.library.names import canonical
-from parity_tests.sums import fan_in
 
 
 def randomise(model: Any, seed: int = 0) -> None:
@@ -32,7 +31,8 @@ def randomise(model: Any, seed: int = 0) -> None:
 def _draw(rng: np.random.Generator, name: str, value: Array) -> Array:
     leaf = canonical(name)[-1]
     if value.ndim > 1:
-        return rng.normal(0, math.sqrt(2 / fan_in(name, value.shape)), value.shape)
+        fan_in = math.prod(value.shape[1:] if name.endswith("weight") else value.shape[:-1])
+        return rng.normal(0, math.sqrt(2 / fan_in), value.shape)
     if leaf == "running_var":
         return rng.uniform(0.5, 2, value.shape)
     return rng.uniform(0.5, 1.5, value.shape) if leaf == "weight" else rng.normal(0, 0.25, value.shape)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from parity_tests.compare import (
     CASCADED,
     GRADIENT,
+    ISOLATED,
     Array,
     Record,
     compare_taps,
     float32_budget,
-    isolated_units,
     largest,
     rounding_budget,
 )
@@ -73,7 +73,7 @@ def _parameters(pair: Pair, case: str) -> list[Record]:
 def _isolated64(pair: Pair) -> list[Record]:
     calls = pair.reference_calls("float64")
     fed, made = (_fed_and_made(pair, side) for side in (calls, pair.port_fed("float64", calls)))
-    budgets = {name: rounding_budget(values, _units(pair, name)) for name, values in fed.items()}
+    budgets = {name: rounding_budget(values, _units(name)) for name, values in fed.items()}
     return compare_taps("forward", f"{pair.case} float64 isolated", fed, made, budgets=budgets)
 
 
@@ -87,8 +87,7 @@ def _isolated32(pair: Pair) -> list[Record]:
     given = pair.reference_calls("float32")
     in_float64 = pair.sides("float64")[0].forward(pair.inputs, pair.feeding(given))
     runs = given, in_float64, pair.port_fed("float32", given), pair.port_fed("float64", given)
-    each = [_fed_and_made(pair, calls) for calls in runs]
-    return _compare32(f"{pair.case} float32 isolated", each, partial(_units, pair))
+    return _compare32(f"{pair.case} float32 isolated", [_fed_and_made(pair, calls) for calls in runs], _units)
 
 
 def _cascaded32(pair: Pair) -> list[Record]:
@@ -148,10 +147,10 @@ def _unique(named: Iterable[tuple[str, Array]]) -> dict[str, Array]:
     return values
 
 
-def _units(pair: Pair, name: str) -> int:
+def _units(name: str) -> int:
     """Roundings allowed to a module that is fed, and to whatever lies between modules, which may be many steps."""
     between = name == ROOT or name.startswith(f"{ROOT}.") or re.search(r"\.input(\.\d+)?$", name)
-    return CASCADED if between else isolated_units(pair.longest_sum)
+    return CASCADED if between else ISOLATED
 
 
 def _backward_isolated(pair: Pair) -> list[Record]:

@@ -17,8 +17,8 @@ from parity_tests.compare import (
 )
 from parity_tests.inputs import Size, size_name
 from parity_tests.rungs.run import Case, Run, refusal
+from parity_tests.rungs.sums import longest_sums
 from parity_tests.sampled import Sampled
-from parity_tests.sums import longest_sums
 
 FORWARD_SIZES: tuple[Size, ...] = ((128, 128), (96, 160), (32, 64))
 """Picture sizes of the forward rung: P5 and P6 with even and odd sides, so that the padding of P6 and P7 shows."""
@@ -69,7 +69,7 @@ def _float32_at(
 
 
 def isolated_budgets(run: Run, given: Mapping[str, Array]) -> dict[str, float]:
-    """What a module that is fed may differ at each tap of `given`, in roundings of the largest value."""
+    """What a fed module may differ by in float64 at each tap of `given`: roundings of the largest value."""
     sums = longest_sums({name: value.shape for name, value in run.variables.items()})
     return {name: rounding_budget(value, isolated_units(sums.get(name, 1))) for name, value in given.items()}
 
@@ -77,10 +77,10 @@ def isolated_budgets(run: Run, given: Mapping[str, Array]) -> dict[str, float]:
 def rounding_bounds(run: Run, images: Array, given: Mapping[str, Array]) -> dict[str, float | Array]:
     """How far float32 may be off at each tap of `given`, element by element; 0 where a tap only hands on its input.
 
-    Never more than as many roundings as in float64; they alone are allowed where the layers of the port are not known,
-    as those of Keras, and where the images were refused.
+    Never more than `ISOLATED` roundings of the largest value; that alone is allowed where the layers of the port are
+    not known, as those of Keras, and where the images were refused.
     """
-    most = isolated_budgets(run, given)
+    most = {name: rounding_budget(value, ISOLATED) for name, value in given.items()}
     bounds = run.sides("float64")[1].rounding_bounds(images, given) if "outputs" in given else {}
     if not bounds:
         return {**most}

@@ -1,8 +1,9 @@
-"""How many products the longest sum of a module adds up, from the shapes of its kernels. Needs nothing."""
+"""How many products the longest sum of each module adds up, from the shapes of its kernels."""
 
-import math
 import re
 from collections.abc import Mapping
+
+from parity_tests.inputs import fan_in
 
 TAPS_OF_LAYERS = {
     r"fpn/backbone/conv1_conv": ["stem"],
@@ -15,18 +16,13 @@ TAPS_OF_LAYERS = {
 
 
 def longest_sums(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """The products in the longest sum of each tap of the network that convolutions make, by the shapes of variables."""
+    """The products in the longest sum of each tap that convolutions make, by the shapes of variables by Keras name."""
     longest: dict[str, int] = {}
     for name, shape in shapes.items():
         layer, _, variable = name.rpartition("/")
         for tap in taps_of(layer) if variable == "kernel" else ():
-            longest[tap] = max(longest.get(tap, 0), fan_in(name, shape))
+            longest[tap] = max(longest.get(tap, 0), fan_in(shape))
     return longest
-
-
-def fan_in(name: str, shape: tuple[int, ...]) -> int:
-    """The products in each sum of a kernel: all its axes but the last in Keras, but the first in torch (`weight`)."""
-    return math.prod(shape[1:] if name.endswith("weight") else shape[:-1])
 
 
 def taps_of(layer: str) -> list[str]:
