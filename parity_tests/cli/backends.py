@@ -10,6 +10,7 @@ from parity_tests.cli.options import (
     Parser,
     add_report_options,
     add_seed,
+    add_turn,
     check_reports,
     plain_console,
     settings_of,
@@ -35,9 +36,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS), help="columns beside the port (default: all)"
     )
-    parser.add_argument(
-        "--turn", nargs="+", metavar="NAME=VALUE", default=[], help="conventions of the port to turn, to see it fail"
-    )
+    add_turn(parser)
     add_seed(parser)
     add_report_options(parser)
     return parser

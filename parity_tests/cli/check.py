@@ -11,6 +11,7 @@ from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import (
     Parser,
     add_report_options,
+    add_turn,
     check_reports,
     plain_console,
     progress_bars,
@@ -35,9 +36,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit code: 0 equal, 1 different, 2 wrong usage, 3 incomplete",
     )
     parser.add_argument("bundle", type=Path, help="the folder that was recorded")
-    parser.add_argument(
-        "--turn", nargs="+", metavar="NAME=VALUE", default=[], help="conventions of the PyTorch side to turn"
-    )
+    add_turn(parser)
     add_report_options(parser)
     return parser
 

@@ -14,6 +14,7 @@ from parity_tests.cli.options import (
     Parser,
     add_report_options,
     add_seed,
+    add_turn,
     check_reports,
     plain_console,
     progress_bars,
@@ -69,13 +70,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         help="annotated pictures in any format, on which the weights detect: rungs detections and metric",
     )
-    parser.add_argument(
-        "--turn",
-        nargs="+",
-        metavar="NAME=VALUE",
-        default=[],
-        help="conventions of the PyTorch side to turn, to see it fail",
-    )
+    add_turn(parser)
     add_seed(parser)
     parser.add_argument(
         "--ablation", metavar="FILE", type=Path, help="what `ablate --json` wrote, to be part of the reports"

@@ -43,6 +43,12 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def add_turn(parser: argparse.ArgumentParser) -> None:
+    """The option that makes the port wrong."""
+    words = "conventions of the PyTorch side to turn, to see it fail"
+    parser.add_argument("--turn", nargs="+", metavar="NAME=VALUE", default=[], help=words)
+
+
 def add_report_options(parser: argparse.ArgumentParser, formats: Sequence[str] = tuple(FORMATS)) -> None:
     """An option for each file that a report can be written to."""
     for name, what in FORMATS.items():
