@@ -101,6 +101,11 @@ def test_the_command_shows_both_and_ends_with_the_exit_code(tmp_path: Path, caps
     assert main(["diff", str(files[0]), str(files[0])]) == 0
 
 
+def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", "nowhere.json", "nowhere.json"]) == 2
+    assert capsys.readouterr().err == "retinanet-parity: nowhere.json: no such file or directory\n"
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -74,6 +74,8 @@ def _closed_output() -> int:
 
 
 def _refuse(error: object) -> int:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        error = f"{error.filename}: {error.strerror.lower()}"
     print(f"retinanet-parity: {error}", file=sys.stderr)
     return 2
 

@@ -54,5 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _refuse(error: object) -> int:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        error = f"{error.filename}: {error.strerror.lower()}"
     print(f"retinanet: {error}", file=sys.stderr)
     return 2
