@@ -87,7 +87,6 @@ def whole_result(**changes: Any) -> Result:
             *(tap(name) for name in ("stem", "conv2_block1", "c3", "p6", "cls.p3.0", "logits")),
             tap("p6", "different", 3e10, "64x64 float64 cascaded"),
             tap("stem", used=0.25, case="32x64 float32 cascaded"),
-            Record(rung="forward", case="4x16x12x3+4 float64 isolated", name="mix", verdict="equal"),
             Record(rung="shapes", case="32x32", name="p3", verdict="incomplete", reason="no value is finite"),
             Record(rung="detections", case="64x64 float64 isolated", name="det.set", verdict="tie"),
             *training_steps(),
@@ -115,6 +114,13 @@ def test_a_run_with_everything_and_one_with_nothing_keep_the_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     for result in (whole_result(), Result(records=[])):
         assert problems(json.loads(as_json(result))) == []
+
+
+@pytest.mark.parametrize("shapes", ["64x64", "4x16x12x3", "4x3+4", ""])
+def test_the_sizes_of_users_own_inputs_keep_the_schema(shapes: str) -> None:
+    record = Record(rung="forward", case=f"{shapes} float64 isolated", name="mix", verdict="equal")
+    assert record.size == shapes
+    assert problems(json.loads(as_json(Result(records=[record])))) == []
 
 
 def test_the_schema_is_that_of_the_version_which_is_written() -> None:
