@@ -1,4 +1,4 @@
-"""The one error that a wrong argument to the instrument raises, and errors and numbers in words."""
+"""The one error that a wrong argument to the instrument raises, and any error in words."""
 
 
 class InputError(ValueError):
@@ -8,8 +8,3 @@ class InputError(ValueError):
 def in_one_line(error: Exception) -> str:
     """The kind of an error, and what it says where it says something."""
     return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 name`, `2 names`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

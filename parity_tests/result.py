@@ -11,7 +11,6 @@ from typing import Any
 from parity_tests.ablation.effects import in_words
 from parity_tests.compare import ALL, EXIT_CODES, Record, Verdict, verdict_of
 from parity_tests.divergence import Divergence, divergence
-from parity_tests.errors import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +168,11 @@ class Result:
         count = sum(len(coverage.missing) for coverage in self.coverage)
         names = f"{counted(count, 'name')} {'was' if count == 1 else 'were'} not compared"
         return f"{names}, first {first.missing[0]} ({first.kind} of the {first.side})"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 name`, `2 names`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _first(left_out: Sequence[Record]) -> str:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from parity_tests.cli.options import Parser, plain_console
 from parity_tests.drift import Drift, Move, drift
-from parity_tests.errors import InputError, counted
+from parity_tests.errors import InputError
+from parity_tests.result import Result, counted
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from parity_tests.result import Result
 
 SHOWN = 20
 """Rows of a table."""
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     return found.exit_code
 
 
-def _read(path: Path) -> "Result":
+def _read(path: Path) -> Result:
     from parity_tests.report import read_json
 
     result = read_json(path)
