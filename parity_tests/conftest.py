@@ -5,10 +5,12 @@ The frameworks are imported in the order in which they live together, but for th
 
 import gc
 import importlib
+import random
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,6 +32,30 @@ def pytest_configure(config: pytest.Config) -> None:
         importlib.import_module("parity_tests.bridge.frameworks")
         gc.collect()
         gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
+    """Each fixture draws the same weights in each run, whatever was set up before it."""
+    seed_defaults(fixturedef.argname)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Each test draws the same weights in each run, whatever ran before it."""
+    seed_defaults(item.name)
+
+
+def seed_defaults(name: str) -> None:
+    """The generators that a layer draws from where it is given none: PyTorch's, and Python's for Keras.
+
+    By name, so that a test does not draw the very weights that a fixture of it has drawn.
+    """
+    import torch
+
+    seed = zlib.crc32(name.encode())
+    torch.manual_seed(seed)
+    random.seed(seed)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
