@@ -196,9 +196,25 @@ def test_a_file_that_breaks_the_schema_is_refused_with_the_place_and_both_ends_o
         read_json(tmp_path / "run.json")
 
 
-def test_a_file_with_numbers_that_json_has_not_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text(as_json(whole_result()).replace("0.25", "Infinity", 1))
-    with pytest.raises(InputError, match=r"run.json: not JSON \(it has Infinity, which JSON has not\)$"):
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        ("Infinity", "Infinity, which JSON has not"),
+        ("NaN", "NaN, which JSON has not"),
+        ("-1e999", "-1e999, which is beyond all numbers of float64"),
+    ],
+)
+def test_a_file_with_numbers_that_are_none_is_refused(tmp_path: Path, number: str, why: str) -> None:
+    (tmp_path / "run.json").write_text(as_json(whole_result()).replace("0.25", number, 1))
+    with pytest.raises(InputError, match=rf"run.json: not JSON \(it has {why}\)$"):
+        read_json(tmp_path / "run.json")
+
+
+def test_a_budget_without_a_difference_is_refused(tmp_path: Path) -> None:
+    run = json.loads(as_json(whole_result()))
+    run["records"][0]["difference"] = None
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    with pytest.raises(InputError, match=r"run.json: \$.records\[0\].difference: None is not of type 'number'$"):
         read_json(tmp_path / "run.json")
 
 

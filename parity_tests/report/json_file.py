@@ -56,7 +56,7 @@ def read_json(path: Path) -> Result:
         FileNotFoundError: where there is no file.
     """
     try:
-        run = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        run = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error})") from None
     if not isinstance(run, dict) or run.get("format") != FORMAT:
@@ -74,6 +74,12 @@ def from_json(text: str) -> Result:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"it has {constant}, which JSON has not")
+
+
+def _number(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError(f"it has {digits}, which is beyond all numbers of float64")
+    return number
 
 
 def _problem(run: Mapping[str, Any]) -> str:
