@@ -100,6 +100,14 @@ def unseen_at(records: Sequence[Record]) -> list[str]:
     return sentences
 
 
+def unseen_turns(turns: Sequence[str], records: Sequence[Record]) -> list[str]:
+    """A sentence on conventions of the port that were turned, where nothing that was compared shows it."""
+    if not turns or any(record.verdict == "different" for record in records):
+        return []
+    turned = f"{' and '.join(turns)} {'is' if len(turns) == 1 else 'are'} turned in the port"
+    return [f"{turned}, and no comparison shows it: `retinanet-parity ablate` says where a convention does"]
+
+
 def _sizes_of(rung: str, records: Sequence[Record]) -> list[Size]:
     named = (r.size for r in records if r.rung == rung and r.size and r.mode in ("", "isolated", "cascaded"))
     return [read_size(name) for name in dict.fromkeys(named)]

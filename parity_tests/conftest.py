@@ -60,7 +60,7 @@ def seed_defaults(name: str) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many planted faults were caught, of those that were planted."""
-    ended = {how: terminalreporter.stats.get(how, []) for how in ("passed", "failed", "error")}
+    ended = {how: terminalreporter.stats.get(how, []) for how in ("passed", "failed", "error", "skipped")}
     caught, *missed = (sum("planted" in report.keywords for report in reports) for reports in ended.values())
     if caught or any(missed):
         terminalreporter.write_line(f"planted faults: {caught} of {caught + sum(missed)} caught and named")

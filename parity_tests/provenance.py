@@ -25,7 +25,7 @@ def provenance() -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | _versions(),
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "blas": _blas(),
-        "threads": {name: os.environ[name] for name in THREADS if name in os.environ},
+        "threads": _threads(),
         "precision": _precision(),
         "commit": _commit(),
     }
@@ -52,6 +52,17 @@ def _blas() -> dict[str, str]:
         mkl, mkldnn = torch.backends.mkl.is_available(), torch.backends.mkldnn.is_available()
         found["torch"] = ", ".join(name for name, there in (("MKL", mkl), ("oneDNN", mkldnn)) if there) or "its own"
     return found
+
+
+def _threads() -> dict[str, Any]:
+    """How many each framework that is loaded uses within an operation, and what was asked for."""
+    found: dict[str, Any] = {}
+    if torch := sys.modules.get("torch"):
+        found["torch"] = torch.get_num_threads()
+    if tensorflow := sys.modules.get("tensorflow"):
+        within = tensorflow.config.threading.get_intra_op_parallelism_threads()
+        found["tensorflow"] = int(os.environ.get("TF_NUM_INTRAOP_THREADS", within)) or "one a core"
+    return found | {name: os.environ[name] for name in THREADS if name in os.environ}
 
 
 def _precision() -> dict[str, Any]:

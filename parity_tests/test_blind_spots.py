@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity_tests.blind_spots import BLIND_SPOTS, BlindSpot, unseen_at, unseen_in, unseen_zeros
+from parity_tests.blind_spots import BLIND_SPOTS, BlindSpot, unseen_at, unseen_in, unseen_turns, unseen_zeros
 from parity_tests.compare import Record
 from parity_tests.inputs import Size, size_name
 from parity_tests.rungs import Run
@@ -59,6 +59,19 @@ def test_a_thousand_of_a_level_show_where_they_are_declared_to(run: Run, size: S
 
 def shows(run: Run, spot: BlindSpot, size: Size) -> bool:
     return where_it_starts(run, spot.rung, size_name(size)) != "equal"
+
+
+def test_turns_that_no_comparison_shows_are_named() -> None:
+    seen = Record(rung="forward", case="", name="p3", verdict="equal")
+    assert unseen_turns(["channel_order=rgb"], [seen]) == [
+        "channel_order=rgb is turned in the port, and no comparison shows it: "
+        "`retinanet-parity ablate` says where a convention does"
+    ]
+    assert unseen_turns(["min_side=608", "bias_steps=parameter"], [seen])[0].startswith(
+        "min_side=608 and bias_steps=parameter are turned in the port, and no comparison"
+    )
+    assert unseen_turns([], [seen]) == []
+    assert unseen_turns(["p7_relu=before"], [seen, replace(seen, verdict="different")]) == []
 
 
 def test_weights_that_hold_one_number_are_named() -> None:

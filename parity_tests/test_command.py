@@ -47,6 +47,8 @@ def test_the_command_prints_tables_and_writes_every_record(tmp_path: Path, capsy
     assert len(report["records"]) == 626
     assert all(0 <= record["used"] <= 1 for record in report["records"])
     assert report["settings"]["image"] == ["photo.png"]
+    assert report["provenance"]["threads"]["torch"] >= 1
+    assert report["provenance"]["threads"]["tensorflow"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("parity.html", "parity.json", "parity.xml", "photo.png"),
     ]
@@ -203,6 +205,13 @@ def test_what_cannot_be_run_is_incomplete_and_never_green(
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "incomplete: 1 comparison could not be made, first forward training (MemoryError)"
     assert f"\n{last}\n" in README
+
+
+def test_a_turned_convention_that_nothing_shows_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--rungs", "anchors", "--sizes", "64x64", "--dtype", "float64", "--turn", "channel_order=rgb"]
+    assert cli.main(["--preset", "notebook", *asked]) == 0
+    [warning] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert f"\n{warning}\n" in README
 
 
 def test_presets_are_climbed_beside_each_other_and_reported_together(capsys: pytest.CaptureFixture[str]) -> None:

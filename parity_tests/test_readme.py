@@ -22,9 +22,12 @@ def test_its_table_of_conventions_is_printed_by_the_command(capsys: pytest.Captu
 def test_its_example_of_a_turned_convention_ends_as_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
     shown = README[README.index("$ retinanet-parity --preset") :].partition("\n```")[0].splitlines()
     assert parity_cli.main(shown[0].split()[2:]) == 1
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last == shown[-1]
-    assert last in README.partition("### In CI")[2].partition("\n### ")[0]
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert printed[-1] == shown[-1]
+    in_ci = README.partition("### In CI")[2].partition("\n### ")[0]
+    log = in_ci[in_ci.index(" preset ") :].partition("\n```")[0].splitlines()
+    assert (log[-1], log[-2][:5]) == (printed[-1], "took ")
+    assert {*log[:-2]} <= {*printed, "  ..."}
 
 
 def test_its_figure_of_false_alarms_is_that_of_the_seeds_that_are_kept(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from parity_tests.backends import BACKENDS, NOT_INDEPENDENT, PORT, Table, compare_backends
+from parity_tests.blind_spots import unseen_turns
 from parity_tests.cli.options import (
     Parser,
     add_report_options,
@@ -53,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
     began = time.perf_counter()
     table = compare_backends(options.preset, options.backends, options.seed, options.turn)
+    unseen = unseen_turns(options.turn, table.judged)
     result = Result(
         records=table.judged,
         reference="Keras' backends",
@@ -60,12 +62,12 @@ def run(options: argparse.Namespace) -> int:
         settings=settings_of(options) | {"preset": [options.preset]},
         provenance=provenance(),
         cost={"seconds": time.perf_counter() - began, "peak_gib": peak_memory(of_children=True) / 2**30},
-        warnings=[_words(table, name) for name in table.odd_ones if name in NOT_INDEPENDENT],
+        warnings=[*(_words(table, name) for name in table.odd_ones if name in NOT_INDEPENDENT), *unseen],
     )
     console = plain_console()
     console.print(_matrix(table))
-    for name in table.odd_ones:
-        console.print(_words(table, name), highlight=False, soft_wrap=True)
+    for words in (*(_words(table, name) for name in table.odd_ones), *(f"warning: {words}" for words in unseen)):
+        console.print(words, highlight=False, soft_wrap=True)
     console.print(_last_line(table, options.preset, result.verdict), highlight=False, soft_wrap=True)
     write_reports(result, options)
     return result.exit_code

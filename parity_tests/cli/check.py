@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parity_tests.blind_spots import unseen_turns
 from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import (
     Parser,
@@ -65,7 +66,11 @@ def run(options: argparse.Namespace) -> int:
         settings=settings_of(options) | recorded,
         reference=f"recorded {WORDS[side]}",
         port=WORDS[OTHER[side]],
-        more_warnings=[*sampled_sizes(climbed.records), *samples_in_words(bundle)],
+        more_warnings=[
+            *unseen_turns(options.turn, climbed.records),
+            *sampled_sizes(climbed.records),
+            *samples_in_words(bundle),
+        ],
     )
     print_report(result, plain_console())
     write_reports(result, options)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from parity_tests.beside import Progress, climb_beside
+from parity_tests.blind_spots import unseen_turns
 from parity_tests.bridge.errors import input_errors
 from parity_tests.cli.options import (
     Parser,
@@ -93,7 +94,8 @@ def run(options: argparse.Namespace) -> int:
         else:
             climbed = [climb_preset(options, options.preset[0], report)]
     seconds = time.perf_counter() - STARTED
-    result = Result.of(climbed, seconds=seconds, settings=settings_of(options), ablation=ablation)
+    unseen = unseen_turns(options.turn, [record for each in climbed for record in each.records])
+    result = Result.of(climbed, seconds=seconds, settings=settings_of(options), more_warnings=unseen, ablation=ablation)
     print_report(result, plain_console())
     write_reports(result, options)
     return result.exit_code
