@@ -199,6 +199,22 @@ def test_the_sizes_that_hide_a_convention_are_those_that_runs_warn_of(spot: Blin
     assert found["unseen"] == [size for size in found["seen"] if not spot.shows(read_size(size))]
 
 
+@pytest.mark.slow
+def test_the_command_trains_turns_and_writes_what_a_run_takes_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {name: tmp_path / f"ablation.{name}" for name in ("json", "html", "markdown")}
+    written = [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    assert cli.main(["ablate", "--conventions", "p7_relu", "min_side", "--steps", "2", *written]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 conventions turned, one at a time; ")
+    ablation = read_json(files["json"]).ablation
+    assert ablation is not None
+    starts = {row["convention"]: row["starts_at"] for row in ablation["rows"]}
+    assert starts == {ROUNDING.convention: None, "p7_relu": "p7", "min_side": "images"}
+    assert files["markdown"].read_text(encoding="utf-8") == as_markdown(ablation)
+    assert "min_side" in files["html"].read_text(encoding="utf-8")
+
+
 def test_wrong_usage_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["ablate", "--conventions", "p8_relu"]) == 2
     assert capsys.readouterr().err.startswith("retinanet-parity: --conventions: 'p8_relu' must be of stride_in, ")
