@@ -37,6 +37,12 @@ FEW_ROUNDINGS = 4
 GRADIENT = 1e-10
 """What a gradient may differ, as a share of the largest of its parameter."""
 
+MAGNIFIED = 1e-8
+"""What it may differ at most, as such a share, where BatchNorm in training mode magnifies rounding."""
+
+SELF_FACTOR = 10
+"""Times what a side differs from itself once its weights are moved by what sums of them may round."""
+
 ALL = "all"
 """The name in a record of a case that failed to run, where no tap was compared."""
 

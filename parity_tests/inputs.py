@@ -107,6 +107,14 @@ def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int, dtype: str = "
     return moved
 
 
+MOVES = (1, 2, 3)
+"""Seeds of the moves by which a side is held against itself.
+
+One tells little: rounding soon grows along one direction, in which a training run may hardly be moved. Of 36 single
+runs that were moved by one ulp, ten were more than ten times nearer to the reference than the port was.
+"""
+
+
 def moved_by_rounding(variables: Mapping[str, Array], *, seed: int) -> dict[str, Array]:
     """Variables in float64, moved up or down at random: kernels by sqrt(n) ulps, n being their fan-in, others by one.
 

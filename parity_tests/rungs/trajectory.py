@@ -14,20 +14,10 @@ from functools import partial
 import numpy as np
 
 from parity_tests.bridge.side import Recipe
-from parity_tests.compare import CASCADED, FLOAT32_FACTOR, Array, Record, compare_values, rounding_budget
-from parity_tests.inputs import moved_by_rounding
+from parity_tests.compare import CASCADED, FLOAT32_FACTOR, SELF_FACTOR, Array, Record, compare_values, rounding_budget
+from parity_tests.inputs import MOVES, moved_by_rounding
 from parity_tests.rungs.gradients import STEPS, training_scenes
 from parity_tests.rungs.run import Case, Run
-
-SEEDS = (1, 2, 3)
-"""Of the runs of the reference whose first weights are moved.
-
-One tells little: rounding soon grows along one direction, in which a run may hardly be moved. Of 36 single runs that
-were moved by one ulp, ten were more than ten times nearer to the reference than the port was.
-"""
-
-SELF_FACTOR = 10
-"""Times what the reference differs from itself."""
 
 INFERENCE = 1e-12
 """What the loss may differ, as a share of itself, with BatchNorm in inference mode."""
@@ -49,7 +39,7 @@ def _trajectory(run: Run, training: bool) -> list[Record]:
     reference, port = (_losses(run, "float64", side, training) for side in (0, 1))
     curves = {"reference": reference, "port": port}
     if training:
-        curves |= {f"reference moved, seed {s}": _losses(run, "float64", 0, training, s) for s in SEEDS}
+        curves |= {f"reference moved, seed {s}": _losses(run, "float64", 0, training, s) for s in MOVES}
         own = self_difference(reference, list(curves.values())[2:])
         budgets = training_budgets(reference, own)
         curves |= {"self-difference": own, "growth": own[1:] / np.maximum(own[:-1], np.finfo(float).tiny)}
