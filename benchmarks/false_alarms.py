@@ -53,7 +53,9 @@ def _climbed(left: Mapping[str, Sequence[int]], rungs: Sequence[str]) -> Iterato
     for first in range(0, max(map(len, left.values())), RENEWED):
         with ExitStack() as stack:
             spawn = multiprocessing.get_context("spawn")
-            pools = {preset: stack.enter_context(ProcessPoolExecutor(1, spawn)) for preset in left}
+            pools = {preset: ProcessPoolExecutor(1, spawn) for preset in left}
+            for pool in pools.values():  # of a run that ends early nothing that waits is begun
+                stack.callback(pool.shutdown, cancel_futures=True)
             waiting = [
                 pools[preset].submit(climb_from, preset, seed, rungs)
                 for preset, seeds in left.items()

@@ -61,7 +61,7 @@ def _threads() -> dict[str, Any]:
         found["torch"] = torch.get_num_threads()
     if tensorflow := sys.modules.get("tensorflow"):
         within = tensorflow.config.threading.get_intra_op_parallelism_threads()
-        found["tensorflow"] = int(os.environ.get("TF_NUM_INTRAOP_THREADS", within)) or "one a core"
+        found["tensorflow"] = os.environ.get("TF_NUM_INTRAOP_THREADS") or within or "one a core"
     return found | {name: os.environ[name] for name in THREADS if name in os.environ}
 
 

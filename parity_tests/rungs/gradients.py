@@ -48,7 +48,7 @@ def _gradients(run: Run, mode: str, training: bool) -> list[Record]:
     records = compare(budgets={name: GRADIENT * scale for name, scale in scales.items()})
     if not training or not _may_be_magnified(records, scales):
         return records
-    return compare(budgets=_budgets_of_rounding(run, sides[1], port, scales))
+    return compare(budgets=_budgets_of_rounding(run, sides[1], scene, port, scales))
 
 
 def _may_be_magnified(records: Sequence[Record], scales: Mapping[str, float]) -> bool:
@@ -59,14 +59,14 @@ def _may_be_magnified(records: Sequence[Record], scales: Mapping[str, float]) ->
 
 
 def _budgets_of_rounding(
-    run: Run, side: Side, gradients: Mapping[str, Array], scales: Mapping[str, float]
+    run: Run, side: Side, scene: Scene, gradients: Mapping[str, Array], scales: Mapping[str, float]
 ) -> dict[str, float]:
     """Ten times the most that a side's gradients have differed from themselves, where that is more than elsewhere."""
     own = dict.fromkeys(scales, 0.0)
     for seed in MOVES:
         side.assign(moved_by_rounding(run.variables, seed=seed))
         try:
-            moved = side.gradients(training_scenes(run)[0], training=True)
+            moved = side.gradients(scene, training=True)
         finally:
             side.assign(run.variables)
         own = {name: max(most, largest_difference(gradients[name], moved[name])) for name, most in own.items()}
