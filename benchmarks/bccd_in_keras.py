@@ -17,8 +17,8 @@ from bccd import recipe
 from rich.console import Console
 from rich.table import Table
 
-from parity_tests.bridge.training_run import TrainingRun
-from parity_tests.rungs.trajectory import float32_budgets, self_difference, training_budgets
+from parity_tests.retinanet.rungs.trajectory import float32_budgets, self_difference, training_budgets
+from parity_tests.retinanet.training_run import TrainingRun
 
 STEPS = 500
 """Of the whole run, by which its learning rate rises and falls."""

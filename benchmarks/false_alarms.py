@@ -23,9 +23,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from parity_tests.beside import limited_threads
-from parity_tests.rungs import PRESETS, RUNGS, Run, climb
-from parity_tests.writing import written_beside
+from parity_tests.ladder.processes import limited_threads
+from parity_tests.retinanet.rungs import PRESETS, RUNGS, Run, climb
+from parity_tests.rule.files import written_beside
 
 RENEWED = 10
 """Seeds after which a process is begun anew: what it holds grows, and after thirty two of them held 23 GB."""
@@ -97,7 +97,7 @@ def climb_from(preset: str, seed: int, rungs: Sequence[str]) -> dict[str, Any]:
 
 def _run(preset: str, seed: int) -> Run:
     """The default run from a seed, with the models that this process has built."""
-    from parity_tests.start import start_run
+    from parity_tests.retinanet.start import start_run
 
     share = PRESETS.index(preset), len(PRESETS)
     run = replace(start_run(preset, seed=seed), share=share, _sides=_SIDES.setdefault(preset, {}))

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from parity_tests import KerasModel, TorchModule, compare_models, randomise
 from parity_tests.report import print_report
-from parity_tests.result import Result
+from parity_tests.rule.result import Result
 
 SHAPE = (4, 16, 12, 3)
 """A batch of 4 pictures, higher than wide, channels last."""

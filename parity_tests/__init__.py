@@ -3,17 +3,27 @@
 Any other two models are held against each other by `compare_models`; what is named here is loaded when it is used.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parity_tests.library import Function, KerasModel, TorchModule, compare_models, randomise
+    from parity_tests.ladder.models import compare_models
+    from parity_tests.sides.adapters import Function, KerasModel, TorchModule
+    from parity_tests.sides.randomise import randomise
+
+PLACES = {
+    "Function": "sides.adapters",
+    "KerasModel": "sides.adapters",
+    "TorchModule": "sides.adapters",
+    "compare_models": "ladder.models",
+    "randomise": "sides.randomise",
+}
+"""The module of each public name."""
 
 __all__ = ["Function", "KerasModel", "TorchModule", "compare_models", "randomise"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from parity_tests import library
-
-        return getattr(library, name)
+    if name in PLACES:
+        return getattr(importlib.import_module(f"parity_tests.{PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

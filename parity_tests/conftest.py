@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity_tests.bridge.side import Side
-from parity_tests.compare import Array
-from parity_tests.inputs import random_variables
-from parity_tests.remembering import remembered
-from parity_tests.rungs import Run
+from parity_tests.retinanet.inputs import random_variables
+from parity_tests.retinanet.remembering import remembered
+from parity_tests.retinanet.rungs import Run
+from parity_tests.retinanet.side import Side
+from parity_tests.rule.compare import Array
 
 if TYPE_CHECKING:
-    from parity_tests.bridge.keras_side import KerasSide
+    from parity_tests.retinanet.keras_side import KerasSide
 
 CLASSES = 2
 
@@ -29,7 +29,7 @@ CLASSES = 2
 def pytest_configure(config: pytest.Config) -> None:
     """Both frameworks, wherever tests run; what their modules hold stays, and no collection need look at it again."""
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
-        importlib.import_module("parity_tests.bridge.frameworks")
+        importlib.import_module("parity_tests.retinanet.frameworks")
         gc.collect()
         gc.freeze()
 
@@ -69,7 +69,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def awkward() -> Path:
     """The folder of awkward pictures; without it the test is skipped."""
-    from parity_tests.data_sets import shared
+    from parity_tests.tests.support.data_sets import shared
 
     return shared("awkward")
 
@@ -90,7 +90,7 @@ def dtype(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def models() -> Run:
     """The default run of the notebook preset, whose models are built once."""
-    from parity_tests.start import start_run
+    from parity_tests.retinanet.start import start_run
 
     return start_run("notebook")
 
@@ -118,7 +118,7 @@ def sides(run: Run) -> Iterator[tuple[Side, Side]]:
 @pytest.fixture(scope="session")
 def keras_side() -> "KerasSide":
     """A reference whose weights and statistics are all random."""
-    from parity_tests.bridge.keras_side import KerasSide
+    from parity_tests.retinanet.keras_side import KerasSide
 
     side = KerasSide("notebook", CLASSES, "float32")
     side.assign(random_variables({name: value.shape for name, value in side.variables().items()}))

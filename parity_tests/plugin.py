@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from parity_tests.result import Result
+    from parity_tests.rule.result import Result
 
 FORMATS = {"json": "every comparison, for programs", "html": "a page to look at"}
 """What can be written at the end of a session."""
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEPT] = {}
     for name, path in _asked_for(config):
         from parity_tests.cli.options import check_target
-        from parity_tests.errors import InputError
+        from parity_tests.rule.errors import InputError
 
         if missing := [library for library in ("rich", "jinja2") if find_spec(library) is None]:
             raise pytest.UsageError(f"--parity-{name}: {missing[0]} is not installed, and reports are written with it")
@@ -90,9 +90,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         config.workeroutput[SENT] = _as_texts(kept)
         return
     for name, path in _asked_for(config):
-        from parity_tests.library.together import together
+        from parity_tests.ladder.together import together
         from parity_tests.report import AS
-        from parity_tests.writing import written_beside
+        from parity_tests.rule.files import written_beside
 
         with written_beside(path) as beside:
             beside.write_text(AS[name](together(kept)), encoding="utf-8")

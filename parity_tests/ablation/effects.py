@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from parity_tests.ablation.turns import ROUNDING
-from parity_tests.compare import Record
-from parity_tests.divergence import divergence
+from parity_tests.rule.compare import Record
+from parity_tests.rule.divergence import divergence
 
 Effect = float | None
 """A relative difference; `None` where structure differs, and there is nothing to measure."""

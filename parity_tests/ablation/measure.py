@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from parity_tests.ablation.turns import ROUNDING, Turn
-from parity_tests.beside import Progress, limited_threads
-from parity_tests.errors import InputError
+from parity_tests.ladder.processes import Progress, limited_threads
+from parity_tests.rule.errors import InputError
 
 Weights = Mapping[str, np.ndarray]
 Report = Callable[[Progress], None]
@@ -32,7 +32,7 @@ def ablate(preset: str, conventions: Sequence[str], *, steps: int, seed: int, re
     Raises:
         InputError: for a convention that there is not, and without any step.
     """
-    from parity_tests.bridge.turns import turns
+    from parity_tests.ablation.conventions import turns
 
     if steps < 1:
         raise InputError(f"--steps: {steps} must be at least 1")
@@ -53,8 +53,8 @@ def ablate(preset: str, conventions: Sequence[str], *, steps: int, seed: int, re
 
 
 def _train(preset: str, steps: int, seed: int, report: Report) -> Weights:
-    from parity_tests.bridge.digits_model import digits_config, train_digits
-    from parity_tests.bridge.torch_side import Config
+    from parity_tests.ablation.digits_model import digits_config, train_digits
+    from parity_tests.retinanet.torch_side import Config
 
     config = digits_config(Config.preset(preset))
     return train_digits(
@@ -81,7 +81,7 @@ def _measure(
 
 
 def _begin(preset: str, weights: Weights, seed: int) -> None:
-    from parity_tests.bridge.bench import Bench
+    from parity_tests.ablation.bench import Bench
 
     _BENCHES.append(Bench(preset, weights, seed=seed))
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parity_tests.bridge.side import Side
 from parity_tests.bundle.check import no_metric
-from parity_tests.compare import Array
-from parity_tests.errors import InputError
-from parity_tests.inputs import random_variables
-from parity_tests.matching import Limits
-from parity_tests.noise import NoiseInputs
-from parity_tests.rungs import Run
+from parity_tests.retinanet.inputs import random_variables
+from parity_tests.retinanet.matching import Limits
+from parity_tests.retinanet.noise import NoiseInputs
+from parity_tests.retinanet.rungs import Run
+from parity_tests.retinanet.side import Side
+from parity_tests.rule.compare import Array
+from parity_tests.rule.errors import InputError
 
 
 class Framework(NamedTuple):
@@ -59,7 +59,7 @@ def start_alone(side: str, preset: str = "", *, weights: Path | None = None, see
 def _read(weights: Path, preset: str) -> tuple[str, Any, Mapping[str, Array]]:
     """The preset, config and variables of a file."""
     try:
-        from parity_tests.bridge.prepare import check_preset, prepare
+        from parity_tests.retinanet.prepare import check_preset, prepare
     except ModuleNotFoundError as error:
         raise InputError(f"--weights: {weights} is read with {error.name}, which is not installed") from None
     preset = check_preset(preset, weights)
@@ -74,8 +74,8 @@ def _drawn(side: Side, seed: int) -> Mapping[str, Array]:
 
 
 def _keras(preset: str) -> Framework:
-    from parity_tests.bridge.frameworks import keras_reference
-    from parity_tests.bridge.keras_side import REFERENCES, KerasSide, preset_classes
+    from parity_tests.retinanet.frameworks import keras_reference
+    from parity_tests.retinanet.keras_side import REFERENCES, KerasSide, preset_classes
 
     def build(config: Any, dtype: str, seed: int) -> Side:
         return KerasSide(preset, config.num_classes, dtype, anchor_scale=config.anchor_scale, seed=seed)
@@ -86,8 +86,8 @@ def _keras(preset: str) -> Framework:
 
 
 def _torch(preset: str) -> Framework:
-    from parity_tests.bridge.prepare import detection_limits
-    from parity_tests.bridge.torch_side import Config, TorchSide
+    from parity_tests.retinanet.prepare import detection_limits
+    from parity_tests.retinanet.torch_side import Config, TorchSide
 
     def build(config: Any, dtype: str, seed: int) -> Side:
         return TorchSide(config, dtype, seed=seed)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from parity_tests.bridge.side import Side
 from parity_tests.bundle.files import Bundle
 from parity_tests.bundle.replay import Replay, ReplayedInputs
-from parity_tests.compare import ALL, Record
-from parity_tests.matching import Limits
-from parity_tests.rungs import RUNGS, Run
-from parity_tests.rungs.climb import Rungs
+from parity_tests.retinanet.climb import Rungs
+from parity_tests.retinanet.matching import Limits
+from parity_tests.retinanet.rungs import RUNGS, Run
+from parity_tests.retinanet.side import Side
+from parity_tests.rule.compare import ALL, Record
 
 OTHER = {"keras": "torch", "torch": "keras"}
 """The side that is checked, by the one that was recorded."""

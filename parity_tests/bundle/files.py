@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from parity_tests.errors import InputError
-from parity_tests.sampled import Sampled
-from parity_tests.writing import written_beside
+from parity_tests.rule.errors import InputError
+from parity_tests.rule.files import written_beside
+from parity_tests.rule.sampled import Sampled
 
 KIND = "retinanet-parity bundle"
 FORMAT = f"{KIND} 3"

@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from parity_tests.beside import Progress
-from parity_tests.bridge.side import Side
 from parity_tests.bundle.files import BundleWriter, check_replaceable
 from parity_tests.bundle.recording import Echo, RecordedInputs, Recorder
-from parity_tests.errors import InputError
-from parity_tests.result import Climbed
-from parity_tests.rungs import Run, climb
-from parity_tests.rungs.climb import Rungs
+from parity_tests.ladder.processes import Progress
+from parity_tests.retinanet.climb import Rungs
+from parity_tests.retinanet.rungs import Run, climb
+from parity_tests.retinanet.side import Side
+from parity_tests.rule.errors import InputError
+from parity_tests.rule.result import Climbed
 
 
 def record(

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.bridge.side import Fed, Recipe, Side
-from parity_tests.bundle.arguments import digest_of
 from parity_tests.bundle.files import BundleWriter
-from parity_tests.compare import Array
-from parity_tests.inputs import Inputs, Labels, Scene, Size, size_name
-from parity_tests.matching import Detections
-from parity_tests.sampled import sample
+from parity_tests.retinanet.inputs import Inputs, Labels, Scene, Size, size_name
+from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.side import Fed, Recipe, Side
+from parity_tests.rule.compare import Array
+from parity_tests.rule.digest import digest_of
+from parity_tests.rule.sampled import sample
 
 WHOLE_PIXELS = {"float64": 96 * 160, "float32": 32 * 64}
 """Pixels up to which taps that modules are fed with are kept whole; above, they are samples."""

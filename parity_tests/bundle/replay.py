@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from parity_tests.bridge.side import Fed, Recipe
-from parity_tests.bundle.arguments import digest_of
 from parity_tests.bundle.files import Bundle
-from parity_tests.compare import Array
-from parity_tests.errors import InputError
-from parity_tests.inputs import Labels, Scene, Size, size_name
-from parity_tests.matching import Detections
+from parity_tests.retinanet.inputs import Labels, Scene, Size, size_name
+from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.side import Fed, Recipe
+from parity_tests.rule.compare import Array
+from parity_tests.rule.digest import digest_of
+from parity_tests.rule.errors import InputError
 
 METHODS = (
     *("variables", "forward", "anchors", "targets", "losses", "gradients", "backward", "step", "trajectory"),

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from parity_tests.errors import InputError
+from parity_tests.rule.errors import InputError
 
 INCOMPLETE = 3
 INTERRUPTED, CLOSED_OUTPUT = 130, 141

@@ -47,10 +47,10 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table, and write the reports."""
     from parity_tests.ablation.measure import ablate
-    from parity_tests.provenance import peak_memory, provenance
+    from parity_tests.ladder.provenance import peak_memory, provenance
     from parity_tests.report.ablation import ablation_table, as_markdown
-    from parity_tests.result import Result
-    from parity_tests.writing import written_beside
+    from parity_tests.rule.files import written_beside
+    from parity_tests.rule.result import Result
 
     check_reports(options)
     check_target("--markdown", options.markdown)

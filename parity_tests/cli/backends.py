@@ -5,8 +5,6 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from parity_tests.backends import BACKENDS, NOT_INDEPENDENT, PORT, Table, compare_backends
-from parity_tests.blind_spots import unseen_turns
 from parity_tests.cli.options import (
     Parser,
     add_report_options,
@@ -17,10 +15,12 @@ from parity_tests.cli.options import (
     settings_of,
     write_reports,
 )
-from parity_tests.compare import Record, verdict_of
-from parity_tests.errors import InputError
-from parity_tests.provenance import peak_memory, provenance
-from parity_tests.rungs import PRESETS
+from parity_tests.ladder.provenance import peak_memory, provenance
+from parity_tests.retinanet.backends import BACKENDS, NOT_INDEPENDENT, PORT, Table, compare_backends
+from parity_tests.retinanet.blind_spots import unseen_turns
+from parity_tests.retinanet.rungs import PRESETS
+from parity_tests.rule.compare import Record, verdict_of
+from parity_tests.rule.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"--backends: {missing[0]} is not installed; pip install {missing[0]} brings it")
     if not {*options.backends} - {*NOT_INDEPENDENT}:
         raise InputError(f"--backends: {' '.join(options.backends)} does not judge, and one that does is needed")
-    from parity_tests.result import Result
+    from parity_tests.rule.result import Result
 
     began = time.perf_counter()
     table = compare_backends(options.preset, options.backends, options.seed, options.turn)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parity_tests.blind_spots import unseen_turns
 from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import (
     Parser,
@@ -19,12 +18,13 @@ from parity_tests.cli.options import (
     settings_of,
     write_reports,
 )
-from parity_tests.errors import InputError
-from parity_tests.rungs import climb
+from parity_tests.retinanet.blind_spots import unseen_turns
+from parity_tests.retinanet.rungs import climb
+from parity_tests.rule.errors import InputError
 
 if TYPE_CHECKING:
-    from parity_tests.bridge.side import Side
     from parity_tests.bundle.files import Bundle
+    from parity_tests.retinanet.side import Side
 
 WORDS = {"keras": "Keras reference", "torch": "PyTorch model"}
 
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     from parity_tests.bundle.check import OTHER, replayed, rungs_of, sampled_sizes, samples_in_words, unrecorded
     from parity_tests.bundle.files import Bundle
     from parity_tests.report import print_report
-    from parity_tests.result import Result
+    from parity_tests.rule.result import Result
 
     began, bundle = time.perf_counter(), Bundle(options.bundle)
     side = bundle.of("side")
@@ -78,9 +78,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _torch(bundle: "Bundle", turns: Sequence[str]) -> "Callable[[str], Side]":
-    from parity_tests.bridge.errors import input_errors
-    from parity_tests.bridge.prepare import turn
-    from parity_tests.bridge.torch_side import Config, TorchSide
+    from parity_tests.retinanet.errors import input_errors
+    from parity_tests.retinanet.prepare import turn
+    from parity_tests.retinanet.torch_side import Config, TorchSide
 
     try:
         config = Config.preset(bundle.of("preset"), num_classes=bundle.of("num_classes"))
@@ -91,7 +91,7 @@ def _torch(bundle: "Bundle", turns: Sequence[str]) -> "Callable[[str], Side]":
 
 
 def _keras(bundle: "Bundle", turns: Sequence[str]) -> "Callable[[str], Side]":
-    from parity_tests.bridge.keras_side import REFERENCES, KerasSide
+    from parity_tests.retinanet.keras_side import REFERENCES, KerasSide
 
     if turns:
         raise InputError(f"--turn: {turns[0]} turns the PyTorch side, and that was recorded")

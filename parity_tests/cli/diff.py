@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parity_tests.cli.options import Parser, plain_console
-from parity_tests.drift import Drift, Move, drift
-from parity_tests.errors import InputError
-from parity_tests.result import Result, counted
+from parity_tests.rule.drift import Drift, Move, drift
+from parity_tests.rule.errors import InputError
+from parity_tests.rule.result import Result, counted
 
 if TYPE_CHECKING:
     from rich.table import Table

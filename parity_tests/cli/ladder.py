@@ -8,9 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from parity_tests.beside import Progress, climb_beside
-from parity_tests.blind_spots import unseen_turns
-from parity_tests.bridge.errors import input_errors
 from parity_tests.cli.options import (
     Parser,
     add_report_options,
@@ -22,10 +19,13 @@ from parity_tests.cli.options import (
     settings_of,
     write_reports,
 )
-from parity_tests.errors import InputError
-from parity_tests.inputs import read_size
-from parity_tests.result import Climbed, Result
-from parity_tests.rungs import PRESETS, RUNGS, Run, climb
+from parity_tests.ladder.processes import Progress, climb_beside
+from parity_tests.retinanet.blind_spots import unseen_turns
+from parity_tests.retinanet.errors import input_errors
+from parity_tests.retinanet.inputs import read_size
+from parity_tests.retinanet.rungs import PRESETS, RUNGS, Run, climb
+from parity_tests.rule.errors import InputError
+from parity_tests.rule.result import Climbed, Result
 
 STARTED = time.perf_counter()
 
@@ -141,7 +141,7 @@ def climb_preset(options: argparse.Namespace, preset: str, report: Callable[[Pro
 
 def started(preset: str, **settings: Any) -> Run:
     """`start_run`, of which every refusal is an `InputError`."""
-    from parity_tests.start import start_run
+    from parity_tests.retinanet.start import start_run
 
     try:
         return start_run(preset, **settings)

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from parity_tests.beside import Progress
-from parity_tests.errors import InputError
+from parity_tests.ladder.processes import Progress
+from parity_tests.rule.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from parity_tests.result import Result
+    from parity_tests.rule.result import Result
 
 FORMATS = {
     "json": "every record, for programs (report/schema.json is its schema)",
@@ -81,7 +81,7 @@ def check_target(option: str, path: Path | None) -> None:
 def write_reports(result: "Result", options: argparse.Namespace) -> None:
     """Write the files that were asked for, each beside and then renamed."""
     from parity_tests.report import AS
-    from parity_tests.writing import written_beside
+    from parity_tests.rule.files import written_beside
 
     for name in FORMATS:
         if path := getattr(options, name):

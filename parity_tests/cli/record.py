@@ -4,11 +4,11 @@ import argparse
 import time
 from pathlib import Path
 
-from parity_tests.bridge.errors import input_errors
 from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import Parser, add_seed, check_target, progress_bars
-from parity_tests.errors import InputError
-from parity_tests.rungs import PRESETS, RUNGS, Run
+from parity_tests.retinanet.errors import input_errors
+from parity_tests.retinanet.rungs import PRESETS, RUNGS, Run
+from parity_tests.rule.errors import InputError
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from parity_tests.report.html import as_html
 from parity_tests.report.json_file import as_json, read_json
 from parity_tests.report.junit import as_junit
 from parity_tests.report.terminal import print_report
-from parity_tests.result import Result
+from parity_tests.rule.result import Result
 
 AS: dict[str, Callable[[Result], str]] = {"json": as_json, "html": as_html, "junit": as_junit}
 """What makes the text of each format."""

@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
-from parity_tests.compare import Record
 from parity_tests.report.shades import shade_of, share_of
 from parity_tests.report.tree import taps_of
-from parity_tests.result import Result
+from parity_tests.rule.compare import Record
+from parity_tests.rule.result import Result
 
 WORDS = ("preset", "rung", "case", "name", "verdict", "reference_shape", "port_shape", "reason", "level", "share")
 NUMBERS = ("used", "difference", "scale", "budget")

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parity_tests.inputs import read_size
 from parity_tests.report.shades import Shade, power_text
+from parity_tests.retinanet.inputs import read_size
 
 EFFECTS = {
     "activations": "activations",

@@ -10,14 +10,14 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from parity_tests.divergence import divergence
 from parity_tests.report import effects, shades
 from parity_tests.report.blob import blob
 from parity_tests.report.overview import facts, ladder
 from parity_tests.report.pictures import DRAWN, pictures
 from parity_tests.report.plots import LEFT, RIGHT, WIDTH, trainings
 from parity_tests.report.tree import modes_of, module_tree
-from parity_tests.result import Result
+from parity_tests.rule.divergence import divergence
+from parity_tests.rule.result import Result
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -8,9 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from parity_tests.compare import Record
-from parity_tests.errors import InputError
-from parity_tests.result import Coverage, Exhibit, Result
+from parity_tests.rule.compare import Record
+from parity_tests.rule.errors import InputError
+from parity_tests.rule.result import Coverage, Exhibit, Result
 
 FORMAT = "retinanet-parity 2"
 """Name and version of the JSON; the version counts up where old readers could not read new files."""

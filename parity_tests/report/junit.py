@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
-from parity_tests.compare import Record
-from parity_tests.result import Coverage, Result
+from parity_tests.rule.compare import Record
+from parity_tests.rule.result import Coverage, Result
 
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold in any spelling."""

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parity_tests.compare import Record, Verdict, verdict_of
 from parity_tests.report.shades import Shade, largest_share, shade_of, share_of
-from parity_tests.result import Result
+from parity_tests.rule.compare import Record, Verdict, verdict_of
+from parity_tests.rule.result import Result
 
 
 @dataclass(frozen=True, kw_only=True)

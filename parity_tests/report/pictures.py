@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parity_tests.result import Exhibit
+from parity_tests.rule.result import Exhibit
 
 DRAWN = 40
 """Of each side, the best; more would hide the picture."""

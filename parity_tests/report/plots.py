@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from parity_tests.compare import Record, Verdict, verdict_of
+from parity_tests.rule.compare import Record, Verdict, verdict_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460, 250, 52, 10, 10, 26
 """Of the plot in its own units, and of its margins."""

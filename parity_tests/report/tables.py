@@ -8,8 +8,8 @@ from dataclasses import replace
 from rich import box
 from rich.table import Table
 
-from parity_tests.compare import Record, verdict_of
 from parity_tests.report.overview import ladder
+from parity_tests.rule.compare import Record, verdict_of
 
 LEVELS = ("p3", "p4", "p5", "p6", "p7")
 COLOURS = {"equal": "green", "tie": "cyan", "different": "bold red", "incomplete": "yellow"}

@@ -5,7 +5,6 @@ from typing import Any
 
 from rich.console import Console
 
-from parity_tests.compare import ALL, Record
 from parity_tests.report.tables import (
     COLOURS,
     anchor_table,
@@ -15,7 +14,8 @@ from parity_tests.report.tables import (
     trajectory_table,
     variable_table,
 )
-from parity_tests.result import Coverage, Result
+from parity_tests.rule.compare import ALL, Record
+from parity_tests.rule.result import Coverage, Result
 
 SHOWN_DIFFERENCES = 12
 

@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from parity_tests.compare import ALL, Record
-from parity_tests.divergence import divergence
 from parity_tests.report.shades import Shade, shade_of
 from parity_tests.report.tables import is_variable
-from parity_tests.result import Result
+from parity_tests.rule.compare import ALL, Record
+from parity_tests.rule.divergence import divergence
+from parity_tests.rule.result import Result
 
 DEEPEST = 4
 """Levels of the tree; what has more dots in its name stays at the last one."""

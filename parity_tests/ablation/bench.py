@@ -1,0 +1,203 @@
+"""What one turned convention changes, measured: by the ladder against the model as it is, and on trained digits."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import torch
+
+from parity_tests.ablation.conventions import INIT, NOTES
+from parity_tests.ablation.digits_model import DigitsModel, Weights, digits_config
+from parity_tests.ablation.effects import Effect, by_size, largest, largest_on_taps, refused, starts_at, unseen
+from parity_tests.ablation.photos import PHOTOS, photo_effect
+from parity_tests.ablation.turns import Turn
+from parity_tests.retinanet.coco import coco_numbers
+from parity_tests.retinanet.inputs import Size, size_name
+from parity_tests.retinanet.matching import Detections, share_changed
+from parity_tests.retinanet.prepare import detection_limits, turn
+from parity_tests.retinanet.remembering import Remembering
+from parity_tests.retinanet.rungs import RUNGS, Run
+from parity_tests.retinanet.scenes import DigitInputs
+from parity_tests.retinanet.side import Side
+from parity_tests.retinanet.torch_side import Config, TorchSide
+from parity_tests.rule.compare import Record
+from torch_retinanet.conventions import conventions
+from torch_retinanet.weights.keras_names import keras_variables
+
+NETWORK_SIZES: tuple[Size, ...] = ((32, 32), (64, 64), (96, 96), (96, 160), (120, 120), (128, 128), (160, 160))
+"""Sizes of what the network is fed: C5 and P6 with odd and even sides, and one that times 2 cannot enlarge."""
+
+OBJECT_SIZES: tuple[Size, ...] = ((64, 64), (96, 160), (128, 128))
+"""Sizes for what surrounds the network."""
+
+SMALL: dict[str, Any] = {"backbone": "resnet18", "width": 8}
+"""The model whose steps show the conventions of optimisers, which no network changes."""
+
+ADAM = ("eps", "eps_root", "bias_steps")
+"""Conventions of Adam alone."""
+
+
+class Bench:
+    """The model in a preset's own conventions, against which each turn of them is held.
+
+    Args:
+        preset: whose conventions are turned.
+        weights: of the small model, trained on digits.
+        seed: of pictures and fresh weights.
+    """
+
+    def __init__(self, preset: str, weights: Weights, *, seed: int) -> None:
+        self.preset, self.seed = preset, seed
+        self.config = digits_config(Config.preset(preset))
+        self.photo_config = Config.preset(preset)
+        self.model = DigitsModel(weights, seed=seed)
+        tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
+        self.variables = {name: value.numpy() for name, value in keras_variables(tensors).items()}
+        self._base = cache(self._build_base)
+        self._found, self._loss_after = cache(self._detect), cache(self._train)
+
+    def row(self, turned: Turn) -> dict[str, Any]:
+        """Everything that is measured of a turn."""
+        effects = self.shows(turned) | self.costs(turned)
+        return {
+            "convention": turned.convention,
+            "from": turned.before,
+            "to": turned.after,
+            "meaning": turned.meaning,
+            "note": NOTES.get(turned.convention, ""),
+            **{name: _finite(value) for name, value in effects.items()},
+        }
+
+    def baseline(self) -> dict[str, Any]:
+        """What the model does in its own conventions, which effects are beside."""
+        return {
+            "mAP on the test digits": round(self.model.mean_precision(self._found()), 3),
+            "loss": round(self.model.loss(self.config), 4),
+            "loss after 20 steps": round(self._loss_after("sgd", fresh=False), 4),
+            "from fresh weights": round(self._loss_after("sgd", fresh=True), 4),
+        }
+
+    def shows(self, turned: Turn) -> dict[str, Any]:
+        """Where it starts, how large it is on activations, and at which sizes it is seen."""
+        if turned.part == "pictures":
+            return self._shows_in_photos(turned)
+        records = [] if turned.part == "rounding" else self._records(turned)
+        of_sizes = [record for record in records if record.rung != "step"]
+        activations = largest_on_taps(records) if turned.part == "network" else None
+        shown = {"starts_at": starts_at(records), "activations": activations}
+        return shown | _at_sizes(by_size(of_sizes), refused(of_sizes))
+
+    def _shows_in_photos(self, turned: Turn) -> dict[str, Any]:
+        other = self.photo_config.with_convention(turned.assignment)
+        seen = {size_name(size): photo_effect(self.photo_config, other, size, seed=self.seed) for size in PHOTOS}
+        most = largest([*seen.values()])
+        return {"starts_at": "images" if most else None, "activations": most} | _at_sizes(seen, [])
+
+    def _records(self, turned: Turn) -> list[Record]:
+        """Those of the rungs on which a turn can show."""
+        if turned.part == "network":
+            rungs = {"parameters": NETWORK_SIZES} if turned.convention in INIT else {"forward": NETWORK_SIZES}
+        elif turned.part == "optimizer":
+            rungs = {"step": ()}
+        else:
+            rungs = dict.fromkeys(("anchors", "targets", "losses", "detections"), OBJECT_SIZES)
+        run, records = self._run(turned), []
+        for rung, sizes in rungs.items():
+            for case in RUNGS[rung](replace(run, sizes=sizes)):
+                run.begin(f"{case.rung} {case.name}")
+                records += case.compare()
+        return records
+
+    def _run(self, turned: Turn) -> Run:
+        """The model as it is against the turned one."""
+        config, optimizer_turns = self._turn(turned)
+        variables = self.variables
+        build: Callable[[str], tuple[Side, Side]] = partial(self._sides, turned)
+        if turned.part == "optimizer":
+            small = replace(config, **SMALL)
+            variables = TorchSide(small, "float32").variables()
+            build = partial(_build, small, small, optimizer_turns)
+        elif turned.convention in INIT:
+            build = partial(_build, self.config, config, {})
+        return Run(
+            preset=self.preset,
+            config=config,
+            limits=detection_limits(self.preset),
+            variables=variables,
+            build=build,
+            inputs=DigitInputs(seed=self.seed),
+            metric=coco_numbers,
+            dtypes=("float64",),
+        )
+
+    def _sides(self, turned: Turn, dtype: str) -> tuple[Side, Side]:
+        """The model as it is and turned; what only surrounds the network is put around the same one."""
+        config, base = self._turn(turned)[0], self._base(dtype)
+        if turned.part == "network":
+            return base, TorchSide(config, dtype)
+        around: TorchSide = copy.copy(base.side)
+        around.surround(config)
+        return base, around
+
+    def _turn(self, turned: Turn) -> tuple[Config, dict[str, Any]]:
+        if turned.part == "rounding":
+            return self.config, {}
+        config, optimizer_turns = turn(self.photo_config, [turned.assignment])
+        return digits_config(config), optimizer_turns
+
+    def _build_base(self, dtype: str) -> Any:
+        return Remembering(TorchSide(self.config, dtype))
+
+    def costs(self, turned: Turn) -> dict[str, Any]:
+        """What it does to losses and detections, as far as it has a part in them."""
+        config, moved = self._turn(turned)[0], turned.part == "rounding"
+        costs: dict[str, Any] = dict.fromkeys(("loss", "loss_after_20", "detections", "map"))
+        if turned.part != "optimizer" and turned.convention not in INIT:
+            costs["loss"] = _relative(self.model.loss(config, moved=moved), self.model.loss(self.config))
+        if not _only_detects(turned):
+            costs["loss_after_20"] = self._change_after_steps(turned)
+        if turned.part not in ("optimizer", "rounding") and turned.convention not in INIT:
+            found = self.model.detect(config)
+            costs["detections"] = share_changed(self._found(), found)
+            costs["map"] = self.model.mean_precision(found) - self.model.mean_precision(self._found())
+        return costs
+
+    def _change_after_steps(self, turned: Turn) -> float:
+        config, optimizer_turns = self._turn(turned)
+        recipe, fresh = "adam" if turned.convention in ADAM else "sgd", turned.convention in INIT
+        moved = turned.part == "rounding"
+        after = self.model.loss_after_steps(config, recipe, optimizer_turns, fresh=fresh, moved=moved)
+        return _relative(after, self._loss_after(recipe, fresh=fresh))
+
+    def _train(self, recipe: str, *, fresh: bool) -> float:
+        return self.model.loss_after_steps(self.config, recipe, {}, fresh=fresh)
+
+    def _detect(self) -> list[Detections]:
+        return self.model.detect(self.config)
+
+
+def _build(config: Config, turned: Config, optimizer_turns: Mapping[str, Any], dtype: str) -> tuple[Side, Side]:
+    """Two models with fresh values."""
+    return TorchSide(config, dtype), TorchSide(turned, dtype, optimizer_turns=optimizer_turns)
+
+
+def _at_sizes(seen: Mapping[str, Effect], refused: Sequence[str]) -> dict[str, Any]:
+    return {"seen": seen, "unseen": unseen(seen), "refused": refused}
+
+
+def _only_detects(turned: Turn) -> bool:
+    """Whether a convention has a part in detections alone."""
+    acts_on = {field.name: field.metadata["acts_on"] for field in conventions(Config)}
+    return turned.part == "surroundings" and acts_on[turned.convention] == "detections"
+
+
+def _relative(value: float, before: float) -> float:
+    return (value - before) / abs(before)
+
+
+def _finite(value: Any) -> Any:
+    """What JSON has no number for is not measured."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

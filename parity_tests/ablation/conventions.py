@@ -1,0 +1,104 @@
+"""Which conventions of a preset can be turned, and to what."""
+
+from collections.abc import Iterator
+from dataclasses import Field
+from typing import Any
+
+from parity_tests.ablation.turns import Part, Turn
+from parity_tests.retinanet.torch_side import Config
+from torch_retinanet.conventions import allowed_values, conventions
+from torch_retinanet.optimizers import OptimizerConfig
+from torch_retinanet.weights.contents import expected_shapes
+
+NETWORK = (
+    *("stride_in", "conv_bias", "bn_eps", "bn_momentum", "bn_running_var", "stem_padding", "stride2_padding"),
+    *("p6_source", "p7_relu", "upsample", "output_order", "body_init", "head_init"),
+)
+"""The conventions of the network itself."""
+
+INIT = ("body_init", "head_init")
+"""Those of fresh weights, which given ones do not show."""
+
+PICTURES = (
+    *("channel_order", "pixel_mean", "pixel_std", "padding_value", "resize_antialias", "min_side", "max_side"),
+    *("resize_rounding", "padded_from", "pad_multiple"),
+)
+"""Those of what is done to pictures before the network."""
+
+NOTES = {
+    "bn_momentum": "Shows in the statistics that a training step leaves, at any size.",
+    "bn_running_var": "Shows in the statistics that a training step leaves, at any size.",
+    "body_init": "Shows in fresh weights alone; the steps start from them.",
+    "head_init": "Shows in fresh weights alone; the steps start from them.",
+    "bias_steps": "Shows where a parameter has no gradient in some step, which here none has.",
+    "infinite_norm": "Shows where the norm of the gradients is infinite, which here it never is.",
+}
+"""Where a convention shows that sizes do not tell."""
+
+NUMBERS: dict[str, tuple[str, ...]] = {
+    "bn_eps": ("1.001e-05", "1e-05", "0.001"),  # keras.applications; torch.nn.BatchNorm2d; keras.layers
+    "bn_momentum": ("0.01", "0.1"),  # Keras; torch
+    "anchor_scale": ("2",),  # anchors from 16 pixels on, as for blood cells
+    "box_variance": ("0.1,0.1,0.2,0.2", "1,1,1,1"),  # the keras.io example; torchvision
+    "match_iou": ("0.6",),
+    "ignore_iou": ("0.5",),  # TensorFlow Models: nothing is ignored
+    "focal_alpha": ("0.75",),  # the weight of what should be zero, taken for that of what should be one
+    "focal_gamma": ("1.5",),  # TensorFlow Models
+    "pixel_mean": ("123.68,116.779,103.939", "123.675,116.28,103.53"),  # Keras; torchvision
+    "pixel_std": ("1,1,1", "58.395,57.12,57.375"),  # Keras; torchvision
+    "min_side": ("608",),  # yhenon/pytorch-retinanet
+    "max_side": ("1024",),  # yhenon/pytorch-retinanet
+    "pad_multiple": ("128", "32"),  # the keras.io example; torchvision
+    "score_threshold": ("0.5",),  # KerasHub; the keras.io example where it shows pictures
+    "topk_per_level": ("0", "1000"),  # the keras.io example; torchvision
+    "nms_iou": ("0.4",),  # cvisionai/keras_retinanet
+    "detections_per_picture": ("100", "300"),  # the keras.io example; torchvision
+    "eps": ("1e-08",),  # torch.optim.Adam
+    "clip_eps": ("1e-06",),  # torch.nn.utils.clip_grad_norm_
+}
+"""What numbers are turned to: those of published models, for two thresholds one that is near."""
+
+
+def turns(preset: str) -> list[Turn]:
+    """Every convention of a preset with each of its other values, those of the optimiser last."""
+    config = Config.preset(preset)
+    of_model = [turn for field in conventions(config) for turn in _of_field(field, config)]
+    keras = OptimizerConfig.keras("adam", 1e-3)
+    of_optimizer = [turn for field in conventions(OptimizerConfig) for turn in _of_field(field, keras)]
+    return [*of_model, *of_optimizer]
+
+
+def _of_field(field: Field[Any], config: Any) -> Iterator[Turn]:
+    before = getattr(config, field.name)
+    others = [str(value) for value in allowed_values(field)] or NUMBERS[field.name]
+    for after in others:
+        if after != _as_text(before):
+            yield Turn(
+                convention=field.name,
+                before=_as_text(before),
+                after=after,
+                meaning=field.metadata["meaning"],
+                part=_part(field.name, config),
+                left_out=_left_out(field.name, after, config),
+            )
+
+
+def _as_text(value: Any) -> str:
+    """A value as a command line has it."""
+    if isinstance(value, tuple):
+        return ",".join(f"{number:g}" for number in value)
+    return str(value)
+
+
+def _part(name: str, config: Any) -> Part:
+    if not isinstance(config, Config):
+        return "optimizer"
+    return "network" if name in NETWORK else "pictures" if name in PICTURES else "surroundings"
+
+
+def _left_out(name: str, after: str, config: Any) -> str:
+    if name in NETWORK and name not in INIT:
+        turned = config.with_convention(f"{name}={after}")
+        if expected_shapes(turned) != expected_shapes(config):
+            return "the network then has other parameters"
+    return ""

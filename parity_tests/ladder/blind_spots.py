@@ -1,0 +1,52 @@
+"""What a comparison cannot see, in sentences. Needs numpy alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from parity_tests.ladder.comparison import Pair
+from parity_tests.ladder.rungs import has_taps
+from parity_tests.rule.compare import Array
+from parity_tests.sides.layouts import FIRST
+from parity_tests.sides.names import canonical
+
+
+def blind_spots(pair: Pair) -> list[str]:
+    """A sentence for each mistake that could go unseen: from weights, inputs and what the sides are."""
+    parameters = pair.sides("float64")[0].parameters()
+    return [*_of_weights(parameters), *_of_inputs(pair.inputs, pair.reference.layout), *_of_sides(pair, parameters)]
+
+
+def _of_weights(parameters: Mapping[str, Array]) -> Iterator[str]:
+    constant = [name for name, values in parameters.items() if values.size > 1 and values.min() == values.max()]
+    if constant:
+        value = f"{parameters[constant[0]].flat[0]:g}"
+        yield (
+            f"weights: {len(constant)} of the reference's {len(parameters)} have one value throughout, first "
+            f"{constant[0]} ({value}); a mistake there can go unseen, and randomise(model) gives others"
+        )
+
+
+def _of_inputs(inputs: Sequence[Array], layout: str) -> Iterator[str]:
+    for values in inputs:
+        shape = "x".join(map(str, values.shape))
+        sides = values.shape[2:] if layout == FIRST else values.shape[1:-1]
+        if values.ndim >= 4 and len(set(sides)) == 1:
+            yield f"inputs: {shape} has sides of one length; rows taken for columns can go unseen"
+        if values.ndim > 1 and values.shape[0] == 1:
+            yield f"inputs: {shape} is a batch of 1; samples that are mixed can go unseen"
+        if values.dtype.kind == "f" and values.size and values.min() >= 0:
+            yield f"inputs: {shape} has no negative number; a missing activation can go unseen"
+
+
+def _of_sides(pair: Pair, parameters: Mapping[str, Array]) -> Iterator[str]:
+    if not pair.has_modules:
+        which = " and ".join(
+            name for name, side in (("reference", pair.reference), ("port", pair.port)) if not side.has_modules
+        )
+        yield (
+            f"functions: what happens within the {which} cannot be seen; nothing was isolated, and parameters and "
+            "gradients were not compared"
+        )
+    elif not has_taps(pair):
+        yield "taps: there are none; nothing was isolated, and a difference cannot be placed"
+    if any(canonical(name)[-1] == "running_var" for name in parameters):
+        yield "mode: models ran in inference mode; momentum, and what a batch does to statistics, was not compared"

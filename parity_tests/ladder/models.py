@@ -1,0 +1,204 @@
+"""Two models of one's own, held against each other by the same rule as the RetinaNets. Needs numpy alone."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity_tests.ladder.blind_spots import blind_spots
+from parity_tests.ladder.comparison import Pair
+from parity_tests.ladder.provenance import peak_memory, provenance
+from parity_tests.ladder.rungs import RUNGS
+from parity_tests.rule.compare import Array, Record, records_of
+from parity_tests.rule.errors import InputError, in_one_line
+from parity_tests.rule.result import Coverage, Result
+from parity_tests.sides.adapters import Adapter, Function, KerasModel, TorchModule, adapted
+from parity_tests.sides.layouts import Layouts
+from parity_tests.sides.names import Names, Pairs, check_exempt, check_table, pair, unknown
+from parity_tests.sides.side import ROOT, Loss
+from parity_tests.sides.sources import sources
+
+DTYPES = ("float64", "float32")
+OF_MODULES = ("parameters", "gradients", "backward")
+"""Rungs that a function has not."""
+
+
+def compare_models(
+    reference: Any,
+    port: Any,
+    inputs: NDArray[Any] | Sequence[NDArray[Any]],
+    *,
+    names: Mapping[str, str] | None = None,
+    layouts: Mapping[str, Sequence[int]] | None = None,
+    loss: tuple[Loss, Loss] | None = None,
+    exempt: Mapping[str, str] | None = None,
+    transfer: bool = True,
+    dtypes: Sequence[str] = DTYPES,
+    rungs: Sequence[str] = tuple(RUNGS),
+) -> Result:
+    """Hold a port against its reference: parameters, activations and gradients, module by module.
+
+    Both run in inference mode; neither is changed.
+
+    Args:
+        reference, port: each a `TorchModule`, `KerasModel` or `Function`, or what one of them takes.
+        inputs: the array, or arrays, that the model is called with, in the reference's layout. Floating-point numbers
+            are rounded to float32, so that both precisions start from the same.
+        names: the reference's name by the port's, of parameters, taps or modules whose parameters have the usual names
+            (`{"stem.0": "conv1"}`); a name that is spelled alike needs no entry, `conv1.weight` and `conv1/kernel` are.
+        layouts: permutations by the reference's name of a tap, of its input (`conv1.input`) or of a parameter: the
+            port's axes in the reference's order, where they do not follow from the sides.
+        loss: for each side what makes a scalar of its outputs; without it their sum, weighted by random numbers.
+        exempt: what is not to be compared and why, by name. `conv1.input` lets a module have the input that arrives.
+        transfer: whether the port gets the reference's parameters before anything else is compared.
+        dtypes: `float64` and `float32`; gradients are compared in float64 alone.
+        rungs: steps of the ladder, of `parameters`, `forward`, `backward` and `gradients`.
+
+    Returns:
+        What every report is made from. A name without partner or reason makes it incomplete, and so does a side that
+        does not run.
+
+    Raises:
+        InputError: for an argument that breaks a rule.
+    """
+    started = time.perf_counter()
+    _check_words("dtypes", dtypes, DTYPES)
+    _check_words("rungs", rungs, RUNGS)
+    two = _pair_up(adapted("reference", reference), adapted("port", port), inputs, names or {}, exempt or {}, layouts)
+    two = replace(two, losses=loss, dtypes=dtypes, transfer=transfer)
+    if not two.has_modules:
+        rungs = [rung for rung in rungs if rung not in OF_MODULES]
+    records = [record for rung in RUNGS if rung in rungs for record in _climb(two, rung)]
+    return Result(
+        records=records,
+        reference=two.reference.words,
+        port=two.port.words,
+        settings={
+            "inputs": two.case,
+            "weights": "the reference's" if transfer else "each side's own",
+            "names": dict(names or {}),
+            "layouts": {name: list(axes) for name, axes in (layouts or {}).items()},
+            "exempt": dict(exempt or {}),
+            "dtypes": list(dtypes),
+            "rungs": list(rungs),
+        },
+        provenance=provenance(),
+        cost={"seconds": time.perf_counter() - started, "peak_gib": peak_memory() / 2**30},
+        warnings=blind_spots(two),
+        coverage=_coverage(two, rungs),
+        sources=_sources(two),
+    )
+
+
+def _pair_up(
+    reference: Adapter,
+    port: Adapter,
+    inputs: NDArray[Any] | Sequence[NDArray[Any]],
+    names: Mapping[str, str],
+    exempt: Mapping[str, str],
+    layouts: Mapping[str, Sequence[int]] | None,
+) -> Pair:
+    """The two sides with their names paired, and every argument checked."""
+    fed = [_rounded(values) for values in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
+    paths = [_tap_paths(side, adapter, fed) for side, adapter in (("reference", reference), ("port", port))]
+    parameters = Names(*(list(side.open("float32", {}).parameters()) for side in (reference, port)))
+    if not (reference.has_modules and port.has_modules):
+        parameters = Names([], [])
+    taps = Names(*(list(of_side) for of_side in paths))
+    check_table(names, parameters, taps)
+    known = [*parameters.reference, *parameters.port, *taps.reference, *taps.port]
+    check_exempt(exempt, [*known, *(f"{tap}.input" for tap in taps.reference)])
+    _check_layouts(layouts or {}, [*parameters.reference, "input", *taps.reference])
+    paired = pair(taps, names, exempt)
+    return Pair(
+        reference=reference,
+        port=port,
+        paths=(
+            {tap: paths[0][tap] for tap in paired.port if tap != ROOT},
+            {tap: paths[1][name] for tap, name in paired.port.items() if tap != ROOT},
+        ),
+        inputs=fed,
+        layouts=Layouts(reference.layout, port.layout, layouts or {}),
+        parameters=pair(parameters, names, exempt),
+        taps=paired,
+        exempt=exempt,
+        losses=None,
+        dtypes=DTYPES,
+        transfer=True,
+    )
+
+
+def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str, str]:
+    """The paths of a side's taps by tap, its outputs among them; a function's taps show when it runs."""
+    if not adapter.has_modules:
+        try:
+            return dict.fromkeys(adapter.open("float64", {}).forward(inputs), "")
+        except InputError:
+            raise
+        except Exception as error:  # whatever a function of the user's raises
+            raise InputError(f"{side}: does not run on the inputs ({in_one_line(error)})") from error
+    paths = adapter.tap_paths(f"{side} taps")
+    if wrong := next((tap for tap in paths if tap in ("input", ROOT) or set(tap) & set("/#")), None):
+        raise InputError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
+    return paths | {ROOT: ""}
+
+
+def _climb(two: Pair, rung: str) -> list[Record]:
+    """The records of a rung; a case in which a side does not run is kept as incomplete."""
+    return [record for case in RUNGS[rung](two) for record in records_of(rung, case.name, case.compare)]
+
+
+def _coverage(two: Pair, rungs: Sequence[str]) -> list[Coverage]:
+    """How much of each side was compared."""
+    compared = {"parameters": two.parameters} if {"parameters", "gradients"} & set(rungs) else {}
+    if {"forward", "backward"} & set(rungs):
+        compared["taps"] = two.taps
+    return [_covered(two, kind, side, pairs) for kind, pairs in compared.items() for side in ("reference", "port")]
+
+
+def _covered(two: Pair, kind: str, side: str, pairs: Pairs) -> Coverage:
+    """The names of one kind; a tap that neither side has run was not compared."""
+    idle = [tap for tap in pairs.port if kind == "taps" and tap not in two.called]
+    inputs = {name: reason for name, reason in two.exempt.items() if kind == "taps" and name.endswith(".input")}
+    return Coverage(
+        preset="",
+        side=side,
+        kind=kind,
+        compared=len(pairs.port) - len(idle),
+        exempt={**pairs.exempt[side], **(inputs if side == "reference" else {})},
+        missing=[*pairs.missing[side], *(tap if side == "reference" else pairs.port[tap] for tap in idle)],
+    )
+
+
+def _is_of(name: str, tap: str) -> bool:
+    return name == tap or name.startswith(f"{tap}.")
+
+
+def _sources(two: Pair) -> dict[str, dict[str, str]]:
+    sides = zip(("reference", "port"), (two.reference, two.port), two.paths, strict=True)
+    found = {side: sources(adapter.modules(), paths) for side, adapter, paths in sides if adapter.has_modules}
+    taps = {tap: {side: places[tap] for side, places in found.items() if tap in places} for tap in two.taps.port}
+    return {tap: places for tap, places in taps.items() if places}
+
+
+def _rounded(values: Any) -> Array:
+    """Values as numbers that both precisions have."""
+    array = np.asarray(values)
+    return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+
+def _check_words(argument: str, given: Sequence[str], known: Any) -> None:
+    if wrong := next((word for word in given if word not in known), None):
+        raise InputError(f"{argument}: {wrong!r} must be one of {', '.join(known)}")
+
+
+def _check_layouts(layouts: Mapping[str, Sequence[int]], known: Sequence[str]) -> None:
+    for name in layouts:
+        if not any(_is_of(name, other) for other in known):
+            raise InputError(f"layouts: {name!r} is no parameter or tap of the reference; {unknown(name, known)}")
+
+
+__all__ = ["Function", "KerasModel", "TorchModule", "compare_models"]

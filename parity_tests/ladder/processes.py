@@ -1,0 +1,104 @@
+"""Several presets climbed beside each other, each in a process of its own with its share of the cores.
+
+One process after the other would leave half of two cores idle, and one process for all would keep the memory of each.
+"""
+
+import os
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import NamedTuple
+
+from parity_tests.ladder.provenance import THREADS
+from parity_tests.rule.result import Climbed
+
+
+class Progress(NamedTuple):
+    """How far a preset has come: the case that begins, how many are done, and how many there are."""
+
+    preset: str
+    case: str
+    done: int
+    total: int
+
+
+Climb = Callable[[Namespace, str, Callable[[Progress], None]], Climbed]
+"""What climbs the ladder of one preset, and tells how far it has come."""
+
+
+def climb_beside(
+    climb: Climb, options: Namespace, presets: Sequence[str], report: Callable[[Progress], None]
+) -> list[Climbed]:
+    """What `climb` gives for each preset, in order.
+
+    Raises:
+        Exception: what the first process raised that failed; the others are ended.
+    """
+    climbed: dict[str, Climbed] = {}
+    with _processes(climb, options, presets) as waiting:
+        while waiting:
+            for connection in wait(list(waiting)):
+                assert isinstance(connection, Connection)
+                message = _receive(connection, waiting[connection])
+                if isinstance(message, Exception):
+                    raise message
+                if isinstance(message, Progress):
+                    report(message)
+                else:
+                    climbed[message.preset] = message
+                    del waiting[connection]
+    return [climbed[preset] for preset in presets]
+
+
+@contextmanager
+def _processes(climb: Climb, options: Namespace, presets: Sequence[str]) -> Iterator[dict[Connection, str]]:
+    """Started processes by the connection to each; all are ended in the end."""
+    context = get_context("spawn")
+    started = []
+    connections: dict[Connection, str] = {}
+    try:
+        with limited_threads(max(1, (os.cpu_count() or 1) // len(presets))):
+            for preset in presets:
+                here, there = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(climb, options, preset, there), daemon=True)
+                process.start()
+                there.close()
+                started.append(process)
+                connections[here] = preset
+        yield connections
+    finally:
+        for process in started:
+            process.terminate()
+            process.join()
+
+
+def _work(climb: Climb, options: Namespace, preset: str, there: Connection) -> None:
+    """What runs in a process: its messages are how far it has come, then all records, or what it failed of."""
+    try:
+        there.send(climb(options, preset, there.send))
+    except KeyboardInterrupt:
+        return
+    except Exception as error:  # whatever it is, the command must hear of it
+        there.send(error)
+
+
+def _receive(connection: Connection, preset: str) -> Progress | Climbed | Exception:
+    try:
+        message: Progress | Climbed | Exception = connection.recv()
+    except EOFError:
+        raise MemoryError(f"the process of preset {preset} was ended from outside, as for want of memory") from None
+    return message
+
+
+@contextmanager
+def limited_threads(count: int) -> Iterator[None]:
+    """Environment variables that give what is started meanwhile so many threads, where the user has not said it."""
+    ours = {name: str(count) for name in THREADS if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]

@@ -1,0 +1,142 @@
+"""What both models are fed: pictures and weights, the same arrays to both sides, channels last. Needs numpy alone.
+
+Pictures are sign-symmetric and vary across both axes, batches hold two or more; statistics and biases are random,
+because mean 0 and variance 1 hide mistakes. All values are float32 numbers, so that both precisions start from the
+same.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parity_tests.rule.compare import Array
+from parity_tests.rule.errors import InputError
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+Labels = NDArray[np.integer]
+"""Classes (G,), counted from 0."""
+
+
+class Scene(NamedTuple):
+    """A batch of pictures (B,H,W,3) from -1 to 1, with boxes (G,4) xyxy in pixels and labels (G,) of each."""
+
+    images: Array
+    boxes: Sequence[Array]
+    labels: Sequence[Labels]
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the pictures."""
+        return self.images.shape[1], self.images.shape[2]
+
+
+class Inputs(Protocol):
+    """Where a run takes its pictures from."""
+
+    def images(self, size: Size) -> Array:
+        """A batch (B,H,W,3) from -1 to 1."""
+
+    def digits(self, size: Size, count: int) -> Scene:
+        """So many pictures of digits with their boxes."""
+
+    def training(self, size: Size, batch: int, steps: int) -> Sequence[Scene]:
+        """The batches of a training run, in order; every picture has a box that some anchor fits."""
+
+
+LAST_LAYERS = ("cls_head/4/", "box_head/4/")
+"""How the variables of the last layers of the heads begin."""
+
+MAX_PIXELS = 2**21
+"""The largest picture compared: some 1344x1344, whose taps in both precisions fill most of a large machine's memory."""
+
+
+def read_size(text: str) -> Size:
+    """The size in `96x160`, height by width."""
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
+        raise InputError(f"--sizes: {text!r} must be HEIGHTxWIDTH in pixels, as 128x128")
+    if len(height + width) > 10 or int(height) * int(width) > MAX_PIXELS:
+        raise InputError(f"--sizes: {text!r} must have {MAX_PIXELS} pixels at most")
+    return int(height), int(width)
+
+
+def size_name(size: Size) -> str:
+    """`96x160`, height by width."""
+    return f"{size[0]}x{size[1]}"
+
+
+def random_images(size: Size, *, batch: int = 2, seed: int = 0) -> Array:
+    """Noise (B,H,W,3) from -1 to 1 over a slope along each axis, another in each channel."""
+    height, width = size
+    rng = np.random.default_rng([seed, height, width])
+    noise = rng.uniform(-0.5, 0.5, (batch, height, width, 3))
+    slopes = rng.uniform(-0.25, 0.25, (2, batch, 1, 1, 3))
+    rows, columns = np.linspace(-1, 1, height)[None, :, None, None], np.linspace(-1, 1, width)[None, None, :, None]
+    images: Array = (noise + slopes[0] * rows + slopes[1] * columns).astype(np.float32)
+    return images
+
+
+def random_variables(shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0) -> dict[str, Array]:
+    """Weights by Keras name, none of them at a value that hides a mistake.
+
+    Kernels keep the size of what passes through them (He et al. 2015, arXiv 1502.01852); a residual branch adds half
+    its size, so that sixteen of them do not run away, and the last layer of a head makes it small, so that scores are
+    not all 0 or 1.
+    """
+    rng = np.random.default_rng(seed)
+    return {name: _draw(rng, name, shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def fan_in(shape: tuple[int, ...]) -> int:
+    """The products in each sum of a kernel in Keras' layout, the last axis of which counts the sums."""
+    return math.prod(shape[:-1])
+
+
+def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int, dtype: str = "float64") -> dict[str, Array]:
+    """Variables in a precision, each number moved to the next one up or down at random."""
+    rng = np.random.default_rng(seed)
+    moved = {}
+    for name, values in variables.items():
+        towards = np.where(rng.random(values.shape) < 0.5, -np.inf, np.inf).astype(dtype)
+        moved[name] = np.nextafter(values.astype(dtype), towards)
+    return moved
+
+
+MOVES = (1, 2, 3)
+"""Seeds of the moves by which a side is held against itself.
+
+One tells little: rounding soon grows along one direction, in which a training run may hardly be moved. Of 36 single
+runs that were moved by one ulp, ten were more than ten times nearer to the reference than the port was.
+"""
+
+
+def moved_by_rounding(variables: Mapping[str, Array], *, seed: int) -> dict[str, Array]:
+    """Variables in float64, moved up or down at random: kernels by sqrt(n) ulps, n being their fan-in, others by one.
+
+    That changes a sum of n products by more than adding them up rounds it, which is a backward error of sqrt(n) u in
+    each product at most, but for rare draws (Higham and Mary 2019, doi 10.1137/18M1226312, theorem 3.1).
+    """
+    rng = np.random.default_rng(seed)
+    moved = {}
+    for name, values in variables.items():
+        double = values.astype(np.float64)
+        ulps = math.sqrt(fan_in(values.shape)) if name.endswith("/kernel") else 1.0
+        moved[name] = double + np.where(rng.random(values.shape) < 0.5, -ulps, ulps) * np.spacing(np.abs(double))
+    return moved
+
+
+def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
+    layer, variable = name.split("/")[-2:]
+    if variable == "kernel":
+        calm = 1 / 32 if name.startswith(LAST_LAYERS) else 1
+        return rng.normal(0, calm * math.sqrt(2 / fan_in(shape)), shape)
+    if variable == "gamma":
+        return rng.uniform(0.5, 1.5, shape) * (0.5 if layer.endswith("_3_bn") else 1)
+    if variable == "moving_variance":
+        return rng.uniform(0.5, 2, shape)
+    return rng.normal(0, 0.25, shape)

@@ -1,0 +1,91 @@
+"""What a run starts from: the conventions of a preset and the weights of both sides."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from parity_tests.retinanet.inputs import Size, random_variables, size_name
+from parity_tests.retinanet.matching import Limits
+from parity_tests.retinanet.run import PRESETS
+from parity_tests.retinanet.torch_side import Config
+from parity_tests.rule.compare import Array
+from parity_tests.rule.errors import InputError
+from torch_retinanet.conventions import check_value, conventions, read_value
+from torch_retinanet.optimizers import OptimizerConfig
+from torch_retinanet.weights import read_weights
+from torch_retinanet.weights.contents import check_numpy, expected_shapes
+from torch_retinanet.weights.keras_file import keras_preset
+from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables
+
+
+def check_preset(preset: str, weights: Path | None) -> str:
+    """The preset itself; where it has no name, that of the weights file.
+
+    Raises:
+        InputError: for a preset without a reference.
+    """
+    if not preset and weights is not None:
+        return _preset_of(weights)
+    Config.preset(preset)
+    if preset not in PRESETS:
+        raise InputError(f"--preset: {preset!r} has no Keras reference; there is one for {', '.join(PRESETS)}")
+    return preset
+
+
+def prepare(
+    preset: str, weights: Path | None = None, sizes: Sequence[Size] = (), *, seed: int = 0
+) -> tuple[Config, dict[str, Array]]:
+    """Config of a preset and variables by Keras name, from a weights file of either framework or random from a seed.
+
+    Raises:
+        InputError: for sizes that the preset refuses, or a file that holds something else.
+    """
+    config = Config.preset(preset)
+    if refused := [size for size in sizes if any(side % 32 for side in size)]:
+        raise InputError(f"--sizes: {size_name(refused[0])} does not divide by 32, which preset {preset} needs")
+    if weights is not None:
+        return _read_variables(weights, preset)
+    shapes = {key: keras_shape(shape) for name, shape in expected_shapes(config).items() if (key := keras_name(name))}
+    return config, random_variables(shapes, seed=seed)
+
+
+def detection_limits(preset: str) -> Limits:
+    """Where the detections of a preset are cut off."""
+    config = Config.preset(preset)
+    return Limits(config.score_threshold, config.nms_iou, config.detections_per_picture)
+
+
+def turn(config: Config, assignments: Sequence[str]) -> tuple[Config, dict[str, Any]]:
+    """`config` with conventions turned, each written as `p7_relu=before`, and those of the optimiser among them."""
+    of_optimizer = {field.name: field for field in conventions(OptimizerConfig)}
+    turned: dict[str, Any] = {}
+    for assignment in assignments:
+        name, _, text = assignment.partition("=")
+        if name in of_optimizer:
+            turned[name] = read_value(of_optimizer[name], text)
+            check_value(of_optimizer[name], turned[name])
+        else:
+            config = config.with_convention(assignment)
+    return config, turned
+
+
+def _preset_of(path: Path) -> str:
+    """The preset of a weights file that both sides can hold."""
+    config = read_weights(path).config
+    preset = keras_preset(config)
+    if preset is None:
+        raise InputError(f"--weights: {path} holds preset {config.name}, which has no Keras reference")
+    return preset
+
+
+def _read_variables(path: Path, preset: str) -> tuple[Config, dict[str, Array]]:
+    contents = read_weights(path, preset=preset if path.name.endswith(".weights.h5") else None)
+    if keras_preset(contents.config) != preset:
+        raise InputError(f"{path}: holds preset {contents.config.name}, not {preset}")
+    if contents.part != "model":
+        raise InputError(f"--weights: {path} holds a {contents.part} alone, and a whole model is compared")
+    variables = keras_variables(contents.tensors)
+    check_numpy(str(path), variables)
+    if broken := [name for name, tensor in variables.items() if not tensor.isfinite().all()]:
+        raise InputError(f"--weights: {path} holds NaN or infinite values in {broken[0]}, and all must be finite")
+    return contents.config, {name: tensor.numpy() for name, tensor in variables.items()}

@@ -1,0 +1,125 @@
+"""What both sides of a comparison can do, in numpy: arrays channels last, boxes xyxy, variables by Keras name."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from parity_tests.retinanet.inputs import Labels, Scene, Size
+from parity_tests.retinanet.matching import Detections
+from parity_tests.rule.compare import Array
+
+
+class Recipe(NamedTuple):
+    """How weights are trained, the same on both sides, in the meaning of Keras.
+
+    Attributes:
+        kind: `sgd`, `adam` or `adamw`.
+        rate: the learning rate of the first steps.
+        rate_changes: pairs of a step, counted from 0, and the rate of all steps after it.
+        clip_norm: the largest norm of all gradients together; `None` for no limit.
+    """
+
+    kind: str
+    rate: float
+    rate_changes: tuple[tuple[int, float], ...] = ()
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+
+
+class Fed(NamedTuple):
+    """What modules are given to be run backward alone: taps, and a gradient for each, channels last."""
+
+    taps: Mapping[str, Array]
+    gradients: Mapping[str, Array]
+
+
+class ReadWhenAsked(Mapping[str, Array]):
+    """Arrays by name, of which none is held: together they would take several times the memory of a model."""
+
+    def __init__(self, readers: Mapping[str, Callable[[], Array]]) -> None:
+        self.readers = readers
+
+    def __getitem__(self, name: str) -> Array:
+        return self.readers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.readers)
+
+    def __len__(self) -> int:
+        return len(self.readers)
+
+
+class Side(Protocol):
+    """One of the two implementations, in one precision.
+
+    Attributes:
+        sources: where each tap is made, `file:line` by name, of all that were made so far.
+    """
+
+    sources: dict[str, str]
+
+    def begin(self, case: str) -> None:
+        """A case of a rung begins; what is asked before the next one belongs to it."""
+
+    def inventory(self) -> dict[str, str]:
+        """Everything that the framework itself counts among the model's variables, by its own name.
+
+        With the name under which it is compared, or, in brackets, the reason why it is not.
+        """
+
+    def variables(self) -> dict[str, Array]:
+        """All weights and statistics by Keras name, in Keras' layout; a copy."""
+
+    def assign(self, variables: Mapping[str, Array]) -> None:
+        """Take the variables over; a turned port takes those that it has, and `variables()` shows the rest."""
+
+    def release(self) -> None:
+        """Give the memory of the model back; the side is not used any more."""
+
+    def forward(
+        self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
+    ) -> dict[str, Array]:
+        """Every tap of `images` (B,H,W,3), channels last; up to where the model refuses the images, if it does.
+
+        With `given`, each module is fed the taps given instead of its own, and the result holds what it makes of them.
+        """
+
+    def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
+        """How far float32 may be off at each tap whose module is fed `given`, element by element; empty if unknown.
+
+        Taps that only hand on what they are given are left out.
+        """
+
+    def anchors(self, size: Size) -> Array:
+        """Anchors (N,4) xyxy of a picture of `size`."""
+
+    def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
+        """`targets.classes` (B,N), -1 for background and -2 for ignored, and `targets.deltas` (B,N,4), else 0."""
+
+    def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
+        """The terms of the loss of `outputs` (B,N,4+K).
+
+        `loss.classification`, `loss.box` (both divided) and `loss.normaliser` of each picture (B,), `loss.total` (1,).
+        """
+
+    def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
+        """The gradient of the loss of a scene by every weight, and the statistics that training leaves, by name."""
+
+    def backward(self, scene: Scene, *, fed: Fed | None = None) -> dict[str, Array]:
+        """The gradient of a scene's loss by every tap and every weight, BatchNorm in inference mode.
+
+        With `fed`, each module is given the taps and their gradients instead of its own: a tap then holds what the
+        modules that it enters make of the gradients given to what they make of it, and a weight likewise.
+        """
+
+    def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
+        """Weights and the optimiser's slots after steps with these gradients times each factor, `NAME` and `NAME@SLOT`.
+
+        They are read where they are asked for: before the side does anything else.
+        """
+
+    def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
+        """The loss (S,) at each step, one step a scene."""
+
+    def detections(self, outputs: Array, size: Size) -> list[Detections]:
+        """What is found in pictures of `size` whose outputs are (B,N,4+K)."""

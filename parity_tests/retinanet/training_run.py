@@ -1,0 +1,122 @@
+"""A run of `retinanet train`, and the same one in the Keras reference: its pictures, its first weights, its AdamW.
+
+The torch side is what the command runs. The Keras side pads the same pictures, and does all that follows by its own:
+labels, network, loss, and `keras.optimizers.AdamW`, set to take the step that torch's AdamW takes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from parity_tests.retinanet.frameworks import keras, keras_precision
+from parity_tests.retinanet.inputs import Scene, moved_by_rounding
+from parity_tests.retinanet.keras_side import KerasSide
+from parity_tests.retinanet.torch_side import DTYPES
+from parity_tests.rule.compare import Array
+from torch_retinanet.data.dataset import Batch, collate
+from torch_retinanet.data.progress import track
+from torch_retinanet.preprocess import padded_size, resized_size
+from torch_retinanet.train import TrainConfig
+from torch_retinanet.train.data import build_dataset, read_data
+from torch_retinanet.train.draws import Draws
+from torch_retinanet.train.loop import Training
+from torch_retinanet.train.model import build_detector
+from torch_retinanet.train.schedule import rate_share
+from torch_retinanet.weights.keras_names import keras_variables
+
+BETAS, EPS, CLIP_EPS = (0.9, 0.999), 1e-8, 1e-6
+"""Of torch's AdamW, and what its clipping adds to the norm."""
+
+WITHOUT_DECAY = ["bias", "gamma", "beta"]
+"""Parts of the names of the variables that do not decay."""
+
+
+class TrainingRun:
+    """The first steps of a run, in either framework.
+
+    Args:
+        config: of a run of so many `steps`, with AdamW, from a preset that has a Keras reference.
+        steps: how many of them are taken.
+    """
+
+    def __init__(self, config: TrainConfig, steps: int) -> None:
+        self.config = replace(config, ema=None, precision="no")
+        self.annotations, _ = read_data(config)
+        self.conventions = config.model_config(len(self.annotations.classes))
+        dataset = build_dataset(self.annotations, config, self.conventions)
+        draws = Draws(pictures=len(dataset), batch=config.batch, seed=config.seed).batches(0, steps)
+        self._keras = cache(self._build_keras)
+        self.batches = [collate([dataset[draw] for draw in batch]) for batch in draws]
+
+    def port(self, dtype: str) -> Array:
+        """The loss at each step of the command's run."""
+        training = self._training(dtype)
+        batches = track(self.batches, total=len(self.batches), words=f"torch, {dtype}")
+        return np.array([training.step([_pictures_as(batch, dtype)])["loss"] for batch in batches])
+
+    def reference(self, dtype: str, *, moved: int | None = None) -> Array:
+        """The loss at each step of the Keras reference, from the same weights, or from those moved by rounding."""
+        side = self._keras(dtype)
+        state = self._training("float32").detector.model.state_dict()
+        variables: Mapping[str, Array] = {name: value.numpy() for name, value in keras_variables(state).items()}
+        side.assign(variables if moved is None else moved_by_rounding(variables, seed=moved))
+        with keras_precision(dtype):
+            optimizer = self._optimizer(dtype)
+            batches = track(self.batches, total=len(self.batches), words=f"Keras, {dtype}")
+            return np.array([self._step(side, optimizer, batch) for batch in batches])
+
+    def _build_keras(self, dtype: str) -> KerasSide:
+        conventions = self.conventions
+        return KerasSide(self.config.preset, conventions.num_classes, dtype, anchor_scale=conventions.anchor_scale)
+
+    def _optimizer(self, dtype: str) -> "keras.optimizers.AdamW":
+        """Keras' own; it would round Python numbers to float32 on their way to float64, and so gets tensors there."""
+        optimizer = keras.optimizers.AdamW(weight_decay=self.config.weight_decay, beta_1=BETAS[0], beta_2=BETAS[1])
+        optimizer.exclude_from_weight_decay(var_names=WITHOUT_DECAY)
+        if dtype == "float64":
+            for name in ("beta_1", "beta_2", "weight_decay"):
+                setattr(optimizer, name, keras.ops.convert_to_tensor(np.float64(getattr(optimizer, name))))
+        return optimizer
+
+    def _training(self, dtype: str) -> Training:
+        detector = build_detector(self.config, self.annotations.classes).to(DTYPES[dtype])
+        return Training(self.config, detector, len(self.annotations.pictures), Accelerator())
+
+    def _step(self, side: KerasSide, optimizer: "keras.optimizers.AdamW", batch: Batch) -> float:
+        """A step of the reference; gives its loss."""
+        step = int(optimizer.iterations)
+        share = rate_share(step, self._steps, schedule=self.config.schedule, warm_up=self.config.warm_up)
+        optimizer.learning_rate = self.config.rate * share
+        optimizer.epsilon = EPS * float(np.sqrt(1 - BETAS[1] ** (step + 1)))  # Keras adds it before the correction
+        loss, gradients = side.training.gradients(*side.encode(self._padded(batch)), training=True)
+        optimizer.apply(self._clipped(gradients), side.model.trainable_variables)
+        return float(loss)
+
+    def _clipped(self, gradients: Sequence[object]) -> list[object]:
+        norm = keras.ops.sqrt(sum(keras.ops.sum(keras.ops.square(gradient)) for gradient in gradients))
+        scale = keras.ops.minimum(self.config.clip_norm / (norm + CLIP_EPS), 1.0)
+        return [gradient * scale for gradient in gradients]
+
+    @property
+    def _steps(self) -> int:
+        assert self.config.steps is not None, "the schedule of the run is known"
+        return self.config.steps
+
+    def _padded(self, batch: Batch) -> Scene:
+        """Pictures from 0 to 255, red first, padded as the conventions say, and their boxes and labels."""
+        sizes = [resized_size((image.shape[-2], image.shape[-1]), self.conventions) for image in batch.images]
+        height, width = padded_size(sizes, self.conventions.pad_multiple)
+        images = np.zeros((len(batch.images), height, width, 3), np.float32)
+        for padded, image in zip(images, batch.images, strict=True):
+            padded[: image.shape[1], : image.shape[2]] = image.permute(1, 2, 0).numpy()
+        boxes = [target["boxes"].as_subclass(torch.Tensor).double().numpy() for target in batch.targets]
+        return Scene(images, boxes, [target["labels"].numpy() for target in batch.targets])
+
+
+def _pictures_as(batch: Batch, dtype: str) -> Batch:
+    """Pictures of bytes as numbers from 0 to 1 of a type, in which boxes and anchors are then computed too."""
+    return batch._replace(images=[image.as_subclass(torch.Tensor).to(DTYPES[dtype]) / 255 for image in batch.images])

@@ -1,0 +1,232 @@
+"""A whole run: its records and all that a reader needs beside them. Every report, on whatever medium, is made from it.
+
+Needs numpy alone.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from parity_tests.ablation.effects import in_words
+from parity_tests.rule.compare import ALL, EXIT_CODES, Record, Verdict, verdict_of
+from parity_tests.rule.divergence import Divergence, divergence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """How much of what one side has was compared.
+
+    Attributes:
+        preset: that of the reference.
+        side: `reference` or `port`.
+        kind: `parameters` or `taps`; or `cases`, of which some were dealt to presets beside this one.
+        compared: how many have a record.
+        exempt: names that are not to be compared, each with a written reason.
+        missing: names that no record has and no reason excuses: they make a run incomplete.
+    """
+
+    preset: str
+    side: str
+    kind: str
+    compared: int
+    exempt: Mapping[str, str] = field(default_factory=dict)
+    missing: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exhibit:
+    """A picture, and what both sides found in it.
+
+    Attributes:
+        preset, case: as in records.
+        png: the picture as base64 of a PNG.
+        size: its height and width in pixels.
+        reference, port: detections, each `{"box": [x1, y1, x2, y2], "score": ..., "label": ...}`, best first.
+    """
+
+    preset: str
+    case: str
+    png: str
+    size: tuple[int, int]
+    reference: Sequence[Mapping[str, Any]]
+    port: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Climbed:
+    """What climbing the ladder of one preset gives, as `Result` has it; `peak` is the most memory held, in bytes."""
+
+    preset: str
+    records: Sequence[Record]
+    coverage: Sequence[Coverage]
+    sources: Mapping[str, Mapping[str, str]]
+    exhibits: Sequence[Exhibit]
+    warnings: Sequence[str]
+    provenance: Mapping[str, Any]
+    peak: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A run of the ladder.
+
+    Attributes:
+        records: every comparison.
+        reference, port: what the two sides are, in words.
+        settings: what the run was asked for, by name.
+        provenance: versions, machine, precision flags, seeds, commit: what would be needed to repeat it.
+        cost: `seconds` and `peak_gib`.
+        warnings: sentences on what this run cannot see.
+        coverage: how much of each side was compared.
+        sources: where a tap is made, `file:line` by tap and side (`reference`, `port`).
+        exhibits: pictures with the detections of both sides.
+        ablation: what `retinanet-parity ablate` found, where it is part of the report.
+    """
+
+    records: Sequence[Record]
+    reference: str = "Keras reference"
+    port: str = "PyTorch port"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    coverage: Sequence[Coverage] = ()
+    sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    exhibits: Sequence[Exhibit] = ()
+    ablation: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        climbed: Sequence[Climbed],
+        *,
+        seconds: float,
+        settings: Mapping[str, Any],
+        more_warnings: Sequence[str] = (),
+        **more: Any,
+    ) -> "Result":
+        """A run of several presets; what they have alike, as provenance and sources, is that of the first."""
+        several = len(climbed) > 1
+        return cls(
+            records=[record for each in climbed for record in each.records],
+            settings=dict(settings) | {"preset": [each.preset for each in climbed]},
+            provenance=climbed[0].provenance,
+            cost={"seconds": seconds, "peak_gib": sum(each.peak for each in climbed) / 2**30},
+            warnings=[
+                *(f"{each.preset}: {words}" if several else words for each in climbed for words in each.warnings),
+                *more_warnings,
+            ],
+            coverage=[coverage for each in climbed for coverage in each.coverage],
+            sources=climbed[0].sources,
+            exhibits=[exhibit for each in climbed for exhibit in each.exhibits],
+            **more,
+        )
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of the records; what was not covered makes an equal run incomplete.
+
+        An ablation alone measures what differs and compares nothing; there is nothing that could fail.
+        """
+        if self.is_ablation:
+            return "equal"
+        verdict = verdict_of(self.records)
+        uncovered = any(coverage.missing for coverage in self.coverage)
+        return "incomplete" if verdict == "equal" and uncovered else verdict
+
+    @property
+    def is_ablation(self) -> bool:
+        """Whether it is an ablation alone."""
+        return bool(self.ablation) and not self.records
+
+    @property
+    def exit_code(self) -> int:
+        """0 equal, 1 different, 3 incomplete."""
+        return EXIT_CODES[self.verdict]
+
+    @property
+    def summary(self) -> str:
+        """One line: where it starts to differ, or what was left out, or how many taps agree."""
+        if self.ablation and self.is_ablation:
+            return in_words(self.ablation)
+        verdict, records = self.verdict, self.records
+        parting = divergence(records)
+        if parting is not None:
+            count = sum(record.verdict == "different" for record in records)
+            several = len({record.preset for record in records}) > 1
+            return f"different: {where_it_starts(parting, several)}; {count} of {len(records)} comparisons differ"
+        if verdict == "incomplete":
+            return f"incomplete: {self._left_out()}"
+        return f"equal: {_what_agrees(records)}, in {counted(len(records), 'comparison')}"
+
+    def _left_out(self) -> str:
+        left_out = [record for record in self.records if record.verdict == "incomplete"]
+        if left_out or not any(coverage.missing for coverage in self.coverage):
+            return f"{counted(len(left_out), 'comparison')} could not be made{_first(left_out)}"
+        first = next(coverage for coverage in self.coverage if coverage.missing)
+        count = sum(len(coverage.missing) for coverage in self.coverage)
+        names = f"{counted(count, 'name')} {'was' if count == 1 else 'were'} not compared"
+        return f"{names}, first {first.missing[0]} ({first.kind} of the {first.side})"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 name`, `2 names`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _first(left_out: Sequence[Record]) -> str:
+    """The first that could not be made, by its case where that failed as a whole."""
+    if not left_out:
+        return ""
+    first = left_out[0]
+    name = f"{first.rung} {first.case}".strip() if first.name == ALL else first.name
+    return f", first {name} ({first.reason})"
+
+
+SHOWN_NAMES = 8
+
+
+def where_it_starts(parting: Divergence, several_presets: bool) -> str:
+    """`p6 is where it starts (isolated 4.1e+01, budget 3.7e-13 at 512x512); p7 only inherits it`.
+
+    Of the backward pass `the gradient by p6`: what p6 enters passes a wrong one back.
+    """
+    first = parting.first
+    preset = f"{first.preset}, " if several_presets else ""
+    if first.mode != "isolated" or first.budget is None:
+        return f"it starts at {first.name} ({preset}{first.rung} {first.case}: {first.reason})"
+    what, backward = first.name, ""
+    if first.rung == "backward":
+        what, backward = f"the gradient by {first.name}", "backward, "
+    single = "" if first.dtype == "float64" else f" {first.dtype}"
+    measured = f"isolated {first.difference:.1e}, budget {first.budget:.1e}"
+    words = f"{what} is where it starts ({preset}{backward}{measured} at {first.size}{single})"
+    if more := _together(parting.origins[1:]):
+        words += f", and by themselves also {_listed(more)}"
+    if inherited := [name for name in _together(parting.inherited) if name not in _together(parting.origins)]:
+        words += f"; {_listed(inherited)} only {'inherits' if len(inherited) == 1 else 'inherit'} it"
+    return words
+
+
+def _together(names: Sequence[str]) -> list[str]:
+    """Names with the layers of a head at one level as one."""
+    return list(dict.fromkeys(re.sub(r"\.\d$", "", name) for name in names))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN_NAMES])
+    return shown if len(names) <= SHOWN_NAMES else f"{shown} and {len(names) - SHOWN_NAMES} more"
+
+
+def _what_agrees(records: Sequence[Record]) -> str:
+    for rung, (noun, how) in {
+        "forward": ("tap", ""),
+        "shapes": ("tap", " in shape"),
+        "parameters": ("variable", ""),
+    }.items():
+        names = {record.name for record in records if record.rung == rung} - {"anchors", "count"}
+        if count := sum(("/" in name) == (rung == "parameters") for name in names):
+            return f"{counted(count, noun)} {'agrees' if count == 1 else 'agree'}{how}"
+    rungs = dict.fromkeys(record.rung for record in records)
+    return f"{' and '.join(rungs)} agree"

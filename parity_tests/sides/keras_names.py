@@ -1,0 +1,77 @@
+"""Layers and variables of a Keras model by path: attributes where layers are attributes, else names of layers."""
+
+from typing import Any
+
+import keras
+
+from parity_tests.rule.errors import InputError
+from parity_tests.sides.names import canonical, unknown
+
+
+def layers_by_path(model: keras.Model) -> dict[str, Any]:
+    """All layers below the model: `conv1`, `backbone/conv1`, `blocks/0/conv`; one that is shared by its first path."""
+    found: dict[int, tuple[str, Any]] = {}
+    _visit(model, "", found)
+    return {path: layer for path, layer in found.values() if path}
+
+
+def variables_by_path(model: keras.Model) -> dict[str, Any]:
+    """All variables that are floating-point numbers: `backbone/conv1/kernel`.
+
+    Raises:
+        InputError: for two variables of one path.
+    """
+    named: dict[str, Any] = {}
+    for path, layer in {"": model, **layers_by_path(model)}.items():
+        for variable in own_variables(layer):
+            name = f"{path}/{variable.name}".lstrip("/")
+            if named.setdefault(name, variable) is not variable:
+                raise InputError(f"model: two variables of {model.name} are called {name}, and names must be unique")
+    return named
+
+
+def own_variables(layer: Any) -> list[Any]:
+    """The variables of a layer that are not those of a layer within it, and are floating-point numbers."""
+    within = {id(variable) for inner in layer._layers for variable in inner.variables}
+    own = [variable for variable in layer.variables if id(variable) not in within]
+    return [variable for variable in own if "float" in variable.dtype]
+
+
+def path_of(argument: str, model: keras.Model, wanted: str) -> str:
+    """The path of the layer that is meant by a path with slashes or dots, or by the name of one layer alone.
+
+    Raises:
+        InputError: where the model has no such layer, or several of that name.
+    """
+    paths = layers_by_path(model)
+    by_path = [path for path in paths if canonical(path) == canonical(wanted)]
+    matching = by_path or [path for path, layer in paths.items() if layer.name == wanted]
+    if len(matching) != 1:
+        what = f"stands for {' and '.join(matching)}" if matching else f"is no layer of {model.name}"
+        raise InputError(f"{argument}: {wanted!r} {what}; {unknown(wanted, paths)}")
+    return matching[0]
+
+
+def _visit(layer: Any, path: str, found: dict[int, tuple[str, Any]]) -> None:
+    if id(layer) in found:
+        return
+    found[id(layer)] = path, layer
+    attributes = _attributes(layer)
+    for inner in layer._layers:
+        name = attributes.get(id(inner), inner.name)
+        _visit(inner, f"{path}/{name}" if path else name, found)
+
+
+def _attributes(layer: Any) -> dict[int, str]:
+    """The first attribute in which each inner layer stands; private lists are Keras' and TensorFlow's own."""
+    attributes: dict[int, str] = {}
+    for name, value in vars(layer).items():
+        items: dict[str, Any] = {name: value}
+        if isinstance(value, dict) and not name.startswith("_"):
+            items = {f"{name}/{key}": item for key, item in value.items()}
+        elif isinstance(value, (list, tuple)) and not name.startswith("_"):
+            items = {f"{name}/{i}": item for i, item in enumerate(value)}
+        for place, item in items.items():
+            if isinstance(item, keras.Layer):
+                attributes.setdefault(id(item), place)
+    return attributes

@@ -1,0 +1,87 @@
+"""How arrays of the port lie beside those of the reference: a permutation of axes, never a reshape. Needs numpy alone.
+
+A permutation names the port's axes in the order in which the reference has them: `(0, 2, 3, 1)` where the port is
+channels first and the reference channels last.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from parity_tests.rule.compare import Array
+from parity_tests.rule.errors import InputError
+
+Layout = Literal["channels_first", "channels_last"]
+"""Where a side has the channels of its maps, arrays of four axes or more."""
+
+Permutation = tuple[int, ...]
+
+FIRST: Layout = "channels_first"
+
+
+class Layouts:
+    """Permutations by name.
+
+    Args:
+        reference, port: where each side has the channels of its maps.
+        table: permutations by tap, by input of a tap (`conv.input`) or by the reference's name of a parameter, where
+            they are not what follows from the sides: for maps their channels, for kernels the order of Keras or torch.
+
+    Raises:
+        InputError: for what is no permutation.
+    """
+
+    def __init__(self, reference: Layout, port: Layout, table: Mapping[str, Sequence[int]]) -> None:
+        self.reference, self.port = reference, port
+        self.table = {name: _checked(name, axes) for name, axes in table.items()}
+
+    def tap(self, call: str, name: str, axes: int) -> Permutation:
+        """That of `name`, an output or input of `call`; a tap called again lies as the first time."""
+        named = self.table.get(_of_first_call(name))
+        of_tap = self.table.get(_of_first_call(call), ())
+        if named is not None or len(of_tap) == axes:
+            return of_tap if named is None else named
+        if axes < 4 or self.reference == self.port:
+            return tuple(range(axes))
+        return (0, axes - 1, *range(1, axes - 1)) if self.reference == FIRST else (0, *range(2, axes), 1)
+
+    def parameter(self, reference: str, port: str, axes: int) -> Permutation:
+        """That of a parameter, from the names of both sides: kernels of Keras end in `kernel`, torch's in `weight`."""
+        if reference in self.table:
+            return self.table[reference]
+        ends = tuple(name.rpartition("/")[2].rpartition(".")[2] for name in (reference, port))
+        if ends == ("kernel", "weight"):
+            return (*range(2, axes), 1, 0)
+        if ends == ("weight", "kernel"):
+            return (axes - 1, axes - 2, *range(axes - 2))
+        return tuple(range(axes))
+
+
+def to_reference(values: Array, permutation: Permutation) -> Array:
+    """The port's values in the layout of the reference; unchanged where they have other axes, which is a difference."""
+    return values.transpose(permutation) if values.ndim == len(permutation) else values
+
+
+def to_port(name: str, values: Array, permutation: Permutation) -> Array:
+    """The reference's values in the layout of the port.
+
+    Raises:
+        InputError: where the permutation is not of their axes.
+    """
+    if values.ndim != len(permutation):
+        axes = f"{values.ndim} axes, of shape {tuple(values.shape)}"
+        raise InputError(f"layouts: {name!r} is {permutation}, and the reference's {name} has {axes}")
+    carried: Array = values.transpose(np.argsort(permutation))
+    return carried
+
+
+def _checked(name: str, axes: Sequence[int]) -> Permutation:
+    if sorted(axes) != list(range(len(axes))):
+        raise InputError(f"layouts: {name!r} is {tuple(axes)}, and must name each axis from 0 on once")
+    return tuple(axes)
+
+
+def _of_first_call(name: str) -> str:
+    call, _, rest = name.partition("#")
+    return call + rest.lstrip("0123456789")

@@ -1,0 +1,125 @@
+"""The name table: which name of the port stands for which name of the reference. Needs nothing."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from parity_tests.rule.errors import InputError
+
+LEAVES = {
+    "kernel": "weight",
+    "gamma": "weight",
+    "embeddings": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+"""What Keras calls the variables of a layer, and torch those of a module."""
+
+
+class Names(NamedTuple):
+    """Names of one kind, parameters or taps.
+
+    Attributes:
+        reference, port: those that each side has.
+    """
+
+    reference: list[str]
+    port: list[str]
+
+
+class Pairs(NamedTuple):
+    """Which names belong together.
+
+    Attributes:
+        port: the port's name by the reference's.
+        missing: names without a partner and without a reason, by side.
+        exempt: names that are not compared, and why, by side.
+    """
+
+    port: dict[str, str]
+    missing: dict[str, list[str]]
+    exempt: dict[str, dict[str, str]]
+
+
+def canonical(name: str) -> tuple[str, ...]:
+    """A path in one spelling for both frameworks: `conv1/kernel` and `conv1.weight` are the same."""
+    *path, leaf = re.split(r"[./]", name)
+    return *path, LEAVES.get(leaf, leaf)
+
+
+def pair(names: Names, table: Mapping[str, str], exempt: Mapping[str, str]) -> Pairs:
+    """Pair each name of the port with the one that the table gives it, else with the one that is spelled like it.
+
+    Raises:
+        InputError: where two names of the port stand for one of the reference.
+    """
+    spelled = Counter(map(canonical, names.reference))
+    unique = {canonical(name): name for name in names.reference if spelled[canonical(name)] == 1}
+    paired: dict[str, str] = {}
+    for name in names.port:
+        wanted = _translated(name, table)
+        found = wanted if wanted in names.reference else unique.get(canonical(wanted))
+        if found is None or found in exempt or name in exempt:
+            continue
+        if found in paired:
+            raise InputError(f"names: {paired[found]} and {name} both stand for {found}, and each name has one partner")
+        paired[found] = name
+    left = {
+        "reference": [name for name in names.reference if name not in paired],
+        "port": [name for name in names.port if name not in paired.values()],
+    }
+    return Pairs(
+        {name: paired[name] for name in names.reference if name in paired},
+        {side: [name for name in over if name not in exempt] for side, over in left.items()},
+        {side: {name: exempt[name] for name in over if name in exempt} for side, over in left.items()},
+    )
+
+
+def check_table(table: Mapping[str, str], parameters: Names, taps: Names) -> None:
+    """Refuse names that a side does not have: each must be a parameter, a tap, or what parameters lie in.
+
+    Raises:
+        InputError: naming it, and the nearest.
+    """
+    for side, given in (("reference", table.values()), ("port", table.keys())):
+        known = _with_owners(getattr(parameters, side)) + getattr(taps, side)
+        if wrong := next((name for name in given if name not in known), None):
+            raise InputError(f"names: {wrong!r} is no parameter, module or tap of the {side}; {unknown(wrong, known)}")
+
+
+def check_exempt(exempt: Mapping[str, str], known: Iterable[str]) -> None:
+    """Refuse what does not exist and what has no reason.
+
+    Raises:
+        InputError: naming it.
+    """
+    names = list(known)
+    for name, reason in exempt.items():
+        if name not in names:
+            raise InputError(f"exempt: {name!r} is no parameter or tap of either side; {unknown(name, names)}")
+        if not reason.strip():
+            raise InputError(f"exempt: {name!r} has no reason, and each must have one in writing")
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about a name that does not exist: those that are spelled like it, or the first few."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        return f"nearest are {', '.join(near)}"
+    return f"there are {', '.join(names[:3])}{' and others' if len(names) > 3 else ''}" if names else "there are none"
+
+
+def _translated(name: str, table: Mapping[str, str]) -> str:
+    """The name as the table has it: itself, or with the longest module in the table that it lies in replaced."""
+    cuts = [len(name), *(match.start() for match in reversed([*re.finditer(r"[./]", name)]))]
+    return next((table[name[:cut]] + name[cut:] for cut in cuts if name[:cut] in table), name)
+
+
+def _with_owners(names: Iterable[str]) -> list[str]:
+    """Names, and all modules that they lie in."""
+    owners = {name[: match.start()] for name in names for match in re.finditer(r"[./]", name)}
+    return [*names, *sorted(owners)]

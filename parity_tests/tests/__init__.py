@@ -1,0 +1,1 @@
+"""Tests of all three packages; they are not part of the wheel."""

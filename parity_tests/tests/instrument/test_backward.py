@@ -1,0 +1,73 @@
+"""The backward rung can fail, and names the module whose gradient is wrong, where the forward pass is right."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from parity_tests.retinanet.rungs import RUNGS, Run
+from parity_tests.retinanet.rungs.gradients import training_scenes
+from parity_tests.retinanet.side import Side
+from parity_tests.rule.compare import Record
+from parity_tests.rule.divergence import divergence
+
+
+class WrongBackward(torch.autograd.Function):
+    """The identity, whose gradient is wrong by a hundredth."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient * 1.01
+
+
+@pytest.fixture
+def plant(run: Run) -> Iterator[Callable[[str], None]]:
+    """Makes the gradient by the input of a module of the port wrong."""
+    port: Any = run.sides("float64")[1]
+    hooks = []
+
+    def plant(name: str) -> None:
+        module: nn.Module = port.model.get_submodule(name)
+        hooks.append(module.register_forward_pre_hook(lambda _, inputs: (WrongBackward.apply(inputs[0]),)))
+
+    yield plant
+    for hook in hooks:
+        hook.remove()
+
+
+def backward_records(run: Run) -> list[Record]:
+    return [record for case in RUNGS["backward"](run) for record in case.compare()]
+
+
+def test_every_tap_and_every_weight_is_compared(run: Run, sides: tuple[Side, Side]) -> None:
+    records = backward_records(run)
+    isolated = {record.name for record in records if record.mode == "isolated"}
+    weights = {name for name in sides[0].variables() if "/moving_" not in name}
+    assert isolated == weights | {*sides[0].forward(training_scenes(run)[0].images)}
+    assert {record.verdict for record in records} == {"equal"}
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize(
+    ("module", "starts_at"),
+    [
+        ("fpn.conv_c7_3x3", ["p6"]),
+        ("fpn.conv_c4_3x3", ["merged4"]),
+        ("fpn.backbone.layer3.2", ["conv4_block2"]),
+        ("box_head.2", ["box.p7.1", "box.p6.1", "box.p5.1", "box.p4.1", "box.p3.1"]),
+    ],
+)
+def test_a_module_whose_gradient_is_wrong_is_named_by_the_tap_that_enters_it(
+    run: Run, plant: Callable[[str], None], module: str, starts_at: list[str]
+) -> None:
+    plant(module)
+    parting = divergence(backward_records(run))
+    assert parting is not None
+    assert {*parting.origins} == {*starts_at}
+    assert "conv2_block1" in parting.inherited

@@ -1,0 +1,93 @@
+"""Sums of many products: how long those of each module are, and that the budget grows as their rounding does."""
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+# isort: split
+import keras
+import numpy as np
+import pytest
+
+from parity_tests.retinanet.rungs import RUNGS, Run
+from parity_tests.retinanet.rungs.forward import rounding_bounds
+from parity_tests.retinanet.sums import longest_sums, taps_of
+from parity_tests.rule.compare import ISOLATED, Array, isolated_units, largest, largest_difference, rounding_budget
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def test_a_module_is_allowed_the_root_of_its_longest_sum_and_64_units_at_least() -> None:
+    assert [isolated_units(terms) for terms in (1, 2304, 4096, 4608, 18432)] == [64, 64, 64, 68, 136]
+
+
+def test_the_sums_of_every_tap_that_convolutions_make_are_known(run: Run) -> None:
+    longest = longest_sums({name: values.shape for name, values in run.variables.items()})
+    assert {name: longest[name] for name in ("stem", "conv5_block1", "lateral5", "p6", "p7", "box.p7.4")} == {
+        "stem": 7 * 7 * 3,
+        "conv5_block1": 3 * 3 * 512,
+        "lateral5": 2048,
+        "p6": 3 * 3 * 2048,
+        "p7": 3 * 3 * 256,
+        "box.p7.4": 3 * 3 * 256,
+    }
+    kernels = [name.removesuffix("/kernel") for name in run.variables if name.endswith("/kernel")]
+    assert [layer for layer in kernels if not taps_of(layer)] == []
+    made = run.sides("float64")[0].forward(run.inputs.images((32, 32)))
+    handed_on = {"c3", "c4", "c5", "merged3", "merged4", "logits", "deltas", "outputs"}
+    assert set(longest) == {*made} - handed_on
+
+
+def test_the_budget_of_a_fed_module_follows_its_sums(run: Run) -> None:
+    small = RUNGS["forward"](replace(run, sizes=[(32, 32)], dtypes=["float64"]))[0].compare()
+    units = {r.name: r.budget / r.scale / EPS for r in small if r.mode == "isolated" and r.budget and r.scale}
+    assert {name: units[name] for name in ("p5", "p6", "conv5_block3")} == pytest.approx(
+        {"p5": 64, "p6": 136, "conv5_block3": 68}
+    )
+
+
+def draw(terms: int, seed: int) -> tuple[Array, Array]:
+    """What comes after a ReLU (4,terms), and a kernel (terms,64)."""
+    rng = np.random.default_rng(seed)
+    return np.maximum(rng.normal(size=(4, terms)), 0), rng.normal(size=(terms, 64))
+
+
+@pytest.mark.parametrize("terms", [4096, 16384, 65536])
+def test_what_a_sum_rounds_grows_as_its_budget(terms: int) -> None:
+    x, kernel = draw(terms, seed=0)
+    products = x[:, :, None] * kernel
+    exact = products.sum(axis=1, dtype=np.longdouble).astype(np.float64)
+    one_after_the_other = np.cumsum(products, axis=1)[:, -1]
+    assert 0.05 < share(exact, one_after_the_other, terms) < 0.5
+
+
+def share(reference: Array, port: Array, terms: int) -> float:
+    return largest_difference(reference, port) / (isolated_units(terms) * EPS * largest(reference))
+
+
+def of_frameworks(terms: int, seed: int, digits: int = 52) -> float:
+    """The share of its budget that a product in torch uses beside Keras', its kernel cut to so many binary digits."""
+    x, kernel = draw(terms, seed)
+    mantissa, exponent = np.frexp(kernel)
+    cut = np.ldexp(np.round(np.ldexp(mantissa, digits + 1)), exponent - digits - 1)
+    reference = keras.ops.convert_to_numpy(keras.ops.matmul(x, kernel))
+    port = nn.functional.linear(torch.from_numpy(x), torch.from_numpy(np.ascontiguousarray(cut.T))).numpy()
+    return share(reference, port, terms)
+
+
+@pytest.mark.parametrize("terms", [4096, 18432, 100352])
+def test_right_sums_are_within_their_budget_however_long_they_are(terms: int) -> None:
+    assert max(of_frameworks(terms, seed) for seed in range(3)) < 0.6
+
+
+@pytest.mark.planted
+def test_products_of_ten_binary_digits_less_exceed_the_budget_of_p6() -> None:
+    assert of_frameworks(18432, seed=0, digits=42) > 1
+
+
+def test_the_budget_of_float32_does_not_grow(run: Run) -> None:
+    images = run.inputs.images((32, 32))
+    given = run.sides("float32")[0].forward(images)
+    most = rounding_budget(given["p6"], ISOLATED)
+    assert np.max(rounding_bounds(run, images, given)["p6"]) <= most

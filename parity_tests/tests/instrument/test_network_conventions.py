@@ -1,0 +1,113 @@
+"""The mirror can fail: each convention of the network turned the wrong way is found, and named where it starts."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from parity_tests.retinanet.inputs import read_size
+from parity_tests.retinanet.keras_side import KerasSide
+from parity_tests.retinanet.rungs import Run
+from parity_tests.retinanet.side import Side
+from parity_tests.retinanet.torch_side import Config, TorchSide
+from parity_tests.tests.instrument.test_ladder import CONVENTIONS, turned_network, where_it_starts
+from torch_retinanet.conventions import conventions
+
+FORWARD = {
+    "stride_in=3x3": "conv3_block1",
+    "conv_bias=False": "stem",
+    "bn_eps=1e-5": "stem",
+    "bn_eps=1e-3": "stem",
+    "stem_padding=same": "stem",
+    "stride2_padding=symmetric": "p6",
+    "p6_source=p5": "p6",
+    "p7_relu=before": "p7",
+    "upsample=bilinear_2x": "merged4",
+    "output_order=anchor_row_column": "logits",
+}
+"""Conventions the wrong way, and the tap of the forward rung where it starts."""
+
+STATISTICS = {
+    "bn_momentum=0.1": "fpn/backbone/conv1_bn/moving_mean",
+    "bn_running_var=sample": "fpn/backbone/conv1_bn/moving_variance",
+}
+"""Those that show in what a training step leaves."""
+
+PARAMETERS = {
+    "body_init=torchvision": "fpn/backbone/conv1_conv/kernel",
+    "head_init=normal_prior": "cls_head/0/kernel",
+    "conv_bias=False": "fpn/backbone/conv1_conv/bias",
+    "p6_source=p5": "fpn/conv_c6_3x3/kernel",
+}
+"""Those that show in fresh variables."""
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize("turned", FORWARD)
+def test_a_turned_convention_is_named_at_the_tap_where_it_starts(run: Run, turned: str) -> None:
+    assert where_it_starts(turned_network(run, turned, sizes=[(64, 64)]), "forward", "64x64") == FORWARD[turned]
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize("turned", STATISTICS)
+def test_a_turned_convention_is_named_in_the_statistics(run: Run, turned: str) -> None:
+    assert where_it_starts(turned_network(run, turned), "forward", "training") == STATISTICS[turned]
+
+
+@pytest.fixture(scope="module")
+def fresh(run: Run) -> KerasSide:
+    """The reference with fresh values, built once."""
+    return KerasSide("notebook", run.config.num_classes, "float32")
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize("turned", PARAMETERS)
+def test_a_turned_convention_is_named_in_fresh_variables(run: Run, turned: str, fresh: KerasSide) -> None:
+    def build(of: Run) -> Callable[[str], tuple[Side, Side]]:
+        return lambda dtype: (fresh, TorchSide(of.config, dtype))
+
+    turned_run = turned_network(run, turned)
+    assert where_it_starts(replace(run, build=build(run)), "parameters") == "equal"
+    assert where_it_starts(replace(turned_run, build=build(turned_run)), "parameters") == PARAMETERS[turned]
+
+
+PICTURE_SIDE = {
+    *("channel_order", "pixel_mean", "pixel_std", "padding_value", "resize_antialias", "min_side", "max_side"),
+    *("resize_rounding", "padded_from", "pad_multiple"),
+}
+"""Conventions of what is done to pictures before the network, which test_preprocess.py holds to their sources."""
+
+
+def test_every_convention_is_turned_on_some_rung() -> None:
+    surroundings = [assignment for faults in CONVENTIONS.values() for assignment in faults]
+    network = [*FORWARD, *STATISTICS, *PARAMETERS, UPSAMPLING]
+    turned = {assignment.partition("=")[0] for assignment in (*network, *surroundings)}
+    assert turned | PICTURE_SIDE == {field.name for field in conventions(Config)}
+
+
+@pytest.mark.parametrize(
+    ("size", "starts_at"),
+    [
+        ("64x64", "p6"),  # C5 has a side of 2, which is even
+        ("128x96", "p6"),  # of 4 and 3: one even side is enough
+        ("96x96", "p7"),  # C5 has 3, P6 has 2
+        ("32x32", "equal"),  # C5 and P6 have 1
+        ("160x160", "equal"),  # C5 has 5, P6 has 3
+    ],
+)
+def test_the_padding_of_p6_and_p7_shows_where_the_level_below_has_an_even_side_and_only_there(
+    run: Run, size: str, starts_at: str
+) -> None:
+    turned = turned_network(run, "stride2_padding=symmetric", sizes=[read_size(size)])
+    assert where_it_starts(turned, "forward", size) == starts_at
+
+
+UPSAMPLING = "upsample=nearest_to_size"
+
+
+def test_upsampling_to_size_shows_only_at_sizes_that_the_notebook_refuses(run: Run) -> None:
+    turned = turned_network(run, UPSAMPLING)
+    assert where_it_starts(turned, "forward", "96x160") == "equal"
+    assert where_it_starts(turned, "shapes", "64x64") == "equal"
+    assert where_it_starts(turned, "shapes", "64x224") == "equal"
+    assert where_it_starts(turned, "shapes", "120x120") == "merged4"

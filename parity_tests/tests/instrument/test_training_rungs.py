@@ -1,0 +1,134 @@
+"""The rungs that train can fail: wrong gradients, steps and statistics are caught, and named."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from parity_tests.retinanet.rungs import Run
+from parity_tests.retinanet.side import ReadWhenAsked, Side
+from parity_tests.rule.compare import Array
+from parity_tests.tests.instrument.test_ladder import turned_network, turned_run, where_it_starts, with_port
+
+STEM = "fpn/backbone/conv1_conv/kernel"
+
+Change = Callable[[Array], Array]
+
+FaultyRun = Callable[[Run], Run]
+"""The run with a fault, or without one."""
+
+
+class WrongSide:
+    """A side of which one method gives one wrong value."""
+
+    def __init__(self, side: Side, method: str, name: str, change: Change) -> None:
+        self.side, self.method, self.name, self.change = side, method, name, change
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = getattr(self.side, attribute)
+        return partial(self._wrong, found) if attribute == self.method else found
+
+    def _wrong(self, method: Callable[..., Mapping[str, Array]], *args: Any, **settings: Any) -> Mapping[str, Array]:
+        values = method(*args, **settings)
+        readers: dict[str, Callable[[], Array]] = {name: partial(values.__getitem__, name) for name in values}
+        return ReadWhenAsked(readers | {self.name: lambda: self.change(values[self.name])})
+
+
+def wrong_run(run: Run, method: str, name: str, change: Change) -> Run:
+    return with_port(run, WrongSide(run.sides("float64")[1], method, name, change))
+
+
+def swapped(kernel: Array) -> Array:
+    return np.swapaxes(kernel, 0, 1)
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("box_head/4/bias", np.negative),
+        ("fpn/conv_c3_3x3/kernel", swapped),
+        (STEM, lambda kernel: kernel[:, :, ::-1]),
+        ("cls_head/0/kernel", lambda kernel: kernel * (1 + 1e-9)),
+        ("fpn/backbone/conv1_bn/beta", np.zeros_like),
+    ],
+    ids=["sign", "swapped axes", "reversed channels", "a billionth", "nothing"],
+)
+def test_a_wrong_gradient_is_named(run: Run, name: str, change: Change) -> None:
+    assert where_it_starts(wrong_run(run, "gradients", name, change), "gradients", "inference") == name
+
+
+@pytest.mark.planted
+def test_a_wrong_gradient_is_named_in_training_mode_too(run: Run) -> None:
+    """The bias before a BatchNorm has a gradient of rounding alone, and is still held to its kernel's scale."""
+    name = "fpn/backbone/conv1_conv/bias"
+    wrong = wrong_run(run, "gradients", name, lambda gradient: gradient + 1e-3)
+    assert where_it_starts(wrong, "gradients", "training") == name
+
+
+def turned(assignment: str) -> FaultyRun:
+    return lambda run: turned_run(run, assignment)
+
+
+def unclipped(run: Run) -> Run:
+    return turned_run(run, clip_norm=None)
+
+
+def wrong_step(name: str, change: Change) -> FaultyRun:
+    return lambda run: wrong_run(run, "apply", name, change)
+
+
+def planted(optimizer: str, fault: FaultyRun, name: str, *, of: str) -> Any:
+    return pytest.param(optimizer, fault, name, id=f"{optimizer}, {of}", marks=pytest.mark.planted)
+
+
+HEAD, LATERAL, NORM = "cls_head/0/kernel", "fpn/conv_c3_3x3/kernel", "fpn/backbone/conv1_bn/gamma"
+SLOTS = {"momentum": "box_head/4/bias@momentum", "m": f"{LATERAL}@m", "v": f"{NORM}@v"}
+
+STEPS = [
+    pytest.param("SGD with momentum", turned_run, "equal", id="SGD with momentum"),
+    planted("SGD with momentum", turned("momentum_rate=when_used"), STEM, of="momentum of the rate when used"),
+    planted("SGD with momentum", turned("boundary=changes"), STEM, of="a rate that changes a step early"),
+    planted("SGD with momentum", wrong_step(SLOTS["momentum"], np.negative), SLOTS["momentum"], of="sign of a slot"),
+    planted("SGD with momentum", wrong_step(LATERAL, swapped), LATERAL, of="swapped axes"),
+    planted("SGD with momentum", wrong_step(HEAD, lambda k: k * (1 + 1e-11)), HEAD, of="a hundred-billionth"),
+    pytest.param("SGD", turned_run, "equal", id="SGD"),
+    planted("SGD", unclipped, STEM, of="an unclipped gradient"),
+    pytest.param("Adam", turned_run, "equal", id="Adam"),
+    planted("Adam", turned("eps_root=corrected"), STEM, of="eps at the corrected root"),
+    pytest.param("AdamW", turned_run, "equal", id="AdamW"),
+    planted("AdamW", wrong_step(SLOTS["m"], swapped), SLOTS["m"], of="swapped axes of a slot"),
+    planted("AdamW", wrong_step(SLOTS["v"], lambda slot: np.roll(slot, 1)), SLOTS["v"], of="off by one"),
+]
+"""A case of the rung, a fault of it or none, and the first name that differs or "equal".
+
+In the order of optimisers, whose answers are too many to be remembered at once.
+"""
+
+
+@pytest.mark.parametrize(("optimizer", "fault", "name"), STEPS)
+def test_a_step_differs_where_its_fault_is(run: Run, optimizer: str, fault: FaultyRun, name: str) -> None:
+    assert where_it_starts(fault(run), "step", optimizer) == name
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize(
+    ("assignment", "statistic"), [("bn_momentum=0.1", "moving_mean"), ("bn_running_var=sample", "moving_variance")]
+)
+def test_a_turned_convention_of_batchnorm_is_named_in_its_statistics(run: Run, assignment: str, statistic: str) -> None:
+    assert (
+        where_it_starts(turned_network(run, assignment), "step", "statistics") == f"fpn/backbone/conv1_bn/{statistic}"
+    )
+
+
+@pytest.mark.planted
+def test_a_wrong_statistic_is_named(run: Run) -> None:
+    name = "fpn/backbone/conv4_block1_0_bn/moving_mean"
+    wrong = wrong_run(run, "gradients", name, lambda mean: mean + 1e-6)
+    assert where_it_starts(wrong, "step", "statistics") == name
+
+
+def test_statistics_without_a_fault_are_equal(run: Run) -> None:
+    assert where_it_starts(turned_run(run), "step", "statistics") == "equal"

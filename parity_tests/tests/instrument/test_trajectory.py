@@ -1,0 +1,70 @@
+"""Training runs can fail: a convention or a setting of the port the wrong way is caught at the step where it tells."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any
+
+import pytest
+
+from parity_tests.retinanet.inputs import moved_by_rounding
+from parity_tests.retinanet.rungs import Run
+from parity_tests.rule.compare import Array
+from parity_tests.tests.instrument.test_ladder import turned_run, where_it_starts
+
+gradients: Any = importlib.import_module("parity_tests.retinanet.rungs.gradients")
+trajectory: Any = importlib.import_module("parity_tests.retinanet.rungs.trajectory")
+
+
+Moved = Callable[..., Mapping[str, Array]]
+"""The run's weights, moved from a seed."""
+
+
+@pytest.fixture(scope="module")
+def moved(run: Run) -> Moved:
+    """They are the same for every fault, and made once."""
+    return cache(partial(moved_by_rounding, run.variables))
+
+
+@pytest.fixture
+def short_runs(moved: Moved, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training runs of five steps, whose rate changes after the third."""
+    monkeypatch.setattr(trajectory, "moved_by_rounding", lambda _, seed: moved(seed=seed))
+    monkeypatch.setattr(gradients, "STEPS", 5)
+    monkeypatch.setattr(trajectory, "RECIPE", trajectory.RECIPE._replace(rate_changes=((2, 3e-4),)))
+
+
+TRAINING_FAULTS: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {
+    "constants that are not rounded": (("constants=exact",), {}, "loss.02"),
+    "a rate that changes a step early": (("boundary=changes",), {}, "loss.04"),
+    "a rate within the momentum": (("momentum_rate=when_used",), {}, "loss.05"),
+    "no clipping": ((), {"clip_norm": None}, "loss.02"),
+    "positives of the batch": (("loss_normaliser=batch",), {}, "loss.01"),
+    "alpha for 1 - alpha": (("focal_alpha=0.75",), {}, "loss.01"),
+    "half a cell's offset": (("anchor_centre=corner",), {}, "loss.01"),
+    "a later rate that is a millionth too high": ((), {"rate_changes": ((2, 3e-4 * (1 + 1e-6)),)}, "loss.05"),
+}
+"""Conventions and settings of the port, and the step at which the loss tells."""
+
+
+@pytest.mark.usefixtures("short_runs")
+@pytest.mark.parametrize("mode", ["inference", "training"])
+@pytest.mark.parametrize("fault", TRAINING_FAULTS)
+@pytest.mark.planted
+def test_a_training_run_tells_at_which_step_a_fault_shows(run: Run, fault: str, mode: str) -> None:
+    assignments, settings, step = TRAINING_FAULTS[fault]
+    assert where_it_starts(turned_run(run, *assignments, **settings), "trajectory", mode) == step
+
+
+@pytest.mark.usefixtures("short_runs")
+@pytest.mark.parametrize("mode", ["inference", "training"])
+def test_a_training_run_without_a_fault_is_equal(run: Run, mode: str) -> None:
+    assert where_it_starts(turned_run(run), "trajectory", mode) == "equal"
+
+
+@pytest.mark.slow
+@pytest.mark.planted
+def test_a_whole_training_run_tells_a_late_fault_of_a_millionth(run: Run) -> None:
+    boundary, rate = trajectory.RECIPE.rate_changes[0]
+    late = turned_run(run, rate_changes=((boundary, rate * (1 + 1e-6)),))
+    assert where_it_starts(late, "trajectory", "training") == f"loss.{boundary + 3:02d}"

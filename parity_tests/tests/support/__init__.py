@@ -1,0 +1,1 @@
+"""What several tests share: data sets, small models, faults, results."""

@@ -1,0 +1,150 @@
+"""Small models of a user's own, in both frameworks, and what may go wrong in them: what several tests share."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# isort: split
+import keras
+import numpy as np
+
+from parity_tests import randomise
+from parity_tests.rule.compare import Array
+
+TAPS = {name: name for name in ("conv", "norm", "act", "mix", "dense")}
+
+
+def pictures(*shape: int) -> Array:
+    """Noise of both signs, the same each time."""
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+IMAGES = pictures(2, 8, 6, 3)
+
+
+class Same(nn.Conv2d):
+    """Stride 2 and TensorFlow's "same" on even sides."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (0, 1, 0, 1)))
+
+
+class Port(nn.Module):
+    """The reference in torch, or with other parts than the right ones."""
+
+    def __init__(self, **parts: nn.Module) -> None:
+        super().__init__()
+        self.conv = parts.get("conv", Same(3, 4, 3, stride=2))
+        self.norm = parts.get("norm", nn.BatchNorm2d(4, eps=1e-3))
+        self.act = parts.get("act", nn.ReLU(inplace=True))
+        self.between = parts.get("between", nn.Identity())
+        self.mix = parts.get("mix", nn.Conv2d(4, 4, 1))
+        self.dense = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(self.mix(self.between(self.act(self.norm(self.conv(x))))).mean((2, 3)))
+
+
+def keras_model() -> Any:
+    """The reference, for pictures of any size, with random weights."""
+    x = images = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name="conv")(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.ReLU(name="act")(x)
+    x = keras.layers.Conv2D(4, 1, name="mix")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(images, keras.layers.Dense(5, name="dense")(x), name="own")
+    randomise(model)
+    return model
+
+
+class Turned(nn.Module):
+    """Height and width swapped, where a map is square."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.transpose(2, 3)
+
+
+class Backwards(torch.autograd.Function):
+    """A ReLU that lets half of each gradient through."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.relu()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0] * (ctx.saved_tensors[0] > 0) / 2
+
+
+class HalfGradient(nn.Module):
+    """That ReLU as a module."""
+
+    def forward(self, x: Tensor) -> Any:
+        return Backwards.apply(x)
+
+
+class NotANumber(nn.Module):
+    """A ReLU that loses one value."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.relu()
+        x[1, 0, 0, 0] = torch.nan
+        return x
+
+
+class Block(keras.layers.Layer):
+    """Layers in an attribute and in a sequential model, with names that Keras gives them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = keras.layers.Conv2D(3, 3, padding="same")
+        self.inner = keras.Sequential([keras.layers.Dense(3, name="deep")])
+
+    def call(self, x: Any) -> Any:
+        return x + self.inner(self.conv(x))
+
+
+class Nested(keras.Model):
+    """Layers in layers in a list, as Keras users write them, without names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = [Block(), Block()]
+
+    def call(self, x: Any) -> Any:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class Pixelwise(nn.Linear):
+    """A dense layer over the channels of maps, channels first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class TorchBlock(nn.Module):
+    """The same in torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.inner = nn.Conv2d(3, 3, 3, padding=1), nn.ModuleDict({"deep": Pixelwise(3, 3)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner["deep"](self.conv(x))
+
+
+class TorchNested(nn.Module):
+    """The same in torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([TorchBlock(), TorchBlock()])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks[1](self.blocks[0](x))

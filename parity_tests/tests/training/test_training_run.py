@@ -1,0 +1,79 @@
+"""`retinanet train` takes the steps that the Keras reference takes: the same pictures, rates, and AdamW."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity_tests.retinanet.rungs.trajectory import float32_budgets, self_difference, training_budgets
+from parity_tests.retinanet.training_run import TrainingRun
+from parity_tests.rule.compare import Array
+from parity_tests.tests.support.data_sets import write_digits
+from torch_retinanet.data.digits import Digits
+from torch_retinanet.train import TrainConfig
+
+STEPS = 3
+
+Curves = tuple[Array, Array]
+"""Losses in float32 and in float64."""
+
+Reference = tuple[Array, Array, Array]
+"""The same, and in float64 from weights that are moved by what rounds."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
+    folder = tmp_path_factory.mktemp("digits")
+    config = TrainConfig(
+        data=write_digits(folder, Digits("train", length=6, size=(64, 64))),
+        out=folder / "run",
+        preset="keras_io",
+        conventions=("head_init=he_prior", "pad_multiple=32"),
+        min_side=64,
+        max_side=64,
+        steps=20,
+        batch=2,
+        rate=1e-3,
+        weight_decay=0.1,
+    )
+    return TrainingRun(config, STEPS)
+
+
+@pytest.fixture(scope="module")
+def reference(run: TrainingRun) -> Reference:
+    return run.reference("float32"), run.reference("float64"), run.reference("float64", moved=1)
+
+
+def agree(reference: Reference, port: Curves) -> bool:
+    own = self_difference(reference[1], [reference[2]])
+    budgets = float32_budgets(reference[:2], port), training_budgets(reference[1], own)
+    return all(bool((np.abs(reference[i] - port[i]) <= budgets[i]).all()) for i in (0, 1))
+
+
+def test_the_losses_are_those_of_keras(run: TrainingRun, reference: Reference) -> None:
+    port = run.port("float32"), run.port("float64")
+    assert len(port[0]) == STEPS
+    assert len(set(port[0].tolist())) == STEPS, "the weights follow"
+    assert agree(reference, port)
+
+
+def decay_of_everything(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+
+
+def later_rate(step: int, *_: object, **__: object) -> float:
+    return (step + 2) / 20
+
+
+@pytest.mark.parametrize(("name", "fault"), [("build_optimizer", decay_of_everything), ("rate_share", later_rate)])
+def test_another_step_is_seen(
+    name: str,
+    fault: Callable[..., object],
+    run: TrainingRun,
+    reference: Reference,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(f"torch_retinanet.train.loop.{name}", fault)
+    assert not agree(reference, (run.port("float32"), run.port("float64")))
