@@ -24,8 +24,10 @@ from rich.console import Console
 from rich.progress import track
 
 from parity_tests.ladder.processes import limited_threads
-from parity_tests.retinanet.rungs import PRESETS, RUNGS, Run, climb
-from parity_tests.rule.files import written_beside
+from parity_tests.retinanet.climb import climb_rungs
+from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
+from parity_tests.retinanet.rungs import RUNGS
+from parity_tests.rule.files import atomic_write
 
 RENEWED = 10
 """Seeds after which a process is begun anew: what it holds grows, and after thirty two of them held 23 GB."""
@@ -71,14 +73,15 @@ def _read(out: Path) -> list[dict[str, Any]]:
     text = out.read_text() if out.exists() else ""
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
-        with written_beside(out) as beside:
+        with atomic_write(out) as beside:
             beside.write_text(whole)
     return [json.loads(line) for line in whole.splitlines()]
 
 
 def climb_from(preset: str, seed: int, rungs: Sequence[str]) -> dict[str, Any]:
     """What the ladder says of a preset from a seed: how many comparisons, which alarms, and the nearest to a budget."""
-    climbed = climb({name: RUNGS[name] for name in rungs}, _run(preset, seed), lambda progress: None)
+    share = PRESETS.index(preset), len(PRESETS)
+    climbed = climb_rungs(_run(preset, seed), rungs, share=share)
     nearest = max(climbed.records, key=lambda record: record.used or 0)
     alarms = [record for record in climbed.records if record.verdict in ("different", "incomplete")]
     gaps = [name for coverage in climbed.coverage for name in coverage.missing]
@@ -89,21 +92,21 @@ def climb_from(preset: str, seed: int, rungs: Sequence[str]) -> dict[str, Any]:
         "commit": climbed.provenance.get("commit"),
         "comparisons": len(climbed.records),
         "ties": sum(record.verdict == "tie" for record in climbed.records),
-        "alarms": [f"{r.rung} {r.case}, {r.name}: {r.reason}" for r in alarms] + gaps,
+        "alarms": [f"{r.rung} {r.where.text}, {r.name}: {r.reason}" for r in alarms] + gaps,
         "used": nearest.used,
-        "nearest": f"{nearest.rung} {nearest.case}, {nearest.name}",
+        "nearest": f"{nearest.rung} {nearest.where.text}, {nearest.name}",
     }
 
 
-def _run(preset: str, seed: int) -> Run:
+def _run(preset: str, seed: int) -> DetectorComparison:
     """The default run from a seed, with the models that this process has built."""
-    from parity_tests.retinanet.start import start_run
+    from parity_tests.retinanet.setup import start_run
 
-    share = PRESETS.index(preset), len(PRESETS)
-    run = replace(start_run(preset, seed=seed), share=share, _sides=_SIDES.setdefault(preset, {}))
-    for dtype in run._sides:
-        run.assign(dtype)
-    return run
+    run = start_run(preset, seed=seed)
+    sides = _SIDES.setdefault(preset, run.sides)
+    sides.weights = run.weights
+    sides.restore()
+    return replace(run, sides=sides)
 
 
 def in_words(lines: Sequence[dict[str, Any]]) -> str:

@@ -18,7 +18,7 @@ from parity_tests.retinanet.inputs import random_variables
 from parity_tests.retinanet.remembering import remembered
 from parity_tests.retinanet.rungs import Run
 from parity_tests.retinanet.side import Side
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 
 if TYPE_CHECKING:
     from parity_tests.retinanet.keras_side import KerasSide

@@ -92,9 +92,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for name, path in _asked_for(config):
         from parity_tests.ladder.together import together
         from parity_tests.report import AS
-        from parity_tests.rule.files import written_beside
+        from parity_tests.rule.files import atomic_write
 
-        with written_beside(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text(AS[name](together(kept)), encoding="utf-8")
 
 
@@ -126,7 +126,7 @@ def _as_texts(kept: "dict[str, list[Result]]") -> dict[str, list[str]]:
 def _details(result: "Result") -> Iterator[str]:
     failed = [record for record in result.records if record.verdict not in ("equal", "tie")]
     for record in failed[:SHOWN_DIFFERENCES]:
-        yield f"  {record.verdict} {record.rung} {record.case}, {record.name}: {record.reason}"
+        yield f"  {record.verdict} {record.rung} {record.where.text}, {record.name}: {record.reason}"
     if len(failed) > SHOWN_DIFFERENCES:
         yield f"  and {len(failed) - SHOWN_DIFFERENCES} more"
     for covered in result.coverage:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -11,19 +11,30 @@ import torch
 
 from parity_tests.ablation.conventions import INIT, NOTES
 from parity_tests.ablation.digits_model import DigitsModel, Weights, digits_config
-from parity_tests.ablation.effects import Effect, by_size, largest, largest_on_taps, refused, starts_at, unseen
+from parity_tests.ablation.effects import (
+    Effect,
+    by_size,
+    largest,
+    largest_on_taps,
+    refused,
+    sizes_of,
+    starts_at,
+    unseen,
+)
+from parity_tests.ablation.override import Turn
 from parity_tests.ablation.photos import PHOTOS, photo_effect
-from parity_tests.ablation.turns import Turn
+from parity_tests.ladder.case import Answer, Sides
+from parity_tests.ladder.climb import compared
 from parity_tests.retinanet.coco import coco_numbers
+from parity_tests.retinanet.comparison import DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Size, size_name
 from parity_tests.retinanet.matching import Detections, share_changed
-from parity_tests.retinanet.prepare import detection_limits, turn
-from parity_tests.retinanet.remembering import Remembering
-from parity_tests.retinanet.rungs import RUNGS, Run
+from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.scenes import DigitInputs
-from parity_tests.retinanet.side import Side
+from parity_tests.retinanet.setup import detection_limits, turn
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import Config, TorchSide
-from parity_tests.rule.compare import Record
+from parity_tests.rule.record import Record
 from torch_retinanet.conventions import conventions
 from torch_retinanet.weights.keras_names import keras_variables
 
@@ -57,6 +68,7 @@ class Bench:
         tensors = {name: torch.from_numpy(value) for name, value in weights.items()}
         self.variables = {name: value.numpy() for name, value in keras_variables(tensors).items()}
         self._base = cache(self._build_base)
+        self._answers: dict[str, Answer] = {}
         self._found, self._loss_after = cache(self._detect), cache(self._train)
 
     def row(self, turned: Turn) -> dict[str, Any]:
@@ -88,13 +100,13 @@ class Bench:
         of_sizes = [record for record in records if record.rung != "step"]
         activations = largest_on_taps(records) if turned.part == "network" else None
         shown = {"starts_at": starts_at(records), "activations": activations}
-        return shown | _at_sizes(by_size(of_sizes), refused(of_sizes))
+        return shown | _at_sizes(sizes_of(of_sizes), by_size(of_sizes), refused(of_sizes))
 
     def _shows_in_photos(self, turned: Turn) -> dict[str, Any]:
         other = self.photo_config.with_convention(turned.assignment)
         seen = {size_name(size): photo_effect(self.photo_config, other, size, seed=self.seed) for size in PHOTOS}
         most = largest([*seen.values()])
-        return {"starts_at": "images" if most else None, "activations": most} | _at_sizes(seen, [])
+        return {"starts_at": "images" if most else None, "activations": most} | _at_sizes([*seen], seen, [])
 
     def _records(self, turned: Turn) -> list[Record]:
         """Those of the rungs on which a turn can show."""
@@ -104,43 +116,48 @@ class Bench:
             rungs = {"step": ()}
         else:
             rungs = dict.fromkeys(("anchors", "targets", "losses", "detections"), OBJECT_SIZES)
-        run, records = self._run(turned), []
-        for rung, sizes in rungs.items():
-            for case in RUNGS[rung](replace(run, sizes=sizes)):
-                run.begin(f"{case.rung} {case.name}")
-                records += case.compare()
-        return records
+        run, answers = self._run(turned), self._answers if self._has_base(turned) else {}
+        cases = [case for rung, sizes in rungs.items() for case in RUNGS[rung](replace(run, sizes=sizes))]
+        return [record for case in cases for record in compared(case, run.sides, answers)]
 
-    def _run(self, turned: Turn) -> Run:
+    def _has_base(self, turned: Turn) -> bool:
+        """Whether it is held against the trained model as it is, whose answers are the same for every turn."""
+        return turned.part != "optimizer" and turned.convention not in INIT
+
+    def _run(self, turned: Turn) -> DetectorComparison:
         """The model as it is against the turned one."""
         config, optimizer_turns = self._turn(turned)
-        variables = self.variables
-        build: Callable[[str], tuple[Side, Side]] = partial(self._sides, turned)
+        sides: DetectorSides = Sides(
+            build={"reference": self._base, "port": partial(self._port, turned)}, weights=self.variables
+        )
         if turned.part == "optimizer":
             small = replace(config, **SMALL)
-            variables = TorchSide(small, "float32").variables()
-            build = partial(_build, small, small, optimizer_turns)
+            build = {
+                "reference": partial(TorchSide, small),
+                "port": partial(TorchSide, small, optimizer_turns=optimizer_turns),
+            }
+            sides = Sides(build=build, weights=TorchSide(small, "float32").variables())
         elif turned.convention in INIT:
-            build = partial(_build, self.config, config, {})
-        return Run(
+            fresh = partial(TorchSide, self.config)
+            sides = Sides(build={"reference": fresh, "port": partial(TorchSide, config)}, weights=self.variables)
+        return DetectorComparison(
             preset=self.preset,
             config=config,
             limits=detection_limits(self.preset),
-            variables=variables,
-            build=build,
+            sides=sides,
             inputs=DigitInputs(seed=self.seed),
             metric=coco_numbers,
             dtypes=("float64",),
         )
 
-    def _sides(self, turned: Turn, dtype: str) -> tuple[Side, Side]:
-        """The model as it is and turned; what only surrounds the network is put around the same one."""
-        config, base = self._turn(turned)[0], self._base(dtype)
+    def _port(self, turned: Turn, dtype: str) -> DetectorSide:
+        """The model turned; what only surrounds the network is put around the same one."""
+        config = self._turn(turned)[0]
         if turned.part == "network":
-            return base, TorchSide(config, dtype)
-        around: TorchSide = copy.copy(base.side)
+            return TorchSide(config, dtype)
+        around = copy.copy(self._base(dtype))
         around.surround(config)
-        return base, around
+        return around
 
     def _turn(self, turned: Turn) -> tuple[Config, dict[str, Any]]:
         if turned.part == "rounding":
@@ -148,8 +165,8 @@ class Bench:
         config, optimizer_turns = turn(self.photo_config, [turned.assignment])
         return digits_config(config), optimizer_turns
 
-    def _build_base(self, dtype: str) -> Any:
-        return Remembering(TorchSide(self.config, dtype))
+    def _build_base(self, dtype: str) -> TorchSide:
+        return TorchSide(self.config, dtype)
 
     def costs(self, turned: Turn) -> dict[str, Any]:
         """What it does to losses and detections, as far as it has a part in them."""
@@ -179,13 +196,8 @@ class Bench:
         return self.model.detect(self.config)
 
 
-def _build(config: Config, turned: Config, optimizer_turns: Mapping[str, Any], dtype: str) -> tuple[Side, Side]:
-    """Two models with fresh values."""
-    return TorchSide(config, dtype), TorchSide(turned, dtype, optimizer_turns=optimizer_turns)
-
-
-def _at_sizes(seen: Mapping[str, Effect], refused: Sequence[str]) -> dict[str, Any]:
-    return {"seen": seen, "unseen": unseen(seen), "refused": refused}
+def _at_sizes(sizes: Sequence[str], seen: Mapping[str, Effect], refused: Sequence[str]) -> dict[str, Any]:
+    return {"sizes": sizes, "seen": seen, "unseen": unseen(seen), "refused": refused}
 
 
 def _only_detects(turned: Turn) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import Field
 from typing import Any
 
-from parity_tests.ablation.turns import Part, Turn
+from parity_tests.ablation.override import Part, Turn
 from parity_tests.retinanet.torch_side import Config
 from torch_retinanet.conventions import allowed_values, conventions
 from torch_retinanet.optimizers import OptimizerConfig

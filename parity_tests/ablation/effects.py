@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from parity_tests.ablation.turns import ROUNDING
-from parity_tests.rule.compare import Record
+from parity_tests.ablation.override import ROUNDING
 from parity_tests.rule.divergence import divergence
+from parity_tests.rule.record import Record
 
 Effect = float | None
 """A relative difference; `None` where structure differs, and there is nothing to measure."""
@@ -28,7 +28,7 @@ def starts_at(records: Iterable[Record]) -> str | None:
 
 def largest_on_taps(records: Iterable[Record]) -> Effect:
     """The largest effect on an activation, each module on its own inputs all the way."""
-    return largest([effect_of(r) for r in records if (r.rung, r.mode) == ("forward", "cascaded")])
+    return largest([effect_of(r) for r in records if (r.rung, r.where.mode) == ("forward", "cascaded")])
 
 
 def by_size(records: Sequence[Record]) -> dict[str, Effect]:
@@ -39,14 +39,21 @@ def by_size(records: Sequence[Record]) -> dict[str, Effect]:
 
 def refused(records: Sequence[Record]) -> list[str]:
     """The sizes that the model refuses before a turn shows: what comes behind was not compared, and may hide it."""
-    broken_off = {r.size for r in records if (r.rung, r.name, r.verdict) == ("forward", "outputs", "incomplete")}
+    broken_off = {
+        r.where.extent for r in records if (r.rung, r.name, r.verdict) == ("forward", "outputs", "incomplete")
+    }
     return [size for size, effect in _largest_by_size(records).items() if size in broken_off and effect == 0]
 
 
+def sizes_of(records: Sequence[Record]) -> list[str]:
+    """The sizes at which a turn was looked for, in the order of the run."""
+    return list(_largest_by_size(records))
+
+
 def _largest_by_size(records: Sequence[Record]) -> dict[str, Effect]:
-    compared = [record for record in records if record.size and record.mode != "training"]
-    sizes = dict.fromkeys(record.size for record in compared)
-    return {size: largest([effect_of(r) for r in compared if r.size == size]) for size in sizes}
+    compared = [record for record in records if record.where.size and record.where.mode != "training"]
+    sizes = dict.fromkeys(record.where.extent for record in compared)
+    return {size: largest([effect_of(r) for r in compared if r.where.extent == size]) for size in sizes}
 
 
 def unseen(seen: Mapping[str, Effect]) -> list[str]:
@@ -60,9 +67,9 @@ def largest(effects: Sequence[Effect]) -> Effect:
     return None if not measured and None in effects else measured
 
 
-def in_words(ablation: Mapping[str, Any]) -> str:
+def in_words(measured: Sequence[Mapping[str, Any]]) -> str:
     """One line: how many conventions were turned, some to several values, and how many turns some size hides."""
-    rows = [row for row in ablation["rows"] if row["convention"] != ROUNDING.convention]
+    rows = [row for row in measured if row["convention"] != ROUNDING.convention]
     count, hidden = len({row["convention"] for row in rows}), sum(bool(row["unseen"]) for row in rows)
     turns = f", in {len(rows)} turns" if len(rows) > count else ""
     where = f"at some picture sizes {hidden} of them cannot be seen" if hidden else "no picture size hides any of them"

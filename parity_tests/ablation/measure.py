@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.ablation.turns import ROUNDING, Turn
-from parity_tests.ladder.processes import Progress, limited_threads
+from parity_tests.ablation.effects import in_words
+from parity_tests.ablation.override import ROUNDING, Turn
+from parity_tests.ladder.climb import Progress
+from parity_tests.ladder.processes import limited_threads
 from parity_tests.rule.errors import InputError
 
 Weights = Mapping[str, np.ndarray]
@@ -46,6 +48,7 @@ def ablate(preset: str, conventions: Sequence[str], *, steps: int, seed: int, re
     measured, about = _measure(preset, weights, chosen, seed, report)
     return {
         "preset": preset,
+        "summary": in_words(measured),
         "model": {"network": "ResNet-50, 64 channels", "trained": f"{steps} steps on digits", **about},
         "left_out": {turn.assignment: turn.left_out for turn in asked if turn.left_out},
         "rows": measured,

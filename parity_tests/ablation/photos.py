@@ -5,7 +5,8 @@ import torch
 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.torch_side import Config
-from parity_tests.rule.compare import CASCADED, ISOLATED, Array, largest, largest_difference, rounding_budget
+from parity_tests.rule.budgets import CASCADED, ISOLATED, largest, largest_difference, rounding_budget
+from parity_tests.rule.record import Array
 from torch_retinanet.preprocess import Prepared, prepare
 
 PHOTOS: tuple[Size, ...] = ((334, 500), (375, 500), (480, 640), (800, 800), (800, 1333), (1080, 1920))

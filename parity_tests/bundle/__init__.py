@@ -1,5 +1,5 @@
 """One side's half of a run, recorded to a folder, and checked against the other side where this one is not installed.
 
-The rungs are climbed as ever. When recording, the side's answers are written down case by case; when checking, a side
-that has these answers stands in its place. Needs numpy and safetensors; the side itself is given from outside.
+Recording stores the reference's answers, case by case; checking loads them. Needs numpy and safetensors; the sides
+themselves are given from outside.
 """

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,77 +11,57 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from parity_tests.bundle.tree import Arrays, loaded, stored_answer
 from parity_tests.rule.errors import InputError
-from parity_tests.rule.files import written_beside
-from parity_tests.rule.sampled import Sampled
+from parity_tests.rule.files import atomic_write
 
 KIND = "retinanet-parity bundle"
-FORMAT = f"{KIND} 3"
+FORMAT = f"{KIND} 4"
 """Name and version; the version counts up where old bundles could not be checked any more."""
 
-MANIFEST = "manifest.json"
+MANIFEST, WEIGHTS = "manifest.json", "weights"
 
 TEXTS = {str: str}
 
 SECTIONS: dict[str, Any] = {
-    **dict.fromkeys(("side", "preset"), str),
-    **dict.fromkeys(("checksums", "given", "sources", "inventory", "left_out"), TEXTS),
-    "sizes": [(int, int)],
-    "rungs": [str],
-    "names": {str: [str]},
-    "samples": {str: {"shape": [int], "largest": float, "finite": bool}},
-    "limits": {"score": float, "iou": float, "most": int},
-    "num_classes": int,
-    "anchor_scale": float,
+    **dict.fromkeys(("checksums", "sources", "inventory"), TEXTS),
+    "cases": {str: {"rung": str, "answer": dict}},
     "provenance": dict,
 }
-"""What a manifest has, in which form: a type, `[form]` or `{str: form}` for any number, else those that are named."""
-
-Value = NDArray[Any] | Sampled
+"""What every manifest has, in which form: a type, `[form]` or `{str: form}` for any number, else those named."""
 
 
 class BundleWriter:
-    """Collects arrays by file and name, and writes them all at the end."""
+    """Collects answers by case, and writes them all at the end: the arrays of each rung to a file of its own."""
 
     def __init__(self) -> None:
-        self.arrays: dict[str, dict[str, NDArray[Any]]] = {}
-        self.samples: dict[str, dict[str, Any]] = {}
-        self.names: dict[str, dict[str, None]] = {}
-        self.given: dict[str, str] = {}
+        self.cases: dict[str, dict[str, Any]] = {}
+        self.arrays: dict[str, Arrays] = {}
 
-    def put(self, file: str, name: str, value: Value) -> None:
-        """Keep an array, or the samples of one, as `name` of `file`."""
-        values = value.values if isinstance(value, Sampled) else np.asarray(value)
-        self.arrays.setdefault(file, {})[name] = np.array(values, order="C")  # a copy: the side goes on with its own
-        self.names.setdefault(file, {})[name] = None
-        self.samples.pop(f"{file}/{name}", None)
-        if isinstance(value, Sampled):
-            about = {"shape": list(value.shape), "largest": value.largest, "finite": value.finite}
-            self.samples[f"{file}/{name}"] = about
+    def put(self, case: str, rung: str, answer: Mapping[str, Any], whole: Collection[str] = ()) -> None:
+        """Keep an answer; of its parts those in `whole` as they are, and of others large arrays as samples."""
+        stored = stored_answer(answer, self.arrays.setdefault(rung, {}), whole)
+        self.cases[case] = {"rung": rung, "answer": stored}
 
-    def write(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+    def write(self, folder: Path, weights: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> None:
         """The whole folder, or nothing.
 
         Raises:
             OSError: where it cannot be written.
         """
-        with written_beside(folder) as beside:
+        with atomic_write(folder) as beside:
             beside.mkdir()
-            for file, arrays in self.arrays.items():
-                save_file(arrays, beside / f"{file}.safetensors")
-            checksums = {f"{file}.safetensors": _checksum(beside / f"{file}.safetensors") for file in self.arrays}
-            content = {"format": FORMAT, "checksums": checksums, **manifest}
-            content |= {
-                "given": self.given,
-                "samples": self.samples,
-                "names": {file: [*names] for file, names in self.names.items()},
-            }
+            files = {f"{name}.safetensors": arrays for name, arrays in {**self.arrays, WEIGHTS: dict(weights)}.items()}
+            for name, arrays in files.items():
+                save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, beside / name)
+            checksums = {name: _checksum(beside / name) for name in files}
+            content = {"format": FORMAT, "checksums": checksums, **about, "cases": self.cases}
             content["digest"] = manifest_digest(content)
             (beside / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
 
 
-class Bundle:
-    """A recorded bundle, every file of which is as it was written.
+class Bundle(Mapping[str, Mapping[str, Any]]):
+    """The answers of a recorded bundle by case; every file of it is as it was written.
 
     Raises:
         InputError: for a folder that is no bundle, of another version, or damaged.
@@ -90,8 +70,8 @@ class Bundle:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest = _read_manifest(folder)
-        self.files: dict[str, dict[str, NDArray[Any]]] = {}
-        for name, checksum in self.of("checksums").items():
+        self.files: dict[str, Arrays] = {}
+        for name, checksum in self.manifest["checksums"].items():
             path = folder / str(name)
             if Path(str(name)).name != name or not path.is_file():
                 raise InputError(f"{path}: is missing in the bundle")
@@ -99,35 +79,48 @@ class Bundle:
                 raise InputError(f"{path}: is not as it was recorded (its checksum differs)")
             self.files[path.stem] = _load(path)
 
-    def get(self, file: str, name: str) -> Value:
-        """An array, or the samples of one.
+    def __getitem__(self, case: str) -> Mapping[str, Any]:
+        """The answer in a case.
 
         Raises:
-            InputError: where the bundle has none of this name.
+            InputError: where none was recorded.
         """
-        try:
-            values = self.files[file][name]
-        except KeyError:
-            raise InputError(f"{self.folder}: has no {name} in {file}.safetensors") from None
-        about = self.of("samples").get(f"{file}/{name}")
-        if about is None:
-            return values
-        return Sampled(tuple(about["shape"]), values.dtype, about["largest"], about["finite"], values)
+        if case not in self.manifest["cases"]:
+            raise InputError(f"{self.folder}: has no answer of {case}; it was recorded otherwise")
+        recorded = self.manifest["cases"][case]
+        answer: Mapping[str, Any] = loaded(recorded["answer"], self.files.get(recorded["rung"], {}))
+        return answer
 
-    def file(self, name: str) -> dict[str, NDArray[Any]]:
-        """All arrays of a file that has no samples, by name.
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.manifest["cases"])
+
+    def __len__(self) -> int:
+        return len(self.manifest["cases"])
+
+    @property
+    def weights(self) -> Arrays:
+        """The weights of both sides, by the reference's names.
 
         Raises:
-            InputError: where the bundle has no such file.
+            InputError: where the bundle has none.
         """
-        if name not in self.files:
-            raise InputError(f"{self.folder}: has no {name}.safetensors")
-        return self.files[name]
+        if WEIGHTS not in self.files:
+            raise InputError(f"{self.folder}: has no {WEIGHTS}.safetensors")
+        return self.files[WEIGHTS]
 
-    def of(self, key: str) -> Any:
-        """What the manifest has as `key`."""
-        if key not in self.manifest:
-            raise InputError(f"{self.folder / MANIFEST}: has no {key!r}")
+    @property
+    def rungs(self) -> list[str]:
+        """The rungs that have an answer."""
+        return list(dict.fromkeys(str(case["rung"]) for case in self.manifest["cases"].values()))
+
+    def of(self, key: str, form: Any) -> Any:
+        """What the manifest has as `key`, which has this form.
+
+        Raises:
+            InputError: where it has none of that form.
+        """
+        if fault := next(_faults(repr(key), self.manifest.get(key), form), None):
+            raise InputError(f"{self.folder / MANIFEST}: {fault}")
         return self.manifest[key]
 
 

@@ -1,35 +1,32 @@
-"""Recording a run: its reference climbs the ladder alone, and all that it answers is written to a folder."""
+"""Recording: the reference of some cases is asked, and all that it answers is written to a folder."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from parity_tests.bundle.files import BundleWriter, check_replaceable
-from parity_tests.bundle.recording import Echo, RecordedInputs, Recorder
-from parity_tests.ladder.processes import Progress
-from parity_tests.retinanet.climb import Rungs
-from parity_tests.retinanet.rungs import Run, climb
-from parity_tests.retinanet.side import Side
-from parity_tests.rule.errors import InputError
-from parity_tests.rule.result import Climbed
+from parity_tests.ladder.case import Answer, Case, S, Sides
+from parity_tests.ladder.climb import Progress, Report
+from parity_tests.ladder.provenance import provenance
+from parity_tests.rule.errors import InputError, in_one_line
 
 
 def record(
-    run: Run,
-    side: str,
+    cases: Sequence[Case[S]],
+    sides: Sides[S],
     folder: Path,
-    rungs: Rungs,
     *,
     about: Mapping[str, Any],
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Report = lambda progress: None,
 ) -> None:
-    """Write what the reference of a run answers on these rungs; `about` goes into the manifest as it is.
+    """Write what the reference answers in these cases.
 
     Args:
-        run: in place of its port the reference repeats itself.
-        side: which one the reference is, `keras` or `torch`.
+        cases: what it is asked.
+        sides: the reference; a port is not built.
         folder: where to write; a bundle that is there is replaced.
+        about: what goes into the manifest as it is.
+        report: hears how far it has come.
 
     Raises:
         InputError: for a folder that is there and no bundle, and for a side that does not answer.
@@ -37,30 +34,22 @@ def record(
     """
     check_replaceable(folder)
     writer = BundleWriter()
-
-    def build(dtype: str) -> tuple[Side, Side]:
-        recorder = Recorder(run.build(dtype)[0], dtype, writer)
-        return recorder, Echo(recorder)
-
-    recorded = replace(run, build=build, inputs=RecordedInputs(run.inputs, writer), _sides={})
-    climbed = climb(rungs, recorded, report)
-    if failed := [record for record in climbed.records if record.verdict != "equal"]:
-        raise InputError(f"{side}: does not answer {failed[0].rung} {failed[0].case}: {failed[0].reason}")
-    for name, values in run.variables.items():
-        writer.put("weights", name, values)
-    writer.write(folder, {"side": side, **about, **_manifest(recorded, climbed, rungs)})
-    recorded.release()
+    for done, case in enumerate(cases):
+        report(Progress("", case.name, done, len(cases)))
+        try:
+            writer.put(case.name, case.rung, _asked(case, sides), case.whole)
+        finally:
+            if case.trains:
+                sides.restore()
+    known = sides.about()["reference"]
+    facts = {"sources": dict(known.sources), "inventory": dict(known.inventory), "provenance": provenance()}
+    writer.write(folder, sides.weights, {**about, **facts})
 
 
-def _manifest(run: Run, climbed: Climbed, rungs: Rungs) -> dict[str, Any]:
-    return {
-        "preset": run.preset,
-        "num_classes": run.config.num_classes,
-        "anchor_scale": float(run.config.anchor_scale),
-        "limits": run.limits._asdict(),
-        "sizes": list(run.sizes),
-        "rungs": list(rungs),
-        "provenance": climbed.provenance,
-        "sources": {tap: lines["reference"] for tap, lines in climbed.sources.items()},
-        "inventory": run.built()[0].inventory(),
-    }
+def _asked(case: Case[S], sides: Sides[S]) -> Answer:
+    try:
+        return case.reference(sides)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a model raises: a bundle is written whole or not at all
+        raise InputError(f"{case.name}: the side does not answer ({in_one_line(error)})") from error

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from parity_tests.ablation.measure import ablate
     from parity_tests.ladder.provenance import peak_memory, provenance
     from parity_tests.report.ablation import ablation_table, as_markdown
-    from parity_tests.rule.files import written_beside
+    from parity_tests.rule.files import atomic_write
     from parity_tests.rule.result import Result
 
     check_reports(options)
@@ -71,6 +71,6 @@ def run(options: argparse.Namespace) -> int:
     console.print(result.summary, highlight=False, soft_wrap=True)
     write_reports(result, options)
     if options.markdown:
-        with written_beside(options.markdown) as beside:
+        with atomic_write(options.markdown) as beside:
             beside.write_text(as_markdown(found), encoding="utf-8")
     return 0

@@ -18,9 +18,9 @@ from parity_tests.cli.options import (
 from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.retinanet.backends import BACKENDS, NOT_INDEPENDENT, PORT, Table, compare_backends
 from parity_tests.retinanet.blind_spots import unseen_turns
-from parity_tests.retinanet.rungs import PRESETS
-from parity_tests.rule.compare import Record, verdict_of
+from parity_tests.retinanet.comparison import PRESETS
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Record, verdict_of
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -108,7 +108,8 @@ def _words(table: Table, name: str) -> str:
     other = min(others, key=lambda column: column in NOT_INDEPENDENT)
     first = _first(table.records.get((name, other)) or table.records[other, name])
     apart = f"{first.difference:.1e} apart, budget {first.budget:.1e}" if first.budget is not None else first.reason
-    return f"{_label(name)} is the odd one out: it parts from {_label(other)} at {first.name} ({first.size}: {apart})"
+    place = f"{first.name} ({first.where.extent}: {apart})"
+    return f"{_label(name)} is the odd one out: it parts from {_label(other)} at {place}"
 
 
 def _first(records: "list[Record] | tuple[Record, ...] | object") -> Record:

@@ -2,10 +2,10 @@
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import (
@@ -19,12 +19,12 @@ from parity_tests.cli.options import (
     write_reports,
 )
 from parity_tests.retinanet.blind_spots import unseen_turns
-from parity_tests.retinanet.rungs import climb
+from parity_tests.retinanet.climb import climb_rungs
+from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.rule.errors import InputError
 
 if TYPE_CHECKING:
-    from parity_tests.bundle.files import Bundle
-    from parity_tests.retinanet.side import Side
+    from parity_tests.retinanet.side import DetectorSide
 
 WORDS = {"keras": "Keras reference", "torch": "PyTorch model"}
 
@@ -45,30 +45,30 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Check, report, and give the exit code."""
     check_reports(options)
-    from parity_tests.bundle.check import OTHER, replayed, rungs_of, sampled_sizes, samples_in_words, unrecorded
+    from parity_tests.bundle.check import sampled_sizes, samples_in_words, unrecorded
     from parity_tests.bundle.files import Bundle
     from parity_tests.report import print_report
+    from parity_tests.retinanet.recorded import LEFT_OUT, OTHER, recorded_comparison, recorded_facts
     from parity_tests.rule.result import Result
 
     began, bundle = time.perf_counter(), Bundle(options.bundle)
-    side = bundle.of("side")
-    if side not in OTHER:
-        raise InputError(f"{options.bundle}: side {side!r} must be one of {', '.join(OTHER)}")
-    if OTHER[side] == "keras":
-        check_backend()
-    build = _torch(bundle, options.turn) if OTHER[side] == "torch" else _keras(bundle, options.turn)
+    facts = recorded_facts(bundle)
+    side, other = facts["side"], OTHER[facts["side"]]
+    build = _torch(facts, options.turn) if other == "torch" else _keras(facts, options.turn)
     with progress_bars() as report:
-        climbed = climb(rungs_of(bundle), replayed(bundle, build), report)
-    recorded = {"recorded with": bundle.of("provenance"), "left out": bundle.of("left_out")}
-    result = Result.of(
-        [replace(climbed, records=[*climbed.records, *unrecorded(bundle)])],
+        run = recorded_comparison(bundle, facts, build)
+        found = climb_rungs(run, bundle.rungs, answers=bundle, report=report)
+    recorded = {"recorded with": bundle.manifest["provenance"], "left out": facts["left_out"]}
+    missing = unrecorded(bundle, [name for name in RUNGS if name not in LEFT_OUT])
+    result = Result.of_presets(
+        [replace(found, records=[*found.records, *missing])],
         seconds=time.perf_counter() - began,
         settings=settings_of(options) | recorded,
         reference=f"recorded {WORDS[side]}",
-        port=WORDS[OTHER[side]],
+        port=WORDS[other],
         more_warnings=[
-            *unseen_turns(options.turn, climbed.records),
-            *sampled_sizes(climbed.records),
+            *unseen_turns(options.turn, found.records),
+            *sampled_sizes(found.records),
             *samples_in_words(bundle),
         ],
     )
@@ -77,25 +77,26 @@ def run(options: argparse.Namespace) -> int:
     return result.exit_code
 
 
-def _torch(bundle: "Bundle", turns: Sequence[str]) -> "Callable[[str], Side]":
+def _torch(facts: Mapping[str, Any], turns: Sequence[str]) -> "Callable[[str], DetectorSide]":
     from parity_tests.retinanet.errors import input_errors
-    from parity_tests.retinanet.prepare import turn
+    from parity_tests.retinanet.setup import turn
     from parity_tests.retinanet.torch_side import Config, TorchSide
 
     try:
-        config = Config.preset(bundle.of("preset"), num_classes=bundle.of("num_classes"))
-        turned, optimizer_turns = turn(replace(config, anchor_scale=bundle.of("anchor_scale")), turns)
+        config = Config.preset(facts["preset"], num_classes=facts["num_classes"])
+        turned, optimizer_turns = turn(replace(config, anchor_scale=facts["anchor_scale"]), turns)
     except input_errors() as error:
         raise InputError(str(error)) from None
     return lambda dtype: TorchSide(turned, dtype, optimizer_turns=optimizer_turns)
 
 
-def _keras(bundle: "Bundle", turns: Sequence[str]) -> "Callable[[str], Side]":
+def _keras(facts: Mapping[str, Any], turns: Sequence[str]) -> "Callable[[str], DetectorSide]":
+    check_backend()
     from parity_tests.retinanet.keras_side import REFERENCES, KerasSide
 
     if turns:
         raise InputError(f"--turn: {turns[0]} turns the PyTorch side, and that was recorded")
-    if (preset := bundle.of("preset")) not in REFERENCES:
-        raise InputError(f"{bundle.folder}: preset {preset!r} must be one of {', '.join(REFERENCES)}")
-    classes, scale = bundle.of("num_classes"), bundle.of("anchor_scale")
+    if (preset := facts["preset"]) not in REFERENCES:
+        raise InputError(f"preset {preset!r} must be one of {', '.join(REFERENCES)}")
+    classes, scale = facts["num_classes"], facts["anchor_scale"]
     return lambda dtype: KerasSide(preset, classes, dtype, anchor_scale=scale)

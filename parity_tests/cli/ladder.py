@@ -3,7 +3,7 @@
 import argparse
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,16 @@ from parity_tests.cli.options import (
     settings_of,
     write_reports,
 )
-from parity_tests.ladder.processes import Progress, climb_beside
+from parity_tests.ladder.climb import Report
+from parity_tests.ladder.processes import climb_in_processes
 from parity_tests.retinanet.blind_spots import unseen_turns
+from parity_tests.retinanet.climb import climb_rungs
+from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.errors import input_errors
 from parity_tests.retinanet.inputs import read_size
-from parity_tests.retinanet.rungs import PRESETS, RUNGS, Run, climb
+from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.rule.errors import InputError
-from parity_tests.rule.result import Climbed, Result
+from parity_tests.rule.result import PresetResult, Result
 
 STARTED = time.perf_counter()
 
@@ -90,12 +93,14 @@ def run(options: argparse.Namespace) -> int:
     options.preset = _presets(options)
     with progress_bars() as report:
         if len(options.preset) > 1:
-            climbed = climb_beside(climb_preset, options, options.preset, report)
+            found = climb_in_processes(climb_preset, options, options.preset, report)
         else:
-            climbed = [climb_preset(options, options.preset[0], report)]
+            found = [climb_preset(options, options.preset[0], report)]
     seconds = time.perf_counter() - STARTED
-    unseen = unseen_turns(options.turn, [record for each in climbed for record in each.records])
-    result = Result.of(climbed, seconds=seconds, settings=settings_of(options), more_warnings=unseen, ablation=ablation)
+    unseen = unseen_turns(options.turn, [record for each in found for record in each.records])
+    result = Result.of_presets(
+        found, seconds=seconds, settings=settings_of(options), more_warnings=unseen, ablation=ablation
+    )
     print_report(result, plain_console())
     write_reports(result, options)
     return result.exit_code
@@ -121,7 +126,7 @@ def _read_ablation(path: Path) -> Mapping[str, Any]:
     return ablation
 
 
-def climb_preset(options: argparse.Namespace, preset: str, report: Callable[[Progress], None]) -> Climbed:
+def climb_preset(options: argparse.Namespace, preset: str, report: Report) -> PresetResult:
     """What climbing the ladder of one preset gives, of those that are climbed beside each other."""
     run = started(
         preset,
@@ -132,16 +137,16 @@ def climb_preset(options: argparse.Namespace, preset: str, report: Callable[[Pro
         data=options.data,
         seed=options.seed,
     )
-    run = replace(run, dtypes=DTYPES[options.dtype], share=(options.preset.index(preset), len(options.preset)))
+    share = options.preset.index(preset), len(options.preset)
     try:
-        return climb({name: RUNGS[name] for name in RUNGS if name in options.rungs}, run, report)
+        return climb_rungs(replace(run, dtypes=DTYPES[options.dtype]), options.rungs, share=share, report=report)
     finally:
-        run.release()
+        run.sides.release()
 
 
-def started(preset: str, **settings: Any) -> Run:
+def started(preset: str, **settings: Any) -> DetectorComparison:
     """`start_run`, of which every refusal is an `InputError`."""
-    from parity_tests.retinanet.start import start_run
+    from parity_tests.retinanet.setup import start_run
 
     try:
         return start_run(preset, **settings)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from parity_tests.ladder.processes import Progress
+from parity_tests.ladder.climb import Progress
 from parity_tests.rule.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def check_target(option: str, path: Path | None) -> None:
 def write_reports(result: "Result", options: argparse.Namespace) -> None:
     """Write the files that were asked for, each beside and then renamed."""
     from parity_tests.report import AS
-    from parity_tests.rule.files import written_beside
+    from parity_tests.rule.files import atomic_write
 
     for name in FORMATS:
         if path := getattr(options, name):
-            with written_beside(path) as beside:
+            with atomic_write(path) as beside:
                 beside.write_text(AS[name](result), encoding="utf-8")
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import Parser, add_seed, check_target, progress_bars
+from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.errors import input_errors
-from parity_tests.retinanet.rungs import PRESETS, RUNGS, Run
+from parity_tests.retinanet.rungs import RUNGS, cases_of
 from parity_tests.rule.errors import InputError
 
 
@@ -29,26 +30,26 @@ def parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Record, and say what was written."""
-    from parity_tests.bundle.check import LEFT_OUT
     from parity_tests.bundle.files import check_replaceable
     from parity_tests.bundle.record import record
+    from parity_tests.retinanet.recorded import LEFT_OUT, facts_of
 
     check_target("--out", options.out.parent / ".bundle")
     check_replaceable(options.out)
     began, run = time.perf_counter(), _started(options)
-    rungs = {name: RUNGS[name] for name in RUNGS if name not in LEFT_OUT}
-    about = {"seed": options.seed, "weights": options.weights and options.weights.name, "left_out": LEFT_OUT}
+    cases = cases_of(run, [name for name in RUNGS if name not in LEFT_OUT])
+    given = {"seed": options.seed, "weights": options.weights and options.weights.name}
     with progress_bars() as report:
-        record(run, options.side, options.out, rungs, about=about, report=report)
+        record(cases, run.sides, options.out, about=facts_of(run, options.side) | given, report=report)
     size = sum(path.stat().st_size for path in options.out.iterdir()) / 1e6
     what, seconds = f"the {options.side} side of {run.preset}", time.perf_counter() - began
     print(f"{options.out}: {what}, {size:.0f} MB, recorded in {seconds:.0f} s")
     return 0
 
 
-def _started(options: argparse.Namespace) -> Run:
+def _started(options: argparse.Namespace) -> DetectorComparison:
     """What the side is recorded from; every refusal is an `InputError`."""
-    from parity_tests.bundle.alone import start_alone
+    from parity_tests.retinanet.alone import start_alone
 
     if options.side == "keras":
         check_backend()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from parity_tests.ladder.comparison import Pair
 from parity_tests.ladder.rungs import has_taps
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import FIRST
 from parity_tests.sides.names import canonical
 

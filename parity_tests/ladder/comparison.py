@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from parity_tests.sides.adapters import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.names import Pairs

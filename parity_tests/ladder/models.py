@@ -12,8 +12,9 @@ from parity_tests.ladder.blind_spots import blind_spots
 from parity_tests.ladder.comparison import Pair
 from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.ladder.rungs import RUNGS
-from parity_tests.rule.compare import Array, Record, records_of
+from parity_tests.rule.compare import records_of
 from parity_tests.rule.errors import InputError, in_one_line
+from parity_tests.rule.record import Array, Record
 from parity_tests.rule.result import Coverage, Result
 from parity_tests.sides.adapters import Adapter, Function, KerasModel, TorchModule, adapted
 from parity_tests.sides.layouts import Layouts

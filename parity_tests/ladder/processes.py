@@ -9,34 +9,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from typing import NamedTuple
 
+from parity_tests.ladder.climb import Progress
 from parity_tests.ladder.provenance import THREADS
-from parity_tests.rule.result import Climbed
+from parity_tests.rule.result import PresetResult
 
-
-class Progress(NamedTuple):
-    """How far a preset has come: the case that begins, how many are done, and how many there are."""
-
-    preset: str
-    case: str
-    done: int
-    total: int
-
-
-Climb = Callable[[Namespace, str, Callable[[Progress], None]], Climbed]
+Climb = Callable[[Namespace, str, Callable[[Progress], None]], PresetResult]
 """What climbs the ladder of one preset, and tells how far it has come."""
 
 
-def climb_beside(
+def climb_in_processes(
     climb: Climb, options: Namespace, presets: Sequence[str], report: Callable[[Progress], None]
-) -> list[Climbed]:
+) -> list[PresetResult]:
     """What `climb` gives for each preset, in order.
 
     Raises:
         Exception: what the first process raised that failed; the others are ended.
     """
-    climbed: dict[str, Climbed] = {}
+    climbed: dict[str, PresetResult] = {}
     with _processes(climb, options, presets) as waiting:
         while waiting:
             for connection in wait(list(waiting)):
@@ -84,9 +74,9 @@ def _work(climb: Climb, options: Namespace, preset: str, there: Connection) -> N
         there.send(error)
 
 
-def _receive(connection: Connection, preset: str) -> Progress | Climbed | Exception:
+def _receive(connection: Connection, preset: str) -> Progress | PresetResult | Exception:
     try:
-        message: Progress | Climbed | Exception = connection.recv()
+        message: Progress | PresetResult | Exception = connection.recv()
     except EOFError:
         raise MemoryError(f"the process of preset {preset} was ended from outside, as for want of memory") from None
     return message

@@ -6,18 +6,10 @@ from functools import partial
 from typing import NamedTuple
 
 from parity_tests.ladder.comparison import Pair, comparable, tap_of
-from parity_tests.rule.compare import (
-    CASCADED,
-    GRADIENT,
-    ISOLATED,
-    Array,
-    Record,
-    compare_taps,
-    float32_budget,
-    largest,
-    rounding_budget,
-)
+from parity_tests.rule.budgets import CASCADED, GRADIENT, ISOLATED, float32_budget, largest, rounding_budget
+from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array, Record
 from parity_tests.sides.side import ROOT, Backward, Call, Calls, input_names
 
 

@@ -23,7 +23,7 @@ def together(results: Mapping[str, Sequence[Result]]) -> Result:
         warnings=[f"{name}: {warning}" for name, result in named for warning in result.warnings],
         coverage=[replace(covered, preset=name) for name, result in named for covered in result.coverage],
         sources=_agreed(each),
-        exhibits=[replace(exhibit, preset=name) for name, result in named for exhibit in result.exhibits],
+        examples=[replace(example, preset=name) for name, result in named for example in result.examples],
     )
 
 

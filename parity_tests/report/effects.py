@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parity_tests.report.shades import Shade, power_text
-from parity_tests.retinanet.inputs import read_size
+from parity_tests.report.colours import Shade, power_text
 
 EFFECTS = {
     "activations": "activations",
@@ -57,7 +56,7 @@ def seen_at(ablation: Mapping[str, Any]) -> list[Seen]:
     """The conventions by the sizes at which they were looked for; those that have no sizes are left out."""
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for row in ablation["rows"]:
-        groups.setdefault(tuple(sorted([*row["seen"], *row["refused"]], key=read_size)), []).append(row)
+        groups.setdefault(tuple(row["sizes"]), []).append(row)
     return [
         Seen(sizes=sizes, rows=[(row, [_seen(row, size) for size in sizes]) for row in rows])
         for sizes, rows in groups.items()

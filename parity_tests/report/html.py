@@ -10,11 +10,11 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from parity_tests.report import effects, shades
-from parity_tests.report.blob import blob
+from parity_tests.report import colours, effects
 from parity_tests.report.overview import facts, ladder
 from parity_tests.report.pictures import DRAWN, pictures
 from parity_tests.report.plots import LEFT, RIGHT, WIDTH, trainings
+from parity_tests.report.records_data import records_data
 from parity_tests.report.tree import modes_of, module_tree
 from parity_tests.rule.divergence import divergence
 from parity_tests.rule.result import Result
@@ -62,10 +62,10 @@ def _sections(result: Result) -> dict[str, Any]:
         "modes": modes_of(result.records),
         "tree": module_tree(result),
         "trainings": trainings(result.records),
-        "pictures": pictures(result.exhibits),
+        "pictures": pictures(result.examples),
         "turned": effects.turned(result.ablation) if result.ablation else [],
         "seen_at": effects.seen_at(result.ablation) if result.ablation else [],
-        "blob": blob(result) if result.records else None,
+        "data": records_data(result) if result.records else None,
     }
 
 
@@ -82,8 +82,8 @@ def _environment() -> "Environment":
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.globals |= {
-        "marks": shades.MARKS,
-        "share_legend": shades.LEGEND,
+        "marks": colours.MARKS,
+        "share_legend": colours.LEGEND,
         "effect_legend": effects.LEGEND,
         "effect_headings": list(effects.EFFECTS.values()),
         "plot": {"width": WIDTH, "left": LEFT, "right": WIDTH - RIGHT},

@@ -1,4 +1,7 @@
-"""A run as JSON, and back. `schema.json` beside this file is its published schema."""
+"""A run as JSON, and back. `schema.json` beside this file is its published schema.
+
+Files of version 2 are read as far as `diff` compares them: their records, and the words that say what each was made on.
+"""
 
 import json
 import math
@@ -8,12 +11,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from parity_tests.rule.compare import Record
 from parity_tests.rule.errors import InputError
-from parity_tests.rule.result import Coverage, Exhibit, Result
+from parity_tests.rule.record import Record, Tag, Where
+from parity_tests.rule.result import Coverage, Example, Result
 
-FORMAT = "retinanet-parity 2"
-"""Name and version of the JSON; the version counts up where old readers could not read new files."""
+FORMAT, BEFORE = "retinanet-parity 3", "retinanet-parity 2"
+"""Name and version of the JSON, and of the one before: it counts up where old readers could not read new files."""
 
 OF_THE_RUN = ("reference", "port", "settings", "provenance", "cost", "warnings", "sources", "ablation")
 """What is written as it is."""
@@ -21,7 +24,7 @@ OF_THE_RUN = ("reference", "port", "settings", "provenance", "cost", "warnings",
 QUOTED = 80
 """Characters of each end of what is said of a value that breaks the schema."""
 
-T = TypeVar("T", Record, Coverage, Exhibit)
+T = TypeVar("T", Record, Coverage, Example)
 
 
 def as_json(result: Result) -> str:
@@ -33,7 +36,7 @@ def as_json(result: Result) -> str:
         "summary": result.summary,
         **{name: getattr(result, name) for name in OF_THE_RUN},
         "coverage": [asdict(coverage) for coverage in result.coverage],
-        "exhibits": [asdict(exhibit) for exhibit in result.exhibits],
+        "examples": [asdict(example) for example in result.examples],
         "records": [_record(record) for record in result.records],
     }
     return json.dumps(_finite(run), indent=1, allow_nan=False) + "\n"
@@ -59,6 +62,8 @@ def read_json(path: Path) -> Result:
         run = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error})") from None
+    if isinstance(run, dict) and run.get("format") == BEFORE:
+        return _result_of_before(run, path)
     if not isinstance(run, dict) or run.get("format") != FORMAT:
         found = run.get("format") if isinstance(run, dict) else type(run).__name__
         raise InputError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
@@ -100,14 +105,23 @@ def _result(run: Mapping[str, Any]) -> Result:
     return Result(
         records=[_read(Record, record) for record in run["records"]],
         coverage=[_read(Coverage, coverage) for coverage in run["coverage"]],
-        exhibits=[_read(Exhibit, exhibit) for exhibit in run["exhibits"]],
+        examples=[_read(Example, example) for example in run["examples"]],
         **{name: run[name] for name in OF_THE_RUN},
     )
 
 
+def _result_of_before(run: Mapping[str, Any], path: Path) -> Result:
+    """The records of a file of version 2; what a record was made on is there in words alone."""
+    try:
+        records = [_read(Record, record | {"where": Where(data=record["case"])}) for record in run["records"]]
+        coverage = [_read(Coverage, each) for each in run["coverage"]]
+        return Result(records=records, coverage=coverage, settings=run["settings"], provenance=run["provenance"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: is not as {BEFORE!r} was written ({type(error).__name__}: {error})") from None
+
+
 def _record(record: Record) -> dict[str, Any]:
-    parts = {"size": record.size, "dtype": record.dtype, "mode": record.mode}
-    return asdict(record) | {"used": record.used} | parts
+    return asdict(record) | {"tag": record.tag._asdict(), "case": record.where.text, "used": record.used}
 
 
 def _read(kind: type[T], values: Mapping[str, Any]) -> T:
@@ -117,4 +131,12 @@ def _read(kind: type[T], values: Mapping[str, Any]) -> T:
     curves = given.get("values")
     if curves:
         given["values"] = {name: [math.nan if v is None else v for v in curve] for name, curve in curves.items()}
+    if isinstance(where := given.get("where"), Mapping):
+        given["where"] = Where(**{name: _hashable(value) for name, value in where.items()})
+    if isinstance(tag := given.get("tag"), Mapping):
+        given["tag"] = Tag(**{name: _hashable(value) for name, value in tag.items()})
     return kind(**given | shapes)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value

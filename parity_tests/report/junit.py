@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
-from parity_tests.rule.compare import Record
+from parity_tests.rule.record import Record
 from parity_tests.rule.result import Coverage, Result
 
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -47,7 +47,7 @@ def _suites(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
 
 
 def _add_comparison(suite: Xml.Element, record: Record) -> None:
-    place = ".".join(filter(None, (record.preset, record.rung, record.case)))
+    place = ".".join(filter(None, (record.preset, record.rung, record.where.text)))
     case = _case(suite, place, record.name)
     if outcome := OUTCOMES.get(record.verdict):
         _end(case, outcome, record.verdict, record.reason)

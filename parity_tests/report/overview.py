@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parity_tests.report.shades import Shade, largest_share, shade_of, share_of
-from parity_tests.rule.compare import Record, Verdict, verdict_of
+from parity_tests.report.colours import Shade, largest_share, shade_of, share_of
+from parity_tests.rule.record import Record, Verdict, verdict_of
 from parity_tests.rule.result import Result
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parity_tests.rule.result import Exhibit
+from parity_tests.rule.result import Example
 
 DRAWN = 40
 """Of each side, the best; more would hide the picture."""
@@ -39,7 +39,7 @@ class Label:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """An exhibit that is ready to be drawn.
+    """An example that is ready to be drawn.
 
     Attributes:
         boxes: by side, those that are drawn.
@@ -57,14 +57,14 @@ class Picture:
     text: float
 
 
-def pictures(exhibits: Iterable[Exhibit]) -> list[Picture]:
-    """The exhibits of a run."""
-    return [_picture(exhibit) for exhibit in exhibits]
+def pictures(examples: Iterable[Example]) -> list[Picture]:
+    """The examples of a run."""
+    return [_picture(example) for example in examples]
 
 
-def _picture(exhibit: Exhibit) -> Picture:
-    height, width = exhibit.size
-    sides = {"reference": exhibit.reference, "port": exhibit.port}
+def _picture(example: Example) -> Picture:
+    height, width = example.size
+    sides = {"reference": example.reference, "port": example.port}
     boxes = {
         side: [_box(found) for found in detections if _finite(found)][:DRAWN] for side, detections in sides.items()
     }
@@ -72,12 +72,12 @@ def _picture(exhibit: Exhibit) -> Picture:
     labels: dict[str, list[Label]] = {"reference": [], "port": []}
     if max(map(len, boxes.values())) <= LABELLED:
         alone = [box for box in boxes["port"] if not any(_same(box, other) for other in boxes["reference"])]
-        labels["reference"] = [_label(box, box.y - 0.3 * text, text, exhibit.size) for box in boxes["reference"]]
-        labels["port"] = [_label(box, box.y + box.height + text, text, exhibit.size) for box in alone]
+        labels["reference"] = [_label(box, box.y - 0.3 * text, text, example.size) for box in boxes["reference"]]
+        labels["port"] = [_label(box, box.y + box.height + text, text, example.size) for box in alone]
     counts = {side: len(detections) for side, detections in sides.items()}
-    title = f"{exhibit.preset} {exhibit.case}".strip()
+    title = f"{example.preset} {example.case}".strip()
     return Picture(
-        title=title, png=exhibit.png, height=height, width=width, boxes=boxes, labels=labels, counts=counts, text=text
+        title=title, png=example.png, height=height, width=width, boxes=boxes, labels=labels, counts=counts, text=text
     )
 
 

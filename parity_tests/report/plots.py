@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from parity_tests.rule.compare import Record, Verdict, verdict_of
+from parity_tests.rule.record import Record, Verdict, Where, verdict_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460, 250, 52, 10, 10, 26
 """Of the plot in its own units, and of its margins."""
@@ -50,9 +50,9 @@ class Training:
 
 def trainings(records: Sequence[Record]) -> list[Training]:
     """The runs that kept their curves, in order."""
-    runs: dict[tuple[str, str, str], list[Record]] = {}
+    runs: dict[tuple[str, str, Where], list[Record]] = {}
     for record in records:
-        runs.setdefault((record.preset, record.rung, record.case), []).append(record)
+        runs.setdefault((record.preset, record.rung, record.where), []).append(record)
     return [_training(rows) for rows in runs.values() if rows[-1].values]
 
 
@@ -68,7 +68,7 @@ def _training(rows: Sequence[Record]) -> Training:
         apart[name] = [abs(moved - own) for moved, own in zip(values[name], reference, strict=False)]
     growth = values.get("growth", ())
     return Training(
-        title=f"{rows[0].preset} {rows[0].case}".strip(),
+        title=f"{rows[0].preset} {rows[0].where.text}".strip(),
         verdict=verdict_of(rows),
         apart=panel(apart, HEIGHT),
         growth=panel({"growth": [None, *growth]}, GROWTH_HEIGHT) if any(map(_drawn, growth)) else None,

@@ -1,7 +1,6 @@
 """The tables of a run, for people; all from its records."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -9,7 +8,7 @@ from rich import box
 from rich.table import Table
 
 from parity_tests.report.overview import ladder
-from parity_tests.rule.compare import Record, verdict_of
+from parity_tests.rule.record import Record, verdict_of
 
 LEVELS = ("p3", "p4", "p5", "p6", "p7")
 COLOURS = {"equal": "green", "tie": "cyan", "different": "bold red", "incomplete": "yellow"}
@@ -19,7 +18,7 @@ def ladder_table(records: Sequence[Record]) -> Table:
     """One row a rung: how many comparisons, what came nearest to its budget, and how many ties."""
     table = _table("Ladder", ("preset", "rung"), ("comparisons", "used"), ("nearest to its budget", "verdict"))
     for step in ladder(records):
-        nearest = f"{step.nearest.name} ({step.nearest.case})" if step.nearest else "-"
+        nearest = f"{step.nearest.name} ({step.nearest.where.text})" if step.nearest else "-"
         verdict = f"[{COLOURS[step.verdict]}]{step.verdict}[/]" + (f", {step.ties} ties" if step.ties else "")
         table.add_row(step.preset, step.rung, f"{step.comparisons:,}", _share(step.share), nearest, verdict)
     return table
@@ -34,24 +33,26 @@ def trajectory_table(records: Sequence[Record]) -> Table:
         ("verdict",),
     )
     for last in (record for record in records if record.values):
-        rows = [record for record in records if record.rung == last.rung and record.case == last.case]
+        rows = [record for record in records if record.rung == last.rung and record.where == last.where]
         losses = (last.values or {})["reference"]
         apart = max((row.difference / row.scale for row in rows if row.difference is not None and row.scale), default=0)
         growth = (last.values or {}).get("growth")
         factor = f"{_geometric_mean(growth):.2g}" if growth else "-"
         used = max(row.used or 0 for row in rows)
         numbers = (str(len(rows)), f"{losses[0]:.4g}", f"{losses[-1]:.4g}", f"{apart:.1e}", _share(used), factor)
-        table.add_row(last.case, *numbers, verdict_text(rows))
+        table.add_row(last.where.text, *numbers, verdict_text(rows))
     return table
 
 
 def module_table(records: Sequence[Record], *, sides: tuple[str, str] = ("Keras", "torch")) -> Table:
     """One row a module, its worst over all sizes; the five layers of a head at one level share a row."""
-    size = records[0].case.split()[0]
-    title = f"Modules: shapes at {size}, the largest difference over all sizes,\nand the largest share of a budget used"
+    extent = records[0].where.extent
+    title = (
+        f"Modules: shapes at {extent}, the largest difference over all sizes,\nand the largest share of a budget used"
+    )
     table = _table(title, ("module", *sides), ("float64", "used", "float32", "used"), ("verdict",))
     for module, rows in _by_module(records).items():
-        shown = [row for row in rows if row.case.startswith(f"{size} ")][-1]
+        shown = [row for row in rows if row.where.extent == extent][-1]
         cells = [cell for dtype in ("float64", "float32") for cell in _worst(rows, dtype)]
         port_shape = (_torch_shape if sides[1] == "torch" else _shape)(shown.port_shape)
         table.add_row(module, _shape(shown.reference_shape), port_shape, *cells, verdict_text(rows))
@@ -59,20 +60,20 @@ def module_table(records: Sequence[Record], *, sides: tuple[str, str] = ("Keras"
 
 
 def is_variable(record: Record) -> bool:
-    """Whether a record is of a variable: of the rung *parameters*, or with a path for a name, as no tap has."""
-    return "/" in record.name or (record.rung == "parameters" and record.name != "count")
+    """Whether a record is of a weight or a statistic."""
+    return record.tag.kind == "variable"
 
 
 def _by_module(records: Sequence[Record]) -> dict[str, list[Record]]:
     modules: dict[str, list[Record]] = {}
     for record in records:
-        modules.setdefault(re.sub(r"\.\d$", "", record.name), []).append(record)
+        modules.setdefault(record.tag.module or record.name, []).append(record)
     return modules
 
 
 def _worst(records: Sequence[Record], dtype: str) -> tuple[str, str]:
     """The largest difference and the largest share of a budget, for one precision."""
-    measured = [record for record in records if dtype in record.case and record.difference is not None]
+    measured = [record for record in records if record.where.dtype == dtype and record.difference is not None]
     if not measured:
         return "", ""
     difference = max(record.difference for record in measured if record.difference is not None)
@@ -85,12 +86,12 @@ def _worst(records: Sequence[Record], dtype: str) -> tuple[str, str]:
 def anchor_table(records: Sequence[Record]) -> Table:
     """Anchors of each level and in all, size by size; sizes that both sides refuse say so."""
     table = _table("Anchors", ("picture",), (*LEVELS, "total Keras", "torch"), ("verdict",))
-    for case in dict.fromkeys(record.case for record in records):
-        rows = {record.name: record for record in records if record.case == case}
+    for where in dict.fromkeys(record.where for record in records):
+        rows = {record.name: record for record in records if record.where == where}
         shapes = (rows["anchors"].reference_shape, rows["anchors"].port_shape) if "anchors" in rows else (None, None)
         levels = _anchors_of_levels(rows, shapes[0])
         totals = [f"{shape[0]:,}" if shape else "refused" for shape in shapes]
-        table.add_row(case, *levels, *totals, verdict_text(list(rows.values())))
+        table.add_row(where.extent, *levels, *totals, verdict_text(list(rows.values())))
     return table
 
 
@@ -98,10 +99,10 @@ def variable_table(records: Sequence[Record]) -> Table:
     """The variables: when fresh, after a training step, and as they were carried over for the run."""
     table = _table("Variables", ("what",), ("variables", "used"), ("nearest to its budget", "verdict"))
     kinds = {
-        "fresh": [record for record in records if record.case == "fresh"],
-        "after a training step": [record for record in records if record.case.endswith("training")],
-        "carried over": [record for record in records if record.case.endswith("weights")],
-        "as they are": [record for record in records if record.case.endswith("as they are")],
+        "fresh": [record for record in records if record.where.subject == "fresh"],
+        "after a training step": [record for record in records if record.where.mode == "training"],
+        "carried over": [record for record in records if record.where.subject == "weights"],
+        "as they are": [record for record in records if record.where.subject == "as they are"],
     }
     for kind, rows in kinds.items():
         if rows:

@@ -14,7 +14,7 @@ from parity_tests.report.tables import (
     trajectory_table,
     variable_table,
 )
-from parity_tests.rule.compare import ALL, Record
+from parity_tests.rule.record import ALL, Record
 from parity_tests.rule.result import Coverage, Result
 
 SHOWN_DIFFERENCES = 12
@@ -67,7 +67,7 @@ def _headline(result: Result) -> str:
 def _print_differences(records: Sequence[Record], console: Console) -> None:
     failed = [record for record in records if record.verdict != "equal"]
     for record in failed[:SHOWN_DIFFERENCES]:
-        place = f"{record.preset} {record.rung} {record.case}, {record.name}".lstrip()
+        place = f"{record.preset} {record.rung} {record.where.text}, {record.name}".lstrip()
         console.print(f"  [{COLOURS[record.verdict]}]{record.verdict}[/] {place}: {record.reason}", highlight=False)
     if len(failed) > SHOWN_DIFFERENCES:
         console.print(f"  and {len(failed) - SHOWN_DIFFERENCES} more", highlight=False)
@@ -80,9 +80,9 @@ def _print_coverage(coverage: Sequence[Coverage], console: Console) -> None:
             names = f"{covered.kind} of the {covered.side}: {', '.join(covered.missing)}"
             console.print(f"  [{COLOURS['incomplete']}]not compared[/] {names}", highlight=False, soft_wrap=True)
         by_reason: dict[str, list[str]] = {}
-        for name, reason in covered.exempt.items():
+        for name, reason in covered.skipped.items():
             by_reason.setdefault(reason, []).append(name)
-        for reason, exempt in by_reason.items():
-            shown = exempt[0] if len(exempt) == 1 else f"{len(exempt)} {covered.kind}, as {exempt[0]},"
+        for reason, skipped in by_reason.items():
+            shown = skipped[0] if len(skipped) == 1 else f"{len(skipped)} {covered.kind}, as {skipped[0]},"
             place = f"{covered.preset} {covered.side}".strip()
-            console.print(f"  exempt {shown} of {place}: {reason}", highlight=False, soft_wrap=True)
+            console.print(f"  skipped {shown} of {place}: {reason}", highlight=False, soft_wrap=True)

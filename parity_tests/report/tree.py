@@ -1,26 +1,15 @@
 """The taps of the rung *forward* as a tree of modules, for the names of this project and for any other."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from parity_tests.report.shades import Shade, shade_of
-from parity_tests.report.tables import is_variable
-from parity_tests.rule.compare import ALL, Record
+from parity_tests.report.colours import Shade, shade_of
 from parity_tests.rule.divergence import divergence
+from parity_tests.rule.record import Record
 from parity_tests.rule.result import Result
 
 DEEPEST = 4
-"""Levels of the tree; what has more dots in its name stays at the last one."""
-
-MODULES = (
-    (r"stem|c\d+", ("backbone",)),
-    (r"(conv\d+)_block\d+", ("backbone", r"\1")),
-    (r"lateral\d+|merged\d+|p\d+", ("pyramid",)),
-    (r"(cls|box)\.(p\d+)\.\d+", ("heads", r"\1", r"\2")),
-    (r"logits|deltas|outputs", ("outputs",)),
-)
-"""Where the taps of a RetinaNet belong; other names are split at their dots and slashes."""
+"""Levels of the tree; what lies deeper stays at the last one."""
 
 Member = tuple[tuple[str, ...], Sequence[Record]]
 
@@ -46,13 +35,12 @@ class Branch:
 
 def taps_of(records: Sequence[Record]) -> list[Record]:
     """The comparisons of taps in the rung *forward*, without those of the variables, before and after training."""
-    taps = [record for record in records if record.rung == "forward" and record.name != ALL]
-    return [tap for tap in taps if not (is_variable(tap) and tap.case.endswith(("weights", "training")))]
+    return [record for record in records if record.rung == "forward" and record.tag.kind == "tap"]
 
 
 def modes_of(records: Sequence[Record]) -> list[str]:
     """How the taps were run, in order."""
-    return list(dict.fromkeys(tap.mode for tap in taps_of(records)))
+    return list(dict.fromkeys(tap.where.mode for tap in taps_of(records)))
 
 
 def module_tree(result: Result) -> Sequence[Branch]:
@@ -63,7 +51,7 @@ def module_tree(result: Result) -> Sequence[Branch]:
     for tap in taps:
         by_tap.setdefault((tap.preset, tap.name), []).append(tap)
     members: list[Member] = [
-        ((preset, *modules(name)) if several else modules(name), rows) for (preset, name), rows in by_tap.items()
+        ((preset, *_group(rows)) if several else _group(rows), rows) for (preset, _), rows in by_tap.items()
     ]
     parting = divergence(taps)
     first = parting.first if parting else None
@@ -71,12 +59,8 @@ def module_tree(result: Result) -> Sequence[Branch]:
     return [replace(branch, opened=True) for branch in tree] if several else tree
 
 
-def modules(name: str) -> tuple[str, ...]:
-    """The modules that a tap belongs to, outermost first."""
-    for pattern, path in MODULES:
-        if match := re.fullmatch(pattern, name):
-            return tuple(match.expand(module) for module in path)
-    return tuple(re.split(r"[./]", name)[:-1][:DEEPEST])
+def _group(rows: Sequence[Record]) -> tuple[str, ...]:
+    return rows[0].tag.group[:DEEPEST]
 
 
 @dataclass(frozen=True)
@@ -114,4 +98,4 @@ class _Trees:
         return Branch(name=name, shades=self._shades(rows), sources=sources, opened=self.first in rows)
 
     def _shades(self, rows: Sequence[Record]) -> list[Shade]:
-        return [shade_of([row for row in rows if row.mode == mode]) for mode in self.modes]
+        return [shade_of([row for row in rows if row.where.mode == mode]) for mode in self.modes]

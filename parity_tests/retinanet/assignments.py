@@ -7,7 +7,7 @@ import numpy as np
 
 from parity_tests.retinanet.inputs import Labels, Size
 from parity_tests.retinanet.matching import iou
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 
 Picture = tuple[Array, Labels]
 """Boxes (G,4) xyxy in pixels, and labels (G,)."""

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity_tests.retinanet.inputs import Size, random_images, random_variables, size_name
-from parity_tests.rule.compare import CASCADED, Array, Record, compare_taps, verdict_of
+from parity_tests.retinanet.inputs import Size, random_images, random_variables
+from parity_tests.retinanet.names import tag_of
+from parity_tests.rule.budgets import CASCADED
+from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array, Record, Where, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from parity_tests.retinanet.side import Side
+    from parity_tests.retinanet.side import DetectorSide
 
 BACKENDS = ("tensorflow", "jax", "torch")
 """Of Keras."""
@@ -41,8 +44,8 @@ BOXES = np.array([[3.5, 5.25, 40.5, 44.0], [30.25, 20.5, 88.75, 70.0], [60.0, 4.
 LABELS = np.array([0, 3, 1])
 """Their classes."""
 
-Column = Mapping[str, Mapping[str, Array]]
-"""Everything that one column computes, by case and name."""
+Column = Mapping[Size, Mapping[str, Array]]
+"""Everything that one column computes, by size and name."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,12 @@ def column(name: str, preset: str, seed: int, turns: Sequence[str]) -> Column:
     side = _side(name, preset, turns)
     shapes = {variable: values.shape for variable, values in sorted(side.variables().items())}
     side.assign(random_variables(shapes, seed=seed))
-    cases = {size_name(size): _case(side, size, seed) for size in SIZES}
+    cases = {size: _case(side, size, seed) for size in SIZES}
     side.release()
     return cases
 
 
-def _case(side: "Side", size: Size, seed: int) -> Mapping[str, Array]:
+def _case(side: "DetectorSide", size: Size, seed: int) -> Mapping[str, Array]:
     """All that a side makes of two pictures."""
     taps = side.forward(random_images(size, seed=seed))
     outputs = taps["outputs"]
@@ -111,10 +114,10 @@ def _case(side: "Side", size: Size, seed: int) -> Mapping[str, Array]:
     return taps | around | _detections(side, outputs, size)
 
 
-def _side(name: str, preset: str, turns: Sequence[str]) -> "Side":
+def _side(name: str, preset: str, turns: Sequence[str]) -> "DetectorSide":
     if name == PORT:
         from parity_tests.retinanet.errors import input_errors
-        from parity_tests.retinanet.prepare import turn
+        from parity_tests.retinanet.setup import turn
         from parity_tests.retinanet.torch_side import Config, TorchSide
 
         try:
@@ -127,7 +130,7 @@ def _side(name: str, preset: str, turns: Sequence[str]) -> "Side":
     return KerasSide(preset, preset_classes(preset), "float64")
 
 
-def _detections(side: "Side", outputs: Array, size: Size) -> dict[str, Array]:
+def _detections(side: "DetectorSide", outputs: Array, size: Size) -> dict[str, Array]:
     """What is found in both pictures, best first."""
     found = side.detections(outputs, size)
     each = {f"det.{name}.{i}": getattr(d, name) for i, d in enumerate(found) for name in d._fields}
@@ -144,8 +147,8 @@ def _in_a_process(name: str, preset: str, seed: int, turns: Sequence[str]) -> Co
 def _compare(preset: str, pair: tuple[str, str], left: Column, right: Column) -> list[Record]:
     records = []
     for size, taps in left.items():
-        case = f"{size} float64 cascaded, {pair[0]} and {pair[1]}"
-        records += compare_taps("backends", case, taps, right[size], units=CASCADED)
+        where = Where(size=size, dtype="float64", mode="cascaded", columns=pair)
+        records += compare_taps("backends", where, taps, right[size], units=CASCADED, tag_of=tag_of)
     return [replace(record, preset=preset) for record in records]
 
 

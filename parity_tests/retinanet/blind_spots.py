@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from parity_tests.retinanet.assignments import crowd_in
-from parity_tests.retinanet.inputs import Size, read_size, size_name
-from parity_tests.rule.compare import Array, Record
+from parity_tests.retinanet.inputs import Size, size_name
 from parity_tests.rule.divergence import PASSES
+from parity_tests.rule.record import Array, Record
 
 STRIDES = (8, 16, 32, 64, 128)
 
@@ -109,8 +109,8 @@ def unseen_turns(turns: Sequence[str], records: Sequence[Record]) -> list[str]:
 
 
 def _sizes_of(rung: str, records: Sequence[Record]) -> list[Size]:
-    named = (r.size for r in records if r.rung == rung and r.size and r.mode in ("", "isolated", "cascaded"))
-    return [read_size(name) for name in dict.fromkeys(named)]
+    wheres = dict.fromkeys(record.where for record in records if record.rung == rung)
+    return list(dict.fromkeys(w.size for w in wheres if w.size and w.mode in ("", "isolated", "cascaded")))
 
 
 def unseen_in(variables: Mapping[str, Array]) -> list[str]:
@@ -126,7 +126,7 @@ def unseen_zeros(records: Sequence[Record]) -> list[str]:
     """A sentence for taps, and for gradients, that were all zeros wherever they were compared."""
     scales: dict[str, float] = {}
     for record in records:
-        if record.rung in PASSES and record.mode and record.scale is not None:
+        if record.rung in PASSES and record.where.mode and record.scale is not None:
             name = f"the gradient by {record.name}" if record.rung == "backward" else record.name
             scales[name] = max(scales.get(name, 0.0), record.scale)
     zeros = [name for name, scale in scales.items() if scale == 0]

@@ -7,7 +7,7 @@ import torch
 
 from parity_tests.retinanet.inputs import Labels
 from parity_tests.retinanet.matching import Detections
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from torch_retinanet.evaluate import coco_metrics
 
 

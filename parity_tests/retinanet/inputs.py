@@ -12,8 +12,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from parity_tests.rule.compare import Array
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -107,7 +107,7 @@ def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int, dtype: str = "
     return moved
 
 
-MOVES = (1, 2, 3)
+PERTURBATION_SEEDS = (1, 2, 3)
 """Seeds of the moves by which a side is held against itself.
 
 One tells little: rounding soon grows along one direction, in which a training run may hardly be moved. Of 36 single
@@ -140,3 +140,43 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
     if variable == "moving_variance":
         return rng.uniform(0.5, 2, shape)
     return rng.normal(0, 0.25, shape)
+
+
+CLASSES = 10
+"""So many has every preset at least."""
+
+SIDES = 24, 48
+"""Pixels of the sides of a box, some anchor of which it fits: they begin at 23 by 45, and at 32 by 32."""
+
+MOST_BOXES = 4
+"""Boxes in a picture."""
+
+
+class NoiseInputs:
+    """Where a side that is alone takes its pictures from, since what draws digits is the port's: noise with boxes.
+
+    All follows from one seed; edges of boxes lie on no pixel's, so that nothing ties.
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+
+    def images(self, size: Size) -> Array:
+        return random_images(size, seed=self.seed)
+
+    def digits(self, size: Size, count: int) -> Scene:
+        rng = np.random.default_rng([self.seed, count, *size])
+        pictures = [_boxes(size, rng) for _ in range(count)]
+        images = random_images(size, batch=count, seed=self.seed)
+        return Scene(images, [boxes for boxes, _ in pictures], [labels for _, labels in pictures])
+
+    def training(self, size: Size, batch: int, steps: int) -> Sequence[Scene]:
+        return [NoiseInputs(seed=self.seed + step).digits(size, batch) for step in range(steps)]
+
+
+def _boxes(size: Size, rng: np.random.Generator) -> tuple[Array, Labels]:
+    """Boxes (G,4) xyxy within a picture, one at least, and their labels (G,)."""
+    count, picture = int(rng.integers(1, MOST_BOXES, endpoint=True)), np.array(size[::-1], np.float64)
+    extents = np.minimum(rng.uniform(*SIDES, (count, 2)), picture)
+    corners = rng.uniform(0, 1, (count, 2)) * (picture - extents)
+    return np.concatenate([corners, corners + extents], axis=1), rng.integers(CLASSES, size=count)

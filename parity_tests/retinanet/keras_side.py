@@ -14,7 +14,7 @@ from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.side import Fed, ReadWhenAsked, Recipe
 from parity_tests.retinanet.sources import calling_line
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 
 if TYPE_CHECKING:
     from parity_tests.retinanet.keras_training import KerasTraining
@@ -30,6 +30,9 @@ ANCHOR_SCALE = keras_reference.anchors.ANCHOR_SCALE
 
 PADDING = 1e-8
 """What fills up the boxes of a picture that has fewer than others (the keras.io example's padded_batch)."""
+
+FEEDS = 32
+"""Scenes that are kept as tensors: more than those of a training run, which is taken several times."""
 
 
 def preset_classes(preset: str) -> int:
@@ -62,10 +65,6 @@ class KerasSide:
 
     def variables(self) -> dict[str, Array]:
         return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name().items()}
-
-    def begin(self, case: str) -> None:
-        """Let go of what the case before was fed."""
-        self._feeds.clear()
 
     def inventory(self) -> dict[str, str]:
         names = {variable.path: name for name, variable in self._by_name().items()}
@@ -154,9 +153,11 @@ class KerasSide:
         return self._encode(pictures.images.astype(self.dtype), pictures.boxes, pictures.labels)
 
     def _feed(self, scene: Scene) -> tuple[Any, Any]:
-        """Images and labels as tensors, computed once for a scene of a case."""
+        """Images and labels as tensors, computed once for the scenes of a training run."""
         key = b"".join(values.tobytes() for values in (scene.images, *scene.boxes, *scene.labels))
         if key not in self._feeds:
+            if len(self._feeds) == FEEDS:
+                self._feeds.clear()
             labels = self._labels(scene.size, scene.boxes, scene.labels)
             self._feeds[key] = keras.ops.convert_to_tensor(scene.images, self.dtype), labels
         return self._feeds[key]

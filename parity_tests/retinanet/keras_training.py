@@ -9,7 +9,7 @@ import tensorflow
 
 from parity_tests.retinanet.frameworks import Taps, keras
 from parity_tests.retinanet.side import Fed, Recipe
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 
 tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 # Graphs are run as they are traced: rewriting one takes longer than the few times it is run, and is one step less sure.

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity_tests.retinanet.inputs import Labels
-from parity_tests.rule.compare import Array, Record, Verdict, compare_values, rounding_budget
+from parity_tests.rule.budgets import rounding_budget
+from parity_tests.rule.compare import compare_values
+from parity_tests.rule.record import Array, Record, Verdict, Where
 
 TIE = 1e-6
 """How near to a threshold a score or an overlap must stand to excuse a detection that only one side has."""
@@ -40,7 +42,7 @@ class Limits(NamedTuple):
 
 def compare_detections(
     rung: str,
-    case: str,
+    where: Where,
     references: Sequence[Detections],
     ports: Sequence[Detections],
     *,
@@ -49,7 +51,7 @@ def compare_detections(
 ) -> list[Record]:
     """Records of the set itself, `det.set`, and of the boxes and scores of all pairs, `det.boxes` and `det.scores`."""
     pairs = [_pairs(reference, port) for reference, port in zip(references, ports, strict=True)]
-    records = [_compare_sets(rung, case, references, ports, pairs, limits)]
+    records = [_compare_sets(rung, where, references, ports, pairs, limits)]
     for name in ("boxes", "scores"):
         sides = [
             np.concatenate([getattr(d, name)[pair[:, side]] for d, pair in zip(found, pairs, strict=True)])
@@ -57,7 +59,7 @@ def compare_detections(
         ]
         if sides[0].size:
             budget = rounding_budget(sides[0], units)
-            records.append(compare_values(rung, case, f"det.{name}", sides[0], sides[1], budget))
+            records.append(compare_values(rung, where, f"det.{name}", sides[0], sides[1], budget))
     return records
 
 
@@ -96,7 +98,7 @@ def _pairs(reference: Detections, port: Detections) -> NDArray[np.int64]:
 
 def _compare_sets(
     rung: str,
-    case: str,
+    where: Where,
     references: Sequence[Detections],
     ports: Sequence[Detections],
     pairs: Sequence[NDArray[np.int64]],
@@ -118,7 +120,7 @@ def _compare_sets(
     reasons = unexcused or ties
     return Record(
         rung=rung,
-        case=case,
+        where=where,
         name="det.set",
         verdict=verdict,
         reference_shape=shapes[0],

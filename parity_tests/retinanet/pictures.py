@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from parity_tests.retinanet.inputs import Size
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from torch_retinanet.pictures import read_picture
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from parity_tests.retinanet.inputs import Scene, Size, random_images
 from parity_tests.retinanet.pictures import picture_batch
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from torch_retinanet.data.digits import Digits
 
 SMALLEST_MATCH = 24

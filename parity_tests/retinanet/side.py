@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 
 
 class Recipe(NamedTuple):
@@ -49,7 +49,7 @@ class ReadWhenAsked(Mapping[str, Array]):
         return len(self.readers)
 
 
-class Side(Protocol):
+class DetectorSide(Protocol):
     """One of the two implementations, in one precision.
 
     Attributes:
@@ -57,9 +57,6 @@ class Side(Protocol):
     """
 
     sources: dict[str, str]
-
-    def begin(self, case: str) -> None:
-        """A case of a rung begins; what is asked before the next one belongs to it."""
 
     def inventory(self) -> dict[str, str]:
         """Everything that the framework itself counts among the model's variables, by its own name.

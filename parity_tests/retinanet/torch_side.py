@@ -16,7 +16,7 @@ from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.rounding import rounding_bounds
 from parity_tests.retinanet.side import Fed, ReadWhenAsked, Recipe
 from parity_tests.retinanet.sources import calling_line
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from torch_retinanet.optimizers import Optimizer, OptimizerConfig
 from torch_retinanet.targets import Targets
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, to_keras, to_torch
@@ -58,9 +58,6 @@ class TorchSide:
 
     def variables(self) -> dict[str, Array]:
         return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
-
-    def begin(self, case: str) -> None:
-        """Whatever the case is, the side computes the same."""
 
     def inventory(self) -> dict[str, str]:
         return {name: keras_name(name) or NOT_COMPARED for name in self.model.state_dict()}

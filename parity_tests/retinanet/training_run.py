@@ -16,7 +16,7 @@ from parity_tests.retinanet.frameworks import keras, keras_precision
 from parity_tests.retinanet.inputs import Scene, moved_by_rounding
 from parity_tests.retinanet.keras_side import KerasSide
 from parity_tests.retinanet.torch_side import DTYPES
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from torch_retinanet.data.dataset import Batch, collate
 from torch_retinanet.data.progress import track
 from torch_retinanet.preprocess import padded_size, resized_size

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from parity_tests.rule.compare import Record
+from parity_tests.rule.record import Record
 
 PASSES = ("forward", "backward")
 """The rungs that run the network, each module by itself and all of them in a chain."""
@@ -17,13 +17,13 @@ class Divergence(NamedTuple):
 
     Attributes:
         first: the record where it starts.
-        origins: names that differ even where their module is fed the reference's own input, that of `first` first.
-        inherited: names that differ only where each side goes on with its own, in the same pass.
+        origins: what differs even where its module is fed the reference's own input, `first` first.
+        inherited: what differs only where each side goes on with its own, in the same pass.
     """
 
     first: Record
-    origins: Sequence[str]
-    inherited: Sequence[str]
+    origins: Sequence[Record]
+    inherited: Sequence[Record]
 
 
 def divergence(records: Iterable[Record]) -> Divergence | None:
@@ -37,16 +37,18 @@ def divergence(records: Iterable[Record]) -> Divergence | None:
     if not different:
         return None
     first = min(different, key=_precedence)
-    same_pass = [r for r in different if (r.preset, r.rung, r.size, r.dtype) == _pass_of(first)]
-    origins = [record.name for record in same_pass if record.mode == "isolated"] or [first.name]
-    inherited = [record.name for record in same_pass if record.mode == "cascaded" and record.name not in origins]
+    same_pass = [record for record in different if _pass_of(record) == _pass_of(first)]
+    origins = [record for record in same_pass if record.where.mode == "isolated"] or [first]
+    known = {record.name for record in origins}
+    inherited = [r for r in same_pass if r.where.mode == "cascaded" and r.name not in known]
     return Divergence(first, origins, inherited)
 
 
 def _precedence(record: Record) -> tuple[int, bool, bool]:
     rank = next((i for i, rungs in enumerate(CAUSES) if record.rung in rungs), len(CAUSES))
-    return rank, record.rung in PASSES and record.mode != "isolated", record.dtype == "float32"
+    where = record.where
+    return rank, record.rung in PASSES and where.mode != "isolated", where.dtype == "float32"
 
 
 def _pass_of(record: Record) -> tuple[str, str, str, str]:
-    return record.preset, record.rung, record.size, record.dtype
+    return record.preset, record.rung, record.where.extent, record.where.dtype

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parity_tests.rule.compare import Record
+from parity_tests.rule.record import Record
 from parity_tests.rule.result import Result
 
 ABSENT = "absent"
@@ -101,7 +101,7 @@ def _by_key(records: Sequence[Record]) -> dict[Key, Record]:
     keyed: dict[Key, Record] = {}
     counts: Counter[Key] = Counter()
     for record in records:
-        key = (record.preset, record.rung, record.case, record.name)
+        key = (record.preset, record.rung, record.where.text, record.name)
         counts[key] += 1
         keyed[key if counts[key] == 1 else (*key[:3], f"{record.name}#{counts[key]}")] = record
     return keyed

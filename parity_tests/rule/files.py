@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A path to write a file or a folder to, renamed to `path` at the end and removed where writing fails.
 
     Raises:

@@ -3,14 +3,12 @@
 Needs numpy alone.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from parity_tests.ablation.effects import in_words
-from parity_tests.rule.compare import ALL, EXIT_CODES, Record, Verdict, verdict_of
 from parity_tests.rule.divergence import Divergence, divergence
+from parity_tests.rule.record import ALL, EXIT_CODES, Record, Verdict, verdict_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +20,7 @@ class Coverage:
         side: `reference` or `port`.
         kind: `parameters` or `taps`; or `cases`, of which some were dealt to presets beside this one.
         compared: how many have a record.
-        exempt: names that are not to be compared, each with a written reason.
+        skipped: names that are not to be compared, each with a written reason.
         missing: names that no record has and no reason excuses: they make a run incomplete.
     """
 
@@ -30,16 +28,17 @@ class Coverage:
     side: str
     kind: str
     compared: int
-    exempt: Mapping[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
     missing: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exhibit:
+class Example:
     """A picture, and what both sides found in it.
 
     Attributes:
-        preset, case: as in records.
+        preset: that of the reference.
+        case: what the picture is, in a few words.
         png: the picture as base64 of a PNG.
         size: its height and width in pixels.
         reference, port: detections, each `{"box": [x1, y1, x2, y2], "score": ..., "label": ...}`, best first.
@@ -54,14 +53,14 @@ class Exhibit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Climbed:
+class PresetResult:
     """What climbing the ladder of one preset gives, as `Result` has it; `peak` is the most memory held, in bytes."""
 
     preset: str
     records: Sequence[Record]
     coverage: Sequence[Coverage]
     sources: Mapping[str, Mapping[str, str]]
-    exhibits: Sequence[Exhibit]
+    examples: Sequence[Example]
     warnings: Sequence[str]
     provenance: Mapping[str, Any]
     peak: int
@@ -80,7 +79,7 @@ class Result:
         warnings: sentences on what this run cannot see.
         coverage: how much of each side was compared.
         sources: where a tap is made, `file:line` by tap and side (`reference`, `port`).
-        exhibits: pictures with the detections of both sides.
+        examples: pictures with the detections of both sides.
         ablation: what `retinanet-parity ablate` found, where it is part of the report.
     """
 
@@ -93,13 +92,13 @@ class Result:
     warnings: Sequence[str] = ()
     coverage: Sequence[Coverage] = ()
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    exhibits: Sequence[Exhibit] = ()
+    examples: Sequence[Example] = ()
     ablation: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(
+    def of_presets(
         cls,
-        climbed: Sequence[Climbed],
+        found: Sequence[PresetResult],
         *,
         seconds: float,
         settings: Mapping[str, Any],
@@ -107,20 +106,41 @@ class Result:
         **more: Any,
     ) -> "Result":
         """A run of several presets; what they have alike, as provenance and sources, is that of the first."""
-        several = len(climbed) > 1
+        several = len(found) > 1
         return cls(
-            records=[record for each in climbed for record in each.records],
-            settings=dict(settings) | {"preset": [each.preset for each in climbed]},
-            provenance=climbed[0].provenance,
-            cost={"seconds": seconds, "peak_gib": sum(each.peak for each in climbed) / 2**30},
+            records=[record for each in found for record in each.records],
+            settings=dict(settings) | {"preset": [each.preset for each in found]},
+            provenance=found[0].provenance,
+            cost={"seconds": seconds, "peak_gib": sum(each.peak for each in found) / 2**30},
             warnings=[
-                *(f"{each.preset}: {words}" if several else words for each in climbed for words in each.warnings),
+                *(f"{each.preset}: {words}" if several else words for each in found for words in each.warnings),
                 *more_warnings,
             ],
-            coverage=[coverage for each in climbed for coverage in each.coverage],
-            sources=climbed[0].sources,
-            exhibits=[exhibit for each in climbed for exhibit in each.exhibits],
+            coverage=[coverage for each in found for coverage in each.coverage],
+            sources=found[0].sources,
+            examples=[example for each in found for example in each.examples],
             **more,
+        )
+
+    @classmethod
+    def merge(cls, results: Mapping[str, Sequence["Result"]]) -> "Result":
+        """The results of tests by the test's name, which becomes the preset of their records."""
+        named = [(name, result) for name, of_test in results.items() for result in of_test]
+        each = [result for _, result in named]
+        return cls(
+            records=[replace(record, preset=name) for name, result in named for record in result.records],
+            reference=_one({result.reference for result in each}, "references"),
+            port=_one({result.port for result in each}, "ports"),
+            settings={"preset": list(results)} | (dict(each[0].settings) if len(each) == 1 else {}),
+            provenance=each[0].provenance if each else {},
+            cost={
+                "seconds": sum(result.cost.get("seconds", 0.0) for result in each),
+                "peak_gib": max((result.cost.get("peak_gib", 0.0) for result in each), default=0.0),
+            },
+            warnings=[f"{name}: {warning}" for name, result in named for warning in result.warnings],
+            coverage=[replace(covered, preset=name) for name, result in named for covered in result.coverage],
+            sources=_agreed(each),
+            examples=[replace(example, preset=name) for name, result in named for example in result.examples],
         )
 
     @property
@@ -149,7 +169,7 @@ class Result:
     def summary(self) -> str:
         """One line: where it starts to differ, or what was left out, or how many taps agree."""
         if self.ablation and self.is_ablation:
-            return in_words(self.ablation)
+            return str(self.ablation["summary"])
         verdict, records = self.verdict, self.records
         parting = divergence(records)
         if parting is not None:
@@ -170,6 +190,19 @@ class Result:
         return f"{names}, first {first.missing[0]} ({first.kind} of the {first.side})"
 
 
+def _one(words: set[str], many: str) -> str:
+    return next(iter(words)) if len(words) == 1 else f"{len(words)} {many}"
+
+
+def _agreed(results: Sequence[Result]) -> dict[str, Mapping[str, str]]:
+    """Where taps are made, as far as all results that have a tap of that name say the same."""
+    places: dict[str, list[Mapping[str, str]]] = {}
+    for result in results:
+        for tap, sides in result.sources.items():
+            places.setdefault(tap, []).append(sides)
+    return {tap: said[0] for tap, said in places.items() if all(sides == said[0] for sides in said)}
+
+
 def counted(count: int, noun: str) -> str:
     """`1 name`, `2 names`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -180,7 +213,7 @@ def _first(left_out: Sequence[Record]) -> str:
     if not left_out:
         return ""
     first = left_out[0]
-    name = f"{first.rung} {first.case}".strip() if first.name == ALL else first.name
+    name = f"{first.rung} {first.where.text}".strip() if first.name == ALL else first.name
     return f", first {name} ({first.reason})"
 
 
@@ -192,16 +225,16 @@ def where_it_starts(parting: Divergence, several_presets: bool) -> str:
 
     Of the backward pass `the gradient by p6`: what p6 enters passes a wrong one back.
     """
-    first = parting.first
+    first, where = parting.first, parting.first.where
     preset = f"{first.preset}, " if several_presets else ""
-    if first.mode != "isolated" or first.budget is None:
-        return f"it starts at {first.name} ({preset}{first.rung} {first.case}: {first.reason})"
+    if where.mode != "isolated" or first.budget is None:
+        return f"it starts at {first.name} ({preset}{first.rung} {where.text}: {first.reason})"
     what, backward = first.name, ""
     if first.rung == "backward":
         what, backward = f"the gradient by {first.name}", "backward, "
-    single = "" if first.dtype == "float64" else f" {first.dtype}"
+    single = "" if where.dtype == "float64" else f" {where.dtype}"
     measured = f"isolated {first.difference:.1e}, budget {first.budget:.1e}"
-    words = f"{what} is where it starts ({preset}{backward}{measured} at {first.size}{single})"
+    words = f"{what} is where it starts ({preset}{backward}{measured} at {where.extent}{single})"
     if more := _together(parting.origins[1:]):
         words += f", and by themselves also {_listed(more)}"
     if inherited := [name for name in _together(parting.inherited) if name not in _together(parting.origins)]:
@@ -209,9 +242,9 @@ def where_it_starts(parting: Divergence, several_presets: bool) -> str:
     return words
 
 
-def _together(names: Sequence[str]) -> list[str]:
-    """Names with the layers of a head at one level as one."""
-    return list(dict.fromkeys(re.sub(r"\.\d$", "", name) for name in names))
+def _together(records: Sequence[Record]) -> list[str]:
+    """Names, those of one module as one: the layers of a head at one level."""
+    return list(dict.fromkeys(record.tag.module or record.name for record in records))
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -220,13 +253,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _what_agrees(records: Sequence[Record]) -> str:
-    for rung, (noun, how) in {
-        "forward": ("tap", ""),
-        "shapes": ("tap", " in shape"),
-        "parameters": ("variable", ""),
+    for rung, (kind, noun, how) in {
+        "forward": ("tap", "tap", ""),
+        "shapes": ("tap", "tap", " in shape"),
+        "parameters": ("variable", "variable", ""),
     }.items():
-        names = {record.name for record in records if record.rung == rung} - {"anchors", "count"}
-        if count := sum(("/" in name) == (rung == "parameters") for name in names):
+        if count := len({record.name for record in records if record.rung == rung and record.tag.kind == kind}):
             return f"{counted(count, noun)} {'agrees' if count == 1 else 'agree'}{how}"
     rungs = dict.fromkeys(record.rung for record in records)
     return f"{' and '.join(rungs)} agree"

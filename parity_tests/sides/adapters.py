@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from parity_tests.rule.compare import Array
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import Layout
 from parity_tests.sides.side import Side
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from parity_tests.sides.side import Call, Calls, call_name
 from parity_tests.sides.trees import check_results, is_number, leaves, replaced
 

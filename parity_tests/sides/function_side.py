@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from parity_tests.sides.side import ROOT, Backward, Call, Calls, Loss
 from parity_tests.sides.trees import check_results, is_number, leaves
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Differentiate
 from parity_tests.sides.keras_names import layers_by_path, variables_by_path
 from parity_tests.sides.keras_precision import precision

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from parity_tests.rule.compare import Array
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array
 
 Layout = Literal["channels_first", "channels_last"]
 """Where a side has the channels of its maps, arrays of four axes or more."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.rule.compare import Array
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array
 from parity_tests.sides.adapters import adapted
 from parity_tests.sides.names import canonical
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 
 ROOT = "output"
 """The name under which a model itself is recorded: its results are `output`, what it is given is `input`."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Differentiate, Watch
 from parity_tests.sides.side import ROOT, Backward, Call, Calls, Loss
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from parity_tests.rule.compare import Array
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Differentiate
 from parity_tests.sides.names import unknown
 from parity_tests.sides.tapped_side import TappedSide

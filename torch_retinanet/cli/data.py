@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights import read_weights
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 if TYPE_CHECKING:
     from torch_retinanet.data.annotations import Annotations
@@ -75,7 +75,7 @@ def _browse(options: argparse.Namespace) -> int:
     indices = np.unique(np.linspace(0, last, min(options.count, last + 1)).round().astype(int)).tolist()
     sheet = draw_annotations(annotations, indices, config=config)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    with written_beside(options.out) as beside:
+    with atomic_write(options.out) as beside:
         sheet.picture.save(beside, format="PNG")
     print(f"{options.out}: {len(indices)} of {last + 1} pictures, with boxes: {sheet.boxes}")
     if config is not None:

@@ -12,7 +12,7 @@ from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detect import Detected
 from torch_retinanet.draw import draw_labelled
 from torch_retinanet.evaluate.results import json_list, result_rows
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 
 class Numbered(NamedTuple):
@@ -51,7 +51,7 @@ def _pictures(folder: Path, names: Sequence[str]) -> Iterator[Write]:
             path = folder / PICTURES / one.name
             path.parent.mkdir(parents=True, exist_ok=True)
             drawn = draw_labelled(one.found.picture, one.found.detections, names=names)
-            with written_beside(path) as beside:
+            with atomic_write(path) as beside:
                 kind = "JPEG" if path.suffix.lower() in JPEG else "PNG"
                 Image.fromarray(drawn.permute(1, 2, 0).contiguous().numpy()).save(beside, kind, quality=QUALITY)
 
@@ -80,7 +80,7 @@ def _json(folder: Path, names: Sequence[str]) -> Iterator[Write]:
 @contextmanager
 def _csv(folder: Path, names: Sequence[str]) -> Iterator[Write]:
     """A line an object."""
-    with written_beside(folder / "detections.csv") as beside, _text_file(beside) as file:
+    with atomic_write(folder / "detections.csv") as beside, _text_file(beside) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
 

@@ -16,7 +16,7 @@ from torch_retinanet.evaluate.mistake_sheet import MistakeSheet
 from torch_retinanet.evaluate.results import json_list, result_rows
 from torch_retinanet.evaluate.summary import Evaluation
 from torch_retinanet.pictures import read_picture
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 METRICS, DETECTIONS = "metrics.json", "detections.json"
 CURVES, CONFUSION, MISTAKES = "precision_recall.png", "confusion.png", "mistakes.png"
@@ -28,7 +28,7 @@ DOTS = 130
 def write_numbers(path: Path, evaluation: Evaluation, unreadable: Sequence[Unreadable] = ()) -> None:
     """Write all numbers as JSON, and the pictures that could not be read."""
     pictures = [{"picture": str(one.path), "reason": one.reason} for one in unreadable]
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(json.dumps(evaluation.as_dict() | {"unreadable": pictures}, indent=1) + "\n")
 
 
@@ -54,7 +54,7 @@ def write_evaluation(
         return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 
     sheet = MistakeSheet(annotated.detections, annotated.targets, names=evaluation.names, read=read)
-    with written_beside(folder / MISTAKES) as beside:
+    with atomic_write(folder / MISTAKES) as beside:
         sheet.draw(evaluation.mistakes).save(beside, "PNG")
 
 
@@ -73,5 +73,5 @@ def _results(annotations: Annotations, annotated: Annotated) -> Iterator[dict[st
 
 
 def _write_plot(path: Path, figure: Any) -> None:
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         figure.savefig(beside, format="png", dpi=DOTS)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch_retinanet.errors import InputError
 from torch_retinanet.evaluate.coco_json import Box, Id, by_picture, corners, looked_up, read_json
 from torch_retinanet.evaluate.coco_truth import Truth
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 
 @dataclass
@@ -76,7 +76,7 @@ def json_list(path: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     Raises:
         OSError: where `path` cannot be written.
     """
-    with written_beside(path) as beside, beside.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as beside, beside.open("w", encoding="utf-8") as file:
         before = "[\n"
 
         def append(row: Mapping[str, Any]) -> None:

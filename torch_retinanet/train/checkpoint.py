@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from torch_retinanet.errors import InputError
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 FORMAT = "torch_retinanet checkpoint 1"
 
@@ -51,7 +51,7 @@ def write_checkpoint(path: Path, progress: Progress, tensors: Mapping[str, Tenso
     """
     metadata = {"format": FORMAT, "progress": json.dumps(asdict(progress))}
     try:
-        with written_beside(path) as beside:
+        with atomic_write(path) as beside:
             save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, beside, metadata)
     except OSError as error:
         raise OSError(f"{error}; the last checkpoint is whole") from None

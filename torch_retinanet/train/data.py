@@ -12,7 +12,7 @@ from torch_retinanet.data.screening import screen
 from torch_retinanet.data.transforms import training_transforms
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 TRAINING, VALIDATION = "train", ("val", "valid", "validation")
 """How splits are called that are taken where none is asked for."""
@@ -88,7 +88,7 @@ def build_dataset(annotations: Annotations, config: TrainConfig, conventions: Re
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
     """Write what is wrong as a CSV: file, place, what, what training does, whether anything is lost."""
     with (
-        written_beside(path) as beside,
+        atomic_write(path) as beside,
         beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file)

@@ -9,7 +9,7 @@ import tomli_w
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 SETTINGS, VERSIONS = "config.toml", "versions.json"
 CHECKPOINT = "checkpoint.safetensors"
@@ -32,9 +32,9 @@ def begin(folder: Path, config: TrainConfig) -> None:
         raise InputError(f"out: {folder} holds a run already, and `retinanet train --resume {folder}` goes on with it")
     folder.mkdir(parents=True, exist_ok=True)
     versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
-    with written_beside(folder / VERSIONS) as beside:
+    with atomic_write(folder / VERSIONS) as beside:
         beside.write_text(json.dumps(versions, indent=1) + "\n")
-    with written_beside(folder / SETTINGS) as beside:
+    with atomic_write(folder / SETTINGS) as beside:
         beside.write_bytes(tomli_w.dumps(config.as_dict()).encode())
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from torch_retinanet.train.record import EVALUATIONS, STEPS, read_record
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 LOSSES_PLOT, MAP_PLOT = "losses.png", "map.png"
 
@@ -49,6 +49,6 @@ def _finish(axes: Any) -> None:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         figure.savefig(beside, dpi=120, format="png")
     return path

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 STEPS, EVALUATIONS = "metrics.csv", "evaluations.csv"
 """A line of each `log_every` steps, and one of each evaluation; the first column is the number of steps done."""
@@ -113,5 +113,5 @@ def _cut_off(path: Path, step: int) -> None:
         if not header.endswith("\n")
         else "".join([header, *(line for line in whole if int(line.partition(",")[0]) <= step)])
     )
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(kept)

@@ -27,7 +27,7 @@ from torch_retinanet.train.stopping import stopping
 from torch_retinanet.train.validation import Validation
 from torch_retinanet.weights import RUN_FILE, write_weights
 from torch_retinanet.weights.contents import Contents
-from torch_retinanet.weights.whole_file import remove_halves, written_beside
+from torch_retinanet.weights.whole_file import atomic_write, remove_halves
 
 
 class StoppedError(Exception):
@@ -185,7 +185,7 @@ class Run:
         tensors = {f"images.{i}": image.contiguous() for i, image in enumerate(error.batch.images)}
         for i, target in enumerate(error.batch.targets):
             tensors |= {f"targets.{i}.{name}": target[name].contiguous() for name in ("boxes", "labels")}
-        with written_beside(self.folder / BAD_BATCH) as beside:
+        with atomic_write(self.folder / BAD_BATCH) as beside:
             save_file({name: tensor.as_subclass(Tensor) for name, tensor in tensors.items()}, beside)
         step = self.training.progress.step + 1
         return f"step {step} is not finite: {error}; its batch is in {self.folder / BAD_BATCH}"

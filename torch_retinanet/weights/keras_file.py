@@ -25,7 +25,7 @@ from torch_retinanet.model import ANCHORS_PER_CELL
 from torch_retinanet.weights.contents import Contents, check_numpy, check_shapes, expected_shapes
 from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, torch_tensors
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 WEIGHTS_MEMBER = "model.weights.h5"
 """The weights within a `.keras` archive."""
@@ -89,7 +89,7 @@ def write_keras(path: Path, contents: Contents) -> None:
         raise InputError(f"{path}: cannot say {said}, without which boxes are wrong; a .keras file can")
     variables = keras_variables(contents.tensors)
     check_numpy(str(path), variables)
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         if path.suffix == ".keras":
             _write_archive(beside, _config(preset, contents.config), variables)
         else:

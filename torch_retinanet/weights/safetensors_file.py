@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.contents import Contents, Part, check_floating, check_shapes, expected_shapes
-from torch_retinanet.weights.whole_file import written_beside
+from torch_retinanet.weights.whole_file import atomic_write
 
 FORMAT = "torch_retinanet 2"
 """Name and version of this format; the version counts up where old readers could not read new files."""
@@ -51,7 +51,7 @@ def write_safetensors(path: Path, contents: Contents) -> None:
         "class_names": json.dumps(contents.class_names),
     }
     tensors = {name: tensor.detach().contiguous() for name, tensor in contents.tensors.items()}
-    with written_beside(path) as beside:
+    with atomic_write(path) as beside:
         save_file(tensors, beside, metadata)
 
 

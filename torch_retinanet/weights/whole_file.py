@@ -14,7 +14,7 @@ HALVES = ".*.part"
 
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A path to write to, renamed to `path` at the end and removed where writing fails.
 
     It lies in a folder of its own beside `path`, which also holds whatever a library writes on its way there. A link is

@@ -1,9 +1,8 @@
-"""The ladder: what is compared, step by step. Each rung turns a `Run` into cases, each case gives records."""
+"""The rungs of the ladder: each turns a comparison into cases. None of them loads a framework."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from parity_tests.retinanet.climb import climb
-from parity_tests.retinanet.run import PRESETS, Case, Run
+from parity_tests.retinanet.comparison import PRESETS, DetectorCase, DetectorComparison
 from parity_tests.retinanet.rungs.anchors import anchors
 from parity_tests.retinanet.rungs.backward import backward
 from parity_tests.retinanet.rungs.detections import detections
@@ -17,7 +16,7 @@ from parity_tests.retinanet.rungs.step import step
 from parity_tests.retinanet.rungs.targets import targets
 from parity_tests.retinanet.rungs.trajectory import trajectory
 
-RUNGS: dict[str, Callable[[Run], list[Case]]] = {
+RUNGS: dict[str, Callable[[DetectorComparison], list[DetectorCase]]] = {
     "shapes": shapes,
     "parameters": parameters,
     "forward": forward,
@@ -31,6 +30,12 @@ RUNGS: dict[str, Callable[[Run], list[Case]]] = {
     "detections": detections,
     "metric": metric,
 }
-"""All rungs in the order in which they are climbed. None of them loads a framework."""
+"""All rungs in the order in which they are climbed."""
 
-__all__ = ["PRESETS", "RUNGS", "Case", "Run", "climb"]
+
+def cases_of(run: DetectorComparison, rungs: Sequence[str]) -> list[DetectorCase]:
+    """The cases of some rungs, in the order of the ladder."""
+    return [case for rung, make in RUNGS.items() if rung in rungs for case in make(run)]
+
+
+__all__ = ["PRESETS", "RUNGS", "DetectorComparison", "cases_of"]

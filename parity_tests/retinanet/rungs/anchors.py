@@ -1,18 +1,34 @@
 """The rung *anchors*: every coordinate of every anchor, at all sizes of the sweep."""
 
+from collections.abc import Sequence
 from functools import partial
 
-from parity_tests.retinanet.inputs import Size, size_name
-from parity_tests.retinanet.run import Case, Run
+from parity_tests.ladder.case import Answer
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.rungs.shapes import SWEEP
-from parity_tests.rule.compare import ISOLATED, Record, compare_tensor
+from parity_tests.rule.budgets import ISOLATED
+from parity_tests.rule.compare import compare_tensor
+from parity_tests.rule.record import Record, Where
 
 
-def anchors(run: Run) -> list[Case]:
+def anchors(run: DetectorComparison) -> list[DetectorCase]:
     """Anchors size by size."""
-    return [Case("anchors", size_name(size), partial(_anchors_at, run, size)) for size in run.sizes or SWEEP]
+    return [_case(run, size) for size in run.sizes or SWEEP]
 
 
-def _anchors_at(run: Run, size: Size) -> list[Record]:
-    pairs = {dtype: [side.anchors(size) for side in run.sides(dtype)] for dtype in run.precisions}
-    return compare_tensor("anchors", size_name(size), "anchors", pairs, run.dtypes, ISOLATED)
+def _case(run: DetectorComparison, size: Size) -> DetectorCase:
+    def reference(sides: DetectorSides) -> Answer:
+        return {dtype: sides.reference(dtype).anchors(size) for dtype in run.precisions}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {dtype: sides.port(dtype).anchors(size) for dtype in run.precisions}
+
+    where = Where(size=size)
+    judge = partial(_judge, where, run.dtypes)
+    return DetectorCase(rung="anchors", where=where, reference=reference, port=port, judge=judge, whole=run.precisions)
+
+
+def _judge(where: Where, dtypes: Sequence[str], reference: Answer, port: Answer) -> list[Record]:
+    pairs = {dtype: [reference[dtype], port[dtype]] for dtype in reference}
+    return compare_tensor("anchors", where, "anchors", pairs, dtypes, ISOLATED)

@@ -1,33 +1,44 @@
 """The rungs *detections* and *metric* on annotated pictures of a user: what trained weights find on both sides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from parity_tests.ladder.case import Answer
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.matching import Detections, compare_detections
-from parity_tests.retinanet.run import Case, Run
-from parity_tests.rule.compare import CASCADED, Record
+from parity_tests.retinanet.side import DetectorSide
+from parity_tests.rule.budgets import CASCADED
+from parity_tests.rule.record import Record, Where
+
+ON_PICTURES = Where(data="pictures", dtype="float64")
 
 
-def detections_on_pictures(run: Run) -> list[Case]:
+def detections_on_pictures(run: DetectorComparison) -> list[DetectorCase]:
     """Detections on the run's pictures, if it has any."""
-    return [Case("detections", "pictures", lambda: _detections(run))] if run.scenes else []
+
+    def reference(sides: DetectorSides) -> Answer:
+        return {"found": detected(run, "reference", sides.reference("float64"))}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {"found": detected(run, "port", sides.port("float64"))}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        found = (reference["found"], port["found"])
+        return compare_detections("detections", ON_PICTURES, *found, limits=run.limits, units=CASCADED)
+
+    case = DetectorCase(rung="detections", where=ON_PICTURES, reference=reference, port=port, judge=judge)
+    return [case] if run.scenes else []
 
 
-def numbers_on_pictures(run: Run) -> Sequence[Mapping[str, float]]:
-    """COCO's numbers of both sides on the run's pictures."""
+def numbers_on_pictures(run: DetectorComparison, name: str, side: DetectorSide) -> Mapping[str, float]:
+    """COCO's numbers of a side on the run's pictures."""
     boxes = [boxes for scene in run.scenes for boxes in scene.boxes]
     labels = [labels for scene in run.scenes for labels in scene.labels]
-    return [run.metric(found, boxes, labels) for found in _found(run)]
+    return run.metric(detected(run, name, side), boxes, labels)
 
 
-def _detections(run: Run) -> list[Record]:
-    reference, port = _found(run)
-    return compare_detections("detections", "pictures float64", reference, port, limits=run.limits, units=CASCADED)
-
-
-def _found(run: Run) -> Sequence[list[Detections]]:
-    """What each side finds, from the pictures to the boxes, in float64; computed once."""
-    if not run.found:
-        for side in run.sides("float64"):
-            outputs = [(side.forward(scene.images)["outputs"], scene.size) for scene in run.scenes]
-            run.found.append([d for values, size in outputs for d in side.detections(values, size)])
-    return run.found
+def detected(run: DetectorComparison, name: str, side: DetectorSide) -> list[Detections]:
+    """What a side finds, from the pictures to the boxes, in float64; computed once."""
+    if name not in run.found:
+        outputs = [(side.forward(scene.images)["outputs"], scene.size) for scene in run.scenes]
+        run.found[name] = [found for values, size in outputs for found in side.detections(values, size)]
+    return run.found[name]

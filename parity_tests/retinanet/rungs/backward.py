@@ -7,38 +7,67 @@ reference's outputs. Cascaded, the loss's own gradient goes all the way.
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 
-from parity_tests.retinanet.inputs import size_name
-from parity_tests.retinanet.run import Case, Run
-from parity_tests.retinanet.rungs.gradients import training_scenes
+from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.inputs import Scene
+from parity_tests.retinanet.names import tag_of
+from parity_tests.retinanet.rungs.gradients import TRAINING_SIZE, training_scenes
 from parity_tests.retinanet.side import Fed
-from parity_tests.rule.compare import GRADIENT, ISOLATED, Array, Record, compare_taps, largest
+from parity_tests.rule.budgets import GRADIENT, ISOLATED, largest, rounding_budget
+from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.record import Array, Record, Where
 
 
-def backward(run: Run) -> list[Case]:
+def backward(run: DetectorComparison) -> list[DetectorCase]:
     """Gradients by every tap of a batch of digits, in float64."""
-    return [
-        Case("backward", "isolated", partial(_isolated, run)),
-        Case("backward", "cascaded", partial(_cascaded, run)),
-    ]
+    return [_isolated(run), _cascaded(run)]
 
 
-def _isolated(run: Run) -> list[Record]:
-    scene, sides = training_scenes(run)[0], run.sides("float64")
-    taps = sides[0].forward(scene.images)
-    fed = Fed(taps, _noise(taps))
-    reference, port = (_from_the_loss(side.backward(scene, fed=fed)) for side in sides)
-    return compare_taps("backward", f"{size_name(scene.size)} float64 isolated", reference, port, units=ISOLATED)
+def _isolated(run: DetectorComparison) -> DetectorCase:
+    where = Where(size=TRAINING_SIZE, dtype="float64", mode="isolated")
+
+    def reference(sides: DetectorSides) -> Answer:
+        scene, side = training_scenes(run)[0], sides.reference("float64")
+        taps = side.forward(scene.images)
+        noise = _noise(taps)
+        found = _from_the_loss(side.backward(scene, fed=Fed(taps, noise)))
+        return {"scene": scene._asdict(), "taps": taps, "gradients": found} | asked_with(noise)
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        noise = _noise(given["taps"])
+        check_drawn(given, noise)
+        found = sides.port("float64").backward(Scene(**given["scene"]), fed=Fed(given["taps"], noise))
+        return {"gradients": _from_the_loss(found)}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        left, right = reference["gradients"], port["gradients"]
+        budgets = {name: rounding_budget(gradient, ISOLATED) for name, gradient in left.items()}
+        return compare_taps("backward", where, left, right, budgets=budgets, tag_of=tag_of)
+
+    whole = ("scene", "taps")
+    return DetectorCase(rung="backward", where=where, reference=reference, port=port, judge=judge, whole=whole)
 
 
-def _cascaded(run: Run) -> list[Record]:
-    scene = training_scenes(run)[0]
-    reference, port = (_of_taps(_from_the_loss(side.backward(scene))) for side in run.sides("float64"))
-    budgets = {name: GRADIENT * largest(gradient) for name, gradient in reference.items()}
-    return compare_taps("backward", f"{size_name(scene.size)} float64 cascaded", reference, port, budgets=budgets)
+def _cascaded(run: DetectorComparison) -> DetectorCase:
+    where = Where(size=TRAINING_SIZE, dtype="float64", mode="cascaded")
+
+    def reference(sides: DetectorSides) -> Answer:
+        scene = training_scenes(run)[0]
+        found = _of_taps(_from_the_loss(sides.reference("float64").backward(scene)))
+        return {"scene": scene._asdict(), "gradients": found}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {"gradients": _of_taps(_from_the_loss(sides.port("float64").backward(Scene(**given["scene"]))))}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        left, right = reference["gradients"], port["gradients"]
+        budgets = {name: GRADIENT * largest(gradient) for name, gradient in left.items()}
+        return compare_taps("backward", where, left, right, budgets=budgets, tag_of=tag_of)
+
+    return DetectorCase(rung="backward", where=where, reference=reference, port=port, judge=judge, whole=("scene",))
 
 
 def _noise(taps: Mapping[str, Array]) -> dict[str, Array]:

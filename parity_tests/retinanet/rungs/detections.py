@@ -1,15 +1,18 @@
 """The rung *detections*: the same set on both sides, from the same outputs and from the pictures themselves."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.retinanet.assignments import crafted_outputs, with_huge_boxes
-from parity_tests.retinanet.inputs import Scene, Size, size_name
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections, compare_detections
-from parity_tests.retinanet.run import Case, Run
 from parity_tests.retinanet.rungs.annotated import detections_on_pictures
-from parity_tests.retinanet.side import Side
-from parity_tests.rule.compare import CASCADED, ISOLATED, Array, Record
+from parity_tests.retinanet.side import DetectorSide
+from parity_tests.rule.budgets import CASCADED, ISOLATED
+from parity_tests.rule.record import Array, Record, Where
 
 DETECTION_SIZES: tuple[Size, ...] = ((128, 128), (96, 160))
 """Picture sizes of the rung."""
@@ -17,35 +20,59 @@ DETECTION_SIZES: tuple[Size, ...] = ((128, 128), (96, 160))
 PICTURES = 2
 """Pictures in a batch."""
 
+Found = Sequence[Mapping[str, Any]]
+"""Detections picture by picture, as an answer holds them."""
 
-def detections(run: Run) -> list[Case]:
+
+def detections(run: DetectorComparison) -> list[DetectorCase]:
     """Detections of digits, isolated and cascaded, and of a user's pictures."""
-    sizes = run.sizes or DETECTION_SIZES
-    cases = [Case("detections", size_name(size), partial(_detections_at, run, size)) for size in sizes]
-    return [*cases, *detections_on_pictures(run)]
+    return [*(_case(run, size) for size in run.sizes or DETECTION_SIZES), *detections_on_pictures(run)]
 
 
-def outputs_near_the_truth(reference: Side, scene: Scene, num_classes: int) -> Array:
+def outputs_near_the_truth(reference: DetectorSide, scene: Scene, num_classes: int) -> Array:
     """Outputs of a network that knows the targets of a scene up to noise."""
     return crafted_outputs(reference.targets(scene.size, scene.boxes, scene.labels), num_classes)
 
 
-def _detections_at(run: Run, size: Size) -> list[Record]:
+def _case(run: DetectorComparison, size: Size) -> DetectorCase:
     """In float64: from outputs near the truth, and from what each side makes of the digits with the run's weights.
 
     Weights that come with pictures of their own are held to those, and know nothing of digits.
     """
-    scene, sides = run.inputs.digits(size, PICTURES), run.sides("float64")
-    near = with_huge_boxes(outputs_near_the_truth(sides[0], scene, run.config.num_classes), size)
-    records = _compare(run, f"{size_name(size)} float64 isolated", [near, near], size, ISOLATED)
-    if run.scenes:
-        return records
-    outputs = [side.forward(scene.images).get("outputs", near) for side in sides]
-    return [*records, *_compare(run, f"{size_name(size)} float64 cascaded", outputs, size, CASCADED)]
+    where = Where(size=size, dtype="float64")
+
+    def outputs(targets: Mapping[str, Array]) -> Array:
+        return with_huge_boxes(crafted_outputs(targets, run.config.num_classes), size)
+
+    def found(side: DetectorSide, near: Array, images: Array) -> dict[str, Any]:
+        answer: dict[str, Any] = {"isolated": _plain(side.detections(near, size))}
+        if not run.scenes:
+            answer["cascaded"] = _plain(side.detections(side.forward(images).get("outputs", near), size))
+        return answer
+
+    def reference(sides: DetectorSides) -> Answer:
+        scene, side = run.inputs.digits(size, PICTURES), sides.reference("float64")
+        targets = side.targets(size, scene.boxes, scene.labels)
+        near = outputs(targets)
+        return {"images": scene.images, "targets": targets} | found(side, near, scene.images) | asked_with(near)
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        near = outputs(given["targets"])
+        check_drawn(given, near)
+        return found(sides.port("float64"), near, given["images"])
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        units = {"isolated": ISOLATED, "cascaded": CASCADED}
+        return [r for mode in port for r in _judge(run, replace(where, mode=mode), reference, port, units[mode])]
+
+    whole = ("images", "targets", "isolated", "cascaded")
+    return DetectorCase(rung="detections", where=where, reference=reference, port=port, judge=judge, whole=whole)
 
 
-def _compare(run: Run, case: str, outputs: Sequence[Array], size: Size, units: int) -> list[Record]:
-    found: list[list[Detections]] = [
-        side.detections(values, size) for side, values in zip(run.sides("float64"), outputs, strict=True)
-    ]
-    return compare_detections("detections", case, found[0], found[1], limits=run.limits, units=units)
+def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answer, units: int) -> list[Record]:
+    found = ([Detections(**each) for each in side[where.mode]] for side in (reference, port))
+    return compare_detections("detections", where, *found, limits=run.limits, units=units)
+
+
+def _plain(found: Sequence[Detections]) -> Found:
+    return [each._asdict() for each in found]

@@ -1,23 +1,18 @@
 """The rung *forward*: every tap's values in both precisions, statistics after a training step, and the weights."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from parity_tests.retinanet.inputs import Size, size_name
-from parity_tests.retinanet.run import Case, Run, refusal
-from parity_tests.retinanet.sums import longest_sums
-from parity_tests.rule.compare import (
-    CASCADED,
-    ISOLATED,
-    Array,
-    Record,
-    compare_taps,
-    float32_budget,
-    isolated_units,
-    rounding_budget,
-)
+from parity_tests.ladder.case import Answer
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides, refusal
+from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.names import longest_sums, tag_of
+from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, isolated_units, rounding_budget
+from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.record import Array, Record, Where
 from parity_tests.rule.sampled import Sampled
 
 FORWARD_SIZES: tuple[Size, ...] = ((128, 128), (96, 160), (32, 64))
@@ -26,97 +21,137 @@ FORWARD_SIZES: tuple[Size, ...] = ((128, 128), (96, 160), (32, 64))
 TRAINING_SIZE: Size = (96, 160)
 """Picture size of the training step, at which each channel of C5 has 15 values a picture."""
 
-
 BLOCKS = ("stem", "conv")
 """How the names of the taps begin that blocks with BatchNorm are fed."""
 
+FED_PIXELS = {"float64": 96 * 160, "float32": 32 * 64}
+"""Pixels up to which taps that modules are fed with are recorded whole; above, as samples."""
 
-def forward(run: Run) -> list[Case]:
+Taps = Mapping[str, Array]
+
+
+def forward(run: DetectorComparison) -> list[DetectorCase]:
     """Values of all taps size by size, running statistics after a training step, and the weights of the run."""
     sizes = run.sizes or FORWARD_SIZES
-    cases = [Case("forward", size_name(size), partial(_forward_at, run, size)) for size in sizes]
-    training = Case("forward", "training", partial(_statistics_after_training, run))
-    return [*cases, training, Case("forward", "weights", partial(_weights_of_port, run))]
+    return [*(_at_size(run, size) for size in sizes), _statistics_after_training(run), _weights_of_port(run)]
 
 
-def _forward_at(run: Run, size: Size) -> list[Record]:
-    images = run.inputs.images(size)
-    reference, port = (side.forward(images) for side in run.sides("float64"))
-    records = refusal("forward", size_name(size), reference)
-    if "float64" in run.dtypes:
-        if can_be_fed(reference):
-            isolated = run.sides("float64")[1].forward(images, given=reference)
-            case = f"{size_name(size)} float64 isolated"
-            budgets = isolated_budgets(run, reference)
-            records += compare_taps("forward", case, reference, isolated, budgets=budgets)
-        records += compare_taps("forward", f"{size_name(size)} float64 cascaded", reference, port, units=CASCADED)
-    if "float32" in run.dtypes:
-        records += _float32_at(run, size, images, reference, port)
+def _at_size(run: DetectorComparison, size: Size) -> DetectorCase:
+    def reference(sides: DetectorSides) -> Answer:
+        images = run.inputs.images(size)
+        return {"images": images} | {dtype: sides.reference(dtype).forward(images) for dtype in run.precisions}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        images, answer = given["images"], dict[str, Taps]()
+        for dtype in run.precisions:
+            side = sides.port(dtype)
+            answer[dtype] = side.forward(images)
+            if dtype in run.dtypes and can_be_fed(given[dtype]):
+                answer[f"{dtype} isolated"] = side.forward(images, given=given[dtype])
+        if "float32 isolated" in answer and "outputs" in given["float32"]:
+            answer["bounds"] = sides.port("float64").rounding_bounds(images, given["float32"])
+        return answer
+
+    where = Where(size=size)
+    whole = ["images", *(dtype for dtype, pixels in FED_PIXELS.items() if size[0] * size[1] <= pixels)]
+    judge = partial(_judge, run, where)
+    return DetectorCase(rung="forward", where=where, reference=reference, port=port, judge=judge, whole=whole)
+
+
+def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answer) -> list[Record]:
+    records = refusal("forward", where, reference["float64"])
+    isolated, cascaded = isolated_budgets(run, reference["float64"]), _cascaded_budgets(reference, port)
+    for dtype in ("float64", "float32"):
+        compare = partial(_compare, reference.get(dtype, {}))
+        place = replace(where, dtype=dtype, mode="isolated")
+        if f"{dtype} isolated" in port:
+            budgets = isolated if dtype == "float64" else float32_bounds(reference[dtype], port.get("bounds", {}))
+            records += compare(port[f"{dtype} isolated"], place, budgets)
+        if dtype in run.dtypes:
+            records += compare(port[dtype], replace(place, mode="cascaded"), cascaded[dtype])
     return records
 
 
-def _float32_at(
-    run: Run, size: Size, images: Array, reference64: Mapping[str, Array], port64: Mapping[str, Array]
-) -> list[Record]:
-    reference, port = (side.forward(images) for side in run.sides("float32"))
-    case, records = f"{size_name(size)} float32", []
-    if can_be_fed(reference):
-        isolated = run.sides("float32")[1].forward(images, given=reference)
-        bounds = rounding_bounds(run, images, reference)
-        records = compare_taps("forward", f"{case} isolated", reference, isolated, budgets=bounds)
-    budgets = _float32_budgets(CASCADED, reference, reference64, port, port64)
-    return [*records, *compare_taps("forward", f"{case} cascaded", reference, port, budgets=budgets)]
+def _compare(reference: Taps, port: Taps, where: Where, budgets: Mapping[str, float | Array]) -> list[Record]:
+    return compare_taps("forward", where, reference, port, budgets=budgets, tag_of=tag_of)
 
 
-def isolated_budgets(run: Run, given: Mapping[str, Array]) -> dict[str, float]:
+def isolated_budgets(run: DetectorComparison, given: Taps) -> dict[str, float]:
     """What a fed module may differ by in float64 at each tap of `given`: roundings of the largest value."""
-    sums = longest_sums({name: value.shape for name, value in run.variables.items()})
+    sums = longest_sums({name: value.shape for name, value in run.weights.items()})
     return {name: rounding_budget(value, isolated_units(sums.get(name, 1))) for name, value in given.items()}
 
 
-def rounding_bounds(run: Run, images: Array, given: Mapping[str, Array]) -> dict[str, float | Array]:
+def float32_bounds(given: Taps, bounds: Taps) -> dict[str, float | Array]:
     """How far float32 may be off at each tap of `given`, element by element; 0 where a tap only hands on its input.
 
-    Never more than `ISOLATED` roundings of the largest value; that alone is allowed where the layers of the port are
-    not known, as those of Keras, and where the images were refused.
+    Never more than `ISOLATED` roundings of the largest value; that alone is allowed where there are no bounds, since
+    the layers of the port are not known, as those of Keras, or the images were refused.
     """
     most = {name: rounding_budget(value, ISOLATED) for name, value in given.items()}
-    bounds = run.sides("float64")[1].rounding_bounds(images, given) if "outputs" in given else {}
     if not bounds:
         return {**most}
     return {name: np.minimum(bounds[name], most[name]) if name in bounds else 0.0 for name in given}
 
 
-def can_be_fed(taps: Mapping[str, Array]) -> bool:
+def can_be_fed(taps: Taps) -> bool:
     """Whether taps are whole: modules cannot be fed with the samples that a bundle has of large ones."""
     return not any(isinstance(value, Sampled) for value in taps.values())
 
 
-def _float32_budgets(units: int, *taps: Mapping[str, Array]) -> dict[str, float]:
-    """Budgets of the taps that reference and port have in both precisions, in one shape."""
-    shapes = [{name: value.shape for name, value in side.items()} for side in taps]
-    common = [name for name, shape in shapes[0].items() if all(side.get(name) == shape for side in shapes)]
-    return {name: float32_budget(units, *(side[name] for side in taps)) for name in common}
+def _cascaded_budgets(reference: Answer, port: Answer) -> dict[str, dict[str, float]]:
+    """In float64 by roundings; in float32 of the taps that both sides have in both precisions, in one shape."""
+    budgets = {"float64": {name: rounding_budget(value, CASCADED) for name, value in reference["float64"].items()}}
+    if "float32" not in reference:
+        return budgets
+    taps = [reference["float32"], reference["float64"], port["float32"], port["float64"]]
+    common = [name for name, value in taps[0].items() if all(_has(side, name, value.shape) for side in taps)]
+    return budgets | {"float32": {name: float32_budget(CASCADED, *(side[name] for side in taps)) for name in common}}
 
 
-def _statistics_after_training(run: Run) -> list[Record]:
+def _has(taps: Taps, name: str, shape: tuple[int, ...]) -> bool:
+    return name in taps and taps[name].shape == shape
+
+
+def _statistics_after_training(run: DetectorComparison) -> DetectorCase:
     """The running statistics that one training step leaves, each block fed the reference's input.
 
     Taps are not judged here: what BatchNorm makes of a channel that hardly varies within the batch magnifies rounding
     without bound. The statistics themselves do not. A mean is judged on the scale of what it averages, the deviation:
     it may itself be nothing but rounding.
     """
-    images, (reference, port) = run.inputs.images(TRAINING_SIZE), run.sides("float64")
-    try:
-        taps = reference.forward(images, training=True)
-        given = {name: value for name, value in taps.items() if name.startswith(BLOCKS)}
-        port.forward(images, given=given, training=True)
-        left = [{n: value for n, value in side.variables().items() if "/moving_" in n} for side in (reference, port)]
-    finally:
-        run.assign("float64")
-    scales = {name: statistic_scale(name, left[0]) for name in left[0]}
-    budgets = {name: rounding_budget(scale, ISOLATED) for name, scale in scales.items()}
-    return compare_taps("forward", f"{size_name(TRAINING_SIZE)} float64 training", left[0], left[1], budgets=budgets)
+
+    def reference(sides: DetectorSides) -> Answer:
+        images, side = run.inputs.images(TRAINING_SIZE), sides.reference("float64")
+        taps = side.forward(images, training=True)
+        fed = {name: value for name, value in taps.items() if name.startswith(BLOCKS)}
+        return {"images": images, "fed": fed, "statistics": _statistics(side.variables())}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        side = sides.port("float64")
+        side.forward(given["images"], given=given["fed"], training=True)
+        return {"statistics": _statistics(side.variables())}
+
+    where = Where(size=TRAINING_SIZE, dtype="float64", mode="training")
+    return DetectorCase(
+        rung="forward",
+        where=where,
+        reference=reference,
+        port=port,
+        judge=partial(_judge_statistics, where),
+        whole=("images", "fed"),
+        trains=True,
+    )
+
+
+def _statistics(variables: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: value for name, value in variables.items() if "/moving_" in name}
+
+
+def _judge_statistics(where: Where, reference: Answer, port: Answer) -> list[Record]:
+    left, right = reference["statistics"], port["statistics"]
+    budgets = {name: rounding_budget(statistic_scale(name, left), ISOLATED) for name in left}
+    return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of)
 
 
 def statistic_scale(name: str, statistics: Mapping[str, Array]) -> Array:
@@ -127,8 +162,16 @@ def statistic_scale(name: str, statistics: Mapping[str, Array]) -> Array:
     return np.concatenate([statistics[name], np.sqrt(statistics[f"{layer}/moving_variance"])])
 
 
-def _weights_of_port(run: Run) -> list[Record]:
-    """The weights that the port ran with, bit for bit: what was not carried over is missing or differs here."""
-    given = {name: value.astype(np.float64) for name, value in run.variables.items()}
-    port = run.sides("float64")[1].variables()
-    return compare_taps("forward", "float64 weights", given, port, budgets=dict.fromkeys(given, 0.0))
+def _weights_of_port(run: DetectorComparison) -> DetectorCase:
+    """The weights that the port runs with, bit for bit: what was not carried over is missing or differs here."""
+    where = Where(dtype="float64", subject="weights")
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {"weights": sides.port("float64").variables()}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        given = {name: value.astype(np.float64) for name, value in run.weights.items()}
+        budgets = dict.fromkeys(given, 0.0)
+        return compare_taps("forward", where, given, port["weights"], budgets=budgets, tag_of=tag_of)
+
+    return DetectorCase(rung="forward", where=where, reference=lambda sides: {}, port=port, judge=judge)

@@ -5,8 +5,11 @@ from functools import partial
 
 import numpy as np
 
-from parity_tests.retinanet.run import Case, Run
-from parity_tests.rule.compare import Array, Record, compare_values
+from parity_tests.ladder.case import Answer
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.names import tag_of
+from parity_tests.rule.compare import compare_values
+from parity_tests.rule.record import Array, Record, Where
 
 SAMPLE = 2**16
 """Values of a variable that enter the comparison of distributions, spread over it evenly."""
@@ -14,18 +17,28 @@ SAMPLE = 2**16
 FALSE_ALARM = 1e-9
 """How often two samples of one distribution may be taken for two; what the distance may be follows from it."""
 
+FRESH = Where(subject="fresh")
 
-def parameters(run: Run) -> list[Case]:
+
+def parameters(run: DetectorComparison) -> list[DetectorCase]:
     """Names, shapes, number and fresh values of all variables."""
-    return [Case("parameters", "fresh", partial(_fresh_variables, run))]
+    return [DetectorCase(rung="parameters", where=FRESH, reference=_reference, port=_port, judge=_judge)]
 
 
-def _fresh_variables(run: Run) -> list[Record]:
-    reference, port = (side.variables() for side in run.build("float32"))
-    names = [*reference, *(name for name in port if name not in reference)]
-    records = [_compare_distribution(name, reference.get(name), port.get(name)) for name in names]
-    counts = [np.array([sum(array.size for array in side.values())], float) for side in (reference, port)]
-    return [*records, compare_values("parameters", "fresh", "count", counts[0], counts[1], budget=0.0)]
+def _reference(sides: DetectorSides) -> Answer:
+    return {"variables": sides.build["reference"]("float32").variables()}
+
+
+def _port(sides: DetectorSides, given: Answer) -> Answer:
+    return {"variables": sides.build["port"]("float32").variables()}
+
+
+def _judge(reference: Answer, port: Answer) -> list[Record]:
+    left, right = reference["variables"], port["variables"]
+    names = [*left, *(name for name in right if name not in left)]
+    records = [_compare_distribution(name, left.get(name), right.get(name)) for name in names]
+    counts = [np.array([sum(array.size for array in side.values())], float) for side in (left, right)]
+    return [*records, compare_values("parameters", FRESH, "count", counts[0], counts[1], budget=0.0)]
 
 
 def _compare_distribution(name: str, reference: Array | None, port: Array | None) -> Record:
@@ -33,13 +46,14 @@ def _compare_distribution(name: str, reference: Array | None, port: Array | None
 
     What the reference starts at one value, zeros or ones, must be that value.
     """
-    structure = compare_values("parameters", "fresh", name, reference, port, budget=None)
+    compare = partial(compare_values, "parameters", FRESH, name, tag=tag_of(name))
+    structure = compare(reference, port, budget=None)
     if reference is None or port is None or structure.verdict != "equal":
         return structure
     if reference.min() == reference.max():
-        return compare_values("parameters", "fresh", name, reference, port, budget=0.0)
+        return compare(reference, port, budget=0.0)
     left, right = (np.sort(array.ravel()[:: max(1, array.size // SAMPLE)]) for array in (reference, port))
     points = np.concatenate([left, right])
     shares = [np.searchsorted(values, points, side="right") / values.size for values in (left, right)]
     budget = math.sqrt(math.log(2 / FALSE_ALARM) / 2 * (1 / left.size + 1 / right.size))
-    return compare_values("parameters", "fresh", name, shares[0], shares[1], budget)
+    return compare(shares[0], shares[1], budget=budget)

@@ -1,13 +1,16 @@
 """The rung *shapes*: every tap's shape and the number of anchors, at sizes that both refuse too."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from parity_tests.retinanet.inputs import Size, random_images, size_name
-from parity_tests.retinanet.run import Case, Run, refusal
-from parity_tests.rule.compare import Array, Record, compare_taps
+from parity_tests.ladder.case import Answer
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides, refusal
+from parity_tests.retinanet.inputs import Size, random_images
+from parity_tests.retinanet.names import tag_of
+from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.record import Array, Record, Where
 
 SWEEP: tuple[Size, ...] = (
     *((32, 32), (64, 64), (96, 96), (128, 128), (160, 160), (192, 192), (224, 224), (256, 256)),
@@ -22,26 +25,39 @@ ANCHORS_PER_CELL, STRIDES = 9, (8, 16, 32, 64, 128)
 """Anchors of a cell and strides of the levels (Lin et al. 2017, section 4), from which anchor counts are computed."""
 
 
-def shapes(run: Run) -> list[Case]:
+Judge = Callable[[Where, Answer, Answer], list[Record]]
+
+
+def shapes(run: DetectorComparison) -> list[DetectorCase]:
     """Shapes of all taps, and anchors, size by size."""
-    cases = [Case("shapes", size_name(size), partial(_shapes_at, run, size)) for size in run.sizes or SWEEP]
-    refused = () if run.sizes else REFUSED
-    return [*cases, *(Case("shapes", size_name(size), partial(_refused_at, run, size)) for size in refused)]
+    taken = [_case(size, _judge_taken) for size in run.sizes or SWEEP]
+    return taken if run.sizes else [*taken, *(_case(size, _judge_refused) for size in REFUSED)]
 
 
-def _shapes_at(run: Run, size: Size) -> list[Record]:
-    reference, port = (side.forward(random_images(size, batch=1)) for side in run.sides("float32"))
-    records = compare_taps("shapes", size_name(size), reference, port)
-    anchors = _compare_anchors(size, reference, port, _expected_anchors(size))
-    return [*records, anchors, *refusal("shapes", size_name(size), reference)]
+def _case(size: Size, judge: Judge) -> DetectorCase:
+    where = Where(size=size)
+
+    def reference(sides: DetectorSides) -> Answer:
+        return {"taps": sides.reference("float32").forward(random_images(size, batch=1))}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {"taps": sides.port("float32").forward(random_images(size, batch=1))}
+
+    return DetectorCase(rung="shapes", where=where, reference=reference, port=port, judge=partial(judge, where))
 
 
-def _refused_at(run: Run, size: Size) -> list[Record]:
+def _judge_taken(where: Where, reference: Answer, port: Answer) -> list[Record]:
+    records = compare_taps("shapes", where, reference["taps"], port["taps"], tag_of=tag_of)
+    assert where.size is not None
+    anchors = _compare_anchors(where, reference["taps"], port["taps"], _expected_anchors(where.size))
+    return [*records, anchors, *refusal("shapes", where, reference["taps"])]
+
+
+def _judge_refused(where: Where, reference: Answer, port: Answer) -> list[Record]:
     """Taps of a size that both sides must refuse: up to the same one, and no result."""
-    reference, port = (side.forward(random_images(size, batch=1)) for side in run.sides("float32"))
-    records = compare_taps("shapes", size_name(size), reference, port)
+    records = compare_taps("shapes", where, reference["taps"], port["taps"], tag_of=tag_of)
     reasoned = [replace(record, reason=record.reason and f"{record.reason}, at a refused size") for record in records]
-    return [*reasoned, _compare_anchors(size, reference, port, expected=None)]
+    return [*reasoned, _compare_anchors(where, reference["taps"], port["taps"], expected=None)]
 
 
 def _expected_anchors(size: Size) -> int:
@@ -49,14 +65,14 @@ def _expected_anchors(size: Size) -> int:
 
 
 def _compare_anchors(
-    size: Size, reference: Mapping[str, Array], port: Mapping[str, Array], expected: int | None
+    where: Where, reference: Mapping[str, Array], port: Mapping[str, Array], expected: int | None
 ) -> Record:
     """Anchors of both sides against what the cells of the levels make; `None` where a side refuses, or must."""
     counts = [taps["outputs"].shape[1] if "outputs" in taps else None for taps in (reference, port)]
     equal = counts == [expected, expected]
     return Record(
         rung="shapes",
-        case=size_name(size),
+        where=where,
         name="anchors",
         verdict="equal" if equal else "different",
         reference_shape=None if counts[0] is None else (counts[0],),

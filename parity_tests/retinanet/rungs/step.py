@@ -6,11 +6,16 @@ from functools import partial
 
 import numpy as np
 
-from parity_tests.retinanet.run import Case, Run
+from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.inputs import Scene
+from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.forward import statistic_scale
 from parity_tests.retinanet.rungs.gradients import training_scenes, weights_of
 from parity_tests.retinanet.side import Recipe
-from parity_tests.rule.compare import CASCADED, GRADIENT, Array, Record, compare_taps
+from parity_tests.rule.budgets import CASCADED, GRADIENT
+from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.record import Array, Record, Where
 
 RATE, RATE_CHANGES = 1e-3, ((0, 3e-4),)
 """The learning rate of the first step, and that of the second."""
@@ -27,42 +32,51 @@ CLIP_SHARE, FACTORS = 0.5, (1.0, -0.3)
 """The clip norm, as a share of the norm of the gradients, and what they are multiplied by in each step: the first is
 clipped, the second is not."""
 
-
 MAGNITUDES = (-6, 0)
 """Exponents of ten between which the gradients of a variable lie."""
 
 
-def step(run: Run) -> list[Case]:
+def step(run: DetectorComparison) -> list[DetectorCase]:
     """Two steps of each optimiser in float64, both sides given the same gradients; and BatchNorm's statistics.
 
     The norm by which gradients are clipped adds up the squares of all of them, some 36 million: rounding adds up in it
     as it does along a model, and has the budget of one. No preset has a part in an optimiser: of two, the first climbs
     all of them, whose training run is the shorter one.
     """
-    optimisers = [Case("step", name, partial(_steps, run, name)) for name in RECIPES]
-    return [*run.dealt([optimisers, []]), Case("step", "statistics", partial(_statistics, run))]
+    return [*(_steps(run, name) for name in RECIPES), _statistics(run)]
 
 
-def _gradients(run: Run) -> dict[str, Array]:
+def _gradients(run: DetectorComparison) -> dict[str, Array]:
     """Noise, of another magnitude in each variable: as gradients are, and the same for both sides.
 
     It is drawn in the order of names: weights that were recorded come in another order.
     """
     rng = np.random.default_rng(0)
-    shapes = {name: values.shape for name, values in sorted(weights_of(run.variables).items())}
+    shapes = {name: values.shape for name, values in sorted(weights_of(run.weights).items())}
     return {name: rng.normal(0, 10 ** rng.uniform(*MAGNITUDES), shape) for name, shape in shapes.items()}
 
 
-def _steps(run: Run, name: str) -> list[Record]:
-    sides = run.sides("float64")
-    run.make_room("float32")
-    given = _gradients(run)
-    recipe = RECIPES[name]._replace(clip_norm=CLIP_SHARE * norm(given.values()))
-    try:
-        reference, port = (side.apply(given, FACTORS, recipe) for side in sides)
-        return compare_taps("step", f"float64 {name}", reference, port, units=CASCADED)
-    finally:
-        run.assign("float64")
+def _steps(run: DetectorComparison, name: str) -> DetectorCase:
+    where = Where(dtype="float64", subject=name)
+
+    def asked() -> tuple[dict[str, Array], Recipe]:
+        given = _gradients(run)
+        return given, RECIPES[name]._replace(clip_norm=CLIP_SHARE * norm(given.values()))
+
+    def reference(sides: DetectorSides) -> Answer:
+        sides.make_room("float32")
+        given, recipe = asked()
+        return {"after": sides.reference("float64").apply(given, FACTORS, recipe)} | asked_with(given, recipe)
+
+    def port(sides: DetectorSides, answer: Answer) -> Answer:
+        given, recipe = asked()
+        check_drawn(answer, given, recipe)
+        return {"after": sides.port("float64").apply(given, FACTORS, recipe)}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        return compare_taps("step", where, reference["after"], port["after"], units=CASCADED, tag_of=tag_of)
+
+    return DetectorCase(rung="step", where=where, reference=reference, port=port, judge=judge, trains=True, shared=0)
 
 
 def norm(gradients: Iterable[Array]) -> float:
@@ -73,15 +87,34 @@ def norm(gradients: Iterable[Array]) -> float:
     return math.sqrt(math.fsum(float(np.square(gradient).sum()) for gradient in gradients))
 
 
-def _statistics(run: Run) -> list[Record]:
+def _statistics(run: DetectorComparison) -> DetectorCase:
     """Running statistics after a whole batch in training mode, each side fed by itself."""
-    scene = training_scenes(run)[0]
-    try:
-        reference, port = (_statistics_of(side.gradients(scene, training=True)) for side in run.sides("float64"))
-    finally:
-        run.assign("float64")
-    budgets = {n: GRADIENT * float(np.abs(statistic_scale(n, reference)).max()) for n in reference}
-    return compare_taps("step", "float64 BatchNorm", reference, port, budgets=budgets)
+    where = Where(dtype="float64", subject="BatchNorm")
+
+    def reference(sides: DetectorSides) -> Answer:
+        scene = training_scenes(run)[0]
+        found = _statistics_of(sides.reference("float64").gradients(scene, training=True))
+        return {"scene": scene._asdict(), "statistics": found}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        found = sides.port("float64").gradients(Scene(**given["scene"]), training=True)
+        return {"statistics": _statistics_of(found)}
+
+    return DetectorCase(
+        rung="step",
+        where=where,
+        reference=reference,
+        port=port,
+        judge=partial(_judge_statistics, where),
+        whole=("scene",),
+        trains=True,
+    )
+
+
+def _judge_statistics(where: Where, reference: Answer, port: Answer) -> list[Record]:
+    left, right = reference["statistics"], port["statistics"]
+    budgets = {name: GRADIENT * float(np.abs(statistic_scale(name, left)).max()) for name in left}
+    return compare_taps("step", where, left, right, budgets=budgets, tag_of=tag_of)
 
 
 def _statistics_of(values: Mapping[str, Array]) -> dict[str, Array]:

@@ -1,27 +1,53 @@
 """The rung *targets*: what each anchor shall predict, in batches that hold every kind of picture."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
+from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.assignments import assignment_batches
-from parity_tests.retinanet.inputs import Size, size_name
-from parity_tests.retinanet.run import Case, Run
-from parity_tests.rule.compare import ISOLATED, Record, compare_tensor
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.inputs import Size
+from parity_tests.rule.budgets import ISOLATED
+from parity_tests.rule.compare import compare_tensor
+from parity_tests.rule.record import Record, Where
 
 TARGET_SIZES: tuple[Size, ...] = ((128, 128), (96, 160))
 """Picture sizes of the rung."""
 
+UNITS = {"targets.classes": 0, "targets.deltas": ISOLATED}
+"""What is compared, and the units of rounding allowed to it."""
 
-def targets(run: Run) -> list[Case]:
+
+def targets(run: DetectorComparison) -> list[DetectorCase]:
     """Classes, ignored anchors among them, and deltas of positive anchors."""
-    return [Case("targets", size_name(size), partial(_targets_at, run, size)) for size in run.sizes or TARGET_SIZES]
+    return [_case(run, size) for size in run.sizes or TARGET_SIZES]
 
 
-def _targets_at(run: Run, size: Size) -> list[Record]:
+def _case(run: DetectorComparison, size: Size) -> DetectorCase:
+    def reference(sides: DetectorSides) -> Answer:
+        anchors = sides.reference("float64").anchors(size)
+        batches = assignment_batches(anchors, size, run.config.num_classes)
+        return {"batches": batches} | {
+            dtype: {name: sides.reference(dtype).targets(size, *batch) for name, batch in batches.items()}
+            for dtype in run.precisions
+        }
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {
+            dtype: {name: sides.port(dtype).targets(size, *batch) for name, batch in given["batches"].items()}
+            for dtype in run.precisions
+        }
+
+    where, whole = Where(size=size), ("batches", *run.precisions)
+    judge = partial(_judge, where, run.dtypes)
+    return DetectorCase(rung="targets", where=where, reference=reference, port=port, judge=judge, whole=whole)
+
+
+def _judge(where: Where, dtypes: Sequence[str], reference: Answer, port: Answer) -> list[Record]:
     records = []
-    anchors = run.sides("float64")[0].anchors(size)
-    for name, (boxes, labels) in assignment_batches(anchors, size, run.config.num_classes).items():
-        pairs = {d: [side.targets(size, boxes, labels) for side in run.sides(d)] for d in run.precisions}
-        for tap, units in {"targets.classes": 0, "targets.deltas": ISOLATED}.items():
-            of_tap = {dtype: [side[tap] for side in pair] for dtype, pair in pairs.items()}
-            records += compare_tensor("targets", f"{size_name(size)} {name}", tap, of_tap, run.dtypes, units)
+    for name in reference["batches"]:
+        for tap, units in UNITS.items():
+            pairs = {dtype: [side[dtype][name][tap] for side in (reference, port)] for dtype in port}
+            records += compare_tensor("targets", replace(where, data=name), tap, pairs, dtypes, units)
     return records

@@ -13,19 +13,14 @@ from functools import partial
 
 import numpy as np
 
-from parity_tests.retinanet.inputs import MOVES, moved_by_rounding
-from parity_tests.retinanet.run import Case, Run
-from parity_tests.retinanet.rungs.gradients import STEPS, training_scenes
+from parity_tests.ladder.case import Answer
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.inputs import PERTURBATION_SEEDS, Scene, moved_by_rounding
+from parity_tests.retinanet.rungs.gradients import STEPS, TRAINING_SIZE, training_scenes
 from parity_tests.retinanet.side import Recipe
-from parity_tests.rule.compare import (
-    CASCADED,
-    FLOAT32_FACTOR,
-    SELF_FACTOR,
-    Array,
-    Record,
-    compare_values,
-    rounding_budget,
-)
+from parity_tests.rule.budgets import CASCADED, FLOAT32_FACTOR, SELF_FACTOR, rounding_budget
+from parity_tests.rule.compare import compare_values
+from parity_tests.rule.record import Array, Record, Where
 
 INFERENCE = 1e-12
 """What the loss may differ, as a share of itself, with BatchNorm in inference mode."""
@@ -34,38 +29,80 @@ RECIPE = Recipe("sgd", 1e-3, ((STEPS // 2, 3e-4),), momentum=0.9, clip_norm=1.0)
 """As the keras.io example trains: SGD with momentum and a piecewise constant rate."""
 
 
-def trajectory(run: Run) -> list[Case]:
+def trajectory(run: DetectorComparison) -> list[DetectorCase]:
     """Losses step by step with BatchNorm in inference and in training mode.
 
     Gradients, in both modes, show what a preset has a part in; what follows from them is dealt out.
     """
-    modes = {"inference": False, "training": True} if "float64" in run.dtypes else {"inference": False}
-    return run.dealt([[Case("trajectory", mode, partial(_trajectory, run, is_on))] for mode, is_on in modes.items()])
+    modes = ("inference", "training") if "float64" in run.dtypes else ("inference",)
+    return [_case(run, mode, which) for which, mode in enumerate(modes)]
 
 
-def _trajectory(run: Run, training: bool) -> list[Record]:
-    reference, port = (_losses(run, "float64", side, training) for side in (0, 1))
-    curves = {"reference": reference, "port": port}
-    if training:
-        curves |= {f"reference moved, seed {s}": _losses(run, "float64", 0, training, s) for s in MOVES}
-        own = self_difference(reference, list(curves.values())[2:])
-        budgets = training_budgets(reference, own)
+def _case(run: DetectorComparison, mode: str, which: int) -> DetectorCase:
+    """In float32, and so that its own error can be measured in float64 too, in inference mode alone."""
+    precisions = run.precisions if mode == "inference" else ("float64",)
+
+    def reference(sides: DetectorSides) -> Answer:
+        scenes = [*training_scenes(run)]
+        losses = {dtype: _losses(sides, "reference", dtype, scenes, mode) for dtype in precisions}
+        answer = {"scenes": [scene._asdict() for scene in scenes], **losses}
+        if mode == "training":
+            answer["moved"] = {str(s): _moved(sides, run.weights, s, scenes) for s in PERTURBATION_SEEDS}
+        return answer
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        scenes = [Scene(**scene) for scene in given["scenes"]]
+        return {dtype: _losses(sides, "port", dtype, scenes, mode) for dtype in precisions}
+
+    return DetectorCase(
+        rung="trajectory",
+        where=Where(size=TRAINING_SIZE, mode=mode),
+        reference=reference,
+        port=port,
+        judge=partial(_judge, run.dtypes, mode),
+        whole=("scenes",),
+        trains=True,
+        shared=which,
+    )
+
+
+def _losses(sides: DetectorSides, name: str, dtype: str, scenes: Sequence[Scene], mode: str) -> Array:
+    """The loss at each step of a side, from the weights that it has."""
+    side = sides.reference(dtype) if name == "reference" else sides.port(dtype)
+    return side.train(scenes, RECIPE, training=mode == "training")
+
+
+def _moved(sides: DetectorSides, weights: Mapping[str, Array], seed: int, scenes: Sequence[Scene]) -> Array:
+    """The loss at each step of the reference from weights that are moved by rounding."""
+    side = sides.reference("float64")
+    side.assign(moved_by_rounding(weights, seed=seed))
+    return side.train(scenes, RECIPE, training=True)
+
+
+def _judge(dtypes: Sequence[str], mode: str, reference: Answer, port: Answer) -> list[Record]:
+    records = []
+    curves = {"reference": reference["float64"], "port": port["float64"]}
+    if mode == "training":
+        curves |= {f"reference moved, seed {seed}": losses for seed, losses in reference["moved"].items()}
+        own = self_difference(reference["float64"], [*reference["moved"].values()])
+        budgets = training_budgets(reference["float64"], own)
         curves |= {"self-difference": own, "growth": own[1:] / np.maximum(own[:-1], np.finfo(float).tiny)}
     else:
-        budgets = INFERENCE * np.abs(reference)
-    records = _compare("float64", training, curves, budgets) if "float64" in run.dtypes else []
-    return records + (_single(run, reference, port) if "float32" in run.dtypes and not training else [])
+        budgets = INFERENCE * np.abs(reference["float64"])
+    if "float64" in dtypes:
+        records += _compare(Where(dtype="float64", mode=mode), curves, budgets)
+    return records + (_judge_single(mode, reference, port) if "float32" in port else [])
 
 
-def _single(run: Run, reference64: Array, port64: Array) -> list[Record]:
+def _judge_single(mode: str, reference: Answer, port: Answer) -> list[Record]:
     """The same in float32, each side allowed what its rounding has cost it so far.
 
     Never more than the roundings of a forward pass.
     """
-    reference, port = (_losses(run, "float32", side, training=False) for side in (0, 1))
-    budgets = float32_budgets((reference, reference64), (port, port64))
-    budgets = np.minimum(budgets, [rounding_budget(loss, CASCADED) for loss in reference[:, None]])
-    return _compare("float32", False, {"reference": reference, "port": port}, budgets)
+    single, other = reference["float32"], port["float32"]
+    budgets = float32_budgets((single, reference["float64"]), (other, port["float64"]))
+    budgets = np.minimum(budgets, [rounding_budget(loss, CASCADED) for loss in single[:, None]])
+    return _compare(Where(dtype="float32", mode=mode), {"reference": single, "port": other}, budgets)
 
 
 def training_budgets(reference: Array, own: Array) -> Array:
@@ -93,29 +130,17 @@ def float32_budgets(reference: tuple[Array, Array], port: tuple[Array, Array]) -
     return budgets
 
 
-def _losses(run: Run, dtype: str, side: int, training: bool, moved: int | None = None) -> Array:
-    """The loss at each step of the reference (0) or the port (1), from the run's weights or from moved ones."""
-    trained = run.sides(dtype)[side]
-    if moved is not None:
-        trained.assign(moved_by_rounding(run.variables, seed=moved))
-    try:
-        return trained.train(training_scenes(run), RECIPE, training=training)
-    finally:
-        trained.assign(run.variables)
-
-
 def self_difference(reference: Array, moved: Sequence[Array]) -> Array:
     """The most that moved runs have differed from the reference up to each step."""
     largest: Array = np.maximum.accumulate(np.max([np.abs(losses - reference) for losses in moved], axis=0))
     return largest
 
 
-def _compare(dtype: str, training: bool, curves: Mapping[str, Array], budgets: Array) -> list[Record]:
+def _compare(where: Where, curves: Mapping[str, Array], budgets: Array) -> list[Record]:
     """One record a step; the last one keeps the curves."""
-    case = f"{dtype} {'training' if training else 'inference'}"
     steps = zip(curves["reference"][:, None], curves["port"][:, None], budgets, strict=True)
     records = [
-        compare_values("trajectory", case, f"loss.{i:02d}", expected, found, float(budget))
+        compare_values("trajectory", where, f"loss.{i:02d}", expected, found, float(budget))
         for i, (expected, found, budget) in enumerate(steps, start=1)
     ]
     values = {name: [float(value) for value in curve] for name, curve in curves.items()}

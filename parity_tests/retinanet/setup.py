@@ -1,21 +1,93 @@
-"""What a run starts from: the conventions of a preset and the weights of both sides."""
+"""What a comparison of both sides starts from: conventions, weights, and all that a user can say about it.
+
+Keras, and what draws digits and computes metrics, is loaded where it is used.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from parity_tests.ladder.case import Sides
+from parity_tests.retinanet.comparison import PRESETS, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Size, random_variables, size_name
 from parity_tests.retinanet.matching import Limits
-from parity_tests.retinanet.run import PRESETS
-from parity_tests.retinanet.torch_side import Config
-from parity_tests.rule.compare import Array
+from parity_tests.retinanet.side import DetectorSide
+from parity_tests.retinanet.torch_side import Config, TorchSide
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array
 from torch_retinanet.conventions import check_value, conventions, read_value
 from torch_retinanet.optimizers import OptimizerConfig
 from torch_retinanet.weights import read_weights
 from torch_retinanet.weights.contents import check_numpy, expected_shapes
 from torch_retinanet.weights.keras_file import keras_preset
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables
+
+
+def start_run(
+    preset: str = "",
+    *,
+    weights: Path | None = None,
+    turns: Sequence[str] = (),
+    sizes: Sequence[Size] = (),
+    images: Sequence[Path] = (),
+    data: Path | None = None,
+    seed: int = 0,
+) -> DetectorComparison:
+    """A run of the reference of a preset, and of the port with conventions turned.
+
+    Args:
+        preset: by default that of `weights`.
+        weights: a file of either side; by default seeded random.
+        turns: conventions of the port, `p7_relu=before`.
+        sizes: picture sizes of all rungs; by default each rung has its own.
+        images: pictures, instead of seeded noise.
+        data: annotated pictures on which `weights` detect.
+        seed: of weights and pictures.
+
+    Raises:
+        InputError: for whatever cannot be taken, of the side that refuses it.
+        FileNotFoundError: where there is no file.
+    """
+    from parity_tests.retinanet.coco import coco_numbers
+    from parity_tests.retinanet.pictures import read_pictures
+    from parity_tests.retinanet.scenes import DigitInputs
+
+    assert weights or not data, "the command refuses pictures without weights"
+    pictures = read_pictures(images) if images else None
+    preset = check_preset(preset, weights)
+    config, variables = prepare(preset, weights, sizes, seed=seed)
+    turned, optimizer_turns = turn(config, turns)
+    sides: DetectorSides = Sides(
+        build={
+            "reference": partial(_reference, preset, config, seed),
+            "port": partial(TorchSide, turned, seed=seed, optimizer_turns=optimizer_turns),
+        },
+        weights=variables,
+    )
+    run = DetectorComparison(
+        preset=preset,
+        config=turned,
+        limits=detection_limits(preset),
+        sides=sides,
+        inputs=DigitInputs(pictures, seed=seed),
+        metric=coco_numbers,
+        sizes=sizes,
+    )
+    return replace(run, scenes=_scenes(data, weights, turned)) if data and weights else run
+
+
+def _reference(preset: str, config: Config, seed: int, dtype: str) -> DetectorSide:
+    from parity_tests.retinanet.keras_side import KerasSide  # what prepares the port does not need Keras
+
+    return KerasSide(preset, config.num_classes, dtype, anchor_scale=config.anchor_scale, seed=seed)
+
+
+def _scenes(data: Path, weights: Path, config: Config) -> list[Any]:
+    from parity_tests.retinanet.annotated import annotated_scenes  # what reads annotations is in the extra `train`
+
+    return list(annotated_scenes(data, weights, config))
 
 
 def check_preset(preset: str, weights: Path | None) -> str:

@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from parity_tests.report.shades import shade_of, share_of
+from parity_tests.report.colours import shade_of, share_of
 from parity_tests.report.tree import taps_of
-from parity_tests.rule.compare import Record
+from parity_tests.rule.record import Record
 from parity_tests.rule.result import Result
 
 WORDS = ("preset", "rung", "case", "name", "verdict", "reference_shape", "port_shape", "reason", "level", "share")
@@ -13,17 +13,17 @@ NUMBERS = ("used", "difference", "scale", "budget")
 """The columns of a row: words as places in a list where each stands once, then numbers."""
 
 
-def blob(result: Result) -> dict[str, Any]:
+def records_data(result: Result) -> dict[str, Any]:
     """Rows of records, the list of words they point to, what cases consist of, and the rows that are taps."""
     places: dict[str, int] = {}
     rows = [_row(record, places) for record in result.records]
-    taps = {id(record) for record in taps_of(result.records)}
+    taps, wheres = {id(record) for record in taps_of(result.records)}, {record.where for record in result.records}
     return {
         "words": WORDS,
         "numbers": NUMBERS,
         "strings": list(places),
         "rows": rows,
-        "cases": {record.case: (record.size, record.dtype, record.mode) for record in result.records},
+        "cases": {where.text: (where.extent, where.dtype, where.mode) for where in wheres},
         "taps": [i for i, record in enumerate(result.records) if id(record) in taps],
         "sources": result.sources,
     }
@@ -32,7 +32,7 @@ def blob(result: Result) -> dict[str, Any]:
 def _row(record: Record, places: dict[str, int]) -> list[int | float | None]:
     shade = shade_of([record])
     words = (
-        *(record.preset, record.rung, record.case, record.name, record.verdict),
+        *(record.preset, record.rung, record.where.text, record.name, record.verdict),
         *(_shape(record.reference_shape), _shape(record.port_shape), record.reason, shade.level, shade.text),
     )
     numbers = (share_of(record), record.difference, record.scale, record.budget)

@@ -1,9 +1,19 @@
-"""How many products the longest sum of each module adds up, from the shapes of its kernels."""
+"""What the names of taps and variables stand for, and which convolution makes which tap. Needs numpy alone."""
 
 import re
 from collections.abc import Mapping
 
 from parity_tests.retinanet.inputs import fan_in
+from parity_tests.rule.record import Tag
+
+MODULES = (
+    (r"stem|c\d+", ("backbone",)),
+    (r"(conv\d+)_block\d+", ("backbone", r"\1")),
+    (r"lateral\d+|merged\d+|p\d+", ("pyramid",)),
+    (r"(cls|box)\.(p\d+)\.\d+", ("heads", r"\1", r"\2")),
+    (r"logits|deltas|outputs", ("outputs",)),
+)
+"""The taps of the network, and the modules that they lie in."""
 
 TAPS_OF_LAYERS = {
     r"fpn/backbone/conv1_conv": ["stem"],
@@ -13,6 +23,17 @@ TAPS_OF_LAYERS = {
     r"(cls|box)_head/(\d)": [rf"\1.p{level}.\2" for level in range(3, 8)],
 }
 """Convolutions by Keras name, and the taps that they make, alone or with others."""
+
+
+def tag_of(name: str) -> Tag:
+    """A tap of the network, the layers of a head at one level together; or a variable, by its Keras name."""
+    if "/" in name:
+        return Tag("variable")
+    for pattern, path in MODULES:
+        if match := re.fullmatch(pattern, name):
+            group = tuple(match.expand(module) for module in path)
+            return Tag("tap", ".".join(group[1:]) if group[0] == "heads" else name, group)
+    return Tag()
 
 
 def longest_sums(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

@@ -1,17 +1,16 @@
-"""What a side is recorded from: a run of it against itself, for which the other framework need not be installed."""
+"""What a side is recorded from, for which the other framework need not be installed."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parity_tests.bundle.check import no_metric
-from parity_tests.retinanet.inputs import random_variables
+from parity_tests.ladder.case import Sides
+from parity_tests.retinanet.comparison import DetectorComparison
+from parity_tests.retinanet.inputs import NoiseInputs, random_variables
 from parity_tests.retinanet.matching import Limits
-from parity_tests.retinanet.noise import NoiseInputs
-from parity_tests.retinanet.rungs import Run
-from parity_tests.retinanet.side import Side
-from parity_tests.rule.compare import Array
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array
 
 
 class Framework(NamedTuple):
@@ -19,11 +18,11 @@ class Framework(NamedTuple):
 
     config: Any
     limits: Limits
-    build: Callable[[Any, str, int], Side]
+    build: Callable[[Any, str, int], DetectorSide]
 
 
-def start_alone(side: str, preset: str = "", *, weights: Path | None = None, seed: int = 0) -> Run:
-    """The run of a side against itself; from one seed, either side has the same weights and pictures.
+def start_alone(side: str, preset: str = "", *, weights: Path | None = None, seed: int = 0) -> DetectorComparison:
+    """A comparison that has one side alone; from one seed, either side has the same weights and pictures.
 
     Args:
         side: `keras` or `torch`; it alone is imported and built, and torch where there is a file of weights to read.
@@ -41,32 +40,35 @@ def start_alone(side: str, preset: str = "", *, weights: Path | None = None, see
     own = FRAMEWORKS[side](preset)
     config = read[1] if read else own.config
 
-    def build(dtype: str) -> tuple[Side, Side]:
-        alone = own.build(config, dtype, seed)
-        return alone, alone
+    def build(dtype: str) -> DetectorSide:
+        return own.build(config, dtype, seed)
 
-    return Run(
+    return DetectorComparison(
         preset=preset,
         config=config,
         limits=own.limits,
-        variables=read[2] if read else _drawn(build("float32")[0], seed),
-        build=build,
+        sides=Sides(build={"reference": build}, weights=read[2] if read else _drawn(build("float32"), seed)),
         inputs=NoiseInputs(seed=seed),
         metric=no_metric,
     )
 
 
+def no_metric(*arguments: Any) -> dict[str, float]:
+    """Bundles have no rung that needs it."""
+    raise NotImplementedError
+
+
 def _read(weights: Path, preset: str) -> tuple[str, Any, Mapping[str, Array]]:
     """The preset, config and variables of a file."""
     try:
-        from parity_tests.retinanet.prepare import check_preset, prepare
+        from parity_tests.retinanet.setup import check_preset, prepare
     except ModuleNotFoundError as error:
         raise InputError(f"--weights: {weights} is read with {error.name}, which is not installed") from None
     preset = check_preset(preset, weights)
     return preset, *prepare(preset, weights)
 
 
-def _drawn(side: Side, seed: int) -> Mapping[str, Array]:
+def _drawn(side: DetectorSide, seed: int) -> Mapping[str, Array]:
     """Random variables in the order of their names, which both sides share."""
     shapes = {name: values.shape for name, values in sorted(side.variables().items())}
     side.release()
@@ -77,7 +79,7 @@ def _keras(preset: str) -> Framework:
     from parity_tests.retinanet.frameworks import keras_reference
     from parity_tests.retinanet.keras_side import REFERENCES, KerasSide, preset_classes
 
-    def build(config: Any, dtype: str, seed: int) -> Side:
+    def build(config: Any, dtype: str, seed: int) -> DetectorSide:
         return KerasSide(preset, config.num_classes, dtype, anchor_scale=config.anchor_scale, seed=seed)
 
     cut = keras_reference.DecodePredictions().limits
@@ -86,10 +88,10 @@ def _keras(preset: str) -> Framework:
 
 
 def _torch(preset: str) -> Framework:
-    from parity_tests.retinanet.prepare import detection_limits
+    from parity_tests.retinanet.setup import detection_limits
     from parity_tests.retinanet.torch_side import Config, TorchSide
 
-    def build(config: Any, dtype: str, seed: int) -> Side:
+    def build(config: Any, dtype: str, seed: int) -> DetectorSide:
         return TorchSide(config, dtype, seed=seed)
 
     return Framework(Config.preset(preset), detection_limits(preset), build)

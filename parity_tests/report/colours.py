@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parity_tests.rule.compare import Record, Verdict, verdict_of
+from parity_tests.rule.record import Record, Verdict, verdict_of
 
 MARKS: dict[Verdict, str] = {"equal": "✓", "tie": "≈", "different": "≠", "incomplete": "?"}
 """A sign for each verdict, so that colour alone never says it."""

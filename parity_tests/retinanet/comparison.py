@@ -1,0 +1,67 @@
+"""What the rungs of the RetinaNets are made from: conventions, weights, pictures and sizes. Needs numpy alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from parity_tests.ladder.case import Case, Sides
+from parity_tests.retinanet.inputs import Inputs, Labels, Scene, Size
+from parity_tests.retinanet.matching import Detections, Limits
+from parity_tests.retinanet.side import DetectorSide
+from parity_tests.rule.record import Array, Record, Where
+
+PRESETS = ("notebook", "keras_io")
+"""Those that have a Keras reference."""
+
+Metric = Callable[[Sequence[Detections], Sequence[Array], Sequence[Labels]], Mapping[str, float]]
+"""COCO's numbers of detections against true boxes and labels, picture by picture."""
+
+DetectorSides = Sides[DetectorSide]
+DetectorCase = Case[DetectorSide]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorComparison:
+    """What is held against what, and on which inputs.
+
+    Attributes:
+        preset: that of the reference.
+        config: the conventions of the port; what is read here is `num_classes`.
+        limits: where the reference's detections are cut off.
+        sides: reference and port, with their weights by Keras name.
+        inputs: where pictures come from.
+        metric: what computes COCO's numbers.
+        sizes: picture sizes of all rungs; by default each rung has its own.
+        dtypes: precisions that get records.
+        scenes: annotated pictures, on which the weights detect; one in each scene, as the network is fed.
+        found: what each side detects there, once it is known.
+    """
+
+    preset: str
+    config: Any
+    limits: Limits
+    sides: DetectorSides
+    inputs: Inputs
+    metric: Metric
+    sizes: Sequence[Size] = ()
+    dtypes: Sequence[str] = ("float64", "float32")
+    scenes: Sequence[Scene] = ()
+    found: dict[str, list[Detections]] = field(default_factory=dict)
+
+    @property
+    def precisions(self) -> Sequence[str]:
+        """What must be computed: float64 for its own sake or to judge float32 by, and float32 where it gets records."""
+        return tuple(dict.fromkeys(("float64", *self.dtypes)))
+
+    @property
+    def weights(self) -> Mapping[str, Array]:
+        """Weights of both sides, by Keras name."""
+        return self.sides.weights
+
+
+def refusal(rung: str, where: Where, reference: Mapping[str, Array]) -> list[Record]:
+    """A record that says so where the reference refused the images: what follows was not compared."""
+    if "outputs" in reference:
+        return []
+    reason = f"the reference refuses the images after {list(reference)[-1]}"
+    return [Record(rung=rung, where=where, name="outputs", verdict="incomplete", reason=reason)]
