@@ -5,9 +5,9 @@ from dataclasses import Field
 from typing import Any
 
 from parity_tests.ablation.override import Part, Turn
+from parity_tests.retinanet.optimizers import KERAS
 from parity_tests.retinanet.torch_side import Config
 from torch_retinanet.conventions import allowed_values, conventions
-from torch_retinanet.optimizers import OptimizerConfig
 from torch_retinanet.weights.contents import expected_shapes
 
 NETWORK = (
@@ -63,8 +63,7 @@ def turns(preset: str) -> list[Turn]:
     """Every convention of a preset with each of its other values, those of the optimiser last."""
     config = Config.preset(preset)
     of_model = [turn for field in conventions(config) for turn in _of_field(field, config)]
-    keras = OptimizerConfig.keras("adam", 1e-3)
-    of_optimizer = [turn for field in conventions(OptimizerConfig) for turn in _of_field(field, keras)]
+    of_optimizer = [turn for field in conventions(KERAS) for turn in _of_field(field, KERAS)]
     return [*of_model, *of_optimizer]
 
 

@@ -13,12 +13,12 @@ from parity_tests.ladder.case import Sides
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Size, random_variables, size_name
 from parity_tests.retinanet.matching import Limits
+from parity_tests.retinanet.optimizers import OptimizerConventions
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import Config, TorchSide
 from parity_tests.rule.errors import InputError
 from parity_tests.rule.record import Array
 from torch_retinanet.conventions import check_value, conventions, read_value
-from torch_retinanet.optimizers import OptimizerConfig
 from torch_retinanet.weights import read_weights
 from torch_retinanet.weights.contents import check_numpy, expected_shapes
 from torch_retinanet.weights.keras_file import keras_preset
@@ -129,7 +129,7 @@ def detection_limits(preset: str) -> Limits:
 
 def turn(config: Config, assignments: Sequence[str]) -> tuple[Config, dict[str, Any]]:
     """`config` with conventions turned, each written as `p7_relu=before`, and those of the optimiser among them."""
-    of_optimizer = {field.name: field for field in conventions(OptimizerConfig)}
+    of_optimizer = {field.name: field for field in conventions(OptimizerConventions)}
     turned: dict[str, Any] = {}
     for assignment in assignments:
         name, _, text = assignment.partition("=")

@@ -3,6 +3,7 @@
 import contextlib
 from collections import UserDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,11 +14,11 @@ from torch import Tensor, nn
 import torch_retinanet
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.optimizers import KERAS, Optimizer
 from parity_tests.retinanet.rounding import rounding_bounds
 from parity_tests.retinanet.side import Fed, ReadWhenAsked, Recipe
 from parity_tests.retinanet.sources import calling_line
 from parity_tests.rule.record import Array
-from torch_retinanet.optimizers import Optimizer, OptimizerConfig
 from torch_retinanet.targets import Targets
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, to_keras, to_torch
 
@@ -198,12 +199,10 @@ class TorchSide:
 
 
 def keras_optimizer(model: nn.Module, recipe: Recipe, turns: Mapping[str, Any]) -> Optimizer:
-    """The optimiser of a recipe in Keras' conventions, with some of them turned."""
-    settings = {**recipe._asdict(), **turns}
-    kind, rate = settings.pop("kind"), settings.pop("rate")
-    if kind == "adamw":
-        settings.pop("decay", None)  # decoupled by definition
-    return Optimizer(model.named_parameters(), OptimizerConfig.keras(kind, rate, **settings))
+    """The optimiser of a recipe in Keras' conventions, with some of them turned, or settings of the recipe."""
+    settings = {name: value for name, value in turns.items() if name in recipe._fields}
+    conventions = {name: value for name, value in turns.items() if name not in settings}
+    return Optimizer(model.named_parameters(), recipe._replace(**settings), replace(KERAS, **conventions))
 
 
 class _Taps(UserDict[str, Tensor]):

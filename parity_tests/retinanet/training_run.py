@@ -1,12 +1,13 @@
-"""A run of `retinanet train`, and the same one in the Keras reference: its pictures, its first weights, its AdamW.
+"""A run of `retinanet train`, and the same one in the Keras reference: its pictures, first weights and optimiser.
 
 The torch side is what the command runs. The Keras side pads the same pictures, and does all that follows by its own:
-labels, network, loss, and `keras.optimizers.AdamW`, set to take the step that torch's AdamW takes.
+labels, network, loss, and AdamW or SGD of `keras.optimizers`, set to take the step that torch's takes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,8 +29,8 @@ from torch_retinanet.train.model import build_detector
 from torch_retinanet.train.schedule import rate_share
 from torch_retinanet.weights.keras_names import keras_variables
 
-BETAS, EPS, CLIP_EPS = (0.9, 0.999), 1e-8, 1e-6
-"""Of torch's AdamW, and what its clipping adds to the norm."""
+BETAS, EPS, MOMENTUM, CLIP_EPS = (0.9, 0.999), 1e-8, 0.9, 1e-6
+"""Of the command's AdamW, of its SGD, and what torch's clipping adds to the norm."""
 
 WITHOUT_DECAY = ["bias", "gamma", "beta"]
 """Parts of the names of the variables that do not decay."""
@@ -39,7 +40,7 @@ class TrainingRun:
     """The first steps of a run, in either framework.
 
     Args:
-        config: of a run of so many `steps`, with AdamW, from a preset that has a Keras reference.
+        config: of a run of so many `steps`, from a preset that has a Keras reference.
         steps: how many of them are taken.
     """
 
@@ -73,38 +74,54 @@ class TrainingRun:
         conventions = self.conventions
         return KerasSide(self.config.preset, conventions.num_classes, dtype, anchor_scale=conventions.anchor_scale)
 
-    def _optimizer(self, dtype: str) -> "keras.optimizers.AdamW":
+    def _optimizer(self, dtype: str) -> "keras.optimizers.Optimizer":
         """Keras' own; it would round Python numbers to float32 on their way to float64, and so gets tensors there."""
+        if self.config.optimizer == "sgd":
+            return keras.optimizers.SGD(momentum=MOMENTUM)
         optimizer = keras.optimizers.AdamW(weight_decay=self.config.weight_decay, beta_1=BETAS[0], beta_2=BETAS[1])
         optimizer.exclude_from_weight_decay(var_names=WITHOUT_DECAY)
         if dtype == "float64":
             for name in ("beta_1", "beta_2", "weight_decay"):
-                setattr(optimizer, name, keras.ops.convert_to_tensor(np.float64(getattr(optimizer, name))))
+                setattr(optimizer, name, _exact(getattr(optimizer, name)))
         return optimizer
 
     def _training(self, dtype: str) -> Training:
         detector = build_detector(self.config, self.annotations.classes).to(DTYPES[dtype])
         return Training(self.config, detector, len(self.annotations.pictures), Accelerator())
 
-    def _step(self, side: KerasSide, optimizer: "keras.optimizers.AdamW", batch: Batch) -> float:
+    def _step(self, side: KerasSide, optimizer: "keras.optimizers.Optimizer", batch: Batch) -> float:
         """A step of the reference; gives its loss."""
-        step = int(optimizer.iterations)
-        share = rate_share(step, self._steps, schedule=self.config.schedule, warm_up=self.config.warm_up)
-        optimizer.learning_rate = self.config.rate * share
-        optimizer.epsilon = EPS * float(np.sqrt(1 - BETAS[1] ** (step + 1)))  # Keras adds it before the correction
+        self._set_to_torch(optimizer, int(optimizer.iterations))
         loss, gradients = side.training.gradients(*side.encode(self._padded(batch)), training=True)
-        optimizer.apply(self._clipped(gradients), side.model.trainable_variables)
+        variables, gradients = side.model.trainable_variables, self._clipped(gradients)
+        if self.config.optimizer == "sgd":
+            gradients = [self._decayed(*pair) for pair in zip(gradients, variables, strict=True)]
+        optimizer.apply(gradients, variables)
         return float(loss)
+
+    def _set_to_torch(self, optimizer: "keras.optimizers.Optimizer", step: int) -> None:
+        """Give Keras' optimiser the numbers with which a step, counted from 0, is the one that torch's takes."""
+        rate, before = self._rate(step), self._rate(max(step - 1, 0))
+        optimizer.learning_rate = rate
+        if self.config.optimizer == "sgd":
+            optimizer.momentum = _exact(MOMENTUM * rate / before)  # Keras' momentum keeps the rate that it had
+        else:
+            optimizer.epsilon = EPS * float(np.sqrt(1 - BETAS[1] ** (step + 1)))  # added before the correction
+
+    def _rate(self, step: int) -> float:
+        config = self.config
+        assert config.steps is not None, "the schedule of the run is known"
+        return config.rate * rate_share(step, config.steps, schedule=config.schedule, warm_up=config.warm_up)
+
+    def _decayed(self, gradient: Any, variable: "keras.Variable") -> Any:
+        """A gradient with the decay of its variable in it, as SGD of torch has it."""
+        decays = not any(part in variable.name for part in WITHOUT_DECAY)
+        return gradient + self.config.weight_decay * variable if decays else gradient
 
     def _clipped(self, gradients: Sequence[object]) -> list[object]:
         norm = keras.ops.sqrt(sum(keras.ops.sum(keras.ops.square(gradient)) for gradient in gradients))
         scale = keras.ops.minimum(self.config.clip_norm / (norm + CLIP_EPS), 1.0)
         return [gradient * scale for gradient in gradients]
-
-    @property
-    def _steps(self) -> int:
-        assert self.config.steps is not None, "the schedule of the run is known"
-        return self.config.steps
 
     def _padded(self, batch: Batch) -> Scene:
         """Pictures from 0 to 255, red first, padded as the conventions say, and their boxes and labels."""
@@ -115,6 +132,10 @@ class TrainingRun:
             padded[: image.shape[1], : image.shape[2]] = image.permute(1, 2, 0).numpy()
         boxes = [target["boxes"].as_subclass(torch.Tensor).double().numpy() for target in batch.targets]
         return Scene(images, boxes, [target["labels"].numpy() for target in batch.targets])
+
+
+def _exact(value: float) -> object:
+    return keras.ops.convert_to_tensor(np.float64(value))
 
 
 def _pictures_as(batch: Batch, dtype: str) -> Batch:

@@ -2,13 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.conventions import conventions
-from torch_retinanet.optimizers import OptimizerConfig
 from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.contents import Contents
 from torch_retinanet.weights.keras_file import keras_preset
@@ -46,17 +44,10 @@ def _lost_in_keras(contents: Contents) -> list[str]:
 
 
 def _conventions(options: argparse.Namespace) -> int:
-    _print_table({name: make() for name, make in PRESETS.items()})
-    print()
-    optimizers = {"Keras": OptimizerConfig.keras("sgd", 0.1), "torch": OptimizerConfig.torch("sgd", 0.1)}
-    _print_table(optimizers)
-    return 0
-
-
-def _print_table(configs: Mapping[str, Any]) -> None:
-    """The conventions of one kind of config, a line each, with the values that each of `configs` has."""
+    configs = {name: make() for name, make in PRESETS.items()}
     print("| convention | " + " | ".join(configs) + " | what it means |")
     print("|---|" + "---|" * len(configs) + "---|")
-    for field in conventions(next(iter(configs.values()))):
+    for field in conventions(RetinaNetConfig):
         values = " | ".join(f"`{getattr(config, field.name)}`" for config in configs.values())
         print(f"| `{field.name}` | {values} | {field.metadata['meaning']} |")
+    return 0

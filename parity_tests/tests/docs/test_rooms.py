@@ -21,7 +21,7 @@ WINGS = {"torch_retinanet", "keras_reference"}
 FLOORS = (
     {"errors", "taps", "layers", "pictures", "boxes", "presets", "draw"},
     {"conventions"},
-    {"config", "optimizers"},
+    {"config"},
     {"backbone", "anchors", "preprocess", "postprocess", "targets", "detector_input"},
     {"fpn", "losses", "data"},
     {"heads"},

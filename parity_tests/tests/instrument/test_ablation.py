@@ -20,14 +20,14 @@ from parity_tests.report.ablation import as_markdown
 from parity_tests.retinanet import digits_model
 from parity_tests.retinanet.blind_spots import BLIND_SPOTS, BlindSpot
 from parity_tests.retinanet.inputs import random_images, read_size, size_name
+from parity_tests.retinanet.optimizers import OptimizerConventions
 from parity_tests.retinanet.rungs import PRESETS
 from parity_tests.retinanet.torch_side import Config, TorchSide
 from parity_tests.rule.compare import Record, Verdict
 from torch_retinanet.conventions import conventions
-from torch_retinanet.optimizers import OptimizerConfig
 
 ROOT = Path(__file__).parent.parent
-FIELDS = {field.name for config in (Config, OptimizerConfig) for field in conventions(config)}
+FIELDS = {field.name for config in (Config, OptimizerConventions) for field in conventions(config)}
 
 
 @pytest.fixture(scope="module")

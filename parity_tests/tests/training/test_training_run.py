@@ -1,6 +1,8 @@
-"""`retinanet train` takes the steps that the Keras reference takes: the same pictures, rates, and AdamW."""
+"""`retinanet train` takes the steps that the Keras reference takes: the same pictures, rates and optimiser."""
 
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,3 +79,13 @@ def test_another_step_is_seen(
 ) -> None:
     monkeypatch.setattr(f"torch_retinanet.train.loop.{name}", fault)
     assert not agree(reference, (run.port("float32"), run.port("float64")))
+
+
+def test_with_sgd_too_the_losses_are_those_of_keras(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_sgd = copy.copy(run)  # the model in Keras is the same, and traced
+    with_sgd.config = replace(run.config, optimizer="sgd")
+    expected = with_sgd.reference("float64")
+    budgets = training_budgets(expected, np.zeros(STEPS))
+    assert (np.abs(expected - with_sgd.port("float64")) <= budgets).all()
+    monkeypatch.setattr("torch_retinanet.train.loop.SGD_MOMENTUM", 0.89)
+    assert (np.abs(expected - with_sgd.port("float64")) > budgets).any(), "another step is seen"
