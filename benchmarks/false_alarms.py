@@ -104,7 +104,7 @@ def _run(preset: str, seed: int) -> DetectorComparison:
 
     run = start_run(preset, seed=seed)
     sides = _SIDES.setdefault(preset, run.sides)
-    sides.weights = run.weights
+    sides.assign = run.sides.assign
     sides.restore()
     return replace(run, sides=sides)
 

@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parity_tests.ladder.models import compare_models
+    from parity_tests.ladder.compare_models import compare_models
     from parity_tests.sides.adapters import Function, KerasModel, TorchModule
     from parity_tests.sides.randomise import randomise
 
@@ -15,7 +15,7 @@ PLACES = {
     "Function": "sides.adapters",
     "KerasModel": "sides.adapters",
     "TorchModule": "sides.adapters",
-    "compare_models": "ladder.models",
+    "compare_models": "ladder.compare_models",
     "randomise": "sides.randomise",
 }
 """The module of each public name."""

@@ -23,10 +23,10 @@ from parity_tests.ablation.effects import (
 )
 from parity_tests.ablation.override import Turn
 from parity_tests.ablation.photos import PHOTOS, photo_effect
-from parity_tests.ladder.case import Answer, Sides
+from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import compared
 from parity_tests.retinanet.coco import coco_numbers
-from parity_tests.retinanet.comparison import DetectorComparison, DetectorSides
+from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import Size, size_name
 from parity_tests.retinanet.matching import Detections, share_changed
 from parity_tests.retinanet.rungs import RUNGS
@@ -127,24 +127,21 @@ class Bench:
     def _run(self, turned: Turn) -> DetectorComparison:
         """The model as it is against the turned one."""
         config, optimizer_turns = self._turn(turned)
-        sides: DetectorSides = Sides(
-            build={"reference": self._base, "port": partial(self._port, turned)}, weights=self.variables
-        )
+        weights = self.variables
+        build: dict[str, Callable[[str], DetectorSide]] = {"reference": self._base, "port": partial(self._port, turned)}
         if turned.part == "optimizer":
             small = replace(config, **SMALL)
-            build = {
-                "reference": partial(TorchSide, small),
-                "port": partial(TorchSide, small, optimizer_turns=optimizer_turns),
-            }
-            sides = Sides(build=build, weights=TorchSide(small, "float32").variables())
+            weights = TorchSide(small, "float32").variables()
+            port = partial(TorchSide, small, optimizer_turns=optimizer_turns)
+            build = {"reference": partial(TorchSide, small), "port": port}
         elif turned.convention in INIT:
-            fresh = partial(TorchSide, self.config)
-            sides = Sides(build={"reference": fresh, "port": partial(TorchSide, config)}, weights=self.variables)
+            build = {"reference": partial(TorchSide, self.config), "port": partial(TorchSide, config)}
         return DetectorComparison(
             preset=self.preset,
             config=config,
             limits=detection_limits(self.preset),
-            sides=sides,
+            sides=detector_sides(build, weights),
+            weights=weights,
             inputs=DigitInputs(seed=self.seed),
             metric=coco_numbers,
             dtypes=("float64",),

@@ -8,12 +8,14 @@ from parity_tests.bundle.files import BundleWriter, check_replaceable
 from parity_tests.ladder.case import Answer, Case, S, Sides
 from parity_tests.ladder.climb import Progress, Report
 from parity_tests.ladder.provenance import provenance
+from parity_tests.rule.record import Array
 from parity_tests.rule.errors import InputError, in_one_line
 
 
 def record(
     cases: Sequence[Case[S]],
     sides: Sides[S],
+    weights: Mapping[str, Array],
     folder: Path,
     *,
     about: Mapping[str, Any],
@@ -24,6 +26,7 @@ def record(
     Args:
         cases: what it is asked.
         sides: the reference; a port is not built.
+        weights: those that it has, by its names.
         folder: where to write; a bundle that is there is replaced.
         about: what goes into the manifest as it is.
         report: hears how far it has come.
@@ -43,7 +46,7 @@ def record(
                 sides.restore()
     known = sides.about()["reference"]
     facts = {"sources": dict(known.sources), "inventory": dict(known.inventory), "provenance": provenance()}
-    writer.write(folder, sides.weights, {**about, **facts})
+    writer.write(folder, weights, {**about, **facts})
 
 
 def _asked(case: Case[S], sides: Sides[S]) -> Answer:

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     cases = cases_of(run, [name for name in RUNGS if name not in LEFT_OUT])
     given = {"seed": options.seed, "weights": options.weights and options.weights.name}
     with progress_bars() as report:
-        record(cases, run.sides, options.out, about=facts_of(run, options.side) | given, report=report)
+        record(cases, run.sides, run.weights, options.out, about=facts_of(run, options.side) | given, report=report)
     size = sum(path.stat().st_size for path in options.out.iterdir()) / 1e6
     what, seconds = f"the {options.side} side of {run.preset}", time.perf_counter() - began
     print(f"{options.out}: {what}, {size:.0f} MB, recorded in {seconds:.0f} s")

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from parity_tests.rule.digest import digest_of
 from parity_tests.rule.errors import InputError
-from parity_tests.rule.record import Array, Record, Where
+from parity_tests.rule.record import Record, Where
 
 Answer = Mapping[str, Any]
 """Arrays, samples of arrays and texts, by name, in lists and in mappings of them."""
@@ -20,11 +20,10 @@ DIGEST = "asked with"
 
 
 class Opened(Protocol):
-    """What a case needs of a side of whatever kind: that weights are put into it, and that it can be let go."""
+    """What a case needs of a side of whatever kind: what it has, and that it can be let go."""
 
-    sources: dict[str, str]
-
-    def assign(self, parameters: Mapping[str, Array]) -> None: ...
+    @property
+    def sources(self) -> Mapping[str, str]: ...
 
     def inventory(self) -> Mapping[str, str]: ...
 
@@ -53,12 +52,12 @@ class Sides(Generic[S]):
 
     Attributes:
         build: what builds each side in a precision, by `reference` and `port`.
-        weights: by the reference's names.
+        assign: puts the weights of the comparison into the side of that name.
         recorded: what is known of a reference that was recorded, and is not built.
     """
 
     build: Mapping[str, Callable[[str], S]]
-    weights: Mapping[str, Array]
+    assign: Callable[[str, S], None]
     recorded: About | None = None
     _built: dict[tuple[str, str], S] = field(default_factory=dict)
     _sources: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -74,13 +73,13 @@ class Sides(Generic[S]):
     def _side(self, name: str, dtype: str) -> S:
         if (name, dtype) not in self._built:
             side = self._built[name, dtype] = self.build[name](dtype)
-            side.assign(self.weights)
+            self.assign(name, side)
         return self._built[name, dtype]
 
     def restore(self) -> None:
         """Put the weights into all sides again."""
-        for side in self._built.values():
-            side.assign(self.weights)
+        for (name, _), side in self._built.items():
+            self.assign(name, side)
 
     def make_room(self, dtype: str) -> None:
         """Let the sides of a precision go; they are built again where they are asked for."""

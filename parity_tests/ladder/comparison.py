@@ -1,4 +1,4 @@
-"""Two sides that are held against each other: what each is fed, and what comes back, by the reference's names.
+"""Two models that are held against each other: what each is fed, and what comes back, by the reference's names.
 
 Needs numpy alone.
 """
@@ -10,30 +10,36 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.rule.record import Array
+from parity_tests.ladder.case import Answer, Sides
+from parity_tests.rule.record import Array, Where
 from parity_tests.sides.adapters import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.names import Pairs
-from parity_tests.sides.side import ROOT, Backward, Call, Calls, Loss, Side, input_names
+from parity_tests.sides.side import ROOT, Backward, Call, Calls, Loss, TrainableSide, input_names
 
 SEED = 0
 """Of the numbers by which outputs are weighted where no loss is given."""
 
+ModelSides = Sides[TrainableSide]
+
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class Comparison:
     """What is held against what, and on which inputs.
 
     Attributes:
-        reference, port: the two sides.
+        reference, port: the two models.
         paths: where each side has the taps that are compared, by the reference's names.
         inputs: what the model is fed, in the reference's layout; float32 numbers where they are no integers.
         layouts: how arrays of the port lie.
         parameters, taps: which names belong together.
-        exempt: names that are not to be compared.
+        skip: names that are not to be compared.
         losses: a loss for each side, or `None` for the sum of all outputs, each weighted by a random number.
+        optimizers: what makes an optimiser for each side, where training is compared.
+        batches: the inputs of each step of a training run.
         dtypes: precisions that get records.
         transfer: whether the port gets the reference's parameters.
+        recorded: the reference's parameters, where it was recorded and is not run.
     """
 
     reference: Adapter
@@ -43,61 +49,114 @@ class Pair:
     layouts: Layouts
     parameters: Pairs
     taps: Pairs
-    exempt: Mapping[str, str]
-    losses: tuple[Loss, Loss] | None
-    dtypes: Sequence[str]
-    transfer: bool
-    _sides: dict[str, tuple[Side, Side]] = field(default_factory=dict)
+    skip: Mapping[str, str] = field(default_factory=dict)
+    losses: tuple[Loss, Loss] | None = None
+    optimizers: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None
+    batches: Sequence[Sequence[Array]] = ()
+    dtypes: Sequence[str] = ("float64", "float32")
+    transfer: bool = True
+    recorded: Mapping[str, Array] | None = None
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
+    _backward: dict[str, Backward] = field(default_factory=dict)
 
     @property
-    def case(self) -> str:
-        """The shapes of the inputs, `4x16x16x3`."""
-        return "+".join("x".join(map(str, values.shape)) or "scalar" for values in self.inputs)
+    def where(self) -> Where:
+        """The shapes of the inputs."""
+        return Where(inputs=tuple(tuple(values.shape) for values in self.inputs))
 
     @property
     def has_modules(self) -> bool:
         """Whether both sides can be fed module by module and run back."""
         return self.reference.has_modules and self.port.has_modules
 
+    @property
+    def has_taps(self) -> bool:
+        """Whether there are modules to be fed."""
+        return self.has_modules and set(self.taps.port) > {ROOT}
+
     @cached_property
-    def port_inputs(self) -> list[Array]:
-        """The inputs in the layout of the port."""
-        names = input_names(ROOT, len(self.inputs))
-        return [self._to_port(ROOT, name, values) for name, values in zip(names, self.inputs, strict=True)]
+    def sides(self) -> ModelSides:
+        """Reference and port in each precision, with the weights of the comparison: float32 numbers in either."""
+        return Sides(
+            build={
+                "reference": lambda dtype: self.reference.open(dtype, self.paths[0]),
+                "port": lambda dtype: self.port.open(dtype, self.paths[1]),
+            },
+            assign=self._assign,
+        )
 
-    def sides(self, dtype: str) -> tuple[Side, Side]:
-        """Reference and port in one precision, with the weights of the comparison: float32 numbers in either."""
-        if dtype not in self._sides:
-            sides = self.reference.open(dtype, self.paths[0]), self.port.open(dtype, self.paths[1])
-            for side in sides:
-                side.assign(_rounded(side.parameters()))
-            if self.transfer:
-                sides[1].assign(self._for_port(sides))
-            self._sides[dtype] = sides
-        return self._sides[dtype]
+    @cached_property
+    def weights(self) -> Mapping[str, Array]:
+        """The reference's parameters in float32."""
+        return self.reference.open("float32", {}).parameters() if self.recorded is None else self.recorded
 
-    def reference_calls(self, dtype: str) -> Calls:
-        """The reference's run on the inputs."""
+    def _assign(self, name: str, side: TrainableSide) -> None:
+        """Put the weights into a side, those that it has not already; shapes that do not fit are left as they are."""
+        has = side.parameters()
+        wanted = self.weights if name == "reference" else self._weights_of_port
+        cast = {n: value.astype(has[n].dtype) for n, value in wanted.items() if n in has and has[n].shape == value.shape}
+        side.assign({n: value for n, value in cast.items() if not np.array_equal(value, has[n])})
+
+    @cached_property
+    def _weights_of_port(self) -> Mapping[str, Array]:
+        own = dict(self.port.open("float32", {}).parameters())
+        for name, partner in self.parameters.port.items() if self.transfer else ():
+            values = self.weights[name]
+            own[partner] = to_port(name, values, self.layouts.parameter(name, partner, values.ndim))
+        return own
+
+    def to_port_inputs(self, inputs: Sequence[Array]) -> list[Array]:
+        """Inputs in the layout of the port."""
+        names = input_names(ROOT, len(inputs))
+        return [self._to_port(ROOT, name, values) for name, values in zip(names, inputs, strict=True)]
+
+    def reference_calls(self, sides: ModelSides, dtype: str) -> Calls:
+        """The reference's run on the inputs, asked for once."""
         if ("reference", dtype) not in self._calls:
-            self._calls["reference", dtype] = self.sides(dtype)[0].forward(self.inputs)
+            self._calls["reference", dtype] = sides.reference(dtype).forward(self.inputs)
         return self._calls["reference", dtype]
 
-    def port_calls(self, dtype: str) -> Calls:
-        """The port's run on the inputs, by the reference's names and in its layout."""
+    def port_calls(self, sides: ModelSides, dtype: str) -> Calls:
+        """The port's run on the inputs, by the reference's names and in its layout; asked for once."""
         if ("port", dtype) not in self._calls:
-            self._calls["port", dtype] = self.to_reference(self.sides(dtype)[1].forward(self.port_inputs))
+            found = sides.port(dtype).forward(self.to_port_inputs(self.inputs))
+            self._calls["port", dtype] = self.to_reference(found)
         return self._calls["port", dtype]
+
+    def port_fed(self, sides: ModelSides, dtype: str, given: Calls, *, training: bool = False) -> Calls:
+        """What the port's modules make of the inputs of the reference's, by its names and in its layout."""
+        inputs, fed = self.to_port_inputs(self.inputs), self.to_port(given)
+        return self.to_reference(sides.port(dtype).forward(inputs, fed=fed, training=training))
+
+    def backward_of_reference(self, sides: ModelSides) -> Backward:
+        """The reference forward and back in float64, from its loss or the weighted sum; asked for once."""
+        if "reference" not in self._backward:
+            loss = self.losses[0] if self.losses else self.seeds_of(sides)
+            self._backward["reference"] = sides.reference("float64").backward(self.inputs, loss)
+        return self._backward["reference"]
+
+    def backward_of_port(self, sides: ModelSides, seeds: Mapping[str, Array]) -> Backward:
+        """The port forward and back in float64, by the reference's names and in its layout; asked for once."""
+        if "port" not in self._backward:
+            turned = {place: self._to_port(ROOT, ROOT + place, seed) for place, seed in seeds.items()}
+            loss = self.losses[1] if self.losses else turned
+            back = sides.port("float64").backward(self.to_port_inputs(self.inputs), loss)
+            gradients = self.by_reference_name(back.gradients)
+            self._backward["port"] = replace(back, calls=self.to_reference(back.calls), gradients=gradients)
+        return self._backward["port"]
+
+    def seeds_of(self, sides: ModelSides) -> dict[str, Array]:
+        """A random weight for each number of the reference's outputs; none where there is a loss."""
+        rng = np.random.default_rng(SEED)
+        outputs = {} if self.losses else self.reference_calls(sides, "float64")[ROOT].outputs
+        floating = {place: values.shape for place, values in outputs.items() if values.dtype.kind == "f"}
+        return {place: rng.normal(size=shape) for place, shape in floating.items()}
 
     @property
     def called(self) -> set[str]:
         """The taps that were run on either side, in what was compared so far."""
-        runs = [*self._calls.values(), *(back.calls for back in (self.backward if "backward" in vars(self) else ()))]
+        runs = [*self._calls.values(), *(back.calls for back in self._backward.values())]
         return {tap_of(name) for calls in runs for name in calls}
-
-    def port_fed(self, dtype: str, given: Calls) -> Calls:
-        """What the port's modules make of the inputs of the reference's, by its names and in its layout."""
-        return self.to_reference(self.sides(dtype)[1].forward(self.port_inputs, self.to_port(given)))
 
     def by_reference_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Values of the port's parameters that have a partner, by its name and in its layout."""
@@ -108,13 +167,14 @@ class Pair:
         }
 
     def to_port(self, calls: Calls) -> dict[str, Call]:
-        """Calls of the reference's modules as the port has them; without inputs where those are exempt."""
-        return {name: self._call_to_port(name, call) for name, call in calls.items() if name != ROOT}
+        """Calls of the reference's modules as the port has them; without inputs where those are skipped."""
+        fed = self.feeding(calls)
+        return {name: self._mapped(name, call, self._to_port) for name, call in fed.items()}
 
     def feeding(self, calls: Calls) -> dict[str, Call]:
-        """Calls of the reference's modules to feed it itself; without inputs where those are exempt."""
+        """Calls of the reference's modules to feed it itself; without inputs where those are skipped."""
         return {
-            name: replace(call, inputs=()) if f"{tap_of(name)}.input" in self.exempt else call
+            name: replace(call, inputs=()) if f"{tap_of(name)}.input" in self.skip else call
             for name, call in calls.items()
             if name != ROOT
         }
@@ -124,35 +184,6 @@ class Pair:
         reference = {port: name for name, port in self.taps.port.items()}
         named = {name: name if self.port.has_modules else reference.get(name, "") for name in calls}
         return {named[name]: self._call_to_reference(named[name], call) for name, call in calls.items() if named[name]}
-
-    @cached_property
-    def backward(self) -> tuple[Backward, Backward]:
-        """Both sides forward and back in float64, the port's by the reference's names and in its layout."""
-        reference, port = self.sides("float64")
-        losses: tuple[Any, Any] = self.losses or self._weighted_sums(self.reference_calls("float64")[ROOT].outputs)
-        back = port.backward(self.port_inputs, losses[1])
-        carried = replace(back, calls=self.to_reference(back.calls), gradients=self.by_reference_name(back.gradients))
-        return reference.backward(self.inputs, losses[0]), carried
-
-    def _weighted_sums(self, outputs: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
-        rng = np.random.default_rng(SEED)
-        floating = {place: values.shape for place, values in outputs.items() if values.dtype.kind == "f"}
-        seeds: dict[str, Array] = {place: rng.normal(size=shape) for place, shape in floating.items()}
-        return seeds, {place: self._to_port(ROOT, ROOT + place, seed) for place, seed in seeds.items()}
-
-    def _for_port(self, sides: tuple[Side, Side]) -> dict[str, Array]:
-        """The reference's parameters for the port, those that fit."""
-        reference, port = (side.parameters() for side in sides)
-        carried = {}
-        for name, partner in self.parameters.port.items():
-            permutation = self.layouts.parameter(name, partner, reference[name].ndim)
-            values = to_port(name, reference[name], permutation)
-            if values.shape == port[partner].shape:
-                carried[partner] = values
-        return carried
-
-    def _call_to_port(self, name: str, call: Call) -> Call:
-        return self._mapped(name, self.feeding({name: call})[name], self._to_port)
 
     def _call_to_reference(self, name: str, call: Call) -> Call:
         mapped = self._mapped(name, call, self._to_reference)
@@ -185,12 +216,12 @@ def tap_of(call: str) -> str:
     return call.partition("#")[0]
 
 
-def comparable(values: Array) -> Array:
-    """Numbers that have a rounding: what is none, as classes and masks, in float64."""
-    return values if values.dtype.kind == "f" else values.astype(np.float64)
+def calls_of(answer: Answer, part: str) -> Calls:
+    """The calls in a part of an answer; one that was recorded has their fields by name."""
+    calls: Mapping[str, Any] = answer[part]
+    return {name: call if isinstance(call, Call) else _call(call) for name, call in calls.items()}
 
 
-def _rounded(parameters: Mapping[str, Array]) -> dict[str, Array]:
-    """Those parameters that are no float32 numbers, as the nearest."""
-    rounded = {name: values.astype(np.float32).astype(values.dtype) for name, values in parameters.items()}
-    return {name: values for name, values in rounded.items() if not np.array_equal(values, parameters[name])}
+def _call(fields: Mapping[str, Any]) -> Call:
+    by_input = {int(i): gradient for i, gradient in fields["input_gradients"].items()}
+    return Call(**{**fields, "input_gradients": by_input})

@@ -1,135 +1,153 @@
-"""The ladder for two models of one's own: parameters, forward, backward, gradients. Needs numpy alone."""
+"""The ladder for any two models: parameters, forward, backward, gradients. Needs numpy alone."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
-from parity_tests.ladder.comparison import Pair, comparable, tap_of
-from parity_tests.rule.budgets import CASCADED, GRADIENT, ISOLATED, float32_budget, largest, rounding_budget
+from parity_tests.ladder.case import Answer, Case
+from parity_tests.ladder.comparison import Comparison, ModelSides, calls_of, tap_of
+from parity_tests.rule.budgets import CASCADED, GRADIENT, ISOLATED, float32_budget, isolated_units, largest, rounding_budget
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import InputError
-from parity_tests.rule.record import Array, Record
-from parity_tests.sides.side import ROOT, Backward, Call, Calls, input_names
+from parity_tests.rule.record import Array, Record, Tag, Where
+from parity_tests.sides.side import ROOT, Call, Calls, TrainableSide, input_names
+
+ModelCase = Case[TrainableSide]
+VARIABLE = Tag("variable")
+Taps = Mapping[str, Array]
 
 
-class Case(NamedTuple):
-    """One comparison, and what makes it: a side may fail to run in one way and run in another."""
-
-    name: str
-    compare: Callable[[], list[Record]]
-
-
-def parameters(pair: Pair) -> list[Case]:
+def parameters(pair: Comparison) -> list[ModelCase]:
     """Every parameter bit for bit: as it was carried over, or as the port has it."""
-    name = f"float64 {'weights' if pair.transfer else 'as they are'}"
-    return [Case(name, partial(_parameters, pair, name))]
+    where = Where(dtype="float64", subject="weights" if pair.transfer else "as they are")
+
+    def reference(sides: ModelSides) -> Answer:
+        values = sides.reference("float64").parameters()
+        return {"parameters": {name: values[name] for name in pair.parameters.port}}
+
+    def port(sides: ModelSides, given: Answer) -> Answer:
+        return {"parameters": pair.by_reference_name(sides.port("float64").parameters())}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        left, right = reference["parameters"], port["parameters"]
+        return compare_taps("parameters", where, left, right, budgets=dict.fromkeys(left, 0.0), tag_of=lambda n: VARIABLE)
+
+    return [ModelCase(rung="parameters", where=where, reference=reference, port=port, judge=judge, whole=("parameters",))]
 
 
-def forward(pair: Pair) -> list[Case]:
+def forward(pair: Comparison) -> list[ModelCase]:
     """Every tap: isolated, fed what the reference's module is fed, and cascaded, as the model is run."""
+    makers = {"isolated": _isolated, "cascaded": _cascaded}
     return [
-        Case(f"{pair.case} {dtype} {mode}", partial(compare, pair))
-        for (dtype, mode), compare in FORWARD.items()
-        if dtype in pair.dtypes and (mode == "cascaded" or has_taps(pair))
+        make(pair, replace(pair.where, dtype=dtype, mode=mode))
+        for dtype in ("float64", "float32")
+        for mode, make in makers.items()
+        if dtype in pair.dtypes and (mode == "cascaded" or pair.has_taps)
     ]
 
 
-def backward(pair: Pair) -> list[Case]:
-    """Gradients by taps: each module alone, and from the loss back to the input."""
-    modes = {"isolated": _backward_isolated, "cascaded": _backward_cascaded}
-    return [
-        Case(f"{pair.case} float64 {mode}", partial(compare, pair))
-        for mode, compare in modes.items()
-        if mode == "cascaded" or has_taps(pair)
-    ]
+def _cascaded(pair: Comparison, where: Where) -> ModelCase:
+    """In float32 both sides run in float64 too, to know what rounding costs them."""
+    precisions = list(dict.fromkeys((where.dtype, "float64")))
+
+    def reference(sides: ModelSides) -> Answer:
+        return {dtype: pair.reference_calls(sides, dtype) for dtype in precisions}
+
+    def port(sides: ModelSides, given: Answer) -> Answer:
+        return {dtype: pair.port_calls(sides, dtype) for dtype in precisions}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        left, right = ({d: _made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
+        return _judge(pair, where, left, right, lambda name: CASCADED)
+
+    return _case("forward", where, reference, port, judge, precisions)
 
 
-def gradients(pair: Pair) -> list[Case]:
-    """The loss, where there is one, and its gradient by every parameter."""
-    return [Case(f"{pair.case} float64 inference", partial(_gradients, pair))]
+def _isolated(pair: Comparison, where: Where) -> ModelCase:
+    """The modules of both sides are fed the inputs of the reference's, in the precision of the case and in float64."""
+    precisions = list(dict.fromkeys((where.dtype, "float64")))
+
+    def reference(sides: ModelSides) -> Answer:
+        given = pair.reference_calls(sides, where.dtype)
+        if where.dtype == "float64":
+            return {"float64": given}
+        return {"float32": given, "float64": sides.reference("float64").forward(pair.inputs, fed=pair.feeding(given))}
+
+    def port(sides: ModelSides, given: Answer) -> Answer:
+        fed = calls_of(given, where.dtype)
+        return {dtype: pair.port_fed(sides, dtype, fed) for dtype in precisions}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        left, right = ({d: _fed_and_made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
+        return _judge(pair, where, left, right, partial(_units, pair))
+
+    return _case("forward", where, reference, port, judge, precisions)
 
 
-def has_taps(pair: Pair) -> bool:
-    """Whether there are modules to be fed."""
-    return pair.has_modules and set(pair.taps.port) > {ROOT}
-
-
-def _parameters(pair: Pair, case: str) -> list[Record]:
-    reference, port = (side.parameters() for side in pair.sides("float64"))
-    paired = {name: reference[name] for name in pair.parameters.port}
-    budgets = dict.fromkeys(paired, 0.0)
-    return compare_taps("parameters", case, paired, pair.by_reference_name(port), budgets=budgets)
-
-
-def _isolated64(pair: Pair) -> list[Record]:
-    calls = pair.reference_calls("float64")
-    fed, made = (_fed_and_made(pair, side) for side in (calls, pair.port_fed("float64", calls)))
-    budgets = {name: rounding_budget(values, _units(name)) for name, values in fed.items()}
-    return compare_taps("forward", f"{pair.case} float64 isolated", fed, made, budgets=budgets)
-
-
-def _cascaded64(pair: Pair) -> list[Record]:
-    runs = pair.reference_calls("float64"), pair.port_calls("float64")
-    reference, port = (_made(pair, calls) for calls in runs)
-    return compare_taps("forward", f"{pair.case} float64 cascaded", reference, port, units=CASCADED)
-
-
-def _isolated32(pair: Pair) -> list[Record]:
-    given = pair.reference_calls("float32")
-    in_float64 = pair.sides("float64")[0].forward(pair.inputs, pair.feeding(given))
-    runs = given, in_float64, pair.port_fed("float32", given), pair.port_fed("float64", given)
-    return _compare32(f"{pair.case} float32 isolated", [_fed_and_made(pair, calls) for calls in runs], _units)
-
-
-def _cascaded32(pair: Pair) -> list[Record]:
-    runs = [calls(dtype) for calls in (pair.reference_calls, pair.port_calls) for dtype in ("float32", "float64")]
-    return _compare32(f"{pair.case} float32 cascaded", [_made(pair, calls) for calls in runs], lambda _: CASCADED)
-
-
-FORWARD: Mapping[tuple[str, str], Callable[[Pair], list[Record]]] = {
-    ("float64", "isolated"): _isolated64,
-    ("float64", "cascaded"): _cascaded64,
-    ("float32", "isolated"): _isolated32,
-    ("float32", "cascaded"): _cascaded32,
-}
-
-
-def _compare32(case: str, runs: Sequence[Mapping[str, Array]], units: Callable[[str], int]) -> list[Record]:
-    """Reference and port in float32, each judged beside its own run in float64; runs in this order."""
-    reference, reference64, port, port64 = runs
-    budgets = {}
-    for name, values in reference.items():
-        others = [run[name] for run in (reference64, port, port64) if name in run]
-        if [other.shape for other in others] == 3 * [values.shape]:
+def _judge(
+    pair: Comparison,
+    where: Where,
+    reference: Mapping[str, Taps],
+    port: Mapping[str, Taps],
+    units: Callable[[str], int],
+) -> list[Record]:
+    """In float64 by roundings of the largest value; in float32 each side beside its own run in float64."""
+    left, right, budgets = reference[where.dtype], port[where.dtype], dict[str, float]()
+    for name, values in left.items():
+        others = [run[name] for run in (reference["float64"], right, port["float64"]) if name in run]
+        if where.dtype == "float64":
+            budgets[name] = rounding_budget(values, units(name))
+        elif [other.shape for other in others] == 3 * [values.shape]:
             budgets[name] = float32_budget(units(name), values, *others)
-    return compare_taps("forward", case, reference, port, budgets=budgets)
+    return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of)
 
 
-def _compared(pair: Pair, calls: Calls) -> Calls:
+def _case(
+    rung: str,
+    where: Where,
+    reference: Callable[[ModelSides], Answer],
+    port: Callable[[ModelSides, Answer], Answer],
+    judge: Callable[[Answer, Answer], list[Record]],
+    whole: Sequence[str],
+) -> ModelCase:
+    return ModelCase(rung=rung, where=where, reference=reference, port=port, judge=judge, whole=whole)
+
+
+def tag_of(name: str) -> Tag:
+    """A tap, in the modules that its path names."""
+    return Tag("tap", group=tuple(re.split(r"[./]", name)[:-1]))
+
+
+def _compared(pair: Comparison, calls: Calls) -> Calls:
     return {name: call for name, call in calls.items() if tap_of(name) in pair.taps.port}
 
 
-def _fed_and_made(pair: Pair, calls: Calls) -> dict[str, Array]:
+def _fed_and_made(pair: Comparison, calls: Calls) -> Taps:
     """What arrives at each module and what the module makes, by name, in order."""
     named: list[tuple[str, Array]] = []
     for name, call in _compared(pair, calls).items():
-        if name != ROOT and f"{tap_of(name)}.input" not in pair.exempt:
+        if name != ROOT and f"{tap_of(name)}.input" not in pair.skip:
             named += zip(input_names(name, len(call.inputs)), map(comparable, call.inputs), strict=True)
         named += _named_outputs(name, call)
     return _unique(named)
 
 
-def _made(pair: Pair, calls: Calls) -> dict[str, Array]:
+def _made(pair: Comparison, calls: Calls) -> Taps:
     """What the modules make, by name, in order."""
-    return _unique(pair for name, call in _compared(pair, calls).items() for pair in _named_outputs(name, call))
+    return _unique(made for name, call in _compared(pair, calls).items() for made in _named_outputs(name, call))
 
 
 def _named_outputs(name: str, call: Call) -> list[tuple[str, Array]]:
     return [(name + place, comparable(values)) for place, values in call.outputs.items()]
 
 
-def _unique(named: Iterable[tuple[str, Array]]) -> dict[str, Array]:
+def comparable(values: Array) -> Array:
+    """Numbers that have a rounding: what is none, as classes and masks, in float64."""
+    return values if values.dtype.kind == "f" else values.astype("float64")
+
+
+def _unique(named: Iterable[tuple[str, Array]]) -> Taps:
     """Values by name; a tap may be called as another's input or second output is, `conv.input` or `conv.1`."""
     values: dict[str, Array] = {}
     for name, array in named:
@@ -139,41 +157,78 @@ def _unique(named: Iterable[tuple[str, Array]]) -> dict[str, Array]:
     return values
 
 
-def _units(name: str) -> int:
+def _units(pair: Comparison, name: str) -> int:
     """Roundings allowed to a module that is fed, and to whatever lies between modules, which may be many steps."""
     between = name == ROOT or name.startswith(f"{ROOT}.") or re.search(r"\.input(\.\d+)?$", name)
     return CASCADED if between else ISOLATED
 
 
-def _backward_isolated(pair: Pair) -> list[Record]:
-    (reference, port), calls = pair.sides("float64"), pair.backward[0].calls
-    left = reference.backward_of_each(pair.inputs, pair.feeding(calls))
-    right = pair.to_reference(port.backward_of_each(pair.port_inputs, pair.to_port(calls)))
-    each = [_gradients_of_each(pair, side) for side in (left, right)]
-    return _compare_gradients("backward", f"{pair.case} float64 isolated", each[0], each[1])
+def backward(pair: Comparison) -> list[ModelCase]:
+    """Gradients by taps: each module alone, and from the loss back to the input."""
+    where = replace(pair.where, dtype="float64")
+    isolated = [_backward_isolated(pair, replace(where, mode="isolated"))] if pair.has_taps else []
+    return [*isolated, _backward_cascaded(pair, replace(where, mode="cascaded"))]
 
 
-def _backward_cascaded(pair: Pair) -> list[Record]:
-    reference, port = (_gradients_by_output(pair, side) for side in pair.backward)
-    return _compare_gradients("backward", f"{pair.case} float64 cascaded", reference, port)
+def _backward_isolated(pair: Comparison, where: Where) -> ModelCase:
+    def reference(sides: ModelSides) -> Answer:
+        calls = pair.backward_of_reference(sides).calls
+        each = sides.reference("float64").backward(pair.inputs, {}, fed=pair.feeding(calls))
+        return {"calls": calls, "each": each.calls}
+
+    def port(sides: ModelSides, given: Answer) -> Answer:
+        inputs, fed = pair.to_port_inputs(pair.inputs), pair.to_port(calls_of(given, "calls"))
+        return {"each": pair.to_reference(sides.port("float64").backward(inputs, {}, fed=fed).calls)}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        left, right = (_gradients_of_each(pair, calls_of(side, "each")) for side in (reference, port))
+        return compare_gradients("backward", where, left, right)
+
+    return _case("backward", where, reference, port, judge, ("calls", "each"))
 
 
-def _gradients(pair: Pair) -> list[Record]:
-    reference, port = pair.backward
-    case = f"{pair.case} float64 inference"
-    losses = [{} if side.loss is None else {"loss": side.loss} for side in (reference, port)]
-    records = compare_taps("gradients", case, losses[0], losses[1], units=CASCADED)
-    paired = {name: values for name, values in reference.gradients.items() if name in pair.parameters.port}
-    return records + _compare_gradients("gradients", case, paired, port.gradients)
+def _backward_cascaded(pair: Comparison, where: Where) -> ModelCase:
+    def reference(sides: ModelSides) -> Answer:
+        return {"seeds": pair.seeds_of(sides), "calls": pair.backward_of_reference(sides).calls}
+
+    def port(sides: ModelSides, given: Answer) -> Answer:
+        return {"calls": pair.backward_of_port(sides, given["seeds"]).calls}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        left, right = (_gradients_by_output(pair, calls_of(side, "calls")) for side in (reference, port))
+        return compare_gradients("backward", where, left, right)
+
+    return _case("backward", where, reference, port, judge, ("seeds", "calls"))
 
 
-def _gradients_of_each(pair: Pair, calls: Calls) -> dict[str, Array]:
+def gradients(pair: Comparison) -> list[ModelCase]:
+    """The loss, where there is one, and its gradient by every parameter."""
+    where = replace(pair.where, dtype="float64", mode="inference")
+
+    def reference(sides: ModelSides) -> Answer:
+        back = pair.backward_of_reference(sides)
+        paired = {name: values for name, values in back.gradients.items() if name in pair.parameters.port}
+        return {"seeds": pair.seeds_of(sides), "gradients": paired} | ({} if back.loss is None else {"loss": back.loss})
+
+    def port(sides: ModelSides, given: Answer) -> Answer:
+        back = pair.backward_of_port(sides, given["seeds"])
+        return {"gradients": back.gradients} | ({} if back.loss is None else {"loss": back.loss})
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        losses = [{"loss": side["loss"]} if "loss" in side else {} for side in (reference, port)]
+        records = compare_taps("gradients", where, losses[0], losses[1], units=CASCADED)
+        return records + compare_gradients("gradients", where, reference["gradients"], port["gradients"], VARIABLE)
+
+    return [_case("gradients", where, reference, port, judge, ("seeds", "gradients", "loss"))]
+
+
+def _gradients_of_each(pair: Comparison, calls: Calls) -> Taps:
     """By call: the gradient by its input under its own name, and those by its module's parameters."""
     values: dict[str, Array] = {}
     for name, call in _compared(pair, calls).items():
         if name == ROOT:
             continue
-        if f"{tap_of(name)}.input" not in pair.exempt:
+        if f"{tap_of(name)}.input" not in pair.skip:
             values |= {f"{name}.{i}" if len(call.inputs) > 1 else name: g for i, g in call.input_gradients.items()}
         again = name.removeprefix(tap_of(name))
         of_module = call.parameter_gradients.items()
@@ -181,22 +236,23 @@ def _gradients_of_each(pair: Pair, calls: Calls) -> dict[str, Array]:
     return values
 
 
-def _gradients_by_output(pair: Pair, run: Backward) -> dict[str, Array]:
+def _gradients_by_output(pair: Comparison, calls: Calls) -> Taps:
     """The gradients by taps, the last one first, and by the model's input."""
     values: dict[str, Array] = {}
-    for name, call in reversed([*_compared(pair, run.calls).items()]):
+    for name, call in reversed([*_compared(pair, calls).items()]):
         values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
-    root = run.calls[ROOT]
+    root = calls[ROOT]
     names = input_names(ROOT, len(root.inputs))
     return values | {names[i]: gradient for i, gradient in root.input_gradients.items()}
 
 
-def _compare_gradients(rung: str, case: str, reference: Mapping[str, Array], port: Mapping[str, Array]) -> list[Record]:
+def compare_gradients(rung: str, where: Where, reference: Taps, port: Taps, tag: Tag | None = None) -> list[Record]:
+    """Within 1e-10 of the largest of each."""
     budgets = {name: GRADIENT * largest(values) for name, values in reference.items()}
-    return compare_taps(rung, case, reference, port, budgets=budgets)
+    return compare_taps(rung, where, reference, port, budgets=budgets, tag_of=lambda name: tag or tag_of(name))
 
 
-RUNGS: Mapping[str, Callable[[Pair], list[Case]]] = {
+RUNGS: Mapping[str, Callable[[Comparison], list[ModelCase]]] = {
     "parameters": parameters,
     "forward": forward,
     "backward": backward,

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parity_tests.ladder.case import Sides
-from parity_tests.retinanet.comparison import DetectorComparison
+from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import NoiseInputs, random_variables
 from parity_tests.retinanet.matching import Limits
 from parity_tests.retinanet.side import DetectorSide
@@ -43,11 +42,13 @@ def start_alone(side: str, preset: str = "", *, weights: Path | None = None, see
     def build(dtype: str) -> DetectorSide:
         return own.build(config, dtype, seed)
 
+    variables = read[2] if read else _drawn(build("float32"), seed)
     return DetectorComparison(
         preset=preset,
         config=config,
         limits=own.limits,
-        sides=Sides(build={"reference": build}, weights=read[2] if read else _drawn(build("float32"), seed)),
+        sides=detector_sides({"reference": build}, variables),
+        weights=variables,
         inputs=NoiseInputs(seed=seed),
         metric=no_metric,
     )

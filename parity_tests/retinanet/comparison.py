@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parity_tests.ladder.case import Case, Sides
+from parity_tests.ladder.case import About, Case, Sides
 from parity_tests.retinanet.inputs import Inputs, Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.side import DetectorSide
@@ -28,7 +28,8 @@ class DetectorComparison:
         preset: that of the reference.
         config: the conventions of the port; what is read here is `num_classes`.
         limits: where the reference's detections are cut off.
-        sides: reference and port, with their weights by Keras name.
+        sides: reference and port.
+        weights: those of both, by Keras name.
         inputs: where pictures come from.
         metric: what computes COCO's numbers.
         sizes: picture sizes of all rungs; by default each rung has its own.
@@ -41,6 +42,7 @@ class DetectorComparison:
     config: Any
     limits: Limits
     sides: DetectorSides
+    weights: Mapping[str, Array]
     inputs: Inputs
     metric: Metric
     sizes: Sequence[Size] = ()
@@ -53,10 +55,12 @@ class DetectorComparison:
         """What must be computed: float64 for its own sake or to judge float32 by, and float32 where it gets records."""
         return tuple(dict.fromkeys(("float64", *self.dtypes)))
 
-    @property
-    def weights(self) -> Mapping[str, Array]:
-        """Weights of both sides, by Keras name."""
-        return self.sides.weights
+
+def detector_sides(
+    build: Mapping[str, Callable[[str], DetectorSide]], weights: Mapping[str, Array], recorded: About | None = None
+) -> DetectorSides:
+    """Sides that both get these weights."""
+    return Sides(build=build, assign=lambda name, side: side.assign(weights), recorded=recorded)
 
 
 def refusal(rung: str, where: Where, reference: Mapping[str, Array]) -> list[Record]:

@@ -6,9 +6,8 @@ from typing import Any
 
 from parity_tests.bundle.check import recorded_about
 from parity_tests.bundle.files import Bundle
-from parity_tests.ladder.case import Sides
 from parity_tests.retinanet.alone import no_metric
-from parity_tests.retinanet.comparison import DetectorComparison
+from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import NoiseInputs
 from parity_tests.retinanet.matching import Limits
 from parity_tests.retinanet.side import DetectorSide
@@ -67,7 +66,8 @@ def recorded_comparison(
         preset=facts["preset"],
         config=SimpleNamespace(num_classes=facts["num_classes"], anchor_scale=facts["anchor_scale"]),
         limits=Limits(**facts["limits"]),
-        sides=Sides(build={"port": build}, weights=bundle.weights, recorded=recorded_about(bundle)),
+        sides=detector_sides({"port": build}, bundle.weights, recorded_about(bundle)),
+        weights=bundle.weights,
         inputs=NoiseInputs(),
         metric=no_metric,
         sizes=[(height, width) for height, width in facts["sizes"]],

@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parity_tests.ladder.case import Sides
-from parity_tests.retinanet.comparison import PRESETS, DetectorComparison, DetectorSides
+from parity_tests.retinanet.comparison import PRESETS, DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import Size, random_variables, size_name
 from parity_tests.retinanet.matching import Limits
 from parity_tests.retinanet.optimizers import OptimizerConventions
@@ -59,18 +58,16 @@ def start_run(
     preset = check_preset(preset, weights)
     config, variables = prepare(preset, weights, sizes, seed=seed)
     turned, optimizer_turns = turn(config, turns)
-    sides: DetectorSides = Sides(
-        build={
-            "reference": partial(_reference, preset, config, seed),
-            "port": partial(TorchSide, turned, seed=seed, optimizer_turns=optimizer_turns),
-        },
-        weights=variables,
-    )
+    build = {
+        "reference": partial(_reference, preset, config, seed),
+        "port": partial(TorchSide, turned, seed=seed, optimizer_turns=optimizer_turns),
+    }
     run = DetectorComparison(
         preset=preset,
         config=turned,
         limits=detection_limits(preset),
-        sides=sides,
+        sides=detector_sides(build, variables),
+        weights=variables,
         inputs=DigitInputs(pictures, seed=seed),
         metric=coco_numbers,
         sizes=sizes,

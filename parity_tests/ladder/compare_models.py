@@ -1,30 +1,32 @@
 """Two models of one's own, held against each other by the same rule as the RetinaNets. Needs numpy alone."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from parity_tests.ladder.blind_spots import blind_spots
-from parity_tests.ladder.comparison import Pair
+from parity_tests.ladder.case import Answer
+from parity_tests.ladder.climb import climb
+from parity_tests.ladder.comparison import Comparison
 from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.ladder.rungs import RUNGS
-from parity_tests.rule.compare import records_of
 from parity_tests.rule.errors import InputError, in_one_line
-from parity_tests.rule.record import Array, Record
+from parity_tests.rule.record import Array
 from parity_tests.rule.result import Coverage, Result
-from parity_tests.sides.adapters import Adapter, Function, KerasModel, TorchModule, adapted
+from parity_tests.sides.adapters import Adapter, adapted
 from parity_tests.sides.layouts import Layouts
-from parity_tests.sides.names import Names, Pairs, check_exempt, check_table, pair, unknown
+from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair, unknown
 from parity_tests.sides.side import ROOT, Loss
 from parity_tests.sides.sources import sources
 
 DTYPES = ("float64", "float32")
 OF_MODULES = ("parameters", "gradients", "backward")
 """Rungs that a function has not."""
+
+Optimizers = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 
 def compare_models(
@@ -35,10 +37,11 @@ def compare_models(
     names: Mapping[str, str] | None = None,
     layouts: Mapping[str, Sequence[int]] | None = None,
     loss: tuple[Loss, Loss] | None = None,
-    exempt: Mapping[str, str] | None = None,
+    skip: Mapping[str, str] | None = None,
     transfer: bool = True,
     dtypes: Sequence[str] = DTYPES,
     rungs: Sequence[str] = tuple(RUNGS),
+    exempt: Mapping[str, str] | None = None,
 ) -> Result:
     """Hold a port against its reference: parameters, activations and gradients, module by module.
 
@@ -53,10 +56,11 @@ def compare_models(
         layouts: permutations by the reference's name of a tap, of its input (`conv1.input`) or of a parameter: the
             port's axes in the reference's order, where they do not follow from the sides.
         loss: for each side what makes a scalar of its outputs; without it their sum, weighted by random numbers.
-        exempt: what is not to be compared and why, by name. `conv1.input` lets a module have the input that arrives.
+        skip: what is not to be compared and why, by name. `conv1.input` lets a module have the input that arrives.
         transfer: whether the port gets the reference's parameters before anything else is compared.
         dtypes: `float64` and `float32`; gradients are compared in float64 alone.
         rungs: steps of the ladder, of `parameters`, `forward`, `backward` and `gradients`.
+        exempt: the name that `skip` had before.
 
     Returns:
         What every report is made from. A name without partner or reason makes it incomplete, and so does a side that
@@ -65,56 +69,73 @@ def compare_models(
     Raises:
         InputError: for an argument that breaks a rule.
     """
-    started = time.perf_counter()
     _check_words("dtypes", dtypes, DTYPES)
     _check_words("rungs", rungs, RUNGS)
-    two = _pair_up(adapted("reference", reference), adapted("port", port), inputs, names or {}, exempt or {}, layouts)
-    two = replace(two, losses=loss, dtypes=dtypes, transfer=transfer)
-    if not two.has_modules:
-        rungs = [rung for rung in rungs if rung not in OF_MODULES]
-    records = [record for rung in RUNGS if rung in rungs for record in _climb(two, rung)]
+    two = comparison(
+        adapted("reference", reference),
+        adapted("port", port),
+        inputs,
+        names=names or {},
+        layouts=layouts or {},
+        skip={**(exempt or {}), **(skip or {})},
+        losses=loss,
+        transfer=transfer,
+        dtypes=dtypes,
+    )
+    return compared_models(two, rungs, {"names": dict(names or {}), "layouts": _lists(layouts or {})})
+
+
+def compared_models(
+    two: Comparison, rungs: Sequence[str], settings: Mapping[str, Any], answers: Mapping[str, Answer] | None = None
+) -> Result:
+    """The result of a comparison on some rungs; of a reference that was recorded from its answers."""
+    started = time.perf_counter()
+    climbed = [rung for rung in RUNGS if rung in rungs and (two.has_modules or rung not in OF_MODULES)]
+    cases = [case for rung in climbed for case in RUNGS[rung](two)]
+    records = climb(cases, two.sides, answers=answers)
     return Result(
         records=records,
         reference=two.reference.words,
         port=two.port.words,
         settings={
-            "inputs": two.case,
-            "weights": "the reference's" if transfer else "each side's own",
-            "names": dict(names or {}),
-            "layouts": {name: list(axes) for name, axes in (layouts or {}).items()},
-            "exempt": dict(exempt or {}),
-            "dtypes": list(dtypes),
-            "rungs": list(rungs),
+            "inputs": two.where.extent,
+            "weights": "the reference's" if two.transfer else "each side's own",
+            **settings,
+            "skip": dict(two.skip),
+            "dtypes": list(two.dtypes),
+            "rungs": climbed,
         },
         provenance=provenance(),
         cost={"seconds": time.perf_counter() - started, "peak_gib": peak_memory() / 2**30},
         warnings=blind_spots(two),
-        coverage=_coverage(two, rungs),
+        coverage=_coverage(two, climbed),
         sources=_sources(two),
     )
 
 
-def _pair_up(
+def comparison(
     reference: Adapter,
     port: Adapter,
     inputs: NDArray[Any] | Sequence[NDArray[Any]],
+    *,
     names: Mapping[str, str],
-    exempt: Mapping[str, str],
-    layouts: Mapping[str, Sequence[int]] | None,
-) -> Pair:
+    layouts: Mapping[str, Sequence[int]],
+    skip: Mapping[str, str],
+    **settings: Any,
+) -> Comparison:
     """The two sides with their names paired, and every argument checked."""
     fed = [_rounded(values) for values in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
     paths = [_tap_paths(side, adapter, fed) for side, adapter in (("reference", reference), ("port", port))]
-    parameters = Names(*(list(side.open("float32", {}).parameters()) for side in (reference, port)))
+    parameters = Names([*reference.parameter_names()], [*port.parameter_names()])
     if not (reference.has_modules and port.has_modules):
         parameters = Names([], [])
     taps = Names(*(list(of_side) for of_side in paths))
     check_table(names, parameters, taps)
     known = [*parameters.reference, *parameters.port, *taps.reference, *taps.port]
-    check_exempt(exempt, [*known, *(f"{tap}.input" for tap in taps.reference)])
-    _check_layouts(layouts or {}, [*parameters.reference, "input", *taps.reference])
-    paired = pair(taps, names, exempt)
-    return Pair(
+    check_skip(skip, [*known, *(f"{tap}.input" for tap in taps.reference)])
+    _check_layouts(layouts, [*parameters.reference, "input", *taps.reference])
+    paired = pair(taps, names, skip)
+    return Comparison(
         reference=reference,
         port=port,
         paths=(
@@ -122,13 +143,11 @@ def _pair_up(
             {tap: paths[1][name] for tap, name in paired.port.items() if tap != ROOT},
         ),
         inputs=fed,
-        layouts=Layouts(reference.layout, port.layout, layouts or {}),
-        parameters=pair(parameters, names, exempt),
+        layouts=Layouts(reference.layout, port.layout, layouts),
+        parameters=pair(parameters, names, skip),
         taps=paired,
-        exempt=exempt,
-        losses=None,
-        dtypes=DTYPES,
-        transfer=True,
+        skip=skip,
+        **settings,
     )
 
 
@@ -147,12 +166,7 @@ def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str
     return paths | {ROOT: ""}
 
 
-def _climb(two: Pair, rung: str) -> list[Record]:
-    """The records of a rung; a case in which a side does not run is kept as incomplete."""
-    return [record for case in RUNGS[rung](two) for record in records_of(rung, case.name, case.compare)]
-
-
-def _coverage(two: Pair, rungs: Sequence[str]) -> list[Coverage]:
+def _coverage(two: Comparison, rungs: Sequence[str]) -> list[Coverage]:
     """How much of each side was compared."""
     compared = {"parameters": two.parameters} if {"parameters", "gradients"} & set(rungs) else {}
     if {"forward", "backward"} & set(rungs):
@@ -160,16 +174,16 @@ def _coverage(two: Pair, rungs: Sequence[str]) -> list[Coverage]:
     return [_covered(two, kind, side, pairs) for kind, pairs in compared.items() for side in ("reference", "port")]
 
 
-def _covered(two: Pair, kind: str, side: str, pairs: Pairs) -> Coverage:
+def _covered(two: Comparison, kind: str, side: str, pairs: Pairs) -> Coverage:
     """The names of one kind; a tap that neither side has run was not compared."""
     idle = [tap for tap in pairs.port if kind == "taps" and tap not in two.called]
-    inputs = {name: reason for name, reason in two.exempt.items() if kind == "taps" and name.endswith(".input")}
+    inputs = {name: reason for name, reason in two.skip.items() if kind == "taps" and name.endswith(".input")}
     return Coverage(
         preset="",
         side=side,
         kind=kind,
         compared=len(pairs.port) - len(idle),
-        exempt={**pairs.exempt[side], **(inputs if side == "reference" else {})},
+        skipped={**pairs.skipped[side], **(inputs if side == "reference" else {})},
         missing=[*pairs.missing[side], *(tap if side == "reference" else pairs.port[tap] for tap in idle)],
     )
 
@@ -178,7 +192,7 @@ def _is_of(name: str, tap: str) -> bool:
     return name == tap or name.startswith(f"{tap}.")
 
 
-def _sources(two: Pair) -> dict[str, dict[str, str]]:
+def _sources(two: Comparison) -> dict[str, dict[str, str]]:
     sides = zip(("reference", "port"), (two.reference, two.port), two.paths, strict=True)
     found = {side: sources(adapter.modules(), paths) for side, adapter, paths in sides if adapter.has_modules}
     taps = {tap: {side: places[tap] for side, places in found.items() if tap in places} for tap in two.taps.port}
@@ -191,6 +205,10 @@ def _rounded(values: Any) -> Array:
     return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
+def _lists(layouts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    return {name: list(axes) for name, axes in layouts.items()}
+
+
 def _check_words(argument: str, given: Sequence[str], known: Any) -> None:
     if wrong := next((word for word in given if word not in known), None):
         raise InputError(f"{argument}: {wrong!r} must be one of {', '.join(known)}")
@@ -200,6 +218,3 @@ def _check_layouts(layouts: Mapping[str, Sequence[int]], known: Sequence[str]) -
     for name in layouts:
         if not any(_is_of(name, other) for other in known):
             raise InputError(f"layouts: {name!r} is no parameter or tap of the reference; {unknown(name, known)}")
-
-
-__all__ = ["Function", "KerasModel", "TorchModule", "compare_models"]
