@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -138,12 +138,34 @@ def test_no_module_of_the_instrument_is_a_scrap() -> None:
     assert {path: lines for path, lines in lengths.items() if lines < FEWEST_LINES} == {}
 
 
-def test_no_two_classes_have_one_name() -> None:
+def test_no_two_classes_have_one_name_but_those_of_mirrored_files() -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for path in product_files(*REPOSITORY):
         for name in classes(path):
-            places[name].append(str(path.relative_to(ROOT)))
-    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+            places[name].append(path.relative_to(ROOT).as_posix())
+    twice = {name: paths for name, paths in places.items() if len(paths) > 1 and not are_mirrored(paths)}
+    assert twice == {}
+
+
+def are_mirrored(paths: Sequence[str]) -> bool:
+    """Whether these are one file of the port and the file of the reference that it mirrors."""
+    packages, files = zip(*(path.split("/", 1) for path in paths), strict=True)
+    return sorted(packages) == ["keras_reference", "torch_retinanet"] and len(set(files)) == 1
+
+
+def test_imports_are_seen_wherever_they_stand(tmp_path: Path) -> None:
+    lines = [
+        "from typing import TYPE_CHECKING",
+        "if TYPE_CHECKING:",
+        "    from keras import Model",
+        "def late():",
+        "    import torch.nn as nn",
+        "    return importlib.import_module('parity_tests.report')",
+    ]
+    (tmp_path / "module.py").write_text("\n".join(lines))
+    of_types, late, named = ("keras", "Model"), ("torch", "nn"), ("parity_tests", "report")
+    assert {*imports(tmp_path / "module.py")} == {("typing", "TYPE_CHECKING"), of_types, late, named}
+    assert {*imports(tmp_path / "module.py", typing=False)} == {("typing", "TYPE_CHECKING"), late, named}
 
 
 def run_python(code: str) -> "subprocess.CompletedProcess[str]":
