@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from parity_tests import cli
 from parity_tests.cli import ladder
@@ -19,26 +18,22 @@ from parity_tests.retinanet.prepare import prepare
 from parity_tests.retinanet.rungs import PRESETS
 from parity_tests.rule.compare import Record
 from parity_tests.rule.result import Result
-from parity_tests.tests.docs.test_readme import README
+from parity_tests.tests.support.commands import photo
+from parity_tests.tests.support.paths import ROOT
 
 forward: Any = importlib.import_module("parity_tests.retinanet.rungs.forward")
 
 
-def write_photo(path: Path) -> Path:
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
+README = (ROOT / "README.md").read_text()
 FAST = ["--preset", "notebook", "--rungs", "forward", "--dtype", "float64", "--sizes", "32x64"]
 
 
 def test_the_command_prints_tables_and_writes_every_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "parity.json"
-    photo = write_photo(tmp_path / "photo.png")
+    picture = photo(tmp_path / "photo.png", size=(40, 60))
     page, junit = tmp_path / "parity.html", tmp_path / "parity.xml"
     files = ["--json", str(target), "--html", str(page), "--junit", str(junit)]
-    assert cli.main([*FAST, "--image", str(photo), *files]) == 0
+    assert cli.main([*FAST, "--image", str(picture), *files]) == 0
     output = capsys.readouterr().out
     assert re.search(r"^ p6 +2x1x1x256 +2x256x1x1 +\d\.\de-\d+ +\d+% +equal", output, re.MULTILINE)
     assert output.splitlines()[-1] == "equal: 83 taps agree, in 626 comparisons"

@@ -13,30 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from parity_tests.tests.torch.test_detector import SMALL, detector
+from parity_tests.tests.support.commands import NAMES, photo, save_run, written
 from torch_retinanet import RetinaNetDetector
 from torch_retinanet.cli import main
 from torch_retinanet.cli.detector import read_detector
-from torch_retinanet.weights import RUN_FILE
-
-NAMES = ("cat", "dog", "bird")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that has left a detector."""
-    made = detector(replace(SMALL, num_classes=3, detections_per_picture=2000)).float()
-    made.class_names = NAMES
-    folder = tmp_path_factory.mktemp("run")
-    made.save(folder / RUN_FILE)
-    return folder
-
-
-def photo(path: Path, *, seed: int = 0, size: tuple[int, int] = (50, 70)) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
+    return save_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture
@@ -48,10 +34,6 @@ def photos(tmp_path: Path) -> Path:
     photo(folder / "more" / "b.png", seed=3)
     (folder / "notes.txt").write_text("no picture")
     return folder
-
-
-def written(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def test_a_folder_is_detected_and_what_was_found_is_drawn_and_written(

@@ -11,12 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from parity_tests.tests.cli.test_detect_command import NAMES, photo, run, written
+from parity_tests.tests.support.commands import NAMES, photo, save_run, written
+from parity_tests.tests.support.paths import shared
 from torch_retinanet import RetinaNetDetector
 from torch_retinanet.cli import main
 from torch_retinanet.cli.detector import read_detector
-
-__all__ = ["run"]
 
 FILES = ["confusion.png", "detections.json", "metrics.json", "mistakes.png", "precision_recall.png"]
 SIZES = [(50, 70), (64, 48), (50, 70), (90, 120), (50, 70), (120, 90)]
@@ -24,6 +23,12 @@ IDS = [31, 5, 12, 40, 2, 9]
 CELLS = ("00007", "00019", "00020")
 """Pictures of blood cells in which all three classes are."""
 CLASS_IDS = {"bird": 3, "cat": 7, "fish": 8, "dog": 90}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that has left a detector."""
+    return save_run(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +197,7 @@ def test_classes_that_the_model_does_not_know_are_said_and_do_not_count(
 
 def test_blood_cells_are_evaluated_from_their_xml(run: Path, tmp_path: Path) -> None:
     """Other formats have no ids: pictures and classes count from 1."""
-    cells = Path(__file__).parents[2] / "shared" / "data" / "bccd"
+    cells = shared("bccd")
     if not cells.is_dir():
         pytest.skip("there is no folder shared/data/bccd of blood cells beside the project")
     for kind, suffix in (("Annotations", "xml"), ("JPEGImages", "jpg")):

@@ -10,7 +10,6 @@ from PIL import ExifTags, Image
 
 from parity_tests.tests.support.data_sets import (
     WRITERS,
-    shared,
     voc_object,
     voc_xml,
     write_coco,
@@ -18,6 +17,7 @@ from parity_tests.tests.support.data_sets import (
     write_kitti,
     write_pictures,
 )
+from parity_tests.tests.support.paths import shared
 from torch_retinanet.anchors import AnchorBox
 from torch_retinanet.cli import main
 from torch_retinanet.config import RetinaNetConfig

@@ -14,12 +14,12 @@ import pytest
 from parity_tests.tests.support.data_sets import (
     BOXES,
     coco,
-    shared,
     what_is_in,
     write_coco,
     write_csv,
     write_csv_with_header,
 )
+from parity_tests.tests.support.paths import shared
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.coco import read_coco
 from torch_retinanet.data.csv_file import read_csv

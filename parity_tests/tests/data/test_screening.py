@@ -13,7 +13,6 @@ from parity_tests.tests.support.data_sets import (
     BOXES,
     PICTURES,
     SIZE,
-    shared,
     voc_object,
     voc_xml,
     what_is_in,
@@ -22,6 +21,7 @@ from parity_tests.tests.support.data_sets import (
     write_pictures,
     write_voc,
 )
+from parity_tests.tests.support.paths import shared
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.formats import read_annotations
 from torch_retinanet.data.near_duplicates import near_duplicates

@@ -10,7 +10,6 @@ from PIL import ExifTags, Image
 from parity_tests.tests.support.data_sets import (
     BOXES,
     PICTURES,
-    shared,
     voc_object,
     voc_xml,
     what_is_in,
@@ -20,6 +19,7 @@ from parity_tests.tests.support.data_sets import (
     write_yolo,
     yolo_line,
 )
+from parity_tests.tests.support.paths import shared
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.data.kitti import read_kitti

@@ -1,0 +1,1 @@
+"""Tests of what the documents show, of what is packaged, and of the rooms."""

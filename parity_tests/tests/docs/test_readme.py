@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from parity_tests import cli as parity_cli
+from parity_tests.tests.support.paths import ROOT
 from torch_retinanet import cli
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 

@@ -1,22 +1,41 @@
 """Which package and which room may import which, and that frameworks live in one process in either order."""
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from parity_tests.tests.support.imports import classes, imports, product_files, python_files, roots
+from parity_tests.tests.support.paths import ROOT
+
 FORBIDDEN = {
     "torch_retinanet": {"keras", "tensorflow", "focal_loss", "keras_reference", "parity_tests"},
     "keras_reference": {"torch", "torchvision", "torch_retinanet", "parity_tests"},
 }
-DYNAMIC = {"import_module", "__import__"}
-OF_TESTS = {"conftest.py", "damage.py", "data_sets.py", "keras_values.py", "small_models.py"}
-"""What several tests share."""
-WINGS = {"torch_retinanet", "keras_reference"}
+ROOMS = ("rule", "sides", "ladder", "bundle", "retinanet", "ablation", "report", "cli", "__init__", "plugin")
+"""The folders of `parity_tests`, lowest first, and the modules above them; each imports from lower ones alone."""
+
+MOST_ARROWS = 25
+"""How many pairs of rooms there may be of which one imports the other."""
+
+KNOW_BOTH_PACKAGES = {"retinanet", "ablation"}
+KNOW_FRAMEWORKS = {"sides", *KNOW_BOTH_PACKAGES}
+USERS = {
+    "torch_retinanet": KNOW_BOTH_PACKAGES,
+    "keras_reference": KNOW_BOTH_PACKAGES,
+    "torch": KNOW_FRAMEWORKS,
+    "keras": KNOW_FRAMEWORKS,
+    "tensorflow": KNOW_FRAMEWORKS,
+}
+"""The rooms of `parity_tests` that may import a package."""
+
+FEWEST_LINES = 25
+"""What is shorter than this belongs into the module that uses it."""
+
+REPOSITORY = ("torch_retinanet", "keras_reference", "parity_tests", "benchmarks", "examples")
 
 FLOORS = (
     {"errors", "taps", "layers", "pictures", "boxes", "presets", "draw"},
@@ -37,49 +56,116 @@ FLOORS = (
 """The rooms of `torch_retinanet`, lowest first; a room imports only from floors below its own, or its own folder."""
 
 
-def imports(path: Path) -> Iterator[tuple[str, ...]]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (tuple(alias.name.split(".")) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path} imports by a relative name"
-            yield tuple((node.module or "").split("."))
-        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in DYNAMIC:
-            yield from (tuple(str(a.value).split(".")) for a in node.args if isinstance(a, ast.Constant))
+def room_of(path: Path, package: str = "parity_tests") -> str:
+    """The folder within a package in which a module lies, or the module itself."""
+    return path.relative_to(ROOT / package).parts[0].removesuffix(".py")
 
 
-def python_files(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+def arrows() -> Iterator[tuple[str, str, str]]:
+    """A room of `parity_tests`, another that it imports, and the module that does."""
+    for path in product_files("parity_tests"):
+        for name in imports(path, typing=False):
+            if name[0] == "parity_tests":
+                other = name[1] if len(name) > 1 and name[1] in ROOMS else "__init__"
+                if other != room_of(path):
+                    yield room_of(path), other, path.relative_to(ROOT / "parity_tests").as_posix()
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
 def test_a_model_package_never_imports_the_other_side(package: str) -> None:
     for path in python_files(package):
-        assert not {name[0] for name in imports(path)} & FORBIDDEN[package], path
+        assert not roots(path) & FORBIDDEN[package], path
 
 
-def test_the_instrument_knows_both_sides_through_the_bridge_alone() -> None:
-    for path in python_files("parity_tests"):
-        known = {name[0] for name in imports(path)} & WINGS
-        if path.name.startswith(("test_", "conftest")):
-            assert len(known) < 2, f"{path} looks at one side, or at both through the bridge"
-        elif path.parent.name != "bridge":
-            assert not known, path
+@pytest.mark.parametrize("package", USERS)
+def test_a_package_of_one_side_is_imported_by_the_rooms_that_know_it_alone(package: str) -> None:
+    users = [path for path in product_files("parity_tests") if package in roots(path, typing=False)]
+    assert [str(path) for path in users if room_of(path) not in USERS[package]] == []
 
 
-def test_the_comparison_needs_numpy_alone() -> None:
-    for room in ("compare", "inputs", "matching"):
-        roots = {name[0] for name in imports(ROOT / "parity_tests" / f"{room}.py")}
-        assert roots - set(sys.stdlib_module_names) <= {"numpy", "parity_tests"}
+def test_a_test_looks_at_one_side_or_at_both_through_the_instrument() -> None:
+    for path in python_files("parity_tests/tests"):
+        assert not roots(path) >= {"torch_retinanet", "keras_reference"}, path
+
+
+def test_the_rule_needs_numpy_alone() -> None:
+    used = {name[:2] for path in product_files("parity_tests/rule") for name in imports(path, typing=False)}
+    assert {name[0] for name in used} - {"numpy", "parity_tests"} <= sys.stdlib_module_names
+    assert {name for name in used if name[0] == "parity_tests"} == {("parity_tests", "rule")}
+
+
+def test_parity_tests_has_no_other_rooms() -> None:
+    inside = {path.stem for path in (ROOT / "parity_tests").iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
+    assert inside == {*ROOMS, "tests"}
+
+
+def test_no_arrow_between_rooms_of_the_instrument_runs_up() -> None:
+    assert sorted({arrow for arrow in arrows() if ROOMS.index(arrow[1]) > ROOMS.index(arrow[0])}) == []
+
+
+def test_rooms_of_the_instrument_import_few_others() -> None:
+    assert len({(room, other) for room, other, _ in arrows()}) <= MOST_ARROWS
 
 
 def test_no_arrow_runs_back_up() -> None:
     floor = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
     for path in python_files("torch_retinanet"):
-        room = path.relative_to(ROOT / "torch_retinanet").parts[0].removesuffix(".py")
-        used = {name[1] for name in imports(path) if name[0] == "torch_retinanet" and len(name) > 1}
+        room = room_of(path, "torch_retinanet")
+        used = {name[1] for name in imports(path) if name[0] == "torch_retinanet" and len(name) > 1} & floor.keys()
         if room != "__init__":
             assert all(floor[other] < floor[room] or other == room or floor[other] == 0 for other in used), path
+
+
+def test_no_test_imports_another_test() -> None:
+    for path in python_files("parity_tests/tests"):
+        parts = {part for name in imports(path) if name[0] == "parity_tests" for part in name}
+        assert not [part for part in parts if part == "conftest" or part.startswith("test_")], path
+
+
+def test_no_product_imports_tests() -> None:
+    for path in product_files(*REPOSITORY):
+        assert ("parity_tests", "tests") not in {name[:2] for name in imports(path)}, path
+
+
+def test_what_tests_share_fits_on_a_few_screens() -> None:
+    for path in python_files("parity_tests/tests/support"):
+        assert len(path.read_text().splitlines()) <= 350, path
+
+
+def test_no_module_of_the_instrument_is_a_scrap() -> None:
+    modules = [path for path in product_files("parity_tests") if path.name != "__init__.py"]
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in modules}
+    assert {path: lines for path, lines in lengths.items() if lines < FEWEST_LINES} == {}
+
+
+def test_no_two_classes_have_one_name_but_those_of_mirrored_files() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in product_files(*REPOSITORY):
+        for name in classes(path):
+            places[name].append(path.relative_to(ROOT).as_posix())
+    twice = {name: paths for name, paths in places.items() if len(paths) > 1 and not are_mirrored(paths)}
+    assert twice == {}
+
+
+def are_mirrored(paths: Sequence[str]) -> bool:
+    """Whether these are one file of the port and the file of the reference that it mirrors."""
+    packages, files = zip(*(path.split("/", 1) for path in paths), strict=True)
+    return sorted(packages) == ["keras_reference", "torch_retinanet"] and len(set(files)) == 1
+
+
+def test_imports_are_seen_wherever_they_stand(tmp_path: Path) -> None:
+    lines = [
+        "from typing import TYPE_CHECKING",
+        "if TYPE_CHECKING:",
+        "    from keras import Model",
+        "def late():",
+        "    import torch.nn as nn",
+        "    return importlib.import_module('parity_tests.report')",
+    ]
+    (tmp_path / "module.py").write_text("\n".join(lines))
+    of_types, late, named = ("keras", "Model"), ("torch", "nn"), ("parity_tests", "report")
+    assert {*imports(tmp_path / "module.py")} == {("typing", "TYPE_CHECKING"), of_types, late, named}
+    assert {*imports(tmp_path / "module.py", typing=False)} == {("typing", "TYPE_CHECKING"), late, named}
 
 
 def run_python(code: str) -> "subprocess.CompletedProcess[str]":

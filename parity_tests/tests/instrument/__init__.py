@@ -1,0 +1,1 @@
+"""Tests of how the port is held against its reference, and of the reports."""

@@ -11,7 +11,7 @@ from parity_tests.retinanet.inputs import Size, size_name
 from parity_tests.retinanet.rungs import Run
 from parity_tests.retinanet.rungs.shapes import REFUSED, SWEEP
 from parity_tests.rule.compare import Record
-from parity_tests.tests.instrument.test_ladder import turned_network, turned_run, where_it_starts
+from parity_tests.tests.support.planted import turned_network, turned_run, where_it_starts
 
 BY_TURN = {spot.turn: spot for spot in BLIND_SPOTS}
 

@@ -12,7 +12,7 @@ from parity_tests.retinanet.rungs import Run
 from parity_tests.retinanet.side import Side
 from parity_tests.rule.compare import GRADIENT, MAGNIFIED, Array
 from parity_tests.rule.sampled import sample
-from parity_tests.tests.instrument.test_ladder import with_port
+from parity_tests.tests.support.planted import with_port
 
 gradients: Any = importlib.import_module("parity_tests.retinanet.rungs.gradients")
 

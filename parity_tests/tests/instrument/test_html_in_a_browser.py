@@ -10,7 +10,7 @@ import pytest
 
 from parity_tests.report import as_html
 from parity_tests.rule.result import Result
-from parity_tests.tests.instrument.test_json_report import tap, whole_result
+from parity_tests.tests.support.results import tap, whole_result
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -22,9 +22,8 @@ from parity_tests.report.shades import shade_of, share_text
 from parity_tests.report.tree import module_tree, modules
 from parity_tests.rule.compare import Record
 from parity_tests.rule.result import Coverage, Exhibit, Result
-from parity_tests.tests.instrument.test_json_report import ABLATION, tap, training_steps, whole_result
-
-ROOT = Path(__file__).parent.parent
+from parity_tests.tests.support.paths import ROOT
+from parity_tests.tests.support.results import ABLATION, tap, training_steps, whole_result
 
 
 def sections(page: str) -> list[str]:

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as Xml
 from parity_tests.report import as_junit
 from parity_tests.rule.compare import Record
 from parity_tests.rule.result import Coverage, Result
-from parity_tests.tests.instrument.test_json_report import tap, whole_result
+from parity_tests.tests.support.results import tap, whole_result
 
 
 def parsed(result: Result) -> Xml.Element:

@@ -1,4 +1,4 @@
-"""The mirror can fail: each convention of the network turned the wrong way is found, and named where it starts."""
+"""Each convention of the network that is turned the wrong way is found, and named where it starts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,36 +10,9 @@ from parity_tests.retinanet.keras_side import KerasSide
 from parity_tests.retinanet.rungs import Run
 from parity_tests.retinanet.side import Side
 from parity_tests.retinanet.torch_side import Config, TorchSide
-from parity_tests.tests.instrument.test_ladder import CONVENTIONS, turned_network, where_it_starts
+from parity_tests.tests.support.planted import turned_network, where_it_starts
+from parity_tests.tests.support.turned_conventions import CONVENTIONS, FORWARD, PARAMETERS, STATISTICS, UPSAMPLING
 from torch_retinanet.conventions import conventions
-
-FORWARD = {
-    "stride_in=3x3": "conv3_block1",
-    "conv_bias=False": "stem",
-    "bn_eps=1e-5": "stem",
-    "bn_eps=1e-3": "stem",
-    "stem_padding=same": "stem",
-    "stride2_padding=symmetric": "p6",
-    "p6_source=p5": "p6",
-    "p7_relu=before": "p7",
-    "upsample=bilinear_2x": "merged4",
-    "output_order=anchor_row_column": "logits",
-}
-"""Conventions the wrong way, and the tap of the forward rung where it starts."""
-
-STATISTICS = {
-    "bn_momentum=0.1": "fpn/backbone/conv1_bn/moving_mean",
-    "bn_running_var=sample": "fpn/backbone/conv1_bn/moving_variance",
-}
-"""Those that show in what a training step leaves."""
-
-PARAMETERS = {
-    "body_init=torchvision": "fpn/backbone/conv1_conv/kernel",
-    "head_init=normal_prior": "cls_head/0/kernel",
-    "conv_bias=False": "fpn/backbone/conv1_conv/bias",
-    "p6_source=p5": "fpn/conv_c6_3x3/kernel",
-}
-"""Those that show in fresh variables."""
 
 
 @pytest.mark.planted
@@ -100,9 +73,6 @@ def test_the_padding_of_p6_and_p7_shows_where_the_level_below_has_an_even_side_a
 ) -> None:
     turned = turned_network(run, "stride2_padding=symmetric", sizes=[read_size(size)])
     assert where_it_starts(turned, "forward", size) == starts_at
-
-
-UPSAMPLING = "upsample=nearest_to_size"
 
 
 def test_upsampling_to_size_shows_only_at_sizes_that_the_notebook_refuses(run: Run) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from parity_tests import inputs
+from parity_tests.retinanet import inputs
 from parity_tests.retinanet.inputs import random_images, size_name
 from parity_tests.retinanet.keras_side import KerasSide
 from parity_tests.retinanet.rungs import RUNGS, Run

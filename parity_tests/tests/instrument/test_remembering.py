@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests import remembering
+from parity_tests.retinanet import remembering
 from parity_tests.retinanet.remembering import Remembering
 from parity_tests.retinanet.side import ReadWhenAsked
 from parity_tests.rule.compare import Array

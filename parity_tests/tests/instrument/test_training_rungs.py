@@ -10,7 +10,7 @@ import pytest
 from parity_tests.retinanet.rungs import Run
 from parity_tests.retinanet.side import ReadWhenAsked, Side
 from parity_tests.rule.compare import Array
-from parity_tests.tests.instrument.test_ladder import turned_network, turned_run, where_it_starts, with_port
+from parity_tests.tests.support.planted import turned_network, turned_run, where_it_starts, with_port
 
 STEM = "fpn/backbone/conv1_conv/kernel"
 

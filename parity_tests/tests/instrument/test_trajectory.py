@@ -10,7 +10,7 @@ import pytest
 from parity_tests.retinanet.inputs import moved_by_rounding
 from parity_tests.retinanet.rungs import Run
 from parity_tests.rule.compare import Array
-from parity_tests.tests.instrument.test_ladder import turned_run, where_it_starts
+from parity_tests.tests.support.planted import turned_run, where_it_starts
 
 gradients: Any = importlib.import_module("parity_tests.retinanet.rungs.gradients")
 trajectory: Any = importlib.import_module("parity_tests.retinanet.rungs.trajectory")

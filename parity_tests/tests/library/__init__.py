@@ -1,0 +1,1 @@
+"""Tests of what compares any two models, as a library and as a pytest plugin."""

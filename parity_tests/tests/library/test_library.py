@@ -18,6 +18,7 @@ import pytest
 from parity_tests import Function, KerasModel, TorchModule, compare_models, randomise
 from parity_tests.rule.compare import Array, Record
 from parity_tests.rule.result import Result
+from parity_tests.tests.support.comparisons import compare, different
 from parity_tests.tests.support.small_models import (
     IMAGES,
     TAPS,
@@ -35,18 +36,6 @@ from parity_tests.tests.support.small_models import (
 @pytest.fixture(scope="module")
 def reference() -> KerasModel:
     return KerasModel(keras_model(), TAPS)
-
-
-def compare(reference: Any, port: nn.Module, images: Array = IMAGES, **settings: Any) -> Result:
-    """In float64 alone, which is the verdict."""
-    return compare_models(reference, TorchModule(port, TAPS), images, dtypes=["float64"], **settings)
-
-
-def different(result: Result, rung: str = "forward", mode: str = "isolated") -> list[str]:
-    """Names that differ, in order."""
-    records = [r for r in result.records if (r.rung, r.mode) == (rung, mode)]
-    assert records
-    return [record.name for record in records if record.verdict == "different"]
 
 
 def test_a_right_port_is_equal_on_every_rung_in_both_precisions(reference: KerasModel) -> None:

@@ -13,10 +13,11 @@ import keras
 import numpy as np
 import pytest
 
-from parity_tests import Function, KerasModel, TorchModule, compare_models, library, randomise
+from parity_tests import Function, KerasModel, TorchModule, compare_models, ladder, randomise
 from parity_tests.rule.errors import InputError
 from parity_tests.rule.result import Result
-from parity_tests.tests.library.test_library import compare, different
+from parity_tests.tests.support import small_models
+from parity_tests.tests.support.comparisons import compare, different
 from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model, pictures
 
 
@@ -39,7 +40,7 @@ class Renamed(nn.Module):
 
 
 def test_the_example_of_the_package_runs(reference: KerasModel) -> None:
-    code = textwrap.dedent((library.__doc__ or "").partition("\n\n")[2].partition("\n\nNeeds")[0])
+    code = textwrap.dedent((ladder.__doc__ or "").partition("\n\n")[2].partition("\n\nNeeds")[0])
     exec(code, {"keras_model": reference.model, "torch_model": Renamed(), "images": IMAGES})
     with pytest.raises(AssertionError, match=r"^different: norm is where it starts"):
         exec(code, {"keras_model": reference.model, "torch_model": Renamed(eps=1e-5), "images": IMAGES})
@@ -239,7 +240,7 @@ def test_random_weights_are_the_same_for_a_seed_and_none_is_constant() -> None:
 def test_it_says_where_a_tap_is_made(reference: KerasModel) -> None:
     sources = compare(reference, Port(), rungs=["parameters"]).sources
     file, _, line = sources["conv"]["port"].rpartition(":")
-    lines = (Path(__file__).parent / "small_models.py").read_text().splitlines()
+    lines = Path(small_models.__file__).read_text().splitlines()
     assert (Path(file).name, lines[int(line) - 1]) == ("small_models.py", "class Same(nn.Conv2d):")
     line = sources["norm"]["port"].rpartition(":")[2]
     assert lines[int(line) - 1].strip().startswith("self.norm = ")

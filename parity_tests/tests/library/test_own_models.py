@@ -3,12 +3,13 @@
 import importlib
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "own_models.py"
+from parity_tests.tests.support.paths import ROOT
+
+EXAMPLE = ROOT / "examples" / "own_models.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """`pytest --parity-json FILE` and the fixture `parity`, in test suites of their own."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +7,9 @@ import pytest
 from parity_tests.report import AS, read_json
 from parity_tests.rule.compare import EXIT_CODES
 from parity_tests.rule.result import Result
+from parity_tests.tests.support.paths import ROOT
 
 pytest_plugins = "pytester"
-
-PROJECT = Path(__file__).parent.parent
 
 RESULTS = """
     from parity_tests.rule.compare import Record
@@ -31,12 +29,12 @@ RESULTS = """
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A test suite elsewhere, where this project is installed with the entry points that it declares."""
-    declared = (PROJECT / "pyproject.toml").read_text().partition("[project.entry-points.pytest11]\n")[2]
+    declared = (ROOT / "pyproject.toml").read_text().partition("[project.entry-points.pytest11]\n")[2]
     installed = pytester.mkdir("installed") / "own-1.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1\n")
     (installed / "entry_points.txt").write_text("[pytest11]\n" + declared.partition("\n\n")[0].replace('"', ""))
-    monkeypatch.setenv("PYTHONPATH", f"{PROJECT}:{installed.parent}")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{installed.parent}")
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(results=RESULTS)
     pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider")

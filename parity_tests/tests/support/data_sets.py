@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
 
 SIZE = 60, 40
@@ -20,14 +19,6 @@ BOXES = {
     "c.png": [],
 }
 """Classes and boxes xyxy of each picture, in its order."""
-
-
-def shared(name: str) -> Path:
-    """A folder of real data beside the project; without it the test is skipped."""
-    folder = Path(__file__).parents[2] / "shared" / "data" / name
-    if not folder.is_dir():
-        pytest.skip(f"there is no folder shared/data/{name} beside the project")
-    return folder
 
 
 Read = dict[str, list[tuple[str, tuple[float, ...]]]]

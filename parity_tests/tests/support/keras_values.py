@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+CLASSES = 2
+"""How many classes the reference of the fixture `keras_side` has."""
+
 PADDING = [1e-8] * 4
 """What fills up the boxes of a picture that has fewer than others."""
 

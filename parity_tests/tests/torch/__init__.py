@@ -1,0 +1,1 @@
+"""Tests of `torch_retinanet`'s network, losses and detector."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
-from parity_tests.tests.torch.test_detector import detector
+from parity_tests.tests.support.detectors import detector
 from torch_retinanet import InputError, RetinaNetDetector
 from torch_retinanet import detect as detect_room
 from torch_retinanet.data.dataset import Unreadable

@@ -12,34 +12,9 @@ import torchvision
 from PIL import Image
 from torch import Tensor, nn
 
-from parity_tests.tests.torch.test_torch_model import torchvision_name
+from parity_tests.tests.support.detectors import BOXES, LABELS, SMALL, detector, noise, torchvision_name
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.boxes import box_iou
-
-SMALL = replace(
-    RetinaNetConfig.torchvision(num_classes=5),
-    backbone="resnet18",
-    width=32,
-    head_depth=1,
-    min_side=96,
-    max_side=160,
-    score_threshold=0.2,
-)
-BOXES, LABELS = torch.tensor([[4.0, 6, 40, 50], [30, 8, 60, 30]]), torch.tensor([1, 4])
-
-
-def noise(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def detector(config: RetinaNetConfig = SMALL) -> RetinaNetDetector:
-    """A detector whose fresh heads are loud enough to detect something."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        made = RetinaNetDetector(config)
-        for parameter in made.model.cls_head[-1].parameters():
-            nn.init.normal_(parameter, std=0.3)
-    return made.double().eval()
 
 
 @pytest.fixture(scope="module")

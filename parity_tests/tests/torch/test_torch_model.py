@@ -8,6 +8,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from parity_tests.tests.support.detectors import torchvision_name
 from torch_retinanet import InputError, RetinaNet, RetinaNetConfig
 
 
@@ -147,20 +148,6 @@ def test_he_normal_heads_start_at_the_prior_whatever_they_see() -> None:
     torch.testing.assert_close(logits.sigmoid(), torch.full_like(logits, 0.01))
     assert not deltas.any()
     assert next(model.cls_head.parameters()).std().item() == pytest.approx((2 / (9 * 32)) ** 0.5, rel=0.1)
-
-
-def torchvision_name(name: str) -> str:
-    """The name in torchvision's `retinanet_resnet50_fpn` of a tensor of the torchvision preset."""
-    name = name.replace("fpn.backbone.", "backbone.body.")
-    for i, level in enumerate((3, 4, 5)):
-        name = name.replace(f"fpn.conv_c{level}_1x1.", f"backbone.fpn.inner_blocks.{i}.0.")
-        name = name.replace(f"fpn.conv_c{level}_3x3.", f"backbone.fpn.layer_blocks.{i}.0.")
-    for level in (6, 7):
-        name = name.replace(f"fpn.conv_c{level}_3x3.", f"backbone.fpn.extra_blocks.p{level}.")
-    heads = {"cls_head": ("classification_head", "cls_logits"), "box_head": ("regression_head", "bbox_reg")}
-    for head, (theirs, last) in heads.items():
-        name = name.replace(f"{head}.4.", f"head.{theirs}.{last}.").replace(f"{head}.", f"head.{theirs}.conv.")
-    return name
 
 
 @torch.no_grad()

@@ -1,37 +1,21 @@
 """COCO's numbers on cases that a person can check: by hand, and against the evaluation that torchmetrics runs on."""
 
 import math
-from collections.abc import Sequence
 
 import pytest
 import torch
-from torch import Tensor
 
+from parity_tests.tests.support.evaluation import (
+    BOXES,
+    ELSEWHERE,
+    HIT_MISS_HIT,
+    NO_OBJECTS,
+    NOTHING,
+    TRUTH,
+    found,
+    truth,
+)
 from torch_retinanet.evaluate import COCO_NUMBERS, coco_metrics, evaluate, evaluate_coco, plot_precision_recall
-
-BOXES = torch.tensor([[10.0, 10, 50, 50], [60, 60, 100, 100]])
-TRUTH = {"boxes": BOXES, "labels": torch.tensor([0, 1])}
-ELSEWHERE = [200.0, 200, 240, 240]
-
-
-def found(boxes: Tensor | Sequence[Sequence[float]], scores: list[float], labels: list[int]) -> dict[str, Tensor]:
-    return {
-        "boxes": torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        "scores": torch.tensor(scores, dtype=torch.float32),
-        "labels": torch.tensor(labels, dtype=torch.int64),
-    }
-
-
-def truth(
-    boxes: Tensor | Sequence[Sequence[float]], labels: list[int], ignored: list[bool] | None = None
-) -> dict[str, Tensor]:
-    objects = found(boxes, [0.0] * len(labels), labels)
-    del objects["scores"]
-    return objects if ignored is None else objects | {"ignored": torch.tensor(ignored)}
-
-
-NOTHING = found([], [], [])
-NO_OBJECTS = truth([], [])
 
 
 def test_the_truth_itself_is_perfect() -> None:
@@ -54,10 +38,6 @@ def test_pictures_without_boxes_and_without_detections_are_counted() -> None:
     assert numbers["map"] == pytest.approx(1)
     missed = coco_metrics([found(BOXES, [0.9, 0.8], [0, 1]), NOTHING], [TRUTH, TRUTH])
     assert missed["mar_100"] == pytest.approx(0.5)
-
-
-HIT_MISS_HIT = found([BOXES[0].tolist(), ELSEWHERE, BOXES[1].tolist()], [0.9, 0.8, 0.7], [0, 0, 0])
-"""Of two objects of one class: the first, nothing, the second."""
 
 
 def test_average_precision_is_that_of_a_hundred_and_one_recalls() -> None:

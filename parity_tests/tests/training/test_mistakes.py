@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from parity_tests.tests.training.test_evaluate import BOXES, ELSEWHERE, NO_OBJECTS, NOTHING, found, truth
+from parity_tests.tests.support.evaluation import BOXES, ELSEWHERE, NO_OBJECTS, NOTHING, found, truth
 from torch_retinanet.evaluate import KINDS, Mistake, MistakeSheet, confusion_table, find_mistakes, match, plot_confusion
 
 ONE, OTHER = BOXES.tolist()

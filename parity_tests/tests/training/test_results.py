@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from parity_tests.tests.training.test_evaluate import found
+from parity_tests.tests.support.evaluation import found
 from torch_retinanet.errors import InputError
 from torch_retinanet.evaluate import coco_metrics, json_list, read_results, read_truth, result_rows
 

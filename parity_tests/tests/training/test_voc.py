@@ -3,7 +3,7 @@
 import pytest
 from torch import Tensor
 
-from parity_tests.tests.training.test_evaluate import BOXES, ELSEWHERE, HIT_MISS_HIT, NO_OBJECTS, NOTHING, found, truth
+from parity_tests.tests.support.evaluation import BOXES, ELSEWHERE, HIT_MISS_HIT, NO_OBJECTS, NOTHING, found, truth
 from torch_retinanet.evaluate import evaluate_voc
 
 ONE, OTHER = BOXES.tolist()

@@ -23,8 +23,6 @@ from parity_tests.rule.record import Array
 if TYPE_CHECKING:
     from parity_tests.retinanet.keras_side import KerasSide
 
-CLASSES = 2
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Both frameworks, wherever tests run; what their modules hold stays, and no collection need look at it again."""
@@ -32,6 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
         importlib.import_module("parity_tests.retinanet.frameworks")
         gc.collect()
         gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a CUDA device where there is none, before its fixtures are made."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -61,7 +69,7 @@ def seed_defaults(name: str) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many planted faults were caught, of those that were planted."""
     ended = {how: terminalreporter.stats.get(how, []) for how in ("passed", "failed", "error", "skipped")}
-    caught, *missed = (sum("planted" in report.keywords for report in reports) for reports in ended.values())
+    caught, *missed = (sum("planted" in getattr(one, "keywords", ()) for one in reports) for reports in ended.values())
     if caught or any(missed):
         terminalreporter.write_line(f"planted faults: {caught} of {caught + sum(missed)} caught and named")
 
@@ -69,7 +77,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture
 def awkward() -> Path:
     """The folder of awkward pictures; without it the test is skipped."""
-    from parity_tests.tests.support.data_sets import shared
+    from parity_tests.tests.support.paths import shared
 
     return shared("awkward")
 
@@ -119,6 +127,7 @@ def sides(run: Run) -> Iterator[tuple[Side, Side]]:
 def keras_side() -> "KerasSide":
     """A reference whose weights and statistics are all random."""
     from parity_tests.retinanet.keras_side import KerasSide
+    from parity_tests.tests.support.keras_values import CLASSES
 
     side = KerasSide("notebook", CLASSES, "float32")
     side.assign(random_variables({name: value.shape for name, value in side.variables().items()}))
