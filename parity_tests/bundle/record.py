@@ -8,8 +8,8 @@ from parity_tests.bundle.files import BundleWriter, check_replaceable
 from parity_tests.ladder.case import Answer, Case, S, Sides
 from parity_tests.ladder.climb import Progress, Report
 from parity_tests.ladder.provenance import provenance
-from parity_tests.rule.record import Array
 from parity_tests.rule.errors import InputError, in_one_line
+from parity_tests.rule.record import Array
 
 
 def record(

@@ -94,7 +94,9 @@ class Comparison:
         """Put the weights into a side, those that it has not already; shapes that do not fit are left as they are."""
         has = side.parameters()
         wanted = self.weights if name == "reference" else self._weights_of_port
-        cast = {n: value.astype(has[n].dtype) for n, value in wanted.items() if n in has and has[n].shape == value.shape}
+        cast = {
+            n: value.astype(has[n].dtype) for n, value in wanted.items() if n in has and has[n].shape == value.shape
+        }
         side.assign({n: value for n, value in cast.items() if not np.array_equal(value, has[n])})
 
     @cached_property

@@ -7,7 +7,14 @@ from functools import partial
 
 from parity_tests.ladder.case import Answer, Case
 from parity_tests.ladder.comparison import Comparison, ModelSides, calls_of, tap_of
-from parity_tests.rule.budgets import CASCADED, GRADIENT, ISOLATED, float32_budget, isolated_units, largest, rounding_budget
+from parity_tests.rule.budgets import (
+    CASCADED,
+    GRADIENT,
+    ISOLATED,
+    float32_budget,
+    largest,
+    rounding_budget,
+)
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import InputError
 from parity_tests.rule.record import Array, Record, Tag, Where
@@ -31,9 +38,13 @@ def parameters(pair: Comparison) -> list[ModelCase]:
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = reference["parameters"], port["parameters"]
-        return compare_taps("parameters", where, left, right, budgets=dict.fromkeys(left, 0.0), tag_of=lambda n: VARIABLE)
+        return compare_taps(
+            "parameters", where, left, right, budgets=dict.fromkeys(left, 0.0), tag_of=lambda n: VARIABLE
+        )
 
-    return [ModelCase(rung="parameters", where=where, reference=reference, port=port, judge=judge, whole=("parameters",))]
+    return [
+        ModelCase(rung="parameters", where=where, reference=reference, port=port, judge=judge, whole=("parameters",))
+    ]
 
 
 def forward(pair: Comparison) -> list[ModelCase]:

@@ -8,17 +8,16 @@ import importlib
 import random
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.inputs import random_variables
-from parity_tests.retinanet.remembering import remembered
-from parity_tests.retinanet.rungs import Run
-from parity_tests.retinanet.side import Side
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.record import Array
+from parity_tests.tests.support.planted import ANSWERS
 
 if TYPE_CHECKING:
     from parity_tests.retinanet.keras_side import KerasSide
@@ -96,31 +95,33 @@ def dtype(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def models() -> Run:
-    """The default run of the notebook preset, whose models are built once."""
-    from parity_tests.retinanet.start import start_run
+def models() -> DetectorComparison:
+    """The default comparison of the preset notebook, whose models are built once."""
+    from parity_tests.retinanet.setup import start_run
 
     return start_run("notebook")
 
 
 @pytest.fixture(scope="session")
-def variables(models: Run) -> dict[str, Array]:
+def variables(models: DetectorComparison) -> dict[str, Array]:
     """Random weights by Keras name."""
-    return dict(models.variables)
+    return dict(models.weights)
 
 
 @pytest.fixture(scope="module")
-def run(models: Run) -> Iterator[Run]:
-    """The default run, whose reference answers once for all tests of a file; models get its weights when it begins."""
-    yield remembered(replace(models, build=models.sides, _sides={}))
+def run(models: DetectorComparison) -> Iterator[DetectorComparison]:
+    """The default comparison; models get its weights when a file of tests begins."""
+    models.sides.restore()
+    yield models
+    ANSWERS.clear()
     gc.collect()  # optimisers of Keras hold themselves, and two copies of all weights
 
 
 @pytest.fixture
-def sides(run: Run) -> Iterator[tuple[Side, Side]]:
+def sides(run: DetectorComparison) -> Iterator[tuple[DetectorSide, DetectorSide]]:
     """Reference and port in float64, given the run's weights back afterwards."""
-    yield run.sides("float64")
-    run.assign("float64")
+    yield run.sides.reference("float64"), run.sides.port("float64")
+    run.sides.restore()
 
 
 @pytest.fixture(scope="session")

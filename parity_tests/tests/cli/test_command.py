@@ -12,11 +12,11 @@ import pytest
 
 from parity_tests import cli
 from parity_tests.cli import ladder
+from parity_tests.retinanet.comparison import PRESETS
 from parity_tests.retinanet.keras_side import REFERENCES, KerasSide
 from parity_tests.retinanet.pictures import picture_batch, read_pictures
-from parity_tests.retinanet.prepare import prepare
-from parity_tests.retinanet.rungs import PRESETS
-from parity_tests.rule.compare import Record
+from parity_tests.retinanet.setup import prepare
+from parity_tests.rule.record import Record
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.commands import photo
 from parity_tests.tests.support.paths import ROOT

@@ -14,16 +14,16 @@ from parity_tests.ablation.bench import Bench
 from parity_tests.ablation.conventions import NETWORK, NUMBERS, PICTURES, turns
 from parity_tests.ablation.digits_model import digits_config, fresh_detector
 from parity_tests.ablation.effects import by_size, in_words, largest, largest_on_taps, refused, starts_at, unseen
+from parity_tests.ablation.override import ROUNDING, Turn
 from parity_tests.ablation.photos import PHOTOS, photo_effect
-from parity_tests.ablation.turns import ROUNDING, Turn
 from parity_tests.report import read_json
 from parity_tests.report.ablation import as_markdown
 from parity_tests.retinanet.blind_spots import BLIND_SPOTS, BlindSpot
+from parity_tests.retinanet.comparison import PRESETS
 from parity_tests.retinanet.inputs import random_images, read_size, size_name
 from parity_tests.retinanet.optimizers import OptimizerConventions
-from parity_tests.retinanet.rungs import PRESETS
 from parity_tests.retinanet.torch_side import Config, TorchSide
-from parity_tests.rule.compare import Record, Verdict
+from parity_tests.rule.record import Record, Verdict
 from parity_tests.tests.support.paths import ROOT
 from torch_retinanet.conventions import conventions
 

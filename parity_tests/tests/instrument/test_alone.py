@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity_tests.bundle.alone import start_alone
 from parity_tests.bundle.check import OTHER, replayed, rungs_of
 from parity_tests.bundle.files import Bundle
-from parity_tests.retinanet.noise import NoiseInputs
-from parity_tests.retinanet.prepare import detection_limits
-from parity_tests.retinanet.rungs import PRESETS, Run, climb
+from parity_tests.retinanet.alone import start_alone
+from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
+from parity_tests.retinanet.inputs import NoiseInputs
+from parity_tests.retinanet.setup import detection_limits
 
 SIDES = ("keras", "torch")
 """By their place in a run."""
@@ -29,7 +29,7 @@ PathFinder.find_spec = lambda name, *more: None if name.partition(".")[0] in abs
 RECORDS = """
 from dataclasses import replace
 from pathlib import Path
-from parity_tests.bundle.alone import start_alone
+from parity_tests.retinanet.alone import start_alone
 from parity_tests.bundle.record import record
 from parity_tests.retinanet.rungs import RUNGS
 side, folder = sys.argv[1:]
@@ -52,7 +52,9 @@ def python_without(side: str, code: str, *arguments: object) -> "subprocess.Comp
 
 @pytest.mark.slow  # .ci/run records each side in an environment of its own
 @pytest.mark.parametrize("side", SIDES)
-def test_a_side_is_recorded_where_the_other_framework_is_not_installed(side: str, run: Run, tmp_path: Path) -> None:
+def test_a_side_is_recorded_where_the_other_framework_is_not_installed(
+    side: str, run: DetectorComparison, tmp_path: Path
+) -> None:
     folder = tmp_path / f"{side}.parity"
     ended = python_without(OTHER[side], RECORDS, side, folder)
     assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr[-2000:]
@@ -85,9 +87,9 @@ def test_either_side_has_the_same_weights_and_pictures_from_a_seed() -> None:
 
 
 @pytest.mark.parametrize("size", [(32, 64), (64, 64), (96, 160)])
-def test_some_anchor_fits_a_box_of_every_picture(run: Run, size: tuple[int, int]) -> None:
+def test_some_anchor_fits_a_box_of_every_picture(run: DetectorComparison, size: tuple[int, int]) -> None:
     for scene in NoiseInputs(seed=1).training(size, 2, 50):
-        classes = run.sides("float64")[1].targets(size, scene.boxes, scene.labels)["targets.classes"]
+        classes = run.sides.port("float64").targets(size, scene.boxes, scene.labels)["targets.classes"]
         assert (classes >= 0).any(axis=1).all()
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from parity_tests import cli
 from parity_tests.retinanet.backends import BOXES, LABELS, PORT, SIZES, Table, column
-from parity_tests.retinanet.rungs import Run
-from parity_tests.rule.compare import Record
+from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Record
 
 COLUMNS = ("tensorflow", "jax", "torch", PORT)
 
@@ -79,9 +79,9 @@ def test_a_backend_that_is_not_installed_is_refused_in_a_sentence(
     assert capsys.readouterr().err.startswith("retinanet-parity: --backends: jax is not installed")
 
 
-def test_the_boxes_of_a_column_are_matched(run: Run) -> None:
+def test_the_boxes_of_a_column_are_matched(run: DetectorComparison) -> None:
     for size in SIZES:
-        classes = run.sides("float64")[1].targets(size, [BOXES], [LABELS])["targets.classes"]
+        classes = run.sides.port("float64").targets(size, [BOXES], [LABELS])["targets.classes"]
         assert {*LABELS} <= {*classes.ravel().astype(int)}
 
 

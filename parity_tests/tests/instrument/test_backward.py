@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from parity_tests.retinanet.rungs import RUNGS, Run
+from parity_tests.retinanet.comparison import DetectorComparison
+from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.rungs.gradients import training_scenes
-from parity_tests.retinanet.side import Side
-from parity_tests.rule.compare import Record
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.divergence import divergence
+from parity_tests.rule.record import Record
 
 
 class WrongBackward(torch.autograd.Function):
@@ -27,9 +28,9 @@ class WrongBackward(torch.autograd.Function):
 
 
 @pytest.fixture
-def plant(run: Run) -> Iterator[Callable[[str], None]]:
+def plant(run: DetectorComparison) -> Iterator[Callable[[str], None]]:
     """Makes the gradient by the input of a module of the port wrong."""
-    port: Any = run.sides("float64")[1]
+    port: Any = run.sides.port("float64")
     hooks = []
 
     def plant(name: str) -> None:
@@ -41,11 +42,13 @@ def plant(run: Run) -> Iterator[Callable[[str], None]]:
         hook.remove()
 
 
-def backward_records(run: Run) -> list[Record]:
+def backward_records(run: DetectorComparison) -> list[Record]:
     return [record for case in RUNGS["backward"](run) for record in case.compare()]
 
 
-def test_every_tap_and_every_weight_is_compared(run: Run, sides: tuple[Side, Side]) -> None:
+def test_every_tap_and_every_weight_is_compared(
+    run: DetectorComparison, sides: tuple[DetectorSide, DetectorSide]
+) -> None:
     records = backward_records(run)
     isolated = {record.name for record in records if record.mode == "isolated"}
     weights = {name for name in sides[0].variables() if "/moving_" not in name}
@@ -64,7 +67,7 @@ def test_every_tap_and_every_weight_is_compared(run: Run, sides: tuple[Side, Sid
     ],
 )
 def test_a_module_whose_gradient_is_wrong_is_named_by_the_tap_that_enters_it(
-    run: Run, plant: Callable[[str], None], module: str, starts_at: list[str]
+    run: DetectorComparison, plant: Callable[[str], None], module: str, starts_at: list[str]
 ) -> None:
     plant(module)
     parting = divergence(backward_records(run))

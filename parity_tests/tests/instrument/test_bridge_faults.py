@@ -2,7 +2,7 @@
 
 import pytest
 
-from parity_tests.retinanet.rungs import Run
+from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.torch_side import TorchSide
 from parity_tests.tests.support.bridge_faults import BRIDGE_FAULTS
 from parity_tests.tests.support.planted import where_it_starts, with_port
@@ -12,12 +12,14 @@ from parity_tests.tests.support.turned_conventions import CONVENTIONS, FORWARD, 
 
 @pytest.mark.planted
 @pytest.mark.parametrize("fault", BRIDGE_FAULTS)
-def test_a_fault_of_the_bridge_is_named_at_its_tap(run: Run, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_bridge_is_named_at_its_tap(
+    run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plant, name = BRIDGE_FAULTS[fault]
     run.sides("float64")
     port = TorchSide(run.config, "float64")
     plant(monkeypatch)
-    port.assign(run.variables)
+    port.assign(run.weights)
     assert where_it_starts(with_port(run, port, sizes=[(32, 64)]), "forward", "32x64") == name
 
 

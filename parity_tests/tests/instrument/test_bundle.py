@@ -23,14 +23,17 @@ from parity_tests.bundle.check import (
 from parity_tests.bundle.files import MANIFEST, Bundle, BundleWriter, manifest_digest
 from parity_tests.bundle.record import record
 from parity_tests.cli import main
-from parity_tests.retinanet.prepare import turn
-from parity_tests.retinanet.rungs import RUNGS, Run, climb
-from parity_tests.retinanet.side import Side
+from parity_tests.retinanet.comparison import DetectorComparison
+from parity_tests.retinanet.rungs import RUNGS
+from parity_tests.retinanet.setup import turn
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchSide
-from parity_tests.rule.compare import Record, compare_values, rounding_budget
+from parity_tests.rule.budgets import rounding_budget
+from parity_tests.rule.compare import compare_values
 from parity_tests.rule.digest import digest_of
 from parity_tests.rule.divergence import divergence
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Record
 from parity_tests.rule.sampled import DIGESTS, LARGEST_WHOLE, SAMPLES, Sampled, sample
 
 FEW = ("forward", "anchors", "targets", "losses", "backward", "detections")
@@ -44,13 +47,15 @@ SIDES = ("keras", "torch")
 
 
 @pytest.fixture(scope="module")
-def small(run: Run) -> Run:
+def small(run: DetectorComparison) -> DetectorComparison:
     """The default run at a small size and a large one, whose models are built already."""
     return replace(run, sizes=[(32, 64), LARGE], build=run.sides)
 
 
 @pytest.fixture(scope="module", params=["keras", "torch"])
-def recorded(request: pytest.FixtureRequest, small: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded(
+    request: pytest.FixtureRequest, small: DetectorComparison, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A bundle of either side."""
     folder = tmp_path_factory.mktemp("bundles") / f"{request.param}.parity"
     few = {name: RUNGS[name] for name in FEW}
@@ -59,10 +64,10 @@ def recorded(request: pytest.FixtureRequest, small: Run, tmp_path_factory: pytes
     return folder
 
 
-def against_itself(run: Run, name: str) -> Run:
+def against_itself(run: DetectorComparison, name: str) -> DetectorComparison:
     """A run of one of its sides, whose models outlive it."""
 
-    def build(dtype: str) -> tuple[Side, Side]:
+    def build(dtype: str) -> tuple[DetectorSide, DetectorSide]:
         side: Any = KeptSide(run.sides(dtype)[SIDES.index(name)])
         return side, side
 
@@ -72,7 +77,7 @@ def against_itself(run: Run, name: str) -> Run:
 class KeptSide:
     """A side that is not released."""
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: DetectorSide) -> None:
         self.side, self.sources = side, side.sources
 
     def __getattr__(self, name: str) -> object:
@@ -82,7 +87,7 @@ class KeptSide:
         """Others still use it."""
 
 
-def check(folder: Path, build: Callable[[str], Side], *rungs: str) -> list[Record]:
+def check(folder: Path, build: Callable[[str], DetectorSide], *rungs: str) -> list[Record]:
     """The records of a bundle and the other side, on the rungs that are named or on all that were recorded."""
     bundle = Bundle(folder)
     asked = {name: cases for name, cases in rungs_of(bundle).items() if not rungs or name in rungs}
@@ -90,12 +95,12 @@ def check(folder: Path, build: Callable[[str], Side], *rungs: str) -> list[Recor
 
 
 @pytest.fixture(scope="module")
-def checked(recorded: Path, small: Run) -> list[Record]:
+def checked(recorded: Path, small: DetectorComparison) -> list[Record]:
     """The other side against what was recorded."""
     return check(recorded, other_side(recorded, small))
 
 
-def other_side(recorded: Path, run: Run) -> Callable[[str], Side]:
+def other_side(recorded: Path, run: DetectorComparison) -> Callable[[str], DetectorSide]:
     return lambda dtype: run.sides(dtype)[SIDES.index(OTHER[recorded.stem])]
 
 
@@ -127,7 +132,7 @@ def test_where_taps_are_samples_modules_are_not_fed_and_the_report_says_so(check
 )
 @pytest.mark.parametrize("recorded", ["keras"], indirect=True)
 def test_a_turned_convention_is_named_against_a_recorded_reference(
-    small: Run, recorded: Path, assignment: str, rung: str, name: str
+    small: DetectorComparison, recorded: Path, assignment: str, rung: str, name: str
 ) -> None:
     """Conventions are turned on the PyTorch side."""
     config, _ = turn(small.config, [assignment])
@@ -229,9 +234,9 @@ def test_what_is_sampled_is_said(recorded: Path) -> None:
     assert re.match(r"recorded as samples and digests, since they are large: .*\d+ of forward", sentence)
 
 
-def test_an_answer_is_not_given_to_another_question(recorded: Path, small: Run) -> None:
+def test_an_answer_is_not_given_to_another_question(recorded: Path, small: DetectorComparison) -> None:
     run = replayed(Bundle(recorded), other_side(recorded, small))
-    side = run.sides("float64")[0]
+    side = run.sides.reference("float64")
     boxes, labels = [np.array([[0.0, 0, 9, 9]])], [np.array([1])]
     side.begin("targets 32x64")
     with pytest.raises(InputError, match="was given something else for targets"):
@@ -309,7 +314,7 @@ def test_rounding_passes_in_samples_and_a_nan_does_not(large: "np.ndarray") -> N
     assert compare(broken, broken).verdict == "incomplete"
 
 
-def test_what_was_not_recorded_is_refused(recorded: Path, small: Run) -> None:
+def test_what_was_not_recorded_is_refused(recorded: Path, small: DetectorComparison) -> None:
     case = RUNGS["trajectory"](replayed(Bundle(recorded), other_side(recorded, small)))[0]
     with pytest.raises(InputError, match="has no answer of trajectory"):
         case.compare()

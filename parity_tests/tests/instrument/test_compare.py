@@ -5,20 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from parity_tests.rule.compare import (
-    CASCADED,
-    EXIT_CODES,
-    ISOLATED,
-    Array,
-    Record,
-    Verdict,
-    compare_taps,
-    compare_values,
-    float32_budget,
-    rounding_budget,
-    verdict_of,
-)
+from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, rounding_budget
+from parity_tests.rule.compare import compare_taps, compare_values
 from parity_tests.rule.divergence import divergence
+from parity_tests.rule.record import EXIT_CODES, Array, Record, Verdict, verdict_of
 
 
 @pytest.fixture

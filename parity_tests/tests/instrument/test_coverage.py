@@ -7,20 +7,23 @@ import pytest
 import torch
 from torch import nn
 
+from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.coverage import coverage
-from parity_tests.retinanet.rungs import RUNGS, Run
-from parity_tests.rule.compare import Record
+from parity_tests.retinanet.rungs import RUNGS
+from parity_tests.rule.record import Record
 from parity_tests.rule.result import Result
 
 
 @pytest.fixture(scope="module")
-def records(run: Run) -> list[Record]:
+def records(run: DetectorComparison) -> list[Record]:
     """The weights, and all taps at one size."""
     taps, _, weights = RUNGS["forward"](replace(run, sizes=[(32, 64)], dtypes=("float64",)))
     return [*weights.compare(), *taps.compare()]
 
 
-def test_everything_of_both_sides_is_compared_or_exempt_with_a_reason(run: Run, records: list[Record]) -> None:
+def test_everything_of_both_sides_is_compared_or_exempt_with_a_reason(
+    run: DetectorComparison, records: list[Record]
+) -> None:
     found = coverage(run, records, RUNGS)
     assert [(c.side, c.kind, c.compared, len(c.exempt), list(c.missing)) for c in found] == [
         ("reference", "parameters", 354, 0, []),
@@ -33,7 +36,7 @@ def test_everything_of_both_sides_is_compared_or_exempt_with_a_reason(run: Run, 
     }
 
 
-def test_taps_are_known_after_the_models_that_made_them_have_made_room(run: Run) -> None:
+def test_taps_are_known_after_the_models_that_made_them_have_made_room(run: DetectorComparison) -> None:
     alone = replace(run, _sides={}, sizes=[(32, 64)])
     records = [record for case in RUNGS["shapes"](alone) for record in case.compare()]
     alone.sides("float64")
@@ -41,7 +44,7 @@ def test_taps_are_known_after_the_models_that_made_them_have_made_room(run: Run)
     assert {c.kind: c.compared for c in coverage(alone, records, ["shapes", "step"])} == {"taps": 83}
 
 
-def test_a_tap_that_no_record_has_makes_the_run_incomplete(run: Run, records: list[Record]) -> None:
+def test_a_tap_that_no_record_has_makes_the_run_incomplete(run: DetectorComparison, records: list[Record]) -> None:
     without = [record for record in records if record.name != "p6"]
     result = Result(records=without, coverage=coverage(run, without, RUNGS))
     assert [list(c.missing) for c in result.coverage if c.kind == "taps"] == [["p6"], ["p6"]]
@@ -49,7 +52,7 @@ def test_a_tap_that_no_record_has_makes_the_run_incomplete(run: Run, records: li
 
 
 def test_a_variable_that_was_compared_in_no_rung_is_named_as_its_framework_names_it(
-    run: Run, records: list[Record]
+    run: DetectorComparison, records: list[Record]
 ) -> None:
     without = [record for record in records if record.name != "fpn/conv_c6_3x3/kernel"]
     missing = [list(c.missing) for c in coverage(run, without, RUNGS) if c.kind == "parameters"]
@@ -57,12 +60,12 @@ def test_a_variable_that_was_compared_in_no_rung_is_named_as_its_framework_names
     assert missing[0][0].endswith("/kernel")
 
 
-def test_what_could_not_be_compared_does_not_count(run: Run, records: list[Record]) -> None:
+def test_what_could_not_be_compared_does_not_count(run: DetectorComparison, records: list[Record]) -> None:
     broken = [replace(record, verdict="incomplete") if record.name == "p6" else record for record in records]
     assert [list(c.missing) for c in coverage(run, broken, RUNGS) if c.kind == "taps"] == [["p6"], ["p6"]]
 
 
-def test_a_layer_that_the_name_table_does_not_know_is_missed(run: Run, records: list[Record]) -> None:
+def test_a_layer_that_the_name_table_does_not_know_is_missed(run: DetectorComparison, records: list[Record]) -> None:
     port: Any = run.built()[1]
     port.model.extra = nn.Linear(2, 2).to(torch.float64)
     try:
@@ -73,6 +76,6 @@ def test_a_layer_that_the_name_table_does_not_know_is_missed(run: Run, records: 
     assert list(of_port.missing) == ["extra.weight", "extra.bias"]
 
 
-def test_rungs_that_do_not_compare_parameters_make_no_claim_on_them(run: Run) -> None:
+def test_rungs_that_do_not_compare_parameters_make_no_claim_on_them(run: DetectorComparison) -> None:
     assert coverage(run, [], ["anchors"]) == []
     assert {c.kind for c in coverage(run, [], ["parameters"])} == {"parameters"}

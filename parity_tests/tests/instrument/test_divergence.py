@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from parity_tests.rule.compare import Record, Verdict
 from parity_tests.rule.divergence import divergence
+from parity_tests.rule.record import Record, Verdict
 from parity_tests.rule.result import Coverage, Result
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from parity_tests.cli import main
 from parity_tests.report import as_json
-from parity_tests.rule.compare import Record
 from parity_tests.rule.drift import drift
+from parity_tests.rule.record import Record
 from parity_tests.rule.result import Coverage, Result
 
 

@@ -15,13 +15,13 @@ import pytest
 
 from parity_tests import report
 from parity_tests.report import as_html
+from parity_tests.report.colours import shade_of, share_text
 from parity_tests.report.effects import effect_text
 from parity_tests.report.pictures import pictures
 from parity_tests.report.plots import HEIGHT, panel, trainings
-from parity_tests.report.shades import shade_of, share_text
 from parity_tests.report.tree import module_tree, modules
-from parity_tests.rule.compare import Record
-from parity_tests.rule.result import Coverage, Exhibit, Result
+from parity_tests.rule.record import Record
+from parity_tests.rule.result import Coverage, Example, Result
 from parity_tests.tests.support.paths import ROOT
 from parity_tests.tests.support.results import ABLATION, tap, training_steps, whole_result
 
@@ -82,7 +82,7 @@ def test_names_are_text_wherever_they_stand() -> None:
         warnings=[HOSTILE],
         sources={HOSTILE: {"reference": HOSTILE, "port": HOSTILE}},
         coverage=[Coverage(preset=HOSTILE, side="port", kind="taps", compared=0, exempt={HOSTILE: HOSTILE})],
-        exhibits=[Exhibit(preset=HOSTILE, case=HOSTILE, png="", size=(9, 9), reference=[found], port=[])],
+        examples=[Example(preset=HOSTILE, case=HOSTILE, png="", size=(9, 9), reference=[found], port=[])],
         ablation=ABLATION | {"rows": [row], "preset": HOSTILE},
     )
     page = as_html(result)
@@ -214,8 +214,8 @@ def test_what_both_sides_found_is_labelled_once_and_within_the_picture() -> None
     near: dict[str, Any] = {"box": [0.0, 0.0, 40.0, 20.0], "score": 0.9, "label": "cat"}
     far: dict[str, Any] = {"box": [90.0, 90.0, 100.0, 100.0], "score": 0.5, "label": 3}
     broken: dict[str, Any] = {"box": [0.0, 0.0, math.nan, 1.0], "score": 0.1, "label": 3}
-    exhibit = Exhibit(preset="", case="a", png="", size=(100, 100), reference=[near], port=[near, far, broken])
-    (picture,) = pictures([exhibit])
+    example = Example(preset="", case="a", png="", size=(100, 100), reference=[near], port=[near, far, broken])
+    (picture,) = pictures([example])
     assert [[label.says for label in labels] for labels in picture.labels.values()] == [["cat 0.90"], ["3 0.50"]]
     assert [len(boxes) for boxes in picture.boxes.values()] == [1, 2]
     assert picture.counts == {"reference": 1, "port": 3}

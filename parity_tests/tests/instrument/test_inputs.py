@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from parity_tests.retinanet.inputs import moved_by_an_ulp, moved_by_rounding
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 
 FAN_IN = 2304
 """Of a 3x3 convolution of 256 channels."""

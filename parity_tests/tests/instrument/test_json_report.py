@@ -12,9 +12,9 @@ from jsonschema import Draft202012Validator
 from parity_tests import report
 from parity_tests.report import as_json, read_json
 from parity_tests.report.json_file import FORMAT
-from parity_tests.rule.compare import Record
 from parity_tests.rule.errors import InputError
-from parity_tests.rule.result import Coverage, Exhibit, Result
+from parity_tests.rule.record import Record
+from parity_tests.rule.result import Coverage, Example, Result
 from parity_tests.tests.support.results import whole_result
 
 SCHEMA: dict[str, Any] = json.loads((Path(report.__file__).parent / "schema.json").read_text())
@@ -43,7 +43,7 @@ def test_the_schema_is_that_of_the_version_which_is_written() -> None:
     assert SCHEMA["$id"].endswith(f":{FORMAT.split()[-1]}")
 
 
-@pytest.mark.parametrize(("kind", "name"), [(Record, "record"), (Coverage, "coverage"), (Exhibit, "exhibit")])
+@pytest.mark.parametrize(("kind", "name"), [(Record, "record"), (Coverage, "coverage"), (Example, "example")])
 def test_the_schema_names_every_field_there_is(kind: type, name: str) -> None:
     of_schema = SCHEMA["$defs"][name]
     computed = {"used", "size", "dtype", "mode"} if kind is Record else set()
@@ -69,8 +69,8 @@ def test_the_schema_names_every_field_there_is(kind: type, name: str) -> None:
         (("records", -1, "values", "growth"), 1.0),
         (("coverage", 0, "exempt"), ["bn"]),
         (("coverage", 0, "side"), "left"),
-        (("exhibits", 0, "size"), [1]),
-        (("exhibits", 0, "port", 0, "box"), [0, 0, 1]),
+        (("examples", 0, "size"), [1]),
+        (("examples", 0, "port", 0, "box"), [0, 0, 1]),
         (("sources", "p6", "elsewhere"), "a.py:1"),
         (("ablation", "rows", 0, "loss"), "3e-5"),
         (("ablation", "rows", 0, "seen", "32x32"), "unseen"),
@@ -91,7 +91,7 @@ def test_a_field_that_is_changed_breaks_the_schema(place: tuple[str | int, ...],
 
 def test_a_field_that_is_gone_breaks_the_schema() -> None:
     run = json.loads(as_json(whole_result()))
-    for place in ((), ("records", 0), ("coverage", 0), ("exhibits", 0), ("ablation",), ("ablation", "rows", 0)):
+    for place in ((), ("records", 0), ("coverage", 0), ("examples", 0), ("ablation",), ("ablation", "rows", 0)):
         whole: Any = run
         for step in place:
             whole = whole[step]

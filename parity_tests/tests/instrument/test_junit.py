@@ -3,7 +3,7 @@
 from xml.etree import ElementTree as Xml
 
 from parity_tests.report import as_junit
-from parity_tests.rule.compare import Record
+from parity_tests.rule.record import Record
 from parity_tests.rule.result import Coverage, Result
 from parity_tests.tests.support.results import tap, whole_result
 

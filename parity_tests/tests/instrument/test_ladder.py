@@ -7,11 +7,12 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
+from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.remembering import remembered
-from parity_tests.retinanet.rungs import RUNGS, Run
-from parity_tests.retinanet.start import start_run
+from parity_tests.retinanet.rungs import RUNGS
+from parity_tests.retinanet.setup import start_run
 from parity_tests.retinanet.torch_side import TorchSide
-from parity_tests.rule.compare import Array, verdict_of
+from parity_tests.rule.record import Array, verdict_of
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.planted import turned_run, where_it_starts
 from parity_tests.tests.support.port_faults import PORT_FAULTS
@@ -23,20 +24,24 @@ from parity_tests.tests.support.turned_conventions import CONVENTIONS, KERAS_IO
     ("rung", "case", "assignment", "name"),
     [(*place, assignment, name) for place, faults in CONVENTIONS.items() for assignment, name in faults.items()],
 )
-def test_a_turned_convention_is_named_on_its_rung(run: Run, rung: str, case: str, assignment: str, name: str) -> None:
+def test_a_turned_convention_is_named_on_its_rung(
+    run: DetectorComparison, rung: str, case: str, assignment: str, name: str
+) -> None:
     assert where_it_starts(turned_run(run, assignment), rung, case) == name
 
 
 @pytest.mark.planted
 @pytest.mark.parametrize("fault", PORT_FAULTS)
-def test_a_planted_fault_is_named_on_its_rung(run: Run, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_planted_fault_is_named_on_its_rung(
+    run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rung, case, plant, name = PORT_FAULTS[fault]
     plant(monkeypatch)
     assert where_it_starts(turned_run(run), rung, case) == name
 
 
 @pytest.fixture(scope="module")
-def keras_io_run() -> Iterator[Run]:
+def keras_io_run() -> Iterator[DetectorComparison]:
     """The default run of the preset keras_io."""
     run = remembered(start_run("keras_io"))
     yield run
@@ -45,14 +50,14 @@ def keras_io_run() -> Iterator[Run]:
 
 @pytest.mark.planted
 @pytest.mark.parametrize(("rung", "case"), KERAS_IO)
-def test_the_rungs_can_fail_on_the_other_preset(keras_io_run: Run, rung: str, case: str) -> None:
+def test_the_rungs_can_fail_on_the_other_preset(keras_io_run: DetectorComparison, rung: str, case: str) -> None:
     assignment, name = KERAS_IO[rung, case]
     assert where_it_starts(keras_io_run, rung, case) == "equal"
     assert where_it_starts(turned_run(keras_io_run, assignment), rung, case) == name
 
 
 @pytest.mark.planted
-def test_of_several_rungs_the_first_that_differs_is_named(run: Run) -> None:
+def test_of_several_rungs_the_first_that_differs_is_named(run: DetectorComparison) -> None:
     turned = replace(turned_run(run, "focal_gamma=1.5"), sizes=[(64, 64)])
     asked = ("anchors", "losses", "gradients", "backward", "detections")
     records = [r for rung in asked for case in RUNGS[rung](turned) for r in case.compare()]
@@ -61,7 +66,7 @@ def test_of_several_rungs_the_first_that_differs_is_named(run: Run) -> None:
 
 
 @pytest.mark.parametrize("rung", ["anchors", "targets", "losses", "forward", "detections"])
-def test_a_run_in_float64_builds_nothing_else(run: Run, rung: str) -> None:
+def test_a_run_in_float64_builds_nothing_else(run: DetectorComparison, rung: str) -> None:
     def built(dtype: str) -> NoReturn:
         raise AssertionError(f"models in {dtype}")
 
@@ -69,8 +74,8 @@ def test_a_run_in_float64_builds_nothing_else(run: Run, rung: str) -> None:
     assert verdict_of([record for case in RUNGS[rung](alone) for record in case.compare()]) == "equal"
 
 
-def test_the_port_is_left_as_it_was(run: Run, variables: Mapping[str, Array]) -> None:
-    port = run.sides("float64")[1]
+def test_the_port_is_left_as_it_was(run: DetectorComparison, variables: Mapping[str, Array]) -> None:
+    port = run.sides.port("float64")
     assert isinstance(port, TorchSide)
     after = port.variables()
     assert all(np.array_equal(after[name], value.astype(np.float64)) for name, value in variables.items())

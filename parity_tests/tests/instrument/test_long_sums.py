@@ -10,10 +10,12 @@ import keras
 import numpy as np
 import pytest
 
-from parity_tests.retinanet.rungs import RUNGS, Run
+from parity_tests.retinanet.comparison import DetectorComparison
+from parity_tests.retinanet.names import longest_sums, taps_of
+from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.rungs.forward import rounding_bounds
-from parity_tests.retinanet.sums import longest_sums, taps_of
-from parity_tests.rule.compare import ISOLATED, Array, isolated_units, largest, largest_difference, rounding_budget
+from parity_tests.rule.budgets import ISOLATED, isolated_units, largest, largest_difference, rounding_budget
+from parity_tests.rule.record import Array
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -22,8 +24,8 @@ def test_a_module_is_allowed_the_root_of_its_longest_sum_and_64_units_at_least()
     assert [isolated_units(terms) for terms in (1, 2304, 4096, 4608, 18432)] == [64, 64, 64, 68, 136]
 
 
-def test_the_sums_of_every_tap_that_convolutions_make_are_known(run: Run) -> None:
-    longest = longest_sums({name: values.shape for name, values in run.variables.items()})
+def test_the_sums_of_every_tap_that_convolutions_make_are_known(run: DetectorComparison) -> None:
+    longest = longest_sums({name: values.shape for name, values in run.weights.items()})
     assert {name: longest[name] for name in ("stem", "conv5_block1", "lateral5", "p6", "p7", "box.p7.4")} == {
         "stem": 7 * 7 * 3,
         "conv5_block1": 3 * 3 * 512,
@@ -32,14 +34,14 @@ def test_the_sums_of_every_tap_that_convolutions_make_are_known(run: Run) -> Non
         "p7": 3 * 3 * 256,
         "box.p7.4": 3 * 3 * 256,
     }
-    kernels = [name.removesuffix("/kernel") for name in run.variables if name.endswith("/kernel")]
+    kernels = [name.removesuffix("/kernel") for name in run.weights if name.endswith("/kernel")]
     assert [layer for layer in kernels if not taps_of(layer)] == []
-    made = run.sides("float64")[0].forward(run.inputs.images((32, 32)))
+    made = run.sides.reference("float64").forward(run.inputs.images((32, 32)))
     handed_on = {"c3", "c4", "c5", "merged3", "merged4", "logits", "deltas", "outputs"}
     assert set(longest) == {*made} - handed_on
 
 
-def test_the_budget_of_a_fed_module_follows_its_sums(run: Run) -> None:
+def test_the_budget_of_a_fed_module_follows_its_sums(run: DetectorComparison) -> None:
     small = RUNGS["forward"](replace(run, sizes=[(32, 32)], dtypes=["float64"]))[0].compare()
     units = {r.name: r.budget / r.scale / EPS for r in small if r.mode == "isolated" and r.budget and r.scale}
     assert {name: units[name] for name in ("p5", "p6", "conv5_block3")} == pytest.approx(
@@ -86,7 +88,7 @@ def test_products_of_ten_binary_digits_less_exceed_the_budget_of_p6() -> None:
     assert of_frameworks(18432, seed=0, digits=42) > 1
 
 
-def test_the_budget_of_float32_does_not_grow(run: Run) -> None:
+def test_the_budget_of_float32_does_not_grow(run: DetectorComparison) -> None:
     images = run.inputs.images((32, 32))
     given = run.sides("float32")[0].forward(images)
     most = rounding_budget(given["p6"], ISOLATED)

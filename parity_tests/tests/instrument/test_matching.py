@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from parity_tests.retinanet.matching import Detections, Limits, compare_detections
-from parity_tests.rule.compare import ISOLATED, Record, verdict_of
+from parity_tests.rule.budgets import ISOLATED
+from parity_tests.rule.record import Record, verdict_of
 
 LIMITS = Limits(score=0.05, iou=0.5, most=3)
 BOXES = np.array([[0.0, 0, 10, 10], [20, 20, 40, 40]])

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.inputs import read_size
 from parity_tests.retinanet.keras_side import KerasSide
-from parity_tests.retinanet.rungs import Run
-from parity_tests.retinanet.side import Side
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import Config, TorchSide
 from parity_tests.tests.support.planted import turned_network, where_it_starts
 from parity_tests.tests.support.turned_conventions import CONVENTIONS, FORWARD, PARAMETERS, STATISTICS, UPSAMPLING
@@ -17,26 +17,28 @@ from torch_retinanet.conventions import conventions
 
 @pytest.mark.planted
 @pytest.mark.parametrize("turned", FORWARD)
-def test_a_turned_convention_is_named_at_the_tap_where_it_starts(run: Run, turned: str) -> None:
+def test_a_turned_convention_is_named_at_the_tap_where_it_starts(run: DetectorComparison, turned: str) -> None:
     assert where_it_starts(turned_network(run, turned, sizes=[(64, 64)]), "forward", "64x64") == FORWARD[turned]
 
 
 @pytest.mark.planted
 @pytest.mark.parametrize("turned", STATISTICS)
-def test_a_turned_convention_is_named_in_the_statistics(run: Run, turned: str) -> None:
+def test_a_turned_convention_is_named_in_the_statistics(run: DetectorComparison, turned: str) -> None:
     assert where_it_starts(turned_network(run, turned), "forward", "training") == STATISTICS[turned]
 
 
 @pytest.fixture(scope="module")
-def fresh(run: Run) -> KerasSide:
+def fresh(run: DetectorComparison) -> KerasSide:
     """The reference with fresh values, built once."""
     return KerasSide("notebook", run.config.num_classes, "float32")
 
 
 @pytest.mark.planted
 @pytest.mark.parametrize("turned", PARAMETERS)
-def test_a_turned_convention_is_named_in_fresh_variables(run: Run, turned: str, fresh: KerasSide) -> None:
-    def build(of: Run) -> Callable[[str], tuple[Side, Side]]:
+def test_a_turned_convention_is_named_in_fresh_variables(
+    run: DetectorComparison, turned: str, fresh: KerasSide
+) -> None:
+    def build(of: DetectorComparison) -> Callable[[str], tuple[DetectorSide, DetectorSide]]:
         return lambda dtype: (fresh, TorchSide(of.config, dtype))
 
     turned_run = turned_network(run, turned)
@@ -69,13 +71,13 @@ def test_every_convention_is_turned_on_some_rung() -> None:
     ],
 )
 def test_the_padding_of_p6_and_p7_shows_where_the_level_below_has_an_even_side_and_only_there(
-    run: Run, size: str, starts_at: str
+    run: DetectorComparison, size: str, starts_at: str
 ) -> None:
     turned = turned_network(run, "stride2_padding=symmetric", sizes=[read_size(size)])
     assert where_it_starts(turned, "forward", size) == starts_at
 
 
-def test_upsampling_to_size_shows_only_at_sizes_that_the_notebook_refuses(run: Run) -> None:
+def test_upsampling_to_size_shows_only_at_sizes_that_the_notebook_refuses(run: DetectorComparison) -> None:
     turned = turned_network(run, UPSAMPLING)
     assert where_it_starts(turned, "forward", "96x160") == "equal"
     assert where_it_starts(turned, "shapes", "64x64") == "equal"

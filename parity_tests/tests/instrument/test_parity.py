@@ -10,15 +10,17 @@ import pytest
 import torch
 
 from parity_tests.retinanet import inputs
+from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.inputs import random_images, size_name
 from parity_tests.retinanet.keras_side import KerasSide
-from parity_tests.retinanet.rungs import RUNGS, Run
+from parity_tests.retinanet.names import longest_sums
+from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.rungs.forward import FORWARD_SIZES, TRAINING_SIZE
 from parity_tests.retinanet.rungs.shapes import REFUSED, SWEEP
-from parity_tests.retinanet.side import Side
-from parity_tests.retinanet.sums import longest_sums
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import Config, TorchSide
-from parity_tests.rule.compare import CASCADED, Array, Record, isolated_units, verdict_of
+from parity_tests.rule.budgets import CASCADED, isolated_units
+from parity_tests.rule.record import Array, Record, verdict_of
 
 TAPS = (
     *("stem", *(f"conv{s}_block{j}" for s, n in ((2, 3), (3, 4), (4, 6), (5, 3)) for j in range(1, n + 1))),
@@ -30,7 +32,7 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 @pytest.fixture(scope="module")
-def records(run: Run) -> list[Record]:
+def records(run: DetectorComparison) -> list[Record]:
     """All records of the notebook's ladder, but for those of steps and training runs, which take longest.
 
     Those test_training_rungs.py and test_trajectory.py have.
@@ -115,7 +117,7 @@ def test_every_variable_is_compared(records: list[Record], variables: dict[str, 
     assert set(compared) == {*variables, "count"}
 
 
-def test_a_run_at_a_size_that_the_reference_refuses_is_incomplete(run: Run) -> None:
+def test_a_run_at_a_size_that_the_reference_refuses_is_incomplete(run: DetectorComparison) -> None:
     refused = replace(run, sizes=[(120, 120)])
     for rung in ("shapes", "forward"):
         records = RUNGS[rung](refused)[0].compare()
@@ -123,14 +125,14 @@ def test_a_run_at_a_size_that_the_reference_refuses_is_incomplete(run: Run) -> N
         assert verdict_of(records) != "equal"
 
 
-def test_both_sides_hold_the_same_weights_after_the_transfer(sides: tuple[Side, Side]) -> None:
+def test_both_sides_hold_the_same_weights_after_the_transfer(sides: tuple[DetectorSide, DetectorSide]) -> None:
     reference, port = (side.variables() for side in sides)
     assert reference.keys() == port.keys()
     for name, values in reference.items():
         assert np.array_equal(values, port[name]), name
 
 
-def test_fed_taps_are_what_a_module_goes_on_with(sides: tuple[Side, Side]) -> None:
+def test_fed_taps_are_what_a_module_goes_on_with(sides: tuple[DetectorSide, DetectorSide]) -> None:
     images = random_images((64, 64))
     for side in sides:
         own = side.forward(images)

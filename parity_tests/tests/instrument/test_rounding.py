@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.rounding import UNIT, Rounded, through
-from parity_tests.retinanet.rungs import Run
 from parity_tests.retinanet.rungs.forward import rounding_bounds
-from parity_tests.retinanet.side import Side
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchSide
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 
 
 def exact(values: torch.Tensor) -> Rounded:
@@ -43,7 +43,9 @@ def shares(given: Mapping[str, Array], made: Mapping[str, Array], bounds: Mappin
     return {name: float(np.max(apart[name] / np.maximum(bound, 1e-30))) for name, bound in bounds.items()}
 
 
-def test_the_bounds_hold_for_both_frameworks_and_none_is_so_wide_that_nothing_comes_near_it(run: Run) -> None:
+def test_the_bounds_hold_for_both_frameworks_and_none_is_so_wide_that_nothing_comes_near_it(
+    run: DetectorComparison,
+) -> None:
     images = run.inputs.images((64, 96))
     reference, port = run.sides("float32")
     given = reference.forward(images)
@@ -55,12 +57,12 @@ def test_the_bounds_hold_for_both_frameworks_and_none_is_so_wide_that_nothing_co
 
 
 @pytest.mark.planted
-def test_products_of_fewer_digits_break_the_bound_of_every_module(run: Run) -> None:
+def test_products_of_fewer_digits_break_the_bound_of_every_module(run: DetectorComparison) -> None:
     """As of a GPU that computes in TF32, with 10 bits after the point instead of 23."""
     images = run.inputs.images((64, 96))
     given = run.sides("float32")[0].forward(images)
     port = TorchSide(run.config, "float32")
-    port.assign({name: rounded_to_tf32(value) for name, value in run.variables.items()})
+    port.assign({name: rounded_to_tf32(value) for name, value in run.weights.items()})
     used = shares(given, port.forward(images, given=given), rounding_bounds(run, images, given))
     handed_on = ("c3", "c4", "c5", "merged3", "merged4", "logits", "deltas", "outputs")
     assert [name for name, share in used.items() if share <= 1 and name not in handed_on] == []
@@ -72,7 +74,9 @@ def rounded_to_tf32(values: Array) -> Array:
     return rounded
 
 
-def test_taps_that_hand_on_their_input_may_not_round_at_all(sides: tuple[Side, Side], run: Run) -> None:
+def test_taps_that_hand_on_their_input_may_not_round_at_all(
+    sides: tuple[DetectorSide, DetectorSide], run: DetectorComparison
+) -> None:
     images = run.inputs.images((32, 64))
     bounds = rounding_bounds(run, images, sides[0].forward(images))
     assert [name for name, bound in bounds.items() if np.ndim(bound) == 0] == [
@@ -80,7 +84,7 @@ def test_taps_that_hand_on_their_input_may_not_round_at_all(sides: tuple[Side, S
     ]
 
 
-def test_each_element_has_a_budget_of_its_own(run: Run) -> None:
+def test_each_element_has_a_budget_of_its_own(run: DetectorComparison) -> None:
     images = run.inputs.images((32, 64))
     given = run.sides("float32")[0].forward(images)
     bound = rounding_bounds(run, images, given)["stem"]

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity_tests.retinanet.rungs import Run
+from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.side import ReadWhenAsked, Side
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from parity_tests.tests.support.planted import turned_network, turned_run, where_it_starts, with_port
 
 STEM = "fpn/backbone/conv1_conv/kernel"
 
 Change = Callable[[Array], Array]
 
-FaultyRun = Callable[[Run], Run]
+FaultyRun = Callable[[DetectorComparison], DetectorComparison]
 """The run with a fault, or without one."""
 
 
@@ -36,8 +36,8 @@ class WrongSide:
         return ReadWhenAsked(readers | {self.name: lambda: self.change(values[self.name])})
 
 
-def wrong_run(run: Run, method: str, name: str, change: Change) -> Run:
-    return with_port(run, WrongSide(run.sides("float64")[1], method, name, change))
+def wrong_run(run: DetectorComparison, method: str, name: str, change: Change) -> DetectorComparison:
+    return with_port(run, WrongSide(run.sides.port("float64"), method, name, change))
 
 
 def swapped(kernel: Array) -> Array:
@@ -56,12 +56,12 @@ def swapped(kernel: Array) -> Array:
     ],
     ids=["sign", "swapped axes", "reversed channels", "a billionth", "nothing"],
 )
-def test_a_wrong_gradient_is_named(run: Run, name: str, change: Change) -> None:
+def test_a_wrong_gradient_is_named(run: DetectorComparison, name: str, change: Change) -> None:
     assert where_it_starts(wrong_run(run, "gradients", name, change), "gradients", "inference") == name
 
 
 @pytest.mark.planted
-def test_a_wrong_gradient_is_named_in_training_mode_too(run: Run) -> None:
+def test_a_wrong_gradient_is_named_in_training_mode_too(run: DetectorComparison) -> None:
     """The bias before a BatchNorm has a gradient of rounding alone, and is still held to its kernel's scale."""
     name = "fpn/backbone/conv1_conv/bias"
     wrong = wrong_run(run, "gradients", name, lambda gradient: gradient + 1e-3)
@@ -72,7 +72,7 @@ def turned(assignment: str) -> FaultyRun:
     return lambda run: turned_run(run, assignment)
 
 
-def unclipped(run: Run) -> Run:
+def unclipped(run: DetectorComparison) -> DetectorComparison:
     return turned_run(run, clip_norm=None)
 
 
@@ -109,7 +109,9 @@ In the order of optimisers, whose answers are too many to be remembered at once.
 
 
 @pytest.mark.parametrize(("optimizer", "fault", "name"), STEPS)
-def test_a_step_differs_where_its_fault_is(run: Run, optimizer: str, fault: FaultyRun, name: str) -> None:
+def test_a_step_differs_where_its_fault_is(
+    run: DetectorComparison, optimizer: str, fault: FaultyRun, name: str
+) -> None:
     assert where_it_starts(fault(run), "step", optimizer) == name
 
 
@@ -117,18 +119,20 @@ def test_a_step_differs_where_its_fault_is(run: Run, optimizer: str, fault: Faul
 @pytest.mark.parametrize(
     ("assignment", "statistic"), [("bn_momentum=0.1", "moving_mean"), ("bn_running_var=sample", "moving_variance")]
 )
-def test_a_turned_convention_of_batchnorm_is_named_in_its_statistics(run: Run, assignment: str, statistic: str) -> None:
+def test_a_turned_convention_of_batchnorm_is_named_in_its_statistics(
+    run: DetectorComparison, assignment: str, statistic: str
+) -> None:
     assert (
         where_it_starts(turned_network(run, assignment), "step", "statistics") == f"fpn/backbone/conv1_bn/{statistic}"
     )
 
 
 @pytest.mark.planted
-def test_a_wrong_statistic_is_named(run: Run) -> None:
+def test_a_wrong_statistic_is_named(run: DetectorComparison) -> None:
     name = "fpn/backbone/conv4_block1_0_bn/moving_mean"
     wrong = wrong_run(run, "gradients", name, lambda mean: mean + 1e-6)
     assert where_it_starts(wrong, "step", "statistics") == name
 
 
-def test_statistics_without_a_fault_are_equal(run: Run) -> None:
+def test_statistics_without_a_fault_are_equal(run: DetectorComparison) -> None:
     assert where_it_starts(turned_run(run), "step", "statistics") == "equal"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.inputs import moved_by_rounding
-from parity_tests.retinanet.rungs import Run
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from parity_tests.tests.support.planted import turned_run, where_it_starts
 
 gradients: Any = importlib.import_module("parity_tests.retinanet.rungs.gradients")
@@ -21,9 +21,9 @@ Moved = Callable[..., Mapping[str, Array]]
 
 
 @pytest.fixture(scope="module")
-def moved(run: Run) -> Moved:
+def moved(run: DetectorComparison) -> Moved:
     """They are the same for every fault, and made once."""
-    return cache(partial(moved_by_rounding, run.variables))
+    return cache(partial(moved_by_rounding, run.weights))
 
 
 @pytest.fixture
@@ -51,20 +51,20 @@ TRAINING_FAULTS: dict[str, tuple[Sequence[str], Mapping[str, Any], str]] = {
 @pytest.mark.parametrize("mode", ["inference", "training"])
 @pytest.mark.parametrize("fault", TRAINING_FAULTS)
 @pytest.mark.planted
-def test_a_training_run_tells_at_which_step_a_fault_shows(run: Run, fault: str, mode: str) -> None:
+def test_a_training_run_tells_at_which_step_a_fault_shows(run: DetectorComparison, fault: str, mode: str) -> None:
     assignments, settings, step = TRAINING_FAULTS[fault]
     assert where_it_starts(turned_run(run, *assignments, **settings), "trajectory", mode) == step
 
 
 @pytest.mark.usefixtures("short_runs")
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_a_training_run_without_a_fault_is_equal(run: Run, mode: str) -> None:
+def test_a_training_run_without_a_fault_is_equal(run: DetectorComparison, mode: str) -> None:
     assert where_it_starts(turned_run(run), "trajectory", mode) == "equal"
 
 
 @pytest.mark.slow
 @pytest.mark.planted
-def test_a_whole_training_run_tells_a_late_fault_of_a_millionth(run: Run) -> None:
+def test_a_whole_training_run_tells_a_late_fault_of_a_millionth(run: DetectorComparison) -> None:
     boundary, rate = trajectory.RECIPE.rate_changes[0]
     late = turned_run(run, rate_changes=((boundary, rate * (1 + 1e-6)),))
     assert where_it_starts(late, "trajectory", "training") == f"loss.{boundary + 3:02d}"

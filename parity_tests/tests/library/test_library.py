@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from parity_tests import Function, KerasModel, TorchModule, compare_models, randomise
-from parity_tests.rule.compare import Array, Record
+from parity_tests.rule.record import Array, Record
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.comparisons import compare, different
 from parity_tests.tests.support.small_models import (

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from parity_tests.report import AS, read_json
-from parity_tests.rule.compare import EXIT_CODES
+from parity_tests.rule.record import EXIT_CODES
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.paths import ROOT
 
 pytest_plugins = "pytester"
 
 RESULTS = """
-    from parity_tests.rule.compare import Record
+    from parity_tests.rule.record import Record
     from parity_tests.rule.result import Coverage, Result
 
     def result(verdict, name="conv", missing=()):

@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from parity_tests import TorchModule, compare_models
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.small_models import IMAGES, TAPS
 

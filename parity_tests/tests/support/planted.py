@@ -1,47 +1,93 @@
-"""Runs with a fault in the port, and the name at which the ladder finds it."""
+"""Comparisons with a fault in the port, and the name at which the ladder finds it."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
+import numpy as np
+
+from parity_tests.ladder.case import Answer
+from parity_tests.ladder.climb import compared
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import Size
-from parity_tests.retinanet.prepare import turn
-from parity_tests.retinanet.rungs import RUNGS, Run
-from parity_tests.retinanet.start import build_sides
+from parity_tests.retinanet.rungs import RUNGS
+from parity_tests.retinanet.setup import turn
 from parity_tests.retinanet.torch_side import TorchSide
-from parity_tests.rule.compare import verdict_of
 from parity_tests.rule.divergence import divergence
+from parity_tests.rule.record import Record, verdict_of
 
 
-def turned_run(run: Run, *assignments: str, **settings: Any) -> Run:
-    """The run in float64 with conventions of the port turned; the network stays, and is not built again."""
+class Kept(dict[str, Answer]):
+    """Answers of a reference that many ports are held against; the oldest go where they are too many."""
+
+    limit = 2**30
+    """Bytes of answers that are kept."""
+
+    def __setitem__(self, case: str, answer: Answer) -> None:
+        super().__setitem__(case, {part: _held(value) for part, value in answer.items()})
+        while len(self) > 1 and sum(map(_bytes, self.values())) > self.limit:
+            del self[next(iter(self))]
+
+
+def _held(value: Any) -> Any:
+    """Arrays that are read when they are asked for, as they are now."""
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _bytes(value: Any) -> int:
+    """Those of all arrays of an answer."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return sum(map(_bytes, parts))
+
+
+ANSWERS: dict[tuple[Any, ...], Kept] = {}
+"""What the reference of each preset has answered, by the precisions that it was asked in."""
+
+
+def turned_run(run: DetectorComparison, *assignments: str, **settings: Any) -> DetectorComparison:
+    """The comparison in float64 with conventions of the port turned; the network stays, and is not built again."""
     config, optimizer_turns = turn(run.config, assignments)
-    reference, port = run.sides("float64")
-    faulty: Any = copy.copy(port)
+    faulty: Any = copy.copy(run.sides.port("float64"))
     faulty.surround(config)
     faulty.optimizer_turns = optimizer_turns | settings
-    return replace(run, config=config, dtypes=("float64",), _sides={"float64": (reference, faulty)})
+    return with_port(run, faulty, sizes=run.sizes)
 
 
-def with_port(run: Run, port: Any, *, sizes: Sequence[Size] = ()) -> Run:
-    """The run with another port, in float64."""
-    sides = {"float64": (run.sides("float64")[0], port)}
-    return replace(run, config=port.config, sizes=sizes, dtypes=("float64",), _sides=sides)
+def with_port(run: DetectorComparison, port: Any, *, sizes: Sequence[Size] = ()) -> DetectorComparison:
+    """The comparison with another port, in float64."""
+    sides = detector_sides({"reference": run.sides.reference, "port": lambda dtype: port}, run.weights)
+    return replace(run, config=port.config, sizes=sizes, dtypes=("float64",), sides=sides)
 
 
-def turned_network(run: Run, *assignments: str, sizes: Sequence[Size] = ()) -> Run:
-    """The run with a port that is built with conventions turned."""
+def turned_network(run: DetectorComparison, *assignments: str, sizes: Sequence[Size] = ()) -> DetectorComparison:
+    """The comparison with a port that is built with conventions turned."""
     port = TorchSide(turn(run.config, assignments)[0], "float64")
-    port.assign(run.variables)
-    build = partial(build_sides, run.preset, port.config, {}, run.config.anchor_scale)
-    return replace(with_port(run, port, sizes=sizes), build=build)
+    return with_port(run, port, sizes=sizes)
 
 
-def where_it_starts(run: Run, rung: str, case: str = "") -> str:
-    """The name of the first difference on a rung, in the case of this name, or in all."""
-    records = [r for c in RUNGS[rung](run) if case in ("", c.name) for r in c.compare()]
+def label(case: DetectorCase) -> str:
+    """What tells a case from others of its rung: `SGD`, `training`, `pictures` or `96x160`."""
+    where = case.where
+    return where.subject or where.mode or where.data or where.extent
+
+
+def cases_on(run: DetectorComparison, rung: str, case: str = "") -> list[DetectorCase]:
+    """The cases of a rung, or the one of this label."""
+    return [each for each in RUNGS[rung](run) if case in ("", label(each))]
+
+
+def records_on(run: DetectorComparison, rung: str, case: str = "") -> list[Record]:
+    """The records of a rung, or of one case; the reference of a preset answers once for all tests."""
+    kept = ANSWERS.setdefault((run.preset, *run.precisions), Kept())
+    return [record for each in cases_on(run, rung, case) for record in compared(each, run.sides, kept)]
+
+
+def where_it_starts(run: DetectorComparison, rung: str, case: str = "") -> str:
+    """The name of the first difference on a rung, in the case of this label, or in all."""
+    records = records_on(run, rung, case)
     assert records
     parting = divergence(records)
     return parting.first.name if parting else verdict_of(records)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from parity_tests.rule.compare import Record, Verdict
-from parity_tests.rule.result import Coverage, Exhibit, Result
+from parity_tests.rule.record import Record, Verdict
+from parity_tests.rule.result import Coverage, Example, Result
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 """A PNG of one pixel."""
@@ -86,7 +86,7 @@ def whole_result(**changes: Any) -> Result:
             Coverage(preset="notebook", side="port", kind="taps", compared=6, exempt={"bn": "a counter"}, missing=[])
         ],
         "sources": {"p6": {"reference": "keras_reference/fpn.py:55", "port": "torch_retinanet/fpn.py:57"}},
-        "exhibits": [Exhibit(preset="", case="a.png", png=PIXEL, size=(1, 1), reference=[found], port=[found])],
+        "examples": [Example(preset="", case="a.png", png=PIXEL, size=(1, 1), reference=[found], port=[found])],
         "ablation": ABLATION,
     }
     return Result(**whole | changes)

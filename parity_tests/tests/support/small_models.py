@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from parity_tests import randomise
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 
 TAPS = {name: name for name in ("conv", "norm", "act", "mix", "dense")}
 

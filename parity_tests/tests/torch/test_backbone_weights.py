@@ -12,7 +12,7 @@ import torch
 from torchvision.models import ResNet50_Weights, resnet50
 
 from parity_tests.retinanet.keras_side import KerasSide
-from parity_tests.rule.compare import CASCADED, rounding_budget
+from parity_tests.rule.budgets import CASCADED, rounding_budget
 from parity_tests.tests.support.keras_values import CLASSES
 from torch_retinanet import (
     InputError,

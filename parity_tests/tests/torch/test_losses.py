@@ -18,7 +18,9 @@ from focal_loss import _categorical_focal_loss as categorical_module
 from numpy.typing import NDArray
 from torch import Tensor
 
-from parity_tests.rule.compare import ISOLATED, Array, compare_values, float32_budget, rounding_budget
+from parity_tests.rule.budgets import ISOLATED, float32_budget, rounding_budget
+from parity_tests.rule.compare import compare_values
+from parity_tests.rule.record import Array
 from torch_retinanet import BinaryFocalLoss, InputError, SparseCategoricalFocalLoss
 
 AVERAGE: dict[str, Any] = {"reduction": "average"}

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from parity_tests.retinanet.keras_side import KerasSide
-from parity_tests.rule.compare import CASCADED, rounding_budget
+from parity_tests.rule.budgets import CASCADED, rounding_budget
 from parity_tests.tests.support.keras_values import CLASSES
 from torch_retinanet import (
     InputError,

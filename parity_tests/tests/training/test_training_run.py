@@ -11,7 +11,7 @@ from torch import nn
 
 from parity_tests.retinanet.rungs.trajectory import float32_budgets, self_difference, training_budgets
 from parity_tests.retinanet.training_run import TrainingRun
-from parity_tests.rule.compare import Array
+from parity_tests.rule.record import Array
 from parity_tests.tests.support.data_sets import write_digits
 from torch_retinanet.data.digits import Digits
 from torch_retinanet.train import TrainConfig
