@@ -90,12 +90,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         config.workeroutput[SENT] = _as_texts(kept)
         return
     for name, path in _asked_for(config):
-        from parity_tests.ladder.together import together
         from parity_tests.report import AS
         from parity_tests.rule.files import atomic_write
+        from parity_tests.rule.result import Result
 
         with atomic_write(path) as beside:
-            beside.write_text(AS[name](together(kept)), encoding="utf-8")
+            beside.write_text(AS[name](Result.merge(kept)), encoding="utf-8")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from parity_tests.ladder.comparison import Pair
-from parity_tests.ladder.rungs import has_taps
+from parity_tests.ladder.comparison import Comparison
 from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import FIRST
 from parity_tests.sides.names import canonical
 
 
-def blind_spots(pair: Pair) -> list[str]:
+def blind_spots(pair: Comparison) -> list[str]:
     """A sentence for each mistake that could go unseen: from weights, inputs and what the sides are."""
-    parameters = pair.sides("float64")[0].parameters()
+    parameters = pair.weights
     return [*_of_weights(parameters), *_of_inputs(pair.inputs, pair.reference.layout), *_of_sides(pair, parameters)]
 
 
@@ -37,7 +36,7 @@ def _of_inputs(inputs: Sequence[Array], layout: str) -> Iterator[str]:
             yield f"inputs: {shape} has no negative number; a missing activation can go unseen"
 
 
-def _of_sides(pair: Pair, parameters: Mapping[str, Array]) -> Iterator[str]:
+def _of_sides(pair: Comparison, parameters: Mapping[str, Array]) -> Iterator[str]:
     if not pair.has_modules:
         which = " and ".join(
             name for name, side in (("reference", pair.reference), ("port", pair.port)) if not side.has_modules
@@ -46,7 +45,7 @@ def _of_sides(pair: Pair, parameters: Mapping[str, Array]) -> Iterator[str]:
             f"functions: what happens within the {which} cannot be seen; nothing was isolated, and parameters and "
             "gradients were not compared"
         )
-    elif not has_taps(pair):
+    elif not pair.has_taps:
         yield "taps: there are none; nothing was isolated, and a difference cannot be placed"
     if any(canonical(name)[-1] == "running_var" for name in parameters):
         yield "mode: models ran in inference mode; momentum, and what a batch does to statistics, was not compared"

@@ -126,7 +126,7 @@ def comparison(
     """The two sides with their names paired, and every argument checked."""
     fed = [_rounded(values) for values in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
     paths = [_tap_paths(side, adapter, fed) for side, adapter in (("reference", reference), ("port", port))]
-    parameters = Names([*reference.parameter_names()], [*port.parameter_names()])
+    parameters = Names(*([*adapter.open("float32", {}).parameters()] for adapter in (reference, port)))
     if not (reference.has_modules and port.has_modules):
         parameters = Names([], [])
     taps = Names(*(list(of_side) for of_side in paths))

@@ -7,6 +7,7 @@ from functools import partial
 
 from parity_tests.ladder.case import Answer, Case
 from parity_tests.ladder.comparison import Comparison, ModelSides, calls_of, tap_of
+from parity_tests.ladder.gradients import VARIABLE, compare_gradients
 from parity_tests.rule.budgets import (
     CASCADED,
     GRADIENT,
@@ -21,7 +22,6 @@ from parity_tests.rule.record import Array, Record, Tag, Where
 from parity_tests.sides.side import ROOT, Call, Calls, TrainableSide, input_names
 
 ModelCase = Case[TrainableSide]
-VARIABLE = Tag("variable")
 Taps = Mapping[str, Array]
 
 
@@ -193,7 +193,7 @@ def _backward_isolated(pair: Comparison, where: Where) -> ModelCase:
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = (_gradients_of_each(pair, calls_of(side, "each")) for side in (reference, port))
-        return compare_gradients("backward", where, left, right)
+        return _compare_by_taps(where, left, right)
 
     return _case("backward", where, reference, port, judge, ("calls", "each"))
 
@@ -207,7 +207,7 @@ def _backward_cascaded(pair: Comparison, where: Where) -> ModelCase:
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = (_gradients_by_output(pair, calls_of(side, "calls")) for side in (reference, port))
-        return compare_gradients("backward", where, left, right)
+        return _compare_by_taps(where, left, right)
 
     return _case("backward", where, reference, port, judge, ("seeds", "calls"))
 
@@ -228,7 +228,7 @@ def gradients(pair: Comparison) -> list[ModelCase]:
     def judge(reference: Answer, port: Answer) -> list[Record]:
         losses = [{"loss": side["loss"]} if "loss" in side else {} for side in (reference, port)]
         records = compare_taps("gradients", where, losses[0], losses[1], units=CASCADED)
-        return records + compare_gradients("gradients", where, reference["gradients"], port["gradients"], VARIABLE)
+        return records + compare_gradients(where, reference["gradients"], port["gradients"])
 
     return [_case("gradients", where, reference, port, judge, ("seeds", "gradients", "loss"))]
 
@@ -257,10 +257,10 @@ def _gradients_by_output(pair: Comparison, calls: Calls) -> Taps:
     return values | {names[i]: gradient for i, gradient in root.input_gradients.items()}
 
 
-def compare_gradients(rung: str, where: Where, reference: Taps, port: Taps, tag: Tag | None = None) -> list[Record]:
-    """Within 1e-10 of the largest of each."""
+def _compare_by_taps(where: Where, reference: Taps, port: Taps) -> list[Record]:
+    """Within 1e-10 of the largest gradient by each tap."""
     budgets = {name: GRADIENT * largest(values) for name, values in reference.items()}
-    return compare_taps(rung, where, reference, port, budgets=budgets, tag_of=lambda name: tag or tag_of(name))
+    return compare_taps("backward", where, reference, port, budgets=budgets, tag_of=tag_of)
 
 
 RUNGS: Mapping[str, Callable[[Comparison], list[ModelCase]]] = {

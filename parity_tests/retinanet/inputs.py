@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from parity_tests.ladder.perturbation import fan_in
 from parity_tests.rule.errors import InputError
 from parity_tests.rule.record import Array
 
@@ -92,11 +93,6 @@ def random_variables(shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0) ->
     return {name: _draw(rng, name, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def fan_in(shape: tuple[int, ...]) -> int:
-    """The products in each sum of a kernel in Keras' layout, the last axis of which counts the sums."""
-    return math.prod(shape[:-1])
-
-
 def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int, dtype: str = "float64") -> dict[str, Array]:
     """Variables in a precision, each number moved to the next one up or down at random."""
     rng = np.random.default_rng(seed)
@@ -107,34 +103,11 @@ def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int, dtype: str = "
     return moved
 
 
-PERTURBATION_SEEDS = (1, 2, 3)
-"""Seeds of the moves by which a side is held against itself.
-
-One tells little: rounding soon grows along one direction, in which a training run may hardly be moved. Of 36 single
-runs that were moved by one ulp, ten were more than ten times nearer to the reference than the port was.
-"""
-
-
-def moved_by_rounding(variables: Mapping[str, Array], *, seed: int) -> dict[str, Array]:
-    """Variables in float64, moved up or down at random: kernels by sqrt(n) ulps, n being their fan-in, others by one.
-
-    That changes a sum of n products by more than adding them up rounds it, which is a backward error of sqrt(n) u in
-    each product at most, but for rare draws (Higham and Mary 2019, doi 10.1137/18M1226312, theorem 3.1).
-    """
-    rng = np.random.default_rng(seed)
-    moved = {}
-    for name, values in variables.items():
-        double = values.astype(np.float64)
-        ulps = math.sqrt(fan_in(values.shape)) if name.endswith("/kernel") else 1.0
-        moved[name] = double + np.where(rng.random(values.shape) < 0.5, -ulps, ulps) * np.spacing(np.abs(double))
-    return moved
-
-
 def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
     layer, variable = name.split("/")[-2:]
     if variable == "kernel":
         calm = 1 / 32 if name.startswith(LAST_LAYERS) else 1
-        return rng.normal(0, calm * math.sqrt(2 / fan_in(shape)), shape)
+        return rng.normal(0, calm * math.sqrt(2 / fan_in("kernel", shape)), shape)
     if variable == "gamma":
         return rng.uniform(0.5, 1.5, shape) * (0.5 if layer.endswith("_3_bn") else 1)
     if variable == "moving_variance":

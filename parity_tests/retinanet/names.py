@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from parity_tests.retinanet.inputs import fan_in
+from parity_tests.ladder.perturbation import fan_in
 from parity_tests.rule.record import Tag
 
 MODULES = (
@@ -42,7 +42,7 @@ def longest_sums(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     for name, shape in shapes.items():
         layer, _, variable = name.rpartition("/")
         for tap in taps_of(layer) if variable == "kernel" else ():
-            longest[tap] = max(longest.get(tap, 0), fan_in(shape))
+            longest[tap] = max(longest.get(tap, 0), fan_in(name, shape))
     return longest
 
 

@@ -3,7 +3,7 @@
 Keras, and what draws digits and computes metrics, is loaded where it is used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ def start_run(
     preset = check_preset(preset, weights)
     config, variables = prepare(preset, weights, sizes, seed=seed)
     turned, optimizer_turns = turn(config, turns)
-    build = {
+    build: dict[str, Callable[[str], DetectorSide]] = {
         "reference": partial(_reference, preset, config, seed),
         "port": partial(TorchSide, turned, seed=seed, optimizer_turns=optimizer_turns),
     }

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from parity_tests.ladder.perturbation import moved_by_rounding
 from parity_tests.retinanet.frameworks import keras, keras_precision
-from parity_tests.retinanet.inputs import Scene, moved_by_rounding
+from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.keras_side import KerasSide
 from parity_tests.retinanet.torch_side import DTYPES
 from parity_tests.rule.record import Array

@@ -36,12 +36,12 @@ class Pairs(NamedTuple):
     Attributes:
         port: the port's name by the reference's.
         missing: names without a partner and without a reason, by side.
-        exempt: names that are not compared, and why, by side.
+        skipped: names that are not compared, and why, by side.
     """
 
     port: dict[str, str]
     missing: dict[str, list[str]]
-    exempt: dict[str, dict[str, str]]
+    skipped: dict[str, dict[str, str]]
 
 
 def canonical(name: str) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def canonical(name: str) -> tuple[str, ...]:
     return *path, LEAVES.get(leaf, leaf)
 
 
-def pair(names: Names, table: Mapping[str, str], exempt: Mapping[str, str]) -> Pairs:
+def pair(names: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pairs:
     """Pair each name of the port with the one that the table gives it, else with the one that is spelled like it.
 
     Raises:
@@ -62,7 +62,7 @@ def pair(names: Names, table: Mapping[str, str], exempt: Mapping[str, str]) -> P
     for name in names.port:
         wanted = _translated(name, table)
         found = wanted if wanted in names.reference else unique.get(canonical(wanted))
-        if found is None or found in exempt or name in exempt:
+        if found is None or found in skip or name in skip:
             continue
         if found in paired:
             raise InputError(f"names: {paired[found]} and {name} both stand for {found}, and each name has one partner")
@@ -73,8 +73,8 @@ def pair(names: Names, table: Mapping[str, str], exempt: Mapping[str, str]) -> P
     }
     return Pairs(
         {name: paired[name] for name in names.reference if name in paired},
-        {side: [name for name in over if name not in exempt] for side, over in left.items()},
-        {side: {name: exempt[name] for name in over if name in exempt} for side, over in left.items()},
+        {side: [name for name in over if name not in skip] for side, over in left.items()},
+        {side: {name: skip[name] for name in over if name in skip} for side, over in left.items()},
     )
 
 
@@ -90,18 +90,18 @@ def check_table(table: Mapping[str, str], parameters: Names, taps: Names) -> Non
             raise InputError(f"names: {wrong!r} is no parameter, module or tap of the {side}; {unknown(wrong, known)}")
 
 
-def check_exempt(exempt: Mapping[str, str], known: Iterable[str]) -> None:
+def check_skip(skip: Mapping[str, str], known: Iterable[str]) -> None:
     """Refuse what does not exist and what has no reason.
 
     Raises:
         InputError: naming it.
     """
     names = list(known)
-    for name, reason in exempt.items():
+    for name, reason in skip.items():
         if name not in names:
-            raise InputError(f"exempt: {name!r} is no parameter or tap of either side; {unknown(name, names)}")
+            raise InputError(f"skip: {name!r} is no parameter or tap of either side; {unknown(name, names)}")
         if not reason.strip():
-            raise InputError(f"exempt: {name!r} has no reason, and each must have one in writing")
+            raise InputError(f"skip: {name!r} has no reason, and each must have one in writing")
 
 
 def unknown(name: str, known: Iterable[str]) -> str:

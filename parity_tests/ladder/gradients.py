@@ -1,0 +1,66 @@
+"""Gradients by parameters: how far two sides may be apart, and what BatchNorm in training mode may magnify.
+
+In training mode BatchNorm divides by the deviation of a batch, which may be that of few values. Where those happen to
+be nearly alike, rounding is magnified, on either side as much. Gradients that are further apart than elsewhere are
+therefore held to how far the port's own are from themselves once its weights are moved by what sums of them round.
+Needs numpy alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_rounding
+from parity_tests.rule.budgets import BATCHNORM_LIMIT, GRADIENT, SELF_FACTOR, largest, largest_difference
+from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.record import Array, Record, Tag, Where
+
+VARIABLE = Tag("variable")
+Gradients = Mapping[str, Array]
+
+
+def scales_of(reference: Gradients, mode: str) -> dict[str, float]:
+    """The largest gradient by each parameter.
+
+    In training BatchNorm takes away whatever the bias of a layer before it adds: that bias has a gradient of nothing
+    but rounding, and is judged beside the kernel of its layer.
+    """
+    scales = {name: largest(values) for name, values in reference.items()}
+    if mode != "training":
+        return scales
+    beside = {name: max((scales.get(kernel, 0.0) for kernel in _kernels(name)), default=0.0) for name in scales}
+    return {name: beside[name] if scale <= GRADIENT * beside[name] else scale for name, scale in scales.items()}
+
+
+def _kernels(name: str) -> list[str]:
+    """What the kernel of a bias may be called; none where the name is not that of a bias."""
+    stem = name.removesuffix("bias")
+    return [f"{stem}kernel", f"{stem}weight"] if stem != name else []
+
+
+def compare_gradients(
+    where: Where, reference: Gradients, port: Gradients, own: Mapping[str, float] | None = None
+) -> list[Record]:
+    """Within 1e-10 of the scale; where the port's own differences are known, ten times those, and 1e-8 at most."""
+    scales = scales_of(reference, where.mode)
+    budgets = {name: GRADIENT * scale for name, scale in scales.items()}
+    for name in budgets.keys() & (own or {}).keys():
+        least, most = budgets[name], BATCHNORM_LIMIT * scales[name]
+        budgets[name] = float(np.clip(SELF_FACTOR * (own or {})[name], least, most))
+    return compare_taps("gradients", where, reference, port, budgets=budgets, tag_of=lambda name: VARIABLE)
+
+
+def may_be_magnified(records: Sequence[Record], reference: Gradients) -> bool:
+    """Whether some gradients differ, and none by more than rounding can be magnified to."""
+    apart, scales = [record for record in records if record.verdict != "equal"], scales_of(reference, "training")
+    few = (r.difference is not None and r.difference <= BATCHNORM_LIMIT * scales.get(r.name, 0.0) for r in apart)
+    return bool(apart) and all(few)
+
+
+def self_differences(from_weights: Callable[[Gradients], Gradients], weights: Gradients, found: Gradients) -> Gradients:
+    """The most that gradients differ from those found once the weights are moved by rounding, by parameter."""
+    own = dict.fromkeys(found, 0.0)
+    for seed in PERTURBATION_SEEDS:
+        moved = from_weights(moved_by_rounding(weights, seed=seed))
+        own = {name: max(most, largest_difference(found[name], moved[name])) for name, most in own.items()}
+    return {name: np.array(most) for name, most in own.items()}
