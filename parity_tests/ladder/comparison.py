@@ -57,8 +57,18 @@ class Pair:
 
     @property
     def has_modules(self) -> bool:
-        """Whether both sides can be fed module by module and run back."""
+        """Whether both sides can be fed module by module."""
         return self.reference.has_modules and self.port.has_modules
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether both sides have parameters."""
+        return self.reference.has_parameters and self.port.has_parameters
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether both sides can be run back."""
+        return self.reference.has_gradients and self.port.has_gradients
 
     @cached_property
     def port_inputs(self) -> list[Array]:
@@ -97,7 +107,7 @@ class Pair:
 
     def port_fed(self, dtype: str, given: Calls) -> Calls:
         """What the port's modules make of the inputs of the reference's, by its names and in its layout."""
-        return self.to_reference(self.sides(dtype)[1].forward(self.port_inputs, self.to_port(given)))
+        return self.to_reference(self.sides(dtype)[1].forward(self.port_inputs, fed=self.to_port(given)))
 
     def by_reference_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Values of the port's parameters that have a partner, by its name and in its layout."""
@@ -121,24 +131,36 @@ class Pair:
 
     def to_reference(self, calls: Calls) -> dict[str, Call]:
         """Calls of the port's modules by the reference's names and in its layout."""
-        reference = {port: name for name, port in self.taps.port.items()}
-        named = {name: name if self.port.has_modules else reference.get(name, "") for name in calls}
-        return {named[name]: self._call_to_reference(named[name], call) for name, call in calls.items() if named[name]}
+        return {name: self._call_to_reference(name, call) for name, call in calls.items()}
+
+    @cached_property
+    def losses_or_sums(self) -> tuple[Any, Any]:
+        """What either side runs back from."""
+        return self.losses or self._weighted_sums(self.reference_calls("float64"))
 
     @cached_property
     def backward(self) -> tuple[Backward, Backward]:
         """Both sides forward and back in float64, the port's by the reference's names and in its layout."""
         reference, port = self.sides("float64")
-        losses: tuple[Any, Any] = self.losses or self._weighted_sums(self.reference_calls("float64")[ROOT].outputs)
-        back = port.backward(self.port_inputs, losses[1])
-        carried = replace(back, calls=self.to_reference(back.calls), gradients=self.by_reference_name(back.gradients))
-        return reference.backward(self.inputs, losses[0]), carried
+        runs = (
+            reference.backward(self.inputs, self.losses_or_sums[0]),
+            port.backward(self.port_inputs, self.losses_or_sums[1]),
+        )
+        return runs[0], self.carried(runs[1])
 
-    def _weighted_sums(self, outputs: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    def carried(self, run: Backward) -> Backward:
+        """A run of the port forward and back by the reference's names and in its layout."""
+        return replace(run, calls=self.to_reference(run.calls), gradients=self.by_reference_name(run.gradients))
+
+    def _weighted_sums(self, calls: Calls) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Random gradients by the outputs of both sides; by the last tap where a model writes its own."""
         rng = np.random.default_rng(SEED)
+        last = ROOT if ROOT in calls else [*calls][-1]
+        outputs = {place if last == ROOT else last: values for place, values in calls[last].outputs.items()}
         floating = {place: values.shape for place, values in outputs.items() if values.dtype.kind == "f"}
         seeds: dict[str, Array] = {place: rng.normal(size=shape) for place, shape in floating.items()}
-        return seeds, {place: self._to_port(ROOT, ROOT + place, seed) for place, seed in seeds.items()}
+        names = {place: ROOT + place if last == ROOT else place for place in seeds}
+        return seeds, {place: self._to_port(last, names[place], seed) for place, seed in seeds.items()}
 
     def _for_port(self, sides: tuple[Side, Side]) -> dict[str, Array]:
         """The reference's parameters for the port, those that fit."""

@@ -13,17 +13,16 @@ from parity_tests.ladder.comparison import Pair
 from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.ladder.rungs import RUNGS
 from parity_tests.rule.compare import Array, Record, records_of
-from parity_tests.rule.errors import InputError, in_one_line
+from parity_tests.rule.errors import InputError
 from parity_tests.rule.result import Coverage, Result
 from parity_tests.sides.adapters import Adapter, Function, KerasModel, TorchModule, adapted
-from parity_tests.sides.layouts import Layouts
+from parity_tests.sides.layouts import Layouts, to_port
 from parity_tests.sides.names import Names, Pairs, check_exempt, check_table, pair, unknown
-from parity_tests.sides.side import ROOT, Loss
-from parity_tests.sides.sources import sources
+from parity_tests.sides.side import ROOT, Loss, input_names
 
 DTYPES = ("float64", "float32")
-OF_MODULES = ("parameters", "gradients", "backward")
-"""Rungs that a function has not."""
+NEEDS = {"parameters": "has_parameters", "gradients": "has_gradients", "backward": "has_gradients"}
+"""What both sides must have for a rung."""
 
 
 def compare_models(
@@ -69,8 +68,7 @@ def compare_models(
     _check_words("rungs", rungs, RUNGS)
     two = _pair_up(adapted("reference", reference), adapted("port", port), inputs, names or {}, exempt or {}, layouts)
     two = replace(two, losses=loss, dtypes=dtypes, transfer=transfer)
-    if not two.has_modules:
-        rungs = [rung for rung in rungs if rung not in OF_MODULES]
+    rungs = [rung for rung in rungs if rung not in NEEDS or getattr(two, NEEDS[rung])]
     records = [record for rung in RUNGS if rung in rungs for record in _climb(two, rung)]
     return Result(
         records=records,
@@ -103,9 +101,12 @@ def _pair_up(
 ) -> Pair:
     """The two sides with their names paired, and every argument checked."""
     fed = [_rounded(values) for values in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
-    paths = [_tap_paths(side, adapter, fed) for side, adapter in (("reference", reference), ("port", port))]
+    lie = Layouts(reference.layout, port.layout, layouts or {})
+    names_in = input_names(ROOT, len(fed))
+    turned = [to_port(n, values, lie.tap(ROOT, n, values.ndim)) for n, values in zip(names_in, fed, strict=True)]
+    paths = [_tap_paths("reference", reference, fed), _tap_paths("port", port, turned)]
     parameters = Names(*(list(side.open("float32", {}).parameters()) for side in (reference, port)))
-    if not (reference.has_modules and port.has_modules):
+    if not (reference.has_parameters and port.has_parameters):
         parameters = Names([], [])
     taps = Names(*(list(of_side) for of_side in paths))
     check_table(names, parameters, taps)
@@ -113,15 +114,16 @@ def _pair_up(
     check_exempt(exempt, [*known, *(f"{tap}.input" for tap in taps.reference)])
     _check_layouts(layouts or {}, [*parameters.reference, "input", *taps.reference])
     paired = pair(taps, names, exempt)
+    flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
     return Pair(
         reference=reference,
         port=port,
         paths=(
-            {tap: paths[0][tap] for tap in paired.port if tap != ROOT},
-            {tap: paths[1][name] for tap, name in paired.port.items() if tap != ROOT},
+            {tap: paths[0][tap] for tap in paired.port if paths[0][tap]},
+            {tap: paths[1][name] for tap, name in paired.port.items() if paths[1][name]},
         ),
         inputs=fed,
-        layouts=Layouts(reference.layout, port.layout, layouts or {}),
+        layouts=Layouts(reference.layout, port.layout, layouts or {}, flat),
         parameters=pair(parameters, names, exempt),
         taps=paired,
         exempt=exempt,
@@ -132,18 +134,11 @@ def _pair_up(
 
 
 def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str, str]:
-    """The paths of a side's taps by tap, its outputs among them; a function's taps show when it runs."""
-    if not adapter.has_modules:
-        try:
-            return dict.fromkeys(adapter.open("float64", {}).forward(inputs), "")
-        except InputError:
-            raise
-        except Exception as error:  # whatever a function of the user's raises
-            raise InputError(f"{side}: does not run on the inputs ({in_one_line(error)})") from error
-    paths = adapter.tap_paths(f"{side} taps")
-    if wrong := next((tap for tap in paths if tap in ("input", ROOT) or set(tap) & set("/#")), None):
+    """The paths of a side's taps by tap, its outputs among them."""
+    paths = adapter.tap_paths(side, inputs)
+    if wrong := next((tap for tap in paths if tap == "input" or set(tap) & set("/#")), None):
         raise InputError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
-    return paths | {ROOT: ""}
+    return paths
 
 
 def _climb(two: Pair, rung: str) -> list[Record]:
@@ -178,8 +173,7 @@ def _is_of(name: str, tap: str) -> bool:
 
 
 def _sources(two: Pair) -> dict[str, dict[str, str]]:
-    sides = zip(("reference", "port"), (two.reference, two.port), two.paths, strict=True)
-    found = {side: sources(adapter.modules(), paths) for side, adapter, paths in sides if adapter.has_modules}
+    found = dict(zip(("reference", "port"), (side.sources for side in two.sides("float64")), strict=True))
     taps = {tap: {side: places[tap] for side, places in found.items() if tap in places} for tap in two.taps.port}
     return {tap: places for tap, places in taps.items() if places}
 

@@ -60,7 +60,7 @@ def gradients(pair: Pair) -> list[Case]:
 
 def has_taps(pair: Pair) -> bool:
     """Whether there are modules to be fed."""
-    return pair.has_modules and set(pair.taps.port) > {ROOT}
+    return pair.has_modules and set(pair.taps.port) - {ROOT} != set()
 
 
 def _parameters(pair: Pair, case: str) -> list[Record]:
@@ -85,7 +85,7 @@ def _cascaded64(pair: Pair) -> list[Record]:
 
 def _isolated32(pair: Pair) -> list[Record]:
     given = pair.reference_calls("float32")
-    in_float64 = pair.sides("float64")[0].forward(pair.inputs, pair.feeding(given))
+    in_float64 = pair.sides("float64")[0].forward(pair.inputs, fed=pair.feeding(given))
     runs = given, in_float64, pair.port_fed("float32", given), pair.port_fed("float64", given)
     return _compare32(f"{pair.case} float32 isolated", [_fed_and_made(pair, calls) for calls in runs], _units)
 
@@ -155,9 +155,9 @@ def _units(name: str) -> int:
 
 def _backward_isolated(pair: Pair) -> list[Record]:
     (reference, port), calls = pair.sides("float64"), pair.backward[0].calls
-    left = reference.backward_of_each(pair.inputs, pair.feeding(calls))
-    right = pair.to_reference(port.backward_of_each(pair.port_inputs, pair.to_port(calls)))
-    each = [_gradients_of_each(pair, side) for side in (left, right)]
+    left = reference.backward(pair.inputs, pair.losses_or_sums[0], fed=pair.feeding(calls))
+    right = port.backward(pair.port_inputs, pair.losses_or_sums[1], fed=pair.to_port(calls))
+    each = [_gradients_of_each(pair, side) for side in (left, pair.carried(right))]
     return _compare_gradients("backward", f"{pair.case} float64 isolated", each[0], each[1])
 
 
@@ -175,18 +175,22 @@ def _gradients(pair: Pair) -> list[Record]:
     return records + _compare_gradients("gradients", case, paired, port.gradients)
 
 
-def _gradients_of_each(pair: Pair, calls: Calls) -> dict[str, Array]:
-    """By call: the gradient by its input under its own name, and those by its module's parameters."""
+def _gradients_of_each(pair: Pair, run: Backward) -> dict[str, Array]:
+    """By call: the gradient by its input under its own name, and those by its module's parameters.
+
+    A tap of the model's own has the gradient by what it holds, and those by parameters are the run's.
+    """
     values: dict[str, Array] = {}
-    for name, call in _compared(pair, calls).items():
+    for name, call in _compared(pair, run.calls).items():
         if name == ROOT:
             continue
         if f"{tap_of(name)}.input" not in pair.exempt:
             values |= {f"{name}.{i}" if len(call.inputs) > 1 else name: g for i, g in call.input_gradients.items()}
+        values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
         again = name.removeprefix(tap_of(name))
         of_module = call.parameter_gradients.items()
         values |= {f"{parameter}{again}": g for parameter, g in of_module if parameter in pair.parameters.port}
-    return values
+    return values | {name: g for name, g in run.gradients.items() if name in pair.parameters.port}
 
 
 def _gradients_by_output(pair: Pair, run: Backward) -> dict[str, Array]:
@@ -194,7 +198,7 @@ def _gradients_by_output(pair: Pair, run: Backward) -> dict[str, Array]:
     values: dict[str, Array] = {}
     for name, call in reversed([*_compared(pair, run.calls).items()]):
         values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
-    root = run.calls[ROOT]
+    root = run.calls.get(ROOT, Call())
     names = input_names(ROOT, len(root.inputs))
     return values | {names[i]: gradient for i, gradient in root.input_gradients.items()}
 
