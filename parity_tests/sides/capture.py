@@ -7,7 +7,7 @@ Nothing here knows a framework; what it must know of tensors, `Tensors` tells it
 
 from collections import Counter, UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -53,6 +53,9 @@ class Tensors(Protocol):
 
     def tensor(self, values: Array) -> Any:
         """A tensor of these values; floating-point numbers in the precision of the run."""
+
+    def running(self) -> AbstractContextManager[None]:
+        """What holds while a model runs."""
 
     def differentiate(self, run: Callable[[Mark], Ends], parameters: Mapping[str, Any]) -> Gradients:
         """Run forward and back; `run` may be called more than once, and starts anew each time."""

@@ -59,7 +59,7 @@ class JaxTensors:
         return variable
 
     @contextmanager
-    def in_precision(self) -> Iterator[None]:
+    def running(self) -> Iterator[None]:
         """JAX with float64 where that is asked for, which is off by default."""
         config: Any = jax.config
         before = config.jax_enable_x64

@@ -6,7 +6,7 @@ its inputs to, Keras' defaults, and the table by which backends other than Tenso
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 import keras
@@ -24,9 +24,6 @@ class KerasTensors(Tensors, Protocol):
     def handle(self, variable: Any) -> Any:
         """By what `differentiate` takes a variable."""
 
-    def in_precision(self) -> AbstractContextManager[None]:
-        """What holds while Keras runs."""
-
 
 @contextmanager
 def precision(model: keras.Model, tensors: KerasTensors, dtype: str) -> Iterator[None]:
@@ -35,7 +32,7 @@ def precision(model: keras.Model, tensors: KerasTensors, dtype: str) -> Iterator
     policy = keras.DTypePolicy(dtype)
     with ExitStack() as restored:
         _restore_defaults(restored)
-        restored.enter_context(tensors.in_precision())
+        restored.enter_context(tensors.running())
         for layer in layers:
             _set(restored, layer, "_dtype_policy", policy)
             for taken in _converted_to(layer):

@@ -51,6 +51,5 @@ class TensorflowTensors:
         """By what `differentiate` takes a variable of Keras."""
         return variable._value
 
-    def in_precision(self) -> AbstractContextManager[None]:
-        """What holds while Keras runs."""
+    def running(self) -> AbstractContextManager[None]:
         return nullcontext()

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -58,13 +58,8 @@ class TorchSide(ModelSide):
         parameters = (self.module if module is None else module).parameters()
         return {self._names[id(p)]: p for p in parameters if p.requires_grad}
 
-    @contextmanager
-    def running(self, *, training: bool) -> Iterator[None]:
-        """Dropout draws the same numbers in each run, and the user's generator stays as it is."""
-        with torch.random.fork_rng(devices=[], enabled=training):
-            if training:
-                torch.manual_seed(0)
-            yield
+    def running(self, *, training: bool) -> AbstractContextManager[None]:
+        return self.tensors.running()
 
     @contextmanager
     def optimised(self, make: MakeOptimizer) -> Iterator[Optimised]:

@@ -1,7 +1,7 @@
 """Tensors of torch, of a torch module or of Keras on torch, as a capture knows them."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -55,9 +55,12 @@ class TorchTensors:
         """By what `differentiate` takes a variable of Keras."""
         return variable._value
 
-    def in_precision(self) -> AbstractContextManager[None]:
-        """What holds while Keras runs."""
-        return nullcontext()
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Dropout draws the same numbers in each run, and the user's generator stays as it is."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            yield
 
 
 def _gradients(ends: Ends, sources: list[Tensor]) -> list[Tensor]:

@@ -45,7 +45,7 @@ class TappedPort(nn.Module):
         return tap(taps, "second", self.second(x))
 
 
-class TappedKeras(keras.Model):
+class TappedKeras(keras.Model):  # type: ignore[misc]  # Keras has no types
     """The same in Keras."""
 
     def __init__(self) -> None:

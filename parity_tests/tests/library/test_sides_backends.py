@@ -13,7 +13,7 @@ from torch import nn
 import numpy as np
 import keras
 from parity_tests import KerasModel, TorchModule, compare_models, randomise
-from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model
+from parity_tests.tests.support.small_models import IMAGES, TAPS, Nested, Port, keras_model
 
 backend = sys.argv[1]
 assert keras.config.backend() == backend
@@ -47,7 +47,8 @@ assert [name for name in start if not np.array_equal(start[name], moved[name])] 
 values = 0.99**2 * start["norm/moving_mean"] + (1 - 0.99**2) * twice[0].calls["conv"].outputs[""].mean((0, 1, 2))
 assert np.allclose(moved["norm/moving_mean"], values, atol=1e-6), "each run moves them once"
 side.assign(start)
-losses = side.train([[IMAGES]] * 3, [loss] * 3, lambda variables: keras.optimizers.SGD(0.1, momentum=0.9), training=True)
+sgd = lambda variables: keras.optimizers.SGD(0.1, momentum=0.9)
+losses = side.train([[IMAGES]] * 3, [loss] * 3, sgd, training=True)
 assert losses[0] == twice[0].loss[0]
 assert losses[2] < losses[0]
 after = side.apply([twice[0].gradients], lambda variables: keras.optimizers.Adam(0.1))
@@ -59,6 +60,9 @@ assert {variable.dtype for variable in model.variables} == {"float32"}
 if backend == "jax":
     import jax
     assert not jax.config.jax_enable_x64
+nested = Nested()
+nested(IMAGES)
+assert "blocks.1.inner.deep" in KerasModel(nested).tap_paths("reference", [IMAGES]), "attributes have the same names"
 print("done")
 """
 
