@@ -61,6 +61,16 @@ class Pair:
         return self.reference.has_modules and self.port.has_modules
 
     @property
+    def sees_inputs(self) -> bool:
+        """Whether both sides capture what arrives at a tap."""
+        return self.reference.sees_inputs and self.port.sees_inputs
+
+    @property
+    def sees_alike(self) -> bool:
+        """Whether both sides capture what arrives at a tap, or neither does."""
+        return self.reference.sees_inputs == self.port.sees_inputs
+
+    @property
     def has_parameters(self) -> bool:
         """Whether both sides have parameters."""
         return self.reference.has_parameters and self.port.has_parameters

@@ -73,7 +73,7 @@ def _parameters(pair: Pair, case: str) -> list[Record]:
 def _isolated64(pair: Pair) -> list[Record]:
     calls = pair.reference_calls("float64")
     fed, made = (_fed_and_made(pair, side) for side in (calls, pair.port_fed("float64", calls)))
-    budgets = {name: rounding_budget(values, _units(name)) for name, values in fed.items()}
+    budgets = {name: rounding_budget(values, _units(pair, name)) for name, values in fed.items()}
     return compare_taps("forward", f"{pair.case} float64 isolated", fed, made, budgets=budgets)
 
 
@@ -87,7 +87,9 @@ def _isolated32(pair: Pair) -> list[Record]:
     given = pair.reference_calls("float32")
     in_float64 = pair.sides("float64")[0].forward(pair.inputs, fed=pair.feeding(given))
     runs = given, in_float64, pair.port_fed("float32", given), pair.port_fed("float64", given)
-    return _compare32(f"{pair.case} float32 isolated", [_fed_and_made(pair, calls) for calls in runs], _units)
+    return _compare32(
+        f"{pair.case} float32 isolated", [_fed_and_made(pair, calls) for calls in runs], partial(_units, pair)
+    )
 
 
 def _cascaded32(pair: Pair) -> list[Record]:
@@ -122,7 +124,7 @@ def _fed_and_made(pair: Pair, calls: Calls) -> dict[str, Array]:
     """What arrives at each module and what the module makes, by name, in order."""
     named: list[tuple[str, Array]] = []
     for name, call in _compared(pair, calls).items():
-        if name != ROOT and f"{tap_of(name)}.input" not in pair.exempt:
+        if name != ROOT and pair.sees_inputs and f"{tap_of(name)}.input" not in pair.exempt:
             named += zip(input_names(name, len(call.inputs)), map(comparable, call.inputs), strict=True)
         named += _named_outputs(name, call)
     return _unique(named)
@@ -147,10 +149,10 @@ def _unique(named: Iterable[tuple[str, Array]]) -> dict[str, Array]:
     return values
 
 
-def _units(name: str) -> int:
+def _units(pair: Pair, name: str) -> int:
     """Roundings allowed to a module that is fed, and to whatever lies between modules, which may be many steps."""
     between = name == ROOT or name.startswith(f"{ROOT}.") or re.search(r"\.input(\.\d+)?$", name)
-    return CASCADED if between else ISOLATED
+    return CASCADED if between or not pair.sees_alike else ISOLATED
 
 
 def _backward_isolated(pair: Pair) -> list[Record]:
@@ -184,9 +186,9 @@ def _gradients_of_each(pair: Pair, run: Backward) -> dict[str, Array]:
     for name, call in _compared(pair, run.calls).items():
         if name == ROOT:
             continue
-        if f"{tap_of(name)}.input" not in pair.exempt:
+        if pair.sees_alike and f"{tap_of(name)}.input" not in pair.exempt:
             values |= {f"{name}.{i}" if len(call.inputs) > 1 else name: g for i, g in call.input_gradients.items()}
-        values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
+            values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
         again = name.removeprefix(tap_of(name))
         of_module = call.parameter_gradients.items()
         values |= {f"{parameter}{again}": g for parameter, g in of_module if parameter in pair.parameters.port}

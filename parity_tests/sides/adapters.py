@@ -6,6 +6,7 @@ Needs numpy alone; torch or Keras is loaded where a side is opened, and the user
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from parity_tests.rule.compare import Array
@@ -33,6 +34,10 @@ class Adapter(Protocol):
     @property
     def has_gradients(self) -> bool:
         """Whether it can be run back."""
+
+    @property
+    def sees_inputs(self) -> bool:
+        """Whether what arrives at a tap is captured, beside what it makes."""
 
     @property
     def flat(self) -> Collection[str]:
@@ -77,6 +82,10 @@ class TorchModule:
     has_modules: ClassVar[bool] = True
     has_parameters: ClassVar[bool] = True
     has_gradients: ClassVar[bool] = True
+
+    @property
+    def sees_inputs(self) -> bool:
+        return not isinstance(self.taps, OwnTaps)
 
     @property
     def flat(self) -> Collection[str]:
@@ -127,6 +136,10 @@ class KerasModel:
     has_gradients: ClassVar[bool] = True
 
     @property
+    def sees_inputs(self) -> bool:
+        return not isinstance(self.taps, OwnTaps)
+
+    @property
     def flat(self) -> Collection[str]:
         return self.taps.flat if isinstance(self.taps, OwnTaps) else ()
 
@@ -165,6 +178,59 @@ class KerasModel:
 
 
 @dataclass(frozen=True)
+class OnnxModel:
+    """An ONNX model, run by onnxruntime on the CPU; forward alone.
+
+    Where onnxruntime has no float64 kernel, as for convolutions, the evaluator of the onnx package runs that precision.
+
+    Attributes:
+        model: a file, or its bytes.
+        taps: which tensors are compared: their names in the graph by names of your own; without it, by module that has
+            parameters (`conv` for `conv.weight`), what the last node makes that takes one of them.
+        layout: where it has the channels of its maps, arrays of four axes or more.
+    """
+
+    model: str | Path | bytes
+    taps: Mapping[str, str] | None = None
+    layout: Layout = "channels_first"
+    has_modules: ClassVar[bool] = True
+    has_parameters: ClassVar[bool] = True
+    has_gradients: ClassVar[bool] = False
+    sees_inputs: ClassVar[bool] = False
+    flat: ClassVar[Collection[str]] = ()
+
+    @property
+    def words(self) -> str:
+        return f"{'model' if isinstance(self.model, bytes) else Path(self.model).name} (ONNX)"
+
+    def check(self, argument: str) -> None:
+        """Refuse a file that cannot be read."""
+        self._read()
+
+    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
+        from parity_tests.sides.onnx_graph import check_tensor, taps_of
+
+        model = self._read()
+        taps = taps_of(model) if self.taps is None else self.taps
+        return {tap: check_tensor(f"{argument} taps", model, name) for tap, name in taps.items()} | {ROOT: ""}
+
+    def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
+        from parity_tests.sides.onnx_side import OnnxSide
+
+        return OnnxSide(self._read(), taps or {}, dtype)
+
+    def assign(self, values: Mapping[str, Array]) -> None:
+        raise InputError(f"model: {self.words} is a file, and its weights stay as they are")
+
+    def _read(self) -> Any:
+        try:
+            from parity_tests.sides.onnx_graph import read
+        except ModuleNotFoundError as error:
+            raise InputError(f"model: {self.words} needs {error.name}; pip install 'torch-retinanet[onnx]'") from None
+        return read(self.model)
+
+
+@dataclass(frozen=True)
 class Function:
     """A function: arrays in, and out one array, several, or a dictionary of them, whose keys are taps.
 
@@ -180,6 +246,7 @@ class Function:
     has_modules: ClassVar[bool] = False
     has_parameters: ClassVar[bool] = False
     has_gradients: ClassVar[bool] = False
+    sees_inputs: ClassVar[bool] = False
     flat: ClassVar[Collection[str]] = ()
 
     @property
@@ -207,7 +274,7 @@ def adapted(argument: str, model: Any) -> Adapter:
     Raises:
         InputError: for anything else.
     """
-    if isinstance(model, (TorchModule, KerasModel, Function)):
+    if isinstance(model, (TorchModule, KerasModel, OnnxModel, Function)):
         return model
     if (keras := sys.modules.get("keras")) and isinstance(model, keras.Model):  # on torch it is a torch module, too
         return KerasModel(model)
