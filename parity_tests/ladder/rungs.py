@@ -199,6 +199,8 @@ def _gradients_by_output(pair: Pair, run: Backward) -> dict[str, Array]:
     """The gradients by taps, the last one first, and by the model's input."""
     values: dict[str, Array] = {}
     for name, call in reversed([*_compared(pair, run.calls).items()]):
+        if name != ROOT and not pair.has_modules:
+            continue  # what a function returns by name is no longer what it went on with
         values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
     root = run.calls.get(ROOT, Call())
     names = input_names(ROOT, len(root.inputs))
