@@ -193,12 +193,36 @@ class Comparison:
         runs = [*self._calls.values(), *(back.calls for back in self._backward.values())]
         return {tap_of(name) for calls in runs for name in calls}
 
+    def optimizer_of(self, name: str) -> Callable[[Any], Any]:
+        """What makes the optimiser of a side."""
+        assert self.optimizers is not None, "compare_models refuses steps without optimisers"
+        return self.optimizers[0 if name == "reference" else 1]
+
+    def trained(self, sides: ModelSides) -> list[str]:
+        """The reference's parameters that have a gradient and a partner."""
+        return [name for name in self.backward_of_reference(sides).gradients if name in self.parameters.port]
+
+    def is_paired(self, name: str) -> bool:
+        """Whether a parameter, or an optimiser's slot of one, `NAME@slot`, has a partner."""
+        return name.partition("@")[0] in self.parameters.port
+
     def by_reference_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """Values of the port's parameters that have a partner, by its name and in its layout."""
+        """Values of the port's parameters that have a partner, and of their slots, by its name and in its layout."""
+        partners, found = {port: name for name, port in self.parameters.port.items()}, dict[str, Array]()
+        for name, value in values.items():
+            own, at, slot = name.partition("@")
+            if own in partners:
+                permutation = self.layouts.parameter(partners[own], own, value.ndim)
+                found[partners[own] + at + slot] = to_reference(value, permutation)
+        return found
+
+    def by_port_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Values of the reference's parameters that have a partner, by its name and in its layout."""
+        partners = self.parameters.port
         return {
-            reference: to_reference(values[port], self.layouts.parameter(reference, port, values[port].ndim))
-            for reference, port in self.parameters.port.items()
-            if port in values
+            partners[name]: to_port(name, value, self.layouts.parameter(name, partners[name], value.ndim))
+            for name, value in values.items()
+            if name in partners
         }
 
     def to_port(self, calls: Calls) -> dict[str, Call]:

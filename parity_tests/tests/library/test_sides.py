@@ -147,7 +147,7 @@ def test_models_with_taps_of_their_own_are_compared_on_every_rung() -> None:
     assert {record.rung for record in right.records} == {"parameters", "forward", "backward", "gradients"}
     assert {record.name for record in right.records} >= {"first", "act", "second", "first/kernel"}
     wrong = compare_models(reference, TorchModule(TappedPort(0.1), OwnTaps()), ROWS, dtypes=["float64"])
-    assert next(r.name for r in wrong.records if r.verdict == "different" and r.mode == "isolated") == "act"
+    assert next(r.name for r in wrong.records if r.verdict == "different" and r.where.mode == "isolated") == "act"
     assert {"reference", "port"} == set(wrong.sources["act"])
 
 
