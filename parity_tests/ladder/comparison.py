@@ -202,19 +202,13 @@ class Comparison:
         """The reference's parameters that have a gradient and a partner."""
         return [name for name in self.backward_of_reference(sides).gradients if name in self.parameters.port]
 
-    def is_paired(self, name: str) -> bool:
-        """Whether a parameter, or an optimiser's slot of one, `NAME@slot`, has a partner."""
-        return name.partition("@")[0] in self.parameters.port
-
     def by_reference_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """Values of the port's parameters that have a partner, and of their slots, by its name and in its layout."""
-        partners, found = {port: name for name, port in self.parameters.port.items()}, dict[str, Array]()
-        for name, value in values.items():
-            own, at, slot = name.partition("@")
-            if own in partners:
-                permutation = self.layouts.parameter(partners[own], own, value.ndim)
-                found[partners[own] + at + slot] = to_reference(value, permutation)
-        return found
+        """Values of the port's parameters that have a partner, by its name and in its layout."""
+        return {
+            reference: to_reference(values[port], self.layouts.parameter(reference, port, values[port].ndim))
+            for reference, port in self.parameters.port.items()
+            if port in values
+        }
 
     def by_port_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Values of the reference's parameters that have a partner, by its name and in its layout."""

@@ -109,7 +109,10 @@ def _gradients(pair: Comparison, where: Where) -> ModelCase:
 
 
 def step(pair: Comparison) -> list[ModelCase]:
-    """The parameters and the optimiser's slots after two steps, both sides given the same gradients."""
+    """The parameters after two steps of an optimiser, both sides given the same gradients.
+
+    What the optimiser remembers is seen in the second step; how it stores that is its own.
+    """
     where = Where(dtype="float64", subject="optimiser")
 
     def reference(sides: ModelSides) -> Answer:
@@ -127,7 +130,7 @@ def step(pair: Comparison) -> list[ModelCase]:
         return {"after": pair.by_reference_name(after)}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        after = {name: value for name, value in reference["after"].items() if pair.is_paired(name)}
+        after = {name: value for name, value in reference["after"].items() if name in pair.parameters.port}
         return compare_taps("step", where, after, port["after"], units=CASCADED, tag_of=lambda name: VARIABLE)
 
     return [_case("step", where, reference, port, judge, ("after",))]

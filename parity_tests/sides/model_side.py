@@ -113,7 +113,7 @@ class ModelSide(ABC):
                 value, gradients = model.side.loss_and_gradients(inputs, loss, training)
                 model.step({name: self.tensors.tensor(gradient) for name, gradient in gradients.items()})
                 values.append(value)
-        return np.array(values)
+        return np.reshape(values, len(values))
 
     def loss_and_gradients(
         self, inputs: Sequence[Array], loss: Loss, training: bool

@@ -129,3 +129,14 @@ def test_data_outside_the_folder_is_refused(exported: Path, tmp_path: Path) -> N
     (tmp_path / "data.bin").write_bytes((inside.parent / "data.bin").read_bytes())
     with pytest.raises(InputError, match=r"lies in ../data.bin, and data must lie in the file's own folder"):
         OnnxModel(inside).check("port")
+
+
+def test_an_operator_without_a_float64_kernel_is_named(exported: Path) -> None:
+    model = onnx.load(str(exported))
+    conv = next(node for node in model.graph.node if node.op_type == "Conv")
+    conv.op_type, conv.domain = "FusedConv", "com.microsoft"
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    port = OnnxModel(model.SerializeToString())
+    assert port.open("float32", {}).forward([IMAGES])["output"].outputs[""].shape == (2, 5)
+    with pytest.raises(InputError, match=r"^model: onnxruntime has no kernel for FusedConv in this precision, and"):
+        port.open("float64", {}).forward([IMAGES])

@@ -65,7 +65,7 @@ def test_a_right_port_is_equal_on_every_rung_of_training() -> None:
     }
     statistics = {record.name for record in result.records if record.rung == "training"}
     assert statistics == {"norm/moving_mean", "norm/moving_variance"}
-    assert {"dense/kernel@momentum", "dense/kernel"} <= {r.name for r in result.records if r.rung == "step"}
+    assert {"dense/kernel", "norm/gamma"} <= {record.name for record in result.records if record.rung == "step"}
 
 
 @pytest.mark.planted
