@@ -89,7 +89,7 @@ def compare_models(
         transfer=transfer,
         dtypes=dtypes,
         optimizers=optimizers,
-        batches=[_fed(batch) for batch in batches],
+        batches=[fed(batch) for batch in batches],
     )
     _check_training(two, rungs)
     return compared_models(two, rungs, {"names": dict(names or {}), "layouts": _lists(layouts or {})})
@@ -100,7 +100,7 @@ def compared_models(
 ) -> Result:
     """The result of a comparison on some rungs; of a reference that was recorded from its answers."""
     started = time.perf_counter()
-    climbed = [rung for rung in RUNGS if rung in rungs and (rung not in NEEDS or getattr(two, NEEDS[rung]))]
+    climbed = rungs_for(two, rungs)
     cases = [case for rung in climbed for case in RUNGS[rung](two)]
     records = climb(cases, two.sides, answers=answers)
     return Result(
@@ -123,6 +123,12 @@ def compared_models(
     )
 
 
+def rungs_for(two: Comparison, rungs: Sequence[str]) -> list[str]:
+    """Those of the rungs that both sides have what is needed for; without any, those that need no optimiser."""
+    asked = rungs or tuple(of_models.RUNGS)
+    return [rung for rung in RUNGS if rung in asked and (rung not in NEEDS or getattr(two, NEEDS[rung]))]
+
+
 def comparison(
     reference: Adapter,
     port: Adapter,
@@ -134,11 +140,11 @@ def comparison(
     **settings: Any,
 ) -> Comparison:
     """The two sides with their names paired, and every argument checked."""
-    fed = _fed(inputs)
+    arrays = fed(inputs)
     lie = Layouts(reference.layout, port.layout, layouts)
-    named = zip(input_names(ROOT, len(fed)), fed, strict=True)
+    named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
     turned = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
-    paths = [_tap_paths("reference", reference, fed), _tap_paths("port", port, turned)]
+    paths = [_tap_paths("reference", reference, arrays), _tap_paths("port", port, turned)]
     parameters = Names(*([*adapter.open("float32", {}).parameters()] for adapter in (reference, port)))
     if not (reference.has_parameters and port.has_parameters):
         parameters = Names([], [])
@@ -156,7 +162,7 @@ def comparison(
             {tap: paths[0][tap] for tap in paired.port if paths[0][tap]},
             {tap: paths[1][name] for tap, name in paired.port.items() if paths[1][name]},
         ),
-        inputs=fed,
+        inputs=arrays,
         layouts=Layouts(reference.layout, port.layout, layouts, flat),
         parameters=pair(parameters, names, skip),
         taps=paired,
@@ -213,7 +219,7 @@ def _check_training(two: Comparison, rungs: Sequence[str]) -> None:
         raise InputError(f"{lacks}: there is none, and the rung trajectory needs a loss for each side and batches")
 
 
-def _fed(inputs: Any) -> list[Array]:
+def fed(inputs: Any) -> list[Array]:
     """One array or several."""
     return [_rounded(values) for values in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
 

@@ -39,7 +39,6 @@ class Comparison:
         batches: the inputs of each step of a training run.
         dtypes: precisions that get records.
         transfer: whether the port gets the reference's parameters.
-        recorded: the reference's parameters, where it was recorded and is not run.
     """
 
     reference: Adapter
@@ -55,7 +54,6 @@ class Comparison:
     batches: Sequence[Sequence[Array]] = ()
     dtypes: Sequence[str] = ("float64", "float32")
     transfer: bool = True
-    recorded: Mapping[str, Array] | None = None
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
     _backward: dict[str, Backward] = field(default_factory=dict)
 
@@ -108,7 +106,7 @@ class Comparison:
     @cached_property
     def weights(self) -> Mapping[str, Array]:
         """The reference's parameters in float32."""
-        return self.reference.open("float32", {}).parameters() if self.recorded is None else self.recorded
+        return self.reference.open("float32", {}).parameters()
 
     def _assign(self, name: str, side: Side) -> None:
         """Put the weights into a side, those that it has not already; shapes that do not fit are left as they are."""

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import tree_flatten_with_path, tree_unflatten
 
-from parity_tests.rule.record import Array
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture
 from parity_tests.sides.jax_tensors import JaxTensors
 from parity_tests.sides.model_side import ModelSide, Optimised

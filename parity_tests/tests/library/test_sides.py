@@ -13,6 +13,7 @@ import pytest
 
 from parity_tests import KerasModel, OwnTaps, TorchModule, compare_models, randomise
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import Layouts
 from parity_tests.sides.side import Call, Side, TrainableSide
 from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model, pictures

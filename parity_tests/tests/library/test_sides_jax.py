@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from parity_tests import JaxFunction, TorchModule, compare_models, randomise
-from parity_tests.rule.record import Array
 from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array
 from parity_tests.tests.support.small_models import pictures
 
 jax = pytest.importorskip("jax")
