@@ -12,13 +12,15 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgG
 
 ABLATION: dict[str, Any] = {
     "preset": "notebook",
+    "summary": "1 conventions turned, one at a time; at some picture sizes 1 of them cannot be seen",
     "model": {"backbone": "resnet18", "steps": 600, "map": 0.612},
     "left_out": {"conv_bias=False": "the network then has other parameters"},
     "rows": [
         {
             **{"convention": "p6_source", "from": "c5", "to": "p5", "meaning": "the map that P6 is made from"},
             **{"starts_at": "p6", "activations": 0.25, "loss": 3e-5, "loss_after_20": None, "detections": 0.5},
-            **{"map": -0.034, "seen": {"32x32": 0.0, "64x64": 0.25}, "unseen": ["32x32"], "refused": ["120x120"]},
+            **{"map": -0.034, "sizes": ["32x32", "64x64", "120x120"], "seen": {"32x32": 0.0, "64x64": 0.25}},
+            **{"unseen": ["32x32"], "refused": ["120x120"]},
             **{"note": "a note"},
         }
     ],
