@@ -13,7 +13,7 @@ import pytest
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.names import longest_sums, taps_of
 from parity_tests.retinanet.rungs import RUNGS
-from parity_tests.retinanet.rungs.forward import rounding_bounds
+from parity_tests.retinanet.rungs.forward import float32_bounds
 from parity_tests.rule.budgets import ISOLATED, isolated_units, largest, largest_difference, rounding_budget
 from parity_tests.rule.record import Array
 
@@ -90,6 +90,6 @@ def test_products_of_ten_binary_digits_less_exceed_the_budget_of_p6() -> None:
 
 def test_the_budget_of_float32_does_not_grow(run: DetectorComparison) -> None:
     images = run.inputs.images((32, 32))
-    given = run.sides("float32")[0].forward(images)
+    given = run.sides.reference("float32").forward(images)
     most = rounding_budget(given["p6"], ISOLATED)
-    assert np.max(rounding_bounds(run, images, given)["p6"]) <= most
+    assert np.max(bounds_of(run, images, given)["p6"]) <= most
