@@ -15,7 +15,7 @@ from parity_tests.tests.support.results import ISOLATED
 
 
 def record(name: str, used: float = 0.1, **values: Any) -> Record:
-    settings = {"rung": "forward", "where": ISOLATED, "verdict": "equal"} | values
+    settings: dict[str, Any] = {"rung": "forward", "where": ISOLATED, "verdict": "equal"} | values
     return Record(name=name, difference=used, budget=1.0, scale=1.0, **settings)
 
 

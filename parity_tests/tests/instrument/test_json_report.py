@@ -238,9 +238,7 @@ def test_a_file_of_the_version_before_is_read_as_far_as_it_is_compared(tmp_path:
     assert (old.settings, old.provenance) == ({"seed": 0}, {"commit": "2e49d43b4644"})
 
 
-def test_runs_of_both_versions_are_held_against_each_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_of_both_versions_are_held_against_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     old.write_text(json.dumps(OF_BEFORE))
     new.write_text(as_json(same_run()))

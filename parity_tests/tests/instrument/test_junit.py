@@ -44,7 +44,9 @@ def test_what_could_not_be_compared_is_an_error_and_never_passes() -> None:
 
 
 def test_what_is_equal_or_tied_passes() -> None:
-    tied = Record(rung="detections", where=Where(), name="det.set", verdict="tie", reason="a score stood at a threshold")
+    tied = Record(
+        rung="detections", where=Where(), name="det.set", verdict="tie", reason="a score stood at a threshold"
+    )
     root = parsed(Result(records=[tap("stem"), tied]))
     assert counts(root) == (2, 0, 0, 0)
     assert all(len(case) == 0 for case in root.iter("testcase"))
