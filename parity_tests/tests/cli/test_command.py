@@ -12,6 +12,7 @@ import pytest
 
 from parity_tests import cli
 from parity_tests.cli import ladder
+from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.comparison import PRESETS
 from parity_tests.retinanet.keras_side import REFERENCES, KerasSide
 from parity_tests.retinanet.names import tag_of
@@ -193,13 +194,13 @@ def test_the_command_knows_the_references() -> None:
 def test_what_cannot_be_run_is_incomplete_and_never_green(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def out_of_memory(*arguments: object) -> list[Record]:
+    def out_of_memory(*arguments: object) -> Answer:
         raise MemoryError
 
-    monkeypatch.setattr(forward, "_statistics_after_training", out_of_memory)
+    monkeypatch.setattr(forward, "_statistics", out_of_memory)
     assert cli.main(FAST) == 3
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "incomplete: 1 comparison could not be made, first forward training (MemoryError)"
+    assert last == "incomplete: 1 comparison could not be made, first forward 96x160 float64 training (MemoryError)"
     assert f"\n{last}\n" in README
 
 
