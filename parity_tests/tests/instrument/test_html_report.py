@@ -259,6 +259,11 @@ def test_the_rows_of_the_table_are_the_records() -> None:
     data = json.loads(text)
     column = data["words"].index("name")
     assert [data["strings"][row[column]] for row in data["rows"]] == [record.name for record in result.records]
+    case = data["words"].index("case")
+    for row, record in zip(data["rows"], result.records, strict=True):
+        where = record.where
+        assert data["cases"][data["strings"][row[case]]] == [where.extent, where.dtype, where.mode]
+    assert [result.records[i].name for i in data["taps"]] == [r.name for r in result.records if r.rung == "forward"]
     used = [row[len(data["words"])] for row in data["rows"]]
     for share, record in zip(used, result.records, strict=True):
         assert share == (record.used and pytest.approx(record.used, rel=1e-2))
