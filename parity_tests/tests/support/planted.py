@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,10 @@ def with_port(run: DetectorComparison, port: Any, *, sizes: Sequence[Size] = ())
 
 
 def turned_network(run: DetectorComparison, *assignments: str, sizes: Sequence[Size] = ()) -> DetectorComparison:
-    """The comparison with a port that is built with conventions turned."""
-    port = TorchSide(turn(run.config, assignments)[0], "float64")
-    return with_port(run, port, sizes=sizes)
+    """The comparison in float64 with a port that is built with conventions turned, in each precision."""
+    config = turn(run.config, assignments)[0]
+    build = {"reference": run.sides.reference, "port": partial(TorchSide, config)}
+    return replace(run, config=config, sizes=sizes, dtypes=("float64",), sides=detector_sides(build, run.weights))
 
 
 def label(case: DetectorCase) -> str:
