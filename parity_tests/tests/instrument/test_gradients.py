@@ -1,21 +1,19 @@
 """What BatchNorm in training mode magnifies on either side is no difference; a gradient that is off is one."""
 
-import importlib
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from parity_tests.retinanet.comparison import DetectorComparison
+from parity_tests.ladder import gradients
+from parity_tests.ladder.case import Answer
+from parity_tests.ladder.climb import answer_of_reference, compared
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.budgets import BATCHNORM_LIMIT, GRADIENT
-from parity_tests.rule.record import Array
-from parity_tests.rule.sampled import sample
-from parity_tests.tests.support.planted import with_port
-
-gradients: Any = importlib.import_module("parity_tests.retinanet.rungs.gradients")
+from parity_tests.rule.record import Record
+from parity_tests.rule.sampled import Sampled, sample
+from parity_tests.tests.support.planted import cases_on, with_port
 
 KERNEL = "fpn/conv_c6_3x3/kernel"
 
@@ -35,66 +33,75 @@ class Off:
         return found | {KERNEL: found[KERNEL] * (1 + self.share)}
 
 
-class Recorded:
-    """A reference as a bundle has it: samples, whatever its weights are said to be."""
-
-    def __init__(self, reference: DetectorSide) -> None:
-        self.reference, self.asked = reference, 0
-
-    def assign(self, variables: Mapping[str, Array]) -> None:
-        """What was recorded stays."""
-
-    def gradients(self, scene: Scene, *, training: bool) -> Any:
-        self.asked += 1
-        return {name: sample(value) for name, value in self.reference.gradients(scene, training=training).items()}
+@pytest.fixture(scope="module")
+def answers(run: DetectorComparison) -> dict[str, Answer]:
+    """What the reference answers in training mode, asked once."""
+    kept = dict[str, Answer]()
+    answer_of_reference(training_case(run), run.sides, kept)
+    run.sides.restore()
+    return kept
 
 
-def compared(run: DetectorComparison, mode: str, share: float = 0.0) -> tuple[list[Any], int]:
-    """The records of a mode, and how often the port was asked for gradients."""
+@pytest.fixture(scope="module")
+def recorded(answers: dict[str, Answer]) -> dict[str, Answer]:
+    """The same as a bundle has it: gradients as samples."""
+    return {
+        case: {**answer, "gradients": {name: sample(value) for name, value in answer["gradients"].items()}}
+        for case, answer in answers.items()
+    }
+
+
+def training_case(run: DetectorComparison) -> DetectorCase:
+    [case] = cases_on(run, "gradients", "training")
+    return case
+
+
+def compared_with(answers: dict[str, Answer], run: DetectorComparison, share: float = 0.0) -> tuple[list[Record], int]:
+    """The records in training mode, and how often the port was asked for gradients."""
     port = Off(run.sides.port("float64"), share)
-    [case] = [case for case in gradients.gradients(with_port(run, port)) if case.name == mode]
-    return case.compare(), port.asked
+    off = with_port(run, port)
+    return compared(training_case(off), off.sides, answers), port.asked
 
 
-def differing(records: list[Any]) -> list[str]:
+def differing(records: list[Record]) -> list[str]:
     return [record.name for record in records if record.verdict != "equal"]
 
 
 def test_rounding_that_is_magnified_is_held_to_what_it_does_to_the_port_itself(
-    run: DetectorComparison, monkeypatch: pytest.MonkeyPatch
+    run: DetectorComparison, recorded: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even where the reference is a recorded one, which is asked once."""
+    """Even where the reference is a recorded one, which cannot be asked again."""
     monkeypatch.setattr(gradients, "GRADIENT", 1e-13)
-    reference, port = run.sides("float64")
-    recorded: Any = Recorded(reference)
-    held = replace(run, _sides={"float64": (recorded, port)})
-    records, asked = compared(held, "training")
-    assert (differing(records), asked, recorded.asked) == ([], 4, 1)
-    assert max(record.used for record in records) > 0.01
+    assert isinstance(recorded[training_case(run).name]["gradients"][KERNEL], Sampled)
+    records, asked = compared_with(recorded, run)
+    assert (differing(records), asked) == ([], 4)
+    assert max(record.used or 0.0 for record in records) > 0.01
     monkeypatch.setattr(gradients, "PERTURBATION_SEEDS", ())
-    assert differing(compared(held, "training")[0]), "rounding alone exceeds such a share"
-    reference.assign(run.weights)
+    assert differing(compared_with(recorded, run)[0]), "rounding alone exceeds such a share"
 
 
-def test_what_is_as_near_as_elsewhere_is_not_looked_at_again(run: DetectorComparison) -> None:
-    records, asked = compared(run, "training")
+def test_what_is_as_near_as_elsewhere_is_not_looked_at_again(
+    run: DetectorComparison, answers: dict[str, Answer]
+) -> None:
+    records, asked = compared_with(answers, run)
     assert (differing(records), asked) == ([], 1)
 
 
 @pytest.mark.planted
 @pytest.mark.parametrize(("share", "asked"), [(3 * GRADIENT, 4), (2 * BATCHNORM_LIMIT, 1)])
-def test_a_gradient_that_is_off_by_little_is_named(run: DetectorComparison, share: float, asked: int) -> None:
-    records, count = compared(run, "training", share)
+def test_a_gradient_that_is_off_by_little_is_named(
+    run: DetectorComparison, answers: dict[str, Answer], share: float, asked: int
+) -> None:
+    records, count = compared_with(answers, run, share)
     assert (differing(records), count) == ([KERNEL], asked)
 
 
 def test_no_gradient_is_allowed_more_than_rounding_is_magnified_to(
-    run: DetectorComparison, monkeypatch: pytest.MonkeyPatch
+    run: DetectorComparison, answers: dict[str, Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gradients, "GRADIENT", 1e-13)
     monkeypatch.setattr(gradients, "SELF_FACTOR", 1e30)
-    records, _ = compared(run, "training")
-    scales = {record.name: record.scale for record in records}
-    assert all(
-        r.budget == pytest.approx(BATCHNORM_LIMIT * scales[r.name]) for r in records if r.name.endswith("kernel")
-    )
+    records, _ = compared_with(answers, run)
+    kernels = [(r.budget, BATCHNORM_LIMIT * (r.scale or 0.0)) for r in records if r.name.endswith("kernel")]
+    assert kernels
+    assert all(budget == pytest.approx(most) for budget, most in kernels)

@@ -28,8 +28,8 @@ def test_a_turned_convention_is_named_in_the_statistics(run: DetectorComparison,
 
 def fresh(run: DetectorComparison) -> DetectorComparison:
     """The comparison with a reference that is built, and so has fresh values."""
-    build = {**run.sides.build, "reference": partial(KerasSide, run.preset, run.config.num_classes)}
-    return replace(run, sides=detector_sides(build, run.weights))
+    reference = partial(KerasSide, run.preset, run.config.num_classes)
+    return replace(run, sides=detector_sides({**run.sides.build, "reference": reference}, run.weights))
 
 
 def test_fresh_variables_are_equal_where_no_convention_is_turned(run: DetectorComparison) -> None:

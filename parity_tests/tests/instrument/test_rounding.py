@@ -10,7 +10,7 @@ from torch import nn
 
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.rounding import UNIT, Rounded, through
-from parity_tests.retinanet.rungs.forward import rounding_bounds
+from parity_tests.retinanet.rungs.forward import float32_bounds
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchSide
 from parity_tests.rule.record import Array
@@ -37,6 +37,11 @@ def test_what_a_layer_takes_over_adds_up_as_independent_errors_do() -> None:
     assert float(bound) == pytest.approx(5, rel=1e-6)
 
 
+def bounds_of(run: DetectorComparison, images: Array, given: Mapping[str, Array]) -> dict[str, float | Array]:
+    """What float32 may be off at each tap, as the rung has it."""
+    return float32_bounds(given, run.sides.port("float64").rounding_bounds(images, given))
+
+
 def shares(given: Mapping[str, Array], made: Mapping[str, Array], bounds: Mapping[str, Any]) -> dict[str, float]:
     """The largest share of its bound that an element of each tap has used."""
     apart = {name: np.abs(given[name].astype(np.float64) - made[name]) for name in bounds}
@@ -47,9 +52,9 @@ def test_the_bounds_hold_for_both_frameworks_and_none_is_so_wide_that_nothing_co
     run: DetectorComparison,
 ) -> None:
     images = run.inputs.images((64, 96))
-    reference, port = run.sides("float32")
-    given = reference.forward(images)
-    used = shares(given, port.forward(images, given=given), rounding_bounds(run, images, given))
+    given = run.sides.reference("float32").forward(images)
+    port = run.sides.port("float32")
+    used = shares(given, port.forward(images, given=given), bounds_of(run, images, given))
     rounding = {name: share for name, share in used.items() if share}
     assert len(rounding) > 50
     assert max(rounding.values()) < 0.75
@@ -60,10 +65,10 @@ def test_the_bounds_hold_for_both_frameworks_and_none_is_so_wide_that_nothing_co
 def test_products_of_fewer_digits_break_the_bound_of_every_module(run: DetectorComparison) -> None:
     """As of a GPU that computes in TF32, with 10 bits after the point instead of 23."""
     images = run.inputs.images((64, 96))
-    given = run.sides("float32")[0].forward(images)
+    given = run.sides.reference("float32").forward(images)
     port = TorchSide(run.config, "float32")
     port.assign({name: rounded_to_tf32(value) for name, value in run.weights.items()})
-    used = shares(given, port.forward(images, given=given), rounding_bounds(run, images, given))
+    used = shares(given, port.forward(images, given=given), bounds_of(run, images, given))
     handed_on = ("c3", "c4", "c5", "merged3", "merged4", "logits", "deltas", "outputs")
     assert [name for name, share in used.items() if share <= 1 and name not in handed_on] == []
 
@@ -78,7 +83,7 @@ def test_taps_that_hand_on_their_input_may_not_round_at_all(
     sides: tuple[DetectorSide, DetectorSide], run: DetectorComparison
 ) -> None:
     images = run.inputs.images((32, 64))
-    bounds = rounding_bounds(run, images, sides[0].forward(images))
+    bounds = bounds_of(run, images, sides[0].forward(images))
     assert [name for name, bound in bounds.items() if np.ndim(bound) == 0] == [
         *("c3", "c4", "c5", "logits", "deltas", "outputs")
     ]
@@ -86,8 +91,8 @@ def test_taps_that_hand_on_their_input_may_not_round_at_all(
 
 def test_each_element_has_a_budget_of_its_own(run: DetectorComparison) -> None:
     images = run.inputs.images((32, 64))
-    given = run.sides("float32")[0].forward(images)
-    bound = rounding_bounds(run, images, given)["stem"]
+    given = run.sides.reference("float32").forward(images)
+    bound = bounds_of(run, images, given)["stem"]
     assert isinstance(bound, np.ndarray)
     assert bound.shape == given["stem"].shape
     assert bound.max() < 1e-5 * np.abs(given["stem"]).max()

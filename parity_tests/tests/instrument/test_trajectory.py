@@ -1,35 +1,21 @@
 """Training runs can fail: a convention or a setting of the port the wrong way is caught at the step where it tells."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from parity_tests.retinanet.comparison import DetectorComparison
-from parity_tests.retinanet.inputs import moved_by_rounding
-from parity_tests.rule.record import Array
-from parity_tests.tests.support.planted import turned_run, where_it_starts
+from parity_tests.tests.support.planted import ANSWERS, turned_run, where_it_starts
 
 gradients: Any = importlib.import_module("parity_tests.retinanet.rungs.gradients")
 trajectory: Any = importlib.import_module("parity_tests.retinanet.rungs.trajectory")
 
 
-Moved = Callable[..., Mapping[str, Array]]
-"""The run's weights, moved from a seed."""
-
-
-@pytest.fixture(scope="module")
-def moved(run: DetectorComparison) -> Moved:
-    """They are the same for every fault, and made once."""
-    return cache(partial(moved_by_rounding, run.weights))
-
-
 @pytest.fixture
-def short_runs(moved: Moved, monkeypatch: pytest.MonkeyPatch) -> None:
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training runs of five steps, whose rate changes after the third."""
-    monkeypatch.setattr(trajectory, "moved_by_rounding", lambda _, seed: moved(seed=seed))
     monkeypatch.setattr(gradients, "STEPS", 5)
     monkeypatch.setattr(trajectory, "RECIPE", trajectory.RECIPE._replace(rate_changes=((2, 3e-4),)))
 
@@ -65,6 +51,7 @@ def test_a_training_run_without_a_fault_is_equal(run: DetectorComparison, mode: 
 @pytest.mark.slow
 @pytest.mark.planted
 def test_a_whole_training_run_tells_a_late_fault_of_a_millionth(run: DetectorComparison) -> None:
+    ANSWERS.clear()  # those of short runs
     boundary, rate = trajectory.RECIPE.rate_changes[0]
     late = turned_run(run, rate_changes=((boundary, rate * (1 + 1e-6)),))
     assert where_it_starts(late, "trajectory", "training") == f"loss.{boundary + 3:02d}"

@@ -1,7 +1,7 @@
 """Comparisons with a fault in the port, and the name at which the ladder finds it."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,9 +14,13 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.setup import turn
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchSide
 from parity_tests.rule.divergence import divergence
 from parity_tests.rule.record import Record, verdict_of
+
+Build = Callable[[str], DetectorSide]
+"""What builds a side in a precision."""
 
 
 class Kept(dict[str, Answer]):
@@ -66,7 +70,7 @@ def with_port(run: DetectorComparison, port: Any, *, sizes: Sequence[Size] = ())
 def turned_network(run: DetectorComparison, *assignments: str, sizes: Sequence[Size] = ()) -> DetectorComparison:
     """The comparison in float64 with a port that is built with conventions turned, in each precision."""
     config = turn(run.config, assignments)[0]
-    build = {"reference": run.sides.reference, "port": partial(TorchSide, config)}
+    build: dict[str, Build] = {"reference": run.sides.reference, "port": partial(TorchSide, config)}
     return replace(run, config=config, sizes=sizes, dtypes=("float64",), sides=detector_sides(build, run.weights))
 
 
