@@ -86,7 +86,8 @@ BLIND_SPOTS = (
 
 def warnings(records: Sequence[Record], variables: Mapping[str, Array]) -> list[str]:
     """A sentence for each thing that a run with these records and weights cannot see."""
-    return [*unseen_at(records), *unseen_zeros(records), *unseen_in(variables)]
+    has_values = any(record.difference is not None for record in records)
+    return [*unseen_at(records), *unseen_zeros(records), *(unseen_in(variables) if has_values else ())]
 
 
 def unseen_at(records: Sequence[Record]) -> list[str]:

@@ -6,7 +6,8 @@ same.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -80,6 +81,22 @@ def random_images(size: Size, *, batch: int = 2, seed: int = 0) -> Array:
     rows, columns = np.linspace(-1, 1, height)[None, :, None, None], np.linspace(-1, 1, width)[None, None, :, None]
     images: Array = (noise + slopes[0] * rows + slopes[1] * columns).astype(np.float32)
     return images
+
+
+class Drawn(Mapping[str, Array]):
+    """Weights that are drawn where they are first asked for: shapes need none."""
+
+    def __init__(self, draw: Callable[[], Mapping[str, Array]]) -> None:
+        self._draw = cache(draw)
+
+    def __getitem__(self, name: str) -> Array:
+        return self._draw()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._draw())
+
+    def __len__(self) -> int:
+        return len(self._draw())
 
 
 def random_variables(shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0) -> dict[str, Array]:

@@ -50,44 +50,68 @@ class KerasSide:
         self.dtype, self.num_classes, self.anchor_scale = dtype, num_classes, anchor_scale
         with keras_precision(dtype), python_seed(seed):
             backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
-            self.model = keras_reference.RetinaNet(REFERENCES[preset](num_classes), backbone)
-            self.model.build((None, None, None, 3))
+            self._built = keras_reference.RetinaNet(REFERENCES[preset](num_classes), backbone)
+            self._built.build((None, None, None, 3))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
         self.sources: dict[str, str] = {}
         self._feeds: dict[bytes, tuple[Any, Any]] = {}
+        self._assigned: dict[str, Mapping[str, Array]] = {}
+
+    @property
+    def model(self) -> Any:
+        """The network with the weights that were assigned last."""
+        for variables in [self._assigned.pop("last")] if self._assigned else []:
+            self._take_over(variables)
+        return self._built
+
+    @property
+    def training(self) -> "KerasTraining":
+        """What computes gradients, of the model with the weights that were assigned last; it needs TensorFlow."""
+        assert self.model is self._built
+        return self._training
 
     @cached_property
-    def training(self) -> "KerasTraining":
-        """What computes gradients, which needs TensorFlow."""
+    def _training(self) -> "KerasTraining":
         from parity_tests.retinanet.keras_training import KerasTraining
 
-        return KerasTraining(self.model, self.loss)
+        return KerasTraining(self._built, self.loss)
 
     def variables(self) -> dict[str, Array]:
-        return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name().items()}
+        return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name(self.model).items()}
 
     def inventory(self) -> dict[str, str]:
-        names = {variable.path: name for name, variable in self._by_name().items()}
-        return {variable.path: names.get(variable.path, "") for variable in self.model.variables}
+        names = {variable.path: name for name, variable in self._by_name(self._built).items()}
+        return {variable.path: names.get(variable.path, "") for variable in self._built.variables}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        named = self._by_name()
+        self._assigned["last"] = variables
+
+    def _take_over(self, variables: Mapping[str, Array]) -> None:
+        named = self._by_name(self._built)
         assert named.keys() == variables.keys(), "the reference takes every variable over"
         for name, variable in named.items():
             variable.assign(variables[name])
 
     def release(self) -> None:
-        vars(self).pop("training", None)
-        del self.model
+        vars(self).pop("_training", None)
+        del self._built
         keras.backend.clear_session()
         gc.collect()
 
     def forward(
         self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
     ) -> dict[str, Array]:
+        return self._taps_of(self.model, images, given, training)
+
+    def shapes(self, size: Size) -> dict[str, Array]:
+        return self._taps_of(self._built, np.zeros((1, *size, 3)), None, False)
+
+    def _taps_of(
+        self, model: Any, images: Array, given: Mapping[str, Array] | None, training: bool
+    ) -> dict[str, Array]:
         taps = _SeenTaps(self.sources) if given is None else _FedTaps(given, self.dtype, self.sources)
         with keras_precision(self.dtype), contextlib.suppress(keras_reference.InputError):
-            self.model(images.astype(self.dtype), training=training, taps=taps)
+            model(images.astype(self.dtype), training=training, taps=taps)
         return {name: keras.ops.convert_to_numpy(value) for name, value in taps.data.items()}
 
     def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
@@ -116,20 +140,20 @@ class KerasSide:
         with keras_precision(self.dtype):
             _, gradients = self.training.gradients(*self._feed(scene), training=training)
         by_path = {v.path: _array(g) for v, g in zip(self.model.trainable_variables, gradients, strict=True)}
-        named = self._by_name()
+        named = self._by_name(self.model)
         statistics = {name: _array(v) for name, v in named.items() if "/moving_" in name}
         return {name: by_path[v.path] for name, v in named.items() if v.path in by_path} | statistics
 
     def backward(self, scene: Scene, *, fed: Fed | None = None) -> dict[str, Array]:
         with keras_precision(self.dtype):
             by_tap, by_variable = self.training.backward(*self._feed(scene), fed)
-        names = {v.path: name for name, v in self._by_name().items()}
+        names = {v.path: name for name, v in self._by_name(self.model).items()}
         weights = zip(self.model.trainable_variables, by_variable, strict=True)
         by_name = {names[v.path]: _array(g) for v, g in weights if g is not None}
         return {name: _array(gradient) for name, gradient in by_tap.items()} | by_name
 
     def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
-        names = {v.path: name for name, v in self._by_name().items()}
+        names = {v.path: name for name, v in self._by_name(self.model).items()}
         order = [names[v.path] for v in self.model.trainable_variables]
         with keras_precision(self.dtype):
             after = self.training.apply([gradients[name] for name in order], order, factors, recipe)
@@ -178,14 +202,14 @@ class KerasSide:
             encoded: tuple[Any, Any] = encoder.encode_batch(images, padded, classes)
             return encoded
 
-    def _by_name(self) -> dict[str, Any]:
-        fpn = self.model.fpn
+    def _by_name(self, model: Any) -> dict[str, Any]:
+        fpn = model.fpn
         layers = {f"fpn/backbone/{layer.name}": layer for layer in fpn.backbone.layers}
         layers |= {f"fpn/{name}": getattr(fpn, name) for name in dir(fpn) if name.startswith("conv_c")}
         for head in ("cls_head", "box_head"):
-            layers |= {f"{head}/{i}": layer for i, layer in enumerate(getattr(self.model, head).layers)}
+            layers |= {f"{head}/{i}": layer for i, layer in enumerate(getattr(model, head).layers)}
         named = {f"{name}/{v.name}": v for name, layer in layers.items() for v in layer.variables}
-        assert len(named) == len(self.model.variables), "every variable of the reference has a name"
+        assert len(named) == len(model.variables), "every variable of the reference has a name"
         return named
 
 

@@ -3,14 +3,14 @@
 Keras, and what draws digits and computes metrics, is loaded where it is used.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison, detector_sides
-from parity_tests.retinanet.inputs import Size, random_variables, size_name
+from parity_tests.retinanet.inputs import Drawn, Size, random_variables, size_name
 from parity_tests.retinanet.matching import Limits
 from parity_tests.retinanet.optimizers import OptimizerConventions
 from parity_tests.retinanet.side import DetectorSide
@@ -103,7 +103,7 @@ def check_preset(preset: str, weights: Path | None) -> str:
 
 def prepare(
     preset: str, weights: Path | None = None, sizes: Sequence[Size] = (), *, seed: int = 0
-) -> tuple[Config, dict[str, Array]]:
+) -> tuple[Config, Mapping[str, Array]]:
     """Config of a preset and variables by Keras name, from a weights file of either framework or random from a seed.
 
     Raises:
@@ -115,7 +115,7 @@ def prepare(
     if weights is not None:
         return _read_variables(weights, preset)
     shapes = {key: keras_shape(shape) for name, shape in expected_shapes(config).items() if (key := keras_name(name))}
-    return config, random_variables(shapes, seed=seed)
+    return config, Drawn(lambda: random_variables(shapes, seed=seed))
 
 
 def detection_limits(preset: str) -> Limits:

@@ -68,7 +68,10 @@ class DetectorSide(Protocol):
         """All weights and statistics by Keras name, in Keras' layout; a copy."""
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        """Take the variables over; a turned port takes those that it has, and `variables()` shows the rest."""
+        """Take the variables over, as soon as they count; a turned port takes those that it has.
+
+        `variables()` shows the rest.
+        """
 
     def release(self) -> None:
         """Give the memory of the model back; the side is not used any more."""
@@ -86,6 +89,9 @@ class DetectorSide(Protocol):
 
         Taps that only hand on what they are given are left out.
         """
+
+    def shapes(self, size: Size) -> dict[str, Array]:
+        """Every tap of a picture of `size`, of which the shape and the type count alone; weights may be any."""
 
     def anchors(self, size: Size) -> Array:
         """Anchors (N,4) xyxy of a picture of `size`."""

@@ -4,7 +4,7 @@ import contextlib
 from collections import UserDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,20 @@ class TorchSide:
         self.dtype, self.optimizer_turns = dtype, dict(optimizer_turns or {})
         self.sources: dict[str, str] = {}
         self.surround(config)
+        self.seed, self._assigned = seed, dict[str, Mapping[str, Array]]()
+
+    @cached_property
+    def _built(self) -> torch_retinanet.RetinaNet:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.model = torch_retinanet.RetinaNet(config).to(DTYPES[dtype])
+            torch.manual_seed(self.seed)
+            return torch_retinanet.RetinaNet(self.config).to(DTYPES[self.dtype])
+
+    @property
+    def model(self) -> torch_retinanet.RetinaNet:
+        """The network with the weights that were assigned last."""
+        for variables in [self._assigned.pop("last")] if self._assigned else []:
+            self._take_over(variables)
+        return self._built
 
     def surround(self, config: Config) -> None:
         """Take the conventions of what surrounds the network, which stays as it is, from `config`."""
@@ -61,16 +72,31 @@ class TorchSide:
         return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
 
     def inventory(self) -> dict[str, str]:
-        return {name: keras_name(name) or NOT_COMPARED for name in self.model.state_dict()}
+        return {name: keras_name(name) or NOT_COMPARED for name in self._on_no_device.state_dict()}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        for name, tensor in self.model.state_dict().items():
+        self._assigned["last"] = variables
+
+    def _take_over(self, variables: Mapping[str, Array]) -> None:
+        for name, tensor in self._built.state_dict().items():
             variable = variables.get(keras_name(name) or "")
             if variable is not None and _shape(tensor) == variable.shape:
                 tensor.copy_(to_torch(torch.from_numpy(variable)))
 
     def release(self) -> None:
-        del self.model
+        vars(self).pop("_built", None)
+
+    @cached_property
+    def _on_no_device(self) -> torch_retinanet.RetinaNet:
+        """The network without memory: torch's meta device knows shapes and types alone."""
+        with torch.device("meta"):
+            return torch_retinanet.RetinaNet(self.config).to(DTYPES[self.dtype])
+
+    def shapes(self, size: Size) -> dict[str, Array]:
+        taps, images = _Taps(self.sources), torch.empty((1, 3, *size), dtype=DTYPES[self.dtype], device="meta")
+        with torch.no_grad(), contextlib.suppress(torch_retinanet.InputError):
+            self._on_no_device.eval()(images, taps)
+        return {name: _placeholder(value, name, self.dtype) for name, value in taps.data.items()}
 
     def forward(
         self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
@@ -273,6 +299,13 @@ def _read(value: Tensor) -> Array:
 def _to_torch_layout(values: Array, name: str, dtype: str) -> Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(values, dtype))
     return tensor if name in FLAT_TAPS else tensor.permute(0, 3, 1, 2).contiguous()
+
+
+def _placeholder(value: Tensor, name: str, dtype: str) -> Array:
+    """Zeros of the shape of a tensor in Keras' layout, without memory."""
+    shape = value.shape if name in FLAT_TAPS else value.permute(0, 2, 3, 1).shape
+    assert value.dtype == DTYPES[dtype]
+    return np.broadcast_to(np.zeros((), dtype), tuple(shape))
 
 
 def _from_torch_layout(value: Tensor, name: str) -> Array:
