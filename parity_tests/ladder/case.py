@@ -20,14 +20,10 @@ DIGEST = "asked with"
 
 
 class Opened(Protocol):
-    """What a case needs of a side of whatever kind: what it has, and that it can be let go."""
+    """What a case needs of a side of whatever kind: where its taps are made, `file:line` by tap."""
 
     @property
     def sources(self) -> Mapping[str, str]: ...
-
-    def inventory(self) -> Mapping[str, str]: ...
-
-    def release(self) -> None: ...
 
 
 S = TypeVar("S", bound=Opened)
@@ -53,11 +49,15 @@ class Sides(Generic[S]):
     Attributes:
         build: what builds each side in a precision, by `reference` and `port`.
         assign: puts the weights of the comparison into the side of that name.
+        inventory: the framework's own names of a side's variables, as `About` has them.
+        let_go: gives the memory of a side back.
         recorded: what is known of a reference that was recorded, and is not built.
     """
 
     build: Mapping[str, Callable[[str], S]]
     assign: Callable[[str, S], None]
+    inventory: Callable[[S], Mapping[str, str]] = lambda side: {}
+    let_go: Callable[[S], None] = lambda side: None
     recorded: About | None = None
     _built: dict[tuple[str, str], S] = field(default_factory=dict)
     _sources: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Sides(Generic[S]):
     def release(self) -> None:
         """Give the memory of all models back."""
         for side in self._built.values():
-            side.release()
+            self.let_go(side)
         self._built.clear()
 
     def about(self) -> dict[str, About]:
@@ -97,7 +97,7 @@ class Sides(Generic[S]):
         found = {} if self.recorded is None else {"reference": self.recorded}
         for (name, _), side in self._built.items():
             sources = self._sources.get(name, {}) | dict(side.sources)
-            found.setdefault(name, About(sources, side.inventory()))
+            found.setdefault(name, About(sources, self.inventory(side)))
         return found
 
 

@@ -13,18 +13,17 @@ from parity_tests.ladder.climb import climb
 from parity_tests.ladder.comparison import Comparison
 from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.ladder.rungs import RUNGS
-from parity_tests.rule.errors import InputError, in_one_line
+from parity_tests.rule.errors import InputError
 from parity_tests.rule.record import Array
 from parity_tests.rule.result import Coverage, Result
 from parity_tests.sides.adapters import Adapter, adapted
-from parity_tests.sides.layouts import Layouts
+from parity_tests.sides.layouts import Layouts, to_port
 from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair, unknown
-from parity_tests.sides.side import ROOT, Loss
-from parity_tests.sides.sources import sources
+from parity_tests.sides.side import ROOT, Loss, input_names
 
 DTYPES = ("float64", "float32")
-OF_MODULES = ("parameters", "gradients", "backward")
-"""Rungs that a function has not."""
+NEEDS = {"parameters": "has_parameters", "gradients": "has_gradients", "backward": "has_gradients"}
+"""What both sides must have for a rung."""
 
 Optimizers = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
@@ -90,7 +89,7 @@ def compared_models(
 ) -> Result:
     """The result of a comparison on some rungs; of a reference that was recorded from its answers."""
     started = time.perf_counter()
-    climbed = [rung for rung in RUNGS if rung in rungs and (two.has_modules or rung not in OF_MODULES)]
+    climbed = [rung for rung in RUNGS if rung in rungs and (rung not in NEEDS or getattr(two, NEEDS[rung]))]
     cases = [case for rung in climbed for case in RUNGS[rung](two)]
     records = climb(cases, two.sides, answers=answers)
     return Result(
@@ -125,9 +124,12 @@ def comparison(
 ) -> Comparison:
     """The two sides with their names paired, and every argument checked."""
     fed = [_rounded(values) for values in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
-    paths = [_tap_paths(side, adapter, fed) for side, adapter in (("reference", reference), ("port", port))]
+    lie = Layouts(reference.layout, port.layout, layouts)
+    named = zip(input_names(ROOT, len(fed)), fed, strict=True)
+    turned = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
+    paths = [_tap_paths("reference", reference, fed), _tap_paths("port", port, turned)]
     parameters = Names(*([*adapter.open("float32", {}).parameters()] for adapter in (reference, port)))
-    if not (reference.has_modules and port.has_modules):
+    if not (reference.has_parameters and port.has_parameters):
         parameters = Names([], [])
     taps = Names(*(list(of_side) for of_side in paths))
     check_table(names, parameters, taps)
@@ -135,15 +137,16 @@ def comparison(
     check_skip(skip, [*known, *(f"{tap}.input" for tap in taps.reference)])
     _check_layouts(layouts, [*parameters.reference, "input", *taps.reference])
     paired = pair(taps, names, skip)
+    flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
     return Comparison(
         reference=reference,
         port=port,
         paths=(
-            {tap: paths[0][tap] for tap in paired.port if tap != ROOT},
-            {tap: paths[1][name] for tap, name in paired.port.items() if tap != ROOT},
+            {tap: paths[0][tap] for tap in paired.port if paths[0][tap]},
+            {tap: paths[1][name] for tap, name in paired.port.items() if paths[1][name]},
         ),
         inputs=fed,
-        layouts=Layouts(reference.layout, port.layout, layouts),
+        layouts=Layouts(reference.layout, port.layout, layouts, flat),
         parameters=pair(parameters, names, skip),
         taps=paired,
         skip=skip,
@@ -152,18 +155,11 @@ def comparison(
 
 
 def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str, str]:
-    """The paths of a side's taps by tap, its outputs among them; a function's taps show when it runs."""
-    if not adapter.has_modules:
-        try:
-            return dict.fromkeys(adapter.open("float64", {}).forward(inputs), "")
-        except InputError:
-            raise
-        except Exception as error:  # whatever a function of the user's raises
-            raise InputError(f"{side}: does not run on the inputs ({in_one_line(error)})") from error
-    paths = adapter.tap_paths(f"{side} taps")
-    if wrong := next((tap for tap in paths if tap in ("input", ROOT) or set(tap) & set("/#")), None):
+    """The paths of a side's taps by tap, its outputs among them."""
+    paths = adapter.tap_paths(side, inputs)
+    if wrong := next((tap for tap in paths if tap == "input" or set(tap) & set("/#")), None):
         raise InputError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
-    return paths | {ROOT: ""}
+    return paths
 
 
 def _coverage(two: Comparison, rungs: Sequence[str]) -> list[Coverage]:
@@ -193,9 +189,8 @@ def _is_of(name: str, tap: str) -> bool:
 
 
 def _sources(two: Comparison) -> dict[str, dict[str, str]]:
-    sides = zip(("reference", "port"), (two.reference, two.port), two.paths, strict=True)
-    found = {side: sources(adapter.modules(), paths) for side, adapter, paths in sides if adapter.has_modules}
-    taps = {tap: {side: places[tap] for side, places in found.items() if tap in places} for tap in two.taps.port}
+    about = two.sides.about()
+    taps = {tap: {side: a.sources[tap] for side, a in about.items() if tap in a.sources} for tap in two.taps.port}
     return {tap: places for tap, places in taps.items() if places}
 
 

@@ -15,12 +15,12 @@ from parity_tests.rule.record import Array, Where
 from parity_tests.sides.adapters import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.names import Pairs
-from parity_tests.sides.side import ROOT, Backward, Call, Calls, Loss, TrainableSide, input_names
+from parity_tests.sides.side import ROOT, Backward, Call, Calls, Loss, Side, input_names
 
 SEED = 0
 """Of the numbers by which outputs are weighted where no loss is given."""
 
-ModelSides = Sides[TrainableSide]
+ModelSides = Sides[Side]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +66,33 @@ class Comparison:
 
     @property
     def has_modules(self) -> bool:
-        """Whether both sides can be fed module by module and run back."""
+        """Whether both sides can be fed module by module."""
         return self.reference.has_modules and self.port.has_modules
+
+    @property
+    def sees_inputs(self) -> bool:
+        """Whether both sides capture what arrives at a tap."""
+        return self.reference.sees_inputs and self.port.sees_inputs
+
+    @property
+    def sees_alike(self) -> bool:
+        """Whether both sides capture what arrives at a tap, or neither does."""
+        return self.reference.sees_inputs == self.port.sees_inputs
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether both sides have parameters."""
+        return self.reference.has_parameters and self.port.has_parameters
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether both sides can be run back."""
+        return self.reference.has_gradients and self.port.has_gradients
 
     @property
     def has_taps(self) -> bool:
         """Whether there are modules to be fed."""
-        return self.has_modules and set(self.taps.port) > {ROOT}
+        return self.has_modules and bool(set(self.taps.port) - {ROOT})
 
     @cached_property
     def sides(self) -> ModelSides:
@@ -90,7 +110,7 @@ class Comparison:
         """The reference's parameters in float32."""
         return self.reference.open("float32", {}).parameters() if self.recorded is None else self.recorded
 
-    def _assign(self, name: str, side: TrainableSide) -> None:
+    def _assign(self, name: str, side: Side) -> None:
         """Put the weights into a side, those that it has not already; shapes that do not fit are left as they are."""
         has = side.parameters()
         wanted = self.weights if name == "reference" else self._weights_of_port
@@ -133,26 +153,39 @@ class Comparison:
     def backward_of_reference(self, sides: ModelSides) -> Backward:
         """The reference forward and back in float64, from its loss or the weighted sum; asked for once."""
         if "reference" not in self._backward:
-            loss = self.losses[0] if self.losses else self.seeds_of(sides)
+            loss = self.loss_of("reference", self.seeds_of(sides))
             self._backward["reference"] = sides.reference("float64").backward(self.inputs, loss)
         return self._backward["reference"]
 
     def backward_of_port(self, sides: ModelSides, seeds: Mapping[str, Array]) -> Backward:
         """The port forward and back in float64, by the reference's names and in its layout; asked for once."""
         if "port" not in self._backward:
-            turned = {place: self._to_port(ROOT, ROOT + place, seed) for place, seed in seeds.items()}
-            loss = self.losses[1] if self.losses else turned
-            back = sides.port("float64").backward(self.to_port_inputs(self.inputs), loss)
-            gradients = self.by_reference_name(back.gradients)
-            self._backward["port"] = replace(back, calls=self.to_reference(back.calls), gradients=gradients)
+            inputs, loss = self.to_port_inputs(self.inputs), self.loss_of("port", seeds)
+            self._backward["port"] = self.carried(sides.port("float64").backward(inputs, loss))
         return self._backward["port"]
 
+    def carried(self, run: Backward) -> Backward:
+        """A run of the port forward and back by the reference's names and in its layout."""
+        return replace(run, calls=self.to_reference(run.calls), gradients=self.by_reference_name(run.gradients))
+
+    def loss_of(self, name: str, seeds: Mapping[str, Array]) -> Loss | Mapping[str, Array]:
+        """What a side runs back from: its loss, or a weight for each number of its outputs."""
+        if self.losses:
+            return self.losses[0 if name == "reference" else 1]
+        if name == "reference":
+            return seeds
+        return {place: self._to_port(*_output(place), seed) for place, seed in seeds.items()}
+
     def seeds_of(self, sides: ModelSides) -> dict[str, Array]:
-        """A random weight for each number of the reference's outputs; none where there is a loss."""
-        rng = np.random.default_rng(SEED)
-        outputs = {} if self.losses else self.reference_calls(sides, "float64")[ROOT].outputs
+        """A random weight for each number of the reference's outputs; none where there is a loss.
+
+        Of a model that writes its taps itself the last one is its output.
+        """
+        rng, calls = np.random.default_rng(SEED), {} if self.losses else self.reference_calls(sides, "float64")
+        last = ROOT if ROOT in calls else next(reversed([*calls]), "")
+        outputs = calls[last].outputs if last else {}
         floating = {place: values.shape for place, values in outputs.items() if values.dtype.kind == "f"}
-        return {place: rng.normal(size=shape) for place, shape in floating.items()}
+        return {place if last == ROOT else last: rng.normal(size=shape) for place, shape in floating.items()}
 
     @property
     def called(self) -> set[str]:
@@ -183,9 +216,7 @@ class Comparison:
 
     def to_reference(self, calls: Calls) -> dict[str, Call]:
         """Calls of the port's modules by the reference's names and in its layout."""
-        reference = {port: name for name, port in self.taps.port.items()}
-        named = {name: name if self.port.has_modules else reference.get(name, "") for name in calls}
-        return {named[name]: self._call_to_reference(named[name], call) for name, call in calls.items() if named[name]}
+        return {name: self._call_to_reference(name, call) for name, call in calls.items()}
 
     def _call_to_reference(self, name: str, call: Call) -> Call:
         mapped = self._mapped(name, call, self._to_reference)
@@ -211,6 +242,11 @@ class Comparison:
 
     def _to_reference(self, call: str, name: str, values: Array) -> Array:
         return to_reference(values, self.layouts.tap(call, name, values.ndim))
+
+
+def _output(place: str) -> tuple[str, str]:
+    """The call that has an output, and the output's name: of the model itself by its place, else a tap of its own."""
+    return (place, place) if place and not place.startswith(".") else (ROOT, ROOT + place)
 
 
 def tap_of(call: str) -> str:

@@ -34,5 +34,5 @@ def moved_by_rounding(variables: Mapping[str, Array], *, seed: int) -> dict[str,
 
 
 def fan_in(name: str, shape: tuple[int, ...]) -> int:
-    """The products in each sum of a kernel; torch counts the sums by the first axis of a `weight`, others by the last."""
+    """The products in each sum of a kernel: torch's `weight` has the sums first, kernels of Keras have them last."""
     return math.prod(shape[1:] if name.endswith("weight") else shape[:-1])

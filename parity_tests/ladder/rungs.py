@@ -19,9 +19,9 @@ from parity_tests.rule.budgets import (
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import InputError
 from parity_tests.rule.record import Array, Record, Tag, Where
-from parity_tests.sides.side import ROOT, Call, Calls, TrainableSide, input_names
+from parity_tests.sides.side import ROOT, Call, Calls, Side, input_names
 
-ModelCase = Case[TrainableSide]
+ModelCase = Case[Side]
 Taps = Mapping[str, Array]
 
 
@@ -138,7 +138,7 @@ def _fed_and_made(pair: Comparison, calls: Calls) -> Taps:
     """What arrives at each module and what the module makes, by name, in order."""
     named: list[tuple[str, Array]] = []
     for name, call in _compared(pair, calls).items():
-        if name != ROOT and f"{tap_of(name)}.input" not in pair.skip:
+        if name != ROOT and pair.sees_inputs and f"{tap_of(name)}.input" not in pair.skip:
             named += zip(input_names(name, len(call.inputs)), map(comparable, call.inputs), strict=True)
         named += _named_outputs(name, call)
     return _unique(named)
@@ -171,7 +171,7 @@ def _unique(named: Iterable[tuple[str, Array]]) -> Taps:
 def _units(pair: Comparison, name: str) -> int:
     """Roundings allowed to a module that is fed, and to whatever lies between modules, which may be many steps."""
     between = name == ROOT or name.startswith(f"{ROOT}.") or re.search(r"\.input(\.\d+)?$", name)
-    return CASCADED if between else ISOLATED
+    return CASCADED if between or not pair.sees_alike else ISOLATED
 
 
 def backward(pair: Comparison) -> list[ModelCase]:
@@ -183,19 +183,22 @@ def backward(pair: Comparison) -> list[ModelCase]:
 
 def _backward_isolated(pair: Comparison, where: Where) -> ModelCase:
     def reference(sides: ModelSides) -> Answer:
-        calls = pair.backward_of_reference(sides).calls
-        each = sides.reference("float64").backward(pair.inputs, {}, fed=pair.feeding(calls))
-        return {"calls": calls, "each": each.calls}
+        calls, seeds = pair.backward_of_reference(sides).calls, pair.seeds_of(sides)
+        loss = pair.loss_of("reference", seeds)
+        each = sides.reference("float64").backward(pair.inputs, loss, fed=pair.feeding(calls))
+        return {"seeds": seeds, "calls": calls, "each": each.calls, "gradients": each.gradients}
 
     def port(sides: ModelSides, given: Answer) -> Answer:
         inputs, fed = pair.to_port_inputs(pair.inputs), pair.to_port(calls_of(given, "calls"))
-        return {"each": pair.to_reference(sides.port("float64").backward(inputs, {}, fed=fed).calls)}
+        loss = pair.loss_of("port", given["seeds"])
+        each = pair.carried(sides.port("float64").backward(inputs, loss, fed=fed))
+        return {"each": each.calls, "gradients": each.gradients}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        left, right = (_gradients_of_each(pair, calls_of(side, "each")) for side in (reference, port))
+        left, right = (_gradients_of_each(pair, side) for side in (reference, port))
         return _compare_by_taps(where, left, right)
 
-    return _case("backward", where, reference, port, judge, ("calls", "each"))
+    return _case("backward", where, reference, port, judge, ("seeds", "calls", "each", "gradients"))
 
 
 def _backward_cascaded(pair: Comparison, where: Where) -> ModelCase:
@@ -233,18 +236,22 @@ def gradients(pair: Comparison) -> list[ModelCase]:
     return [_case("gradients", where, reference, port, judge, ("seeds", "gradients", "loss"))]
 
 
-def _gradients_of_each(pair: Comparison, calls: Calls) -> Taps:
-    """By call: the gradient by its input under its own name, and those by its module's parameters."""
+def _gradients_of_each(pair: Comparison, answer: Answer) -> Taps:
+    """By call: the gradient by its input under its own name, and those by its module's parameters.
+
+    A tap of the model's own has the gradient by what it holds, and those by parameters are the run's.
+    """
     values: dict[str, Array] = {}
-    for name, call in _compared(pair, calls).items():
+    for name, call in _compared(pair, calls_of(answer, "each")).items():
         if name == ROOT:
             continue
-        if f"{tap_of(name)}.input" not in pair.skip:
+        if pair.sees_alike and f"{tap_of(name)}.input" not in pair.skip:
             values |= {f"{name}.{i}" if len(call.inputs) > 1 else name: g for i, g in call.input_gradients.items()}
+            values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
         again = name.removeprefix(tap_of(name))
         of_module = call.parameter_gradients.items()
         values |= {f"{parameter}{again}": g for parameter, g in of_module if parameter in pair.parameters.port}
-    return values
+    return values | {name: g for name, g in answer["gradients"].items() if name in pair.parameters.port}
 
 
 def _gradients_by_output(pair: Comparison, calls: Calls) -> Taps:
@@ -252,7 +259,7 @@ def _gradients_by_output(pair: Comparison, calls: Calls) -> Taps:
     values: dict[str, Array] = {}
     for name, call in reversed([*_compared(pair, calls).items()]):
         values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
-    root = calls[ROOT]
+    root = calls.get(ROOT, Call())
     names = input_names(ROOT, len(root.inputs))
     return values | {names[i]: gradient for i, gradient in root.input_gradients.items()}
 

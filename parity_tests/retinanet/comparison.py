@@ -60,7 +60,13 @@ def detector_sides(
     build: Mapping[str, Callable[[str], DetectorSide]], weights: Mapping[str, Array], recorded: About | None = None
 ) -> DetectorSides:
     """Sides that both get these weights."""
-    return Sides(build=build, assign=lambda name, side: side.assign(weights), recorded=recorded)
+    return Sides(
+        build=build,
+        assign=lambda name, side: side.assign(weights),
+        inventory=lambda side: side.inventory(),
+        let_go=lambda side: side.release(),
+        recorded=recorded,
+    )
 
 
 def refusal(rung: str, where: Where, reference: Mapping[str, Array]) -> list[Record]:

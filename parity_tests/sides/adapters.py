@@ -4,14 +4,16 @@ Needs numpy alone; torch or Keras is loaded where a side is opened, and the user
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import InputError, in_one_line
 from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import Layout
-from parity_tests.sides.side import Side
+from parity_tests.sides.own_taps import OwnTaps
+from parity_tests.sides.side import ROOT, Side, TrainableSide
 
 
 class Adapter(Protocol):
@@ -23,20 +25,41 @@ class Adapter(Protocol):
 
     @property
     def has_modules(self) -> bool:
-        """Whether its modules can be fed and run back one by one."""
+        """Whether its modules can be fed one by one."""
+
+    @property
+    def has_parameters(self) -> bool:
+        """Whether it has parameters, which can be given others."""
+
+    @property
+    def has_gradients(self) -> bool:
+        """Whether it can be run back."""
+
+    @property
+    def sees_inputs(self) -> bool:
+        """Whether what arrives at a tap is captured, beside what it makes."""
+
+    @property
+    def flat(self) -> Collection[str]:
+        """Taps that lie alike on both sides, though they have four axes or more."""
 
     @property
     def words(self) -> str:
         """What it is, in words."""
 
-    def tap_paths(self, argument: str) -> dict[str, str]:
-        """The paths of its tapped modules by tap; `argument` is what a refusal calls it."""
+    def check(self, argument: str) -> None:
+        """Refuse what cannot be run; `argument` is what a refusal calls it."""
 
-    def open(self, dtype: str, taps: Mapping[str, str]) -> Side:
-        """The side in one precision, tapped at these paths."""
+    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
+        """What `open` takes, for every tap; the model's own output has an empty path.
 
-    def modules(self) -> Mapping[str, Any]:
-        """All modules by path, the model itself under an empty one."""
+        Args:
+            argument: what a refusal calls the side.
+            inputs: on which the model runs, where its taps show only then.
+        """
+
+    def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
+        """The side in one precision, tapped at these paths; `None` for all that show when it runs."""
 
     def assign(self, values: Mapping[str, Array]) -> None:
         """Change parameters of the user's own model, for good."""
@@ -47,35 +70,46 @@ class TorchModule:
     """A torch module.
 
     Attributes:
-        module: stays as it is; a copy of it runs, on the CPU and in inference mode.
+        module: stays as it is; a copy of it runs, on the CPU.
         taps: which submodules are compared: paths as `get_submodule` takes them by names of your own; without it every
-            submodule that has parameters, by its path.
+            submodule that has parameters, by its path; `OwnTaps()` where `forward` takes `taps=`.
         layout: where it has the channels of its maps, arrays of four axes or more.
     """
 
     module: Any
-    taps: Mapping[str, str] | None = None
+    taps: Mapping[str, str] | OwnTaps | None = None
     layout: Layout = "channels_first"
     has_modules: ClassVar[bool] = True
+    has_parameters: ClassVar[bool] = True
+    has_gradients: ClassVar[bool] = True
+
+    @property
+    def sees_inputs(self) -> bool:
+        return not isinstance(self.taps, OwnTaps)
+
+    @property
+    def flat(self) -> Collection[str]:
+        return self.taps.flat if isinstance(self.taps, OwnTaps) else ()
 
     @property
     def words(self) -> str:
         return f"{type(self.module).__name__} (torch)"
 
-    def tap_paths(self, argument: str) -> dict[str, str]:
+    def check(self, argument: str) -> None:
+        """Every torch module can be run."""
+
+    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
         from parity_tests.sides.torch_side import check_path, owners
 
-        if self.taps is None:
-            return {path: path for path in owners(self.module)}
-        return {tap: check_path(argument, self.module, path) for tap, path in self.taps.items()}
+        if isinstance(self.taps, OwnTaps):
+            return _shown_when_run(argument, self, inputs)
+        taps = {path: path for path in owners(self.module)} if self.taps is None else self.taps
+        return {tap: check_path(f"{argument} taps", self.module, path) for tap, path in taps.items()} | {ROOT: ""}
 
-    def open(self, dtype: str, taps: Mapping[str, str]) -> Side:
+    def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.torch_side import TorchSide
 
-        return TorchSide(self.module, taps, dtype)
-
-    def modules(self) -> Mapping[str, Any]:
-        return dict(self.module.named_modules())
+        return TorchSide(self.module, taps, dtype, self.taps if isinstance(self.taps, OwnTaps) else None)
 
     def assign(self, values: Mapping[str, Array]) -> None:
         from parity_tests.sides.torch_side import assign
@@ -85,42 +119,55 @@ class TorchModule:
 
 @dataclass(frozen=True)
 class KerasModel:
-    """A Keras model on the TensorFlow backend, functional, sequential or a class of your own, that has its weights.
+    """A Keras model on any backend, functional, sequential or a class of your own, that has its weights.
 
     Attributes:
-        model: runs itself, eager and in inference mode, and is afterwards as it was.
+        model: runs itself, eager, and is afterwards as it was.
         taps: which layers are compared: names or paths (`backbone/conv1`, `blocks.0.conv`) by names of your own;
-            without it every layer that has variables, by its path with dots.
+            without it every layer that has variables, by its path with dots; `OwnTaps()` where `call` takes `taps=`.
         layout: where it has the channels of its maps, arrays of four axes or more.
     """
 
     model: Any
-    taps: Mapping[str, str] | None = None
+    taps: Mapping[str, str] | OwnTaps | None = None
     layout: Layout = "channels_last"
     has_modules: ClassVar[bool] = True
+    has_parameters: ClassVar[bool] = True
+    has_gradients: ClassVar[bool] = True
+
+    @property
+    def sees_inputs(self) -> bool:
+        return not isinstance(self.taps, OwnTaps)
+
+    @property
+    def flat(self) -> Collection[str]:
+        return self.taps.flat if isinstance(self.taps, OwnTaps) else ()
 
     @property
     def words(self) -> str:
         return f"{self.model.name} (Keras)"
 
-    def tap_paths(self, argument: str) -> dict[str, str]:
+    def check(self, argument: str) -> None:
+        if not self.model.built:
+            raise InputError(f"{argument}: {self.model.name} has no weights yet, and must have been called once")
+
+    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
         from parity_tests.sides.keras_names import layers_by_path, own_variables, path_of
 
-        self._check(argument)
+        self.check(f"{argument} taps")
+        if isinstance(self.taps, OwnTaps):
+            return _shown_when_run(argument, self, inputs)
         if self.taps is None:
             layers = layers_by_path(self.model)
-            return {path.replace("/", "."): path for path, layer in layers.items() if own_variables(layer)}
-        return {tap: path_of(argument, self.model, path) for tap, path in self.taps.items()}
+            paths = {path.replace("/", "."): path for path, layer in layers.items() if own_variables(layer)}
+        else:
+            paths = {tap: path_of(f"{argument} taps", self.model, path) for tap, path in self.taps.items()}
+        return paths | {ROOT: ""}
 
-    def open(self, dtype: str, taps: Mapping[str, str]) -> Side:
+    def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.keras_side import KerasSide
 
-        return KerasSide(self.model, taps, dtype)
-
-    def modules(self) -> Mapping[str, Any]:
-        from parity_tests.sides.keras_names import layers_by_path
-
-        return {"": self.model, **layers_by_path(self.model)}
+        return KerasSide(self.model, taps, dtype, self.taps if isinstance(self.taps, OwnTaps) else None)
 
     def assign(self, values: Mapping[str, Array]) -> None:
         from parity_tests.sides.keras_names import variables_by_path
@@ -129,12 +176,58 @@ class KerasModel:
         for name, value in values.items():
             variables[name].assign(value)
 
-    def _check(self, argument: str) -> None:
-        backend = sys.modules["keras"].config.backend()
-        if backend != "tensorflow":
-            raise InputError(f"{argument}: Keras runs on {backend!r}, and must run on tensorflow to be compared")
-        if not self.model.built:
-            raise InputError(f"{argument}: {self.model.name} has no weights yet, and must have been called once")
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """An ONNX model, run by onnxruntime on the CPU; forward alone.
+
+    Where onnxruntime has no float64 kernel, as for convolutions, the evaluator of the onnx package runs that precision.
+
+    Attributes:
+        model: a file, or its bytes.
+        taps: which tensors are compared: their names in the graph by names of your own; without it, by module that has
+            parameters (`conv` for `conv.weight`), what the last node makes that takes one of them.
+        layout: where it has the channels of its maps, arrays of four axes or more.
+    """
+
+    model: str | Path | bytes
+    taps: Mapping[str, str] | None = None
+    layout: Layout = "channels_first"
+    has_modules: ClassVar[bool] = True
+    has_parameters: ClassVar[bool] = True
+    has_gradients: ClassVar[bool] = False
+    sees_inputs: ClassVar[bool] = False
+    flat: ClassVar[Collection[str]] = ()
+
+    @property
+    def words(self) -> str:
+        return f"{'model' if isinstance(self.model, bytes) else Path(self.model).name} (ONNX)"
+
+    def check(self, argument: str) -> None:
+        """Refuse a file that cannot be read."""
+        self._read()
+
+    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
+        from parity_tests.sides.onnx_graph import check_tensor, taps_of
+
+        model = self._read()
+        taps = taps_of(model) if self.taps is None else self.taps
+        return {tap: check_tensor(f"{argument} taps", model, name) for tap, name in taps.items()} | {ROOT: ""}
+
+    def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
+        from parity_tests.sides.onnx_side import OnnxSide
+
+        return OnnxSide(self._read(), taps or {}, dtype)
+
+    def assign(self, values: Mapping[str, Array]) -> None:
+        raise InputError(f"model: {self.words} is a file, and its weights stay as they are")
+
+    def _read(self) -> Any:
+        try:
+            from parity_tests.sides.onnx_graph import read
+        except ModuleNotFoundError as error:
+            raise InputError(f"model: {self.words} needs {error.name}; pip install 'torch-retinanet[onnx]'") from None
+        return read(self.model)
 
 
 @dataclass(frozen=True)
@@ -151,21 +244,25 @@ class Function:
     function: Callable[..., Any]
     layout: Layout = "channels_last"
     has_modules: ClassVar[bool] = False
+    has_parameters: ClassVar[bool] = False
+    has_gradients: ClassVar[bool] = False
+    sees_inputs: ClassVar[bool] = False
+    flat: ClassVar[Collection[str]] = ()
 
     @property
     def words(self) -> str:
         return f"{getattr(self.function, '__name__', type(self.function).__name__)} (function)"
 
-    def tap_paths(self, argument: str) -> dict[str, str]:
-        return {}
+    def check(self, argument: str) -> None:
+        """Whether a function can be run shows when it runs."""
 
-    def open(self, dtype: str, taps: Mapping[str, str]) -> Side:
+    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
+        return _shown_when_run(argument, self, inputs)
+
+    def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
         from parity_tests.sides.function_side import FunctionSide
 
-        return FunctionSide(self.function, dtype)
-
-    def modules(self) -> Mapping[str, Any]:
-        return {}
+        return FunctionSide(self.function, taps, dtype)
 
     def assign(self, values: Mapping[str, Array]) -> None:
         assert not values, "a function has no parameters"
@@ -177,12 +274,23 @@ def adapted(argument: str, model: Any) -> Adapter:
     Raises:
         InputError: for anything else.
     """
-    if isinstance(model, (TorchModule, KerasModel, Function)):
+    if isinstance(model, (TorchModule, KerasModel, OnnxModel, Function)):
         return model
+    if (keras := sys.modules.get("keras")) and isinstance(model, keras.Model):  # on torch it is a torch module, too
+        return KerasModel(model)
     if (torch := sys.modules.get("torch")) and isinstance(model, torch.nn.Module):
         return TorchModule(model)
-    if (keras := sys.modules.get("keras")) and isinstance(model, keras.Model):
-        return KerasModel(model)
     if callable(model):
         return Function(model)
     raise InputError(f"{argument}: {type(model).__name__} must be a torch module, a Keras model or a function")
+
+
+def _shown_when_run(argument: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str, str]:
+    """The taps that show when a side runs, by their own names."""
+    try:
+        calls = adapter.open("float64", None).forward(inputs)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a model of the user's raises
+        raise InputError(f"{argument}: does not run on the inputs ({in_one_line(error)})") from error
+    return {name: name for name in calls if "#" not in name}

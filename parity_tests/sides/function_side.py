@@ -11,35 +11,49 @@ from parity_tests.sides.trees import check_results, is_number, leaves
 
 
 class FunctionSide:
-    """A function of arrays in one precision: what it returns by name is a tap each."""
+    """A function of arrays in one precision: what it returns by name is a tap each.
 
-    def __init__(self, function: Callable[..., Any], dtype: str) -> None:
-        self.function, self.dtype = function, dtype
+    Args:
+        taps: by tap the name under which the function returns it; without it all, under their own.
+    """
+
+    def __init__(self, function: Callable[..., Any], taps: Mapping[str, str] | None, dtype: str) -> None:
+        self.function, self.taps, self.dtype = function, taps, dtype
+        self.sources: dict[str, str] = {}
 
     def parameters(self) -> dict[str, Array]:
         return {}
 
-    def assign(self, values: Mapping[str, Array]) -> None:
-        assert not values, "a function has no parameters"
+    def assign(self, parameters: Mapping[str, Array]) -> None:
+        assert not parameters, "a function has no parameters"
 
-    def forward(self, inputs: Sequence[Array], given: Calls | None = None) -> Calls:
-        assert given is None, "a function is one piece"
+    def forward(self, inputs: Sequence[Array], *, fed: Calls | None = None, training: bool = False) -> Calls:
+        assert fed is None, "a function is one piece"
         result = self.function(*(self._in_precision(values) for values in inputs))
-        check_results(result, _is_array, ROOT)
-        if not isinstance(result, dict):
-            outputs = {place: _array(value) for place, value in leaves(result, _is_leaf).items()}
-            return {ROOT: Call(inputs=inputs, outputs=outputs)}
-        named = {f"{key}{place}": v for key, value in result.items() for place, v in leaves(value, _is_leaf).items()}
-        return {name: Call(outputs={"": _array(value)}) for name, value in named.items()}
+        return calls_of(result, inputs, self.taps)
 
-    def backward(self, inputs: Sequence[Array], loss: Loss | Mapping[str, Array]) -> Backward:
-        raise NotImplementedError
-
-    def backward_of_each(self, inputs: Sequence[Array], given: Calls) -> Calls:
+    def backward(
+        self,
+        inputs: Sequence[Array],
+        loss: Loss | Mapping[str, Array],
+        *,
+        fed: Calls | None = None,
+        training: bool = False,
+    ) -> Backward:
         raise NotImplementedError
 
     def _in_precision(self, values: Array) -> Array:
         return values.astype(self.dtype) if values.dtype.kind == "f" else values
+
+
+def calls_of(result: Any, inputs: Sequence[Array], taps: Mapping[str, str] | None) -> dict[str, Call]:
+    """What a function returns as calls: of a dictionary each key is a tap, and anything else is the output."""
+    check_results(result, _is_array, ROOT)
+    if not isinstance(result, dict):
+        return {ROOT: Call(inputs=inputs, outputs={p: _array(v) for p, v in leaves(result, _is_leaf).items()})}
+    named = {f"{key}{place}": v for key, value in result.items() for place, v in leaves(value, _is_leaf).items()}
+    chosen = {name: name for name in named} if taps is None else taps
+    return {tap: Call(outputs={"": _array(named[name])}) for tap, name in chosen.items() if name in named}
 
 
 def _is_leaf(value: Any) -> bool:

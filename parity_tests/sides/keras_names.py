@@ -65,7 +65,7 @@ def _visit(layer: Any, path: str, found: dict[int, tuple[str, Any]]) -> None:
 def _attributes(layer: Any) -> dict[int, str]:
     """The first attribute in which each inner layer stands; private lists are Keras' and TensorFlow's own."""
     attributes: dict[int, str] = {}
-    for name, value in vars(layer).items():
+    for name, value in {**vars(layer), **vars(layer).get("_modules", {})}.items():  # where torch keeps them
         items: dict[str, Any] = {name: value}
         if isinstance(value, dict) and not name.startswith("_"):
             items = {f"{name}/{key}": item for key, item in value.items()}

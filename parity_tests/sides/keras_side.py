@@ -1,78 +1,108 @@
-"""A Keras model as a side: itself, eager, in one precision while it runs, in inference mode."""
+"""A Keras model as a side: itself, eager, in one precision while it runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from parity_tests.rule.record import Array
-from parity_tests.sides.capture import Differentiate
 from parity_tests.sides.keras_names import layers_by_path, variables_by_path
-from parity_tests.sides.keras_precision import precision
-from parity_tests.sides.tapped_side import TappedSide
+from parity_tests.sides.keras_precision import KerasTensors, precision
+from parity_tests.sides.model_side import ModelSide, Optimised
+from parity_tests.sides.own_taps import OwnTaps
+from parity_tests.sides.side import MakeOptimizer
+from parity_tests.sides.sources import sources
 
 
-class KerasSide(TappedSide):
-    """A model with taps at the paths of some of its layers; what is assigned to it, it has while it runs here alone."""
+class KerasSide(ModelSide):
+    """A model on any backend; what is assigned to it, it has while it runs here alone.
+
+    Args:
+        taps: by tap the path of a layer; with `own` the name of a tap of the model's.
+    """
 
     method = "call"
+    tensors: KerasTensors
 
-    def __init__(self, model: keras.Model, taps: Mapping[str, str], dtype: str) -> None:
-        self.model, self.dtype = model, dtype
-        layers = layers_by_path(model)
-        self.modules = {tap: layers[path] for tap, path in taps.items()}
+    def __init__(
+        self, model: keras.Model, taps: Mapping[str, str] | None, dtype: str, own: OwnTaps | None = None
+    ) -> None:
+        self.model, self.dtype, self.own = model, dtype, own
+        self.tensors = keras_tensors(dtype, model.variables)
+        self.own_names = None if taps is None else {path: tap for tap, path in taps.items()}
+        paths, layers = {} if own else dict(taps or {}), layers_by_path(model)
+        self.modules = {tap: layers[path] for tap, path in paths.items()}
+        self.sources = sources({"": model, **layers}, paths)
         self._variables = variables_by_path(model)
         self._assigned: dict[str, Array] = {}
 
-    def parameters(self) -> dict[str, Array]:
-        with self.in_precision():
-            return {name: self.array(variable) for name, variable in self._variables.items()}
+    def values(self) -> dict[str, Array]:
+        return {name: self.tensors.array(variable._value) for name, variable in self._variables.items()}
 
-    def assign(self, values: Mapping[str, Array]) -> None:
-        for name, value in values.items():
+    def assign(self, parameters: Mapping[str, Array]) -> None:
+        for name, value in parameters.items():
             assert tuple(self._variables[name].shape) == value.shape, name
-        self._assigned |= values
+        self._assigned |= parameters
 
-    def run(self, inputs: Sequence[Any]) -> Any:
+    def run(self, inputs: Sequence[Any], *, training: bool, **taps: Any) -> Any:
         takes_list = len(inputs) > 1 and hasattr(self.model, "_inputs")  # as functional models do
-        return self.model(list(inputs), training=False) if takes_list else self.model(*inputs, training=False)
+        arguments = [list(inputs)] if takes_list else inputs
+        return self.model(*arguments, training=training, **taps)
 
     def trainable(self, module: Any) -> dict[str, Any]:
         chosen = {id(variable) for variable in (self.model if module is None else module).trainable_variables}
-        return {name: v._value for name, v in self._variables.items() if id(v) in chosen}
-
-    def is_tensor(self, value: Any) -> bool:
-        return isinstance(value, tf.Tensor)
-
-    def array(self, tensor: Any) -> Array:
-        values: Array = np.array(tf.convert_to_tensor(tensor).numpy())
-        return values
-
-    def tensor(self, values: Array) -> Any:
-        return tf.constant(values, self.dtype if values.dtype.kind == "f" else None)
-
-    def in_precision(self) -> AbstractContextManager[None]:
-        return self._with_assigned()
+        return {name: self.tensors.handle(v) for name, v in self._variables.items() if id(v) in chosen}
 
     @contextmanager
-    def recording(self, inputs: Sequence[Any]) -> Iterator[Differentiate]:
-        with tf.GradientTape() as tape:
-            tape.watch([tensor for tensor in inputs if tensor.dtype.is_floating])
-
-            def differentiate(targets: Sequence[Any], upstream: Sequence[Any], sources: Sequence[Any]) -> list[Any]:
-                reached = [source for source in sources if source.dtype.is_floating]
-                found = iter(tape.gradient(list(targets), reached, list(upstream)) if targets else ())
-                gradients = [next(found, None) if source.dtype.is_floating else None for source in sources]
-                return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in gradients]
-
-            yield differentiate
-
-    @contextmanager
-    def _with_assigned(self) -> Iterator[None]:
-        with precision(self.model, self.dtype):
+    def running(self, *, training: bool) -> Iterator[None]:
+        """The model with what was assigned to it; statistics that training moves count as assigned."""
+        with precision(self.model, self.tensors, self.dtype):
             for name, value in self._assigned.items():
-                self._variables[name]._value.assign(value)
+                self._variables[name].assign(value)
             yield
+            if training:
+                trained = {id(variable) for variable in self.model.trainable_variables}
+                moved = {name for name, variable in self._variables.items() if id(variable) not in trained}
+                self._assigned |= {name: value for name, value in self.values().items() if name in moved}
+
+    @contextmanager
+    def optimised(self, make: MakeOptimizer) -> Iterator[Optimised]:
+        with self.running(training=False):
+            named = {name: self._variables[name] for name in self.trainable(None)}
+            optimizer = make(list(named.values()))
+            optimizer.build(list(named.values()))
+
+            def step(gradients: Mapping[str, Any]) -> None:
+                optimizer.apply(list(gradients.values()), [named[name] for name in gradients])
+
+            def slots() -> dict[str, Array]:
+                return {
+                    f"{name}@{slot}": self.tensors.array(value._value)
+                    for slot, values in _slots(optimizer).items()
+                    for name, value in zip(named, values, strict=False)
+                }
+
+            yield Optimised(self, step, slots)
+
+
+def keras_tensors(dtype: str, variables: Sequence[Any]) -> KerasTensors:
+    """What is known of the tensors of the backend that Keras runs on."""
+    if keras.config.backend() == "jax":
+        from parity_tests.sides.jax_tensors import JaxTensors
+
+        return JaxTensors(dtype, variables)
+    if keras.config.backend() == "torch":
+        from parity_tests.sides.torch_tensors import TorchTensors
+
+        return TorchTensors(dtype)
+    from parity_tests.sides.tensorflow_tensors import TensorflowTensors
+
+    return TensorflowTensors(dtype)
+
+
+def _slots(optimizer: Any) -> dict[str, Sequence[Any]]:
+    """The slots of the optimisers that torch has too, each in the order of the variables."""
+    if isinstance(optimizer, keras.optimizers.Adam):
+        return {"m": optimizer._momentums, "v": optimizer._velocities}
+    return {"momentum": optimizer.momentums} if getattr(optimizer, "momentums", None) else {}

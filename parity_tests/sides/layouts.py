@@ -4,7 +4,7 @@ A permutation names the port's axes in the order in which the reference has them
 channels first and the reference channels last.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -27,13 +27,16 @@ class Layouts:
         reference, port: where each side has the channels of its maps.
         table: permutations by tap, by input of a tap (`conv.input`) or by the reference's name of a parameter, where
             they are not what follows from the sides: for maps their channels, for kernels the order of Keras or torch.
+        flat: taps that lie alike on both sides, though they have four axes or more.
 
     Raises:
         InputError: for what is no permutation.
     """
 
-    def __init__(self, reference: Layout, port: Layout, table: Mapping[str, Sequence[int]]) -> None:
-        self.reference, self.port = reference, port
+    def __init__(
+        self, reference: Layout, port: Layout, table: Mapping[str, Sequence[int]], flat: Collection[str] = ()
+    ) -> None:
+        self.reference, self.port, self.flat = reference, port, flat
         self.table = {name: _checked(name, axes) for name, axes in table.items()}
 
     def tap(self, call: str, name: str, axes: int) -> Permutation:
@@ -42,7 +45,7 @@ class Layouts:
         of_tap = self.table.get(_of_first_call(call), ())
         if named is not None or len(of_tap) == axes:
             return of_tap if named is None else named
-        if axes < 4 or self.reference == self.port:
+        if axes < 4 or self.reference == self.port or _of_first_call(call) in self.flat:
             return tuple(range(axes))
         return (0, axes - 1, *range(1, axes - 1)) if self.reference == FIRST else (0, *range(2, axes), 1)
 

@@ -21,9 +21,9 @@ def randomise(model: Any, seed: int = 0) -> None:
         InputError: for what is neither, and for a Keras model that has no weights yet.
     """
     adapter, rng = adapted("model", model), np.random.default_rng(seed)
-    if not adapter.has_modules:
+    if not adapter.has_parameters:
         raise InputError(f"model: {adapter.words} has no weights, and must be a torch module or a Keras model")
-    adapter.tap_paths("model")
+    adapter.check("model")
     parameters = adapter.open("float32", {}).parameters()
     adapter.assign({name: _draw(rng, name, value).astype(np.float32) for name, value in parameters.items()})
 

@@ -12,6 +12,9 @@ ROOT = "output"
 Loss = Callable[[Any], Any]
 """What makes a scalar tensor from what a model returns, in the model's own framework."""
 
+MakeOptimizer = Callable[[Any], Any]
+"""What makes an optimiser of a list of parameters: of torch.optim for a torch module, of Keras for a Keras model."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
@@ -33,7 +36,9 @@ class Call:
 
 
 Calls = Mapping[str, Call]
-"""Calls by the name of the tap, `conv`, and where a module is called again `conv#2`; in the order in which they end."""
+"""Calls by the name of the tap, `conv`, and where a module is called again `conv#2`; in the order in which they end.
+
+A model with taps of its own has one call a tap, with one output and no inputs, and no call of the model itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,31 +46,58 @@ class Backward:
     """A run forward and back: its calls, the loss where there is one, and its gradient by every parameter."""
 
     calls: Calls
-    loss: Array | None
-    gradients: Mapping[str, Array]
+    loss: Array | None = None
+    gradients: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Side(Protocol):
-    """One of two models in one precision. Arrays lie as this side has them."""
+    """One of two models in one precision. Arrays lie as this side has them.
 
-    def parameters(self) -> dict[str, Array]:
+    With `training=True`, BatchNorm, Dropout and the like run in training mode. `parameters` shows the statistics that
+    this moves, until `assign` sets them again.
+    """
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Where each tap is made, `file:line`, as far as it is known."""
+
+    def parameters(self) -> Mapping[str, Array]:
         """Weights and statistics by name, those that are floating-point numbers; a copy."""
 
-    def assign(self, values: Mapping[str, Array]) -> None:
+    def assign(self, parameters: Mapping[str, Array]) -> None:
         """Take over the parameters that are named here; their shapes must fit."""
 
-    def forward(self, inputs: Sequence[Array], given: Calls | None = None) -> Calls:
+    def forward(self, inputs: Sequence[Array], *, fed: Calls | None = None, training: bool = False) -> Calls:
         """Every tapped call of a run on `inputs`, and the model's own under `output`.
 
-        With `given`, a tapped module is fed the inputs given there instead of those that arrive, and what follows it
+        With `fed`, a tapped module is fed the inputs given there instead of those that arrive, and what follows it
         gets the outputs given there; recorded are the inputs that arrive and the outputs that the module makes.
         """
 
-    def backward(self, inputs: Sequence[Array], loss: Loss | Mapping[str, Array]) -> Backward:
-        """A run forward and back from `loss`, or from the gradients by the outputs that it holds."""
+    def backward(
+        self,
+        inputs: Sequence[Array],
+        loss: Loss | Mapping[str, Array],
+        *,
+        fed: Calls | None = None,
+        training: bool = False,
+    ) -> Backward:
+        """A run forward and back from `loss`, or from the gradients by the outputs that it holds.
 
-    def backward_of_each(self, inputs: Sequence[Array], given: Calls) -> Calls:
-        """Each tapped module alone: fed as `forward` feeds it, and back from the output gradients given."""
+        With `fed`, each tapped module alone: fed as `forward` feeds it, and back from the output gradients given there.
+        """
+
+
+class TrainableSide(Side, Protocol):
+    """A side whose parameters an optimiser can change; afterwards the side has again those it had before."""
+
+    def apply(self, gradients: Sequence[Mapping[str, Array]], optimizer: MakeOptimizer) -> Mapping[str, Array]:
+        """The parameters after steps with these gradients, a mapping a step, and the optimiser's slots: `NAME@slot`."""
+
+    def train(
+        self, batches: Sequence[Sequence[Array]], losses: Sequence[Loss], optimizer: MakeOptimizer, *, training: bool
+    ) -> Array:
+        """The loss (S,) at each step of a training run: one batch and its loss function a step."""
 
 
 def call_name(tap: str, count: int) -> str:

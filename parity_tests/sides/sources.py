@@ -1,7 +1,8 @@
-"""Where a tapped module is made: the line of a class of the user's own, or that which sets it as an attribute."""
+"""Where a tap is made: the line of a class of the user's own, or that which sets it as an attribute, or writes it."""
 
 import inspect
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,20 @@ def sources(modules: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, s
     """
     found = {tap: _place(type(modules[path]), "") or _attribute(modules, path) for tap, path in paths.items()}
     return {tap: place for tap, place in found.items() if place}
+
+
+def writing_line(tap: str) -> str:
+    """`file:line` where a tap is written, to be asked from within `__setitem__`.
+
+    A helper that is told the tap's name, as `tap(taps, "p3", p3)`, writes for its caller, whose line it is.
+    """
+    frame = sys._getframe(2)
+    code = frame.f_code
+    arguments = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]]
+    above = frame.f_back
+    if above and any(isinstance(value, str) and value == tap for value in arguments):
+        frame = frame if above.f_globals.get("__name__", "").partition(".")[0] in LIBRARIES else above
+    return _shown(Path(frame.f_code.co_filename), frame.f_lineno)
 
 
 def _attribute(modules: Mapping[str, Any], path: str) -> str:
@@ -39,5 +54,9 @@ def _place(kind: type, pattern: str) -> str:
     except (OSError, TypeError):
         return ""
     number = next((first + i for i, line in enumerate(lines) if re.search(pattern, line)), None)
-    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else Path(file.name)
-    return "" if number is None else f"{shown}:{number}"
+    return "" if number is None else _shown(file, number)
+
+
+def _shown(file: Path, line: int) -> str:
+    shown = file.relative_to(Path.cwd()).as_posix() if file.is_relative_to(Path.cwd()) else file.name
+    return f"{shown}:{line}"

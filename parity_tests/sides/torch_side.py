@@ -1,8 +1,8 @@
-"""A torch module as a side: a copy of it on the CPU, in one precision, in inference mode."""
+"""A torch module as a side: a copy of it on the CPU, in one precision."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,67 +11,74 @@ from torch import Tensor, nn
 
 from parity_tests.rule.errors import InputError
 from parity_tests.rule.record import Array
-from parity_tests.sides.capture import Differentiate
+from parity_tests.sides.model_side import ModelSide, Optimised
 from parity_tests.sides.names import unknown
-from parity_tests.sides.tapped_side import TappedSide
+from parity_tests.sides.own_taps import OwnTaps
+from parity_tests.sides.side import MakeOptimizer
+from parity_tests.sides.sources import sources
+from parity_tests.sides.torch_tensors import DTYPES, TorchTensors
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+SLOTS = {"momentum_buffer": "momentum", "exp_avg": "m", "exp_avg_sq": "v"}
+"""What the slots of torch's optimisers are called on both sides."""
 
 
-class TorchSide(TappedSide):
-    """A copy of a module with taps at the paths of some of its submodules, as `get_submodule` takes them."""
+class TorchSide(ModelSide):
+    """A copy of a module.
+
+    Args:
+        taps: by tap the path of a submodule, as `get_submodule` takes it; with `own` the name of a tap of the module's.
+    """
 
     method = "forward"
 
-    def __init__(self, module: nn.Module, taps: Mapping[str, str], dtype: str) -> None:
-        self.dtype = dtype
+    def __init__(
+        self, module: nn.Module, taps: Mapping[str, str] | None, dtype: str, own: OwnTaps | None = None
+    ) -> None:
+        self.dtype, self.own, self.tensors = dtype, own, TorchTensors(dtype)
+        self.own_names = None if taps is None else {path: tap for tap, path in taps.items()}
         self.module = copy.deepcopy(module).to(device="cpu", dtype=DTYPES[dtype]).eval()
-        self.modules = {tap: self.module.get_submodule(path) for tap, path in taps.items()}
+        self.paths = {} if own else dict(taps or {})
+        self.modules = {tap: self.module.get_submodule(path) for tap, path in self.paths.items()}
         self._names = {id(parameter): name for name, parameter in self.module.named_parameters()}
+        self._counters = {name: b.clone() for name, b in self.module.named_buffers() if not b.is_floating_point()}
+        self.sources = sources(dict(self.module.named_modules()), self.paths)
 
-    def parameters(self) -> dict[str, Array]:
-        return {name: self.array(tensor) for name, tensor in floating(self.module).items()}
+    def values(self) -> dict[str, Array]:
+        return {name: self.tensors.array(tensor) for name, tensor in floating(self.module).items()}
 
-    def assign(self, values: Mapping[str, Array]) -> None:
-        assign(self.module, values)
+    def assign(self, parameters: Mapping[str, Array]) -> None:
+        assign(self.module, parameters)
+        for name, counter in self._counters.items():  # of batches, for a cumulative average
+            self.module.get_buffer(name).copy_(counter)
 
-    def run(self, inputs: Sequence[Any]) -> Any:
-        return self.module(*inputs)
+    def run(self, inputs: Sequence[Any], *, training: bool, **taps: Any) -> Any:
+        return self.module.train(training)(*inputs, **taps)
 
     def trainable(self, module: Any) -> dict[str, Any]:
         parameters = (self.module if module is None else module).parameters()
         return {self._names[id(p)]: p for p in parameters if p.requires_grad}
 
-    def is_tensor(self, value: Any) -> bool:
-        return isinstance(value, Tensor)
-
-    def array(self, tensor: Tensor) -> Array:
-        values: Array = tensor.detach().numpy().copy()
-        return values
-
-    def tensor(self, values: Array) -> Tensor:
-        tensor = torch.from_numpy(np.array(values))
-        return tensor.to(DTYPES[self.dtype]) if tensor.is_floating_point() else tensor
-
-    def unshared(self, tensor: Tensor) -> Tensor:
-        return tensor.clone()
+    def running(self, *, training: bool) -> AbstractContextManager[None]:
+        return self.tensors.running()
 
     @contextmanager
-    def recording(self, inputs: Sequence[Tensor]) -> Iterator[Differentiate]:
-        for tensor in inputs:
-            tensor.requires_grad_(tensor.is_floating_point())
-        with torch.enable_grad():
-            yield _differentiate
+    def optimised(self, make: MakeOptimizer) -> Iterator[Optimised]:
+        twin = TorchSide(self.module, {}, self.dtype)
+        named = twin.trainable(None)
+        optimizer = make(list(named.values()))
 
+        def step(gradients: Mapping[str, Tensor]) -> None:
+            for name, parameter in named.items():
+                parameter.grad = gradients.get(name)
+            optimizer.step()
 
-def _differentiate(targets: Sequence[Tensor], upstream: Sequence[Tensor], sources: Sequence[Tensor]) -> list[Any]:
-    started = [(target, gradient) for target, gradient in zip(targets, upstream, strict=True) if target.requires_grad]
-    reached = [source for source in sources if source.requires_grad]
-    if not started or not reached:
-        return [None] * len(sources)
-    outputs, gradients = zip(*started, strict=True)
-    found = iter(torch.autograd.grad(outputs, reached, gradients, allow_unused=True))
-    return [next(found) if source.requires_grad else None for source in sources]
+        def slots() -> dict[str, Array]:
+            kept = {name: optimizer.state[parameter] for name, parameter in named.items()}
+            found = ((name, slot, of[slot]) for name, of in kept.items() for slot in SLOTS if of.get(slot) is not None)
+            return {f"{name}@{SLOTS[slot]}": self.tensors.array(value) for name, slot, value in found}
+
+        with twin.running(training=True):
+            yield Optimised(twin, step, slots)
 
 
 def floating(module: nn.Module) -> dict[str, Tensor]:

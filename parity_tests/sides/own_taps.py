@@ -1,0 +1,19 @@
+"""Taps that a model writes itself. Needs numpy alone."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from parity_tests.rule.errors import InputError
+
+
+@dataclass(frozen=True)
+class OwnTaps:
+    """A model that takes a mapping `taps=`: it writes each intermediate result there, and goes on with what it reads.
+
+    Attributes:
+        flat: taps that lie alike on both sides, though they have four axes or more.
+        refusals: what the model raises where it refuses its inputs half way; its taps up to there are compared.
+    """
+
+    flat: Collection[str] = ()
+    refusals: tuple[type[Exception], ...] = (InputError,)
