@@ -1,6 +1,5 @@
 """A side is recorded once, and the other is checked against it without it; a bundle that is damaged is refused."""
 
-import copy
 import hashlib
 import json
 import re
@@ -133,9 +132,8 @@ def test_a_turned_convention_is_named_against_a_recorded_reference(
 
     def around(dtype: str) -> Any:
         """The network as it is, in what is turned around it."""
-        side: Any = copy.copy(small.sides.port(dtype))
-        side.surround(config)
-        return side
+        port: Any = small.sides.port(dtype)
+        return port.surrounded(config)
 
     build = around if rung != "forward" else lambda dtype: TorchSide(config, dtype)
     parting = divergence(check(recorded, build, rung))

@@ -1,6 +1,5 @@
 """Comparisons with a fault in the port, and the name at which the ladder finds it."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -55,8 +54,8 @@ ANSWERS: dict[tuple[Any, ...], Kept] = {}
 def turned_run(run: DetectorComparison, *assignments: str, **settings: Any) -> DetectorComparison:
     """The comparison in float64 with conventions of the port turned; the network stays, and is not built again."""
     config, optimizer_turns = turn(run.config, assignments)
-    faulty: Any = copy.copy(run.sides.port("float64"))
-    faulty.surround(config)
+    port: Any = run.sides.port("float64")
+    faulty = port.surrounded(config)
     faulty.optimizer_turns = optimizer_turns | settings
     return with_port(run, faulty, sizes=run.sizes)
 
