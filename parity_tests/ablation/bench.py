@@ -1,6 +1,5 @@
 """What one turned convention changes, measured: by the ladder against the model as it is, and on trained digits."""
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -152,9 +151,7 @@ class Bench:
         config = self._turn(turned)[0]
         if turned.part == "network":
             return TorchSide(config, dtype)
-        around = copy.copy(self._base(dtype))
-        around.surround(config)
-        return around
+        return self._base(dtype).surrounded(config)
 
     def _turn(self, turned: Turn) -> tuple[Config, dict[str, Any]]:
         if turned.part == "rounding":

@@ -53,7 +53,7 @@ class BundleWriter:
             beside.mkdir()
             files = {f"{name}.safetensors": arrays for name, arrays in {**self.arrays, WEIGHTS: dict(weights)}.items()}
             for name, arrays in files.items():
-                save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, beside / name)
+                save_file({key: np.asarray(array, order="C") for key, array in arrays.items()}, beside / name)
             checksums = {name: _checksum(beside / name) for name in files}
             content = {"format": FORMAT, "checksums": checksums, **about, "cases": self.cases}
             content["digest"] = manifest_digest(content)

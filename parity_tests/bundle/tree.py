@@ -59,5 +59,5 @@ def loaded(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
         return Sampled(
             tuple(map(int, value["shape"])), values.dtype, float(value["largest"]), bool(value["finite"]), values
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise InputError(f"an answer holds {value!r:.80}, which stands for no array of the bundle") from None

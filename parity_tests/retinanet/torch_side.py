@@ -1,6 +1,7 @@
 """The port to torch behind the interface of a side."""
 
 import contextlib
+import copy
 from collections import UserDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -67,6 +68,13 @@ class TorchSide:
         self.anchor_box, self.loss = torch_retinanet.AnchorBox(config), torch_retinanet.RetinaNetLoss(config)
         self.label_encoder = torch_retinanet.LabelEncoder(config)
         self.decode_predictions = torch_retinanet.DecodePredictions(config)
+
+    def surrounded(self, config: Config) -> "TorchSide":
+        """The same network, built and with its weights by then, in what surrounds it in `config`."""
+        assert self.model, "a copy of one that is not built would build its own"
+        other = copy.copy(self)
+        other.surround(config)
+        return other
 
     def variables(self) -> dict[str, Array]:
         return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}

@@ -18,7 +18,7 @@ def digest_of(drawn: Any) -> str:
             digest.update(f"{part.dtype}{part.shape}".encode())
             digest.update(np.ascontiguousarray(part.reshape(-1)[:: max(1, part.size // LOOKED_AT)]).data)
         else:
-            digest.update(repr(part).encode())
+            digest.update(f"{part!r};".encode())
     return digest.hexdigest()
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from parity_tests import cli
+from parity_tests.ablation import bench as measuring
 from parity_tests.ablation import digits_model
 from parity_tests.ablation.bench import Bench
 from parity_tests.ablation.conventions import NETWORK, NUMBERS, PICTURES, turns
-from parity_tests.ablation.digits_model import digits_config, fresh_detector
+from parity_tests.ablation.digits_model import Weights, digits_config, fresh_detector
 from parity_tests.ablation.effects import by_size, in_words, largest, largest_on_taps, refused, starts_at, unseen
 from parity_tests.ablation.override import ROUNDING, Turn
 from parity_tests.ablation.photos import PHOTOS, photo_effect
@@ -23,7 +24,7 @@ from parity_tests.retinanet.comparison import PRESETS
 from parity_tests.retinanet.inputs import random_images, read_size, size_name
 from parity_tests.retinanet.optimizers import OptimizerConventions
 from parity_tests.retinanet.torch_side import Config, TorchSide
-from parity_tests.rule.record import Record, Verdict
+from parity_tests.rule.record import Record, Verdict, Where
 from parity_tests.tests.support.paths import ROOT
 from torch_retinanet.conventions import conventions
 
@@ -31,10 +32,15 @@ FIELDS = {field.name for config in (Config, OptimizerConventions) for field in c
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    """The small model with fresh weights: where a turn shows does not need trained ones."""
+def weights() -> Weights:
+    """Fresh ones of the small model: where a turn shows does not need trained ones."""
     state = fresh_detector(digits_config(Config.preset("notebook")), 0).model.state_dict()
-    return Bench("notebook", {name: value.numpy() for name, value in state.items()}, seed=0)
+    return {name: value.numpy() for name, value in state.items()}
+
+
+@pytest.fixture(scope="module")
+def bench(weights: Weights) -> Bench:
+    return Bench("notebook", weights, seed=0)
 
 
 def turn_of(assignment: str, preset: str = "notebook") -> Turn:
@@ -84,6 +90,22 @@ def test_a_turn_starts_where_it_is_and_is_unseen_at_the_sizes_that_hide_it(
     assert found["refused"] == (["120x120"] if name == "p6" else [])
 
 
+def test_a_turn_is_measured_alike_whatever_was_turned_before_it(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the model as it is answers is kept, and no turn changes it."""
+    monkeypatch.setattr(measuring, "NETWORK_SIZES", ((32, 32), (64, 64)))
+    monkeypatch.setattr(measuring, "OBJECT_SIZES", ((64, 64),))
+    monkeypatch.setattr(digits_model, "TESTED", {digits_model.SQUARE: 3})
+    used = Bench("notebook", weights, seed=0)
+    for assignment in ("bn_momentum=0.1", "p7_relu=before", "match_iou=0.6", "nms_iou=0.4"):
+        used.shows(turn_of(assignment))
+    for assignment in ("bn_momentum=0.1", "p7_relu=before", "match_iou=0.6"):
+        fresh = Bench("notebook", weights, seed=0)
+        assert fresh.shows(turn_of(assignment)) == used.shows(turn_of(assignment)), assignment
+    assert fresh.row(turn_of("nms_iou=0.4")) == used.row(turn_of("nms_iou=0.4"))
+
+
 def test_what_happens_to_photos_shows_at_the_sizes_where_it_happens() -> None:
     config = Config.preset("keras_io")
 
@@ -113,7 +135,10 @@ def test_costs_are_measured_beside_the_model_as_it_is(bench: Bench, monkeypatch:
 
 
 def record(name: str, verdict: Verdict, case: str, **values: Any) -> Record:
-    return Record(rung="forward", case=case, name=name, verdict=verdict, **values)
+    """A record of the forward rung, of a case in words: `32x32 float64 cascaded`."""
+    size, *words = case.split()
+    where = Where(size=read_size(size), **dict(zip(("dtype", "mode"), words, strict=False)))
+    return Record(rung="forward", where=where, name=name, verdict=verdict, **values)
 
 
 def test_effects_are_read_off_the_records_size_by_size() -> None:
@@ -176,10 +201,10 @@ def test_the_table_says_of_every_turn_where_it_is_unseen_with_notes_below() -> N
 def test_the_last_line_counts_conventions_and_their_turns() -> None:
     rows = [row(ROUNDING.convention), row("bn_eps"), row("upsample", seen={"32x32": 0.0}, unseen=["32x32"])]
     one_each = "2 conventions turned, one at a time; at some picture sizes 1 of them cannot be seen"
-    assert in_words({"rows": rows}) == one_each
+    assert in_words(rows) == one_each
     words = "2 conventions turned, one at a time, in 3 turns; at some picture sizes 1 of them cannot be seen"
-    assert in_words({"rows": [*rows, row("bn_eps")]}) == words
-    assert in_words({"rows": rows[:2]}) == "1 conventions turned, one at a time; no picture size hides any of them"
+    assert in_words([*rows, row("bn_eps")]) == words
+    assert in_words(rows[:2]) == "1 conventions turned, one at a time; no picture size hides any of them"
 
 
 def test_the_table_of_the_readme_is_that_of_the_run_that_is_kept() -> None:
@@ -187,7 +212,8 @@ def test_the_table_of_the_readme_is_that_of_the_run_that_is_kept() -> None:
     assert ablation is not None
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert as_markdown(ablation) in readme
-    assert in_words(ablation) in readme
+    assert ablation["summary"] == in_words(ablation["rows"])
+    assert ablation["summary"] in readme
     assert {row["convention"] for row in ablation["rows"]} >= FIELDS - {"conv_bias", "p6_source"}
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity_tests.bundle.check import OTHER, replayed, rungs_of
 from parity_tests.bundle.files import Bundle
+from parity_tests.ladder.climb import climb
 from parity_tests.retinanet.alone import start_alone
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.inputs import NoiseInputs
+from parity_tests.retinanet.recorded import OTHER, recorded_comparison, recorded_facts
+from parity_tests.retinanet.rungs import cases_of
 from parity_tests.retinanet.setup import detection_limits
 
 SIDES = ("keras", "torch")
-"""By their place in a run."""
 
 WITHOUT = """
 import sys
@@ -31,11 +32,11 @@ from dataclasses import replace
 from pathlib import Path
 from parity_tests.retinanet.alone import start_alone
 from parity_tests.bundle.record import record
-from parity_tests.retinanet.rungs import RUNGS
+from parity_tests.retinanet.recorded import facts_of
+from parity_tests.retinanet.rungs import cases_of
 side, folder = sys.argv[1:]
 run = replace(start_alone(side, "notebook"), sizes=[(32, 64)])
-rungs = {name: RUNGS[name] for name in ("anchors", "targets")}
-record(run, side, Path(folder), rungs, about={"left_out": {}})
+record(cases_of(run, ["anchors", "targets"]), run.sides, run.weights, Path(folder), about=facts_of(run, side))
 print([name for name in absent if name in sys.modules])
 """
 """What records a side in a folder."""
@@ -58,10 +59,11 @@ def test_a_side_is_recorded_where_the_other_framework_is_not_installed(
     folder = tmp_path / f"{side}.parity"
     ended = python_without(OTHER[side], RECORDS, side, folder)
     assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr[-2000:]
-    bundle, place = Bundle(folder), 1 - SIDES.index(side)
-    checked = climb(rungs_of(bundle), replayed(bundle, lambda dtype: run.sides(dtype)[place]), lambda progress: None)
-    assert {record.rung for record in checked.records} == {"anchors", "targets"}
-    assert {record.verdict for record in checked.records} == {"equal"}
+    bundle, other = Bundle(folder), run.sides.port if side == "keras" else run.sides.reference
+    recorded = recorded_comparison(bundle, recorded_facts(bundle), other)
+    records = climb(cases_of(recorded, bundle.rungs), recorded.sides, answers=bundle)
+    assert {record.rung for record in records} == {"anchors", "targets"}
+    assert {record.verdict for record in records} == {"equal"}
 
 
 def test_weights_in_a_file_are_refused_where_there_is_no_torch(tmp_path: Path) -> None:
@@ -79,8 +81,8 @@ def test_detections_are_cut_off_alike_on_either_side(preset: str) -> None:
 
 def test_either_side_has_the_same_weights_and_pictures_from_a_seed() -> None:
     runs = [start_alone(side, "notebook", seed=3) for side in SIDES]
-    assert runs[0].variables.keys() == runs[1].variables.keys()
-    assert all(np.array_equal(values, runs[1].variables[name]) for name, values in runs[0].variables.items())
+    assert runs[0].weights.keys() == runs[1].weights.keys()
+    assert all(np.array_equal(values, runs[1].weights[name]) for name, values in runs[0].weights.items())
     scenes = [run.inputs.training((32, 64), 2, 5)[4] for run in runs]
     assert np.array_equal(scenes[0].images, scenes[1].images)
     assert all(map(np.array_equal, scenes[0].boxes, scenes[1].boxes))

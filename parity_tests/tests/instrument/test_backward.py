@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from parity_tests.retinanet.comparison import DetectorComparison
-from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.rungs.gradients import training_scenes
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.divergence import divergence
-from parity_tests.rule.record import Record
+from parity_tests.tests.support.planted import records_on
 
 
 class WrongBackward(torch.autograd.Function):
@@ -42,15 +41,11 @@ def plant(run: DetectorComparison) -> Iterator[Callable[[str], None]]:
         hook.remove()
 
 
-def backward_records(run: DetectorComparison) -> list[Record]:
-    return [record for case in RUNGS["backward"](run) for record in case.compare()]
-
-
 def test_every_tap_and_every_weight_is_compared(
     run: DetectorComparison, sides: tuple[DetectorSide, DetectorSide]
 ) -> None:
-    records = backward_records(run)
-    isolated = {record.name for record in records if record.mode == "isolated"}
+    records = records_on(run, "backward")
+    isolated = {record.name for record in records if record.where.mode == "isolated"}
     weights = {name for name in sides[0].variables() if "/moving_" not in name}
     assert isolated == weights | {*sides[0].forward(training_scenes(run)[0].images)}
     assert {record.verdict for record in records} == {"equal"}
@@ -70,7 +65,7 @@ def test_a_module_whose_gradient_is_wrong_is_named_by_the_tap_that_enters_it(
     run: DetectorComparison, plant: Callable[[str], None], module: str, starts_at: list[str]
 ) -> None:
     plant(module)
-    parting = divergence(backward_records(run))
+    parting = divergence(records_on(run, "backward"))
     assert parting is not None
-    assert {*parting.origins} == {*starts_at}
-    assert "conv2_block1" in parting.inherited
+    assert {record.name for record in parting.origins} == {*starts_at}
+    assert "conv2_block1" in {record.name for record in parting.inherited}

@@ -16,10 +16,8 @@ def test_a_fault_of_the_bridge_is_named_at_its_tap(
     run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant, name = BRIDGE_FAULTS[fault]
-    run.sides("float64")
     port = TorchSide(run.config, "float64")
     plant(monkeypatch)
-    port.assign(run.weights)
     assert where_it_starts(with_port(run, port, sizes=[(32, 64)]), "forward", "32x64") == name
 
 

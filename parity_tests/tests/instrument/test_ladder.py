@@ -1,20 +1,20 @@
 """Every rung can fail: a fault planted in the port is caught on its rung, and named."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import NoReturn
+from functools import partial
 
 import numpy as np
 import pytest
 
-from parity_tests.retinanet.comparison import DetectorComparison
-from parity_tests.retinanet.remembering import remembered
-from parity_tests.retinanet.rungs import RUNGS
+from parity_tests.ladder.climb import compared
+from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.setup import start_run
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchSide
 from parity_tests.rule.record import Array, verdict_of
 from parity_tests.rule.result import Result
-from parity_tests.tests.support.planted import turned_run, where_it_starts
+from parity_tests.tests.support.planted import cases_on, records_on, turned_run, where_it_starts
 from parity_tests.tests.support.port_faults import PORT_FAULTS
 from parity_tests.tests.support.turned_conventions import CONVENTIONS, KERAS_IO
 
@@ -42,10 +42,10 @@ def test_a_planted_fault_is_named_on_its_rung(
 
 @pytest.fixture(scope="module")
 def keras_io_run() -> Iterator[DetectorComparison]:
-    """The default run of the preset keras_io."""
-    run = remembered(start_run("keras_io"))
+    """The default run of the preset keras_io, in float64."""
+    run = replace(start_run("keras_io"), dtypes=("float64",))
     yield run
-    run.release()
+    run.sides.release()
 
 
 @pytest.mark.planted
@@ -60,18 +60,23 @@ def test_the_rungs_can_fail_on_the_other_preset(keras_io_run: DetectorComparison
 def test_of_several_rungs_the_first_that_differs_is_named(run: DetectorComparison) -> None:
     turned = replace(turned_run(run, "focal_gamma=1.5"), sizes=[(64, 64)])
     asked = ("anchors", "losses", "gradients", "backward", "detections")
-    records = [r for rung in asked for case in RUNGS[rung](turned) for r in case.compare()]
+    records = [record for rung in asked for record in records_on(turned, rung)]
     assert {record.rung for record in records if record.verdict == "different"} == {"losses", "gradients", "backward"}
     assert Result(records=records).summary.startswith("different: it starts at loss.classification (losses ")
 
 
 @pytest.mark.parametrize("rung", ["anchors", "targets", "losses", "forward", "detections"])
 def test_a_run_in_float64_builds_nothing_else(run: DetectorComparison, rung: str) -> None:
-    def built(dtype: str) -> NoReturn:
-        raise AssertionError(f"models in {dtype}")
+    turned, asked = turned_run(run), list[str]()
 
-    alone = replace(turned_run(run), sizes=[(32, 64)], build=built)
-    assert verdict_of([record for case in RUNGS[rung](alone) for record in case.compare()]) == "equal"
+    def noted(build: Callable[[str], DetectorSide], dtype: str) -> DetectorSide:
+        asked.append(dtype)
+        return build(dtype)
+
+    build = {name: partial(noted, build) for name, build in turned.sides.build.items()}
+    alone = replace(turned, sizes=[(32, 64)], sides=detector_sides(build, run.weights))
+    assert verdict_of([r for case in cases_on(alone, rung) for r in compared(case, alone.sides)]) == "equal"
+    assert asked == ["float64", "float64"]
 
 
 def test_the_port_is_left_as_it_was(run: DetectorComparison, variables: Mapping[str, Array]) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.names import longest_sums, taps_of
-from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.rungs.forward import float32_bounds
 from parity_tests.rule.budgets import ISOLATED, isolated_units, largest, largest_difference, rounding_budget
 from parity_tests.rule.record import Array
+from parity_tests.tests.support.planted import records_on
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -42,8 +42,8 @@ def test_the_sums_of_every_tap_that_convolutions_make_are_known(run: DetectorCom
 
 
 def test_the_budget_of_a_fed_module_follows_its_sums(run: DetectorComparison) -> None:
-    small = RUNGS["forward"](replace(run, sizes=[(32, 32)], dtypes=["float64"]))[0].compare()
-    units = {r.name: r.budget / r.scale / EPS for r in small if r.mode == "isolated" and r.budget and r.scale}
+    small = records_on(replace(run, sizes=[(32, 32)], dtypes=["float64"]), "forward", "32x32")
+    units = {r.name: r.budget / r.scale / EPS for r in small if r.where.mode == "isolated" and r.budget and r.scale}
     assert {name: units[name] for name in ("p5", "p6", "conv5_block3")} == pytest.approx(
         {"p5": 64, "p6": 136, "conv5_block3": 68}
     )
@@ -91,5 +91,5 @@ def test_products_of_ten_binary_digits_less_exceed_the_budget_of_p6() -> None:
 def test_the_budget_of_float32_does_not_grow(run: DetectorComparison) -> None:
     images = run.inputs.images((32, 32))
     given = run.sides.reference("float32").forward(images)
-    most = rounding_budget(given["p6"], ISOLATED)
-    assert np.max(bounds_of(run, images, given)["p6"]) <= most
+    bounds, most = run.sides.port("float64").rounding_bounds(images, given), rounding_budget(given["p6"], ISOLATED)
+    assert np.max(float32_bounds(given, bounds)["p6"]) <= most

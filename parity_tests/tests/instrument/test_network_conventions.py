@@ -1,15 +1,14 @@
 """Each convention of the network that is turned the wrong way is found, and named where it starts."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from parity_tests.retinanet.comparison import DetectorComparison
+from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import read_size
 from parity_tests.retinanet.keras_side import KerasSide
-from parity_tests.retinanet.side import DetectorSide
-from parity_tests.retinanet.torch_side import Config, TorchSide
+from parity_tests.retinanet.torch_side import Config
 from parity_tests.tests.support.planted import turned_network, where_it_starts
 from parity_tests.tests.support.turned_conventions import CONVENTIONS, FORWARD, PARAMETERS, STATISTICS, UPSAMPLING
 from torch_retinanet.conventions import conventions
@@ -27,23 +26,20 @@ def test_a_turned_convention_is_named_in_the_statistics(run: DetectorComparison,
     assert where_it_starts(turned_network(run, turned), "forward", "training") == STATISTICS[turned]
 
 
-@pytest.fixture(scope="module")
-def fresh(run: DetectorComparison) -> KerasSide:
-    """The reference with fresh values, built once."""
-    return KerasSide("notebook", run.config.num_classes, "float32")
+def fresh(run: DetectorComparison) -> DetectorComparison:
+    """The comparison with a reference that is built, and so has fresh values."""
+    reference = partial(KerasSide, run.preset, run.config.num_classes)
+    return replace(run, sides=detector_sides({**run.sides.build, "reference": reference}, run.weights))
+
+
+def test_fresh_variables_are_equal_where_no_convention_is_turned(run: DetectorComparison) -> None:
+    assert where_it_starts(fresh(turned_network(run)), "parameters") == "equal"
 
 
 @pytest.mark.planted
 @pytest.mark.parametrize("turned", PARAMETERS)
-def test_a_turned_convention_is_named_in_fresh_variables(
-    run: DetectorComparison, turned: str, fresh: KerasSide
-) -> None:
-    def build(of: DetectorComparison) -> Callable[[str], tuple[DetectorSide, DetectorSide]]:
-        return lambda dtype: (fresh, TorchSide(of.config, dtype))
-
-    turned_run = turned_network(run, turned)
-    assert where_it_starts(replace(run, build=build(run)), "parameters") == "equal"
-    assert where_it_starts(replace(turned_run, build=build(turned_run)), "parameters") == PARAMETERS[turned]
+def test_a_turned_convention_is_named_in_fresh_variables(run: DetectorComparison, turned: str) -> None:
+    assert where_it_starts(fresh(turned_network(run, turned)), "parameters") == PARAMETERS[turned]
 
 
 PICTURE_SIDE = {

@@ -37,6 +37,11 @@ def test_what_a_layer_takes_over_adds_up_as_independent_errors_do() -> None:
     assert float(bound) == pytest.approx(5, rel=1e-6)
 
 
+def bounds_of(run: DetectorComparison, images: Array, given: Mapping[str, Array]) -> dict[str, float | Array]:
+    """What float32 may be off at each tap, as the rung has it."""
+    return float32_bounds(given, run.sides.port("float64").rounding_bounds(images, given))
+
+
 def shares(given: Mapping[str, Array], made: Mapping[str, Array], bounds: Mapping[str, Any]) -> dict[str, float]:
     """The largest share of its bound that an element of each tap has used."""
     apart = {name: np.abs(given[name].astype(np.float64) - made[name]) for name in bounds}
@@ -78,7 +83,7 @@ def test_taps_that_hand_on_their_input_may_not_round_at_all(
     sides: tuple[DetectorSide, DetectorSide], run: DetectorComparison
 ) -> None:
     images = run.inputs.images((32, 64))
-    bounds = rounding_bounds(run, images, sides[0].forward(images))
+    bounds = bounds_of(run, images, sides[0].forward(images))
     assert [name for name, bound in bounds.items() if np.ndim(bound) == 0] == [
         *("c3", "c4", "c5", "logits", "deltas", "outputs")
     ]

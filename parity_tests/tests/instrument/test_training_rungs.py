@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parity_tests.retinanet.comparison import DetectorComparison
-from parity_tests.retinanet.side import ReadWhenAsked, Side
+from parity_tests.retinanet.side import DetectorSide, ReadWhenAsked
 from parity_tests.rule.record import Array
 from parity_tests.tests.support.planted import turned_network, turned_run, where_it_starts, with_port
 
@@ -23,7 +23,7 @@ FaultyRun = Callable[[DetectorComparison], DetectorComparison]
 class WrongSide:
     """A side of which one method gives one wrong value."""
 
-    def __init__(self, side: Side, method: str, name: str, change: Change) -> None:
+    def __init__(self, side: DetectorSide, method: str, name: str, change: Change) -> None:
         self.side, self.method, self.name, self.change = side, method, name, change
 
     def __getattr__(self, attribute: str) -> Any:
@@ -122,17 +122,16 @@ def test_a_step_differs_where_its_fault_is(
 def test_a_turned_convention_of_batchnorm_is_named_in_its_statistics(
     run: DetectorComparison, assignment: str, statistic: str
 ) -> None:
-    assert (
-        where_it_starts(turned_network(run, assignment), "step", "statistics") == f"fpn/backbone/conv1_bn/{statistic}"
-    )
+    name = f"fpn/backbone/conv1_bn/{statistic}"
+    assert where_it_starts(turned_network(run, assignment), "step", "BatchNorm") == name
 
 
 @pytest.mark.planted
 def test_a_wrong_statistic_is_named(run: DetectorComparison) -> None:
     name = "fpn/backbone/conv4_block1_0_bn/moving_mean"
     wrong = wrong_run(run, "gradients", name, lambda mean: mean + 1e-6)
-    assert where_it_starts(wrong, "step", "statistics") == name
+    assert where_it_starts(wrong, "step", "BatchNorm") == name
 
 
 def test_statistics_without_a_fault_are_equal(run: DetectorComparison) -> None:
-    assert where_it_starts(turned_run(run), "step", "statistics") == "equal"
+    assert where_it_starts(turned_run(run), "step", "BatchNorm") == "equal"

@@ -1,8 +1,8 @@
 """Comparisons with a fault in the port, and the name at which the ladder finds it."""
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,13 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.setup import turn
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchSide
 from parity_tests.rule.divergence import divergence
 from parity_tests.rule.record import Record, verdict_of
+
+Build = Callable[[str], DetectorSide]
+"""What builds a side in a precision."""
 
 
 class Kept(dict[str, Answer]):
@@ -50,8 +54,8 @@ ANSWERS: dict[tuple[Any, ...], Kept] = {}
 def turned_run(run: DetectorComparison, *assignments: str, **settings: Any) -> DetectorComparison:
     """The comparison in float64 with conventions of the port turned; the network stays, and is not built again."""
     config, optimizer_turns = turn(run.config, assignments)
-    faulty: Any = copy.copy(run.sides.port("float64"))
-    faulty.surround(config)
+    port: Any = run.sides.port("float64")
+    faulty = port.surrounded(config)
     faulty.optimizer_turns = optimizer_turns | settings
     return with_port(run, faulty, sizes=run.sizes)
 
@@ -63,9 +67,10 @@ def with_port(run: DetectorComparison, port: Any, *, sizes: Sequence[Size] = ())
 
 
 def turned_network(run: DetectorComparison, *assignments: str, sizes: Sequence[Size] = ()) -> DetectorComparison:
-    """The comparison with a port that is built with conventions turned."""
-    port = TorchSide(turn(run.config, assignments)[0], "float64")
-    return with_port(run, port, sizes=sizes)
+    """The comparison in float64 with a port that is built with conventions turned, in each precision."""
+    config = turn(run.config, assignments)[0]
+    build: dict[str, Build] = {"reference": run.sides.reference, "port": partial(TorchSide, config)}
+    return replace(run, config=config, sizes=sizes, dtypes=("float64",), sides=detector_sides(build, run.weights))
 
 
 def label(case: DetectorCase) -> str:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from parity_tests.retinanet.rungs.trajectory import float32_budgets, self_difference, training_budgets
+from parity_tests.ladder.trajectory import float32_budgets, self_difference, training_budgets
 from parity_tests.retinanet.training_run import TrainingRun
 from parity_tests.rule.record import Array
 from parity_tests.tests.support.data_sets import write_digits
