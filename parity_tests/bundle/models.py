@@ -22,6 +22,7 @@ FACTS: Mapping[str, Any] = {
     "layout": str,
     "taps": {str: str},
     "flat": [str],
+    "terms": {str: int},
     **dict.fromkeys(("has_modules", "has_parameters", "has_gradients", "sees_inputs"), bool),
     "rungs": [str],
 }
@@ -39,6 +40,7 @@ class RecordedModel:
     layout: Layout
     taps: Mapping[str, str]
     flat: Collection[str]
+    terms: Mapping[str, int]
     has_modules: bool
     has_parameters: bool
     has_gradients: bool
@@ -109,8 +111,9 @@ def record_model(
         judge=lambda reference, port: [],
         whole=tuple(given),
     )
-    facts = {name: getattr(model, name) for name in FACTS if name not in ("taps", "flat", "rungs")}
-    facts |= {"taps": dict.fromkeys(two.taps.port, "") | dict(two.paths[0]), "flat": sorted(model.flat), "rungs": asked}
+    facts = {name: getattr(model, name) for name in FACTS if name not in ("taps", "flat", "terms", "rungs")}
+    facts |= {"taps": dict.fromkeys(two.taps.port, "") | dict(two.paths[0]), "flat": sorted(model.flat)}
+    facts |= {"terms": dict(model.terms), "rungs": asked}
     record([of_inputs, *cases], two.sides, two.weights, folder, about=facts)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from parity_tests.ladder.case import Answer, Sides
+from parity_tests.ladder.perturbation import fan_in
 from parity_tests.rule.record import Array, Where
 from parity_tests.sides.adapters import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
-from parity_tests.sides.names import Pairs
+from parity_tests.sides.names import Pairs, is_within
 from parity_tests.sides.side import ROOT, Backward, Call, Calls, Loss, Side, input_names
 
 SEED = 0
@@ -124,6 +125,13 @@ class Comparison:
             values = self.weights[name]
             own[partner] = to_port(name, values, self.layouts.parameter(name, partner, values.ndim))
         return own
+
+    @cached_property
+    def terms(self) -> Mapping[str, int]:
+        """The products in the longest sum of each tap: told by the reference, or seen from the parameters within it."""
+        sums = {name: fan_in(name, value.shape) for name, value in self.weights.items() if value.ndim > 1}
+        within = {tap: [n for name, n in sums.items() if is_within(name, path)] for tap, path in self.paths[0].items()}
+        return {tap: max(found, default=1) for tap, found in within.items()} | dict(self.reference.terms)
 
     def to_port_inputs(self, inputs: Sequence[Array]) -> list[Array]:
         """Inputs in the layout of the port."""

@@ -8,14 +8,7 @@ from functools import partial
 from parity_tests.ladder.case import Answer, Case
 from parity_tests.ladder.comparison import Comparison, ModelSides, calls_of, tap_of
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients
-from parity_tests.rule.budgets import (
-    CASCADED,
-    GRADIENT,
-    ISOLATED,
-    float32_budget,
-    largest,
-    rounding_budget,
-)
+from parity_tests.rule.budgets import CASCADED, GRADIENT, float32_budget, isolated_units, largest, rounding_budget
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import InputError
 from parity_tests.rule.record import Array, Record, Tag, Where
@@ -171,7 +164,7 @@ def _unique(named: Iterable[tuple[str, Array]]) -> Taps:
 def _units(pair: Comparison, name: str) -> int:
     """Roundings allowed to a module that is fed, and to whatever lies between modules, which may be many steps."""
     between = name == ROOT or name.startswith(f"{ROOT}.") or re.search(r"\.input(\.\d+)?$", name)
-    return CASCADED if between or not pair.sees_alike else ISOLATED
+    return CASCADED if between or not pair.sees_alike else isolated_units(pair.terms.get(tap_of(name), 1))
 
 
 def backward(pair: Comparison) -> list[ModelCase]:

@@ -172,6 +172,9 @@ class KerasSide:
         boxes, scores, classes, valid = (_array(found[name]) for name in ("boxes", "scores", "classes", "valid"))
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
 
+    def loss_of(self, scene: Scene) -> Callable[[Any], Any]:
+        return partial(self.loss, self._labels(scene.size, scene.boxes, scene.labels))
+
     def encode(self, pictures: Scene) -> tuple[Any, Any]:
         """What the network and the loss are fed, from pictures of which red is first, from 0 to 255."""
         return self._encode(pictures.images.astype(self.dtype), pictures.boxes, pictures.labels)

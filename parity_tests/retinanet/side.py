@@ -1,7 +1,7 @@
 """What both sides of a comparison can do, in numpy: arrays channels last, boxes xyxy, variables by Keras name."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
@@ -98,6 +98,9 @@ class DetectorSide(Protocol):
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
         """`targets.classes` (B,N), -1 for background and -2 for ignored, and `targets.deltas` (B,N,4), else 0."""
+
+    def loss_of(self, scene: Scene) -> Callable[[Any], Any]:
+        """The loss of the outputs (B,N,4+K) of a scene, a function of tensors of the side's framework."""
 
     def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
         """The terms of the loss of `outputs` (B,N,4+K).

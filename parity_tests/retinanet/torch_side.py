@@ -3,7 +3,7 @@
 import contextlib
 import copy
 from collections import UserDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -158,7 +158,7 @@ class TorchSide:
         images = _to_torch_layout(scene.images, "images", self.dtype)
         with contextlib.suppress(torch_retinanet.InputError):
             self.model.eval()(images, taps)
-        loss = self._loss_of(taps["outputs"], scene)
+        loss = self.loss_of(scene)(taps["outputs"])
         if fed is None:
             torch.autograd.backward(loss)
         else:
@@ -205,12 +205,16 @@ class TorchSide:
 
     def _loss(self, scene: Scene, *, training: bool) -> Tensor:
         outputs = self.model.train(training)(_to_torch_layout(scene.images, "images", self.dtype))
-        return self._loss_of(outputs, scene)
+        return self.loss_of(scene)(outputs)
 
-    def _loss_of(self, outputs: Tensor, scene: Scene) -> Tensor:
-        deltas, logits = torch.split(outputs, [4, self.config.num_classes], dim=-1)
-        targets = self._encode(scene.size, scene.boxes, scene.labels)
-        return self._total(self.loss(logits, deltas, targets, self._anchors(scene.size)))
+    def loss_of(self, scene: Scene) -> Callable[[Tensor], Tensor]:
+        targets, anchors = self._encode(scene.size, scene.boxes, scene.labels), self._anchors(scene.size)
+
+        def of_outputs(outputs: Tensor) -> Tensor:
+            deltas, logits = torch.split(outputs, [4, self.config.num_classes], dim=-1)
+            return self._total(self.loss(logits, deltas, targets, anchors))
+
+        return of_outputs
 
     def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
         return losses["classification"] + losses["bbox_regression"]

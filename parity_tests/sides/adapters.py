@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from parity_tests.rule.errors import InputError, in_one_line
@@ -42,6 +43,10 @@ class Adapter(Protocol):
     @property
     def flat(self) -> Collection[str]:
         """Taps that lie alike on both sides, though they have four axes or more."""
+
+    @property
+    def terms(self) -> Mapping[str, int]:
+        """The products in the longest sum of taps whose parameters cannot be seen."""
 
     @property
     def words(self) -> str:
@@ -90,6 +95,10 @@ class TorchModule:
     @property
     def flat(self) -> Collection[str]:
         return self.taps.flat if isinstance(self.taps, OwnTaps) else ()
+
+    @property
+    def terms(self) -> Mapping[str, int]:
+        return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
 
     @property
     def words(self) -> str:
@@ -145,6 +154,10 @@ class KerasModel:
         return self.taps.flat if isinstance(self.taps, OwnTaps) else ()
 
     @property
+    def terms(self) -> Mapping[str, int]:
+        return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
+
+    @property
     def words(self) -> str:
         return f"{self.model.name} (Keras)"
 
@@ -198,6 +211,7 @@ class JaxFunction:
     has_gradients: ClassVar[bool] = True
     sees_inputs: ClassVar[bool] = False
     flat: ClassVar[Collection[str]] = ()
+    terms: ClassVar[Mapping[str, int]] = MappingProxyType({})
 
     @property
     def words(self) -> str:
@@ -239,6 +253,7 @@ class OnnxModel:
     has_gradients: ClassVar[bool] = False
     sees_inputs: ClassVar[bool] = False
     flat: ClassVar[Collection[str]] = ()
+    terms: ClassVar[Mapping[str, int]] = MappingProxyType({})
 
     @property
     def words(self) -> str:
@@ -290,6 +305,7 @@ class Function:
     has_gradients: ClassVar[bool] = False
     sees_inputs: ClassVar[bool] = False
     flat: ClassVar[Collection[str]] = ()
+    terms: ClassVar[Mapping[str, int]] = MappingProxyType({})
 
     @property
     def words(self) -> str:

@@ -104,6 +104,11 @@ def check_skip(skip: Mapping[str, str], known: Iterable[str]) -> None:
             raise InputError(f"skip: {name!r} has no reason, and each must have one in writing")
 
 
+def is_within(name: str, path: str) -> bool:
+    """Whether a parameter lies in the module of this path."""
+    return canonical(name)[: len(canonical(path))] == canonical(path)
+
+
 def unknown(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about a name that does not exist: those that are spelled like it, or the first few."""
     names = list(known)

@@ -1,7 +1,7 @@
 """Taps that a model writes itself. Needs numpy alone."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 from parity_tests.rule.errors import InputError
 
@@ -12,8 +12,10 @@ class OwnTaps:
 
     Attributes:
         flat: taps that lie alike on both sides, though they have four axes or more.
+        terms: the products in the longest sum of a tap, which cannot be seen from outside; one where it is not told.
         refusals: what the model raises where it refuses its inputs half way; its taps up to there are compared.
     """
 
     flat: Collection[str] = ()
+    terms: Mapping[str, int] = field(default_factory=dict)
     refusals: tuple[type[Exception], ...] = (InputError,)
