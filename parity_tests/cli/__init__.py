@@ -5,7 +5,6 @@ usage, 3 incomplete.
 """
 
 import argparse
-import gc
 import importlib
 import os
 import sys
@@ -14,9 +13,6 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from parity_tests.rule.errors import InputError
-
-COLLECT_AFTER = 50_000, 20, 20
-"""Objects after which Python looks for garbage: with its own 700 that takes a tenth of the time of all imports."""
 
 INCOMPLETE = 3
 INTERRUPTED, CLOSED_OUTPUT = 130, 141
@@ -42,7 +38,6 @@ EXTRAS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; wrong usage prints one sentence."""
-    gc.set_threshold(*COLLECT_AFTER)
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words.pop(0) if words and words[0] in COMMANDS else "ladder"
     command = importlib.import_module(f"parity_tests.cli.{name}")

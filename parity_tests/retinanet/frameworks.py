@@ -6,7 +6,7 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from parity_tests.rule.errors import InputError
 
@@ -33,11 +33,27 @@ def quiet_start() -> Iterator[None]:
             os.close(stderr)
 
 
+UNUSED = ("matplotlib", "sklearn", *(("jax",) if os.environ.get("KERAS_BACKEND") == "tensorflow" else ()))
+"""What Keras and TensorFlow load where it is installed, for what is not asked of them here."""
+
+
+@contextlib.contextmanager
+def hidden(packages: Sequence[str]) -> Iterator[None]:
+    """Have nobody find these packages for a while, but for those that are loaded already."""
+    ours = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(ours))  # type: ignore[arg-type]  # None is what Python takes for missing
+    try:
+        yield
+    finally:
+        for name in ours:
+            del sys.modules[name]
+
+
 with contextlib.suppress(ModuleNotFoundError):
     # Asked after tensorflow has looked for devices, torch warns where there is none.
     importlib.import_module("torch").cuda.is_available()
 
-with quiet_start():
+with quiet_start(), hidden(UNUSED):
     import keras_reference  # first: it sees to the order of what it stands on
     from keras_reference.taps import Taps
 
@@ -54,11 +70,21 @@ if keras.config.image_data_format() != "channels_last":
 
 __all__ = [
     "Taps",
+    "forget_kernels",
     "keras",
     "keras_precision",
     "keras_reference",
     "python_seed",
 ]
+
+
+def forget_kernels() -> None:
+    """Have TensorFlow forget the kernels that it has made: it keeps one for each variable that there ever was.
+
+    Those of 700 variables, as of one Adam, hold 18 MB. What is run again is made again.
+    """
+    if keras.config.backend() == "tensorflow":
+        importlib.import_module("tensorflow.python.eager.context").context().clear_kernel_cache()
 
 
 @contextlib.contextmanager

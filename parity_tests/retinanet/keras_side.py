@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity_tests.retinanet.frameworks import Taps, keras, keras_precision, keras_reference, python_seed
+from parity_tests.retinanet.frameworks import Taps, forget_kernels, keras, keras_precision, keras_reference, python_seed
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.side import Fed, ReadWhenAsked, Recipe
@@ -48,6 +48,7 @@ class KerasSide:
         self, preset: str, num_classes: int, dtype: str, *, anchor_scale: float = ANCHOR_SCALE, seed: int = 0
     ) -> None:
         self.dtype, self.num_classes, self.anchor_scale = dtype, num_classes, anchor_scale
+        forget_kernels()
         with keras_precision(dtype), python_seed(seed):
             backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
             self._built = keras_reference.RetinaNet(REFERENCES[preset](num_classes), backbone)
@@ -138,8 +139,9 @@ class KerasSide:
 
     def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
         with keras_precision(self.dtype):
-            _, gradients = self.training.gradients(*self._feed(scene), training=training)
-        by_path = {v.path: _array(g) for v, g in zip(self.model.trainable_variables, gradients, strict=True)}
+            _, gradients = self.training.gradients_once(*self._feed(scene), training)
+        paths = [variable.path for variable in self.model.trainable_variables]
+        by_path = {path: _array(gradients.pop(0)) for path in paths}  # each lets go of the tensor that it is read from
         named = self._by_name(self.model)
         statistics = {name: _array(v) for name, v in named.items() if "/moving_" in name}
         return {name: by_path[v.path] for name, v in named.items() if v.path in by_path} | statistics

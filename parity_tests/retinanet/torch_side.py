@@ -191,6 +191,7 @@ class TorchSide:
             torch.autograd.backward(loss)
             optimizer.step()
             losses.append(loss.detach().numpy())
+        optimizer.zero_grad()
         return np.array(losses)
 
     def detections(self, outputs: Array, size: Size) -> list[Detections]:
@@ -200,8 +201,10 @@ class TorchSide:
         return [Detections(d["boxes"].numpy(), d["scores"].numpy(), d["labels"].numpy()) for d in found]
 
     def _weight_gradients(self) -> dict[str, Array]:
+        """Those of the model, which lets go of them."""
         gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
-        return {name: value.numpy().copy() for name, value in keras_variables(gradients).items()}
+        self.model.zero_grad()
+        return {name: value.numpy() for name, value in keras_variables(gradients).items()}
 
     def _loss(self, scene: Scene, *, training: bool) -> Tensor:
         outputs = self.model.train(training)(_to_torch_layout(scene.images, "images", self.dtype))

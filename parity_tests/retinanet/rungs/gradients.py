@@ -26,6 +26,7 @@ def _case(run: DetectorComparison, mode: str) -> DetectorCase:
     where, training = Where(size=TRAINING_SIZE, dtype="float64", mode=mode), mode == "training"
 
     def reference(sides: DetectorSides) -> Answer:
+        sides.make_room("float32")
         scene = training_scenes(run)[0]
         found = sides.reference("float64").gradients(scene, training=training)
         return {"scene": scene._asdict(), "gradients": weights_of(found)}
