@@ -59,7 +59,12 @@ def sides(built: list[Number]) -> NumberSides:
     def assign(name: str, side: Number) -> None:
         side.value = WEIGHTS[name]
 
-    return Sides(build={name: partial(build, name) for name in WEIGHTS}, assign=assign)
+    return Sides(
+        build={name: partial(build, name) for name in WEIGHTS},
+        assign=assign,
+        inventory=Number.inventory,
+        let_go=Number.release,
+    )
 
 
 def case(where: Where, rung: str = "forward", **settings: Any) -> NumberCase:
