@@ -7,23 +7,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from parity_tests.bundle.models import check_model, record_model
     from parity_tests.ladder.compare_models import compare_models
-    from parity_tests.sides.adapters import Function, KerasModel, OnnxModel, TorchModule
+    from parity_tests.ladder.model_pair import ModelPair
+    from parity_tests.sides.adapters import Function, JaxFunction, KerasModel, OnnxModel, TorchModule
     from parity_tests.sides.own_taps import OwnTaps
     from parity_tests.sides.randomise import randomise
 
 PLACES = {
-    "Function": "sides.adapters",
-    "KerasModel": "sides.adapters",
-    "OnnxModel": "sides.adapters",
+    **dict.fromkeys(("Function", "JaxFunction", "KerasModel", "OnnxModel", "TorchModule"), "sides.adapters"),
+    **dict.fromkeys(("check_model", "record_model"), "bundle.models"),
+    "ModelPair": "ladder.model_pair",
     "OwnTaps": "sides.own_taps",
-    "TorchModule": "sides.adapters",
     "compare_models": "ladder.compare_models",
     "randomise": "sides.randomise",
 }
 """The module of each public name."""
 
-__all__ = ["Function", "KerasModel", "OnnxModel", "OwnTaps", "TorchModule", "compare_models", "randomise"]
+__all__ = [
+    "Function",
+    "JaxFunction",
+    "KerasModel",
+    "ModelPair",
+    "OnnxModel",
+    "OwnTaps",
+    "TorchModule",
+    "check_model",
+    "compare_models",
+    "randomise",
+    "record_model",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Answers as JSON and arrays: mappings, lists, texts and numbers stay, and in place of each array stands its key."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ Arrays = dict[str, NDArray[Any]]
 
 def stored(value: Any, arrays: Arrays, *, whole: bool = False) -> Any:
     """What JSON has of a value; its arrays go to `arrays`, large ones as samples where they need not be whole."""
+    if is_dataclass(value):
+        value = vars(value)
     if isinstance(value, Mapping):
-        return {"items": {name: stored(inner, arrays, whole=whole) for name, inner in value.items()}}
+        return {"items": {str(name): stored(inner, arrays, whole=whole) for name, inner in value.items()}}
     if isinstance(value, (np.ndarray, Sampled)):
         return _stored_array(value if whole or isinstance(value, Sampled) else sample(value), arrays)
     if isinstance(value, Sequence) and not isinstance(value, str):

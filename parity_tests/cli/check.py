@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import (
     Parser,
+    add_pair,
     add_report_options,
     add_turn,
     check_reports,
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bundle", type=Path, help="the folder that was recorded")
     add_turn(parser)
+    add_pair(parser, "the port of a pair of your own is held against the recorded reference of it")
     add_report_options(parser)
     return parser
 
@@ -45,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Check, report, and give the exit code."""
     check_reports(options)
+    if options.pair:
+        return _check_pair(options)
     from parity_tests.bundle.check import sampled_sizes, samples_in_words, unrecorded
     from parity_tests.bundle.files import Bundle
     from parity_tests.report import print_report
@@ -72,6 +76,21 @@ def run(options: argparse.Namespace) -> int:
             *samples_in_words(bundle),
         ],
     )
+    print_report(result, plain_console())
+    write_reports(result, options)
+    return result.exit_code
+
+
+def _check_pair(options: argparse.Namespace) -> int:
+    """Hold the port of a pair of a user's own against its recorded reference."""
+    from parity_tests.bundle.models import check_model
+    from parity_tests.ladder.model_pair import load_pair
+    from parity_tests.report import print_report
+
+    pair = load_pair(options.pair)
+    given = {name: pair.settings[name] for name in ("names", "layouts", "skip") if name in pair.settings}
+    own = {"loss": pair.of_side("loss", 1), "optimizer": pair.of_side("optimizers", 1)}
+    result = check_model(options.bundle, pair.port(), **given, **own)
     print_report(result, plain_console())
     write_reports(result, options)
     return result.exit_code

@@ -10,6 +10,7 @@ from typing import Any
 
 from parity_tests.cli.options import (
     Parser,
+    add_pair,
     add_report_options,
     add_seed,
     add_turn,
@@ -79,15 +80,22 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ablation", metavar="FILE", type=Path, help="what `ablate --json` wrote, to be part of the reports"
     )
+    add_pair(parser, "compare a pair of your own, instead of the RetinaNets")
     add_report_options(parser)
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Climb, report, and give the exit code."""
-    check_backend()
     check_reports(options)
     from parity_tests.report import print_report
+
+    if options.pair:
+        result = _compare_pair(options.pair)
+        print_report(result, plain_console())
+        write_reports(result, options)
+        return result.exit_code
+    check_backend()
 
     ablation = _read_ablation(options.ablation) if options.ablation else None
     options.preset = _presets(options)
@@ -104,6 +112,15 @@ def run(options: argparse.Namespace) -> int:
     print_report(result, plain_console())
     write_reports(result, options)
     return result.exit_code
+
+
+def _compare_pair(name: str) -> Result:
+    """Compare a pair of a user's own."""
+    from parity_tests.ladder.compare_models import compare_models
+    from parity_tests.ladder.model_pair import load_pair
+
+    pair = load_pair(name)
+    return compare_models(pair.reference(), pair.port(), pair.inputs, **pair.settings)
 
 
 def _presets(options: argparse.Namespace) -> list[str]:

@@ -43,6 +43,11 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def add_pair(parser: argparse.ArgumentParser, words: str) -> None:
+    """The option that names a `ModelPair` of a user's own."""
+    parser.add_argument("--pair", metavar="MODULE:NAME", help=words)
+
+
 def add_turn(parser: argparse.ArgumentParser) -> None:
     """The option that makes the port wrong."""
     words = "conventions of the PyTorch side to turn, to see it fail"

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from parity_tests.cli.ladder import check_backend
-from parity_tests.cli.options import Parser, add_seed, check_target, progress_bars
+from parity_tests.cli.options import Parser, add_pair, add_seed, check_target, progress_bars
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.errors import input_errors
 from parity_tests.retinanet.rungs import RUNGS, cases_of
@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=PRESETS, default="notebook", help="its conventions (default: %(default)s)")
     parser.add_argument("--weights", metavar="FILE", type=Path, help="a weights file, instead of seeded random")
     add_seed(parser)
+    add_pair(parser, "the reference of a pair of your own is recorded, instead of a side of the RetinaNets")
     return parser
 
 
@@ -36,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
 
     check_target("--out", options.out.parent / ".bundle")
     check_replaceable(options.out)
+    if options.pair:
+        return _record_pair(options)
     began, run = time.perf_counter(), _started(options)
     cases = cases_of(run, [name for name in RUNGS if name not in LEFT_OUT])
     given = {"seed": options.seed, "weights": options.weights and options.weights.name}
@@ -44,6 +47,19 @@ def run(options: argparse.Namespace) -> int:
     size = sum(path.stat().st_size for path in options.out.iterdir()) / 1e6
     what, seconds = f"the {options.side} side of {run.preset}", time.perf_counter() - began
     print(f"{options.out}: {what}, {size:.0f} MB, recorded in {seconds:.0f} s")
+    return 0
+
+
+def _record_pair(options: argparse.Namespace) -> int:
+    """Record the reference of a pair of a user's own."""
+    from parity_tests.bundle.models import record_model
+    from parity_tests.ladder.model_pair import load_pair
+
+    pair = load_pair(options.pair)
+    given = {name: pair.settings[name] for name in ("batches", "rungs") if name in pair.settings}
+    own = {"loss": pair.of_side("loss", 0), "optimizer": pair.of_side("optimizers", 0)}
+    record_model(pair.reference(), pair.inputs, options.out, **given, **own)
+    print(f"{options.out}: the reference of {options.pair}, recorded")
     return 0
 
 

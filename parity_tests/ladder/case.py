@@ -132,16 +132,9 @@ class Case(Generic[S]):
 
 
 def dealt(cases: Sequence[Case[S]], share: tuple[int, int]) -> tuple[list[Case[S]], list[str]]:
-    """The cases of one preset of several that are climbed beside each other, and the names of those it leaves.
-
-    A rung that has not a case for each preset is climbed with all.
-    """
+    """The cases of one preset of several that are climbed beside each other, and the names of those it leaves."""
     which, of = share
-    groups: dict[str, set[int]] = {}
-    for case in cases:
-        if case.shared is not None:
-            groups.setdefault(case.rung, set()).add(case.shared)
-    left = [c for c in cases if c.shared is not None and len(groups[c.rung]) >= of and c.shared % of != which]
+    left = [case for case in cases if case.shared is not None and case.shared % of != which]
     return [case for case in cases if case not in left], [case.name for case in left]
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from parity_tests.ladder import rungs as of_models
+from parity_tests.ladder import training
 from parity_tests.ladder.blind_spots import blind_spots
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import climb
 from parity_tests.ladder.comparison import Comparison
 from parity_tests.ladder.provenance import peak_memory, provenance
-from parity_tests.ladder.rungs import RUNGS
 from parity_tests.rule.errors import InputError
 from parity_tests.rule.record import Array
 from parity_tests.rule.result import Coverage, Result
@@ -21,8 +22,10 @@ from parity_tests.sides.layouts import Layouts, to_port
 from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair, unknown
 from parity_tests.sides.side import ROOT, Loss, input_names
 
+RUNGS = {**of_models.RUNGS, **training.RUNGS}
 DTYPES = ("float64", "float32")
 NEEDS = {"parameters": "has_parameters", "gradients": "has_gradients", "backward": "has_gradients"}
+NEEDS |= dict.fromkeys(training.RUNGS, "has_gradients")
 """What both sides must have for a rung."""
 
 Optimizers = tuple[Callable[[Any], Any], Callable[[Any], Any]]
@@ -39,7 +42,9 @@ def compare_models(
     skip: Mapping[str, str] | None = None,
     transfer: bool = True,
     dtypes: Sequence[str] = DTYPES,
-    rungs: Sequence[str] = tuple(RUNGS),
+    rungs: Sequence[str] = tuple(of_models.RUNGS),
+    optimizers: Optimizers | None = None,
+    batches: Sequence[Any] = (),
     exempt: Mapping[str, str] | None = None,
 ) -> Result:
     """Hold a port against its reference: parameters, activations and gradients, module by module.
@@ -58,7 +63,10 @@ def compare_models(
         skip: what is not to be compared and why, by name. `conv1.input` lets a module have the input that arrives.
         transfer: whether the port gets the reference's parameters before anything else is compared.
         dtypes: `float64` and `float32`; gradients are compared in float64 alone.
-        rungs: steps of the ladder, of `parameters`, `forward`, `backward` and `gradients`.
+        rungs: steps of the ladder, of `parameters`, `forward`, `backward` and `gradients`; and of `training` (BatchNorm
+            in training mode), `step` (of an optimiser) and `trajectory` (a training run), which are to be asked for.
+        optimizers: for each side what makes an optimiser of its parameters, for `step` and `trajectory`.
+        batches: the inputs of each step of `trajectory`.
         exempt: the name that `skip` had before.
 
     Returns:
@@ -80,7 +88,10 @@ def compare_models(
         losses=loss,
         transfer=transfer,
         dtypes=dtypes,
+        optimizers=optimizers,
+        batches=[fed(batch) for batch in batches],
     )
+    _check_training(two, rungs)
     return compared_models(two, rungs, {"names": dict(names or {}), "layouts": _lists(layouts or {})})
 
 
@@ -89,7 +100,7 @@ def compared_models(
 ) -> Result:
     """The result of a comparison on some rungs; of a reference that was recorded from its answers."""
     started = time.perf_counter()
-    climbed = [rung for rung in RUNGS if rung in rungs and (rung not in NEEDS or getattr(two, NEEDS[rung]))]
+    climbed = rungs_for(two, rungs)
     cases = [case for rung in climbed for case in RUNGS[rung](two)]
     records = climb(cases, two.sides, answers=answers)
     return Result(
@@ -112,6 +123,12 @@ def compared_models(
     )
 
 
+def rungs_for(two: Comparison, rungs: Sequence[str]) -> list[str]:
+    """Those of the rungs that both sides have what is needed for; without any, those that need no optimiser."""
+    asked = rungs or tuple(of_models.RUNGS)
+    return [rung for rung in RUNGS if rung in asked and (rung not in NEEDS or getattr(two, NEEDS[rung]))]
+
+
 def comparison(
     reference: Adapter,
     port: Adapter,
@@ -123,11 +140,11 @@ def comparison(
     **settings: Any,
 ) -> Comparison:
     """The two sides with their names paired, and every argument checked."""
-    fed = [_rounded(values) for values in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
+    arrays = fed(inputs)
     lie = Layouts(reference.layout, port.layout, layouts)
-    named = zip(input_names(ROOT, len(fed)), fed, strict=True)
+    named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
     turned = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
-    paths = [_tap_paths("reference", reference, fed), _tap_paths("port", port, turned)]
+    paths = [_tap_paths("reference", reference, arrays), _tap_paths("port", port, turned)]
     parameters = Names(*([*adapter.open("float32", {}).parameters()] for adapter in (reference, port)))
     if not (reference.has_parameters and port.has_parameters):
         parameters = Names([], [])
@@ -145,7 +162,7 @@ def comparison(
             {tap: paths[0][tap] for tap in paired.port if paths[0][tap]},
             {tap: paths[1][name] for tap, name in paired.port.items() if paths[1][name]},
         ),
-        inputs=fed,
+        inputs=arrays,
         layouts=Layouts(reference.layout, port.layout, layouts, flat),
         parameters=pair(parameters, names, skip),
         taps=paired,
@@ -192,6 +209,19 @@ def _sources(two: Comparison) -> dict[str, dict[str, str]]:
     about = two.sides.about()
     taps = {tap: {side: a.sources[tap] for side, a in about.items() if tap in a.sources} for tap in two.taps.port}
     return {tap: places for tap, places in taps.items() if places}
+
+
+def _check_training(two: Comparison, rungs: Sequence[str]) -> None:
+    if {"step", "trajectory"} & {*rungs} and not two.optimizers:
+        raise InputError("optimizers: there are none, and the rungs step and trajectory need one for each side")
+    if "trajectory" in rungs and not (two.losses and two.batches):
+        lacks = "batches" if two.losses else "loss"
+        raise InputError(f"{lacks}: there is none, and the rung trajectory needs a loss for each side and batches")
+
+
+def fed(inputs: Any) -> list[Array]:
+    """One array or several."""
+    return [_rounded(values) for values in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
 
 
 def _rounded(values: Any) -> Array:

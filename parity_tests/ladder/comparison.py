@@ -39,7 +39,6 @@ class Comparison:
         batches: the inputs of each step of a training run.
         dtypes: precisions that get records.
         transfer: whether the port gets the reference's parameters.
-        recorded: the reference's parameters, where it was recorded and is not run.
     """
 
     reference: Adapter
@@ -55,7 +54,6 @@ class Comparison:
     batches: Sequence[Sequence[Array]] = ()
     dtypes: Sequence[str] = ("float64", "float32")
     transfer: bool = True
-    recorded: Mapping[str, Array] | None = None
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
     _backward: dict[str, Backward] = field(default_factory=dict)
 
@@ -108,7 +106,7 @@ class Comparison:
     @cached_property
     def weights(self) -> Mapping[str, Array]:
         """The reference's parameters in float32."""
-        return self.reference.open("float32", {}).parameters() if self.recorded is None else self.recorded
+        return self.reference.open("float32", {}).parameters()
 
     def _assign(self, name: str, side: Side) -> None:
         """Put the weights into a side, those that it has not already; shapes that do not fit are left as they are."""
@@ -193,12 +191,30 @@ class Comparison:
         runs = [*self._calls.values(), *(back.calls for back in self._backward.values())]
         return {tap_of(name) for calls in runs for name in calls}
 
+    def optimizer_of(self, name: str) -> Callable[[Any], Any]:
+        """What makes the optimiser of a side."""
+        assert self.optimizers is not None, "compare_models refuses steps without optimisers"
+        return self.optimizers[0 if name == "reference" else 1]
+
+    def trained(self, sides: ModelSides) -> list[str]:
+        """The reference's parameters that have a gradient and a partner."""
+        return [name for name in self.backward_of_reference(sides).gradients if name in self.parameters.port]
+
     def by_reference_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Values of the port's parameters that have a partner, by its name and in its layout."""
         return {
             reference: to_reference(values[port], self.layouts.parameter(reference, port, values[port].ndim))
             for reference, port in self.parameters.port.items()
             if port in values
+        }
+
+    def by_port_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Values of the reference's parameters that have a partner, by its name and in its layout."""
+        partners = self.parameters.port
+        return {
+            partners[name]: to_port(name, value, self.layouts.parameter(name, partners[name], value.ndim))
+            for name, value in values.items()
+            if name in partners
         }
 
     def to_port(self, calls: Calls) -> dict[str, Call]:

@@ -258,6 +258,8 @@ def _gradients_by_output(pair: Comparison, calls: Calls) -> Taps:
     """The gradients by taps, the last one first, and by the model's input."""
     values: dict[str, Array] = {}
     for name, call in reversed([*_compared(pair, calls).items()]):
+        if name != ROOT and not pair.has_modules:
+            continue  # what a function returns by name is no longer what it went on with
         values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
     root = calls.get(ROOT, Call())
     names = input_names(ROOT, len(root.inputs))

@@ -5,7 +5,7 @@ Files of version 2 are read as far as `diff` compares them: their records, and t
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib.resources import files
 from pathlib import Path
@@ -125,18 +125,27 @@ def _record(record: Record) -> dict[str, Any]:
 
 
 def _read(kind: type[T], values: Mapping[str, Any]) -> T:
-    names = {field.name for field in fields(kind)}
-    given = {name: value for name, value in values.items() if name in names}
-    shapes = {name: tuple(value) for name, value in given.items() if name.endswith(("shape", "size")) and value}
+    given = _known([field.name for field in fields(kind)], values)
+    shapes = {
+        name: tuple(value) for name, value in given.items() if name.endswith(("shape", "size")) and value is not None
+    }
     curves = given.get("values")
     if curves:
         given["values"] = {name: [math.nan if v is None else v for v in curve] for name, curve in curves.items()}
     if isinstance(where := given.get("where"), Mapping):
-        given["where"] = Where(**{name: _hashable(value) for name, value in where.items()})
+        given["where"] = Where(**_hashable(_known([field.name for field in fields(Where)], where)))
     if isinstance(tag := given.get("tag"), Mapping):
-        given["tag"] = Tag(**{name: _hashable(value) for name, value in tag.items()})
+        given["tag"] = Tag(**_hashable(_known(Tag._fields, tag)))
     return kind(**given | shapes)
 
 
+def _known(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by name without those of a later version."""
+    return {name: value for name, value in values.items() if name in names}
+
+
 def _hashable(value: Any) -> Any:
+    """The same with tuples for lists."""
+    if isinstance(value, dict):
+        return {name: _hashable(inner) for name, inner in value.items()}
     return tuple(map(_hashable, value)) if isinstance(value, list) else value

@@ -80,7 +80,8 @@ class TorchSide:
         return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
 
     def inventory(self) -> dict[str, str]:
-        return {name: keras_name(name) or NOT_COMPARED for name in self._on_no_device.state_dict()}
+        network = self._built if "_built" in vars(self) else self._on_no_device
+        return {name: keras_name(name) or NOT_COMPARED for name in network.state_dict()}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
         self._assigned["last"] = variables

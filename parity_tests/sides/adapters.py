@@ -104,7 +104,8 @@ class TorchModule:
         if isinstance(self.taps, OwnTaps):
             return _shown_when_run(argument, self, inputs)
         taps = {path: path for path in owners(self.module)} if self.taps is None else self.taps
-        return {tap: check_path(f"{argument} taps", self.module, path) for tap, path in taps.items()} | {ROOT: ""}
+        paths = {tap: check_path(f"{argument} taps", self.module, path) for tap, path in taps.items()}
+        return _with_output(argument, paths)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.torch_side import TorchSide
@@ -162,7 +163,7 @@ class KerasModel:
             paths = {path.replace("/", "."): path for path, layer in layers.items() if own_variables(layer)}
         else:
             paths = {tap: path_of(f"{argument} taps", self.model, path) for tap, path in self.taps.items()}
-        return paths | {ROOT: ""}
+        return _with_output(argument, paths)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.keras_side import KerasSide
@@ -175,6 +176,46 @@ class KerasModel:
         variables = variables_by_path(self.model)
         for name, value in values.items():
             variables[name].assign(value)
+
+
+@dataclass(frozen=True)
+class JaxFunction:
+    """A function of JAX: `function(params, *inputs)` gives one array, several, or a dictionary, whose keys are taps.
+
+    What happens within cannot be fed: it is compared as a whole, forward and back.
+
+    Attributes:
+        function: is called with arrays of JAX.
+        params: arrays in dictionaries and tuples; a parameter's name is its path, `dense/kernel`.
+        layout: where it has the channels of its maps, arrays of four axes or more.
+    """
+
+    function: Callable[..., Any]
+    params: Any
+    layout: Layout = "channels_last"
+    has_modules: ClassVar[bool] = False
+    has_parameters: ClassVar[bool] = True
+    has_gradients: ClassVar[bool] = True
+    sees_inputs: ClassVar[bool] = False
+    flat: ClassVar[Collection[str]] = ()
+
+    @property
+    def words(self) -> str:
+        return f"{getattr(self.function, '__name__', type(self.function).__name__)} (JAX)"
+
+    def check(self, argument: str) -> None:
+        """Whether a function can be run shows when it runs."""
+
+    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
+        return _shown_when_run(argument, self, inputs)
+
+    def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
+        from parity_tests.sides.jax_side import JaxSide
+
+        return JaxSide(self.function, self.params, taps, dtype)
+
+    def assign(self, values: Mapping[str, Array]) -> None:
+        raise InputError(f"model: {self.words} has parameters of the caller's, which stay as they are")
 
 
 @dataclass(frozen=True)
@@ -212,7 +253,8 @@ class OnnxModel:
 
         model = self._read()
         taps = taps_of(model) if self.taps is None else self.taps
-        return {tap: check_tensor(f"{argument} taps", model, name) for tap, name in taps.items()} | {ROOT: ""}
+        paths = {tap: check_tensor(f"{argument} taps", model, name) for tap, name in taps.items()}
+        return _with_output(argument, paths)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
         from parity_tests.sides.onnx_side import OnnxSide
@@ -274,7 +316,7 @@ def adapted(argument: str, model: Any) -> Adapter:
     Raises:
         InputError: for anything else.
     """
-    if isinstance(model, (TorchModule, KerasModel, OnnxModel, Function)):
+    if isinstance(model, (TorchModule, KerasModel, JaxFunction, OnnxModel, Function)):
         return model
     if (keras := sys.modules.get("keras")) and isinstance(model, keras.Model):  # on torch it is a torch module, too
         return KerasModel(model)
@@ -283,6 +325,13 @@ def adapted(argument: str, model: Any) -> Adapter:
     if callable(model):
         return Function(model)
     raise InputError(f"{argument}: {type(model).__name__} must be a torch module, a Keras model or a function")
+
+
+def _with_output(argument: str, paths: Mapping[str, str]) -> dict[str, str]:
+    """Taps, and the output of the model itself, which no tap may be called."""
+    if ROOT in paths:
+        raise InputError(f"{argument} taps: {ROOT!r} is the model's own result, and a tap must have another name")
+    return {**paths, ROOT: ""}
 
 
 def _shown_when_run(argument: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str, str]:

@@ -116,7 +116,7 @@ class Capture:
                 inputs=call.inputs,
                 outputs=call.outputs,
                 output_gradients={p: g for of, p, g in by_place if of == name and isinstance(p, str)},
-                input_gradients={p: g for of, p, g in by_place if of == name and isinstance(p, int)},
+                input_gradients={p: g for of, p, g in by_place if of == name and call.inputs and isinstance(p, int)},
             )
             for name, call in self.calls.items()
         }

@@ -113,7 +113,7 @@ class ModelSide(ABC):
                 value, gradients = model.side.loss_and_gradients(inputs, loss, training)
                 model.step({name: self.tensors.tensor(gradient) for name, gradient in gradients.items()})
                 values.append(value)
-        return np.array(values)
+        return np.reshape(values, len(values))
 
     def loss_and_gradients(
         self, inputs: Sequence[Array], loss: Loss, training: bool
@@ -184,7 +184,8 @@ class ModelSide(ABC):
     ) -> tuple[Array | None, Ends]:
         """The loss where there is one, and where the way back starts."""
         if not callable(loss):
-            return None, Ends([nodes[name] for name in loss], [self.tensors.tensor(seed) for seed in loss.values()])
+            started = [nodes[name] if name in nodes else nodes[ROOT + name] for name in loss]
+            return None, Ends(started, [self.tensors.tensor(seed) for seed in loss.values()])
         value = loss(result)
         array = self.tensors.array(value)
         return array, Ends([value], [self.tensors.tensor(np.ones_like(array))])

@@ -24,7 +24,7 @@ class TorchTensors:
         return isinstance(value, Tensor)
 
     def array(self, tensor: Tensor) -> Array:
-        values: Array = tensor.detach().numpy().copy()
+        values: Array = tensor.detach().cpu().numpy().copy()
         return values
 
     def tensor(self, values: Array) -> Tensor:

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from parity_tests.ladder.case import Answer
+from parity_tests.ladder.training import statistic_scale
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides, refusal
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.names import longest_sums, tag_of
@@ -152,14 +153,6 @@ def _judge_statistics(where: Where, reference: Answer, port: Answer) -> list[Rec
     left, right = reference["statistics"], port["statistics"]
     budgets = {name: rounding_budget(statistic_scale(name, left), ISOLATED) for name in left}
     return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of)
-
-
-def statistic_scale(name: str, statistics: Mapping[str, Array]) -> Array:
-    """What a running statistic is judged beside: itself, and of a mean the deviation of what it averages over."""
-    layer, _, statistic = name.rpartition("/")
-    if statistic != "moving_mean":
-        return statistics[name]
-    return np.concatenate([statistics[name], np.sqrt(statistics[f"{layer}/moving_variance"])])
 
 
 def _weights_of_port(run: DetectorComparison) -> DetectorCase:

@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.ladder.training import statistic_scale
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.names import tag_of
-from parity_tests.retinanet.rungs.forward import statistic_scale
 from parity_tests.retinanet.rungs.gradients import training_scenes, weights_of
 from parity_tests.retinanet.side import Recipe
 from parity_tests.rule.budgets import CASCADED, GRADIENT

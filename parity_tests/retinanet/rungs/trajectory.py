@@ -22,13 +22,15 @@ RECIPE = Recipe("sgd", 1e-3, ((STEPS // 2, 3e-4),), momentum=0.9, clip_norm=1.0)
 def trajectory(run: DetectorComparison) -> list[DetectorCase]:
     """Losses step by step with BatchNorm in inference and in training mode.
 
-    Gradients, in both modes, show what a preset has a part in; what follows from them is dealt out.
+    Gradients, in both modes, show what a preset has a part in; what follows from them is dealt out. A mode that is
+    alone is climbed with all presets.
     """
-    modes = ("inference", "training") if "float64" in run.dtypes else ("inference",)
-    return [_case(run, mode, which) for which, mode in enumerate(modes)]
+    if "float64" not in run.dtypes:
+        return [_case(run, "inference", shared=None)]
+    return [_case(run, mode, shared=which) for which, mode in enumerate(("inference", "training"))]
 
 
-def _case(run: DetectorComparison, mode: str, which: int) -> DetectorCase:
+def _case(run: DetectorComparison, mode: str, shared: int | None) -> DetectorCase:
     """In float32, and so that its own error can be measured in float64 too, in inference mode alone."""
     precisions = run.precisions if mode == "inference" else ("float64",)
 
@@ -52,7 +54,7 @@ def _case(run: DetectorComparison, mode: str, which: int) -> DetectorCase:
         judge=partial(judge_losses, run.dtypes, mode),
         whole=("scenes",),
         trains=True,
-        shared=which,
+        shared=shared,
     )
 
 

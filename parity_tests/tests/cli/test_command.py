@@ -12,11 +12,13 @@ import pytest
 
 from parity_tests import cli
 from parity_tests.cli import ladder
+from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.comparison import PRESETS
 from parity_tests.retinanet.keras_side import REFERENCES, KerasSide
+from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.pictures import picture_batch, read_pictures
 from parity_tests.retinanet.setup import prepare
-from parity_tests.rule.record import Record
+from parity_tests.rule.record import Record, Where
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.commands import photo
 from parity_tests.tests.support.paths import ROOT
@@ -177,7 +179,7 @@ def test_a_fault_of_the_instrument_itself_never_says_that_the_models_differ(
 
 def test_the_last_line_says_what_was_compared() -> None:
     def record(rung: str, name: str) -> Record:
-        return Record(rung=rung, case="", name=name, verdict="equal")
+        return Record(rung=rung, where=Where(), name=name, tag=tag_of(name), verdict="equal")
 
     variable, shape, tap = record("parameters", "cls_head/0/kernel"), record("shapes", "p3"), record("forward", "p3")
     assert Result(records=[variable]).summary == "equal: 1 variable agrees, in 1 comparison"
@@ -192,13 +194,13 @@ def test_the_command_knows_the_references() -> None:
 def test_what_cannot_be_run_is_incomplete_and_never_green(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def out_of_memory(*arguments: object) -> list[Record]:
+    def out_of_memory(*arguments: object) -> Answer:
         raise MemoryError
 
-    monkeypatch.setattr(forward, "_statistics_after_training", out_of_memory)
+    monkeypatch.setattr(forward, "_statistics", out_of_memory)
     assert cli.main(FAST) == 3
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "incomplete: 1 comparison could not be made, first forward training (MemoryError)"
+    assert last == "incomplete: 1 comparison could not be made, first forward 96x160 float64 training (MemoryError)"
     assert f"\n{last}\n" in README
 
 

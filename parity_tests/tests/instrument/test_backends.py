@@ -12,7 +12,7 @@ from parity_tests import cli
 from parity_tests.retinanet.backends import BOXES, LABELS, PORT, SIZES, Table, column
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.rule.errors import InputError
-from parity_tests.rule.record import Record
+from parity_tests.rule.record import Record, Where
 
 COLUMNS = ("tensorflow", "jax", "torch", PORT)
 
@@ -23,7 +23,8 @@ def table(columns: Iterable[str], *camps: set[str]) -> Table:
 
     def records(left: str, right: str) -> list[Record]:
         agree = any({left, right} <= camp for camp in camps)
-        p5 = Record(rung="backends", case="128x128 float64 cascaded", name="p5", verdict="equal")
+        where = Where(size=(128, 128), dtype="float64", mode="cascaded", columns=(left, right))
+        p5 = Record(rung="backends", where=where, name="p5", verdict="equal")
         return [p5, replace(p5, name="p6", verdict="equal" if agree else "different")]
 
     return Table(names, {pair: records(*pair) for pair in combinations(names, 2)})

@@ -10,14 +10,14 @@ from parity_tests.retinanet.blind_spots import BLIND_SPOTS, BlindSpot, unseen_at
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.inputs import Size, size_name
 from parity_tests.retinanet.rungs.shapes import REFUSED, SWEEP
-from parity_tests.rule.record import Record
+from parity_tests.rule.record import Record, Where
 from parity_tests.tests.support.planted import turned_network, turned_run, where_it_starts
 
 BY_TURN = {spot.turn: spot for spot in BLIND_SPOTS}
 
 
 def records_at(rung: str, sizes: Sequence[Size]) -> list[Record]:
-    return [Record(rung=rung, case=size_name(size), name="p3", verdict="equal") for size in sizes]
+    return [Record(rung=rung, where=Where(size=size), name="p3", verdict="equal") for size in sizes]
 
 
 def test_a_run_that_cannot_see_a_convention_says_so_and_what_to_add() -> None:
@@ -62,7 +62,7 @@ def shows(run: DetectorComparison, spot: BlindSpot, size: Size) -> bool:
 
 
 def test_turns_that_no_comparison_shows_are_named() -> None:
-    seen = Record(rung="forward", case="", name="p3", verdict="equal")
+    seen = Record(rung="forward", where=Where(), name="p3", verdict="equal")
     assert unseen_turns(["channel_order=rgb"], [seen]) == [
         "channel_order=rgb is turned in the port, and no comparison shows it: "
         "`retinanet-parity ablate` says where a convention does"
@@ -83,11 +83,12 @@ def test_weights_that_hold_one_number_are_named() -> None:
 
 
 def test_taps_that_are_zero_everywhere_are_named() -> None:
-    def record(case: str, name: str, scale: float) -> Record:
-        return Record(rung="forward", case=case, name=name, verdict="equal", scale=scale)
+    def record(size: Size, name: str, scale: float) -> Record:
+        where = Where(size=size, dtype="float64", mode="isolated")
+        return Record(rung="forward", where=where, name=name, verdict="equal", scale=scale)
 
-    seen = [record("32x32 float64 isolated", "p6", 0.0), record("64x64 float64 isolated", "p6", 1.0)]
+    seen = [record((32, 32), "p6", 0.0), record((64, 64), "p6", 1.0)]
     assert unseen_zeros(seen) == []
-    assert unseen_zeros([*seen, record("32x32 float64 isolated", "p7", 0.0)]) == [
+    assert unseen_zeros([*seen, record((32, 32), "p7", 0.0)]) == [
         "p7 is zero everywhere, and whatever makes zeros would pass"
     ]

@@ -4,16 +4,18 @@ from dataclasses import replace
 
 import pytest
 
+from parity_tests.ladder.case import dealt
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.coverage import coverage
-from parity_tests.retinanet.rungs import RUNGS
+from parity_tests.retinanet.rungs import RUNGS, cases_of
 from parity_tests.retinanet.rungs.step import RECIPES
 
 
 def climbed(
     run: DetectorComparison, rung: str, share: tuple[int, int], dtypes: tuple[str, ...] = ("float64", "float32")
 ) -> list[str]:
-    return [case.name for case in RUNGS[rung](replace(run, share=share, dtypes=dtypes, left=[]))]
+    """The names of the cases of a rung that a preset is dealt."""
+    return [case.name for case in dealt(RUNGS[rung](replace(run, dtypes=dtypes)), share)[0]]
 
 
 @pytest.mark.parametrize("rung", [*RUNGS])
@@ -26,19 +28,26 @@ def test_every_case_is_climbed_with_some_preset(run: DetectorComparison, rung: s
 def test_optimisers_and_training_runs_alone_are_dealt_out(run: DetectorComparison) -> None:
     names = {rung: [climbed(run, rung, (which, 2)) for which in (0, 1)] for rung in RUNGS}
     assert {rung for rung, (first, second) in names.items() if first != second} == {"step", "trajectory"}
-    assert names["trajectory"] == [["inference"], ["training"]]
-    assert names["step"] == [[*RECIPES, "statistics"], ["statistics"]]
+    assert names["trajectory"] == [["trajectory 32x64 inference"], ["trajectory 32x64 training"]]
+    statistics = "step float64 BatchNorm"
+    assert names["step"] == [[*(f"step float64 {recipe}" for recipe in RECIPES), statistics], [statistics]]
+
+
+def test_rungs_that_are_climbed_together_are_dealt_as_each_alone(run: DetectorComparison) -> None:
+    for share in ((0, 2), (1, 2)):
+        names = [case.name for case in dealt(cases_of(run, [*RUNGS]), share)[0]]
+        assert names == [name for rung in RUNGS for name in climbed(run, rung, share)]
+        assert len(names) == len({*names})
 
 
 def test_a_rung_that_has_no_case_for_each_preset_is_climbed_with_all(run: DetectorComparison) -> None:
-    assert climbed(run, "trajectory", (1, 2), ("float32",)) == ["inference"]
+    assert climbed(run, "trajectory", (1, 2), ("float32",)) == ["trajectory 32x64 inference"]
 
 
-def test_what_was_left_to_another_preset_is_exempt_in_writing(run: DetectorComparison) -> None:
-    shared = replace(run, share=(1, 2), left=[])
-    RUNGS["trajectory"](shared)
-    [found] = coverage(shared, [], ["trajectory"])
-    assert found.exempt == {
-        "trajectory inference": "climbed with a preset beside it, since presets hardly differ in it"
+def test_what_was_left_to_another_preset_is_skipped_in_writing(run: DetectorComparison) -> None:
+    _, left = dealt(cases_of(run, ["trajectory"]), (1, 2))
+    [found] = coverage("notebook", run.sides.about(), [], ["trajectory"], left)
+    assert found.skipped == {
+        "trajectory 32x64 inference": "climbed with a preset beside it, since presets hardly differ in it"
     }
     assert not found.missing

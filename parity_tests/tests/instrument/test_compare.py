@@ -8,7 +8,9 @@ import pytest
 from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, rounding_budget
 from parity_tests.rule.compare import compare_taps, compare_values
 from parity_tests.rule.divergence import divergence
-from parity_tests.rule.record import EXIT_CODES, Array, Record, Verdict, verdict_of
+from parity_tests.rule.record import EXIT_CODES, Array, Record, Verdict, Where, verdict_of
+
+FLOAT64, FLOAT32 = Where(dtype="float64"), Where(dtype="float32")
 
 
 @pytest.fixture
@@ -20,12 +22,13 @@ def feature_map() -> Array:
 def compare(reference: Array | None, port: Array | None, units: int = CASCADED) -> Record:
     budget = None if reference is None else rounding_budget(reference, units)
     dtype = "float64" if reference is None else reference.dtype.name
-    return compare_values("forward", f"128x128 {dtype} cascaded", "p3", reference, port, budget)
+    where = Where(size=(128, 128), dtype=dtype, mode="cascaded")
+    return compare_values("forward", where, "p3", reference, port, budget)
 
 
 def test_single_precision_in_a_case_of_float64_is_no_verdict(feature_map: Array) -> None:
     single = feature_map.astype(np.float32)
-    found = compare_values("forward", "8x8 float64 cascaded", "p3", single, single, budget=1.0)
+    found = compare_values("forward", FLOAT64, "p3", single, single, budget=1.0)
     assert (found.verdict, found.reason) == (
         "incomplete",
         "both sides computed in float32, and the case is float64",
@@ -34,7 +37,7 @@ def test_single_precision_in_a_case_of_float64_is_no_verdict(feature_map: Array)
 
 def test_a_budget_that_is_no_number_excuses_nothing() -> None:
     values = np.ones(3)
-    found = compare_values("forward", "float64", "p3", values, values * 2, np.array([1.0, np.nan, 1e9]))
+    found = compare_values("forward", FLOAT64, "p3", values, values * 2, np.array([1.0, np.nan, 1e9]))
     assert found.verdict == "different"
 
 
@@ -70,10 +73,10 @@ MISTAKES: dict[str, Callable[[Array], Array]] = {
 def test_a_mistake_in_one_of_several_taps_is_named(mistake: str, feature_map: Array) -> None:
     taps = dict.fromkeys(("p3", "p4", "p5"), feature_map)
     wrong = taps | {"p4": MISTAKES[mistake](feature_map)}
-    records = compare_taps("forward", "128x128 float64 isolated", taps, wrong, units=ISOLATED)
+    records = compare_taps("forward", FLOAT64, taps, wrong, units=ISOLATED)
     parting = divergence(records)
     assert parting is not None
-    assert (parting.first.name, list(parting.origins)) == ("p4", ["p4"])
+    assert (parting.first.name, [origin.name for origin in parting.origins]) == ("p4", ["p4"])
     assert parting.first.reason
 
 
@@ -96,7 +99,7 @@ def test_a_missing_output_is_caught_on_either_side(name: str, feature_map: Array
     both = {"p3": feature_map, "p4": feature_map, "p5": feature_map}
     one = {tap: value for tap, value in both.items() if tap != name}
     for reference, port in ((both, one), (one, both)):
-        records = compare_taps("forward", "case", reference, port, units=ISOLATED)
+        records = compare_taps("forward", FLOAT64, reference, port, units=ISOLATED)
         assert [record.name for record in records if record.verdict == "different"] == [name]
 
 
@@ -108,7 +111,7 @@ def test_another_epsilon_of_batch_norm_is_caught(feature_map: Array) -> None:
 def test_a_small_gradient_of_the_wrong_sign_is_caught_on_its_own_scale(feature_map: Array) -> None:
     gradients = {"cls_head": feature_map, "stem": 1e-7 * feature_map}
     turned = {"cls_head": feature_map, "stem": -1e-7 * feature_map}
-    records = compare_taps("gradients", "case", gradients, turned, units=ISOLATED)
+    records = compare_taps("gradients", FLOAT64, gradients, turned, units=ISOLATED)
     assert [record.verdict for record in records] == ["equal", "different"]
 
 
@@ -134,7 +137,7 @@ def test_float32_is_allowed_what_rounding_costs_the_sides(feature_map: Array) ->
     noisy = np.nextafter(rounded, np.float32(np.inf))
     budget = float32_budget(ISOLATED, rounded, exact, noisy, exact)
     assert budget < rounding_budget(rounded, 4)
-    assert compare_values("forward", "float32", "p3", rounded, noisy, budget).verdict == "equal"
+    assert compare_values("forward", FLOAT32, "p3", rounded, noisy, budget).verdict == "equal"
 
 
 @pytest.mark.parametrize("mistake", ["height and width swapped", "one sign turned", "channels reversed", "an offset"])
@@ -142,7 +145,7 @@ def test_a_mistake_in_float32_alone_does_not_allow_itself(mistake: str, feature_
     exact, rounded = feature_map, feature_map.astype(np.float32)
     wrong = rounded + np.float32(1e-2) if mistake == "an offset" else MISTAKES[mistake](rounded)
     budget = float32_budget(CASCADED, rounded, exact, wrong, exact)
-    assert compare_values("forward", "float32", "p3", rounded, wrong, budget).verdict == "different"
+    assert compare_values("forward", FLOAT32, "p3", rounded, wrong, budget).verdict == "different"
 
 
 @pytest.mark.parametrize(("relative", "verdict"), [(3e-7, "equal"), (2e-6, "different"), (5e-5, "different")])
@@ -150,7 +153,7 @@ def test_a_small_mistake_in_float32_alone_does_not_either(relative: float, verdi
     exact, rounded = feature_map, feature_map.astype(np.float32)
     wrong = (exact * (1 + relative)).astype(np.float32)
     budget = float32_budget(CASCADED, rounded, exact, wrong, exact)
-    assert compare_values("forward", "float32", "p3", rounded, wrong, budget).verdict == verdict
+    assert compare_values("forward", FLOAT32, "p3", rounded, wrong, budget).verdict == verdict
 
 
 def test_a_difference_too_large_for_a_number_is_caught() -> None:
@@ -160,13 +163,13 @@ def test_a_difference_too_large_for_a_number_is_caught() -> None:
 
 def test_a_tap_without_a_budget_is_incomplete(feature_map: Array) -> None:
     taps = {"p3": feature_map, "p4": feature_map}
-    records = compare_taps("forward", "float32", taps, taps, budgets={"p3": 1.0})
+    records = compare_taps("forward", FLOAT32, taps, taps, budgets={"p3": 1.0})
     assert [record.verdict for record in records] == ["equal", "incomplete"]
 
 
 def test_an_overdrawn_budget_of_zero_is_different() -> None:
     for budget in (0.0, 5e-324):
-        record = compare_values("forward", "float32", "p3", np.zeros(3), np.ones(3), budget)
+        record = compare_values("forward", FLOAT32, "p3", np.zeros(3), np.ones(3), budget)
         assert (record.verdict, record.used) == ("different", None)
 
 
@@ -180,7 +183,7 @@ def test_an_overdrawn_budget_of_zero_is_different() -> None:
     ],
 )
 def test_anything_not_compared_is_never_green(verdicts: list[Verdict], expected: Verdict) -> None:
-    records = [Record(rung="shapes", case="", name="p3", verdict=verdict) for verdict in verdicts]
+    records = [Record(rung="shapes", where=Where(), name="p3", verdict=verdict) for verdict in verdicts]
     assert verdict_of(records) == expected
 
 
@@ -190,9 +193,9 @@ def test_exit_codes_leave_two_to_wrong_usage() -> None:
 
 def test_a_budget_for_each_element_is_held_at_each() -> None:
     budget = np.array([1e-3, 1e-6, 0.0])
-    record = compare_values("forward", "float32 isolated", "p3", np.ones(3), np.array([1 + 1e-4, 1, 1]), budget)
+    record = compare_values("forward", FLOAT32, "p3", np.ones(3), np.array([1 + 1e-4, 1, 1]), budget)
     assert (record.verdict, record.budget) == ("equal", 1e-3)
     assert record.difference == pytest.approx(1e-4)
     for wrong in ([0, 1e-5, 0], [0, 0, 1e-12]):
-        record = compare_values("forward", "float32 isolated", "p3", np.ones(3), 1 + np.array(wrong), budget)
+        record = compare_values("forward", FLOAT32, "p3", np.ones(3), 1 + np.array(wrong), budget)
         assert (record.verdict, record.budget) == ("different", budget[np.argmax(wrong)])

@@ -1,21 +1,27 @@
 """Where two sides part: named, with what only inherits it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from parity_tests.retinanet.names import tag_of
 from parity_tests.rule.divergence import divergence
-from parity_tests.rule.record import Record, Verdict
+from parity_tests.rule.record import Record, Verdict, Where
 from parity_tests.rule.result import Coverage, Result
+from parity_tests.tests.support.results import CASCADED, ISOLATED
+
+AT_512, AT_32 = replace(ISOLATED, size=(512, 512)), replace(ISOLATED, size=(32, 64))
 
 
-def record(rung: str, case: str, name: str, verdict: Verdict = "different", **values: Any) -> Record:
-    return Record(rung=rung, case=case, name=name, verdict=verdict, reason="they differ", **values)
+def record(rung: str, where: Where, name: str, verdict: Verdict = "different", **values: Any) -> Record:
+    reason, tag = "they differ", tag_of(name)
+    return Record(rung=rung, where=where, name=name, tag=tag, verdict=verdict, reason=reason, **values)
 
 
-def p6_is_wrong(size: str = "512x512") -> list[Record]:
+def p6_is_wrong() -> list[Record]:
     """What a wrong P6 leaves in the forward rung at one size."""
-    isolated, cascaded = f"{size} float64 isolated", f"{size} float64 cascaded"
+    isolated, cascaded = AT_512, replace(AT_512, mode="cascaded")
     return [
         record("forward", isolated, "p5", "equal"),
         record("forward", isolated, "p6", difference=41.0, budget=3.7e-13),
@@ -33,63 +39,63 @@ def test_the_summary_names_where_it_starts_and_what_inherits_it() -> None:
 
 
 def test_of_several_presets_the_summary_names_the_one() -> None:
-    other = Record(preset="keras_io", rung="forward", case="", name="p6", verdict="equal")
+    other = Record(preset="keras_io", rung="forward", where=Where(), name="p6", verdict="equal")
     wrong = [Record(**{**vars(each), "preset": "notebook"}) for each in p6_is_wrong()]
     assert "p6 is where it starts (notebook, isolated 4.1e+01" in Result(records=[*wrong, other]).summary
 
 
 def test_modules_that_are_wrong_by_themselves_do_not_inherit() -> None:
-    wrong_too = record("forward", "512x512 float64 isolated", "cls.p6.1", difference=1.0, budget=1e-13)
+    wrong_too = record("forward", AT_512, "cls.p6.1", difference=1.0, budget=1e-13)
     summary = Result(records=[*p6_is_wrong(), wrong_too]).summary
     assert "and by themselves also cls.p6; p7, box.p6 only inherit it" in summary
 
 
 def test_what_differs_at_another_size_is_not_taken_for_an_heir() -> None:
-    other = record("forward", "64x64 float64 cascaded", "c5")
+    other = record("forward", CASCADED, "c5")
     parting = divergence([*p6_is_wrong(), other])
     assert parting is not None
-    assert parting.inherited == ["p7", "cls.p6.0", "cls.p6.1", "box.p6.0"]
+    assert [heir.name for heir in parting.inherited] == ["p7", "cls.p6.0", "cls.p6.1", "box.p6.0"]
 
 
 def test_an_isolated_module_tells_more_than_whatever_comes_before_it_in_the_report() -> None:
     records = [
-        record("parameters", "fresh", "fpn/conv_c6_3x3/kernel"),
-        record("forward", "64x64 float64 cascaded", "c5"),
-        record("forward", "64x64 float32 isolated", "p5"),
-        record("forward", "64x64 float64 isolated", "p6"),
-        record("backward", "64x64 float64 isolated", "p7"),
+        record("parameters", Where(subject="fresh"), "fpn/conv_c6_3x3/kernel"),
+        record("forward", CASCADED, "c5"),
+        record("forward", replace(ISOLATED, dtype="float32"), "p5"),
+        record("forward", ISOLATED, "p6"),
+        record("backward", ISOLATED, "p7"),
     ]
     found = [divergence(records[: i + 1]) for i in range(len(records))]
     assert [parting.first.name if parting else "" for parting in found] == [
         *("fpn/conv_c6_3x3/kernel", "c5", "p5", "p6", "p6")
     ]
-    assert divergence([record("forward", "64x64 float64 isolated", "p6", "equal")]) is None
+    assert divergence([record("forward", ISOLATED, "p6", "equal")]) is None
 
 
 @pytest.mark.parametrize("cause", ["forward", "anchors", "targets", "losses"])
 def test_what_causes_a_wrong_gradient_is_named_and_not_the_gradient(cause: str) -> None:
     records = [
-        record("gradients", "32x64 float64 inference", "fpn/conv_c6_3x3/kernel"),
-        record("backward", "32x64 float64 isolated", "outputs", difference=1.0, budget=1e-15),
-        record("detections", "64x64 float64 isolated", "det.set"),
+        record("gradients", replace(AT_32, mode="inference"), "fpn/conv_c6_3x3/kernel"),
+        record("backward", AT_32, "outputs", difference=1.0, budget=1e-15),
+        record("detections", ISOLATED, "det.set"),
     ]
-    found = divergence([*records, record(cause, "64x64 float64 isolated", "the cause")])
+    found = divergence([*records, record(cause, ISOLATED, "the cause")])
     assert found is not None
     assert found.first.name == "the cause"
     assert divergence(records) is not None
-    assert divergence([records[0], records[2]]) == (records[0], [records[0].name], [])
+    assert divergence([records[0], records[2]]) == (records[0], [records[0]], [])
 
 
 def test_a_difference_of_the_backward_pass_says_so() -> None:
-    wrong = record("backward", "32x64 float64 isolated", "p6", difference=1.0, budget=1e-15)
+    wrong = record("backward", AT_32, "p6", difference=1.0, budget=1e-15)
     assert "the gradient by p6 is where it starts (backward, isolated 1.0e+00" in Result(records=[wrong]).summary
 
 
 def test_what_was_not_covered_is_never_green() -> None:
-    equal = [record("forward", "64x64 float64 isolated", "p6", "equal")]
+    equal = [record("forward", ISOLATED, "p6", "equal")]
     gap = Coverage(preset="", side="port", kind="taps", compared=1, missing=["p7", "p8"])
-    exempt = Coverage(preset="", side="port", kind="taps", compared=1, exempt={"p7": "a reason"})
-    assert (Result(records=equal, coverage=[exempt]).exit_code, Result(records=equal).exit_code) == (0, 0)
+    skipped = Coverage(preset="", side="port", kind="taps", compared=1, skipped={"p7": "a reason"})
+    assert (Result(records=equal, coverage=[skipped]).exit_code, Result(records=equal).exit_code) == (0, 0)
     assert Result(records=equal, coverage=[gap]).exit_code == 3
     assert Result(records=equal, coverage=[gap]).summary == (
         "incomplete: 2 names were not compared, first p7 (taps of the port)"

@@ -11,10 +11,11 @@ from parity_tests.report import as_json
 from parity_tests.rule.drift import drift
 from parity_tests.rule.record import Record
 from parity_tests.rule.result import Coverage, Result
+from parity_tests.tests.support.results import ISOLATED
 
 
 def record(name: str, used: float = 0.1, **values: Any) -> Record:
-    settings = {"rung": "forward", "case": "64x64 float64 isolated", "verdict": "equal"} | values
+    settings: dict[str, Any] = {"rung": "forward", "where": ISOLATED, "verdict": "equal"} | values
     return Record(name=name, difference=used, budget=1.0, scale=1.0, **settings)
 
 
@@ -110,9 +111,10 @@ def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -
     ("content", "sentence"),
     [
         ("{", "not JSON"),
-        ("[]", "holds 'list', and must be the format 'retinanet-parity 2'"),
+        ("[]", "holds 'list', and must be the format 'retinanet-parity 3'"),
         ('{"format": "retinanet-parity 1"}', "holds 'retinanet-parity 1', and must be"),
-        ('{"format": "retinanet-parity 2"}', "$: 'verdict' is a required property"),
+        ('{"format": "retinanet-parity 2"}', "is not as 'retinanet-parity 2' was written (KeyError: 'records')"),
+        ('{"format": "retinanet-parity 3"}', "$: 'verdict' is a required property"),
     ],
 )
 def test_what_is_no_run_is_refused_in_a_sentence(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from parity_tests.report import as_html
+from parity_tests.rule.record import Where
 from parity_tests.rule.result import Result
-from parity_tests.tests.support.results import tap, whole_result
+from parity_tests.tests.support.results import ISOLATED, tap, whole_result
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -154,8 +155,9 @@ def test_many_rows_are_shown_in_pages(open_page: Open) -> None:
 
 
 def test_the_heat_map_shows_the_precision_and_mode_that_are_chosen(open_page: Open) -> None:
-    cases = {"64x64 float64 isolated": 0.05, "32x64 float64 isolated": 0.15, "64x64 float32 cascaded": 0.6}
-    page = open_page(Result(records=[tap("stem", used=used, case=case) for case, used in cases.items()]))
+    small, single = (32, 64), Where(size=(64, 64), dtype="float32", mode="cascaded")
+    wheres = {ISOLATED: 0.05, replace(ISOLATED, size=small): 0.15, single: 0.6}
+    page = open_page(Result(records=[tap("stem", used=used, where=where) for where, used in wheres.items()]))
     heat = page.locator("#sizes")
     assert heat.locator("thead th").all_inner_texts() == ["tap", "64x64", "32x64"]
     assert heat.locator("td").all_inner_texts() == ["5 %", "15 %"]

@@ -14,16 +14,18 @@ from typing import Any
 import pytest
 
 from parity_tests import report
+from parity_tests.ladder import rungs
 from parity_tests.report import as_html
 from parity_tests.report.colours import shade_of, share_text
 from parity_tests.report.effects import effect_text
 from parity_tests.report.pictures import pictures
 from parity_tests.report.plots import HEIGHT, panel, trainings
-from parity_tests.report.tree import module_tree, modules
-from parity_tests.rule.record import Record
+from parity_tests.report.tree import module_tree
+from parity_tests.retinanet import names
+from parity_tests.rule.record import Record, Tag, Where
 from parity_tests.rule.result import Coverage, Example, Result
 from parity_tests.tests.support.paths import ROOT
-from parity_tests.tests.support.results import ABLATION, tap, training_steps, whole_result
+from parity_tests.tests.support.results import ABLATION, ISOLATED, tap, training_steps, whole_result
 
 
 def sections(page: str) -> list[str]:
@@ -47,7 +49,7 @@ def test_a_run_with_everything_has_every_section() -> None:
 
 
 def test_sections_without_data_are_left_out() -> None:
-    shapes = Result(records=[Record(rung="shapes", case="32x32", name="p3", verdict="equal")])
+    shapes = Result(records=[Record(rung="shapes", where=Where(size=(32, 32)), name="p3", verdict="equal")])
     assert sections(as_html(shapes)) == ["ladder", "records"]
     assert sections(as_html(Result(records=[tap("stem")]))) == ["ladder", "modules", "sizes", "records"]
 
@@ -74,14 +76,14 @@ def test_names_are_text_wherever_they_stand() -> None:
     row = ABLATION["rows"][0] | dict.fromkeys(("convention", "meaning", "from", "to", "starts_at", "note"), HOSTILE)
     found = {"box": [0, 0, 1, 1], "score": 0.5, "label": HOSTILE}
     result = Result(
-        records=[record, *(replace(step, case=HOSTILE) for step in training_steps())],
+        records=[record, *(replace(step, where=Where(data=HOSTILE)) for step in training_steps())],
         reference=HOSTILE,
         port=HOSTILE,
         settings={HOSTILE: [HOSTILE], "turn": [HOSTILE]},
         provenance={HOSTILE: {HOSTILE: HOSTILE}, "commit": HOSTILE},
         warnings=[HOSTILE],
         sources={HOSTILE: {"reference": HOSTILE, "port": HOSTILE}},
-        coverage=[Coverage(preset=HOSTILE, side="port", kind="taps", compared=0, exempt={HOSTILE: HOSTILE})],
+        coverage=[Coverage(preset=HOSTILE, side="port", kind="taps", compared=0, skipped={HOSTILE: HOSTILE})],
         examples=[Example(preset=HOSTILE, case=HOSTILE, png="", size=(9, 9), reference=[found], port=[])],
         ablation=ABLATION | {"rows": [row], "preset": HOSTILE},
     )
@@ -105,7 +107,8 @@ def test_nothing_in_the_page_is_fetched_and_its_policy_forbids_it() -> None:
 
 
 def test_a_page_of_twelve_thousand_comparisons_stays_small() -> None:
-    records = [tap(f"cls.p{i % 5}.{i % 83}", used=i / 12000, case=f"{i % 9}x64 float64 isolated") for i in range(12000)]
+    wheres = [replace(ISOLATED, size=(height, 64)) for height in range(1, 10)]
+    records = [tap(f"cls.p{i % 5}.{i % 83}", used=i / 12000, where=wheres[i % 9]) for i in range(12000)]
     assert len(as_html(Result(records=records))) < 1_500_000
 
 
@@ -162,18 +165,36 @@ def test_the_shade_is_that_of_the_worst() -> None:
         ("cls.p3.0", ("heads", "cls", "p3")),
         ("deltas", ("outputs",)),
         ("anything", ()),
-        ("encoder.layer.0.norm", ("encoder", "layer", "0")),
-        ("encoder/layer/norm", ("encoder", "layer")),
-        ("a.b.c.d.e.f.g", ("a", "b", "c", "d")),
     ],
 )
-def test_a_tap_belongs_to_its_modules_whatever_it_is_called(name: str, path: tuple[str, ...]) -> None:
-    assert modules(name) == path
+def test_a_tap_of_the_network_belongs_to_its_modules(name: str, path: tuple[str, ...]) -> None:
+    assert names.tag_of(name).group == path
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("anything", ()),
+        ("encoder.layer.0.norm", ("encoder", "layer", "0")),
+        ("encoder/layer/norm", ("encoder", "layer")),
+        ("a.b.c.d.e.f.g", ("a", "b", "c", "d", "e", "f")),
+    ],
+)
+def test_a_tap_of_any_model_belongs_to_the_modules_in_its_path(name: str, path: tuple[str, ...]) -> None:
+    assert rungs.tag_of(name) == Tag("tap", group=path)
+
+
+def test_what_lies_too_deep_stays_at_the_last_level_of_the_tree() -> None:
+    records = [replace(tap(name), tag=Tag("tap", group=tuple("abcdef"))) for name in ("a.b.c.d.e.f.g", "a.b.c.d.e.f.h")]
+    depth, branches = 0, module_tree(Result(records=records))
+    while branches[0].children:
+        depth, branches = depth + 1, branches[0].children
+    assert (depth, [branch.name for branch in branches]) == (4, ["a.b.c.d.e.f.g", "a.b.c.d.e.f.h"])
 
 
 def test_the_tree_opens_where_it_starts_to_differ_and_nowhere_else() -> None:
-    names = ("conv2_block1", "conv2_block2", "stem", "p5", "p6")
-    records = [tap(name, "different" if name == "p6" else "equal", 0.4) for name in names]
+    taps = ("conv2_block1", "conv2_block2", "stem", "p5", "p6")
+    records = [tap(name, "different" if name == "p6" else "equal", 0.4) for name in taps]
     backbone, pyramid = module_tree(Result(records=records))
     assert (backbone.name, backbone.opened, pyramid.name, pyramid.opened) == ("backbone", False, "pyramid", True)
     assert [child.name for child in backbone.children] == ["conv2", "stem"]
@@ -181,7 +202,7 @@ def test_the_tree_opens_where_it_starts_to_differ_and_nowhere_else() -> None:
 
 
 def test_variables_are_no_modules_and_presets_are_a_floor_of_their_own() -> None:
-    records = [tap("stem"), tap("c5"), tap("fpn/conv/kernel", case="float64 weights")]
+    records = [tap("stem"), tap("c5"), tap("fpn/conv/kernel", where=Where(dtype="float64", subject="weights"))]
     (backbone,) = module_tree(Result(records=records))
     assert [name for name, _ in backbone.squares] == ["stem", "c5"]
     both = module_tree(Result(records=[*records, *(replace(record, preset="keras_io") for record in records)]))
@@ -238,6 +259,11 @@ def test_the_rows_of_the_table_are_the_records() -> None:
     data = json.loads(text)
     column = data["words"].index("name")
     assert [data["strings"][row[column]] for row in data["rows"]] == [record.name for record in result.records]
+    case = data["words"].index("case")
+    for row, record in zip(data["rows"], result.records, strict=True):
+        where = record.where
+        assert data["cases"][data["strings"][row[case]]] == [where.extent, where.dtype, where.mode]
+    assert [result.records[i].name for i in data["taps"]] == [r.name for r in result.records if r.rung == "forward"]
     used = [row[len(data["words"])] for row in data["rows"]]
     for share, record in zip(used, result.records, strict=True):
         assert share == (record.used and pytest.approx(record.used, rel=1e-2))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from parity_tests.retinanet.inputs import moved_by_an_ulp, moved_by_rounding
+from parity_tests.ladder.perturbation import moved_by_rounding
+from parity_tests.retinanet.inputs import moved_by_an_ulp
 from parity_tests.rule.record import Array
 
 FAN_IN = 2304

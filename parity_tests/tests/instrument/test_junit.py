@@ -3,7 +3,7 @@
 from xml.etree import ElementTree as Xml
 
 from parity_tests.report import as_junit
-from parity_tests.rule.record import Record
+from parity_tests.rule.record import Record, Where
 from parity_tests.rule.result import Coverage, Result
 from parity_tests.tests.support.results import tap, whole_result
 
@@ -44,7 +44,9 @@ def test_what_could_not_be_compared_is_an_error_and_never_passes() -> None:
 
 
 def test_what_is_equal_or_tied_passes() -> None:
-    tied = Record(rung="detections", case="", name="det.set", verdict="tie", reason="a score stood at a threshold")
+    tied = Record(
+        rung="detections", where=Where(), name="det.set", verdict="tie", reason="a score stood at a threshold"
+    )
     root = parsed(Result(records=[tap("stem"), tied]))
     assert counts(root) == (2, 0, 0, 0)
     assert all(len(case) == 0 for case in root.iter("testcase"))
@@ -62,7 +64,8 @@ def test_what_nothing_covers_is_an_error_each() -> None:
 
 def test_characters_that_xml_cannot_hold_are_left_out() -> None:
     name = "a\x00b\x1b[31mc\ud800d\uffffe<&>\"'é\U0001f600"
-    root = parsed(Result(records=[Record(rung="forward", case="\x08", name=name, verdict="different", reason=name)]))
+    record = Record(rung="forward", where=Where(data="\x08"), name=name, verdict="different", reason=name)
+    root = parsed(Result(records=[record]))
     (case,) = root.iter("testcase")
     kept = "ab[31mcde<&>\"'é\U0001f600"
     assert (case.attrib["name"], case[0].attrib["message"], case.attrib["classname"]) == (kept, kept, "forward.")

@@ -5,7 +5,7 @@ import pytest
 
 from parity_tests.retinanet.matching import Detections, Limits, compare_detections
 from parity_tests.rule.budgets import ISOLATED
-from parity_tests.rule.record import Record, verdict_of
+from parity_tests.rule.record import Record, Where, verdict_of
 
 LIMITS = Limits(score=0.05, iou=0.5, most=3)
 BOXES = np.array([[0.0, 0, 10, 10], [20, 20, 40, 40]])
@@ -16,7 +16,7 @@ def detections(boxes: np.ndarray, scores: list[float], labels: list[int]) -> Det
 
 
 def compared(reference: Detections, port: Detections) -> dict[str, Record]:
-    records = compare_detections("detections", "", [reference], [port], limits=LIMITS, units=ISOLATED)
+    records = compare_detections("detections", Where(), [reference], [port], limits=LIMITS, units=ISOLATED)
     return {record.name: record for record in records}
 
 

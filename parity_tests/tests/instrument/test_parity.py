@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from parity_tests.ladder.climb import climb, compared
 from parity_tests.retinanet import inputs
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.inputs import random_images, size_name
 from parity_tests.retinanet.keras_side import KerasSide
 from parity_tests.retinanet.names import longest_sums
-from parity_tests.retinanet.rungs import RUNGS
+from parity_tests.retinanet.rungs import RUNGS, cases_of
 from parity_tests.retinanet.rungs.forward import FORWARD_SIZES, TRAINING_SIZE
 from parity_tests.retinanet.rungs.shapes import REFUSED, SWEEP
 from parity_tests.retinanet.side import DetectorSide
@@ -37,12 +38,12 @@ def records(run: DetectorComparison) -> list[Record]:
 
     Those test_training_rungs.py and test_trajectory.py have.
     """
-    rungs = {name: cases for name, cases in RUNGS.items() if name not in ("step", "trajectory")}
-    return [record for cases in rungs.values() for case in cases(run) for record in case.compare()]
+    rungs = [name for name in RUNGS if name not in ("step", "trajectory")]
+    return climb(cases_of(run, rungs), run.sides)
 
 
 def of(records: Sequence[Record], rung: str, case: str) -> dict[str, Record]:
-    return {record.name: record for record in records if record.rung == rung and record.case == case}
+    return {record.name: record for record in records if record.rung == rung and record.where.text == case}
 
 
 def test_the_default_run_is_equal(records: list[Record]) -> None:
@@ -120,7 +121,7 @@ def test_every_variable_is_compared(records: list[Record], variables: dict[str, 
 def test_a_run_at_a_size_that_the_reference_refuses_is_incomplete(run: DetectorComparison) -> None:
     refused = replace(run, sizes=[(120, 120)])
     for rung in ("shapes", "forward"):
-        records = RUNGS[rung](refused)[0].compare()
+        records = compared(RUNGS[rung](refused)[0], run.sides)
         assert any(record.verdict == "incomplete" for record in records)
         assert verdict_of(records) != "equal"
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from parity_tests import Function, KerasModel, TorchModule, compare_models, randomise
-from parity_tests.rule.record import Array, Record
+from parity_tests.rule.record import Array, Record, Where
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.comparisons import compare, different
 from parity_tests.tests.support.small_models import (
@@ -44,7 +44,7 @@ def test_a_right_port_is_equal_on_every_rung_in_both_precisions(reference: Keras
     assert [*dict.fromkeys(record.rung for record in result.records)] == [
         *("parameters", "forward", "backward", "gradients")
     ]
-    assert {(r.dtype, r.mode) for r in result.records if r.rung == "forward"} == {
+    assert {(r.where.dtype, r.where.mode) for r in result.records if r.rung == "forward"} == {
         (dtype, mode) for dtype in ("float64", "float32") for mode in ("isolated", "cascaded")
     }
     of_parameters = {record.name for record in result.records if record.rung == "parameters"}
@@ -112,9 +112,9 @@ def test_a_fault_in_float32_alone_is_named(reference: KerasModel) -> None:
             return x.relu() + (1e-3 if x.dtype is torch.float32 else 0)
 
     result = compare_models(reference, TorchModule(Port(act=Coarse()), TAPS), IMAGES, rungs=["forward"])
-    assert {(r.name, r.dtype) for r in result.records if r.verdict == "different" and r.mode == "isolated"} == {
-        ("act", "float32")
-    }
+    assert {
+        (r.name, r.where.dtype) for r in result.records if r.verdict == "different" and r.where.mode == "isolated"
+    } == {("act", "float32")}
 
 
 def test_the_loss_of_each_side_is_compared(reference: KerasModel) -> None:
@@ -154,7 +154,7 @@ def test_a_port_that_cannot_run_is_incomplete_and_says_why(reference: KerasModel
 
     result = compare(reference, Port(between=Narrow()), rungs=["forward"])
     assert different(result) == ["mix.input"], "fed, every module runs"
-    assert [(r.name, r.verdict) for r in result.records if r.mode == "cascaded"] == [("all", "incomplete")]
+    assert [(r.name, r.verdict) for r in result.records if r.where.mode == "cascaded"] == [("all", "incomplete")]
     assert "RuntimeError" in result.records[-1].reason
 
 
@@ -240,7 +240,7 @@ def test_a_function_is_compared_as_a_whole_and_the_result_says_so() -> None:
 
     result = compare_models(model, port(1), pictures(2, 3))
     assert result.verdict == "equal", result.summary
-    assert {(record.rung, record.mode) for record in result.records} == {("forward", "cascaded")}
+    assert {(record.rung, record.where.mode) for record in result.records} == {("forward", "cascaded")}
     assert any("what happens within the port cannot be seen; nothing was isolated" in w for w in result.warnings)
     wrong = compare_models(model, port(2), pictures(2, 3), dtypes=["float64"])
     assert different(wrong, mode="cascaded") == ["output"]
@@ -264,5 +264,6 @@ def test_gradients_asked_for_alone_leave_no_parameter_out(reference: KerasModel)
 
 
 def test_where_it_starts_has_the_shapes_of_several_inputs() -> None:
-    record = Record(rung="forward", case="4x3+4 float64 isolated", name="mix", verdict="different", budget=1e-13)
+    where = Where(inputs=((4, 3), (4,)), dtype="float64", mode="isolated")
+    record = Record(rung="forward", where=where, name="mix", verdict="different", budget=1e-13)
     assert Result(records=[replace(record, difference=1.0)]).summary.endswith("at 4x3+4); 1 of 1 comparisons differ")

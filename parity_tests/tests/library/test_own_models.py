@@ -32,7 +32,7 @@ def test_it_ends_as_its_docstring_says(example: Any, capsys: pytest.CaptureFixtu
 
 def test_its_mistake_is_found_in_the_convolution_alone_and_nothing_is_warned_of_but_the_mode(example: Any) -> None:
     wrong = example.compare(example.nn.Conv2d(3, 8, 3, stride=2, padding=1))
-    isolated = [record for record in wrong.records if (record.rung, record.mode) == ("forward", "isolated")]
+    isolated = [record for record in wrong.records if (record.rung, record.where.mode) == ("forward", "isolated")]
     assert {record.name for record in isolated if record.verdict == "different"} == {"conv"}
     assert [warning.partition(":")[0] for warning in wrong.warnings] == ["mode"]
     assert wrong.sources["norm"]["port"].startswith("examples/own_models.py:")

@@ -12,12 +12,12 @@ from parity_tests.tests.support.paths import ROOT
 pytest_plugins = "pytester"
 
 RESULTS = """
-    from parity_tests.rule.record import Record
+    from parity_tests.rule.record import Record, Where
     from parity_tests.rule.result import Coverage, Result
 
     def result(verdict, name="conv", missing=()):
         record = Record(
-            rung="forward", case="2x3 float64 isolated", name=name, verdict=verdict,
+            rung="forward", where=Where(inputs=((2, 3),), dtype="float64", mode="isolated"), name=name, verdict=verdict,
             reference_shape=(2, 3), port_shape=(2, 3), difference=0.0, scale=1.0, budget=1.0, reason="as planted",
         )
         covered = Coverage(preset="", side="port", kind="taps", compared=1, missing=missing)

@@ -14,6 +14,7 @@ import pytest
 from parity_tests import KerasModel, OwnTaps, TorchModule, compare_models, randomise
 from parity_tests.rule.errors import InputError
 from parity_tests.rule.record import Array
+from parity_tests.sides.layouts import Layouts
 from parity_tests.sides.side import Call, Side, TrainableSide
 from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model, pictures
 
@@ -147,7 +148,7 @@ def test_models_with_taps_of_their_own_are_compared_on_every_rung() -> None:
     assert {record.rung for record in right.records} == {"parameters", "forward", "backward", "gradients"}
     assert {record.name for record in right.records} >= {"first", "act", "second", "first/kernel"}
     wrong = compare_models(reference, TorchModule(TappedPort(0.1), OwnTaps()), ROWS, dtypes=["float64"])
-    assert next(r.name for r in wrong.records if r.verdict == "different" and r.mode == "isolated") == "act"
+    assert next(r.name for r in wrong.records if r.verdict == "different" and r.where.mode == "isolated") == "act"
     assert {"reference", "port"} == set(wrong.sources["act"])
 
 
@@ -189,3 +190,37 @@ def test_each_module_alone_runs_back_from_what_it_is_fed(hooked: Side) -> None:
     by_parameter = fed.calls["norm"].parameter_gradients
     assert len(by_parameter) == 2
     assert all(gradient == pytest.approx(back.gradients[name]) for name, gradient in by_parameter.items())
+
+
+def test_flat_taps_lie_alike_on_both_sides() -> None:
+    lie = Layouts("channels_last", "channels_first", {}, {"boxes"})
+    assert lie.tap("boxes#2", "boxes#2", 4) == (0, 1, 2, 3)
+    assert lie.tap("map", "map", 4) == (0, 2, 3, 1)
+
+
+def test_assigning_restores_the_count_of_batches_of_a_cumulative_average() -> None:
+    side = TorchModule(nn.BatchNorm1d(3, momentum=None)).open("float64", {})
+    start, moved = side.parameters(), []
+    for _ in range(2):
+        side.assign(start)
+        side.forward([ROWS], training=True)
+        moved.append(side.parameters()["running_mean"])
+    assert np.array_equal(moved[0], moved[1])
+    assert moved[0] == pytest.approx(ROWS.mean(0))
+
+
+def test_a_line_that_writes_a_tap_itself_is_its_source() -> None:
+    class Direct(nn.Linear):
+        def forward(self, x: Tensor, taps: Any = None) -> Tensor:
+            taps["scaled"] = 2 * x  # here
+            return super().forward(taps["scaled"])
+
+    side = own(Direct(3, 3))
+    assert list(side.forward([ROWS])) == ["scaled"]
+    line = int(side.sources["scaled"].rpartition(":")[2])
+    assert Path(__file__).read_text().splitlines()[line - 1].endswith("# here")
+
+
+def test_a_tap_that_is_called_like_the_output_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^port taps: 'output' is the model's own result"):
+        TorchModule(nn.Sequential(nn.Linear(3, 3)), {"output": "0"}).tap_paths("port", [])

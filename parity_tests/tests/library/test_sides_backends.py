@@ -22,7 +22,7 @@ before = [np.array(variable) for variable in model.variables]
 reference = KerasModel(model, TAPS)
 
 def differing(result, rung):
-    records = [record for record in result.records if (record.rung, record.mode) == (rung, "isolated")]
+    records = [record for record in result.records if (record.rung, record.where.mode) == (rung, "isolated")]
     assert records
     return [record.name for record in records if record.verdict == "different"]
 

@@ -54,7 +54,7 @@ def test_an_exported_model_is_equal(network: Network, exported: Path) -> None:
     assert result.verdict == "equal", result.summary
     assert {record.rung for record in result.records} == {"parameters", "forward"}
     for mode in ("isolated", "cascaded"):
-        names = {r.name for r in result.records if (r.mode, r.rung) == (mode, "forward")}
+        names = {r.name for r in result.records if (r.where.mode, r.rung) == (mode, "forward")}
         assert names == {"conv", "mix", "dense", "output"}
     assert result.port == "network.onnx (ONNX)"
 
@@ -65,7 +65,7 @@ def test_a_changed_initializer_is_named(network: Network, exported: Path) -> Non
     weight = next(tensor for tensor in model.graph.initializer if tensor.name == "mix.weight")
     weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * np.float32(1.001), weight.name))
     result = compare_models(network, OnnxModel(model.SerializeToString()), IMAGES, transfer=False, dtypes=["float64"])
-    differing = [(r.rung, r.name) for r in result.records if r.verdict == "different" and r.mode != "cascaded"]
+    differing = [(r.rung, r.name) for r in result.records if r.verdict == "different" and r.where.mode != "cascaded"]
     assert differing[:2] == [("parameters", "mix.weight"), ("forward", "mix")]
     carried = compare_models(network, OnnxModel(model.SerializeToString()), IMAGES, dtypes=["float64"])
     assert carried.verdict == "equal", "with the module's own weights it is the same network"
@@ -79,7 +79,7 @@ def test_a_changed_node_is_named_alone(network: Network, exported: Path) -> None
     pads.ints[:] = [0, 0, 2, 2]
     port = OnnxModel(model.SerializeToString(), {"conv": conv.output[0]})
     result = compare_models(TorchModule(network, {"conv": "conv"}), port, IMAGES, dtypes=["float64"])
-    differing = [r.name for r in result.records if r.verdict == "different" and r.mode == "isolated"]
+    differing = [r.name for r in result.records if r.verdict == "different" and r.where.mode == "isolated"]
     assert differing == ["conv"]
 
 
@@ -129,3 +129,14 @@ def test_data_outside_the_folder_is_refused(exported: Path, tmp_path: Path) -> N
     (tmp_path / "data.bin").write_bytes((inside.parent / "data.bin").read_bytes())
     with pytest.raises(InputError, match=r"lies in ../data.bin, and data must lie in the file's own folder"):
         OnnxModel(inside).check("port")
+
+
+def test_an_operator_without_a_float64_kernel_is_named(exported: Path) -> None:
+    model = onnx.load(str(exported))
+    conv = next(node for node in model.graph.node if node.op_type == "Conv")
+    conv.op_type, conv.domain = "FusedConv", "com.microsoft"
+    model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    port = OnnxModel(model.SerializeToString())
+    assert port.open("float32", {}).forward([IMAGES])["output"].outputs[""].shape == (2, 5)
+    with pytest.raises(InputError, match=r"^model: onnxruntime has no kernel for FusedConv in this precision, and"):
+        port.open("float64", {}).forward([IMAGES])

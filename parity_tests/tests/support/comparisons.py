@@ -17,6 +17,6 @@ def compare(reference: Any, port: nn.Module, images: Array = IMAGES, **settings:
 
 def different(result: Result, rung: str = "forward", mode: str = "isolated") -> list[str]:
     """Names that differ, in order."""
-    records = [r for r in result.records if (r.rung, r.mode) == (rung, mode)]
+    records = [r for r in result.records if (r.rung, r.where.mode) == (rung, mode)]
     assert records
     return [record.name for record in records if record.verdict == "different"]

@@ -1,8 +1,10 @@
 """Results of runs that never were: one that has something of everything, and its parts."""
 
+from dataclasses import replace
 from typing import Any
 
-from parity_tests.rule.record import Record, Verdict
+from parity_tests.retinanet.names import tag_of
+from parity_tests.rule.record import Record, Tag, Verdict, Where
 from parity_tests.rule.result import Coverage, Example, Result
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -10,28 +12,36 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgG
 
 ABLATION: dict[str, Any] = {
     "preset": "notebook",
+    "summary": "1 conventions turned, one at a time; at some picture sizes 1 of them cannot be seen",
     "model": {"backbone": "resnet18", "steps": 600, "map": 0.612},
     "left_out": {"conv_bias=False": "the network then has other parameters"},
     "rows": [
         {
             **{"convention": "p6_source", "from": "c5", "to": "p5", "meaning": "the map that P6 is made from"},
             **{"starts_at": "p6", "activations": 0.25, "loss": 3e-5, "loss_after_20": None, "detections": 0.5},
-            **{"map": -0.034, "seen": {"32x32": 0.0, "64x64": 0.25}, "unseen": ["32x32"], "refused": ["120x120"]},
+            **{"map": -0.034, "sizes": ["32x32", "64x64", "120x120"], "seen": {"32x32": 0.0, "64x64": 0.25}},
+            **{"unseen": ["32x32"], "refused": ["120x120"]},
             **{"note": "a note"},
         }
     ],
 }
 
 
-def tap(name: str, verdict: Verdict = "equal", used: float = 0.5, case: str = "64x64 float64 isolated") -> Record:
-    """A comparison in the rung *forward* that used this share of its budget."""
-    shape = (2, 8, 8, 256)
+ISOLATED = Where(size=(64, 64), dtype="float64", mode="isolated")
+CASCADED = replace(ISOLATED, mode="cascaded")
+"""What most comparisons of these results were made on."""
+
+
+def tap(name: str, verdict: Verdict = "equal", used: float = 0.5, where: Where = ISOLATED) -> Record:
+    """A comparison in the rung *forward* that used this share of its budget; of a tap, but for names of variables."""
+    shape, tag = (2, 8, 8, 256), tag_of(name)
     reason = "" if verdict == "equal" else f"{name} is {verdict}"
     return Record(
         preset="notebook",
         rung="forward",
-        case=case,
+        where=where,
         name=name,
+        tag=Tag("tap") if tag.kind == "other" else tag,
         verdict=verdict,
         reference_shape=shape,
         port_shape=shape,
@@ -54,7 +64,7 @@ def training_steps() -> list[Record]:
         Record(
             preset="notebook",
             rung="trajectory",
-            case="float64 training",
+            where=Where(dtype="float64", mode="training"),
             name=f"loss.{step:02d}",
             verdict="equal",
             difference=difference,
@@ -72,10 +82,12 @@ def whole_result(**changes: Any) -> Result:
     whole: dict[str, Any] = {
         "records": [
             *(tap(name) for name in ("stem", "conv2_block1", "c3", "p6", "cls.p3.0", "logits")),
-            tap("p6", "different", 3e10, "64x64 float64 cascaded"),
-            tap("stem", used=0.25, case="32x64 float32 cascaded"),
-            Record(rung="shapes", case="32x32", name="p3", verdict="incomplete", reason="no value is finite"),
-            Record(rung="detections", case="64x64 float64 isolated", name="det.set", verdict="tie"),
+            tap("p6", "different", 3e10, CASCADED),
+            tap("stem", used=0.25, where=Where(size=(32, 64), dtype="float32", mode="cascaded")),
+            Record(
+                rung="shapes", where=Where(size=(32, 32)), name="p3", verdict="incomplete", reason="no value is finite"
+            ),
+            Record(rung="detections", where=ISOLATED, name="det.set", verdict="tie"),
             *training_steps(),
         ],
         "settings": {"preset": ["notebook"], "turn": ["p6_source=p5"], "image": None, "weights": None},
@@ -83,7 +95,7 @@ def whole_result(**changes: Any) -> Result:
         "cost": {"seconds": 75.2, "peak_gib": 2.5},
         "warnings": ["No picture has an odd side."],
         "coverage": [
-            Coverage(preset="notebook", side="port", kind="taps", compared=6, exempt={"bn": "a counter"}, missing=[])
+            Coverage(preset="notebook", side="port", kind="taps", compared=6, skipped={"bn": "a counter"}, missing=[])
         ],
         "sources": {"p6": {"reference": "keras_reference/fpn.py:55", "port": "torch_retinanet/fpn.py:57"}},
         "examples": [Example(preset="", case="a.png", png=PIXEL, size=(1, 1), reference=[found], port=[found])],

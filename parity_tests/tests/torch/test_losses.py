@@ -20,7 +20,7 @@ from torch import Tensor
 
 from parity_tests.rule.budgets import ISOLATED, float32_budget, rounding_budget
 from parity_tests.rule.compare import compare_values
-from parity_tests.rule.record import Array
+from parity_tests.rule.record import Array, Where
 from torch_retinanet import BinaryFocalLoss, InputError, SparseCategoricalFocalLoss
 
 AVERAGE: dict[str, Any] = {"reduction": "average"}
@@ -63,7 +63,7 @@ def torch_value_and_gradient(
 def assert_equal_within(units: int, reference: tuple[Array, Array], port: tuple[Array, Array]) -> None:
     for name, left, right in zip(("value", "gradient"), reference, port, strict=True):
         left, right = np.atleast_1d(left), np.atleast_1d(right)
-        record = compare_values("losses", "float64", name, left, right, rounding_budget(left, units))
+        record = compare_values("losses", Where(dtype="float64"), name, left, right, rounding_budget(left, units))
         assert record.verdict == "equal", record
 
 
@@ -120,7 +120,7 @@ def test_the_categorical_loss_is_that_of_the_package_as_it_is_in_float32() -> No
     found = torch_value_and_gradient(port, labels, single)
     for left, right, true in zip(keras_value_and_gradient(reference, labels, single), found, exact, strict=True):
         budget = float32_budget(ISOLATED, left, true, right, true)
-        assert compare_values("losses", "float32", "loss", left, right, budget).verdict == "equal"
+        assert compare_values("losses", Where(dtype="float32"), "loss", left, right, budget).verdict == "equal"
 
 
 def binary_data(*, from_logits: bool) -> tuple[Labels, Array]:

@@ -1,0 +1,149 @@
+"""A model of one's own that is recorded, and held against its port where its framework is not installed."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from parity_tests.bundle.check import recorded_about
+from parity_tests.bundle.files import Bundle
+from parity_tests.bundle.record import record
+from parity_tests.ladder.case import Case
+from parity_tests.ladder.compare_models import RUNGS, compared_models, comparison, fed, rungs_for
+from parity_tests.rule.errors import InputError
+from parity_tests.rule.record import Array, Where
+from parity_tests.rule.result import Result
+from parity_tests.sides.adapters import adapted
+from parity_tests.sides.layouts import Layout
+from parity_tests.sides.side import Loss, Side
+
+FACTS: Mapping[str, Any] = {
+    "words": str,
+    "layout": str,
+    "taps": {str: str},
+    "flat": [str],
+    **dict.fromkeys(("has_modules", "has_parameters", "has_gradients", "sees_inputs"), bool),
+    "rungs": [str],
+}
+"""What the manifest has of a recorded model, in which form."""
+
+INPUTS = Where(subject="inputs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedModel:
+    """A model of which only a bundle is there: it stands for the reference where names are paired, and is not run."""
+
+    weights: Mapping[str, Array]
+    words: str
+    layout: Layout
+    taps: Mapping[str, str]
+    flat: Collection[str]
+    has_modules: bool
+    has_parameters: bool
+    has_gradients: bool
+    sees_inputs: bool
+
+    def check(self, argument: str) -> None:
+        """It was run when it was recorded."""
+
+    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
+        return dict(self.taps)
+
+    def open(self, dtype: str, taps: Mapping[str, str] | None) -> Any:
+        return self
+
+    def parameters(self) -> Mapping[str, Array]:
+        return self.weights
+
+    def assign(self, values: Mapping[str, Array]) -> None:
+        raise NotImplementedError
+
+
+def _recorded(bundle: Bundle) -> RecordedModel:
+    """The model that a bundle is of.
+
+    Raises:
+        InputError: for a bundle that says too little of it.
+    """
+    facts = {name: bundle.of(name, form) for name, form in FACTS.items()}
+    if facts["layout"] not in get_args(Layout):
+        raise InputError(f"{bundle.folder}: layout {facts['layout']!r} must be one of {', '.join(get_args(Layout))}")
+    return RecordedModel(weights=bundle.weights, **{name: facts[name] for name in FACTS if name != "rungs"})
+
+
+def record_model(
+    reference: Any,
+    inputs: Any,
+    folder: Path,
+    *,
+    loss: Loss | None = None,
+    optimizer: Callable[[Any], Any] | None = None,
+    batches: Sequence[Any] = (),
+    rungs: Sequence[str] = (),
+) -> None:
+    """Write what a reference makes of the inputs, to be held against a port by `check_model`.
+
+    Args:
+        reference, inputs, rungs: as `compare_models` takes them.
+        folder: where to write; a bundle that is there is replaced.
+        loss, optimizer: those of the reference.
+        batches: the inputs of each step of a training run.
+
+    Raises:
+        InputError: for an argument that breaks a rule.
+        OSError: where the folder cannot be written.
+    """
+    model = adapted("reference", reference)
+    one_loss, one = (None if loss is None else (loss, loss)), (None if optimizer is None else (optimizer, optimizer))
+    settings = {"losses": one_loss, "optimizers": one, "batches": [fed(batch) for batch in batches]}
+    two = comparison(model, model, inputs, names={}, layouts={}, skip={}, **settings)
+    asked = rungs_for(two, rungs)
+    cases = [case for rung in asked for case in RUNGS[rung](two)]
+    given = {"inputs": list(two.inputs), "batches": two.batches}
+    of_inputs: Case[Side] = Case(
+        rung="inputs",
+        where=INPUTS,
+        reference=lambda sides: given,
+        port=lambda sides, answer: {},
+        judge=lambda reference, port: [],
+        whole=tuple(given),
+    )
+    facts = {name: getattr(model, name) for name in FACTS if name not in ("taps", "flat", "rungs")}
+    facts |= {"taps": dict.fromkeys(two.taps.port, "") | dict(two.paths[0]), "flat": sorted(model.flat), "rungs": asked}
+    record([of_inputs, *cases], two.sides, two.weights, folder, about=facts)
+
+
+def check_model(
+    folder: Path,
+    port: Any,
+    *,
+    names: Mapping[str, str] | None = None,
+    layouts: Mapping[str, Sequence[int]] | None = None,
+    loss: Loss | None = None,
+    optimizer: Callable[[Any], Any] | None = None,
+    skip: Mapping[str, str] | None = None,
+) -> Result:
+    """Hold a port against a reference that `record_model` wrote; arguments are as `compare_models` takes them.
+
+    Raises:
+        InputError: for a bundle that is damaged or of another kind, and for an argument that breaks a rule.
+    """
+    bundle = Bundle(folder)
+    reference, rungs = _recorded(bundle), bundle.of("rungs", [str])
+    if wrong := next((rung for rung in rungs if rung not in RUNGS), None):
+        raise InputError(f"{folder}: rung {wrong!r} must be one of {', '.join(RUNGS)}")
+    given = bundle[f"inputs {INPUTS.text}"]
+    two = comparison(
+        reference,
+        adapted("port", port),
+        given["inputs"],
+        names=names or {},
+        layouts=layouts or {},
+        skip=skip or {},
+        losses=None if loss is None else (loss, loss),
+        optimizers=None if optimizer is None else (optimizer, optimizer),
+        batches=given["batches"],
+    )
+    two.sides.recorded = recorded_about(bundle)
+    return compared_models(two, rungs, {"names": dict(names or {})}, bundle)
