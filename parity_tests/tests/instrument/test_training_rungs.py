@@ -1,5 +1,6 @@
 """The rungs that train can fail: wrong gradients, steps and statistics are caught, and named."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -11,6 +12,8 @@ from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.side import DetectorSide, ReadWhenAsked
 from parity_tests.rule.record import Array
 from parity_tests.tests.support.planted import turned_network, turned_run, where_it_starts, with_port
+
+steps: Any = importlib.import_module("parity_tests.retinanet.rungs.step")
 
 STEM = "fpn/backbone/conv1_conv/kernel"
 
@@ -108,6 +111,19 @@ In the order of optimisers, whose answers are too many to be remembered at once.
 """
 
 
+@pytest.fixture(scope="module")
+def noise(run: DetectorComparison) -> Mapping[str, Array]:
+    """The gradients that every step is given, drawn once."""
+    drawn: Mapping[str, Array] = steps._gradients(run)
+    return drawn
+
+
+@pytest.fixture
+def drawn_once(noise: Mapping[str, Array], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "_gradients", lambda run: noise)
+
+
+@pytest.mark.usefixtures("drawn_once")
 @pytest.mark.parametrize(("optimizer", "fault", "name"), STEPS)
 def test_a_step_differs_where_its_fault_is(
     run: DetectorComparison, optimizer: str, fault: FaultyRun, name: str
