@@ -11,9 +11,10 @@ import sys
 from typing import Any
 
 from parity_tests import KerasModel, OwnTaps, TorchModule, compare_models
-from parity_tests.retinanet.errors import input_errors
 from parity_tests.retinanet.names import longest_sums
 from parity_tests.retinanet.setup import start_run
+from parity_tests.retinanet.side import PACKAGES
+from parity_tests.rule.errors import refusals
 from parity_tests.rule.result import Result
 from torch_retinanet.weights.keras_names import keras_name
 
@@ -34,7 +35,7 @@ def compare(rungs: tuple[str, ...] = ("forward", "gradients")) -> Result:
     sides, scene = (run.sides.reference("float64"), run.sides.port("float64")), run.inputs.training((32, 64), 2, 1)[0]
     reference, port = (side.model for side in sides)
     terms = longest_sums({name: values.shape for name, values in run.weights.items()})
-    taps = OwnTaps(flat=("logits", "deltas", "outputs"), terms=terms, refusals=input_errors())
+    taps = OwnTaps(flat=("logits", "deltas", "outputs"), terms=terms, refusals=refusals(*PACKAGES))
     variables = port.state_dict()
     return compare_models(
         KerasModel(reference, taps),

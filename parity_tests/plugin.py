@@ -73,13 +73,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEPT] = {}
     for name, path in _asked_for(config):
         from parity_tests.cli.options import check_target
-        from parity_tests.rule.errors import InputError
+        from parity_tests.rule.errors import UsageError
 
         if missing := [library for library in ("rich", "jinja2") if find_spec(library) is None]:
             raise pytest.UsageError(f"--parity-{name}: {missing[0]} is not installed, and reports are written with it")
         try:
             check_target(f"--parity-{name}", path)
-        except InputError as error:
+        except UsageError as error:
             raise pytest.UsageError(str(error)) from None
 
 

@@ -32,7 +32,7 @@ from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.scenes import DigitInputs
 from parity_tests.retinanet.setup import detection_limits, turn
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.retinanet.torch_side import Config, TorchSide
+from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
 from parity_tests.rule.record import Record
 from torch_retinanet.conventions import conventions
 from torch_retinanet.weights.keras_names import keras_variables
@@ -130,11 +130,11 @@ class Bench:
         build: dict[str, Callable[[str], DetectorSide]] = {"reference": self._base, "port": partial(self._port, turned)}
         if turned.part == "optimizer":
             small = replace(config, **SMALL)
-            weights = TorchSide(small, "float32").variables()
-            port = partial(TorchSide, small, optimizer_turns=optimizer_turns)
-            build = {"reference": partial(TorchSide, small), "port": port}
+            weights = TorchDetectorSide(small, "float32").variables()
+            port = partial(TorchDetectorSide, small, optimizer_turns=optimizer_turns)
+            build = {"reference": partial(TorchDetectorSide, small), "port": port}
         elif turned.convention in INIT:
-            build = {"reference": partial(TorchSide, self.config), "port": partial(TorchSide, config)}
+            build = {"reference": partial(TorchDetectorSide, self.config), "port": partial(TorchDetectorSide, config)}
         return DetectorComparison(
             preset=self.preset,
             config=config,
@@ -150,7 +150,7 @@ class Bench:
         """The model turned; what only surrounds the network is put around the same one."""
         config = self._turn(turned)[0]
         if turned.part == "network":
-            return TorchSide(config, dtype)
+            return TorchDetectorSide(config, dtype)
         return self._base(dtype).surrounded(config)
 
     def _turn(self, turned: Turn) -> tuple[Config, dict[str, Any]]:
@@ -159,8 +159,8 @@ class Bench:
         config, optimizer_turns = turn(self.photo_config, [turned.assignment])
         return digits_config(config), optimizer_turns
 
-    def _build_base(self, dtype: str) -> TorchSide:
-        return TorchSide(self.config, dtype)
+    def _build_base(self, dtype: str) -> TorchDetectorSide:
+        return TorchDetectorSide(self.config, dtype)
 
     def costs(self, turned: Turn) -> dict[str, Any]:
         """What it does to losses and detections, as far as it has a part in them."""

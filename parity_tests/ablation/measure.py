@@ -10,12 +10,12 @@ import numpy as np
 
 from parity_tests.ablation.effects import in_words
 from parity_tests.ablation.override import ROUNDING, Turn
-from parity_tests.ladder.climb import Progress
+from parity_tests.ladder.climb import ClimbProgress
 from parity_tests.ladder.processes import limited_threads
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 
 Weights = Mapping[str, np.ndarray]
-Report = Callable[[Progress], None]
+Report = Callable[[ClimbProgress], None]
 
 _BENCHES: list[Any] = []
 """That of a process, which is made when the process starts."""
@@ -32,16 +32,16 @@ def ablate(preset: str, conventions: Sequence[str], *, steps: int, seed: int, re
         report: hears how far it has come.
 
     Raises:
-        InputError: for a convention that there is not, and without any step.
+        UsageError: for a convention that there is not, and without any step.
     """
     from parity_tests.ablation.conventions import turns
 
     if steps < 1:
-        raise InputError(f"--steps: {steps} must be at least 1")
+        raise UsageError(f"--steps: {steps} must be at least 1")
     every = turns(preset)
     known = dict.fromkeys(turn.convention for turn in every)
     if wrong := next((name for name in conventions if name not in known), None):
-        raise InputError(f"--conventions: {wrong!r} must be of {', '.join(known)}")
+        raise UsageError(f"--conventions: {wrong!r} must be of {', '.join(known)}")
     asked = [turn for turn in every if not conventions or turn.convention in conventions]
     weights = _train(preset, steps, seed, report)
     chosen = [ROUNDING, *(turn for turn in asked if not turn.left_out)]
@@ -61,7 +61,7 @@ def _train(preset: str, steps: int, seed: int, report: Report) -> Weights:
 
     config = digits_config(Config.preset(preset))
     return train_digits(
-        config, steps, seed=seed, report=lambda step: report(Progress("training", f"step {step}", step, steps))
+        config, steps, seed=seed, report=lambda step: report(ClimbProgress("training", f"step {step}", step, steps))
     )
 
 
@@ -79,7 +79,7 @@ def _measure(
         waiting = {pool.submit(_row, turn): turn for turn in turns}
         for done in as_completed(waiting):
             rows[waiting[done]] = done.result()
-            report(Progress("turning", waiting[done].assignment, len(rows), len(turns)))
+            report(ClimbProgress("turning", waiting[done].assignment, len(rows), len(turns)))
         return [rows[turn] for turn in turns], about.result()
 
 

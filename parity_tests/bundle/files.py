@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from parity_tests.bundle.tree import Arrays, loaded, stored_answer
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.files import atomic_write
 
 KIND = "retinanet-parity bundle"
@@ -64,7 +64,7 @@ class Bundle(Mapping[str, Mapping[str, Any]]):
     """The answers of a recorded bundle by case; every file of it is as it was written.
 
     Raises:
-        InputError: for a folder that is no bundle, of another version, or damaged.
+        UsageError: for a folder that is no bundle, of another version, or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,19 +74,19 @@ class Bundle(Mapping[str, Mapping[str, Any]]):
         for name, checksum in self.manifest["checksums"].items():
             path = folder / str(name)
             if Path(str(name)).name != name or not path.is_file():
-                raise InputError(f"{path}: is missing in the bundle")
+                raise UsageError(f"{path}: is missing in the bundle")
             if _checksum(path) != checksum:
-                raise InputError(f"{path}: is not as it was recorded (its checksum differs)")
+                raise UsageError(f"{path}: is not as it was recorded (its checksum differs)")
             self.files[path.stem] = _load(path)
 
     def __getitem__(self, case: str) -> Mapping[str, Any]:
         """The answer in a case.
 
         Raises:
-            InputError: where none was recorded.
+            UsageError: where none was recorded.
         """
         if case not in self.manifest["cases"]:
-            raise InputError(f"{self.folder}: has no answer of {case}; it was recorded otherwise")
+            raise UsageError(f"{self.folder}: has no answer of {case}; it was recorded otherwise")
         recorded = self.manifest["cases"][case]
         answer: Mapping[str, Any] = loaded(recorded["answer"], self.files.get(recorded["rung"], {}))
         return answer
@@ -102,10 +102,10 @@ class Bundle(Mapping[str, Mapping[str, Any]]):
         """The weights of both sides, by the reference's names.
 
         Raises:
-            InputError: where the bundle has none.
+            UsageError: where the bundle has none.
         """
         if WEIGHTS not in self.files:
-            raise InputError(f"{self.folder}: has no {WEIGHTS}.safetensors")
+            raise UsageError(f"{self.folder}: has no {WEIGHTS}.safetensors")
         return self.files[WEIGHTS]
 
     @property
@@ -117,29 +117,29 @@ class Bundle(Mapping[str, Mapping[str, Any]]):
         """What the manifest has as `key`, which has this form.
 
         Raises:
-            InputError: where it has none of that form.
+            UsageError: where it has none of that form.
         """
         if fault := next(_faults(repr(key), self.manifest.get(key), form), None):
-            raise InputError(f"{self.folder / MANIFEST}: {fault}")
+            raise UsageError(f"{self.folder / MANIFEST}: {fault}")
         return self.manifest[key]
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
-        raise InputError(f"{folder}: is no bundle, since it has no {MANIFEST}")
+        raise UsageError(f"{folder}: is no bundle, since it has no {MANIFEST}")
     try:
         manifest = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error})") from None
+        raise UsageError(f"{path}: not JSON ({error})") from None
     found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
     if found != FORMAT:
-        raise InputError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
+        raise UsageError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
     if manifest.get("digest") != manifest_digest(manifest):
-        raise InputError(f"{path}: is not as it was recorded (its digest differs)")
+        raise UsageError(f"{path}: is not as it was recorded (its digest differs)")
     for key, form in SECTIONS.items():
         if fault := next(_faults(repr(key), manifest.get(key), form), None):
-            raise InputError(f"{path}: {fault}")
+            raise UsageError(f"{path}: {fault}")
     return dict(manifest)
 
 
@@ -170,9 +170,9 @@ def is_bundle(folder: Path) -> bool:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise `InputError` where something else than a bundle stands in a bundle's place."""
+    """Raise `UsageError` where something else than a bundle stands in a bundle's place."""
     if folder.exists() and not is_bundle(folder):
-        raise InputError(f"{folder}: exists and is no bundle, and is not replaced")
+        raise UsageError(f"{folder}: exists and is no bundle, and is not replaced")
 
 
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
@@ -185,7 +185,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
         return dict(load_file(path))
     except SafetensorError as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+        raise UsageError(f"{path}: not a whole safetensors file ({error})") from None
 
 
 def _checksum(path: Path) -> str:

@@ -10,7 +10,7 @@ from parity_tests.bundle.files import Bundle
 from parity_tests.bundle.record import record
 from parity_tests.ladder.case import Case
 from parity_tests.ladder.compare_models import RUNGS, compared_models, comparison, fed, rungs_for
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Where
 from parity_tests.rule.result import Result
 from parity_tests.sides.adapters import adapted
@@ -66,11 +66,11 @@ def _recorded(bundle: Bundle) -> RecordedModel:
     """The model that a bundle is of.
 
     Raises:
-        InputError: for a bundle that says too little of it.
+        UsageError: for a bundle that says too little of it.
     """
     facts = {name: bundle.of(name, form) for name, form in FACTS.items()}
     if facts["layout"] not in get_args(Layout):
-        raise InputError(f"{bundle.folder}: layout {facts['layout']!r} must be one of {', '.join(get_args(Layout))}")
+        raise UsageError(f"{bundle.folder}: layout {facts['layout']!r} must be one of {', '.join(get_args(Layout))}")
     return RecordedModel(weights=bundle.weights, **{name: facts[name] for name in FACTS if name != "rungs"})
 
 
@@ -93,7 +93,7 @@ def record_model(
         batches: the inputs of each step of a training run.
 
     Raises:
-        InputError: for an argument that breaks a rule.
+        UsageError: for an argument that breaks a rule.
         OSError: where the folder cannot be written.
     """
     model = adapted("reference", reference)
@@ -130,12 +130,12 @@ def check_model(
     """Hold a port against a reference that `record_model` wrote; arguments are as `compare_models` takes them.
 
     Raises:
-        InputError: for a bundle that is damaged or of another kind, and for an argument that breaks a rule.
+        UsageError: for a bundle that is damaged or of another kind, and for an argument that breaks a rule.
     """
     bundle = Bundle(folder)
     reference, rungs = _recorded(bundle), bundle.of("rungs", [str])
     if wrong := next((rung for rung in rungs if rung not in RUNGS), None):
-        raise InputError(f"{folder}: rung {wrong!r} must be one of {', '.join(RUNGS)}")
+        raise UsageError(f"{folder}: rung {wrong!r} must be one of {', '.join(RUNGS)}")
     given = bundle[f"inputs {INPUTS.text}"]
     two = comparison(
         reference,

@@ -6,9 +6,9 @@ from typing import Any
 
 from parity_tests.bundle.files import BundleWriter, check_replaceable
 from parity_tests.ladder.case import Answer, Case, S, Sides
-from parity_tests.ladder.climb import Progress, Report
+from parity_tests.ladder.climb import ClimbProgress, Report
 from parity_tests.ladder.provenance import provenance
-from parity_tests.rule.errors import InputError, in_one_line
+from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import Array
 
 
@@ -32,13 +32,13 @@ def record(
         report: hears how far it has come.
 
     Raises:
-        InputError: for a folder that is there and no bundle, and for a side that does not answer.
+        UsageError: for a folder that is there and no bundle, and for a side that does not answer.
         OSError: where the folder cannot be written.
     """
     check_replaceable(folder)
     writer = BundleWriter()
     for done, case in enumerate(cases):
-        report(Progress("", case.name, done, len(cases)))
+        report(ClimbProgress("", case.name, done, len(cases)))
         try:
             writer.put(case.name, case.rung, _asked(case, sides), case.whole)
         finally:
@@ -52,7 +52,7 @@ def record(
 def _asked(case: Case[S], sides: Sides[S]) -> Answer:
     try:
         return case.reference(sides)
-    except InputError:
+    except UsageError:
         raise
     except Exception as error:  # whatever a model raises: a bundle is written whole or not at all
-        raise InputError(f"{case.name}: the side does not answer ({in_one_line(error)})") from error
+        raise UsageError(f"{case.name}: the side does not answer ({in_one_line(error)})") from error

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.sampled import Sampled, sample
 
 Arrays = dict[str, NDArray[Any]]
@@ -44,7 +44,7 @@ def loaded(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     """The value of which `stored` gave this.
 
     Raises:
-        InputError: for what it never gives.
+        UsageError: for what it never gives.
     """
     if isinstance(value, list):
         return [loaded(inner, arrays) for inner in value]
@@ -60,4 +60,4 @@ def loaded(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
             tuple(map(int, value["shape"])), values.dtype, float(value["largest"]), bool(value["finite"]), values
         )
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise InputError(f"an answer holds {value!r:.80}, which stands for no array of the bundle") from None
+        raise UsageError(f"an answer holds {value!r:.80}, which stands for no array of the bundle") from None

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 
 INCOMPLETE = 3
 INTERRUPTED, CLOSED_OUTPUT = 130, 141
@@ -57,7 +57,7 @@ def _guarded(command: ModuleType, options: argparse.Namespace) -> int:
         return _closed_output()
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (InputError, OSError) as error:
+    except (UsageError, OSError) as error:
         return _refuse(error)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get(error.name or "", "parity")

@@ -19,7 +19,7 @@ from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.retinanet.backends import BACKENDS, NOT_INDEPENDENT, PORT, Table, compare_backends
 from parity_tests.retinanet.blind_spots import unseen_turns
 from parity_tests.retinanet.comparison import PRESETS
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Record, verdict_of
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def run(options: argparse.Namespace) -> int:
     """Compute all columns, print who disagrees with whom, and give the exit code of those that judge."""
     check_reports(options)
     if missing := [name for name in options.backends if find_spec(name) is None]:
-        raise InputError(f"--backends: {missing[0]} is not installed; pip install {missing[0]} brings it")
+        raise UsageError(f"--backends: {missing[0]} is not installed; pip install {missing[0]} brings it")
     if not {*options.backends} - {*NOT_INDEPENDENT}:
-        raise InputError(f"--backends: {' '.join(options.backends)} does not judge, and one that does is needed")
+        raise UsageError(f"--backends: {' '.join(options.backends)} does not judge, and one that does is needed")
     from parity_tests.rule.result import Result
 
     began = time.perf_counter()

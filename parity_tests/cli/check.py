@@ -22,7 +22,7 @@ from parity_tests.cli.options import (
 from parity_tests.retinanet.blind_spots import unseen_turns
 from parity_tests.retinanet.climb import climb_rungs
 from parity_tests.retinanet.rungs import RUNGS
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 
 if TYPE_CHECKING:
     from parity_tests.retinanet.side import DetectorSide
@@ -97,25 +97,26 @@ def _check_pair(options: argparse.Namespace) -> int:
 
 
 def _torch(facts: Mapping[str, Any], turns: Sequence[str]) -> "Callable[[str], DetectorSide]":
-    from parity_tests.retinanet.errors import input_errors
     from parity_tests.retinanet.setup import turn
-    from parity_tests.retinanet.torch_side import Config, TorchSide
+    from parity_tests.retinanet.side import PACKAGES
+    from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+    from parity_tests.rule.errors import refusals
 
     try:
         config = Config.preset(facts["preset"], num_classes=facts["num_classes"])
         turned, optimizer_turns = turn(replace(config, anchor_scale=facts["anchor_scale"]), turns)
-    except input_errors() as error:
-        raise InputError(str(error)) from None
-    return lambda dtype: TorchSide(turned, dtype, optimizer_turns=optimizer_turns)
+    except refusals(*PACKAGES) as error:
+        raise UsageError(str(error)) from None
+    return lambda dtype: TorchDetectorSide(turned, dtype, optimizer_turns=optimizer_turns)
 
 
 def _keras(facts: Mapping[str, Any], turns: Sequence[str]) -> "Callable[[str], DetectorSide]":
     check_backend()
-    from parity_tests.retinanet.keras_side import REFERENCES, KerasSide
+    from parity_tests.retinanet.keras_side import REFERENCES, KerasDetectorSide
 
     if turns:
-        raise InputError(f"--turn: {turns[0]} turns the PyTorch side, and that was recorded")
+        raise UsageError(f"--turn: {turns[0]} turns the PyTorch side, and that was recorded")
     if (preset := facts["preset"]) not in REFERENCES:
-        raise InputError(f"preset {preset!r} must be one of {', '.join(REFERENCES)}")
+        raise UsageError(f"preset {preset!r} must be one of {', '.join(REFERENCES)}")
     classes, scale = facts["num_classes"], facts["anchor_scale"]
-    return lambda dtype: KerasSide(preset, classes, dtype, anchor_scale=scale)
+    return lambda dtype: KerasDetectorSide(preset, classes, dtype, anchor_scale=scale)

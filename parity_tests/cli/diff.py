@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from parity_tests.cli.options import Parser, plain_console
 from parity_tests.rule.drift import Drift, Move, drift
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.result import Result, counted
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _read(path: Path) -> Result:
 
     result = read_json(path)
     if not result.records:
-        raise InputError(f"{path}: holds no comparisons, and those of two runs are held against each other")
+        raise UsageError(f"{path}: holds no comparisons, and those of two runs are held against each other")
     return result
 
 

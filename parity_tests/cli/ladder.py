@@ -26,10 +26,10 @@ from parity_tests.ladder.processes import climb_in_processes
 from parity_tests.retinanet.blind_spots import unseen_turns
 from parity_tests.retinanet.climb import climb_rungs
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
-from parity_tests.retinanet.errors import input_errors
 from parity_tests.retinanet.inputs import read_size
 from parity_tests.retinanet.rungs import RUNGS
-from parity_tests.rule.errors import InputError
+from parity_tests.retinanet.side import PACKAGES
+from parity_tests.rule.errors import UsageError, refusals
 from parity_tests.rule.result import PresetResult, Result
 
 STARTED = time.perf_counter()
@@ -127,11 +127,11 @@ def _compare_pair(name: str) -> Result:
 def _presets(options: argparse.Namespace) -> list[str]:
     """Those that are climbed, each once; the empty name is that of the weights file."""
     if options.data and not options.weights:
-        raise InputError(f"--data: {options.data} needs --weights, since random ones find nothing")
+        raise UsageError(f"--data: {options.data} needs --weights, since random ones find nothing")
     presets = list(dict.fromkeys(options.preset)) or ([""] if options.weights else list(PRESETS))
     if options.weights and len(presets) > 1:
         several = " ".join(presets)
-        raise InputError(f"--preset: {several} are several, and {options.weights} holds the weights of one")
+        raise UsageError(f"--preset: {several} are several, and {options.weights} holds the weights of one")
     return presets
 
 
@@ -140,7 +140,7 @@ def _read_ablation(path: Path) -> Mapping[str, Any]:
 
     ablation = read_json(path).ablation
     if ablation is None:
-        raise InputError(f"--ablation: {path} holds none; `retinanet-parity ablate --json` writes one")
+        raise UsageError(f"--ablation: {path} holds none; `retinanet-parity ablate --json` writes one")
     return ablation
 
 
@@ -163,25 +163,25 @@ def climb_preset(options: argparse.Namespace, preset: str, report: Report) -> Pr
 
 
 def started(preset: str, **settings: Any) -> DetectorComparison:
-    """`start_run`, of which every refusal is an `InputError`."""
+    """`start_run`, of which every refusal is an `UsageError`."""
     with without_collecting():
         from parity_tests.retinanet import frameworks  # noqa: F401
         from parity_tests.retinanet.setup import start_run
 
     try:
         return start_run(preset, **settings)
-    except input_errors() as error:
-        raise InputError(str(error)) from None
+    except refusals(*PACKAGES) as error:
+        raise UsageError(str(error)) from None
 
 
 def check_backend() -> None:
     """Refuse a backend of Keras that cannot judge.
 
     Raises:
-        InputError: naming it.
+        UsageError: naming it.
     """
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend == "torch":
-        raise InputError("KERAS_BACKEND: 'torch' runs torch's own kernels and is no independent reference")
+        raise UsageError("KERAS_BACKEND: 'torch' runs torch's own kernels and is no independent reference")
     if backend != "tensorflow":
-        raise InputError(f"KERAS_BACKEND: {backend!r} must be tensorflow, which the reference is built and judged on")
+        raise UsageError(f"KERAS_BACKEND: {backend!r} must be tensorflow, which the reference is built and judged on")

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from parity_tests.ladder.climb import Progress
-from parity_tests.rule.errors import InputError
+from parity_tests.ladder.climb import ClimbProgress
+from parity_tests.rule.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +67,7 @@ def check_reports(options: argparse.Namespace) -> None:
     """Refuse files that cannot be written, before anything is computed.
 
     Raises:
-        InputError: naming the option and the file.
+        UsageError: naming the option and the file.
     """
     for name in FORMATS:
         check_target(f"--{name}", getattr(options, name))
@@ -78,9 +78,9 @@ def check_target(option: str, path: Path | None) -> None:
     if path is None:
         return
     if not path.parent.is_dir():
-        raise InputError(f"{option}: {path} lies in a folder that does not exist")
+        raise UsageError(f"{option}: {path} lies in a folder that does not exist")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{option}: {path} must be a file in a folder that can be written to")
+        raise UsageError(f"{option}: {path} must be a file in a folder that can be written to")
 
 
 def write_reports(result: "Result", options: argparse.Namespace) -> None:
@@ -120,7 +120,7 @@ def plain_console() -> "Console":
 
 
 @contextmanager
-def progress_bars() -> "Iterator[Callable[[Progress], None]]":
+def progress_bars() -> "Iterator[Callable[[ClimbProgress], None]]":
     """What shows how far each preset has come, on a terminal alone."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
@@ -131,7 +131,7 @@ def progress_bars() -> "Iterator[Callable[[Progress], None]]":
     with Bars(*columns, console=Console(stderr=True), transient=True, disable=not has_terminal) as bars:
         tasks: dict[str, Any] = {}
 
-        def show(progress: Progress) -> None:
+        def show(progress: ClimbProgress) -> None:
             if progress.preset not in tasks:
                 tasks[progress.preset] = bars.add_task("", total=progress.total, preset=progress.preset)
             bars.update(tasks[progress.preset], completed=progress.done, description=progress.case)

@@ -7,9 +7,9 @@ from pathlib import Path
 from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import Parser, add_pair, add_seed, check_target, progress_bars
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
-from parity_tests.retinanet.errors import input_errors
 from parity_tests.retinanet.rungs import RUNGS, cases_of
-from parity_tests.rule.errors import InputError
+from parity_tests.retinanet.side import PACKAGES
+from parity_tests.rule.errors import UsageError, refusals
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,7 +64,7 @@ def _record_pair(options: argparse.Namespace) -> int:
 
 
 def _started(options: argparse.Namespace) -> DetectorComparison:
-    """What the side is recorded from; every refusal is an `InputError`."""
+    """What the side is recorded from; every refusal is an `UsageError`."""
     from parity_tests.retinanet.alone import start_alone
 
     if options.side == "keras":
@@ -72,5 +72,5 @@ def _started(options: argparse.Namespace) -> DetectorComparison:
     try:
         preset = "" if options.weights else options.preset
         return start_alone(options.side, preset, weights=options.weights, seed=options.seed)
-    except input_errors() as error:
-        raise InputError(str(error)) from None
+    except refusals(*PACKAGES) as error:
+        raise UsageError(str(error)) from None

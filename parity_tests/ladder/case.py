@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from parity_tests.rule.digest import digest_of
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Record, Where
 
 Answer = Mapping[str, Any]
@@ -147,7 +147,7 @@ def check_drawn(answer: Answer, *drawn: Any) -> None:
     """Refuse an answer to another question: of another version of the instrument, or of numpy.
 
     Raises:
-        InputError: where the reference was asked with other numbers.
+        UsageError: where the reference was asked with other numbers.
     """
     if answer[DIGEST] != digest_of(drawn):
-        raise InputError("the recorded reference was asked with other numbers; record it again with this version")
+        raise UsageError("the recorded reference was asked with other numbers; record it again with this version")

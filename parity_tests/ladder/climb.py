@@ -13,7 +13,7 @@ Answers = Mapping[str, Answer]
 """The reference's answers by the names of cases: those of a bundle, or a dictionary into which new ones are put."""
 
 
-class Progress(NamedTuple):
+class ClimbProgress(NamedTuple):
     """How far a preset has come: the case that begins, how many are done, and how many there are."""
 
     preset: str
@@ -22,7 +22,7 @@ class Progress(NamedTuple):
     total: int
 
 
-Report = Callable[[Progress], None]
+Report = Callable[[ClimbProgress], None]
 
 
 def climb(
@@ -47,7 +47,7 @@ def climb(
     """
     records: list[Record] = []
     for done, case in enumerate(cases):
-        report(Progress(preset, case.name, done, len(cases)))
+        report(ClimbProgress(preset, case.name, done, len(cases)))
         records += records_of(case.rung, case.where, partial(compared, case, sides, answers))
         give_memory_back()
     return records

@@ -14,7 +14,7 @@ from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import climb
 from parity_tests.ladder.comparison import Comparison
 from parity_tests.ladder.provenance import peak_memory, provenance
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.rule.result import Coverage, Result
 from parity_tests.sides.adapters import Adapter, adapted
@@ -74,7 +74,7 @@ def compare_models(
         does not run.
 
     Raises:
-        InputError: for an argument that breaks a rule.
+        UsageError: for an argument that breaks a rule.
     """
     _check_words("dtypes", dtypes, DTYPES)
     _check_words("rungs", rungs, RUNGS)
@@ -175,7 +175,7 @@ def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str
     """The paths of a side's taps by tap, its outputs among them."""
     paths = adapter.tap_paths(side, inputs)
     if wrong := next((tap for tap in paths if tap == "input" or set(tap) & set("/#")), None):
-        raise InputError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
+        raise UsageError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
     return paths
 
 
@@ -213,10 +213,10 @@ def _sources(two: Comparison) -> dict[str, dict[str, str]]:
 
 def _check_training(two: Comparison, rungs: Sequence[str]) -> None:
     if {"step", "trajectory"} & {*rungs} and not two.optimizers:
-        raise InputError("optimizers: there are none, and the rungs step and trajectory need one for each side")
+        raise UsageError("optimizers: there are none, and the rungs step and trajectory need one for each side")
     if "trajectory" in rungs and not (two.losses and two.batches):
         lacks = "batches" if two.losses else "loss"
-        raise InputError(f"{lacks}: there is none, and the rung trajectory needs a loss for each side and batches")
+        raise UsageError(f"{lacks}: there is none, and the rung trajectory needs a loss for each side and batches")
 
 
 def fed(inputs: Any) -> list[Array]:
@@ -236,10 +236,10 @@ def _lists(layouts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
 
 def _check_words(argument: str, given: Sequence[str], known: Any) -> None:
     if wrong := next((word for word in given if word not in known), None):
-        raise InputError(f"{argument}: {wrong!r} must be one of {', '.join(known)}")
+        raise UsageError(f"{argument}: {wrong!r} must be one of {', '.join(known)}")
 
 
 def _check_layouts(layouts: Mapping[str, Sequence[int]], known: Sequence[str]) -> None:
     for name in layouts:
         if not any(_is_of(name, other) for other in known):
-            raise InputError(f"layouts: {name!r} is no parameter or tap of the reference; {unknown(name, known)}")
+            raise UsageError(f"layouts: {name!r} is no parameter or tap of the reference; {unknown(name, known)}")

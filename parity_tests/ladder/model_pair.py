@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +34,19 @@ def load_pair(text: str) -> ModelPair:
     """The pair that `module:name` stands for; modules are looked for in the working folder too.
 
     Raises:
-        InputError: for what is no such name, and for what is no `ModelPair`.
+        UsageError: for what is no such name, and for what is no `ModelPair`.
     """
     module, colon, name = text.partition(":")
     if not (module and colon and name):
-        raise InputError(f"--pair: {text!r} must be MODULE:NAME, as my_models:pair")
+        raise UsageError(f"--pair: {text!r} must be MODULE:NAME, as my_models:pair")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
         pair = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        raise InputError(f"--pair: {text!r} cannot be loaded, since there is no module {error.name!r}") from None
+        raise UsageError(f"--pair: {text!r} cannot be loaded, since there is no module {error.name!r}") from None
     except AttributeError:
-        raise InputError(f"--pair: {module!r} has no {name!r}") from None
+        raise UsageError(f"--pair: {module!r} has no {name!r}") from None
     if not isinstance(pair, ModelPair):
-        raise InputError(f"--pair: {text!r} is a {type(pair).__name__}, and must be a parity_tests.ModelPair")
+        raise UsageError(f"--pair: {text!r} is a {type(pair).__name__}, and must be a parity_tests.ModelPair")
     return pair

@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 
-from parity_tests.ladder.climb import Progress
+from parity_tests.ladder.climb import ClimbProgress
 from parity_tests.ladder.provenance import THREADS
 from parity_tests.rule.result import PresetResult
 
-Climb = Callable[[Namespace, str, Callable[[Progress], None]], PresetResult]
+Climb = Callable[[Namespace, str, Callable[[ClimbProgress], None]], PresetResult]
 """What climbs the ladder of one preset, and tells how far it has come."""
 
 
 def climb_in_processes(
-    climb: Climb, options: Namespace, presets: Sequence[str], report: Callable[[Progress], None]
+    climb: Climb, options: Namespace, presets: Sequence[str], report: Callable[[ClimbProgress], None]
 ) -> list[PresetResult]:
     """What `climb` gives for each preset, in order.
 
@@ -34,7 +34,7 @@ def climb_in_processes(
                 message = _receive(connection, waiting[connection])
                 if isinstance(message, Exception):
                     raise message
-                if isinstance(message, Progress):
+                if isinstance(message, ClimbProgress):
                     report(message)
                 else:
                     climbed[message.preset] = message
@@ -74,9 +74,9 @@ def _work(climb: Climb, options: Namespace, preset: str, there: Connection) -> N
         there.send(error)
 
 
-def _receive(connection: Connection, preset: str) -> Progress | PresetResult | Exception:
+def _receive(connection: Connection, preset: str) -> ClimbProgress | PresetResult | Exception:
     try:
-        message: Progress | PresetResult | Exception = connection.recv()
+        message: ClimbProgress | PresetResult | Exception = connection.recv()
     except EOFError:
         raise MemoryError(f"the process of preset {preset} was ended from outside, as for want of memory") from None
     return message

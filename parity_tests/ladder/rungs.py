@@ -10,7 +10,7 @@ from parity_tests.ladder.comparison import Comparison, ModelSides, calls_of, tap
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients
 from parity_tests.rule.budgets import CASCADED, GRADIENT, float32_budget, isolated_units, largest, rounding_budget
 from parity_tests.rule.compare import compare_taps
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Record, Tag, Where
 from parity_tests.sides.side import ROOT, Call, Calls, Side, input_names
 
@@ -156,7 +156,7 @@ def _unique(named: Iterable[tuple[str, Array]]) -> Taps:
     values: dict[str, Array] = {}
     for name, array in named:
         if name in values:
-            raise InputError(f"taps: two arrays would be called {name!r}, and one of the taps must have another name")
+            raise UsageError(f"taps: two arrays would be called {name!r}, and one of the taps must have another name")
         values[name] = array
     return values
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Record, Tag, Where
 from parity_tests.rule.result import Coverage, Example, Result
 
@@ -55,20 +55,20 @@ def read_json(path: Path) -> Result:
     """The run of a file that `as_json` wrote.
 
     Raises:
-        InputError: for a file that is no such JSON, is of another version or does not keep the schema.
+        UsageError: for a file that is no such JSON, is of another version or does not keep the schema.
         FileNotFoundError: where there is no file.
     """
     try:
         run = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse, parse_float=_number)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error})") from None
+        raise UsageError(f"{path}: not JSON ({error})") from None
     if isinstance(run, dict) and run.get("format") == BEFORE:
         return _result_of_before(run, path)
     if not isinstance(run, dict) or run.get("format") != FORMAT:
         found = run.get("format") if isinstance(run, dict) else type(run).__name__
-        raise InputError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
+        raise UsageError(f"{path}: holds {found!r}, and must be the format {FORMAT!r}")
     if problem := _problem(run):
-        raise InputError(f"{path}: {problem}")
+        raise UsageError(f"{path}: {problem}")
     return _result(run)
 
 
@@ -117,7 +117,7 @@ def _result_of_before(run: Mapping[str, Any], path: Path) -> Result:
         coverage = [_read(Coverage, each) for each in run["coverage"]]
         return Result(records=records, coverage=coverage, settings=run["settings"], provenance=run["provenance"])
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: is not as {BEFORE!r} was written ({type(error).__name__}: {error})") from None
+        raise UsageError(f"{path}: is not as {BEFORE!r} was written ({type(error).__name__}: {error})") from None
 
 
 def _record(record: Record) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Panel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class TrainingPlot:
     """One training run of both sides, as it is drawn."""
 
     title: str
@@ -48,7 +48,7 @@ class Training:
     facts: Mapping[str, str] = field(default_factory=dict)
 
 
-def trainings(records: Sequence[Record]) -> list[Training]:
+def trainings(records: Sequence[Record]) -> list[TrainingPlot]:
     """The runs that kept their curves, in order."""
     runs: dict[tuple[str, str, Where], list[Record]] = {}
     for record in records:
@@ -56,7 +56,7 @@ def trainings(records: Sequence[Record]) -> list[Training]:
     return [_training(rows) for rows in runs.values() if rows[-1].values]
 
 
-def _training(rows: Sequence[Record]) -> Training:
+def _training(rows: Sequence[Record]) -> TrainingPlot:
     values = rows[-1].values or {}
     reference = values.get("reference", ())
     apart: dict[str, Curve] = {
@@ -67,7 +67,7 @@ def _training(rows: Sequence[Record]) -> Training:
     for name in (name for name in values if name.startswith("reference moved")):
         apart[name] = [abs(moved - own) for moved, own in zip(values[name], reference, strict=False)]
     growth = values.get("growth", ())
-    return Training(
+    return TrainingPlot(
         title=f"{rows[0].preset} {rows[0].where.text}".strip(),
         verdict=verdict_of(rows),
         apart=panel(apart, HEIGHT),

@@ -8,7 +8,7 @@ from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import NoiseInputs, random_variables
 from parity_tests.retinanet.matching import Limits
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 
 
@@ -30,7 +30,7 @@ def start_alone(side: str, preset: str = "", *, weights: Path | None = None, see
         seed: of weights and pictures.
 
     Raises:
-        InputError: for a file that holds something else, or cannot be read since torch is not installed.
+        UsageError: for a file that holds something else, or cannot be read since torch is not installed.
         FileNotFoundError: where there is no file.
         ModuleNotFoundError: where the side's own framework is not installed.
     """
@@ -64,7 +64,7 @@ def _read(weights: Path, preset: str) -> tuple[str, Any, Mapping[str, Array]]:
     try:
         from parity_tests.retinanet.setup import check_preset, prepare
     except ModuleNotFoundError as error:
-        raise InputError(f"--weights: {weights} is read with {error.name}, which is not installed") from None
+        raise UsageError(f"--weights: {weights} is read with {error.name}, which is not installed") from None
     preset = check_preset(preset, weights)
     return preset, *prepare(preset, weights)
 
@@ -78,10 +78,10 @@ def _drawn(side: DetectorSide, seed: int) -> Mapping[str, Array]:
 
 def _keras(preset: str) -> Framework:
     from parity_tests.retinanet.frameworks import keras_reference
-    from parity_tests.retinanet.keras_side import REFERENCES, KerasSide, preset_classes
+    from parity_tests.retinanet.keras_side import REFERENCES, KerasDetectorSide, preset_classes
 
     def build(config: Any, dtype: str, seed: int) -> DetectorSide:
-        return KerasSide(preset, config.num_classes, dtype, anchor_scale=config.anchor_scale, seed=seed)
+        return KerasDetectorSide(preset, config.num_classes, dtype, anchor_scale=config.anchor_scale, seed=seed)
 
     cut = keras_reference.DecodePredictions().limits
     limits = Limits(cut["confidence_threshold"], cut["nms_iou_threshold"], cut["max_detections"])
@@ -90,10 +90,10 @@ def _keras(preset: str) -> Framework:
 
 def _torch(preset: str) -> Framework:
     from parity_tests.retinanet.setup import detection_limits
-    from parity_tests.retinanet.torch_side import Config, TorchSide
+    from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
 
     def build(config: Any, dtype: str, seed: int) -> DetectorSide:
-        return TorchSide(config, dtype, seed=seed)
+        return TorchDetectorSide(config, dtype, seed=seed)
 
     return Framework(Config.preset(preset), detection_limits(preset), build)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.torch_side import Config
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.data.screening import screen
@@ -27,18 +27,18 @@ def annotated_scenes(data: Path, weights: Path, config: Config) -> list[Scene]:
         config: conventions by which pictures are resized, normalised and padded.
 
     Raises:
-        InputError: for annotations that cannot be read, or that have other classes than the weights.
+        UsageError: for annotations that cannot be read, or that have other classes than the weights.
         FileNotFoundError: where there is no file.
     """
     names = read_weights(weights).class_names
     split = "test" if "test" in list_splits(data) else None
     annotations = screen(read_annotations(data, split=split, class_names=names or None), decode=False)
     if len(annotations.classes) != config.num_classes:
-        raise InputError(
+        raise UsageError(
             f"--data: {data} has {len(annotations.classes)} classes, and {weights} has {config.num_classes}"
         )
     if not len(annotations.boxes):
-        raise InputError(f"--data: {data} has no object of the classes of {weights}")
+        raise UsageError(f"--data: {data} has no object of the classes of {weights}")
     return [_scene(annotations, i, config) for i in range(min(PICTURES, len(annotations.pictures)))]
 
 

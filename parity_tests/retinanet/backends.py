@@ -18,7 +18,7 @@ from parity_tests.retinanet.inputs import Size, random_images, random_variables
 from parity_tests.retinanet.names import tag_of
 from parity_tests.rule.budgets import CASCADED
 from parity_tests.rule.compare import compare_taps
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Record, Where, verdict_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def column(name: str, preset: str, seed: int, turns: Sequence[str]) -> Column:
     """What one column computes, in the process whose environment has its backend.
 
     Raises:
-        InputError: for a turn that the port does not know.
+        UsageError: for a turn that the port does not know.
     """
     side = _side(name, preset, turns)
     shapes = {variable: values.shape for variable, values in sorted(side.variables().items())}
@@ -116,18 +116,19 @@ def _case(side: "DetectorSide", size: Size, seed: int) -> Mapping[str, Array]:
 
 def _side(name: str, preset: str, turns: Sequence[str]) -> "DetectorSide":
     if name == PORT:
-        from parity_tests.retinanet.errors import input_errors
         from parity_tests.retinanet.setup import turn
-        from parity_tests.retinanet.torch_side import Config, TorchSide
+        from parity_tests.retinanet.side import PACKAGES
+        from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+        from parity_tests.rule.errors import refusals
 
         try:
             config, optimizer_turns = turn(Config.preset(preset), turns)
-        except input_errors() as error:
-            raise InputError(str(error)) from None
-        return TorchSide(config, "float64", optimizer_turns=optimizer_turns)
-    from parity_tests.retinanet.keras_side import KerasSide, preset_classes
+        except refusals(*PACKAGES) as error:
+            raise UsageError(str(error)) from None
+        return TorchDetectorSide(config, "float64", optimizer_turns=optimizer_turns)
+    from parity_tests.retinanet.keras_side import KerasDetectorSide, preset_classes
 
-    return KerasSide(preset, preset_classes(preset), "float64")
+    return KerasDetectorSide(preset, preset_classes(preset), "float64")
 
 
 def _detections(side: "DetectorSide", outputs: Array, size: Size) -> dict[str, Array]:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ if keras.config.backend() != "tensorflow":
     importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE["float64"] = "float64"
 
 if keras.config.image_data_format() != "channels_last":
-    raise InputError("image_data_format: Keras is configured for channels first, and the reference is channels last")
+    raise UsageError("image_data_format: Keras is configured for channels first, and the reference is channels last")
 
 __all__ = [
     "Taps",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parity_tests.ladder.perturbation import fan_in
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 
 Size = tuple[int, int]
@@ -61,9 +61,9 @@ def read_size(text: str) -> Size:
     """The size in `96x160`, height by width."""
     height, cross, width = text.partition("x")
     if not (cross and height.isdecimal() and width.isdecimal() and int(height) > 0 and int(width) > 0):
-        raise InputError(f"--sizes: {text!r} must be HEIGHTxWIDTH in pixels, as 128x128")
+        raise UsageError(f"--sizes: {text!r} must be HEIGHTxWIDTH in pixels, as 128x128")
     if len(height + width) > 10 or int(height) * int(width) > MAX_PIXELS:
-        raise InputError(f"--sizes: {text!r} must have {MAX_PIXELS} pixels at most")
+        raise UsageError(f"--sizes: {text!r} must have {MAX_PIXELS} pixels at most")
     return int(height), int(width)
 
 
@@ -83,7 +83,7 @@ def random_images(size: Size, *, batch: int = 2, seed: int = 0) -> Array:
     return images
 
 
-class Drawn(Mapping[str, Array]):
+class LazyWeights(Mapping[str, Array]):
     """Weights that are drawn where they are first asked for: shapes need none."""
 
     def __init__(self, draw: Callable[[], Mapping[str, Array]]) -> None:

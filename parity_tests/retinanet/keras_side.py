@@ -13,8 +13,8 @@ from parity_tests.retinanet.frameworks import Taps, forget_kernels, keras, keras
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.side import Fed, ReadWhenAsked, Recipe
-from parity_tests.retinanet.sources import calling_line
 from parity_tests.rule.record import Array
+from parity_tests.sides.sources import calling_line
 
 if TYPE_CHECKING:
     from parity_tests.retinanet.keras_training import KerasTraining
@@ -41,7 +41,7 @@ def preset_classes(preset: str) -> int:
     return classes
 
 
-class KerasSide:
+class KerasDetectorSide:
     """The Keras reference of a preset with fresh values, and anchors of a scale."""
 
     def __init__(
@@ -110,7 +110,7 @@ class KerasSide:
     def _taps_of(
         self, model: Any, images: Array, given: Mapping[str, Array] | None, training: bool
     ) -> dict[str, Array]:
-        taps = _SeenTaps(self.sources) if given is None else _FedTaps(given, self.dtype, self.sources)
+        taps = _SeenTaps(self.sources) if given is None else _FedKerasTaps(given, self.dtype, self.sources)
         with keras_precision(self.dtype), contextlib.suppress(keras_reference.InputError):
             model(images.astype(self.dtype), training=training, taps=taps)
         return {name: keras.ops.convert_to_numpy(value) for name, value in taps.data.items()}
@@ -175,7 +175,8 @@ class KerasSide:
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
 
     def loss_of(self, scene: Scene) -> Callable[[Any], Any]:
-        return partial(self.loss, self._labels(scene.size, scene.boxes, scene.labels))
+        labels = self._labels(scene.size, scene.boxes, scene.labels)
+        return lambda outputs: self.loss(labels, outputs)
 
     def encode(self, pictures: Scene) -> tuple[Any, Any]:
         """What the network and the loss are fed, from pictures of which red is first, from 0 to 255."""
@@ -230,7 +231,7 @@ class _SeenTaps(Taps):
         super().__setitem__(name, value)
 
 
-class _FedTaps(_SeenTaps):
+class _FedKerasTaps(_SeenTaps):
     """Taps that keep what the reference computes and hand back what was given; its own where nothing was."""
 
     def __init__(self, given: Mapping[str, Array], dtype: str, sources: dict[str, str]) -> None:

@@ -35,7 +35,7 @@ class KerasTraining:
         """The gradient of a batch's loss by every tap, and by the trainable variables; see `Side.backward`."""
         variables = self.model.trainable_variables
         with tensorflow.GradientTape() as tape:
-            taps = _Nodes() if fed is None else _Leaves(fed.taps, tape)
+            taps = _KerasNodes() if fed is None else _KerasLeaves(fed.taps, tape)
             self.model(images, training=False, taps=taps)
             loss = self.loss(labels, taps["outputs"])
         made = [] if fed is None else [name for name in taps.data if name in fed.gradients]
@@ -96,7 +96,7 @@ class KerasTraining:
         }
 
 
-class _Nodes(Taps):
+class _KerasNodes(Taps):
     """Taps each of which is a node of its own, with a gradient of its own."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class _Nodes(Taps):
         return self.nodes[name]
 
 
-class _Leaves(_Nodes):
+class _KerasLeaves(_KerasNodes):
     """Taps that keep what the reference computes and hand back what was given, where the gradient ends."""
 
     def __init__(self, given: Mapping[str, Array], tape: tensorflow.GradientTape) -> None:

@@ -11,7 +11,7 @@ from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import NoiseInputs
 from parity_tests.retinanet.matching import Limits
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 
 OTHER = {"keras": "torch", "torch": "keras"}
 """The side that is checked, by the one that was recorded."""
@@ -50,11 +50,11 @@ def recorded_facts(bundle: Bundle) -> dict[str, Any]:
     """What the manifest has of a comparison.
 
     Raises:
-        InputError: for a bundle that lacks what a comparison needs, or of a side that there is not.
+        UsageError: for a bundle that lacks what a comparison needs, or of a side that there is not.
     """
     facts = {name: bundle.of(name, form) for name, form in FACTS.items()}
     if facts["side"] not in OTHER:
-        raise InputError(f"{bundle.folder}: side {facts['side']!r} must be one of {', '.join(OTHER)}")
+        raise UsageError(f"{bundle.folder}: side {facts['side']!r} must be one of {', '.join(OTHER)}")
     return facts
 
 

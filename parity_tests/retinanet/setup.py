@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison, detector_sides
-from parity_tests.retinanet.inputs import Drawn, Size, random_variables, size_name
+from parity_tests.retinanet.inputs import LazyWeights, Size, random_variables, size_name
 from parity_tests.retinanet.matching import Limits
 from parity_tests.retinanet.optimizers import OptimizerConventions
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.retinanet.torch_side import Config, TorchSide
-from parity_tests.rule.errors import InputError
+from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from torch_retinanet.conventions import check_value, conventions, read_value
 from torch_retinanet.weights import read_weights
@@ -46,7 +46,7 @@ def start_run(
         seed: of weights and pictures.
 
     Raises:
-        InputError: for whatever cannot be taken, of the side that refuses it.
+        UsageError: for whatever cannot be taken, of the side that refuses it.
         FileNotFoundError: where there is no file.
     """
     from parity_tests.retinanet.coco import coco_numbers
@@ -60,7 +60,7 @@ def start_run(
     turned, optimizer_turns = turn(config, turns)
     build: dict[str, Callable[[str], DetectorSide]] = {
         "reference": partial(_reference, preset, config, seed),
-        "port": partial(TorchSide, turned, seed=seed, optimizer_turns=optimizer_turns),
+        "port": partial(TorchDetectorSide, turned, seed=seed, optimizer_turns=optimizer_turns),
     }
     run = DetectorComparison(
         preset=preset,
@@ -76,9 +76,9 @@ def start_run(
 
 
 def _reference(preset: str, config: Config, seed: int, dtype: str) -> DetectorSide:
-    from parity_tests.retinanet.keras_side import KerasSide  # what prepares the port does not need Keras
+    from parity_tests.retinanet.keras_side import KerasDetectorSide  # what prepares the port does not need Keras
 
-    return KerasSide(preset, config.num_classes, dtype, anchor_scale=config.anchor_scale, seed=seed)
+    return KerasDetectorSide(preset, config.num_classes, dtype, anchor_scale=config.anchor_scale, seed=seed)
 
 
 def _scenes(data: Path, weights: Path, config: Config) -> list[Any]:
@@ -91,13 +91,13 @@ def check_preset(preset: str, weights: Path | None) -> str:
     """The preset itself; where it has no name, that of the weights file.
 
     Raises:
-        InputError: for a preset without a reference.
+        UsageError: for a preset without a reference.
     """
     if not preset and weights is not None:
         return _preset_of(weights)
     Config.preset(preset)
     if preset not in PRESETS:
-        raise InputError(f"--preset: {preset!r} has no Keras reference; there is one for {', '.join(PRESETS)}")
+        raise UsageError(f"--preset: {preset!r} has no Keras reference; there is one for {', '.join(PRESETS)}")
     return preset
 
 
@@ -107,15 +107,15 @@ def prepare(
     """Config of a preset and variables by Keras name, from a weights file of either framework or random from a seed.
 
     Raises:
-        InputError: for sizes that the preset refuses, or a file that holds something else.
+        UsageError: for sizes that the preset refuses, or a file that holds something else.
     """
     config = Config.preset(preset)
     if refused := [size for size in sizes if any(side % 32 for side in size)]:
-        raise InputError(f"--sizes: {size_name(refused[0])} does not divide by 32, which preset {preset} needs")
+        raise UsageError(f"--sizes: {size_name(refused[0])} does not divide by 32, which preset {preset} needs")
     if weights is not None:
         return _read_variables(weights, preset)
     shapes = {key: keras_shape(shape) for name, shape in expected_shapes(config).items() if (key := keras_name(name))}
-    return config, Drawn(lambda: random_variables(shapes, seed=seed))
+    return config, LazyWeights(lambda: random_variables(shapes, seed=seed))
 
 
 def detection_limits(preset: str) -> Limits:
@@ -143,18 +143,18 @@ def _preset_of(path: Path) -> str:
     config = read_weights(path).config
     preset = keras_preset(config)
     if preset is None:
-        raise InputError(f"--weights: {path} holds preset {config.name}, which has no Keras reference")
+        raise UsageError(f"--weights: {path} holds preset {config.name}, which has no Keras reference")
     return preset
 
 
 def _read_variables(path: Path, preset: str) -> tuple[Config, dict[str, Array]]:
     contents = read_weights(path, preset=preset if path.name.endswith(".weights.h5") else None)
     if keras_preset(contents.config) != preset:
-        raise InputError(f"{path}: holds preset {contents.config.name}, not {preset}")
+        raise UsageError(f"{path}: holds preset {contents.config.name}, not {preset}")
     if contents.part != "model":
-        raise InputError(f"--weights: {path} holds a {contents.part} alone, and a whole model is compared")
+        raise UsageError(f"--weights: {path} holds a {contents.part} alone, and a whole model is compared")
     variables = keras_variables(contents.tensors)
     check_numpy(str(path), variables)
     if broken := [name for name, tensor in variables.items() if not tensor.isfinite().all()]:
-        raise InputError(f"--weights: {path} holds NaN or infinite values in {broken[0]}, and all must be finite")
+        raise UsageError(f"--weights: {path} holds NaN or infinite values in {broken[0]}, and all must be finite")
     return contents.config, {name: tensor.numpy() for name, tensor in variables.items()}

@@ -7,6 +7,9 @@ from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.rule.record import Array
 
+PACKAGES = "torch_retinanet", "keras_reference"
+"""Where the two sides come from."""
+
 
 class Recipe(NamedTuple):
     """How weights are trained, the same on both sides, in the meaning of Keras.

@@ -18,8 +18,8 @@ from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.optimizers import KERAS, Optimizer
 from parity_tests.retinanet.rounding import rounding_bounds
 from parity_tests.retinanet.side import Fed, ReadWhenAsked, Recipe
-from parity_tests.retinanet.sources import calling_line
 from parity_tests.rule.record import Array
+from parity_tests.sides.sources import calling_line
 from torch_retinanet.targets import Targets
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, to_keras, to_torch
 
@@ -35,7 +35,7 @@ FLAT_TAPS = {"logits", "deltas", "outputs"}
 """Taps (B,N,values) that lie alike on both sides; all others are maps, (B,h,w,C) in Keras and (B,C,h,w) in torch."""
 
 
-class TorchSide:
+class TorchDetectorSide:
     """The port to torch in the conventions of a config, with fresh values.
 
     `optimizer_turns` are conventions of the optimiser that are turned away from Keras'.
@@ -69,7 +69,7 @@ class TorchSide:
         self.label_encoder = torch_retinanet.LabelEncoder(config)
         self.decode_predictions = torch_retinanet.DecodePredictions(config)
 
-    def surrounded(self, config: Config) -> "TorchSide":
+    def surrounded(self, config: Config) -> "TorchDetectorSide":
         """The same network, built and with its weights by then, in what surrounds it in `config`."""
         assert self.model, "a copy of one that is not built would build its own"
         other = copy.copy(self)

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from parity_tests.ladder.perturbation import moved_by_rounding
 from parity_tests.retinanet.frameworks import keras, keras_precision
 from parity_tests.retinanet.inputs import Scene
-from parity_tests.retinanet.keras_side import KerasSide
+from parity_tests.retinanet.keras_side import KerasDetectorSide
 from parity_tests.retinanet.torch_side import DTYPES
 from parity_tests.rule.record import Array
 from torch_retinanet.data.dataset import Batch, collate
@@ -71,9 +71,11 @@ class TrainingRun:
             batches = track(self.batches, total=len(self.batches), words=f"Keras, {dtype}")
             return np.array([self._step(side, optimizer, batch) for batch in batches])
 
-    def _build_keras(self, dtype: str) -> KerasSide:
+    def _build_keras(self, dtype: str) -> KerasDetectorSide:
         conventions = self.conventions
-        return KerasSide(self.config.preset, conventions.num_classes, dtype, anchor_scale=conventions.anchor_scale)
+        return KerasDetectorSide(
+            self.config.preset, conventions.num_classes, dtype, anchor_scale=conventions.anchor_scale
+        )
 
     def _optimizer(self, dtype: str) -> "keras.optimizers.Optimizer":
         """Keras' own; it would round Python numbers to float32 on their way to float64, and so gets tensors there."""
@@ -90,7 +92,7 @@ class TrainingRun:
         detector = build_detector(self.config, self.annotations.classes).to(DTYPES[dtype])
         return Training(self.config, detector, len(self.annotations.pictures), Accelerator())
 
-    def _step(self, side: KerasSide, optimizer: "keras.optimizers.Optimizer", batch: Batch) -> float:
+    def _step(self, side: KerasDetectorSide, optimizer: "keras.optimizers.Optimizer", batch: Batch) -> float:
         """A step of the reference; gives its loss."""
         self._set_to_torch(optimizer, int(optimizer.iterations))
         loss, gradients = side.training.gradients(*side.encode(self._padded(batch)), training=True)

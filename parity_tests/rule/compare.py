@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from parity_tests.rule.budgets import float32_budget, is_finite, largest, largest_difference, rounding_budget
-from parity_tests.rule.errors import InputError, in_one_line
+from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import ALL, UNTAGGED, Array, Record, Tag, Where
 from parity_tests.rule.sampled import Sampled, viewed
 
@@ -157,11 +157,11 @@ def records_of(rung: str, where: Where, compare: Callable[[], list[Record]]) -> 
     """What a case compares; where a model fails, one record that is incomplete and says of what.
 
     Raises:
-        InputError: what `compare` raises of it.
+        UsageError: what `compare` raises of it.
     """
     try:
         return compare()
-    except InputError:
+    except UsageError:
         raise
     except Exception as error:  # whatever a model raises: the other cases are compared all the same
         return [Record(rung=rung, where=where, name=ALL, verdict="incomplete", reason=in_one_line(error))]

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
-from parity_tests.rule.errors import InputError, in_one_line
+from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import Layout
 from parity_tests.sides.own_taps import OwnTaps
@@ -163,7 +163,7 @@ class KerasModel:
 
     def check(self, argument: str) -> None:
         if not self.model.built:
-            raise InputError(f"{argument}: {self.model.name} has no weights yet, and must have been called once")
+            raise UsageError(f"{argument}: {self.model.name} has no weights yet, and must have been called once")
 
     def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
         from parity_tests.sides.keras_names import layers_by_path, own_variables, path_of
@@ -229,7 +229,7 @@ class JaxFunction:
         return JaxSide(self.function, self.params, taps, dtype)
 
     def assign(self, values: Mapping[str, Array]) -> None:
-        raise InputError(f"model: {self.words} has parameters of the caller's, which stay as they are")
+        raise UsageError(f"model: {self.words} has parameters of the caller's, which stay as they are")
 
 
 @dataclass(frozen=True)
@@ -277,13 +277,13 @@ class OnnxModel:
         return OnnxSide(self._read(), taps or {}, dtype)
 
     def assign(self, values: Mapping[str, Array]) -> None:
-        raise InputError(f"model: {self.words} is a file, and its weights stay as they are")
+        raise UsageError(f"model: {self.words} is a file, and its weights stay as they are")
 
     def _read(self) -> Any:
         try:
             from parity_tests.sides.onnx_graph import read
         except ModuleNotFoundError as error:
-            raise InputError(f"model: {self.words} needs {error.name}; pip install 'torch-retinanet[onnx]'") from None
+            raise UsageError(f"model: {self.words} needs {error.name}; pip install 'torch-retinanet[onnx]'") from None
         return read(self.model)
 
 
@@ -330,7 +330,7 @@ def adapted(argument: str, model: Any) -> Adapter:
     """The adapter itself, or the one for a bare module, model or function.
 
     Raises:
-        InputError: for anything else.
+        UsageError: for anything else.
     """
     if isinstance(model, (TorchModule, KerasModel, JaxFunction, OnnxModel, Function)):
         return model
@@ -340,13 +340,13 @@ def adapted(argument: str, model: Any) -> Adapter:
         return TorchModule(model)
     if callable(model):
         return Function(model)
-    raise InputError(f"{argument}: {type(model).__name__} must be a torch module, a Keras model or a function")
+    raise UsageError(f"{argument}: {type(model).__name__} must be a torch module, a Keras model or a function")
 
 
 def _with_output(argument: str, paths: Mapping[str, str]) -> dict[str, str]:
     """Taps, and the output of the model itself, which no tap may be called."""
     if ROOT in paths:
-        raise InputError(f"{argument} taps: {ROOT!r} is the model's own result, and a tap must have another name")
+        raise UsageError(f"{argument} taps: {ROOT!r} is the model's own result, and a tap must have another name")
     return {**paths, ROOT: ""}
 
 
@@ -354,8 +354,8 @@ def _shown_when_run(argument: str, adapter: Adapter, inputs: Sequence[Array]) ->
     """The taps that show when a side runs, by their own names."""
     try:
         calls = adapter.open("float64", None).forward(inputs)
-    except InputError:
+    except UsageError:
         raise
     except Exception as error:  # whatever a model of the user's raises
-        raise InputError(f"{argument}: does not run on the inputs ({in_one_line(error)})") from error
+        raise UsageError(f"{argument}: does not run on the inputs ({in_one_line(error)})") from error
     return {name: name for name in calls if "#" not in name}

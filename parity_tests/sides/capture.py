@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.side import Call, Calls, call_name
 from parity_tests.sides.sources import writing_line
@@ -214,11 +214,11 @@ class WrittenTaps(UserDict[str, Any]):
         """Refuse what was written and is no tensor.
 
         Raises:
-            InputError: naming the tap.
+            UsageError: naming the tap.
         """
         for tap, value in self.data.items():
             if not self._capture.is_tensor(value):
-                raise InputError(f"taps: {tap!r} is a {type(value).__name__}, and the model must write a tensor there")
+                raise UsageError(f"taps: {tap!r} is a {type(value).__name__}, and the model must write a tensor there")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import tree_flatten_with_path, tree_unflatten
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture
 from parity_tests.sides.jax_tensors import JaxTensors
@@ -58,7 +58,7 @@ class JaxSide(ModelSide):
         return self.tensors.running()
 
     def optimised(self, make: MakeOptimizer) -> AbstractContextManager[Optimised]:
-        raise InputError("optimizer: a function of JAX has none, and only torch modules and Keras models take steps")
+        raise UsageError("optimizer: a function of JAX has none, and only torch modules and Keras models take steps")
 
     def _captured(
         self, capture: Capture, inputs: Sequence[Array], training: bool, *, refusals: bool = False

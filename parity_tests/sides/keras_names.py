@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.sides.names import canonical, unknown
 
 
@@ -19,14 +19,14 @@ def variables_by_path(model: keras.Model) -> dict[str, Any]:
     """All variables that are floating-point numbers: `backbone/conv1/kernel`.
 
     Raises:
-        InputError: for two variables of one path.
+        UsageError: for two variables of one path.
     """
     named: dict[str, Any] = {}
     for path, layer in {"": model, **layers_by_path(model)}.items():
         for variable in own_variables(layer):
             name = f"{path}/{variable.name}".lstrip("/")
             if named.setdefault(name, variable) is not variable:
-                raise InputError(f"model: two variables of {model.name} are called {name}, and names must be unique")
+                raise UsageError(f"model: two variables of {model.name} are called {name}, and names must be unique")
     return named
 
 
@@ -41,14 +41,14 @@ def path_of(argument: str, model: keras.Model, wanted: str) -> str:
     """The path of the layer that is meant by a path with slashes or dots, or by the name of one layer alone.
 
     Raises:
-        InputError: where the model has no such layer, or several of that name.
+        UsageError: where the model has no such layer, or several of that name.
     """
     paths = layers_by_path(model)
     by_path = [path for path in paths if canonical(path) == canonical(wanted)]
     matching = by_path or [path for path, layer in paths.items() if layer.name == wanted]
     if len(matching) != 1:
         what = f"stands for {' and '.join(matching)}" if matching else f"is no layer of {model.name}"
-        raise InputError(f"{argument}: {wanted!r} {what}; {unknown(wanted, paths)}")
+        raise UsageError(f"{argument}: {wanted!r} {what}; {unknown(wanted, paths)}")
     return matching[0]
 
 

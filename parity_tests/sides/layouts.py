@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 
 Layout = Literal["channels_first", "channels_last"]
@@ -30,7 +30,7 @@ class Layouts:
         flat: taps that lie alike on both sides, though they have four axes or more.
 
     Raises:
-        InputError: for what is no permutation.
+        UsageError: for what is no permutation.
     """
 
     def __init__(
@@ -70,18 +70,18 @@ def to_port(name: str, values: Array, permutation: Permutation) -> Array:
     """The reference's values in the layout of the port.
 
     Raises:
-        InputError: where the permutation is not of their axes.
+        UsageError: where the permutation is not of their axes.
     """
     if values.ndim != len(permutation):
         axes = f"{values.ndim} axes, of shape {tuple(values.shape)}"
-        raise InputError(f"layouts: {name!r} is {permutation}, and the reference's {name} has {axes}")
+        raise UsageError(f"layouts: {name!r} is {permutation}, and the reference's {name} has {axes}")
     carried: Array = values.transpose(np.argsort(permutation))
     return carried
 
 
 def _checked(name: str, axes: Sequence[int]) -> Permutation:
     if sorted(axes) != list(range(len(axes))):
-        raise InputError(f"layouts: {name!r} is {tuple(axes)}, and must name each axis from 0 on once")
+        raise UsageError(f"layouts: {name!r} is {tuple(axes)}, and must name each axis from 0 on once")
     return tuple(axes)
 
 

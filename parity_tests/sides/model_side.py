@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture, Ends, Mark, Tensors, WrittenTaps, methods_replaced
 from parity_tests.sides.names import unknown
@@ -100,7 +100,7 @@ class ModelSide(ABC):
             for given in gradients:
                 for name in given:
                     if name not in known:
-                        raise InputError(f"gradients: {name!r} is no trainable parameter; {unknown(name, known)}")
+                        raise UsageError(f"gradients: {name!r} is no trainable parameter; {unknown(name, known)}")
                 model.step({name: self.tensors.tensor(values) for name, values in given.items()})
             return {**model.side.values(), **model.slots()}
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 
 LEAVES = {
     "kernel": "weight",
@@ -54,7 +54,7 @@ def pair(names: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pai
     """Pair each name of the port with the one that the table gives it, else with the one that is spelled like it.
 
     Raises:
-        InputError: where two names of the port stand for one of the reference.
+        UsageError: where two names of the port stand for one of the reference.
     """
     spelled = Counter(map(canonical, names.reference))
     unique = {canonical(name): name for name in names.reference if spelled[canonical(name)] == 1}
@@ -65,7 +65,7 @@ def pair(names: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pai
         if found is None or found in skip or name in skip:
             continue
         if found in paired:
-            raise InputError(f"names: {paired[found]} and {name} both stand for {found}, and each name has one partner")
+            raise UsageError(f"names: {paired[found]} and {name} both stand for {found}, and each name has one partner")
         paired[found] = name
     left = {
         "reference": [name for name in names.reference if name not in paired],
@@ -82,26 +82,26 @@ def check_table(table: Mapping[str, str], parameters: Names, taps: Names) -> Non
     """Refuse names that a side does not have: each must be a parameter, a tap, or what parameters lie in.
 
     Raises:
-        InputError: naming it, and the nearest.
+        UsageError: naming it, and the nearest.
     """
     for side, given in (("reference", table.values()), ("port", table.keys())):
         known = _with_owners(getattr(parameters, side)) + getattr(taps, side)
         if wrong := next((name for name in given if name not in known), None):
-            raise InputError(f"names: {wrong!r} is no parameter, module or tap of the {side}; {unknown(wrong, known)}")
+            raise UsageError(f"names: {wrong!r} is no parameter, module or tap of the {side}; {unknown(wrong, known)}")
 
 
 def check_skip(skip: Mapping[str, str], known: Iterable[str]) -> None:
     """Refuse what does not exist and what has no reason.
 
     Raises:
-        InputError: naming it.
+        UsageError: naming it.
     """
     names = list(known)
     for name, reason in skip.items():
         if name not in names:
-            raise InputError(f"skip: {name!r} is no parameter or tap of either side; {unknown(name, names)}")
+            raise UsageError(f"skip: {name!r} is no parameter or tap of either side; {unknown(name, names)}")
         if not reason.strip():
-            raise InputError(f"skip: {name!r} has no reason, and each must have one in writing")
+            raise UsageError(f"skip: {name!r} has no reason, and each must have one in writing")
 
 
 def is_within(name: str, path: str) -> bool:

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.sides.names import unknown
 
 FLOATING = (TensorProto.FLOAT, TensorProto.DOUBLE)
@@ -24,7 +24,7 @@ def read(model: str | Path | bytes) -> Any:
     """The model in a file or in bytes, its data with it.
 
     Raises:
-        InputError: for what is no ONNX model, and for data outside its folder.
+        UsageError: for what is no ONNX model, and for data outside its folder.
     """
     try:
         if isinstance(model, bytes):
@@ -33,16 +33,16 @@ def read(model: str | Path | bytes) -> Any:
             found = onnx.load(str(model), load_external_data=False)
     except (OSError, DecodeError) as error:
         what = f"{len(model)} bytes" if isinstance(model, bytes) else str(model)
-        raise InputError(f"model: {what} is no ONNX model that can be read ({type(error).__name__})") from None
+        raise UsageError(f"model: {what} is no ONNX model that can be read ({type(error).__name__})") from None
     outside = [tensor for tensor in found.graph.initializer if uses_external_data(tensor)]
     if outside and isinstance(model, bytes):
-        raise InputError(f"model: {outside[0].name} lies outside the bytes, and the model must be given as a file")
+        raise UsageError(f"model: {outside[0].name} lies outside the bytes, and the model must be given as a file")
     if outside:
         folder = Path(str(model)).resolve().parent
         for tensor in outside:
             location = ExternalDataInfo(tensor).location
             if not (folder / location).resolve().is_relative_to(folder):
-                raise InputError(f"model: {tensor.name} lies in {location}, and data must lie in the file's own folder")
+                raise UsageError(f"model: {tensor.name} lies in {location}, and data must lie in the file's own folder")
         onnx.load_external_data_for_model(found, str(folder))
     return found
 
@@ -71,11 +71,11 @@ def check_tensor(argument: str, model: Any, name: str) -> str:
     """The name of a tensor itself.
 
     Raises:
-        InputError: where no node of the model makes it.
+        UsageError: where no node of the model makes it.
     """
     names = [output for node in model.graph.node for output in node.output if output]
     if name not in names:
-        raise InputError(f"{argument}: {name!r} is no tensor that a node makes; {unknown(name, names)}")
+        raise UsageError(f"{argument}: {name!r} is no tensor that a node makes; {unknown(name, names)}")
     return name
 
 
@@ -93,7 +93,7 @@ def tapped(model: Any, taps: Collection[str], fed: Collection[str]) -> Any:
             node.input.extend(renamed)
     for name in fed:
         if name not in types:
-            raise InputError(f"taps: the type of {name!r} is not known, and it must be for the tap to be fed")
+            raise UsageError(f"taps: the type of {name!r} is not known, and it must be for the tap to be fed")
         graph.input.append(helper.make_tensor_value_info(name + FED, types[name].tensor_type.elem_type, None))
     present = {info.name for info in graph.output}
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(taps) if name not in present)

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnxruntime.capi import onnxruntime_pybind11_state as failures
 
-from parity_tests.rule.errors import InputError, in_one_line
+from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import Array
 from parity_tests.sides.onnx_graph import FED, in_float64, parameters, tapped
 from parity_tests.sides.side import ROOT, Backward, Call, Calls, Loss
@@ -65,7 +65,7 @@ def _typed(model: Any, values: Sequence[Array]) -> dict[str, Array]:
     infos = [info for info in model.graph.input if info.name not in held]
     if len(infos) != len(values):
         own = [info.name for info in infos if not info.name.endswith(FED)]
-        raise InputError(f"inputs: there are {len(values)}, and the model takes {len(own)}: {', '.join(own)}")
+        raise UsageError(f"inputs: there are {len(values)}, and the model takes {len(own)}: {', '.join(own)}")
     types = [helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type) for info in infos]
     return {info.name: v.astype(dtype) for info, v, dtype in zip(infos, values, types, strict=True)}
 
@@ -81,7 +81,7 @@ def _run(model: Any, feeds: Mapping[str, Array]) -> dict[str, Array]:
     except failures.NotImplemented as error:
         return dict(zip(names, _evaluated(model, feeds, _operator(error)), strict=True))
     except REFUSALS as error:
-        raise InputError(f"model: onnxruntime does not take it ({in_one_line(error)})") from error
+        raise UsageError(f"model: onnxruntime does not take it ({in_one_line(error)})") from error
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))
 
 
@@ -89,12 +89,12 @@ def _evaluated(model: Any, feeds: Mapping[str, Array], operator: str) -> list[An
     """What the evaluator of the onnx package makes of the model.
 
     Raises:
-        InputError: where it does not know an operator either.
+        UsageError: where it does not know an operator either.
     """
     try:
         return list(ReferenceEvaluator(model).run(None, dict(feeds)))
     except NotImplementedError as error:
-        raise InputError(
+        raise UsageError(
             f"model: onnxruntime has no kernel for {operator} in this precision, and the evaluator of onnx has none "
             f"either ({in_one_line(error)}); export the model without it"
         ) from error

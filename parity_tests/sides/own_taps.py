@@ -3,12 +3,17 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 
 
 @dataclass(frozen=True)
 class OwnTaps:
     """A model that takes a mapping `taps=`: it writes each intermediate result there, and goes on with what it reads.
+
+        taps["p3"] = self.conv(x)
+        x = taps["p3"]
+
+    What it reads is what it wrote, or what it is fed in its place.
 
     Attributes:
         flat: taps that lie alike on both sides, though they have four axes or more.
@@ -18,4 +23,4 @@ class OwnTaps:
 
     flat: Collection[str] = ()
     terms: Mapping[str, int] = field(default_factory=dict)
-    refusals: tuple[type[Exception], ...] = (InputError,)
+    refusals: tuple[type[Exception], ...] = (UsageError,)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.adapters import adapted
 from parity_tests.sides.names import canonical
@@ -18,11 +18,11 @@ def randomise(model: Any, seed: int = 0) -> None:
     between 0.5 and 2, offsets and means about 0.
 
     Raises:
-        InputError: for what is neither, and for a Keras model that has no weights yet.
+        UsageError: for what is neither, and for a Keras model that has no weights yet.
     """
     adapter, rng = adapted("model", model), np.random.default_rng(seed)
     if not adapter.has_parameters:
-        raise InputError(f"model: {adapter.words} has no weights, and must be a torch module or a Keras model")
+        raise UsageError(f"model: {adapter.words} has no weights, and must be a torch module or a Keras model")
     adapter.check("model")
     parameters = adapter.open("float32", {}).parameters()
     adapter.assign({name: _draw(rng, name, value).astype(np.float32) for name, value in parameters.items()})

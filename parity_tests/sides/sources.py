@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+REPOSITORY = Path(__file__).parents[2]
+
 LIBRARIES = {"torch", "torchvision", "keras"}
 """Packages whose own classes tell a reader nothing."""
 
@@ -34,6 +36,14 @@ def writing_line(tap: str) -> str:
     if above and any(isinstance(value, str) and value == tap for value in arguments):
         frame = frame if above.f_globals.get("__name__", "").partition(".")[0] in LIBRARIES else above
     return _shown(Path(frame.f_code.co_filename), frame.f_lineno)
+
+
+def calling_line(depth: int) -> str:
+    """`torch_retinanet/fpn.py:57`: the line that is being run, `depth` calls above the caller of this."""
+    frame = sys._getframe(depth + 1)
+    path = Path(frame.f_code.co_filename)
+    name = path.relative_to(REPOSITORY).as_posix() if path.is_relative_to(REPOSITORY) else path.name
+    return f"{name}:{frame.f_lineno}"
 
 
 def _attribute(modules: Mapping[str, Any], path: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.model_side import ModelSide, Optimised
 from parity_tests.sides.names import unknown
@@ -106,11 +106,11 @@ def check_path(argument: str, module: nn.Module, path: str) -> str:
     """The path of a submodule itself.
 
     Raises:
-        InputError: where the module has no such submodule.
+        UsageError: where the module has no such submodule.
     """
     paths = submodules(module)
     if path not in paths:
-        raise InputError(f"{argument}: {path!r} is no submodule of {type(module).__name__}; {unknown(path, paths)}")
+        raise UsageError(f"{argument}: {path!r} is no submodule of {type(module).__name__}; {unknown(path, paths)}")
     return path
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from numbers import Number
 from typing import Any
 
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 
 IsLeaf = Callable[[Any], bool]
 
@@ -23,7 +23,7 @@ def check_results(tree: Any, is_leaf: IsLeaf, where: str) -> None:
     """Refuse what a module returns and nobody could compare, as an object of a class of one's own.
 
     Raises:
-        InputError: naming where it stands, and what it is.
+        UsageError: naming where it stands, and what it is.
     """
     if isinstance(tree, dict):
         for key, value in tree.items():
@@ -33,7 +33,7 @@ def check_results(tree: Any, is_leaf: IsLeaf, where: str) -> None:
             check_results(item, is_leaf, f"{where}.{i}")
     elif not (is_leaf(tree) or is_number(tree) or tree is None or isinstance(tree, str)):
         kind = type(tree).__name__
-        raise InputError(f"{where}: is a {kind}, and must be a tensor, a number, or a tuple, list or dict of them")
+        raise UsageError(f"{where}: is a {kind}, and must be a tensor, a number, or a tuple, list or dict of them")
 
 
 def is_number(value: Any) -> bool:

@@ -20,7 +20,7 @@ from parity_tests.rule.record import Array
 from parity_tests.tests.support.planted import ANSWERS
 
 if TYPE_CHECKING:
-    from parity_tests.retinanet.keras_side import KerasSide
+    from parity_tests.retinanet.keras_side import KerasDetectorSide
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -125,18 +125,18 @@ def sides(run: DetectorComparison) -> Iterator[tuple[DetectorSide, DetectorSide]
 
 
 @pytest.fixture(scope="session")
-def keras_side() -> "KerasSide":
+def keras_side() -> "KerasDetectorSide":
     """A reference whose weights and statistics are all random."""
-    from parity_tests.retinanet.keras_side import KerasSide
+    from parity_tests.retinanet.keras_side import KerasDetectorSide
     from parity_tests.tests.support.keras_values import CLASSES
 
-    side = KerasSide("notebook", CLASSES, "float32")
+    side = KerasDetectorSide("notebook", CLASSES, "float32")
     side.assign(random_variables({name: value.shape for name, value in side.variables().items()}))
     return side
 
 
 @pytest.fixture(scope="session")
-def files(keras_side: "KerasSide", tmp_path_factory: pytest.TempPathFactory) -> Path:
+def files(keras_side: "KerasDetectorSide", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the reference as Keras itself writes it, and as torch has it from there."""
     from torch_retinanet import load_model, save_weights
 

@@ -10,7 +10,7 @@ ROUNDING = 1e-9
 """The share by which a reach is longer, for what is lost in sums."""
 
 
-class Pair(NamedTuple):
+class NearDuplicate(NamedTuple):
     """Two boxes by their indices, and their intersection over union."""
 
     earlier: int
@@ -18,7 +18,7 @@ class Pair(NamedTuple):
     iou: float
 
 
-def near_duplicates(boxes: Floats, groups: Ints, least: float) -> list[Pair]:
+def near_duplicates(boxes: Floats, groups: Ints, least: float) -> list[NearDuplicate]:
     """For each of the boxes (T,4) xyxy the one before it in its group (T,) with an IoU of `least` or more, if any.
 
     Boxes are sorted by their left edges, and each is compared with the next, then the one after it, and so on, as long
@@ -27,7 +27,7 @@ def near_duplicates(boxes: Floats, groups: Ints, least: float) -> list[Pair]:
     order = np.lexsort((boxes[:, 0], groups))
     ordered, group = boxes[order], groups[order]
     reach = ordered[:, 0] + (1 - least) * (ordered[:, 2] - ordered[:, 0]) * (1 + ROUNDING)
-    first, found, shift = np.arange(len(order) - 1), dict[int, Pair](), 0
+    first, found, shift = np.arange(len(order) - 1), dict[int, NearDuplicate](), 0
     while len(first):
         shift += 1
         first = first[first + shift < len(order)]
@@ -37,7 +37,7 @@ def near_duplicates(boxes: Floats, groups: Ints, least: float) -> list[Pair]:
         iou = _iou(ordered[first], ordered[second])
         for i in np.flatnonzero(iou >= least).tolist():
             earlier, later = sorted((int(order[first[i]]), int(order[second[i]])))
-            found.setdefault(later, Pair(earlier, later, float(iou[i])))
+            found.setdefault(later, NearDuplicate(earlier, later, float(iou[i])))
     return list(found.values())
 
 

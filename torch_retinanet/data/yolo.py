@@ -14,7 +14,7 @@ from torch_retinanet.data.collect import Collector
 from torch_retinanet.data.picture_files import PictureFile, look_at
 from torch_retinanet.data.picture_folder import Found, is_there, pictures_in
 from torch_retinanet.data.text import Line, is_number, parse_number, read_lines
-from torch_retinanet.data.yolo_layout import NAMES, Layout, Pair
+from torch_retinanet.data.yolo_layout import NAMES, LabelledPicture, Layout
 from torch_retinanet.errors import InputError
 
 FIELDS = 5
@@ -47,7 +47,7 @@ def read_yolo(
     return replace(annotations, problems=[*layout.problems, *annotations.problems])
 
 
-def _add(pair: Pair, file: PictureFile, names: Sequence[str] | None, collector: Collector) -> None:
+def _add(pair: LabelledPicture, file: PictureFile, names: Sequence[str] | None, collector: Collector) -> None:
     found, labels = pair
     if found.path and file.why:
         found = Found(None, f"unreadable picture: {found.path.name!r}, {file.why}")
@@ -91,7 +91,7 @@ def _label(text: str, names: Sequence[str] | None, collector: Collector) -> int:
     return int(text)
 
 
-def _lose_orphans(pairs: Sequence[Pair], collector: Collector) -> None:
+def _lose_orphans(pairs: Sequence[LabelledPicture], collector: Collector) -> None:
     """Note the labels that belong to no picture, in the folders of those that do."""
     folders = {(pair.labels.parent, pair.found.path.parent) for pair in pairs if pair.found.path}
     stems = {(labels, path.stem) for labels, pictures in folders for path in pictures_in(pictures)}

@@ -17,7 +17,7 @@ SPLITS = "train", "val", "test"
 NAMES = "classes.txt", "obj.names", "labels/classes.txt", "predefined_classes.txt"
 
 
-class Pair(NamedTuple):
+class LabelledPicture(NamedTuple):
     """A picture, and the file of its labels."""
 
     found: Found
@@ -49,7 +49,7 @@ class Layout:
         file = next((self.root / name for name in NAMES if (self.root / name).is_file()), None)
         return read_class_names(file) if file else None
 
-    def pairs(self, split: str | None, images: Path | None) -> list[Pair]:
+    def pairs(self, split: str | None, images: Path | None) -> list[LabelledPicture]:
         """The pictures of a split, or all, each once.
 
         Raises:
@@ -108,18 +108,18 @@ class Layout:
                 return place
         return None
 
-    def _at(self, place: Path) -> Iterator[Pair]:
+    def _at(self, place: Path) -> Iterator[LabelledPicture]:
         if place.is_dir():
             return self._in_folder(place, self._labels_of(place))
         return self._in_list(place)
 
-    def _in_folder(self, place: Path, labels: Path) -> Iterator[Pair]:
+    def _in_folder(self, place: Path, labels: Path) -> Iterator[LabelledPicture]:
         folder = PictureFolder(place)
         for path in _walk(place):
             relative = path.relative_to(place)
-            yield Pair(folder.find(str(relative)), (labels / relative).with_suffix(".txt"))
+            yield LabelledPicture(folder.find(str(relative)), (labels / relative).with_suffix(".txt"))
 
-    def _in_list(self, file: Path) -> Iterator[Pair]:
+    def _in_list(self, file: Path) -> Iterator[LabelledPicture]:
         folder = PictureFolder(file.parent)
         for line in read_lines(file, self.problems):
             found = folder.find(line.text)
@@ -128,7 +128,7 @@ class Layout:
                 self.problems.append(lost)
             else:
                 labels = self._labels_of(found.path.parent) / found.path.name
-                yield Pair(found, labels.with_suffix(".txt"))
+                yield LabelledPicture(found, labels.with_suffix(".txt"))
 
     def _labels_of(self, folder: Path) -> Path:
         """The folder of the labels: `labels` where the pictures are in `images`."""

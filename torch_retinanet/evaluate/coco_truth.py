@@ -32,18 +32,18 @@ class Truth(NamedTuple):
 
 
 @dataclass
-class _Image:
+class _TruthImage:
     id: Id
 
 
 @dataclass
-class _Category:
+class _TruthCategory:
     id: int
     name: str
 
 
 @dataclass
-class _Annotation:
+class _TruthAnnotation:
     image_id: Id
     category_id: int
     bbox: Box
@@ -53,9 +53,9 @@ class _Annotation:
 
 @dataclass
 class _File:
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
+    images: list[_TruthImage]
+    annotations: list[_TruthAnnotation]
+    categories: list[_TruthCategory]
 
 
 def read_truth(path: Path) -> Truth:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from torch_retinanet.draw import draw_texts, letters
 from torch_retinanet.evaluate.matching import SURE, Kind, match
-from torch_retinanet.evaluate.mistakes import Example, Mistakes
+from torch_retinanet.evaluate.mistakes import MistakeExample, Mistakes
 from torch_retinanet.evaluate.truth import ignored_of
 
 RIGHT, WRONG, IGNORED = "#23803a", "#d0143c", "#707070"
@@ -77,7 +77,7 @@ class MistakeSheet:
             rows += [_heading(WORST), *_rows((tile for i in worst for tile in self._beside(i)), IN_ROW["whole"])]
         return _stack(rows or [_heading(NONE)])
 
-    def _example(self, example: Example) -> Image.Image:
+    def _example(self, example: MistakeExample) -> Image.Image:
         """The part of a picture where a mistake is."""
         mistake, found, target = example.mistake, self.detections[example.picture], self.targets[example.picture]
         drawn = []

@@ -14,7 +14,7 @@ EXAMPLES = 6
 """Pictures that are shown of each kind of mistake, and of the worst."""
 
 
-class Example(NamedTuple):
+class MistakeExample(NamedTuple):
     """A mistake, how much it matters, and the index of the picture it is on.
 
     `weight` is the score of the detection, or the area of the object that was missed.
@@ -34,7 +34,7 @@ class Mistakes(NamedTuple):
     """
 
     counts: Tensor
-    examples: dict[Kind, list[Example]]
+    examples: dict[Kind, list[MistakeExample]]
 
     def totals(self) -> dict[Kind, int]:
         """How many there are of each kind, the commonest first."""
@@ -53,12 +53,12 @@ def find_mistakes(
 ) -> Mistakes:
     """What is wrong with detections from a score on, as `matching.match` says it, picture by picture."""
     counts = torch.zeros(len(targets), len(KINDS), dtype=torch.int64)
-    gravest: dict[Kind, list[Example]] = {kind: [] for kind in KINDS}
+    gravest: dict[Kind, list[MistakeExample]] = {kind: [] for kind in KINDS}
     for index, (found, target) in enumerate(zip(detections, targets, strict=True)):
-        of_picture: dict[Kind, Example] = {}
+        of_picture: dict[Kind, MistakeExample] = {}
         for mistake in match(found, target, threshold=threshold).mistakes:
             counts[index, KINDS.index(mistake.kind)] += 1
-            example = Example(_weight(mistake, found, target), index, mistake)
+            example = MistakeExample(_weight(mistake, found, target), index, mistake)
             of_picture[mistake.kind] = max(example, of_picture.get(mistake.kind, example), key=_by_weight)
         for kind, example in of_picture.items():
             gravest[kind] = heapq.nlargest(EXAMPLES, [*gravest[kind], example], key=_by_weight)
@@ -71,5 +71,5 @@ def _weight(mistake: Mistake, found: Mapping[str, Tensor], target: Mapping[str, 
     return box_area(target["boxes"][mistake.object]).item()
 
 
-def _by_weight(example: Example) -> float:
+def _by_weight(example: MistakeExample) -> float:
     return example.weight

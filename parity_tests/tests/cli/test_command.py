@@ -14,7 +14,7 @@ from parity_tests import cli
 from parity_tests.cli import ladder
 from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.comparison import PRESETS
-from parity_tests.retinanet.keras_side import REFERENCES, KerasSide
+from parity_tests.retinanet.keras_side import REFERENCES, KerasDetectorSide
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.pictures import picture_batch, read_pictures
 from parity_tests.retinanet.setup import prepare
@@ -80,7 +80,7 @@ def test_the_command_takes_weights_from_a_file_of_either_side(
 
         save_weights(RetinaNet(RetinaNetConfig.notebook(3)), path)
     else:
-        KerasSide("notebook", 3, "float32").model.save_weights(path)
+        KerasDetectorSide("notebook", 3, "float32").model.save_weights(path)
     assert cli.main([*FAST[2:], "--weights", str(path)]) == 0
     output = capsys.readouterr().out
     assert f"weights: model{suffix};" in output
@@ -90,7 +90,7 @@ def test_the_command_takes_weights_from_a_file_of_either_side(
 def test_weights_that_are_not_finite_are_no_difference_but_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    side = KerasSide("notebook", 1, "float32")
+    side = KerasDetectorSide("notebook", 1, "float32")
     broken = {name: np.full_like(v, np.nan) if name.endswith("beta") else v for name, v in side.variables().items()}
     side.assign(broken)
     side.model.save_weights(tmp_path / "model.weights.h5")
@@ -99,7 +99,7 @@ def test_weights_that_are_not_finite_are_no_difference_but_refused(
 
 
 def test_the_run_has_the_weights_of_the_file(tmp_path: Path) -> None:
-    side = KerasSide("notebook", 3, "float32", seed=5)
+    side = KerasDetectorSide("notebook", 3, "float32", seed=5)
     side.model.save_weights(tmp_path / "model.weights.h5")
     config, variables = prepare("notebook", tmp_path / "model.weights.h5")
     assert config.num_classes == 3

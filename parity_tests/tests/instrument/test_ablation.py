@@ -23,7 +23,7 @@ from parity_tests.retinanet.blind_spots import BLIND_SPOTS, BlindSpot
 from parity_tests.retinanet.comparison import PRESETS
 from parity_tests.retinanet.inputs import random_images, read_size, size_name
 from parity_tests.retinanet.optimizers import OptimizerConventions
-from parity_tests.retinanet.torch_side import Config, TorchSide
+from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
 from parity_tests.rule.record import Record, Verdict, Where
 from parity_tests.tests.support.paths import ROOT
 from torch_retinanet.conventions import conventions
@@ -63,10 +63,10 @@ def test_only_the_network_s_own_conventions_change_what_it_computes() -> None:
     base = Config.preset("notebook", num_classes=2)
     small = replace(base, backbone="resnet18", width=8)
     images = random_images((32, 64))
-    outputs = TorchSide(small, "float32").forward(images)["outputs"]
+    outputs = TorchDetectorSide(small, "float32").forward(images)["outputs"]
     for turn in turns("notebook"):
         if turn.part in ("surroundings", "pictures"):
-            other = TorchSide(small.with_convention(turn.assignment), "float32").forward(images)["outputs"]
+            other = TorchDetectorSide(small.with_convention(turn.assignment), "float32").forward(images)["outputs"]
             assert np.array_equal(other, outputs), turn.assignment
     assert not {*NETWORK} & {*PICTURES}
 

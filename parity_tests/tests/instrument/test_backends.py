@@ -11,7 +11,7 @@ import pytest
 from parity_tests import cli
 from parity_tests.retinanet.backends import BOXES, LABELS, PORT, SIZES, Table, column
 from parity_tests.retinanet.comparison import DetectorComparison
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Record, Where
 
 COLUMNS = ("tensorflow", "jax", "torch", PORT)
@@ -87,5 +87,5 @@ def test_the_boxes_of_a_column_are_matched(run: DetectorComparison) -> None:
 
 
 def test_a_turn_that_the_port_does_not_know_is_refused_in_a_sentence() -> None:
-    with pytest.raises(InputError, match="p7_relu: 'never' must be one of 'after', 'before'"):
+    with pytest.raises(UsageError, match="p7_relu: 'never' must be one of 'after', 'before'"):
         column(PORT, "notebook", 0, ["p7_relu=never"])

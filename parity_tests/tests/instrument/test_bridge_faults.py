@@ -3,7 +3,7 @@
 import pytest
 
 from parity_tests.retinanet.comparison import DetectorComparison
-from parity_tests.retinanet.torch_side import TorchSide
+from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.tests.support.bridge_faults import BRIDGE_FAULTS
 from parity_tests.tests.support.planted import where_it_starts, with_port
 from parity_tests.tests.support.port_faults import PORT_FAULTS
@@ -16,7 +16,7 @@ def test_a_fault_of_the_bridge_is_named_at_its_tap(
     run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant, name = BRIDGE_FAULTS[fault]
-    port = TorchSide(run.config, "float64")
+    port = TorchDetectorSide(run.config, "float64")
     plant(monkeypatch)
     assert where_it_starts(with_port(run, port, sizes=[(32, 64)]), "forward", "32x64") == name
 

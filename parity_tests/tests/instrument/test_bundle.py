@@ -24,12 +24,12 @@ from parity_tests.retinanet.recorded import LEFT_OUT, facts_of, recorded_compari
 from parity_tests.retinanet.rungs import RUNGS, cases_of
 from parity_tests.retinanet.setup import turn
 from parity_tests.retinanet.side import ReadWhenAsked
-from parity_tests.retinanet.torch_side import TorchSide
+from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.budgets import rounding_budget
 from parity_tests.rule.compare import compare_values
 from parity_tests.rule.digest import digest_of
 from parity_tests.rule.divergence import divergence
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Record, Where
 from parity_tests.rule.sampled import DIGESTS, LARGEST_WHOLE, SAMPLES, Sampled, sample
 from parity_tests.tests.support.planted import Build
@@ -135,7 +135,7 @@ def test_a_turned_convention_is_named_against_a_recorded_reference(
         port: Any = small.sides.port(dtype)
         return port.surrounded(config)
 
-    build = around if rung != "forward" else lambda dtype: TorchSide(config, dtype)
+    build = around if rung != "forward" else lambda dtype: TorchDetectorSide(config, dtype)
     parting = divergence(check(recorded, build, rung))
     assert parting is not None
     assert parting.first.name == name
@@ -347,7 +347,7 @@ def test_a_side_that_does_not_answer_leaves_no_bundle(tmp_path: Path) -> None:
         raise ValueError("out of numbers")
 
     sides = Sides[Counter](build={"reference": lambda dtype: Counter()}, assign=lambda name, side: None)
-    with pytest.raises(InputError, match=r"step of 1: the side does not answer \(.*out of numbers"):
+    with pytest.raises(UsageError, match=r"step of 1: the side does not answer \(.*out of numbers"):
         record([replace(counting(1), reference=reference)], sides, {}, tmp_path / "x.parity", about={})
     assert [*tmp_path.iterdir()] == []
 
@@ -432,7 +432,7 @@ def test_an_answer_is_not_held_against_another_question(
     """As where numpy draws other numbers than it did on the machine where the side was recorded."""
     draw = np.random.default_rng
     monkeypatch.setattr(np.random, "default_rng", lambda *seed: draw([1, *np.ravel(seed)]))
-    with pytest.raises(InputError, match="was asked with other numbers; record it again with this version"):
+    with pytest.raises(UsageError, match="was asked with other numbers; record it again with this version"):
         check(recorded, other_side(recorded, small), rung)
 
 
@@ -512,5 +512,5 @@ def test_rounding_passes_in_samples_and_a_nan_does_not(large: "np.ndarray") -> N
 
 
 def test_what_was_not_recorded_is_refused(recorded: Path, small: DetectorComparison) -> None:
-    with pytest.raises(InputError, match="has no answer of trajectory 32x64 inference; it was recorded otherwise"):
+    with pytest.raises(UsageError, match="has no answer of trajectory 32x64 inference; it was recorded otherwise"):
         check(recorded, other_side(recorded, small), "trajectory")

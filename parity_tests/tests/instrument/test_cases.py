@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from parity_tests.ladder.case import DIGEST, About, Answer, Case, Sides, asked_with, check_drawn, dealt
-from parity_tests.ladder.climb import Progress, climb
+from parity_tests.ladder.climb import ClimbProgress, climb
 from parity_tests.rule.compare import compare_values
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import ALL, Record, Where
 
 
@@ -189,9 +189,9 @@ def test_the_weights_are_put_back_after_a_case_that_trains_even_where_it_fails(
 
 
 def test_progress_is_told_before_each_case(sides: NumberSides) -> None:
-    heard: list[Progress] = []
+    heard: list[ClimbProgress] = []
     climb([case(where) for where in SIZES], sides, preset="notebook", report=heard.append)
-    assert heard == [Progress("notebook", "forward 32x32", 0, 2), Progress("notebook", "forward 64x32", 1, 2)]
+    assert heard == [ClimbProgress("notebook", "forward 32x32", 0, 2), ClimbProgress("notebook", "forward 64x32", 1, 2)]
 
 
 DRAWN: dict[str, Any] = {"images": np.arange(6.0).reshape(2, 3), "labels": [np.array([1, 2])], "rate": 1e-3}
@@ -211,7 +211,7 @@ def test_an_answer_to_other_numbers_is_refused(change: str) -> None:
     answer = asked_with(DRAWN)
     assert answer.keys() == {DIGEST}
     check_drawn(answer, {name: DRAWN[name] for name in reversed(DRAWN)})
-    with pytest.raises(InputError, match=r"asked with other numbers; record it again with this version$"):
+    with pytest.raises(UsageError, match=r"asked with other numbers; record it again with this version$"):
         check_drawn(answer, OTHERWISE[change](DRAWN))
 
 
@@ -221,7 +221,7 @@ def test_a_case_that_refuses_an_answer_ends_the_climb(sides: NumberSides) -> Non
         return sides.port("float64").answer()
 
     stale = {"forward 32x32": {"value": np.array([1.5])} | asked_with(0)}
-    with pytest.raises(InputError, match="asked with other numbers"):
+    with pytest.raises(UsageError, match="asked with other numbers"):
         climb([case(SIZES[0], port=port)], sides, answers=stale)
 
 

@@ -14,7 +14,7 @@ from parity_tests import report
 from parity_tests.cli import main
 from parity_tests.report import as_json, read_json
 from parity_tests.report.json_file import FORMAT, from_json
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Record, Tag, Where
 from parity_tests.rule.result import Coverage, Example, Result
 from parity_tests.tests.support.results import PIXEL, whole_result
@@ -130,7 +130,7 @@ def test_a_field_that_is_gone_breaks_the_schema() -> None:
 def test_a_file_that_breaks_the_schema_is_refused_with_the_place_and_both_ends_of_what_is_there(tmp_path: Path) -> None:
     run = json.loads(as_json(whole_result())) | {"warnings": "x" * 1000}
     (tmp_path / "run.json").write_text(json.dumps(run))
-    with pytest.raises(InputError, match=r"run.json: \$.warnings: 'x{79} ... x+' is not of type 'array'$"):
+    with pytest.raises(UsageError, match=r"run.json: \$.warnings: 'x{79} ... x+' is not of type 'array'$"):
         read_json(tmp_path / "run.json")
 
 
@@ -144,7 +144,7 @@ def test_a_file_that_breaks_the_schema_is_refused_with_the_place_and_both_ends_o
 )
 def test_a_file_with_numbers_that_are_none_is_refused(tmp_path: Path, number: str, why: str) -> None:
     (tmp_path / "run.json").write_text(as_json(whole_result()).replace("0.25", number, 1))
-    with pytest.raises(InputError, match=rf"run.json: not JSON \(it has {why}\)$"):
+    with pytest.raises(UsageError, match=rf"run.json: not JSON \(it has {why}\)$"):
         read_json(tmp_path / "run.json")
 
 
@@ -152,7 +152,7 @@ def test_a_budget_without_a_difference_is_refused(tmp_path: Path) -> None:
     run = json.loads(as_json(whole_result()))
     run["records"][0]["difference"] = None
     (tmp_path / "run.json").write_text(json.dumps(run))
-    with pytest.raises(InputError, match=r"run.json: \$.records\[0\].difference: None is not of type 'number'$"):
+    with pytest.raises(UsageError, match=r"run.json: \$.records\[0\].difference: None is not of type 'number'$"):
         read_json(tmp_path / "run.json")
 
 
@@ -257,5 +257,5 @@ def test_a_file_of_the_version_before_in_which_something_is_gone_is_refused(numb
     broken = deepcopy(OF_BEFORE)
     del broken["records"][number]["case"]
     (tmp_path / "old.json").write_text(json.dumps(broken))
-    with pytest.raises(InputError, match=r"old.json: is not as 'retinanet-parity 2' was written \(KeyError: 'case'\)$"):
+    with pytest.raises(UsageError, match=r"old.json: is not as 'retinanet-parity 2' was written \(KeyError: 'case'\)$"):
         read_json(tmp_path / "old.json")

@@ -11,7 +11,7 @@ from parity_tests.ladder.climb import compared
 from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.setup import start_run
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.retinanet.torch_side import TorchSide
+from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.record import Array, verdict_of
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.planted import ANSWERS, cases_on, records_on, turned_run, where_it_starts
@@ -65,7 +65,7 @@ def test_a_run_in_float64_builds_nothing_else(run: DetectorComparison, rung: str
 
 def test_the_port_is_left_as_it_was(run: DetectorComparison, variables: Mapping[str, Array]) -> None:
     port = run.sides.port("float64")
-    assert isinstance(port, TorchSide)
+    assert isinstance(port, TorchDetectorSide)
     after = port.variables()
     assert all(np.array_equal(after[name], value.astype(np.float64)) for name, value in variables.items())
 

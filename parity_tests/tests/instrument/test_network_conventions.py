@@ -7,7 +7,7 @@ import pytest
 
 from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import read_size
-from parity_tests.retinanet.keras_side import KerasSide
+from parity_tests.retinanet.keras_side import KerasDetectorSide
 from parity_tests.retinanet.torch_side import Config
 from parity_tests.tests.support.planted import turned_network, where_it_starts
 from parity_tests.tests.support.turned_conventions import CONVENTIONS, FORWARD, PARAMETERS, STATISTICS, UPSAMPLING
@@ -28,7 +28,7 @@ def test_a_turned_convention_is_named_in_the_statistics(run: DetectorComparison,
 
 def fresh(run: DetectorComparison) -> DetectorComparison:
     """The comparison with a reference that is built, and so has fresh values."""
-    reference = partial(KerasSide, run.preset, run.config.num_classes)
+    reference = partial(KerasDetectorSide, run.preset, run.config.num_classes)
     return replace(run, sides=detector_sides({**run.sides.build, "reference": reference}, run.weights))
 
 

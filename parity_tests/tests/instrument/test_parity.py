@@ -13,13 +13,13 @@ from parity_tests.ladder.climb import climb, compared
 from parity_tests.retinanet import inputs
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.inputs import random_images, size_name
-from parity_tests.retinanet.keras_side import KerasSide
+from parity_tests.retinanet.keras_side import KerasDetectorSide
 from parity_tests.retinanet.names import longest_sums
 from parity_tests.retinanet.rungs import RUNGS, cases_of
 from parity_tests.retinanet.rungs.forward import FORWARD_SIZES, TRAINING_SIZE
 from parity_tests.retinanet.rungs.shapes import REFUSED, SWEEP
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.retinanet.torch_side import Config, TorchSide
+from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
 from parity_tests.rule.budgets import CASCADED, isolated_units
 from parity_tests.rule.record import Array, Record, verdict_of
 
@@ -146,8 +146,8 @@ def test_fed_taps_are_what_a_module_goes_on_with(sides: tuple[DetectorSide, Dete
 
 def test_models_leave_the_global_precision_and_generators_alone() -> None:
     torch_state, numpy_state, python_state = torch.get_rng_state(), str(np.random.get_state()), random.getstate()
-    KerasSide("notebook", 1, "float64")
-    TorchSide(Config.notebook(1), "float64")
+    KerasDetectorSide("notebook", 1, "float64")
+    TorchDetectorSide(Config.notebook(1), "float64")
     assert keras.config.floatx() == "float32"
     assert keras.config.dtype_policy().name == "float32"
     assert torch.equal(torch.get_rng_state(), torch_state)

@@ -10,7 +10,7 @@ import torch
 
 from parity_tests.cli import main
 from parity_tests.retinanet.inputs import random_variables
-from parity_tests.retinanet.torch_side import Config, TorchSide
+from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
 from parity_tests.tests.support.data_sets import CLASSES, coco, write_coco
 from torch_retinanet import RetinaNetDetector
 
@@ -24,7 +24,7 @@ RUNGS = ["--rungs", "detections", "metric", "--sizes", "64x64"]
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A detector that finds something everywhere."""
     config = replace(Config.keras_io(num_classes=2), min_side=64, max_side=96, pad_multiple=32, anchor_scale=2.0)
-    side = TorchSide(config, "float32")
+    side = TorchDetectorSide(config, "float32")
     side.assign(random_variables({name: values.shape for name, values in side.variables().items()}))
     detector = RetinaNetDetector(config, class_names=sorted(CLASSES))
     detector.model.load_state_dict(side.model.state_dict())

@@ -12,7 +12,7 @@ from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.rounding import UNIT, Rounded, through
 from parity_tests.retinanet.rungs.forward import float32_bounds
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.retinanet.torch_side import TorchSide
+from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.record import Array
 
 
@@ -66,7 +66,7 @@ def test_products_of_fewer_digits_break_the_bound_of_every_module(run: DetectorC
     """As of a GPU that computes in TF32, with 10 bits after the point instead of 23."""
     images = run.inputs.images((64, 96))
     given = run.sides.reference("float32").forward(images)
-    port = TorchSide(run.config, "float32")
+    port = TorchDetectorSide(run.config, "float32")
     port.assign({name: rounded_to_tf32(value) for name, value in run.weights.items()})
     used = shares(given, port.forward(images, given=given), bounds_of(run, images, given))
     handed_on = ("c3", "c4", "c5", "merged3", "merged4", "logits", "deltas", "outputs")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from parity_tests import Function, KerasModel, TorchModule, compare_models, ladder, randomise
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.result import Result
 from parity_tests.tests.support import small_models
 from parity_tests.tests.support.comparisons import compare, different
@@ -175,7 +175,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("sentence", REFUSED)
 def test_wrong_words_are_refused_in_a_sentence(sentence: str, reference: KerasModel) -> None:
-    with pytest.raises(InputError, match=f"^{re.escape(sentence)}"):
+    with pytest.raises(UsageError, match=f"^{re.escape(sentence)}"):
         compare_models(reference, TorchModule(Port(), TAPS), IMAGES, **REFUSED[sentence])
 
 
@@ -188,18 +188,18 @@ def test_wrong_sides_are_refused_in_a_sentence(reference: KerasModel) -> None:
         "reference taps: 'cnov' is no layer of own; nearest are": (KerasModel(reference.model, {"a": "cnov"}), Port()),
         "reference taps: fresh has no weights yet, and must have been called once": (KerasModel(unbuilt), Port()),
     }
-    with pytest.raises(InputError, match=r"^model: abs \(function\) has no weights"):
+    with pytest.raises(UsageError, match=r"^model: abs \(function\) has no weights"):
         randomise(Function(abs))
-    with pytest.raises(InputError, match=r"^model: fresh has no weights yet"):
+    with pytest.raises(UsageError, match=r"^model: fresh has no weights yet"):
         randomise(unbuilt)
     for sentence, (left, right) in sides.items():
-        with pytest.raises(InputError, match=f"^{re.escape(sentence)}"):
+        with pytest.raises(UsageError, match=f"^{re.escape(sentence)}"):
             compare_models(left, right, IMAGES)
 
 
 def test_two_arrays_of_one_name_are_refused(reference: KerasModel) -> None:
     taps = {"mix": "mix", "mix.input": "act"}
-    with pytest.raises(InputError, match=r"^taps: two arrays would be called 'mix.input'"):
+    with pytest.raises(UsageError, match=r"^taps: two arrays would be called 'mix.input'"):
         compare_models(KerasModel(reference.model, taps), TorchModule(Port(), taps), IMAGES, rungs=["forward"])
 
 

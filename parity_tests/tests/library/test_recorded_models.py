@@ -11,7 +11,7 @@ from torch import nn
 
 from parity_tests import KerasModel, TorchModule, check_model, compare_models, record_model
 from parity_tests.cli import main
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.tests.support.paths import ROOT
 from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model
 
@@ -102,7 +102,7 @@ def test_what_is_no_pair_is_refused(own: Path, name: str, sentence: str, capsys:
 
 
 def test_a_bundle_of_the_retinanets_is_not_one_of_a_model(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"is no bundle, since it has no manifest\.json"):
+    with pytest.raises(UsageError, match=r"is no bundle, since it has no manifest\.json"):
         check_model(tmp_path, TorchModule(Port()))
     assert main(["check", str(bundle)]) == 2
 

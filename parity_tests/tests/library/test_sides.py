@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from parity_tests import KerasModel, OwnTaps, TorchModule, compare_models, randomise
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import Layouts
 from parity_tests.sides.side import Call, Side, TrainableSide
@@ -38,11 +38,11 @@ class TappedPort(nn.Module):
 
     def forward(self, x: Tensor, taps: Any = None) -> Any:
         if not len(x):
-            raise InputError("x: is empty")
+            raise UsageError("x: is empty")
         x = tap(taps, "first", self.first(x))
         x = tap(taps, "act", nn.functional.leaky_relu(x, self.slope))
         if len(x) == 1:
-            raise InputError("x: one row is too few")
+            raise UsageError("x: one row is too few")
         return tap(taps, "second", self.second(x))
 
 
@@ -127,7 +127,7 @@ def test_a_model_that_refuses_half_way_gives_the_taps_up_to_there() -> None:
     side = own(TappedPort())
     assert list(side.forward([ROWS[:1]])) == ["first", "act"]
     assert list(side.forward([ROWS[:0]])) == []
-    with pytest.raises(InputError):
+    with pytest.raises(UsageError):
         side.backward([ROWS[:1]], lambda y: y.sum())
 
 
@@ -137,7 +137,7 @@ def test_what_is_no_tensor_is_refused_as_a_tap() -> None:
             taps["shape"] = x.shape
             return super().forward(x)
 
-    with pytest.raises(InputError, match=r"^taps: 'shape' is a Size, and the model must write a tensor there"):
+    with pytest.raises(UsageError, match=r"^taps: 'shape' is a Size, and the model must write a tensor there"):
         own(Wrong(3, 3)).forward([ROWS])
 
 
@@ -222,5 +222,5 @@ def test_a_line_that_writes_a_tap_itself_is_its_source() -> None:
 
 
 def test_a_tap_that_is_called_like_the_output_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^port taps: 'output' is the model's own result"):
+    with pytest.raises(UsageError, match=r"^port taps: 'output' is the model's own result"):
         TorchModule(nn.Sequential(nn.Linear(3, 3)), {"output": "0"}).tap_paths("port", [])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from parity_tests import JaxFunction, TorchModule, compare_models, randomise
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.tests.support.small_models import pictures
 
@@ -99,8 +99,8 @@ def test_one_result_and_a_loss() -> None:
 
 def test_what_a_function_cannot_do_is_refused_in_a_sentence() -> None:
     port = JaxFunction(network(jax.numpy.tanh), parameters())
-    with pytest.raises(InputError, match=r"^port: does not run on the inputs \(TypeError"):
+    with pytest.raises(UsageError, match=r"^port: does not run on the inputs \(TypeError"):
         compare_models(Network(), port, pictures(5, 4))
-    with pytest.raises(InputError, match=r"^model: run \(JAX\) has parameters of the caller's"):
+    with pytest.raises(UsageError, match=r"^model: run \(JAX\) has parameters of the caller's"):
         randomise(port)
     assert torch.get_default_dtype() is torch.float32

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from parity_tests import OnnxModel, TorchModule, compare_models, randomise
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.tests.support.small_models import pictures
 
 onnx = pytest.importorskip("onnx")
@@ -100,15 +100,15 @@ def test_a_dense_model_runs_in_onnxruntime_in_float64() -> None:
 def test_what_cannot_be_run_is_refused_in_a_sentence(exported: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.onnx"
     wrong.write_bytes(b"no model")
-    with pytest.raises(InputError, match=r"^model: .*wrong.onnx is no ONNX model that can be read"):
+    with pytest.raises(UsageError, match=r"^model: .*wrong.onnx is no ONNX model that can be read"):
         OnnxModel(wrong).check("port")
-    with pytest.raises(InputError, match=r"^port taps: 'cnov' is no tensor that a node makes"):
+    with pytest.raises(UsageError, match=r"^port taps: 'cnov' is no tensor that a node makes"):
         OnnxModel(exported, {"conv": "cnov"}).tap_paths("port", [])
-    with pytest.raises(InputError, match=r"^inputs: there are 2, and the model takes 1"):
+    with pytest.raises(UsageError, match=r"^inputs: there are 2, and the model takes 1"):
         OnnxModel(exported).open("float32", {}).forward([IMAGES, IMAGES])
     custom = onnx.load(str(exported))
     next(node for node in custom.graph.node if node.op_type == "Relu").op_type = "Rleu"
-    with pytest.raises(InputError, match=r"^model: onnxruntime does not take it .*Rleu"):
+    with pytest.raises(UsageError, match=r"^model: onnxruntime does not take it .*Rleu"):
         OnnxModel(custom.SerializeToString()).open("float32", {}).forward([IMAGES])
 
 
@@ -119,7 +119,7 @@ def test_data_outside_the_folder_is_refused(exported: Path, tmp_path: Path) -> N
         onnx.load(str(exported)), str(inside), save_as_external_data=True, location="data.bin", size_threshold=0
     )
     assert OnnxModel(inside).open("float64", {}).parameters()["mix.weight"].shape == (4, 4, 1, 1)
-    with pytest.raises(InputError, match=r"^model: .* lies outside the bytes"):
+    with pytest.raises(UsageError, match=r"^model: .* lies outside the bytes"):
         OnnxModel(inside.read_bytes()).check("port")
     model = onnx.load(str(inside), load_external_data=False)
     for tensor in model.graph.initializer:
@@ -127,7 +127,7 @@ def test_data_outside_the_folder_is_refused(exported: Path, tmp_path: Path) -> N
             entry.value = "../data.bin" if entry.key == "location" else entry.value
     inside.write_bytes(model.SerializeToString())
     (tmp_path / "data.bin").write_bytes((inside.parent / "data.bin").read_bytes())
-    with pytest.raises(InputError, match=r"lies in ../data.bin, and data must lie in the file's own folder"):
+    with pytest.raises(UsageError, match=r"lies in ../data.bin, and data must lie in the file's own folder"):
         OnnxModel(inside).check("port")
 
 
@@ -138,5 +138,5 @@ def test_an_operator_without_a_float64_kernel_is_named(exported: Path) -> None:
     model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
     port = OnnxModel(model.SerializeToString())
     assert port.open("float32", {}).forward([IMAGES])["output"].outputs[""].shape == (2, 5)
-    with pytest.raises(InputError, match=r"^model: onnxruntime has no kernel for FusedConv in this precision, and"):
+    with pytest.raises(UsageError, match=r"^model: onnxruntime has no kernel for FusedConv in this precision, and"):
         port.open("float64", {}).forward([IMAGES])

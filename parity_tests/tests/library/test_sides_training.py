@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from parity_tests import KerasModel, TorchModule, randomise
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.side import TrainableSide
 from parity_tests.tests.support.small_models import pictures
@@ -116,6 +116,6 @@ def test_the_users_model_and_generators_stay_as_they_are() -> None:
 def test_a_gradient_of_no_parameter_is_refused() -> None:
     for side, make in zip(sides(), OPTIMIZERS["adam"], strict=True):
         with pytest.raises(
-            InputError, match=r"^gradients: 'dense.kernel' is no trainable parameter; nearest are|there"
+            UsageError, match=r"^gradients: 'dense.kernel' is no trainable parameter; nearest are|there"
         ):
             side.apply([{"dense.kernel": np.zeros(3)}], make)

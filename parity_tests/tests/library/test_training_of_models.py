@@ -11,7 +11,7 @@ import keras
 import pytest
 
 from parity_tests import KerasModel, TorchModule, compare_models
-from parity_tests.rule.errors import InputError
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model
 
@@ -101,10 +101,10 @@ def test_a_gradient_that_is_wrong_in_training_alone_is_named() -> None:
 
 def test_what_a_training_run_needs_is_asked_for() -> None:
     reference, port = KerasModel(keras_model(), taps=TAPS), TorchModule(Port(), taps=TAPS)
-    with pytest.raises(InputError, match=r"^optimizers: there are none"):
+    with pytest.raises(UsageError, match=r"^optimizers: there are none"):
         compare_models(reference, port, IMAGES, rungs=["step"])
     optimizers = (keras.optimizers.SGD, torch.optim.SGD)
-    with pytest.raises(InputError, match=r"^loss: there is none"):
+    with pytest.raises(UsageError, match=r"^loss: there is none"):
         compare_models(reference, port, IMAGES, rungs=["trajectory"], optimizers=optimizers)
 
 

@@ -14,7 +14,7 @@ from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.setup import turn
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.retinanet.torch_side import TorchSide
+from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.divergence import divergence
 from parity_tests.rule.record import Record, verdict_of
 
@@ -69,7 +69,7 @@ def with_port(run: DetectorComparison, port: Any, *, sizes: Sequence[Size] = ())
 def turned_network(run: DetectorComparison, *assignments: str, sizes: Sequence[Size] = ()) -> DetectorComparison:
     """The comparison in float64 with a port that is built with conventions turned, in each precision."""
     config = turn(run.config, assignments)[0]
-    build: dict[str, Build] = {"reference": run.sides.reference, "port": partial(TorchSide, config)}
+    build: dict[str, Build] = {"reference": run.sides.reference, "port": partial(TorchDetectorSide, config)}
     return replace(run, config=config, sizes=sizes, dtypes=("float64",), sides=detector_sides(build, run.weights))
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision.models import ResNet50_Weights, resnet50
 
-from parity_tests.retinanet.keras_side import KerasSide
+from parity_tests.retinanet.keras_side import KerasDetectorSide
 from parity_tests.rule.budgets import CASCADED, rounding_budget
 from parity_tests.tests.support.keras_values import CLASSES
 from torch_retinanet import (
@@ -28,7 +28,7 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 64, 96, 3)).astype("float32
 
 
 def test_keras_reads_the_file_of_imagenet_weights_as_its_own_and_so_does_torch(imagenet_file: Path) -> None:
-    reference = KerasSide("notebook", CLASSES, "float32")
+    reference = KerasDetectorSide("notebook", CLASSES, "float32")
     keras.applications.ResNet50(include_top=False, weights=str(imagenet_file), input_shape=(None, None, 3))
     reference.model.fpn.backbone.load_weights(imagenet_file)
     model = RetinaNet(RetinaNetConfig.notebook(CLASSES), backbone_weights=read_backbone(imagenet_file)).eval()

@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from parity_tests.retinanet.keras_side import KerasSide
+from parity_tests.retinanet.keras_side import KerasDetectorSide
 from parity_tests.rule.budgets import CASCADED, rounding_budget
 from parity_tests.tests.support.keras_values import CLASSES
 from torch_retinanet import (
@@ -47,7 +47,7 @@ def assert_same_bits(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_keras_wrote_is_read_with_every_variable_in_its_place(
-    files: Path, keras_side: KerasSide, suffix: str
+    files: Path, keras_side: KerasDetectorSide, suffix: str
 ) -> None:
     model = load_model(files / f"model{suffix}")
     read, written = keras_variables(model.state_dict()), keras_side.variables()
@@ -63,14 +63,14 @@ def test_what_keras_wrote_is_read_with_every_variable_in_its_place(
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_torch_wrote_keras_loads_as_its_own(
-    files: Path, keras_side: KerasSide, suffix: str, tmp_path: Path
+    files: Path, keras_side: KerasDetectorSide, suffix: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"back{suffix}"
     save_weights(load_model(files / "model.safetensors"), path)
     if suffix == ".keras":
         loaded = keras.saving.load_model(path, safe_mode=True)
     else:
-        loaded = KerasSide("notebook", CLASSES, "float32", seed=1).model
+        loaded = KerasDetectorSide("notebook", CLASSES, "float32", seed=1).model
         loaded.load_weights(path)
     outputs = np.asarray(loaded(IMAGES))
     assert np.isfinite(outputs).all()
@@ -217,7 +217,7 @@ def test_a_failed_write_leaves_the_old_file_whole(files: Path, tmp_path: Path, m
 
 
 def test_a_keras_archive_says_its_preset_and_a_weights_file_is_told(tmp_path: Path) -> None:
-    side = KerasSide("keras_io", 2, "float32")
+    side = KerasDetectorSide("keras_io", 2, "float32")
     side.model.save(tmp_path / "model.keras")
     side.model.save_weights(tmp_path / "model.weights.h5")
     assert load_model(tmp_path / "model.keras").config.name == "keras_io"
