@@ -1,4 +1,4 @@
-"""What one turned convention changes, measured: by the ladder against the model as it is, and on trained digits."""
+"""What one changed convention changes, measured: by the ladder against the model as it is, and on trained digits."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from parity_tests.ablation.effects import (
     starts_at,
     unseen,
 )
-from parity_tests.ablation.override import Turn
+from parity_tests.ablation.override import Override
 from parity_tests.ablation.photos import PHOTOS, photo_effect
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import compared
@@ -30,7 +30,7 @@ from parity_tests.retinanet.inputs import Size, size_name
 from parity_tests.retinanet.matching import Detections, share_changed
 from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.scenes import DigitInputs
-from parity_tests.retinanet.setup import detection_limits, turn
+from parity_tests.retinanet.setup import detection_limits, override
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
 from parity_tests.rule.record import Record
@@ -51,10 +51,10 @@ ADAM = ("eps", "eps_root", "bias_steps")
 
 
 class Bench:
-    """The model in a preset's own conventions, against which each turn of them is held.
+    """The model in a preset's own conventions, against which each override of them is held.
 
     Args:
-        preset: whose conventions are turned.
+        preset: whose conventions are changed.
         weights: of the small model, trained on digits.
         seed: of pictures and fresh weights.
     """
@@ -70,15 +70,15 @@ class Bench:
         self._answers: dict[str, Answer] = {}
         self._found, self._loss_after = cache(self._detect), cache(self._train)
 
-    def row(self, turned: Turn) -> dict[str, Any]:
-        """Everything that is measured of a turn."""
-        effects = self.shows(turned) | self.costs(turned)
+    def row(self, changed: Override) -> dict[str, Any]:
+        """Everything that is measured of an override."""
+        effects = self.shows(changed) | self.costs(changed)
         return {
-            "convention": turned.convention,
-            "from": turned.before,
-            "to": turned.after,
-            "meaning": turned.meaning,
-            "note": NOTES.get(turned.convention, ""),
+            "convention": changed.convention,
+            "from": changed.before,
+            "to": changed.after,
+            "meaning": changed.meaning,
+            "note": NOTES.get(changed.convention, ""),
             **{name: _finite(value) for name, value in effects.items()},
         }
 
@@ -91,49 +91,52 @@ class Bench:
             "from fresh weights": round(self._loss_after("sgd", fresh=True), 4),
         }
 
-    def shows(self, turned: Turn) -> dict[str, Any]:
+    def shows(self, changed: Override) -> dict[str, Any]:
         """Where it starts, how large it is on activations, and at which sizes it is seen."""
-        if turned.part == "pictures":
-            return self._shows_in_photos(turned)
-        records = [] if turned.part == "rounding" else self._records(turned)
+        if changed.part == "pictures":
+            return self._shows_in_photos(changed)
+        records = [] if changed.part == "rounding" else self._records(changed)
         of_sizes = [record for record in records if record.rung != "step"]
-        activations = largest_on_taps(records) if turned.part == "network" else None
+        activations = largest_on_taps(records) if changed.part == "network" else None
         shown = {"starts_at": starts_at(records), "activations": activations}
         return shown | _at_sizes(sizes_of(of_sizes), by_size(of_sizes), refused(of_sizes))
 
-    def _shows_in_photos(self, turned: Turn) -> dict[str, Any]:
-        other = self.photo_config.with_convention(turned.assignment)
+    def _shows_in_photos(self, changed: Override) -> dict[str, Any]:
+        other = self.photo_config.with_convention(changed.assignment)
         seen = {size_name(size): photo_effect(self.photo_config, other, size, seed=self.seed) for size in PHOTOS}
         most = largest([*seen.values()])
         return {"starts_at": "images" if most else None, "activations": most} | _at_sizes([*seen], seen, [])
 
-    def _records(self, turned: Turn) -> list[Record]:
-        """Those of the rungs on which a turn can show."""
-        if turned.part == "network":
-            rungs = {"parameters": NETWORK_SIZES} if turned.convention in INIT else {"forward": NETWORK_SIZES}
-        elif turned.part == "optimizer":
+    def _records(self, changed: Override) -> list[Record]:
+        """Those of the rungs on which an override can show."""
+        if changed.part == "network":
+            rungs = {"parameters": NETWORK_SIZES} if changed.convention in INIT else {"forward": NETWORK_SIZES}
+        elif changed.part == "optimizer":
             rungs = {"step": ()}
         else:
             rungs = dict.fromkeys(("anchors", "targets", "losses", "detections"), OBJECT_SIZES)
-        run, answers = self._run(turned), self._answers if self._has_base(turned) else {}
+        run, answers = self._run(changed), self._answers if self._has_base(changed) else {}
         cases = [case for rung, sizes in rungs.items() for case in RUNGS[rung](replace(run, sizes=sizes))]
         return [record for case in cases for record in compared(case, run.sides, answers)]
 
-    def _has_base(self, turned: Turn) -> bool:
-        """Whether it is held against the trained model as it is, whose answers are the same for every turn."""
-        return turned.part != "optimizer" and turned.convention not in INIT
+    def _has_base(self, changed: Override) -> bool:
+        """Whether it is held against the trained model as it is, whose answers are the same for every override."""
+        return changed.part != "optimizer" and changed.convention not in INIT
 
-    def _run(self, turned: Turn) -> DetectorComparison:
-        """The model as it is against the turned one."""
-        config, optimizer_turns = self._turn(turned)
+    def _run(self, changed: Override) -> DetectorComparison:
+        """The model as it is against the changed one."""
+        config, optimizer_overrides = self._overridden(changed)
         weights = self.variables
-        build: dict[str, Callable[[str], DetectorSide]] = {"reference": self._base, "port": partial(self._port, turned)}
-        if turned.part == "optimizer":
+        build: dict[str, Callable[[str], DetectorSide]] = {
+            "reference": self._base,
+            "port": partial(self._port, changed),
+        }
+        if changed.part == "optimizer":
             small = replace(config, **SMALL)
             weights = TorchDetectorSide(small, "float32").variables()
-            port = partial(TorchDetectorSide, small, optimizer_turns=optimizer_turns)
+            port = partial(TorchDetectorSide, small, optimizer_overrides=optimizer_overrides)
             build = {"reference": partial(TorchDetectorSide, small), "port": port}
-        elif turned.convention in INIT:
+        elif changed.convention in INIT:
             build = {"reference": partial(TorchDetectorSide, self.config), "port": partial(TorchDetectorSide, config)}
         return DetectorComparison(
             preset=self.preset,
@@ -146,41 +149,41 @@ class Bench:
             dtypes=("float64",),
         )
 
-    def _port(self, turned: Turn, dtype: str) -> DetectorSide:
-        """The model turned; what only surrounds the network is put around the same one."""
-        config = self._turn(turned)[0]
-        if turned.part == "network":
+    def _port(self, changed: Override, dtype: str) -> DetectorSide:
+        """The model changed; what only surrounds the network is put around the same one."""
+        config = self._overridden(changed)[0]
+        if changed.part == "network":
             return TorchDetectorSide(config, dtype)
         return self._base(dtype).surrounded(config)
 
-    def _turn(self, turned: Turn) -> tuple[Config, dict[str, Any]]:
-        if turned.part == "rounding":
+    def _overridden(self, changed: Override) -> tuple[Config, dict[str, Any]]:
+        if changed.part == "rounding":
             return self.config, {}
-        config, optimizer_turns = turn(self.photo_config, [turned.assignment])
-        return digits_config(config), optimizer_turns
+        config, optimizer_overrides = override(self.photo_config, [changed.assignment])
+        return digits_config(config), optimizer_overrides
 
     def _build_base(self, dtype: str) -> TorchDetectorSide:
         return TorchDetectorSide(self.config, dtype)
 
-    def costs(self, turned: Turn) -> dict[str, Any]:
+    def costs(self, changed: Override) -> dict[str, Any]:
         """What it does to losses and detections, as far as it has a part in them."""
-        config, moved = self._turn(turned)[0], turned.part == "rounding"
+        config, moved = self._overridden(changed)[0], changed.part == "rounding"
         costs: dict[str, Any] = dict.fromkeys(("loss", "loss_after_20", "detections", "map"))
-        if turned.part != "optimizer" and turned.convention not in INIT:
+        if changed.part != "optimizer" and changed.convention not in INIT:
             costs["loss"] = _relative(self.model.loss(config, moved=moved), self.model.loss(self.config))
-        if not _only_detects(turned):
-            costs["loss_after_20"] = self._change_after_steps(turned)
-        if turned.part not in ("optimizer", "rounding") and turned.convention not in INIT:
+        if not _only_detects(changed):
+            costs["loss_after_20"] = self._change_after_steps(changed)
+        if changed.part not in ("optimizer", "rounding") and changed.convention not in INIT:
             found = self.model.detect(config)
             costs["detections"] = share_changed(self._found(), found)
             costs["map"] = self.model.mean_precision(found) - self.model.mean_precision(self._found())
         return costs
 
-    def _change_after_steps(self, turned: Turn) -> float:
-        config, optimizer_turns = self._turn(turned)
-        recipe, fresh = "adam" if turned.convention in ADAM else "sgd", turned.convention in INIT
-        moved = turned.part == "rounding"
-        after = self.model.loss_after_steps(config, recipe, optimizer_turns, fresh=fresh, moved=moved)
+    def _change_after_steps(self, changed: Override) -> float:
+        config, optimizer_overrides = self._overridden(changed)
+        recipe, fresh = "adam" if changed.convention in ADAM else "sgd", changed.convention in INIT
+        moved = changed.part == "rounding"
+        after = self.model.loss_after_steps(config, recipe, optimizer_overrides, fresh=fresh, moved=moved)
         return _relative(after, self._loss_after(recipe, fresh=fresh))
 
     def _train(self, recipe: str, *, fresh: bool) -> float:
@@ -194,10 +197,10 @@ def _at_sizes(sizes: Sequence[str], seen: Mapping[str, Effect], refused: Sequenc
     return {"sizes": sizes, "seen": seen, "unseen": unseen(seen), "refused": refused}
 
 
-def _only_detects(turned: Turn) -> bool:
+def _only_detects(changed: Override) -> bool:
     """Whether a convention has a part in detections alone."""
     acts_on = {field.name: field.metadata["acts_on"] for field in conventions(Config)}
-    return turned.part == "surroundings" and acts_on[turned.convention] == "detections"
+    return changed.part == "surroundings" and acts_on[changed.convention] == "detections"
 
 
 def _relative(value: float, before: float) -> float:

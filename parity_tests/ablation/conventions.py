@@ -1,10 +1,10 @@
-"""Which conventions of a preset can be turned, and to what."""
+"""Which conventions of a preset can be changed, and to what."""
 
 from collections.abc import Iterator
 from dataclasses import Field
 from typing import Any
 
-from parity_tests.ablation.override import Part, Turn
+from parity_tests.ablation.override import Override, Part
 from parity_tests.retinanet.optimizers import KERAS
 from parity_tests.retinanet.torch_side import Config
 from torch_retinanet.conventions import allowed_values, conventions
@@ -56,23 +56,23 @@ NUMBERS: dict[str, tuple[str, ...]] = {
     "eps": ("1e-08",),  # torch.optim.Adam
     "clip_eps": ("1e-06",),  # torch.nn.utils.clip_grad_norm_
 }
-"""What numbers are turned to: those of published models, for two thresholds one that is near."""
+"""What numbers are changed to: those of published models, for two thresholds one that is near."""
 
 
-def turns(preset: str) -> list[Turn]:
+def overrides(preset: str) -> list[Override]:
     """Every convention of a preset with each of its other values, those of the optimiser last."""
     config = Config.preset(preset)
-    of_model = [turn for field in conventions(config) for turn in _of_field(field, config)]
-    of_optimizer = [turn for field in conventions(KERAS) for turn in _of_field(field, KERAS)]
+    of_model = [override for field in conventions(config) for override in _of_field(field, config)]
+    of_optimizer = [override for field in conventions(KERAS) for override in _of_field(field, KERAS)]
     return [*of_model, *of_optimizer]
 
 
-def _of_field(field: Field[Any], config: Any) -> Iterator[Turn]:
+def _of_field(field: Field[Any], config: Any) -> Iterator[Override]:
     before = getattr(config, field.name)
     others = [str(value) for value in allowed_values(field)] or NUMBERS[field.name]
     for after in others:
         if after != _as_text(before):
-            yield Turn(
+            yield Override(
                 convention=field.name,
                 before=_as_text(before),
                 after=after,
@@ -97,7 +97,7 @@ def _part(name: str, config: Any) -> Part:
 
 def _left_out(name: str, after: str, config: Any) -> str:
     if name in NETWORK and name not in INIT:
-        turned = config.with_convention(f"{name}={after}")
-        if expected_shapes(turned) != expected_shapes(config):
+        changed = config.with_convention(f"{name}={after}")
+        if expected_shapes(changed) != expected_shapes(config):
             return "the network then has other parameters"
     return ""

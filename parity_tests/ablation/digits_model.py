@@ -1,4 +1,4 @@
-"""A small RetinaNet trained on digits, and what it does with a convention turned: what conventions cost.
+"""A small RetinaNet trained on digits, and what it does with a convention changed: what conventions cost.
 
 Digits are small pictures: the lengths that a preset's conventions name, made for photos, are made smaller alike.
 """
@@ -138,7 +138,7 @@ class DigitsModel:
         self,
         config: Config,
         recipe: str,
-        optimizer_turns: Mapping[str, Any],
+        optimizer_overrides: Mapping[str, Any],
         *,
         fresh: bool = False,
         moved: bool = False,
@@ -148,7 +148,7 @@ class DigitsModel:
         From fresh weights it is that of the last step, BatchNorm in training mode: its statistics are of no use yet.
         """
         detector = fresh_detector(config, self.seed) if fresh else self.detector(config, moved=moved)
-        optimizer = keras_optimizer(detector.train().model, RECIPES[recipe], optimizer_turns)
+        optimizer = keras_optimizer(detector.train().model, RECIPES[recipe], optimizer_overrides)
         loss = torch.zeros(())
         for samples in self.steps:
             loss = torch.stack([*detector(*_as_fed(samples, torch.float32)).values()]).sum()

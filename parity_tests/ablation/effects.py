@@ -1,4 +1,4 @@
-"""What the ladder's records of a turned convention say: where it shows, how much, and at which sizes. Needs nothing."""
+"""What the records of a changed convention say: where it shows, how much, and at which sizes. Needs nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -32,13 +32,13 @@ def largest_on_taps(records: Iterable[Record]) -> Effect:
 
 
 def by_size(records: Sequence[Record]) -> dict[str, Effect]:
-    """The largest effect at each size at which a turn was compared; what a training step leaves is of no size."""
+    """The largest effect at each size at which an override was compared; what a training step leaves is of no size."""
     seen, unknown = _largest_by_size(records), refused(records)
     return {size: effect for size, effect in seen.items() if size not in unknown}
 
 
 def refused(records: Sequence[Record]) -> list[str]:
-    """The sizes that the model refuses before a turn shows: what comes behind was not compared, and may hide it."""
+    """The sizes that the model refuses before an override shows: what follows was not compared, and may hide it."""
     broken_off = {
         r.where.extent for r in records if (r.rung, r.name, r.verdict) == ("forward", "outputs", "incomplete")
     }
@@ -46,7 +46,7 @@ def refused(records: Sequence[Record]) -> list[str]:
 
 
 def sizes_of(records: Sequence[Record]) -> list[str]:
-    """The sizes at which a turn was looked for, in the order of the run."""
+    """The sizes at which an override was looked for, in the order of the run."""
     return list(_largest_by_size(records))
 
 
@@ -57,7 +57,7 @@ def _largest_by_size(records: Sequence[Record]) -> dict[str, Effect]:
 
 
 def unseen(seen: Mapping[str, Effect]) -> list[str]:
-    """The sizes at which a turn was compared and there is no effect at all."""
+    """The sizes at which an override was compared and there is no effect at all."""
     return [size for size, effect in seen.items() if effect == 0]
 
 
@@ -68,9 +68,9 @@ def largest(effects: Sequence[Effect]) -> Effect:
 
 
 def in_words(measured: Sequence[Mapping[str, Any]]) -> str:
-    """One line: how many conventions were turned, some to several values, and how many turns some size hides."""
+    """One line: how many conventions were changed, some to several values, and how many overrides some size hides."""
     rows = [row for row in measured if row["convention"] != ROUNDING.convention]
     count, hidden = len({row["convention"] for row in rows}), sum(bool(row["unseen"]) for row in rows)
-    turns = f", in {len(rows)} turns" if len(rows) > count else ""
+    overrides = f", in {len(rows)} overrides" if len(rows) > count else ""
     where = f"at some picture sizes {hidden} of them cannot be seen" if hidden else "no picture size hides any of them"
-    return f"{count} conventions turned, one at a time{turns}; {where}"
+    return f"{count} conventions changed, one at a time{overrides}; {where}"

@@ -1,4 +1,4 @@
-"""All turns of a preset measured, in as many processes as there are cores, after one model was trained for them."""
+"""All overrides of a preset measured, in as many processes as there are cores, after one model was trained for them."""
 
 import multiprocessing
 import os
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from parity_tests.ablation.effects import in_words
-from parity_tests.ablation.override import ROUNDING, Turn
+from parity_tests.ablation.override import ROUNDING, Override
 from parity_tests.ladder.climb import ClimbProgress
 from parity_tests.ladder.processes import limited_threads
 from parity_tests.rule.errors import UsageError
@@ -22,10 +22,10 @@ _BENCHES: list[Any] = []
 
 
 def ablate(preset: str, conventions: Sequence[str], *, steps: int, seed: int, report: Report) -> dict[str, Any]:
-    """What turning each convention of a preset changes, as reports have it.
+    """What changing each convention of a preset changes, as reports have it.
 
     Args:
-        preset: the conventions that are turned, one at a time.
+        preset: the conventions that are changed, one at a time.
         conventions: names of those that are; all of them without any.
         steps: of the training of the model on digits.
         seed: of its weights and of all pictures.
@@ -34,23 +34,23 @@ def ablate(preset: str, conventions: Sequence[str], *, steps: int, seed: int, re
     Raises:
         UsageError: for a convention that there is not, and without any step.
     """
-    from parity_tests.ablation.conventions import turns
+    from parity_tests.ablation.conventions import overrides
 
     if steps < 1:
         raise UsageError(f"--steps: {steps} must be at least 1")
-    every = turns(preset)
-    known = dict.fromkeys(turn.convention for turn in every)
+    every = overrides(preset)
+    known = dict.fromkeys(override.convention for override in every)
     if wrong := next((name for name in conventions if name not in known), None):
         raise UsageError(f"--conventions: {wrong!r} must be of {', '.join(known)}")
-    asked = [turn for turn in every if not conventions or turn.convention in conventions]
+    asked = [override for override in every if not conventions or override.convention in conventions]
     weights = _train(preset, steps, seed, report)
-    chosen = [ROUNDING, *(turn for turn in asked if not turn.left_out)]
+    chosen = [ROUNDING, *(override for override in asked if not override.left_out)]
     measured, about = _measure(preset, weights, chosen, seed, report)
     return {
         "preset": preset,
         "summary": in_words(measured),
         "model": {"network": "ResNet-50, 64 channels", "trained": f"{steps} steps on digits", **about},
-        "left_out": {turn.assignment: turn.left_out for turn in asked if turn.left_out},
+        "left_out": {override.assignment: override.left_out for override in asked if override.left_out},
         "rows": measured,
     }
 
@@ -66,21 +66,21 @@ def _train(preset: str, steps: int, seed: int, report: Report) -> Weights:
 
 
 def _measure(
-    preset: str, weights: Weights, turns: Sequence[Turn], seed: int, report: Report
+    preset: str, weights: Weights, overrides: Sequence[Override], seed: int, report: Report
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """A row for each turn, in order, and what the model does as it is."""
-    workers, rows = os.cpu_count() or 1, dict[Turn, dict[str, Any]]()
+    """A row for each override, in order, and what the model does as it is."""
+    workers, rows = os.cpu_count() or 1, dict[Override, dict[str, Any]]()
     spawn = multiprocessing.get_context("spawn")
     with (
         limited_threads(1),
         ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin, initargs=(preset, weights, seed)) as pool,
     ):
         about = pool.submit(_baseline)
-        waiting = {pool.submit(_row, turn): turn for turn in turns}
+        waiting = {pool.submit(_row, override): override for override in overrides}
         for done in as_completed(waiting):
             rows[waiting[done]] = done.result()
-            report(ClimbProgress("turning", waiting[done].assignment, len(rows), len(turns)))
-        return [rows[turn] for turn in turns], about.result()
+            report(ClimbProgress("changing", waiting[done].assignment, len(rows), len(overrides)))
+        return [rows[override] for override in overrides], about.result()
 
 
 def _begin(preset: str, weights: Weights, seed: int) -> None:
@@ -89,8 +89,8 @@ def _begin(preset: str, weights: Weights, seed: int) -> None:
     _BENCHES.append(Bench(preset, weights, seed=seed))
 
 
-def _row(turn: Turn) -> dict[str, Any]:
-    row: dict[str, Any] = _BENCHES[-1].row(turn)
+def _row(override: Override) -> dict[str, Any]:
+    row: dict[str, Any] = _BENCHES[-1].row(override)
     return row
 
 

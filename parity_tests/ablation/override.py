@@ -1,4 +1,4 @@
-"""A convention that is turned by itself, and everything that is measured of it. Needs nothing."""
+"""A convention that is changed by itself, and everything that is measured of it. Needs nothing."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,15 +9,15 @@ before; the optimiser; or none, where weights are moved by one unit of rounding 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
+class Override:
     """One convention and its other value.
 
     Attributes:
         convention: its name.
-        before, after: its values, in the preset and turned, as a command line has them.
+        before, after: its values, in the preset and changed, as a command line has them.
         meaning: what it means, in a sentence.
         part: what it belongs to.
-        left_out: why it is not turned; empty where it is.
+        left_out: why it is not changed; empty where it is.
     """
 
     convention: str
@@ -29,11 +29,11 @@ class Turn:
 
     @property
     def assignment(self) -> str:
-        """As `--turn` takes it: `p7_relu=before`."""
+        """As `--override` takes it: `p7_relu=before`."""
         return f"{self.convention}={self.after}"
 
 
-ROUNDING = Turn(
+ROUNDING = Override(
     convention="(rounding)",
     before="as they are",
     after="one ulp",

@@ -13,13 +13,13 @@ PHOTOS: tuple[Size, ...] = ((334, 500), (375, 500), (480, 640), (800, 800), (800
 """Sizes of photos: two of Pascal VOC, one of COCO, two that keep their size, one that is made smaller."""
 
 
-def photo_effect(config: Config, turned: Config, size: Size, *, seed: int = 0) -> float:
+def photo_effect(config: Config, changed: Config, size: Size, *, seed: int = 0) -> float:
     """How far what the network is fed differs: a value, beside the largest one; or a side or a scale, beside itself.
 
     In float64: in float32 the position of a pixel that is resized is rounded by as much as some conventions do.
     """
     pixels = torch.from_numpy(np.random.default_rng([seed, *size]).random((3, *size)))
-    fed, other = (prepare([pixels], each) for each in (config, turned))
+    fed, other = (prepare([pixels], each) for each in (config, changed))
     return max(_lengths_apart(fed, other), _values_apart(fed, other))
 
 

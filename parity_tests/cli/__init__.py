@@ -23,7 +23,7 @@ COMMANDS = {
     "record": "write down one side's half of a run, to be checked where the other framework is",
     "check": "hold what was recorded against the other side",
     "backends": "hold Keras on each of its backends, and the port, against each other",
-    "ablate": "turn one convention at a time, and measure what that changes",
+    "ablate": "change one convention at a time, and measure what that changes",
     "diff": "which margins moved between two runs",
 }
 """What can be asked for, each by the file of its name."""
@@ -38,6 +38,7 @@ EXTRAS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code; wrong usage prints one sentence."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait for work must not spin
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words.pop(0) if words and words[0] in COMMANDS else "ladder"
     command = importlib.import_module(f"parity_tests.cli.{name}")

@@ -26,14 +26,14 @@ def parser() -> argparse.ArgumentParser:
     """The options of the command."""
     parser = Parser(
         prog="retinanet-parity ablate",
-        description="Turn one convention at a time in the PyTorch model, and measure what that changes.",
+        description="Change one convention at a time in the PyTorch model, and measure what that changes.",
         epilog="exit code: 0 measured, 2 wrong usage",
     )
     parser.add_argument(
-        "--preset", choices=PRESETS, default="keras_io", help="whose conventions are turned (default: %(default)s)"
+        "--preset", choices=PRESETS, default="keras_io", help="whose conventions are changed (default: %(default)s)"
     )
     parser.add_argument(
-        "--conventions", nargs="+", metavar="NAME", default=[], help="those that are turned (default: all)"
+        "--conventions", nargs="+", metavar="NAME", default=[], help="those that are changed (default: all)"
     )
     parser.add_argument(
         "--steps", type=int, default=STEPS, metavar="N", help="of training on digits (default: %(default)s)"
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     result = Result(
         records=[],
         reference=f"PyTorch model in the conventions of {options.preset}",
-        port="the same with one convention turned",
+        port="the same with one convention changed",
         settings=settings_of(options),
         provenance=provenance(),
         cost={"seconds": time.perf_counter() - began, "peak_gib": peak_memory() / 2**30},

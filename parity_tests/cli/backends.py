@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from parity_tests.cli.options import (
     Parser,
+    add_override,
     add_report_options,
     add_seed,
-    add_turn,
     check_reports,
     plain_console,
     settings_of,
@@ -17,7 +17,7 @@ from parity_tests.cli.options import (
 )
 from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.retinanet.backends import BACKENDS, NOT_INDEPENDENT, PORT, Table, compare_backends
-from parity_tests.retinanet.blind_spots import unseen_turns
+from parity_tests.retinanet.blind_spots import unseen_overrides
 from parity_tests.retinanet.comparison import PRESETS
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Record, verdict_of
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS), help="columns beside the port (default: all)"
     )
-    add_turn(parser)
+    add_override(parser)
     add_seed(parser)
     add_report_options(parser)
     return parser
@@ -53,8 +53,8 @@ def run(options: argparse.Namespace) -> int:
     from parity_tests.rule.result import Result
 
     began = time.perf_counter()
-    table = compare_backends(options.preset, options.backends, options.seed, options.turn)
-    unseen = unseen_turns(options.turn, table.judged)
+    table = compare_backends(options.preset, options.backends, options.seed, options.override)
+    unseen = unseen_overrides(options.override, table.judged)
     result = Result(
         records=table.judged,
         reference="Keras' backends",

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from parity_tests.cli.ladder import check_backend
 from parity_tests.cli.options import (
     Parser,
+    add_override,
     add_pair,
     add_report_options,
-    add_turn,
     check_reports,
     plain_console,
     progress_bars,
     settings_of,
     write_reports,
 )
-from parity_tests.retinanet.blind_spots import unseen_turns
+from parity_tests.retinanet.blind_spots import unseen_overrides
 from parity_tests.retinanet.climb import climb_rungs
 from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.rule.errors import UsageError
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit code: 0 equal, 1 different, 2 wrong usage, 3 incomplete",
     )
     parser.add_argument("bundle", type=Path, help="the folder that was recorded")
-    add_turn(parser)
+    add_override(parser)
     add_pair(parser, "the port of a pair of your own is held against the recorded reference of it")
     add_report_options(parser)
     return parser
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     began, bundle = time.perf_counter(), Bundle(options.bundle)
     facts = recorded_facts(bundle)
     side, other = facts["side"], OTHER[facts["side"]]
-    build = _torch(facts, options.turn) if other == "torch" else _keras(facts, options.turn)
+    build = _torch(facts, options.override) if other == "torch" else _keras(facts, options.override)
     with progress_bars() as report:
         run = recorded_comparison(bundle, facts, build)
         found = climb_rungs(run, bundle.rungs, answers=bundle, report=report)
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         reference=f"recorded {WORDS[side]}",
         port=WORDS[other],
         more_warnings=[
-            *unseen_turns(options.turn, found.records),
+            *unseen_overrides(options.override, found.records),
             *sampled_sizes(found.records),
             *samples_in_words(bundle),
         ],
@@ -96,26 +96,26 @@ def _check_pair(options: argparse.Namespace) -> int:
     return result.exit_code
 
 
-def _torch(facts: Mapping[str, Any], turns: Sequence[str]) -> "Callable[[str], DetectorSide]":
-    from parity_tests.retinanet.setup import turn
+def _torch(facts: Mapping[str, Any], overrides: Sequence[str]) -> "Callable[[str], DetectorSide]":
+    from parity_tests.retinanet.setup import override
     from parity_tests.retinanet.side import PACKAGES
     from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
     from parity_tests.rule.errors import refusals
 
     try:
         config = Config.preset(facts["preset"], num_classes=facts["num_classes"])
-        turned, optimizer_turns = turn(replace(config, anchor_scale=facts["anchor_scale"]), turns)
+        changed, optimizer_overrides = override(replace(config, anchor_scale=facts["anchor_scale"]), overrides)
     except refusals(*PACKAGES) as error:
         raise UsageError(str(error)) from None
-    return lambda dtype: TorchDetectorSide(turned, dtype, optimizer_turns=optimizer_turns)
+    return lambda dtype: TorchDetectorSide(changed, dtype, optimizer_overrides=optimizer_overrides)
 
 
-def _keras(facts: Mapping[str, Any], turns: Sequence[str]) -> "Callable[[str], DetectorSide]":
+def _keras(facts: Mapping[str, Any], overrides: Sequence[str]) -> "Callable[[str], DetectorSide]":
     check_backend()
     from parity_tests.retinanet.keras_side import REFERENCES, KerasDetectorSide
 
-    if turns:
-        raise UsageError(f"--turn: {turns[0]} turns the PyTorch side, and that was recorded")
+    if overrides:
+        raise UsageError(f"--override: {overrides[0]} overrides the PyTorch side, and that was recorded")
     if (preset := facts["preset"]) not in REFERENCES:
         raise UsageError(f"preset {preset!r} must be one of {', '.join(REFERENCES)}")
     classes, scale = facts["num_classes"], facts["anchor_scale"]

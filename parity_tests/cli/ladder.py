@@ -10,10 +10,10 @@ from typing import Any
 
 from parity_tests.cli.options import (
     Parser,
+    add_override,
     add_pair,
     add_report_options,
     add_seed,
-    add_turn,
     check_reports,
     plain_console,
     progress_bars,
@@ -23,7 +23,7 @@ from parity_tests.cli.options import (
 from parity_tests.ladder.climb import Report
 from parity_tests.ladder.memory import without_collecting
 from parity_tests.ladder.processes import climb_in_processes
-from parity_tests.retinanet.blind_spots import unseen_turns
+from parity_tests.retinanet.blind_spots import unseen_overrides
 from parity_tests.retinanet.climb import climb_rungs
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.inputs import read_size
@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         help="annotated pictures in any format, on which the weights detect: rungs detections and metric",
     )
-    add_turn(parser)
+    add_override(parser)
     add_seed(parser)
     parser.add_argument(
         "--ablation", metavar="FILE", type=Path, help="what `ablate --json` wrote, to be part of the reports"
@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         else:
             found = [climb_preset(options, options.preset[0], report)]
     seconds = time.perf_counter() - STARTED
-    unseen = unseen_turns(options.turn, [record for each in found for record in each.records])
+    unseen = unseen_overrides(options.override, [record for each in found for record in each.records])
     result = Result.of_presets(
         found, seconds=seconds, settings=settings_of(options), more_warnings=unseen, ablation=ablation
     )
@@ -149,7 +149,7 @@ def climb_preset(options: argparse.Namespace, preset: str, report: Report) -> Pr
     run = started(
         preset,
         weights=options.weights,
-        turns=options.turn,
+        overrides=options.override,
         sizes=[read_size(text) for text in options.sizes],
         images=options.image,
         data=options.data,

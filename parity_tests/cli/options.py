@@ -48,10 +48,10 @@ def add_pair(parser: argparse.ArgumentParser, words: str) -> None:
     parser.add_argument("--pair", metavar="MODULE:NAME", help=words)
 
 
-def add_turn(parser: argparse.ArgumentParser) -> None:
+def add_override(parser: argparse.ArgumentParser) -> None:
     """The option that makes the port wrong."""
-    words = "conventions of the PyTorch side to turn, to see it fail"
-    parser.add_argument("--turn", nargs="+", metavar="NAME=VALUE", default=[], help=words)
+    words = "conventions of the PyTorch side to override, to see it fail"
+    parser.add_argument("--override", nargs="+", metavar="NAME=VALUE", default=[], help=words)
 
 
 def add_report_options(parser: argparse.ArgumentParser, formats: Sequence[str] = tuple(FORMATS)) -> None:

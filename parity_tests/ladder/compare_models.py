@@ -143,8 +143,8 @@ def comparison(
     arrays = fed(inputs)
     lie = Layouts(reference.layout, port.layout, layouts)
     named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
-    turned = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
-    paths = [_tap_paths("reference", reference, arrays), _tap_paths("port", port, turned)]
+    changed = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
+    paths = [_tap_paths("reference", reference, arrays), _tap_paths("port", port, changed)]
     parameters = Names(*([*adapter.open("float32", {}).parameters()] for adapter in (reference, port)))
     if not (reference.has_parameters and port.has_parameters):
         parameters = Names([], [])

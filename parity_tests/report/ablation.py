@@ -7,23 +7,23 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from parity_tests.report.effects import EFFECTS, turned
+from parity_tests.report.effects import EFFECTS, changed
 
 COLOURS = {"s0": "dim", "s4": "yellow", "s5": "bold red"}
 """Of effects by their shade; others are plain."""
 
 
 def ablation_table(ablation: Mapping[str, Any]) -> Table:
-    """One row a turn: where it starts, what it does, and at which sizes nobody sees it."""
+    """One row an override: where it starts, what it does, and at which sizes nobody sees it."""
     model = ", ".join(f"{name} {value}" for name, value in ablation["model"].items())
-    title = f"Conventions of {ablation['preset']}, one turned at a time\n{model}"
+    title = f"Conventions of {ablation['preset']}, one changed at a time\n{model}"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
-    for heading in ("convention", "turned to", "starts at"):
+    for heading in ("convention", "changed to", "starts at"):
         table.add_column(heading, overflow="fold")
     for heading in EFFECTS.values():
         table.add_column(heading, justify="right")
     table.add_column("unseen at", overflow="fold")
-    for line in turned(ablation):
+    for line in changed(ablation):
         row = line.row
         words = (row["convention"], row["to"], row["starts_at"] or "–")
         effects = [f"[{COLOURS.get(shade.level, 'default')}]{escape(shade.text)}[/]" for shade in line.effects]
@@ -36,11 +36,11 @@ def as_markdown(ablation: Mapping[str, Any]) -> str:
     headings = ["convention", "from", "to", "starts at", *EFFECTS.values(), "unseen at"]
     rules = ["---"] * 4 + ["---:"] * len(EFFECTS) + ["---"]
     lines, notes = [_line(headings), f"|{'|'.join(rules)}|"], _numbered_notes(ablation)
-    for turn in turned(ablation):
-        row = turn.row
+    for override in changed(ablation):
+        row = override.row
         words = [_code(row[name]) for name in ("convention", "from", "to", "starts_at")]
         mark = f" <sup>{notes[row['note']]}</sup>" if row["note"] else ""
-        lines.append(_line([*words, *(shade.text for shade in turn.effects), f"{_unseen(row)}{mark}"]))
+        lines.append(_line([*words, *(shade.text for shade in override.effects), f"{_unseen(row)}{mark}"]))
     below = [f"{number}. {note}" for note, number in notes.items()]
     return "\n".join([*lines, *([""] if below else []), *below]) + "\n"
 

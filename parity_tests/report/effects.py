@@ -1,4 +1,4 @@
-"""What turning each convention does, as coloured tables: by effect, and by picture size."""
+"""What changing each convention does, as coloured tables: by effect, and by picture size."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ OTHER_STRUCTURE = Shade(level="s5", text="≠")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turned:
-    """One convention that was turned: what it means and what it does."""
+class ChangedConvention:
+    """One convention that was changed: what it means and what it does."""
 
     row: Mapping[str, Any]
     effects: Sequence[Shade]
@@ -47,9 +47,11 @@ class Seen:
     rows: Sequence[tuple[Mapping[str, Any], Sequence[Shade]]]
 
 
-def turned(ablation: Mapping[str, Any]) -> list[Turned]:
+def changed(ablation: Mapping[str, Any]) -> list[ChangedConvention]:
     """The conventions of an ablation, in its order."""
-    return [Turned(row=row, effects=[_shade(name, row[name]) for name in EFFECTS]) for row in ablation["rows"]]
+    return [
+        ChangedConvention(row=row, effects=[_shade(name, row[name]) for name in EFFECTS]) for row in ablation["rows"]
+    ]
 
 
 def seen_at(ablation: Mapping[str, Any]) -> list[Seen]:

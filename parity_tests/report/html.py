@@ -63,7 +63,7 @@ def _sections(result: Result) -> dict[str, Any]:
         "tree": module_tree(result),
         "trainings": trainings(result.records),
         "pictures": pictures(result.examples),
-        "turned": effects.turned(result.ablation) if result.ablation else [],
+        "changed": effects.changed(result.ablation) if result.ablation else [],
         "seen_at": effects.seen_at(result.ablation) if result.ablation else [],
         "data": records_data(result) if result.records else None,
     }

@@ -70,7 +70,7 @@ def facts(result: Result) -> dict[str, str]:
             settings.get("data") or settings.get("image") or ("seeded noise" if "image" in settings else "")
         ),
         "weights": _words(settings.get("weights") or ("seeded random" if "weights" in settings else "")),
-        "turned in the port": _words(settings.get("turn")),
+        "changed in the port": _words(settings.get("override")),
         "took": _duration(cost["seconds"]) if "seconds" in cost else "",
         "memory": f"{cost['peak_gib']:.1f} GiB" if "peak_gib" in cost else "",
         "commit": str(result.provenance.get("commit") or ""),

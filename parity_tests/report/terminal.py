@@ -56,11 +56,11 @@ def _headline(result: Result) -> str:
     settings: Mapping[str, Any] = result.settings
     if "inputs" in settings:
         return f"{result.reference} and {result.port}\nweights: {settings['weights']}; inputs: {settings['inputs']}\n"
-    turned = f", with {', '.join(settings['turn'])} in torch" if settings.get("turn") else ""
+    changed = f", with {', '.join(settings['override'])} in torch" if settings.get("override") else ""
     pictures = ", ".join(settings.get("image") or ["seeded noise"])
     weights = settings.get("weights") or "seeded random"
     presets = " and ".join(settings.get("preset", []))
-    sides = f"{result.reference} and {result.port}, {presets}{turned}"
+    sides = f"{result.reference} and {result.port}, {presets}{changed}"
     return f"{sides}\nweights: {weights}; pictures: {pictures}\n"
 
 

@@ -82,22 +82,22 @@ class Table:
         return [record for records in pairs for record in records]
 
 
-def compare_backends(preset: str, backends: Sequence[str], seed: int, turns: Sequence[str] = ()) -> Table:
-    """The table of these backends and the port, in the conventions of a preset, the port's turned where asked."""
-    columns = {PORT: _in_a_process(PORT, preset, seed, turns)}  # first, since it may refuse a turn
+def compare_backends(preset: str, backends: Sequence[str], seed: int, overrides: Sequence[str] = ()) -> Table:
+    """The table of these backends and the port, in the conventions of a preset, the port's changed where asked."""
+    columns = {PORT: _in_a_process(PORT, preset, seed, overrides)}  # first, since it may refuse an override
     columns |= {name: _in_a_process(name, preset, seed, ()) for name in backends}
     names = [*backends, PORT]
     pairs = [(left, right) for i, left in enumerate(names) for right in names[i + 1 :]]
     return Table(names, {pair: _compare(preset, pair, columns[pair[0]], columns[pair[1]]) for pair in pairs})
 
 
-def column(name: str, preset: str, seed: int, turns: Sequence[str]) -> Column:
+def column(name: str, preset: str, seed: int, overrides: Sequence[str]) -> Column:
     """What one column computes, in the process whose environment has its backend.
 
     Raises:
-        UsageError: for a turn that the port does not know.
+        UsageError: for an override that the port does not know.
     """
-    side = _side(name, preset, turns)
+    side = _side(name, preset, overrides)
     shapes = {variable: values.shape for variable, values in sorted(side.variables().items())}
     side.assign(random_variables(shapes, seed=seed))
     cases = {size: _case(side, size, seed) for size in SIZES}
@@ -114,18 +114,18 @@ def _case(side: "DetectorSide", size: Size, seed: int) -> Mapping[str, Array]:
     return taps | around | _detections(side, outputs, size)
 
 
-def _side(name: str, preset: str, turns: Sequence[str]) -> "DetectorSide":
+def _side(name: str, preset: str, overrides: Sequence[str]) -> "DetectorSide":
     if name == PORT:
-        from parity_tests.retinanet.setup import turn
+        from parity_tests.retinanet.setup import override
         from parity_tests.retinanet.side import PACKAGES
         from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
         from parity_tests.rule.errors import refusals
 
         try:
-            config, optimizer_turns = turn(Config.preset(preset), turns)
+            config, optimizer_overrides = override(Config.preset(preset), overrides)
         except refusals(*PACKAGES) as error:
             raise UsageError(str(error)) from None
-        return TorchDetectorSide(config, "float64", optimizer_turns=optimizer_turns)
+        return TorchDetectorSide(config, "float64", optimizer_overrides=optimizer_overrides)
     from parity_tests.retinanet.keras_side import KerasDetectorSide, preset_classes
 
     return KerasDetectorSide(preset, preset_classes(preset), "float64")
@@ -138,11 +138,11 @@ def _detections(side: "DetectorSide", outputs: Array, size: Size) -> dict[str, A
     return {name: values.astype("float64") for name, values in each.items()}
 
 
-def _in_a_process(name: str, preset: str, seed: int, turns: Sequence[str]) -> Column:
+def _in_a_process(name: str, preset: str, seed: int, overrides: Sequence[str]) -> Column:
     backend = "tensorflow" if name == PORT else name
     environment = _environment(KERAS_BACKEND=backend, JAX_ENABLE_X64="1", JAX_PLATFORMS="cpu")
     with environment, ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(column, name, preset, seed, turns).result()
+        return pool.submit(column, name, preset, seed, overrides).result()
 
 
 def _compare(preset: str, pair: tuple[str, str], left: Column, right: Column) -> list[Record]:

@@ -22,14 +22,14 @@ class BlindSpot(NamedTuple):
 
     Attributes:
         what: it, in words.
-        turn: how it would be turned; empty where it is no convention.
+        override: how it would be changed; empty where it is no convention.
         rung: the rung on which it shows.
         shows: whether it shows at a size.
         remedy: which size to add.
     """
 
     what: str
-    turn: str
+    override: str
     rung: str
     shows: Callable[[Size], bool]
     remedy: str
@@ -101,12 +101,12 @@ def unseen_at(records: Sequence[Record]) -> list[str]:
     return sentences
 
 
-def unseen_turns(turns: Sequence[str], records: Sequence[Record]) -> list[str]:
-    """A sentence on conventions of the port that were turned, where nothing that was compared shows it."""
-    if not turns or any(record.verdict == "different" for record in records):
+def unseen_overrides(overrides: Sequence[str], records: Sequence[Record]) -> list[str]:
+    """A sentence on conventions of the port that were changed, where nothing that was compared shows it."""
+    if not overrides or any(record.verdict == "different" for record in records):
         return []
-    turned = f"{' and '.join(turns)} {'is' if len(turns) == 1 else 'are'} turned in the port"
-    return [f"{turned}, and no comparison shows it: `retinanet-parity ablate` says where a convention does"]
+    changed = f"{' and '.join(overrides)} {'is' if len(overrides) == 1 else 'are'} changed in the port"
+    return [f"{changed}, and no comparison shows it: `retinanet-parity ablate` says where a convention does"]
 
 
 def _sizes_of(rung: str, records: Sequence[Record]) -> list[Size]:

@@ -22,7 +22,7 @@ BETAS = 0.9, 0.999
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConventions:
-    """The conventions of an optimiser; start from `KERAS`, and replace what is turned."""
+    """The conventions of an optimiser; start from `KERAS`, and replace what is changed."""
 
     momentum_rate: Literal["when_stored", "when_used"] = convention(
         "When SGD's gradient is multiplied by the rate: when it enters the momentum, so that a new rate leaves the old "
@@ -108,7 +108,7 @@ class Optimizer:
     Args:
         parameters: names and parameters, as `model.named_parameters()` gives them.
         recipe: the kind of optimiser, and its settings.
-        conventions: those of Keras, or with some of them turned.
+        conventions: those of Keras, or with some of them changed.
     """
 
     def __init__(

@@ -28,18 +28,18 @@ def start_run(
     preset: str = "",
     *,
     weights: Path | None = None,
-    turns: Sequence[str] = (),
+    overrides: Sequence[str] = (),
     sizes: Sequence[Size] = (),
     images: Sequence[Path] = (),
     data: Path | None = None,
     seed: int = 0,
 ) -> DetectorComparison:
-    """A run of the reference of a preset, and of the port with conventions turned.
+    """A run of the reference of a preset, and of the port with conventions changed.
 
     Args:
         preset: by default that of `weights`.
         weights: a file of either side; by default seeded random.
-        turns: conventions of the port, `p7_relu=before`.
+        overrides: conventions of the port, `p7_relu=before`.
         sizes: picture sizes of all rungs; by default each rung has its own.
         images: pictures, instead of seeded noise.
         data: annotated pictures on which `weights` detect.
@@ -57,14 +57,14 @@ def start_run(
     pictures = read_pictures(images) if images else None
     preset = check_preset(preset, weights)
     config, variables = prepare(preset, weights, sizes, seed=seed)
-    turned, optimizer_turns = turn(config, turns)
+    changed, optimizer_overrides = override(config, overrides)
     build: dict[str, Callable[[str], DetectorSide]] = {
         "reference": partial(_reference, preset, config, seed),
-        "port": partial(TorchDetectorSide, turned, seed=seed, optimizer_turns=optimizer_turns),
+        "port": partial(TorchDetectorSide, changed, seed=seed, optimizer_overrides=optimizer_overrides),
     }
     run = DetectorComparison(
         preset=preset,
-        config=turned,
+        config=changed,
         limits=detection_limits(preset),
         sides=detector_sides(build, variables),
         weights=variables,
@@ -72,7 +72,7 @@ def start_run(
         metric=coco_numbers,
         sizes=sizes,
     )
-    return replace(run, scenes=_scenes(data, weights, turned)) if data and weights else run
+    return replace(run, scenes=_scenes(data, weights, changed)) if data and weights else run
 
 
 def _reference(preset: str, config: Config, seed: int, dtype: str) -> DetectorSide:
@@ -124,18 +124,18 @@ def detection_limits(preset: str) -> Limits:
     return Limits(config.score_threshold, config.nms_iou, config.detections_per_picture)
 
 
-def turn(config: Config, assignments: Sequence[str]) -> tuple[Config, dict[str, Any]]:
-    """`config` with conventions turned, each written as `p7_relu=before`, and those of the optimiser among them."""
+def override(config: Config, assignments: Sequence[str]) -> tuple[Config, dict[str, Any]]:
+    """`config` with conventions changed, each written as `p7_relu=before`, and those of the optimiser among them."""
     of_optimizer = {field.name: field for field in conventions(OptimizerConventions)}
-    turned: dict[str, Any] = {}
+    changed: dict[str, Any] = {}
     for assignment in assignments:
         name, _, text = assignment.partition("=")
         if name in of_optimizer:
-            turned[name] = read_value(of_optimizer[name], text)
-            check_value(of_optimizer[name], turned[name])
+            changed[name] = read_value(of_optimizer[name], text)
+            check_value(of_optimizer[name], changed[name])
         else:
             config = config.with_convention(assignment)
-    return config, turned
+    return config, changed
 
 
 def _preset_of(path: Path) -> str:

@@ -71,7 +71,7 @@ class DetectorSide(Protocol):
         """All weights and statistics by Keras name, in Keras' layout; a copy."""
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        """Take the variables over, as soon as they count; a turned port takes those that it has.
+        """Take the variables over, as soon as they count; a changed port takes those that it has.
 
         `variables()` shows the rest.
         """

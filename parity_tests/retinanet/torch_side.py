@@ -38,13 +38,13 @@ FLAT_TAPS = {"logits", "deltas", "outputs"}
 class TorchDetectorSide:
     """The port to torch in the conventions of a config, with fresh values.
 
-    `optimizer_turns` are conventions of the optimiser that are turned away from Keras'.
+    `optimizer_overrides` are conventions of the optimiser that are changed away from Keras'.
     """
 
     def __init__(
-        self, config: Config, dtype: str, *, seed: int = 0, optimizer_turns: Mapping[str, Any] | None = None
+        self, config: Config, dtype: str, *, seed: int = 0, optimizer_overrides: Mapping[str, Any] | None = None
     ) -> None:
-        self.dtype, self.optimizer_turns = dtype, dict(optimizer_turns or {})
+        self.dtype, self.optimizer_overrides = dtype, dict(optimizer_overrides or {})
         self.sources: dict[str, str] = {}
         self.surround(config)
         self.seed, self._assigned = seed, dict[str, Mapping[str, Array]]()
@@ -169,7 +169,7 @@ class TorchDetectorSide:
         return by_tap | self._weight_gradients()
 
     def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
-        optimizer = keras_optimizer(self.model, recipe, self.optimizer_turns)
+        optimizer = keras_optimizer(self.model, recipe, self.optimizer_overrides)
         given = self._parameter_gradients(gradients)
         for factor in factors:
             for name, parameter in self.model.named_parameters():
@@ -184,7 +184,7 @@ class TorchDetectorSide:
         return {name: to_torch(self._tensor(g)) for name, p, g in by_name if g is not None and g.shape == _shape(p)}
 
     def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
-        optimizer, losses = keras_optimizer(self.model, recipe, self.optimizer_turns), []
+        optimizer, losses = keras_optimizer(self.model, recipe, self.optimizer_overrides), []
         for scene in scenes:
             loss = self._loss(scene, training=training)
             optimizer.zero_grad()
@@ -240,10 +240,10 @@ class TorchDetectorSide:
         return torch.from_numpy(np.ascontiguousarray(values, self.dtype))
 
 
-def keras_optimizer(model: nn.Module, recipe: Recipe, turns: Mapping[str, Any]) -> Optimizer:
-    """The optimiser of a recipe in Keras' conventions, with some of them turned, or settings of the recipe."""
-    settings = {name: value for name, value in turns.items() if name in recipe._fields}
-    conventions = {name: value for name, value in turns.items() if name not in settings}
+def keras_optimizer(model: nn.Module, recipe: Recipe, overrides: Mapping[str, Any]) -> Optimizer:
+    """The optimiser of a recipe in Keras' conventions, with some of them changed, or settings of the recipe."""
+    settings = {name: value for name, value in overrides.items() if name in recipe._fields}
+    conventions = {name: value for name, value in overrides.items() if name not in settings}
     return Optimizer(model.named_parameters(), recipe._replace(**settings), replace(KERAS, **conventions))
 
 

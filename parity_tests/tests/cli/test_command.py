@@ -118,7 +118,7 @@ def test_the_run_has_the_weights_of_the_file(tmp_path: Path) -> None:
             ["--preset", "notebook", "keras_io", "--weights", "a.keras"],
             "--preset: notebook keras_io are several, and a.keras holds the weights of one",
         ),
-        (["--turn", "decay=never"], "decay: 'never' must be one of 'decoupled', 'in_gradient'"),
+        (["--override", "decay=never"], "decay: 'never' must be one of 'decoupled', 'in_gradient'"),
         (["--sizes", "128"], "--sizes: '128' must be HEIGHTxWIDTH in pixels, as 128x128"),
         (["--sizes", "0x64"], "--sizes: '0x64' must be HEIGHTxWIDTH in pixels, as 128x128"),
         (["--sizes", "32000x32000"], "--sizes: '32000x32000' must have 2097152 pixels at most"),
@@ -134,7 +134,7 @@ def test_the_run_has_the_weights_of_the_file(tmp_path: Path) -> None:
         (["--seed", "-1"], "argument --seed: '-1' must be a whole number of at least 0"),
         (["--dtype", "half"], "argument --dtype: invalid choice: 'half'"),
         (["--json", "."], "--json: . must be a file in a folder that can be written to"),
-        (["--turn", "p7_relu=never"], "p7_relu: 'never' must be one of 'after', 'before'"),
+        (["--override", "p7_relu=never"], "p7_relu: 'never' must be one of 'after', 'before'"),
         (["--json", "nowhere/parity.json"], "--json: nowhere/parity.json lies in a folder that does not exist"),
     ],
 )
@@ -205,7 +205,7 @@ def test_what_cannot_be_run_is_incomplete_and_never_green(
 
 
 def test_a_turned_convention_that_nothing_shows_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["--rungs", "anchors", "--sizes", "64x64", "--dtype", "float64", "--turn", "channel_order=rgb"]
+    asked = ["--rungs", "anchors", "--sizes", "64x64", "--dtype", "float64", "--override", "channel_order=rgb"]
     assert cli.main(["--preset", "notebook", *asked]) == 0
     [warning] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
     assert f"\n{warning}\n" in README

@@ -1,4 +1,4 @@
-"""Conventions turned one at a time: each is found where it is, and unseen at just the sizes that hide it."""
+"""Conventions changed one at a time: each is found where it is, and unseen at just the sizes that hide it."""
 
 import json
 from dataclasses import replace
@@ -12,10 +12,10 @@ from parity_tests import cli
 from parity_tests.ablation import bench as measuring
 from parity_tests.ablation import digits_model
 from parity_tests.ablation.bench import Bench
-from parity_tests.ablation.conventions import NETWORK, NUMBERS, PICTURES, turns
+from parity_tests.ablation.conventions import NETWORK, NUMBERS, PICTURES, overrides
 from parity_tests.ablation.digits_model import Weights, digits_config, fresh_detector
 from parity_tests.ablation.effects import by_size, in_words, largest, largest_on_taps, refused, starts_at, unseen
-from parity_tests.ablation.override import ROUNDING, Turn
+from parity_tests.ablation.override import ROUNDING, Override
 from parity_tests.ablation.photos import PHOTOS, photo_effect
 from parity_tests.report import read_json
 from parity_tests.report.ablation import as_markdown
@@ -43,20 +43,20 @@ def bench(weights: Weights) -> Bench:
     return Bench("notebook", weights, seed=0)
 
 
-def turn_of(assignment: str, preset: str = "notebook") -> Turn:
-    return next(turn for turn in turns(preset) if turn.assignment == assignment)
+def turn_of(assignment: str, preset: str = "notebook") -> Override:
+    return next(override for override in overrides(preset) if override.assignment == assignment)
 
 
 @pytest.mark.parametrize("preset", [*PRESETS, "torchvision"])
 def test_every_convention_is_turned_or_left_out_with_a_reason(preset: str) -> None:
-    every = turns(preset)
-    assert {turn.convention for turn in every} >= FIELDS - {*NUMBERS}
-    assert {turn.convention for turn in turns("notebook")} == FIELDS
-    assert {turn.convention for turn in every if turn.left_out} == {"conv_bias", "p6_source"}
-    assert all(turn.before != turn.after for turn in every)
-    for turn in every:
-        if turn.part != "optimizer":
-            assert Config.preset(preset).with_convention(turn.assignment) != Config.preset(preset)
+    every = overrides(preset)
+    assert {override.convention for override in every} >= FIELDS - {*NUMBERS}
+    assert {override.convention for override in overrides("notebook")} == FIELDS
+    assert {override.convention for override in every if override.left_out} == {"conv_bias", "p6_source"}
+    assert all(override.before != override.after for override in every)
+    for override in every:
+        if override.part != "optimizer":
+            assert Config.preset(preset).with_convention(override.assignment) != Config.preset(preset)
 
 
 def test_only_the_network_s_own_conventions_change_what_it_computes() -> None:
@@ -64,10 +64,10 @@ def test_only_the_network_s_own_conventions_change_what_it_computes() -> None:
     small = replace(base, backbone="resnet18", width=8)
     images = random_images((32, 64))
     outputs = TorchDetectorSide(small, "float32").forward(images)["outputs"]
-    for turn in turns("notebook"):
-        if turn.part in ("surroundings", "pictures"):
-            other = TorchDetectorSide(small.with_convention(turn.assignment), "float32").forward(images)["outputs"]
-            assert np.array_equal(other, outputs), turn.assignment
+    for override in overrides("notebook"):
+        if override.part in ("surroundings", "pictures"):
+            other = TorchDetectorSide(small.with_convention(override.assignment), "float32").forward(images)["outputs"]
+            assert np.array_equal(other, outputs), override.assignment
     assert not {*NETWORK} & {*PICTURES}
 
 
@@ -84,21 +84,21 @@ def test_a_turn_starts_where_it_is_and_is_unseen_at_the_sizes_that_hide_it(
 ) -> None:
     found = bench.shows(turn_of(assignment))
     assert found["starts_at"] == name
-    spot = next((spot for spot in BLIND_SPOTS if spot.turn == assignment), None)
+    spot = next((spot for spot in BLIND_SPOTS if spot.override == assignment), None)
     if spot:
         assert found["unseen"] == [size for size in found["seen"] if not spot.shows(read_size(size))]
     assert found["refused"] == (["120x120"] if name == "p6" else [])
 
 
 def test_a_turn_shows_alike_whatever_was_turned_before_it(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the model as it is answers is kept, and no turn changes it."""
+    """What the model as it is answers is kept, and no override changes it."""
     monkeypatch.setattr(measuring, "NETWORK_SIZES", ((32, 32),))
     monkeypatch.setattr(measuring, "OBJECT_SIZES", ((128, 128),))
-    turned = [turn_of(assignment) for assignment in ("bn_momentum=0.1", "anchor_stride=picture_over_cells")]
+    changed = [turn_of(assignment) for assignment in ("bn_momentum=0.1", "anchor_stride=picture_over_cells")]
     used, fresh = Bench("notebook", weights, seed=0), Bench("notebook", weights, seed=0)
-    found = [used.shows(turn) for turn in turned]
-    assert [fresh.shows(turn) for turn in reversed(turned)] == found[::-1]
-    assert used.shows(turned[0]) == found[0]
+    found = [used.shows(override) for override in changed]
+    assert [fresh.shows(override) for override in reversed(changed)] == found[::-1]
+    assert used.shows(changed[0]) == found[0]
     assert [shown["unseen"] for shown in found] == [["32x32"], ["128x128"]]
 
 
@@ -196,11 +196,11 @@ def test_the_table_says_of_every_turn_where_it_is_unseen_with_notes_below() -> N
 
 def test_the_last_line_counts_conventions_and_their_turns() -> None:
     rows = [row(ROUNDING.convention), row("bn_eps"), row("upsample", seen={"32x32": 0.0}, unseen=["32x32"])]
-    one_each = "2 conventions turned, one at a time; at some picture sizes 1 of them cannot be seen"
+    one_each = "2 conventions changed, one at a time; at some picture sizes 1 of them cannot be seen"
     assert in_words(rows) == one_each
-    words = "2 conventions turned, one at a time, in 3 turns; at some picture sizes 1 of them cannot be seen"
+    words = "2 conventions changed, one at a time, in 3 overrides; at some picture sizes 1 of them cannot be seen"
     assert in_words([*rows, row("bn_eps")]) == words
-    assert in_words(rows[:2]) == "1 conventions turned, one at a time; no picture size hides any of them"
+    assert in_words(rows[:2]) == "1 conventions changed, one at a time; no picture size hides any of them"
 
 
 def test_the_table_of_the_readme_is_that_of_the_run_that_is_kept() -> None:
@@ -213,11 +213,11 @@ def test_the_table_of_the_readme_is_that_of_the_run_that_is_kept() -> None:
     assert {row["convention"] for row in ablation["rows"]} >= FIELDS - {"conv_bias", "p6_source"}
 
 
-@pytest.mark.parametrize("spot", [spot for spot in BLIND_SPOTS if spot.turn], ids=lambda spot: spot.turn)
+@pytest.mark.parametrize("spot", [spot for spot in BLIND_SPOTS if spot.override], ids=lambda spot: spot.override)
 def test_the_sizes_that_hide_a_convention_are_those_that_runs_warn_of(spot: BlindSpot) -> None:
     ablation = read_json(ROOT / "docs" / "ablation.json").ablation
     assert ablation is not None
-    [found] = [row for row in ablation["rows"] if f"{row['convention']}={row['to']}" == spot.turn]
+    [found] = [row for row in ablation["rows"] if f"{row['convention']}={row['to']}" == spot.override]
     assert found["unseen"] == [size for size in found["seen"] if not spot.shows(read_size(size))]
 
 
@@ -228,7 +228,7 @@ def test_the_command_trains_turns_and_writes_what_a_run_takes_up(
     files = {name: tmp_path / f"ablation.{name}" for name in ("json", "html", "markdown")}
     written = [word for name, path in files.items() for word in (f"--{name}", str(path))]
     assert cli.main(["ablate", "--conventions", "p7_relu", "min_side", "--steps", "2", *written]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("2 conventions turned, one at a time; ")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 conventions changed, one at a time; ")
     ablation = read_json(files["json"]).ablation
     assert ablation is not None
     starts = {row["convention"]: row["starts_at"] for row in ablation["rows"]}

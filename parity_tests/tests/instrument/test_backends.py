@@ -56,7 +56,7 @@ def test_keras_on_torch_does_not_judge() -> None:
 
 
 def test_each_column_is_computed_and_a_turned_port_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["backends", "--backends", "tensorflow", "--turn", "stride2_padding=symmetric"]) == 1
+    assert cli.main(["backends", "--backends", "tensorflow", "--override", "stride2_padding=symmetric"]) == 1
     printed = capsys.readouterr().out
     assert re.search(r"PyTorch port +p6 +-", printed)
     assert "PyTorch port is the odd one out: it parts from Keras on tensorflow at p6 (128x128: " in printed

@@ -6,14 +6,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parity_tests.retinanet.blind_spots import BLIND_SPOTS, BlindSpot, unseen_at, unseen_in, unseen_turns, unseen_zeros
+from parity_tests.retinanet.blind_spots import (
+    BLIND_SPOTS,
+    BlindSpot,
+    unseen_at,
+    unseen_in,
+    unseen_overrides,
+    unseen_zeros,
+)
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.inputs import Size, size_name
 from parity_tests.retinanet.rungs.shapes import REFUSED, SWEEP
 from parity_tests.rule.record import Record, Where
 from parity_tests.tests.support.planted import turned_network, turned_run, where_it_starts
 
-BY_TURN = {spot.turn: spot for spot in BLIND_SPOTS}
+BY_OVERRIDE = {spot.override: spot for spot in BLIND_SPOTS}
 
 
 def records_at(rung: str, sizes: Sequence[Size]) -> list[Record]:
@@ -35,26 +42,26 @@ def test_square_sizes_cannot_tell_height_from_width() -> None:
 
 @pytest.mark.parametrize("size", [*SWEEP], ids=size_name)
 def test_the_strides_of_anchors_show_where_they_are_declared_to(run: DetectorComparison, size: Size) -> None:
-    spot = BY_TURN["anchor_stride=picture_over_cells"]
-    assert shows(replace(turned_run(run, spot.turn), sizes=[size]), spot, size) == spot.shows(size)
+    spot = BY_OVERRIDE["anchor_stride=picture_over_cells"]
+    assert shows(replace(turned_run(run, spot.override), sizes=[size]), spot, size) == spot.shows(size)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (96, 96), (160, 160), (128, 96), (96, 160), (288, 32)])
 def test_padding_shows_where_it_is_declared_to(run: DetectorComparison, size: Size) -> None:
-    spot = BY_TURN["stride2_padding=symmetric"]
-    assert shows(turned_network(run, spot.turn, sizes=[size]), spot, size) == spot.shows(size)
+    spot = BY_OVERRIDE["stride2_padding=symmetric"]
+    assert shows(turned_network(run, spot.override, sizes=[size]), spot, size) == spot.shows(size)
 
 
 @pytest.mark.parametrize("size", [REFUSED[0], SWEEP[1]], ids=size_name)
 def test_upsampling_to_size_shows_where_it_is_declared_to(run: DetectorComparison, size: Size) -> None:
-    spot = BY_TURN["upsample=nearest_to_size"]
-    assert shows(turned_network(run, spot.turn), spot, size) == spot.shows(size)
+    spot = BY_OVERRIDE["upsample=nearest_to_size"]
+    assert shows(turned_network(run, spot.override), spot, size) == spot.shows(size)
 
 
 @pytest.mark.parametrize("size", [(128, 96), (128, 112), (96, 160), (288, 32)], ids=size_name)
 def test_a_thousand_of_a_level_show_where_they_are_declared_to(run: DetectorComparison, size: Size) -> None:
-    spot = BY_TURN["topk_per_level=1000"]
-    assert shows(replace(turned_run(run, spot.turn), sizes=[size]), spot, size) == spot.shows(size)
+    spot = BY_OVERRIDE["topk_per_level=1000"]
+    assert shows(replace(turned_run(run, spot.override), sizes=[size]), spot, size) == spot.shows(size)
 
 
 def shows(run: DetectorComparison, spot: BlindSpot, size: Size) -> bool:
@@ -63,15 +70,15 @@ def shows(run: DetectorComparison, spot: BlindSpot, size: Size) -> bool:
 
 def test_turns_that_no_comparison_shows_are_named() -> None:
     seen = Record(rung="forward", where=Where(), name="p3", verdict="equal")
-    assert unseen_turns(["channel_order=rgb"], [seen]) == [
-        "channel_order=rgb is turned in the port, and no comparison shows it: "
+    assert unseen_overrides(["channel_order=rgb"], [seen]) == [
+        "channel_order=rgb is changed in the port, and no comparison shows it: "
         "`retinanet-parity ablate` says where a convention does"
     ]
-    assert unseen_turns(["min_side=608", "bias_steps=parameter"], [seen])[0].startswith(
-        "min_side=608 and bias_steps=parameter are turned in the port, and no comparison"
+    assert unseen_overrides(["min_side=608", "bias_steps=parameter"], [seen])[0].startswith(
+        "min_side=608 and bias_steps=parameter are changed in the port, and no comparison"
     )
-    assert unseen_turns([], [seen]) == []
-    assert unseen_turns(["p7_relu=before"], [seen, replace(seen, verdict="different")]) == []
+    assert unseen_overrides([], [seen]) == []
+    assert unseen_overrides(["p7_relu=before"], [seen, replace(seen, verdict="different")]) == []
 
 
 def test_weights_that_hold_one_number_are_named() -> None:

@@ -22,7 +22,7 @@ from parity_tests.ladder.climb import climb
 from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.recorded import LEFT_OUT, facts_of, recorded_comparison, recorded_facts
 from parity_tests.retinanet.rungs import RUNGS, cases_of
-from parity_tests.retinanet.setup import turn
+from parity_tests.retinanet.setup import override
 from parity_tests.retinanet.side import ReadWhenAsked
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.budgets import rounding_budget
@@ -127,11 +127,11 @@ def test_where_taps_are_samples_modules_are_not_fed_and_the_report_says_so(check
 def test_a_turned_convention_is_named_against_a_recorded_reference(
     small: DetectorComparison, recorded: Path, assignment: str, rung: str, name: str
 ) -> None:
-    """Conventions are turned on the PyTorch side."""
-    config, _ = turn(small.config, [assignment])
+    """Conventions are changed on the PyTorch side."""
+    config, _ = override(small.config, [assignment])
 
     def around(dtype: str) -> Any:
-        """The network as it is, in what is turned around it."""
+        """The network as it is, in what is changed around it."""
         port: Any = small.sides.port(dtype)
         return port.surrounded(config)
 
@@ -358,7 +358,7 @@ ANSWER: dict[str, Any] = {
     "nested": {"a": {"b": [[np.array([1, 2])], "text", 5, 0.25, True, None]}},
     "keys": {"items": np.array([3]), "array": "0", "shape": [1]},
     "single": np.array(7.5),
-    "turned": np.arange(6.0, dtype=np.float32).reshape(2, 3).T,
+    "changed": np.arange(6.0, dtype=np.float32).reshape(2, 3).T,
     "flags": np.array([True, False]),
     "nothing": {},
 }

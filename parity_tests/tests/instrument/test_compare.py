@@ -64,7 +64,7 @@ MISTAKES: dict[str, Callable[[Array], Array]] = {
     "one picture where there should be two": lambda x: x[:1],
     "an offset for each channel": lambda x: x + np.array([0, 0, 1e-9, 0]),
     "another precision": lambda x: x.astype(np.float32),
-    "one sign turned": lambda x: with_one(x, -x[1, 2, 3, 0]),
+    "one sign changed": lambda x: with_one(x, -x[1, 2, 3, 0]),
 }
 
 
@@ -110,8 +110,8 @@ def test_another_epsilon_of_batch_norm_is_caught(feature_map: Array) -> None:
 
 def test_a_small_gradient_of_the_wrong_sign_is_caught_on_its_own_scale(feature_map: Array) -> None:
     gradients = {"cls_head": feature_map, "stem": 1e-7 * feature_map}
-    turned = {"cls_head": feature_map, "stem": -1e-7 * feature_map}
-    records = compare_taps("gradients", FLOAT64, gradients, turned, units=ISOLATED)
+    changed = {"cls_head": feature_map, "stem": -1e-7 * feature_map}
+    records = compare_taps("gradients", FLOAT64, gradients, changed, units=ISOLATED)
     assert [record.verdict for record in records] == ["equal", "different"]
 
 
@@ -140,7 +140,7 @@ def test_float32_is_allowed_what_rounding_costs_the_sides(feature_map: Array) ->
     assert compare_values("forward", FLOAT32, "p3", rounded, noisy, budget).verdict == "equal"
 
 
-@pytest.mark.parametrize("mistake", ["height and width swapped", "one sign turned", "channels reversed", "an offset"])
+@pytest.mark.parametrize("mistake", ["height and width swapped", "one sign changed", "channels reversed", "an offset"])
 def test_a_mistake_in_float32_alone_does_not_allow_itself(mistake: str, feature_map: Array) -> None:
     exact, rounded = feature_map, feature_map.astype(np.float32)
     wrong = rounded + np.float32(1e-2) if mistake == "an offset" else MISTAKES[mistake](rounded)

@@ -57,7 +57,7 @@ def test_sections_without_data_are_left_out() -> None:
 def test_an_ablation_alone_is_shown_without_a_verdict() -> None:
     page = as_html(Result(records=[], ablation=ABLATION))
     assert sections(page) == ["conventions"]
-    assert "1 conventions turned, one at a time; at some picture sizes 1 of them cannot be seen" in page
+    assert "1 conventions changed, one at a time; at some picture sizes 1 of them cannot be seen" in page
     assert ">refused<" in page
     assert 'class="verdict neutral"' in page
     assert "incomplete" not in page.split("</style>")[1]
@@ -79,7 +79,7 @@ def test_names_are_text_wherever_they_stand() -> None:
         records=[record, *(replace(step, where=Where(data=HOSTILE)) for step in training_steps())],
         reference=HOSTILE,
         port=HOSTILE,
-        settings={HOSTILE: [HOSTILE], "turn": [HOSTILE]},
+        settings={HOSTILE: [HOSTILE], "override": [HOSTILE]},
         provenance={HOSTILE: {HOSTILE: HOSTILE}, "commit": HOSTILE},
         warnings=[HOSTILE],
         sources={HOSTILE: {"reference": HOSTILE, "port": HOSTILE}},

@@ -42,23 +42,23 @@ def test_a_planted_fault_is_named_on_its_rung(
 
 @pytest.mark.planted
 def test_of_several_rungs_the_first_that_differs_is_named(run: DetectorComparison) -> None:
-    turned = replace(turned_run(run, "focal_gamma=1.5"), sizes=[(64, 64)])
+    changed = replace(turned_run(run, "focal_gamma=1.5"), sizes=[(64, 64)])
     asked = ("anchors", "losses", "gradients", "backward", "detections")
-    records = [record for rung in asked for record in records_on(turned, rung)]
+    records = [record for rung in asked for record in records_on(changed, rung)]
     assert {record.rung for record in records if record.verdict == "different"} == {"losses", "gradients", "backward"}
     assert Result(records=records).summary.startswith("different: it starts at loss.classification (losses ")
 
 
 @pytest.mark.parametrize("rung", ["anchors", "targets", "losses", "forward", "detections"])
 def test_a_run_in_float64_builds_nothing_else(run: DetectorComparison, rung: str) -> None:
-    turned, asked = turned_run(run), list[str]()
+    changed, asked = turned_run(run), list[str]()
 
     def noted(build: Callable[[str], DetectorSide], dtype: str) -> DetectorSide:
         asked.append(dtype)
         return build(dtype)
 
-    build = {name: partial(noted, build) for name, build in turned.sides.build.items()}
-    alone = replace(turned, sizes=[(32, 64)], sides=detector_sides(build, run.weights))
+    build = {name: partial(noted, build) for name, build in changed.sides.build.items()}
+    alone = replace(changed, sizes=[(32, 64)], sides=detector_sides(build, run.weights))
     assert verdict_of([r for case in cases_on(alone, rung) for r in compared(case, alone.sides)]) == "equal"
     assert asked == ["float64", "float64"]
 

@@ -1,4 +1,4 @@
-"""Each convention of the network that is turned the wrong way is found, and named where it starts."""
+"""Each convention of the network that is changed the wrong way is found, and named where it starts."""
 
 from dataclasses import replace
 from functools import partial
@@ -15,15 +15,15 @@ from torch_retinanet.conventions import conventions
 
 
 @pytest.mark.planted
-@pytest.mark.parametrize("turned", FORWARD)
-def test_a_turned_convention_is_named_at_the_tap_where_it_starts(run: DetectorComparison, turned: str) -> None:
-    assert where_it_starts(turned_network(run, turned, sizes=[(64, 64)]), "forward", "64x64") == FORWARD[turned]
+@pytest.mark.parametrize("changed", FORWARD)
+def test_a_turned_convention_is_named_at_the_tap_where_it_starts(run: DetectorComparison, changed: str) -> None:
+    assert where_it_starts(turned_network(run, changed, sizes=[(64, 64)]), "forward", "64x64") == FORWARD[changed]
 
 
 @pytest.mark.planted
-@pytest.mark.parametrize("turned", STATISTICS)
-def test_a_turned_convention_is_named_in_the_statistics(run: DetectorComparison, turned: str) -> None:
-    assert where_it_starts(turned_network(run, turned), "forward", "training") == STATISTICS[turned]
+@pytest.mark.parametrize("changed", STATISTICS)
+def test_a_turned_convention_is_named_in_the_statistics(run: DetectorComparison, changed: str) -> None:
+    assert where_it_starts(turned_network(run, changed), "forward", "training") == STATISTICS[changed]
 
 
 def fresh(run: DetectorComparison) -> DetectorComparison:
@@ -37,9 +37,9 @@ def test_fresh_variables_are_equal_where_no_convention_is_turned(run: DetectorCo
 
 
 @pytest.mark.planted
-@pytest.mark.parametrize("turned", PARAMETERS)
-def test_a_turned_convention_is_named_in_fresh_variables(run: DetectorComparison, turned: str) -> None:
-    assert where_it_starts(fresh(turned_network(run, turned)), "parameters") == PARAMETERS[turned]
+@pytest.mark.parametrize("changed", PARAMETERS)
+def test_a_turned_convention_is_named_in_fresh_variables(run: DetectorComparison, changed: str) -> None:
+    assert where_it_starts(fresh(turned_network(run, changed)), "parameters") == PARAMETERS[changed]
 
 
 PICTURE_SIDE = {
@@ -52,8 +52,8 @@ PICTURE_SIDE = {
 def test_every_convention_is_turned_on_some_rung() -> None:
     surroundings = [assignment for faults in CONVENTIONS.values() for assignment in faults]
     network = [*FORWARD, *STATISTICS, *PARAMETERS, UPSAMPLING]
-    turned = {assignment.partition("=")[0] for assignment in (*network, *surroundings)}
-    assert turned | PICTURE_SIDE == {field.name for field in conventions(Config)}
+    changed = {assignment.partition("=")[0] for assignment in (*network, *surroundings)}
+    assert changed | PICTURE_SIDE == {field.name for field in conventions(Config)}
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_every_convention_is_turned_on_some_rung() -> None:
 def test_the_padding_of_p6_and_p7_shows_where_the_level_below_has_an_even_side_and_only_there(
     run: DetectorComparison, size: str, starts_at: str
 ) -> None:
-    turned = turned_network(run, "stride2_padding=symmetric", sizes=[read_size(size)])
-    assert where_it_starts(turned, "forward", size) == starts_at
+    changed = turned_network(run, "stride2_padding=symmetric", sizes=[read_size(size)])
+    assert where_it_starts(changed, "forward", size) == starts_at
 
 
 def test_upsampling_to_size_shows_only_at_sizes_that_the_notebook_refuses(run: DetectorComparison) -> None:
-    turned = turned_network(run, UPSAMPLING)
-    assert where_it_starts(turned, "forward", "96x160") == "equal"
-    assert where_it_starts(turned, "shapes", "64x64") == "equal"
-    assert where_it_starts(turned, "shapes", "64x224") == "equal"
-    assert where_it_starts(turned, "shapes", "120x120") == "merged4"
+    changed = turned_network(run, UPSAMPLING)
+    assert where_it_starts(changed, "forward", "96x160") == "equal"
+    assert where_it_starts(changed, "shapes", "64x64") == "equal"
+    assert where_it_starts(changed, "shapes", "64x224") == "equal"
+    assert where_it_starts(changed, "shapes", "120x120") == "merged4"

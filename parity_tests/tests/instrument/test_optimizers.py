@@ -21,7 +21,7 @@ Gradients = list[dict[str, Array | None]]
 BUDGET = 64 * float(np.finfo(np.float64).eps)
 """The share of an array's largest value by which equal ones may differ."""
 SHOWN = 1000 * BUDGET
-"""The share by which they must differ where a convention is turned."""
+"""The share by which they must differ where a convention is changed."""
 
 SHAPES = {"kernel": (4, 3), "bias": (3,)}
 CHANGING: dict[str, Any] = {"rate": 0.1, "rate_changes": ((1, 0.03), (3, 0.07)), "clip_norm": 0.7}
@@ -212,19 +212,19 @@ def test_in_the_conventions_of_torch_it_is_the_optimizer_of_torch(case: str) -> 
 @pytest.mark.parametrize("field", conventions(OptimizerConventions), ids=lambda field: field.name)
 def test_a_convention_turned_to_that_of_torch_is_seen(field: Field[Any], keras: Any) -> None:
     recipe, gradients = CASES[SHOWN_BY[field.name]], gradients_for(field.name)
-    turned = replace(KERAS, **{field.name: getattr(TORCH, field.name)})
+    changed = replace(KERAS, **{field.name: getattr(TORCH, field.name)})
     expected = run_keras(keras, recipe, gradients)
     assert difference(run(recipe, KERAS, gradients), expected) <= BUDGET
-    assert difference(run(recipe, turned, gradients), expected) > SHOWN
+    assert difference(run(recipe, changed, gradients), expected) > SHOWN
 
 
 @pytest.mark.parametrize("field", conventions(OptimizerConventions), ids=lambda field: field.name)
 def test_a_convention_turned_to_that_of_keras_is_seen(field: Field[Any]) -> None:
     recipe, gradients = CASES[SHOWN_BY[field.name]], gradients_for(field.name)
-    turned = replace(TORCH, **{field.name: getattr(KERAS, field.name)})
+    changed = replace(TORCH, **{field.name: getattr(KERAS, field.name)})
     expected = run_torch(recipe, gradients)
     assert difference(run(recipe, TORCH, gradients), expected) <= BUDGET
-    assert difference(run(recipe, turned, gradients), expected) > SHOWN
+    assert difference(run(recipe, changed, gradients), expected) > SHOWN
 
 
 def test_the_place_of_the_decay_makes_no_difference_to_sgd_without_momentum() -> None:

@@ -53,8 +53,8 @@ def test_both_sides_find_the_same_in_the_pictures(weights: Path, tmp_path: Path)
 
 
 def test_boxes_decoded_otherwise_are_seen(weights: Path, tmp_path: Path) -> None:
-    turn = ["--turn", "anchor_scale=4"]
-    assert run(weights, write_coco(tmp_path), *turn, "--json", str(tmp_path / "report.json")) == 1
+    override = ["--override", "anchor_scale=4"]
+    assert run(weights, write_coco(tmp_path), *override, "--json", str(tmp_path / "report.json")) == 1
     assert records(tmp_path / "report.json")["detections det.set"]["verdict"] == "different"
 
 

@@ -71,7 +71,7 @@ def test_a_wrong_gradient_is_named_in_training_mode_too(run: DetectorComparison)
     assert where_it_starts(wrong, "gradients", "training") == name
 
 
-def turned(assignment: str) -> FaultyRun:
+def changed(assignment: str) -> FaultyRun:
     return lambda run: turned_run(run, assignment)
 
 
@@ -92,15 +92,15 @@ SLOTS = {"momentum": "box_head/4/bias@momentum", "m": f"{LATERAL}@m", "v": f"{NO
 
 STEPS = [
     pytest.param("SGD with momentum", turned_run, "equal", id="SGD with momentum"),
-    planted("SGD with momentum", turned("momentum_rate=when_used"), STEM, of="momentum of the rate when used"),
-    planted("SGD with momentum", turned("boundary=changes"), STEM, of="a rate that changes a step early"),
+    planted("SGD with momentum", changed("momentum_rate=when_used"), STEM, of="momentum of the rate when used"),
+    planted("SGD with momentum", changed("boundary=changes"), STEM, of="a rate that changes a step early"),
     planted("SGD with momentum", wrong_step(SLOTS["momentum"], np.negative), SLOTS["momentum"], of="sign of a slot"),
     planted("SGD with momentum", wrong_step(LATERAL, swapped), LATERAL, of="swapped axes"),
     planted("SGD with momentum", wrong_step(HEAD, lambda k: k * (1 + 1e-11)), HEAD, of="a hundred-billionth"),
     pytest.param("SGD", turned_run, "equal", id="SGD"),
     planted("SGD", unclipped, STEM, of="an unclipped gradient"),
     pytest.param("Adam", turned_run, "equal", id="Adam"),
-    planted("Adam", turned("eps_root=corrected"), STEM, of="eps at the corrected root"),
+    planted("Adam", changed("eps_root=corrected"), STEM, of="eps at the corrected root"),
     pytest.param("AdamW", turned_run, "equal", id="AdamW"),
     planted("AdamW", wrong_step(SLOTS["m"], swapped), SLOTS["m"], of="swapped axes of a slot"),
     planted("AdamW", wrong_step(SLOTS["v"], lambda slot: np.roll(slot, 1)), SLOTS["v"], of="off by one"),

@@ -22,12 +22,12 @@ from parity_tests.tests.support.comparisons import compare, different
 from parity_tests.tests.support.small_models import (
     IMAGES,
     TAPS,
+    ChangedConvention,
     HalfGradient,
     Nested,
     NotANumber,
     Port,
     TorchNested,
-    Turned,
     keras_model,
     pictures,
 )
@@ -88,7 +88,9 @@ def test_a_fault_is_named_alone_where_modules_are_fed_and_with_all_after_it_wher
 
 def test_rows_taken_for_columns_are_named_between_modules(reference: KerasModel) -> None:
     for images in (IMAGES, pictures(2, 8, 8, 3)):
-        assert different(compare(reference, Port(between=Turned()), images, rungs=["forward"])) == ["mix.input"]
+        assert different(compare(reference, Port(between=ChangedConvention()), images, rungs=["forward"])) == [
+            "mix.input"
+        ]
 
 
 def test_a_kernel_that_is_carried_over_transposed_is_named_at_its_layer(reference: KerasModel) -> None:
@@ -138,7 +140,7 @@ def test_weights_of_each_sides_own_are_compared_bit_for_bit(reference: KerasMode
 def test_the_users_models_are_afterwards_as_they_were(reference: KerasModel) -> None:
     model = reference.model
     before = [variable.numpy() for variable in model.variables], [*vars(model.get_layer("conv"))]
-    compare(reference, Port(between=Turned()))
+    compare(reference, Port(between=ChangedConvention()))
     assert [variable.dtype for variable in model.variables] == len(before[0]) * ["float32"]
     assert all(np.array_equal(variable, value) for variable, value in zip(model.variables, before[0], strict=True))
     assert [*vars(model.get_layer("conv"))] == before[1]

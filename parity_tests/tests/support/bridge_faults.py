@@ -66,7 +66,7 @@ BRIDGE_FAULTS: dict[str, tuple[Fault, str]] = {
     "a layer of one head for that of the other": (named_as(("cls_head/2", "box_head/2")), "cls.p3.2"),
     "a name that is missing": (named_as(("conv_c7_3x3/bias", "conv_c8_3x3/bias")), "p7"),
     "height for width in kernels": (kernels(lambda kernel: kernel.transpose(2, 3)), "stem"),
-    "kernels turned over": (kernels(lambda kernel: kernel.flip(2, 3)), "stem"),
+    "kernels changed over": (kernels(lambda kernel: kernel.flip(2, 3)), "stem"),
     "inputs for outputs where there are as many": (kernels(square), "conv2_block1"),
     "colours reversed": (kernels(lambda k: k.flip(1) if k.shape[1] == 3 else k), "stem"),
     "a reshape for a permutation": (kernels(lambda k: k.permute(2, 3, 1, 0).reshape(k.shape)), "stem"),

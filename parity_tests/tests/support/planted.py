@@ -12,7 +12,7 @@ from parity_tests.ladder.climb import compared
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.rungs import RUNGS
-from parity_tests.retinanet.setup import turn
+from parity_tests.retinanet.setup import override
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.divergence import divergence
@@ -52,11 +52,11 @@ ANSWERS: dict[tuple[Any, ...], Kept] = {}
 
 
 def turned_run(run: DetectorComparison, *assignments: str, **settings: Any) -> DetectorComparison:
-    """The comparison in float64 with conventions of the port turned; the network stays, and is not built again."""
-    config, optimizer_turns = turn(run.config, assignments)
+    """The comparison in float64 with conventions of the port changed; the network stays, and is not built again."""
+    config, optimizer_overrides = override(run.config, assignments)
     port: Any = run.sides.port("float64")
     faulty = port.surrounded(config)
-    faulty.optimizer_turns = optimizer_turns | settings
+    faulty.optimizer_overrides = optimizer_overrides | settings
     return with_port(run, faulty, sizes=run.sizes)
 
 
@@ -67,8 +67,8 @@ def with_port(run: DetectorComparison, port: Any, *, sizes: Sequence[Size] = ())
 
 
 def turned_network(run: DetectorComparison, *assignments: str, sizes: Sequence[Size] = ()) -> DetectorComparison:
-    """The comparison in float64 with a port that is built with conventions turned, in each precision."""
-    config = turn(run.config, assignments)[0]
+    """The comparison in float64 with a port that is built with conventions changed, in each precision."""
+    config = override(run.config, assignments)[0]
     build: dict[str, Build] = {"reference": run.sides.reference, "port": partial(TorchDetectorSide, config)}
     return replace(run, config=config, sizes=sizes, dtypes=("float64",), sides=detector_sides(build, run.weights))
 

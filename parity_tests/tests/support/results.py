@@ -12,7 +12,7 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgG
 
 ABLATION: dict[str, Any] = {
     "preset": "notebook",
-    "summary": "1 conventions turned, one at a time; at some picture sizes 1 of them cannot be seen",
+    "summary": "1 conventions changed, one at a time; at some picture sizes 1 of them cannot be seen",
     "model": {"backbone": "resnet18", "steps": 600, "map": 0.612},
     "left_out": {"conv_bias=False": "the network then has other parameters"},
     "rows": [
@@ -90,7 +90,7 @@ def whole_result(**changes: Any) -> Result:
             Record(rung="detections", where=ISOLATED, name="det.set", verdict="tie"),
             *training_steps(),
         ],
-        "settings": {"preset": ["notebook"], "turn": ["p6_source=p5"], "image": None, "weights": None},
+        "settings": {"preset": ["notebook"], "override": ["p6_source=p5"], "image": None, "weights": None},
         "provenance": {"versions": {"torch": "2.6"}, "commit": "abc123"},
         "cost": {"seconds": 75.2, "peak_gib": 2.5},
         "warnings": ["No picture has an odd side."],

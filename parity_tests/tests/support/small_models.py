@@ -60,7 +60,7 @@ def keras_model() -> Any:
     return model
 
 
-class Turned(nn.Module):
+class ChangedConvention(nn.Module):
     """Height and width swapped, where a map is square."""
 
     def forward(self, x: Tensor) -> Tensor:

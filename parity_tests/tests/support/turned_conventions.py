@@ -1,4 +1,4 @@
-"""Conventions turned the wrong way in the port, and the name at which each of them shows."""
+"""Conventions changed the wrong way in the port, and the name at which each of them shows."""
 
 CONVENTIONS = {
     ("anchors", "64x224"): {

@@ -1,4 +1,4 @@
-"""Conventions and presets: what a config accepts, how it is named, how one convention is turned."""
+"""Conventions and presets: what a config accepts, how it is named, how one convention is changed."""
 
 from dataclasses import Field, replace
 from typing import Any, get_args

@@ -124,10 +124,10 @@ def test_boxes_on_pixels_as_they_are_stored_need_pictures_as_they_are_stored(
 ) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
-    Image.new("RGB", (40, 20)).save(tmp_path / "turned.png", exif=exif)
+    Image.new("RGB", (40, 20)).save(tmp_path / "changed.png", exif=exif)
     shapes = [
         one.picture.shape
-        for one in detect_pictures(small, [tmp_path / "turned.png"] * 2, upright=[True, False])
+        for one in detect_pictures(small, [tmp_path / "changed.png"] * 2, upright=[True, False])
         if isinstance(one, Detected)
     ]
     assert shapes == [(3, 40, 20), (3, 20, 40)]
