@@ -15,7 +15,7 @@ Arrays = dict[str, NDArray[Any]]
 
 def stored(value: Any, arrays: Arrays, *, whole: bool = False) -> Any:
     """What JSON has of a value; its arrays go to `arrays`, large ones as samples where they need not be whole."""
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, Sampled):
         value = vars(value)
     if isinstance(value, Mapping):
         return {"items": {str(name): stored(inner, arrays, whole=whole) for name, inner in value.items()}}

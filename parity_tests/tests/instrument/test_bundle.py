@@ -17,7 +17,7 @@ from parity_tests.bundle.files import MANIFEST, Bundle, BundleWriter, manifest_d
 from parity_tests.bundle.record import record
 from parity_tests.bundle.tree import Arrays, loaded, stored
 from parity_tests.cli import main
-from parity_tests.ladder.case import Answer, Case, Sides
+from parity_tests.ladder.case import About, Answer, Case, Sides
 from parity_tests.ladder.climb import climb
 from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.recorded import LEFT_OUT, facts_of, recorded_comparison, recorded_facts
@@ -297,15 +297,9 @@ class Counter:
     def __init__(self) -> None:
         self.bias = np.zeros(3)
 
-    def inventory(self) -> Mapping[str, str]:
-        return {"model.bias": "bias"}
-
     def apply(self, gradient: float) -> ReadWhenAsked:
         self.bias += gradient
         return ReadWhenAsked({"bias": lambda: self.bias})
-
-    def release(self) -> None:
-        """There is nothing to give back."""
 
 
 def counting(gradient: float, *, trains: bool = False) -> Case[Counter]:
@@ -331,7 +325,8 @@ def test_a_step_is_recorded_as_it_was_before_the_side_went_on(tmp_path: Path, tr
     def assign(name: str, side: Counter) -> None:
         side.bias[:] = 0
 
-    sides = Sides[Counter](build={"reference": lambda dtype: Counter()}, assign=assign)
+    build = {"reference": lambda dtype: Counter()}
+    sides = Sides[Counter](build=build, assign=assign, inventory=lambda side: {"model.bias": "bias"})
     cases = [counting(1, trains=trains), counting(20, trains=trains)]
     record(cases, sides, {"bias": np.zeros(3)}, tmp_path / "x.parity", about={})
     bundle = Bundle(tmp_path / "x.parity")
@@ -339,7 +334,7 @@ def test_a_step_is_recorded_as_it_was_before_the_side_went_on(tmp_path: Path, tr
     assert found == [[1] * 3, [second] * 3]
     assert (bundle.rungs, len(bundle), [*bundle]) == (["step"], 2, ["step of 1", "step of 20"])
     assert np.array_equal(bundle.weights["bias"], np.zeros(3))
-    assert bundle.manifest["inventory"] == {"model.bias": "bias"}
+    assert (bundle.manifest["inventory"], bundle.manifest["sources"]) == ({"model.bias": "bias"}, Counter.sources)
 
 
 def test_a_side_that_does_not_answer_leaves_no_bundle(tmp_path: Path) -> None:
@@ -404,8 +399,11 @@ def test_large_arrays_come_back_as_samples_unless_the_port_is_fed_them(tmp_path:
     assert same(found["sampled"], sample(large))
 
 
-def test_a_list_may_be_a_tuple_as_well() -> None:
+def test_a_list_may_be_a_tuple_as_well_and_a_mapping_a_dataclass() -> None:
     arrays: Arrays = {}
+    assert same(
+        loaded(stored(About({"p3": "x.py:1"}, {}), arrays), arrays), {"sources": {"p3": "x.py:1"}, "inventory": {}}
+    )
     assert same(loaded(stored({"boxes": (np.ones(1), "x")}, arrays), arrays), {"boxes": [np.ones(1), "x"]})
 
 
