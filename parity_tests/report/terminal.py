@@ -67,7 +67,7 @@ def _headline(result: Result) -> str:
 def _print_differences(records: Sequence[Record], console: Console) -> None:
     failed = [record for record in records if record.verdict != "equal"]
     for record in failed[:SHOWN_DIFFERENCES]:
-        place = f"{record.preset} {record.rung} {record.where.text}, {record.name}".lstrip()
+        place = " ".join(filter(None, (record.preset, record.rung, record.where.text))) + f", {record.name}"
         console.print(f"  [{COLOURS[record.verdict]}]{record.verdict}[/] {place}: {record.reason}", highlight=False)
     if len(failed) > SHOWN_DIFFERENCES:
         console.print(f"  and {len(failed) - SHOWN_DIFFERENCES} more", highlight=False)
