@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.ladder.case import Answer, Sides
+from parity_tests.ladder.case import Answer, Case, Sides
 from parity_tests.ladder.perturbation import fan_in
-from parity_tests.rule.record import Array, Where
+from parity_tests.rule.record import Array, Record, Where
 from parity_tests.sides.adapters import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.names import Pairs, is_within
@@ -22,6 +22,7 @@ SEED = 0
 """Of the numbers by which outputs are weighted where no loss is given."""
 
 ModelSides = Sides[Side]
+ModelCase = Case[Side]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +267,20 @@ class Comparison:
 
     def _to_reference(self, call: str, name: str, values: Array) -> Array:
         return to_reference(values, self.layouts.tap(call, name, values.ndim))
+
+
+def model_case(
+    rung: str,
+    where: Where,
+    reference: Callable[[ModelSides], Answer],
+    port: Callable[[ModelSides, Answer], Answer],
+    judge: Callable[[Answer, Answer], list[Record]],
+    whole: Sequence[str],
+    *,
+    trains: bool = False,
+) -> ModelCase:
+    """A case of two models."""
+    return Case(rung=rung, where=where, reference=reference, port=port, judge=judge, whole=whole, trains=trains)
 
 
 def _output(place: str) -> tuple[str, str]:

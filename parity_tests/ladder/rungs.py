@@ -1,20 +1,19 @@
 """The ladder for any two models: parameters, forward, backward, gradients. Needs numpy alone."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from parity_tests.ladder.case import Answer, Case
-from parity_tests.ladder.comparison import Comparison, ModelSides, calls_of, tap_of
+from parity_tests.ladder.case import Answer
+from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case, tap_of
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients
 from parity_tests.rule.budgets import CASCADED, GRADIENT, float32_budget, isolated_units, largest, rounding_budget
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Record, Tag, Where
-from parity_tests.sides.side import ROOT, Call, Calls, Side, input_names
+from parity_tests.sides.side import ROOT, Call, Calls, input_names
 
-ModelCase = Case[Side]
 Taps = Mapping[str, Array]
 
 
@@ -65,7 +64,7 @@ def _cascaded(pair: Comparison, where: Where) -> ModelCase:
         left, right = ({d: _made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
         return _judge(pair, where, left, right, lambda name: CASCADED)
 
-    return _case("forward", where, reference, port, judge, precisions)
+    return model_case("forward", where, reference, port, judge, precisions)
 
 
 def _isolated(pair: Comparison, where: Where) -> ModelCase:
@@ -86,7 +85,7 @@ def _isolated(pair: Comparison, where: Where) -> ModelCase:
         left, right = ({d: _fed_and_made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
         return _judge(pair, where, left, right, partial(_units, pair))
 
-    return _case("forward", where, reference, port, judge, precisions)
+    return model_case("forward", where, reference, port, judge, precisions)
 
 
 def _judge(
@@ -105,17 +104,6 @@ def _judge(
         elif [other.shape for other in others] == 3 * [values.shape]:
             budgets[name] = float32_budget(units(name), values, *others)
     return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of)
-
-
-def _case(
-    rung: str,
-    where: Where,
-    reference: Callable[[ModelSides], Answer],
-    port: Callable[[ModelSides, Answer], Answer],
-    judge: Callable[[Answer, Answer], list[Record]],
-    whole: Sequence[str],
-) -> ModelCase:
-    return ModelCase(rung=rung, where=where, reference=reference, port=port, judge=judge, whole=whole)
 
 
 def tag_of(name: str) -> Tag:
@@ -191,7 +179,7 @@ def _backward_isolated(pair: Comparison, where: Where) -> ModelCase:
         left, right = (_gradients_of_each(pair, side) for side in (reference, port))
         return _compare_by_taps(where, left, right)
 
-    return _case("backward", where, reference, port, judge, ("seeds", "calls", "each", "gradients"))
+    return model_case("backward", where, reference, port, judge, ("seeds", "calls", "each", "gradients"))
 
 
 def _backward_cascaded(pair: Comparison, where: Where) -> ModelCase:
@@ -205,7 +193,7 @@ def _backward_cascaded(pair: Comparison, where: Where) -> ModelCase:
         left, right = (_gradients_by_output(pair, calls_of(side, "calls")) for side in (reference, port))
         return _compare_by_taps(where, left, right)
 
-    return _case("backward", where, reference, port, judge, ("seeds", "calls"))
+    return model_case("backward", where, reference, port, judge, ("seeds", "calls"))
 
 
 def gradients(pair: Comparison) -> list[ModelCase]:
@@ -226,7 +214,7 @@ def gradients(pair: Comparison) -> list[ModelCase]:
         records = compare_taps("gradients", where, losses[0], losses[1], units=CASCADED)
         return records + compare_gradients(where, reference["gradients"], port["gradients"])
 
-    return [_case("gradients", where, reference, port, judge, ("seeds", "gradients", "loss"))]
+    return [model_case("gradients", where, reference, port, judge, ("seeds", "gradients", "loss"))]
 
 
 def _gradients_of_each(pair: Comparison, answer: Answer) -> Taps:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.ladder.case import Answer, Case, asked_with, check_drawn
-from parity_tests.ladder.comparison import Comparison, ModelSides, calls_of
+from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, may_be_magnified, self_differences
 from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_rounding
 from parity_tests.ladder.trajectory import judge_losses
@@ -19,9 +19,6 @@ from parity_tests.rule.budgets import CASCADED, ISOLATED, rounding_budget
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 from parity_tests.sides.names import canonical
-from parity_tests.sides.side import Side
-
-ModelCase = Case[Side]
 
 FACTORS = (1.0, -0.3)
 """What the gradients are multiplied by in each step."""
@@ -54,18 +51,7 @@ def _statistics(pair: Comparison, where: Where) -> ModelCase:
         budgets = {name: rounding_budget(statistic_scale(name, left), units) for name in left}
         return compare_taps("training", where, left, right, budgets=budgets, tag_of=lambda name: VARIABLE)
 
-    return _case("training", where, reference, port, judge, ("calls", "statistics"))
-
-
-def _case(
-    rung: str,
-    where: Where,
-    reference: Callable[[ModelSides], Answer],
-    port: Callable[[ModelSides, Answer], Answer],
-    judge: Callable[[Answer, Answer], list[Record]],
-    whole: Sequence[str],
-) -> ModelCase:
-    return ModelCase(rung=rung, where=where, reference=reference, port=port, judge=judge, whole=whole, trains=True)
+    return model_case("training", where, reference, port, judge, ("calls", "statistics"), trains=True)
 
 
 def _moved(before: Mapping[str, Array], after: Mapping[str, Array]) -> dict[str, Array]:
@@ -105,7 +91,7 @@ def _gradients(pair: Comparison, where: Where) -> ModelCase:
     def judge(reference: Answer, port: Answer) -> list[Record]:
         return compare_gradients(where, reference["gradients"], port["gradients"], port.get("own"))
 
-    return _case("gradients", where, reference, port, judge, ("seeds", "gradients"))
+    return model_case("gradients", where, reference, port, judge, ("seeds", "gradients"), trains=True)
 
 
 def step(pair: Comparison) -> list[ModelCase]:
@@ -133,7 +119,7 @@ def step(pair: Comparison) -> list[ModelCase]:
         after = {name: value for name, value in reference["after"].items() if name in pair.parameters.port}
         return compare_taps("step", where, after, port["after"], units=CASCADED, tag_of=lambda name: VARIABLE)
 
-    return [_case("step", where, reference, port, judge, ("after",))]
+    return [model_case("step", where, reference, port, judge, ("after",), trains=True)]
 
 
 def _drawn(shapes: Mapping[str, Sequence[int]]) -> list[dict[str, Array]]:
@@ -168,7 +154,7 @@ def _run(pair: Comparison, mode: str) -> ModelCase:
         return {dtype: losses(sides.port(dtype), "port", batches) for dtype in precisions}
 
     judge = partial(judge_losses, precisions, mode)
-    return _case("trajectory", Where(mode=mode), reference, port, judge, precisions)
+    return model_case("trajectory", Where(mode=mode), reference, port, judge, precisions, trains=True)
 
 
 def _from_moved(

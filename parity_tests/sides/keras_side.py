@@ -76,14 +76,7 @@ class KerasSide(ModelSide):
             def step(gradients: Mapping[str, Any]) -> None:
                 optimizer.apply(list(gradients.values()), [named[name] for name in gradients])
 
-            def slots() -> dict[str, Array]:
-                return {
-                    f"{name}@{slot}": self.tensors.array(value._value)
-                    for slot, values in _slots(optimizer).items()
-                    for name, value in zip(named, values, strict=False)
-                }
-
-            yield Optimised(self, step, slots)
+            yield Optimised(self, step)
 
 
 def keras_tensors(dtype: str, variables: Sequence[Any]) -> KerasTensors:
@@ -99,10 +92,3 @@ def keras_tensors(dtype: str, variables: Sequence[Any]) -> KerasTensors:
     from parity_tests.sides.tensorflow_tensors import TensorflowTensors
 
     return TensorflowTensors(dtype)
-
-
-def _slots(optimizer: Any) -> dict[str, Sequence[Any]]:
-    """The slots of the optimisers that torch has too, each in the order of the variables."""
-    if isinstance(optimizer, keras.optimizers.Adam):
-        return {"m": optimizer._momentums, "v": optimizer._velocities}
-    return {"momentum": optimizer.momentums} if getattr(optimizer, "momentums", None) else {}

@@ -22,12 +22,10 @@ class Optimised(NamedTuple):
     Attributes:
         side: the model, whose parameters the optimiser changes.
         step: takes one step with the gradients of the parameters that it is given by name.
-        slots: what the optimiser keeps of each parameter, `NAME@slot`.
     """
 
     side: "ModelSide"
     step: Callable[[Mapping[str, Any]], None]
-    slots: Callable[[], Mapping[str, Array]]
 
 
 class ModelSide(ABC):
@@ -102,7 +100,7 @@ class ModelSide(ABC):
                     if name not in known:
                         raise UsageError(f"gradients: {name!r} is no trainable parameter; {unknown(name, known)}")
                 model.step({name: self.tensors.tensor(values) for name, values in given.items()})
-            return {**model.side.values(), **model.slots()}
+            return model.side.values()
 
     def train(
         self, batches: Sequence[Sequence[Array]], losses: Sequence[Loss], optimizer: MakeOptimizer, *, training: bool

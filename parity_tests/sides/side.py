@@ -92,7 +92,7 @@ class TrainableSide(Side, Protocol):
     """A side whose parameters an optimiser can change; afterwards the side has again those it had before."""
 
     def apply(self, gradients: Sequence[Mapping[str, Array]], optimizer: MakeOptimizer) -> Mapping[str, Array]:
-        """The parameters after steps with these gradients, a mapping a step, and the optimiser's slots: `NAME@slot`."""
+        """The parameters after steps with these gradients, a mapping a step."""
 
     def train(
         self, batches: Sequence[Sequence[Array]], losses: Sequence[Loss], optimizer: MakeOptimizer, *, training: bool

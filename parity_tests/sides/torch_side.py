@@ -18,9 +18,6 @@ from parity_tests.sides.side import MakeOptimizer
 from parity_tests.sides.sources import sources
 from parity_tests.sides.torch_tensors import DTYPES, TorchTensors
 
-SLOTS = {"momentum_buffer": "momentum", "exp_avg": "m", "exp_avg_sq": "v"}
-"""What the slots of torch's optimisers are called on both sides."""
-
 
 class TorchSide(ModelSide):
     """A copy of a module.
@@ -72,13 +69,8 @@ class TorchSide(ModelSide):
                 parameter.grad = gradients.get(name)
             optimizer.step()
 
-        def slots() -> dict[str, Array]:
-            kept = {name: optimizer.state[parameter] for name, parameter in named.items()}
-            found = ((name, slot, of[slot]) for name, of in kept.items() for slot in SLOTS if of.get(slot) is not None)
-            return {f"{name}@{SLOTS[slot]}": self.tensors.array(value) for name, slot, value in found}
-
         with twin.running(training=True):
-            yield Optimised(twin, step, slots)
+            yield Optimised(twin, step)
 
 
 def floating(module: nn.Module) -> dict[str, Tensor]:
