@@ -3,7 +3,9 @@
 Any other two models are held against each other by `compare_models`; what is named here is loaded when it is used.
 """
 
+import contextlib
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     from parity_tests.sides.adapters import Function, JaxFunction, KerasModel, OnnxModel, TorchModule
     from parity_tests.sides.own_taps import OwnTaps
     from parity_tests.sides.randomise import randomise
+
+# Loaded after tensorflow, triton ends the interpreter in a segmentation fault, as soon as an optimiser of torch is made
+# (tensorflow 2.21.0, triton 3.8.0); loaded before, both find what is their own.
+if "tensorflow" not in sys.modules:
+    with contextlib.suppress(ImportError):
+        importlib.import_module("triton")
 
 PLACES = {
     **dict.fromkeys(("Function", "JaxFunction", "KerasModel", "OnnxModel", "TorchModule"), "sides.adapters"),

@@ -9,7 +9,7 @@ from parity_tests.bundle.check import recorded_about
 from parity_tests.bundle.files import Bundle
 from parity_tests.bundle.record import record
 from parity_tests.ladder.case import Case
-from parity_tests.ladder.compare_models import RUNGS, compared_models, comparison, fed, rungs_for
+from parity_tests.ladder.compare_models import RUNGS, check_training, compared_models, comparison, fed, rungs_for
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Where
 from parity_tests.rule.result import Result
@@ -23,7 +23,7 @@ FACTS: Mapping[str, Any] = {
     "taps": {str: str},
     "flat": [str],
     "terms": {str: int},
-    **dict.fromkeys(("has_modules", "has_parameters", "has_gradients", "sees_inputs"), bool),
+    **dict.fromkeys(("has_modules", "has_parameters", "has_gradients", "sees_inputs", "writes_taps", "has_loss"), bool),
     "rungs": [str],
 }
 """What the manifest has of a recorded model, in which form."""
@@ -41,6 +41,7 @@ class RecordedModel:
     taps: Mapping[str, str]
     flat: Collection[str]
     terms: Mapping[str, int]
+    writes_taps: bool
     has_modules: bool
     has_parameters: bool
     has_gradients: bool
@@ -71,13 +72,13 @@ def _recorded(bundle: Bundle) -> RecordedModel:
     facts = {name: bundle.of(name, form) for name, form in FACTS.items()}
     if facts["layout"] not in get_args(Layout):
         raise UsageError(f"{bundle.folder}: layout {facts['layout']!r} must be one of {', '.join(get_args(Layout))}")
-    return RecordedModel(weights=bundle.weights, **{name: facts[name] for name in FACTS if name != "rungs"})
+    return RecordedModel(weights=bundle.weights, **{n: facts[n] for n in FACTS if n not in ("rungs", "has_loss")})
 
 
 def record_model(
     reference: Any,
     inputs: Any,
-    folder: Path,
+    folder: Path | str,
     *,
     loss: Loss | None = None,
     optimizer: Callable[[Any], Any] | None = None,
@@ -101,6 +102,7 @@ def record_model(
     settings = {"losses": one_loss, "optimizers": one, "batches": [fed(batch) for batch in batches]}
     two = comparison(model, model, inputs, names={}, layouts={}, skip={}, **settings)
     asked = rungs_for(two, rungs)
+    check_training(two, asked)
     cases = [case for rung in asked for case in RUNGS[rung](two)]
     given = {"inputs": list(two.inputs), "batches": two.batches}
     of_inputs: Case[Side] = Case(
@@ -111,14 +113,15 @@ def record_model(
         judge=lambda reference, port: [],
         whole=tuple(given),
     )
-    facts = {name: getattr(model, name) for name in FACTS if name not in ("taps", "flat", "terms", "rungs")}
+    of_model = [name for name in FACTS if name not in ("taps", "flat", "terms", "rungs", "has_loss")]
+    facts = {name: getattr(model, name) for name in of_model} | {"has_loss": loss is not None}
     facts |= {"taps": dict.fromkeys(two.taps.port, "") | dict(two.paths[0]), "flat": sorted(model.flat)}
     facts |= {"terms": dict(model.terms), "rungs": asked}
-    record([of_inputs, *cases], two.sides, two.weights, folder, about=facts)
+    record([of_inputs, *cases], two.sides, two.weights, Path(folder), about=facts)
 
 
 def check_model(
-    folder: Path,
+    folder: Path | str,
     port: Any,
     *,
     names: Mapping[str, str] | None = None,
@@ -132,10 +135,13 @@ def check_model(
     Raises:
         UsageError: for a bundle that is damaged or of another kind, and for an argument that breaks a rule.
     """
-    bundle = Bundle(folder)
+    bundle = Bundle(Path(folder))
     reference, rungs = _recorded(bundle), bundle.of("rungs", [str])
     if wrong := next((rung for rung in rungs if rung not in RUNGS), None):
         raise UsageError(f"{folder}: rung {wrong!r} must be one of {', '.join(RUNGS)}")
+    if bundle.of("has_loss", bool) != (loss is not None):
+        how = "without one" if loss is not None else "with one"
+        raise UsageError(f"loss: the reference was recorded {how}, and the port must be checked likewise")
     given = bundle[f"inputs {INPUTS.text}"]
     two = comparison(
         reference,

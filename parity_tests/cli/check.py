@@ -16,6 +16,7 @@ from parity_tests.cli.options import (
     check_reports,
     plain_console,
     progress_bars,
+    refuse_beside,
     settings_of,
     write_reports,
 )
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Check, report, and give the exit code."""
     check_reports(options)
-    if options.pair:
+    if options.pair is not None:
         return _check_pair(options)
     from parity_tests.bundle.check import sampled_sizes, samples_in_words, unrecorded
     from parity_tests.bundle.files import Bundle
@@ -87,10 +88,12 @@ def _check_pair(options: argparse.Namespace) -> int:
     from parity_tests.ladder.model_pair import load_pair
     from parity_tests.report import print_report
 
+    refuse_beside(parser(), options, ("override",))
     pair = load_pair(options.pair)
+    pair.only(("names", "layouts", "skip", "batches", "rungs"))
     given = {name: pair.settings[name] for name in ("names", "layouts", "skip") if name in pair.settings}
     own = {"loss": pair.of_side("loss", 1), "optimizer": pair.of_side("optimizers", 1)}
-    result = check_model(options.bundle, pair.port(), **given, **own)
+    result = check_model(options.bundle, pair.made("port"), **given, **own)
     print_report(result, plain_console())
     write_reports(result, options)
     return result.exit_code

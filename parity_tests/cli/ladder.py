@@ -17,6 +17,7 @@ from parity_tests.cli.options import (
     check_reports,
     plain_console,
     progress_bars,
+    refuse_beside,
     settings_of,
     write_reports,
 )
@@ -33,6 +34,9 @@ from parity_tests.rule.errors import UsageError, refusals
 from parity_tests.rule.result import PresetResult, Result
 
 STARTED = time.perf_counter()
+
+BESIDE_PAIRS = ("preset", "sizes", "image", "dtype", "rungs", "weights", "data", "override", "seed", "ablation")
+"""Options of the RetinaNets, which say nothing of a pair of one's own."""
 
 DTYPES = {"float64": ("float64",), "float32": ("float32",), "both": ("float64", "float32")}
 
@@ -91,7 +95,8 @@ def run(options: argparse.Namespace) -> int:
     check_reports(options)
     from parity_tests.report import print_report
 
-    if options.pair:
+    if options.pair is not None:
+        refuse_beside(parser(), options, BESIDE_PAIRS)
         result = _compare_pair(options.pair)
         print_report(result, plain_console())
         write_reports(result, options)
@@ -121,7 +126,7 @@ def _compare_pair(name: str) -> Result:
     from parity_tests.ladder.model_pair import load_pair
 
     pair = load_pair(name)
-    return compare_models(pair.reference(), pair.port(), pair.inputs, **pair.settings)
+    return compare_models(pair.made("reference"), pair.made("port"), pair.inputs, **pair.settings)
 
 
 def _presets(options: argparse.Namespace) -> list[str]:

@@ -48,6 +48,16 @@ def add_pair(parser: argparse.ArgumentParser, words: str) -> None:
     parser.add_argument("--pair", metavar="MODULE:NAME", help=words)
 
 
+def refuse_beside(parser: argparse.ArgumentParser, options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse options of the RetinaNets beside a pair of one's own.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    if given := next((name for name in names if getattr(options, name) != parser.get_default(name)), None):
+        raise UsageError(f"--{given}: is of the RetinaNets, and says nothing of --pair {options.pair}; leave it out")
+
+
 def add_override(parser: argparse.ArgumentParser) -> None:
     """The option that makes the port wrong."""
     words = "conventions of the PyTorch side to override, to see it fail"

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from parity_tests.cli.ladder import check_backend
-from parity_tests.cli.options import Parser, add_pair, add_seed, check_target, progress_bars
+from parity_tests.cli.options import Parser, add_pair, add_seed, check_target, progress_bars, refuse_beside
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.rungs import RUNGS, cases_of
 from parity_tests.retinanet.side import PACKAGES
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
 
     check_target("--out", options.out.parent / ".bundle")
     check_replaceable(options.out)
-    if options.pair:
+    if options.pair is not None:
         return _record_pair(options)
     began, run = time.perf_counter(), _started(options)
     cases = cases_of(run, [name for name in RUNGS if name not in LEFT_OUT])
@@ -55,10 +55,12 @@ def _record_pair(options: argparse.Namespace) -> int:
     from parity_tests.bundle.models import record_model
     from parity_tests.ladder.model_pair import load_pair
 
+    refuse_beside(parser(), options, ("side", "preset", "weights", "seed"))
     pair = load_pair(options.pair)
+    pair.only(("names", "layouts", "skip", "batches", "rungs"))
     given = {name: pair.settings[name] for name in ("batches", "rungs") if name in pair.settings}
     own = {"loss": pair.of_side("loss", 0), "optimizer": pair.of_side("optimizers", 0)}
-    record_model(pair.reference(), pair.inputs, options.out, **given, **own)
+    record_model(pair.made("reference"), pair.inputs, options.out, **given, **own)
     print(f"{options.out}: the reference of {options.pair}, recorded")
     return 0
 

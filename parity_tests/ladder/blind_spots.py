@@ -8,10 +8,14 @@ from parity_tests.sides.layouts import FIRST
 from parity_tests.sides.names import canonical
 
 
-def blind_spots(pair: Comparison) -> list[str]:
-    """A sentence for each mistake that could go unseen: from weights, inputs and what the sides are."""
+def blind_spots(pair: Comparison, rungs: Sequence[str]) -> list[str]:
+    """A sentence for each mistake that could go unseen: from weights, inputs, what the sides are, and the rungs."""
     parameters = pair.weights
-    return [*_of_weights(parameters), *_of_inputs(pair.inputs, pair.reference.layout), *_of_sides(pair, parameters)]
+    of_pair = [*_of_weights(parameters), *_of_inputs(pair.inputs, pair.reference.layout), *_of_sides(pair)]
+    if "training" not in rungs and any(canonical(name)[-1] == "running_var" for name in parameters):
+        words = "momentum, and what a batch does to statistics, was not compared"
+        return [*of_pair, f"mode: models ran in inference mode; {words}"]
+    return of_pair
 
 
 def _of_weights(parameters: Mapping[str, Array]) -> Iterator[str]:
@@ -36,16 +40,12 @@ def _of_inputs(inputs: Sequence[Array], layout: str) -> Iterator[str]:
             yield f"inputs: {shape} has no negative number; a missing activation can go unseen"
 
 
-def _of_sides(pair: Comparison, parameters: Mapping[str, Array]) -> Iterator[str]:
+def _of_sides(pair: Comparison) -> Iterator[str]:
     if not pair.has_modules:
         which = " and ".join(
             name for name, side in (("reference", pair.reference), ("port", pair.port)) if not side.has_modules
         )
-        yield (
-            f"functions: what happens within the {which} cannot be seen; nothing was isolated, and parameters and "
-            "gradients were not compared"
-        )
+        more = "" if pair.has_parameters else ", and parameters and gradients were not compared"
+        yield f"functions: what happens within the {which} cannot be seen; nothing was isolated{more}"
     elif not pair.has_taps:
         yield "taps: there are none; nothing was isolated, and a difference cannot be placed"
-    if any(canonical(name)[-1] == "running_var" for name in parameters):
-        yield "mode: models ran in inference mode; momentum, and what a batch does to statistics, was not compared"

@@ -72,8 +72,9 @@ class Sides(Generic[S]):
 
     def _side(self, name: str, dtype: str) -> S:
         if (name, dtype) not in self._built:
-            side = self._built[name, dtype] = self.build[name](dtype)
+            side = self.build[name](dtype)
             self.assign(name, side)
+            self._built[name, dtype] = side
         return self._built[name, dtype]
 
     def restore(self) -> None:

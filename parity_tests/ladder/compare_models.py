@@ -24,8 +24,8 @@ from parity_tests.sides.side import ROOT, Loss, input_names
 
 RUNGS = {**of_models.RUNGS, **training.RUNGS}
 DTYPES = ("float64", "float32")
-NEEDS = {"parameters": "has_parameters", "gradients": "has_gradients", "backward": "has_gradients"}
-NEEDS |= dict.fromkeys(training.RUNGS, "has_gradients")
+NEEDS = {"parameters": "has_parameters", "backward": "goes_back_alike", "gradients": "has_start_of_gradients"}
+NEEDS |= {"training": "has_start_of_gradients", "step": "has_gradients", "trajectory": "has_gradients"}
 """What both sides must have for a rung."""
 
 Optimizers = tuple[Callable[[Any], Any], Callable[[Any], Any]]
@@ -42,17 +42,18 @@ def compare_models(
     skip: Mapping[str, str] | None = None,
     transfer: bool = True,
     dtypes: Sequence[str] = DTYPES,
-    rungs: Sequence[str] = tuple(of_models.RUNGS),
+    rungs: Sequence[str] = (),
     optimizers: Optimizers | None = None,
     batches: Sequence[Any] = (),
     exempt: Mapping[str, str] | None = None,
 ) -> Result:
     """Hold a port against its reference: parameters, activations and gradients, module by module.
 
-    Both run in inference mode; neither is changed.
+    Both run in inference mode but for the rungs of training; neither is changed.
 
     Args:
-        reference, port: each a `TorchModule`, `KerasModel` or `Function`, or what one of them takes.
+        reference, port: each a `TorchModule`, `KerasModel`, `JaxFunction`, `OnnxModel` or `Function`; or a torch
+            module, a Keras model or a function itself.
         inputs: the array, or arrays, that the model is called with, in the reference's layout. Floating-point numbers
             are rounded to float32, so that both precisions start from the same.
         names: the reference's name by the port's, of parameters, taps or modules whose parameters have the usual names
@@ -63,8 +64,9 @@ def compare_models(
         skip: what is not to be compared and why, by name. `conv1.input` lets a module have the input that arrives.
         transfer: whether the port gets the reference's parameters before anything else is compared.
         dtypes: `float64` and `float32`; gradients are compared in float64 alone.
-        rungs: steps of the ladder, of `parameters`, `forward`, `backward` and `gradients`; and of `training` (BatchNorm
-            in training mode), `step` (of an optimiser) and `trajectory` (a training run), which are to be asked for.
+        rungs: steps of the ladder: by default `parameters`, `forward`, `backward` and `gradients`, as far as both sides
+            can climb them; and `training` (BatchNorm in training mode), `step` (of an optimiser) and `trajectory` (a
+            training run), which are to be asked for.
         optimizers: for each side what makes an optimiser of its parameters, for `step` and `trajectory`.
         batches: the inputs of each step of `trajectory`.
         exempt: the name that `skip` had before.
@@ -77,7 +79,9 @@ def compare_models(
         UsageError: for an argument that breaks a rule.
     """
     _check_words("dtypes", dtypes, DTYPES)
-    _check_words("rungs", rungs, RUNGS)
+    for argument, given in (("names", names), ("layouts", layouts), ("skip", skip), ("exempt", exempt)):
+        if not isinstance(given or {}, Mapping):
+            raise UsageError(f"{argument}: {given!r} must be a dictionary by name")
     two = comparison(
         adapted("reference", reference),
         adapted("port", port),
@@ -91,7 +95,6 @@ def compare_models(
         optimizers=optimizers,
         batches=[fed(batch) for batch in batches],
     )
-    _check_training(two, rungs)
     return compared_models(two, rungs, {"names": dict(names or {}), "layouts": _lists(layouts or {})})
 
 
@@ -101,6 +104,7 @@ def compared_models(
     """The result of a comparison on some rungs; of a reference that was recorded from its answers."""
     started = time.perf_counter()
     climbed = rungs_for(two, rungs)
+    check_training(two, climbed)
     cases = [case for rung in climbed for case in RUNGS[rung](two)]
     records = climb(cases, two.sides, answers=answers)
     return Result(
@@ -117,16 +121,34 @@ def compared_models(
         },
         provenance=provenance(),
         cost={"seconds": time.perf_counter() - started, "peak_gib": peak_memory() / 2**30},
-        warnings=blind_spots(two),
+        warnings=[*blind_spots(two, climbed), *_left_out(two, rungs, climbed)],
         coverage=_coverage(two, climbed),
         sources=_sources(two),
     )
 
 
+def _left_out(two: Comparison, asked: Sequence[str], climbed: Sequence[str]) -> list[str]:
+    """A sentence for rungs that are climbed elsewhere and not here, where nobody asked for others."""
+    left = [rung for rung in of_models.RUNGS if rung not in climbed]
+    if asked or not left or not two.has_parameters:
+        return []
+    return [f"rungs: {' and '.join(left)} not climbed, since the two sides do not both give what is compared there"]
+
+
 def rungs_for(two: Comparison, rungs: Sequence[str]) -> list[str]:
-    """Those of the rungs that both sides have what is needed for; without any, those that need no optimiser."""
-    asked = rungs or tuple(of_models.RUNGS)
-    return [rung for rung in RUNGS if rung in asked and (rung not in NEEDS or getattr(two, NEEDS[rung]))]
+    """The rungs that are asked for, in their order; where none are, those of inference that both sides can climb.
+
+    Raises:
+        UsageError: for one that a side cannot climb.
+    """
+    able = [rung for rung in RUNGS if rung not in NEEDS or getattr(two, NEEDS[rung])]
+    if not rungs:
+        return [rung for rung in able if rung in of_models.RUNGS]
+    _check_words("rungs", rungs, RUNGS)
+    if lacking := next((rung for rung in rungs if rung not in able), None):
+        words = f"{two.reference.words} and {two.port.words}"
+        raise UsageError(f"rungs: {lacking!r} needs parameters and gradients that {words} have not both; leave it out")
+    return [rung for rung in able if rung in rungs]
 
 
 def comparison(
@@ -181,7 +203,7 @@ def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str
 
 def _coverage(two: Comparison, rungs: Sequence[str]) -> list[Coverage]:
     """How much of each side was compared."""
-    compared = {"parameters": two.parameters} if {"parameters", "gradients"} & set(rungs) else {}
+    compared = {"parameters": two.parameters} if {"parameters", "gradients", *training.RUNGS} & set(rungs) else {}
     if {"forward", "backward"} & set(rungs):
         compared["taps"] = two.taps
     return [_covered(two, kind, side, pairs) for kind, pairs in compared.items() for side in ("reference", "port")]
@@ -211,7 +233,12 @@ def _sources(two: Comparison) -> dict[str, dict[str, str]]:
     return {tap: places for tap, places in taps.items() if places}
 
 
-def _check_training(two: Comparison, rungs: Sequence[str]) -> None:
+def check_training(two: Comparison, rungs: Sequence[str]) -> None:
+    """Refuse rungs of training without what they need.
+
+    Raises:
+        UsageError: naming what there is none of.
+    """
     if {"step", "trajectory"} & {*rungs} and not two.optimizers:
         raise UsageError("optimizers: there are none, and the rungs step and trajectory need one for each side")
     if "trajectory" in rungs and not (two.losses and two.batches):
@@ -235,6 +262,8 @@ def _lists(layouts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
 
 
 def _check_words(argument: str, given: Sequence[str], known: Any) -> None:
+    if isinstance(given, str) or not given:
+        raise UsageError(f"{argument}: {given!r} must be a list of some of {', '.join(known)}")
     if wrong := next((word for word in given if word not in known), None):
         raise UsageError(f"{argument}: {wrong!r} must be one of {', '.join(known)}")
 

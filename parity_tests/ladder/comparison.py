@@ -90,6 +90,16 @@ class Comparison:
         return self.reference.has_gradients and self.port.has_gradients
 
     @property
+    def goes_back_alike(self) -> bool:
+        """Whether both sides can be run back, and give gradients by taps of the same kind."""
+        return self.has_gradients and self.reference.writes_taps == self.port.writes_taps
+
+    @property
+    def has_start_of_gradients(self) -> bool:
+        """Whether both sides can be run back from the same: a loss, or outputs of the same kind."""
+        return self.goes_back_alike or (self.has_gradients and self.losses is not None)
+
+    @property
     def has_taps(self) -> bool:
         """Whether there are modules to be fed."""
         return self.has_modules and bool(set(self.taps.port) - {ROOT})
@@ -208,6 +218,10 @@ class Comparison:
     def trained(self, sides: ModelSides) -> list[str]:
         """The reference's parameters that have a gradient and a partner."""
         return [name for name in self.backward_of_reference(sides).gradients if name in self.parameters.port]
+
+    def paired(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        """Those of the reference's values whose parameter has a partner: a recorded answer holds others too."""
+        return {name: value for name, value in values.items() if name in self.parameters.port}
 
     def by_reference_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """Values of the port's parameters that have a partner, by its name and in its layout."""

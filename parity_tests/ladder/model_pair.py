@@ -2,12 +2,18 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parity_tests.rule.errors import UsageError
+from parity_tests.rule.errors import UsageError, in_one_line
+
+SETTINGS = ("names", "layouts", "loss", "skip", "transfer", "dtypes", "rungs", "optimizers", "batches")
+"""What of `compare_models` a pair may settle."""
+
+OF_EACH_SIDE = ("loss", "optimizers")
+"""Settings that have a value for each side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +31,37 @@ class ModelPair:
     inputs: Any
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def made(self, side: str) -> Any:
+        """The model of a side, `reference` or `port`.
+
+        Raises:
+            UsageError: where its function fails.
+        """
+        try:
+            return getattr(self, side)()
+        except Exception as error:  # whatever a function of the user's raises
+            raise UsageError(f"--pair: the function that makes the {side} fails ({in_one_line(error)})") from error
+
+    def only(self, names: Sequence[str]) -> dict[str, Any]:
+        """The settings of these names; others are refused.
+
+        Raises:
+            UsageError: for a setting that is none of these.
+        """
+        if wrong := next((name for name in self.settings if name not in (*names, *OF_EACH_SIDE)), None):
+            raise UsageError(f"--pair: the setting {wrong!r} must be one of {', '.join((*names, *OF_EACH_SIDE))}")
+        return {name: self.settings[name] for name in names if name in self.settings}
+
     def of_side(self, name: str, side: int) -> Any:
         """A setting that has one value a side, for the side of this place; `None` where there is none."""
-        return self.settings[name][side] if name in self.settings else None
+        return self.settings[name][side] if self.settings.get(name) else None
 
 
 def load_pair(text: str) -> ModelPair:
     """The pair that `module:name` stands for; modules are looked for in the working folder too.
 
     Raises:
-        UsageError: for what is no such name, and for what is no `ModelPair`.
+        UsageError: for what is no such name, for what cannot be loaded, and for what is no `ModelPair`.
     """
     module, colon, name = text.partition(":")
     if not (module and colon and name):
@@ -42,11 +69,21 @@ def load_pair(text: str) -> ModelPair:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        pair = getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"--pair: {text!r} cannot be loaded, since there is no module {error.name!r}") from None
-    except AttributeError:
-        raise UsageError(f"--pair: {module!r} has no {name!r}") from None
+        loaded = importlib.import_module(module)
+    except Exception as error:  # whatever a module of the user's raises
+        raise UsageError(f"--pair: {module!r} cannot be loaded ({in_one_line(error)})") from error
+    pair = getattr(loaded, name, None)
     if not isinstance(pair, ModelPair):
-        raise UsageError(f"--pair: {text!r} is a {type(pair).__name__}, and must be a parity_tests.ModelPair")
+        raise UsageError(f"--pair: {name!r} of {module!r} is {pair!r:.40}, and must be a parity_tests.ModelPair")
+    return _checked(pair)
+
+
+def _checked(pair: ModelPair) -> ModelPair:
+    if not isinstance(pair.settings, Mapping):
+        raise UsageError(f"--pair: the settings are {pair.settings!r:.40}, and must be a dictionary by name")
+    pair.only(SETTINGS)
+    for name in OF_EACH_SIDE:
+        value = pair.settings.get(name)
+        if value is not None and not (isinstance(value, (tuple, list)) and len(value) == 2):
+            raise UsageError(f"--pair: the setting {name!r} is {value!r:.40}, and must have a value for each side")
     return pair

@@ -78,7 +78,7 @@ def _receive(connection: Connection, preset: str) -> ClimbProgress | PresetResul
     try:
         message: ClimbProgress | PresetResult | Exception = connection.recv()
     except EOFError:
-        raise MemoryError(f"the process of preset {preset} was ended from outside, as for want of memory") from None
+        raise OSError(f"the process of preset {preset} was killed, probably out of memory; run it alone") from None
     return message
 
 

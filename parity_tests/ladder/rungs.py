@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case, tap_of
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients
@@ -29,7 +31,7 @@ def parameters(pair: Comparison) -> list[ModelCase]:
         return {"parameters": pair.by_reference_name(sides.port("float64").parameters())}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        left, right = reference["parameters"], port["parameters"]
+        left, right = pair.paired(reference["parameters"]), port["parameters"]
         return compare_taps(
             "parameters", where, left, right, budgets=dict.fromkeys(left, 0.0), tag_of=lambda n: VARIABLE
         )
@@ -135,7 +137,9 @@ def _named_outputs(name: str, call: Call) -> list[tuple[str, Array]]:
 
 
 def comparable(values: Array) -> Array:
-    """Numbers that have a rounding: what is none, as classes and masks, in float64."""
+    """Numbers that have a rounding: complex ones as two, and what is none, as classes and masks, in float64."""
+    if values.dtype.kind == "c":
+        return np.stack([values.real, values.imag], axis=-1)
     return values if values.dtype.kind == "f" else values.astype("float64")
 
 
@@ -212,7 +216,7 @@ def gradients(pair: Comparison) -> list[ModelCase]:
     def judge(reference: Answer, port: Answer) -> list[Record]:
         losses = [{"loss": side["loss"]} if "loss" in side else {} for side in (reference, port)]
         records = compare_taps("gradients", where, losses[0], losses[1], units=CASCADED)
-        return records + compare_gradients(where, reference["gradients"], port["gradients"])
+        return records + compare_gradients(where, pair.paired(reference["gradients"]), port["gradients"])
 
     return [model_case("gradients", where, reference, port, judge, ("seeds", "gradients", "loss"))]
 
@@ -231,7 +235,8 @@ def _gradients_of_each(pair: Comparison, answer: Answer) -> Taps:
             values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
         again = name.removeprefix(tap_of(name))
         of_module = call.parameter_gradients.items()
-        values |= {f"{parameter}{again}": g for parameter, g in of_module if parameter in pair.parameters.port}
+        of_name = {f"{parameter}{again}": g for parameter, g in of_module if parameter in pair.parameters.port}
+        values = {**values, **{own: g for own, g in of_name.items() if own not in values}}  # the innermost module's
     return values | {name: g for name, g in answer["gradients"].items() if name in pair.parameters.port}
 
 

@@ -40,13 +40,18 @@ def _statistics(pair: Comparison, where: Where) -> ModelCase:
         return {"calls": calls, "statistics": _moved(before, side.parameters())}
 
     def port(sides: ModelSides, given: Answer) -> Answer:
-        fed = pair.to_port(calls_of(given, "calls")) if pair.has_taps else None
-        sides.port("float64").forward(pair.to_port_inputs(pair.inputs), fed=fed, training=True)
-        after = pair.by_reference_name(sides.port("float64").parameters())
-        return {"statistics": {name: after[name] for name in given["statistics"] if name in after}}
+        fed, side = pair.to_port(calls_of(given, "calls")) if pair.has_taps else None, sides.port("float64")
+        before = pair.by_reference_name(side.parameters())
+        side.forward(pair.to_port_inputs(pair.inputs), fed=fed, training=True)
+        after = pair.by_reference_name(side.parameters())
+        names = {*given["statistics"], *_moved(before, after)}
+        return {"statistics": {name: value for name, value in after.items() if name in names}}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        left, right = reference["statistics"], port["statistics"]
+        left, right = pair.paired(reference["statistics"]), port["statistics"]
+        if not left and not right:
+            reason = "no statistic moved on either side: nothing could fail"
+            return [Record(rung="training", where=where, name="statistics", verdict="incomplete", reason=reason)]
         units = ISOLATED if pair.has_taps else CASCADED
         budgets = {name: rounding_budget(statistic_scale(name, left), units) for name in left}
         return compare_taps("training", where, left, right, budgets=budgets, tag_of=lambda name: VARIABLE)
@@ -89,7 +94,7 @@ def _gradients(pair: Comparison, where: Where) -> ModelCase:
         return {"gradients": found}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        return compare_gradients(where, reference["gradients"], port["gradients"], port.get("own"))
+        return compare_gradients(where, pair.paired(reference["gradients"]), port["gradients"], port.get("own"))
 
     return model_case("gradients", where, reference, port, judge, ("seeds", "gradients"), trains=True)
 
@@ -103,7 +108,8 @@ def step(pair: Comparison) -> list[ModelCase]:
 
     def reference(sides: ModelSides) -> Answer:
         side: Any = sides.reference("float64")
-        shapes = {name: side.parameters()[name].shape for name in pair.trained(sides)}
+        parameters, trained = side.parameters(), pair.trained(sides)
+        shapes = {name: parameters[name].shape for name in trained}
         drawn = _drawn(shapes)
         after = side.apply(drawn, pair.optimizer_of("reference"))
         return {"shapes": {n: list(shape) for n, shape in shapes.items()}, "after": after} | asked_with(drawn)
@@ -116,7 +122,7 @@ def step(pair: Comparison) -> list[ModelCase]:
         return {"after": pair.by_reference_name(after)}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        after = {name: value for name, value in reference["after"].items() if name in pair.parameters.port}
+        after = pair.paired(reference["after"])
         return compare_taps("step", where, after, port["after"], units=CASCADED, tag_of=lambda name: VARIABLE)
 
     return [model_case("step", where, reference, port, judge, ("after",), trains=True)]

@@ -56,19 +56,24 @@ class KerasDetectorSide:
             self.loss = keras_reference.RetinaNetLoss(num_classes)
         self.sources: dict[str, str] = {}
         self._feeds: dict[bytes, tuple[Any, Any]] = {}
-        self._assigned: dict[str, Mapping[str, Array]] = {}
+        self._assigned: Mapping[str, Array] | None = None
 
     @property
     def model(self) -> Any:
         """The network with the weights that were assigned last."""
-        for variables in [self._assigned.pop("last")] if self._assigned else []:
-            self._take_over(variables)
+        self._catch_up()
         return self._built
+
+    def _catch_up(self) -> None:
+        """Put the weights that were assigned last into the network, where they are not yet."""
+        if self._assigned is not None:
+            self._take_over(self._assigned)
+            self._assigned = None
 
     @property
     def training(self) -> "KerasTraining":
         """What computes gradients, of the model with the weights that were assigned last; it needs TensorFlow."""
-        assert self.model is self._built
+        self._catch_up()
         return self._training
 
     @cached_property
@@ -85,7 +90,7 @@ class KerasDetectorSide:
         return {variable.path: names.get(variable.path, "") for variable in self._built.variables}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        self._assigned["last"] = variables
+        self._assigned = variables
 
     def _take_over(self, variables: Mapping[str, Array]) -> None:
         named = self._by_name(self._built)

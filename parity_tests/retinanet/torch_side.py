@@ -47,7 +47,8 @@ class TorchDetectorSide:
         self.dtype, self.optimizer_overrides = dtype, dict(optimizer_overrides or {})
         self.sources: dict[str, str] = {}
         self.surround(config)
-        self.seed, self._assigned = seed, dict[str, Mapping[str, Array]]()
+        self.seed = seed
+        self._assigned: Mapping[str, Array] | None = None
 
     @cached_property
     def _built(self) -> torch_retinanet.RetinaNet:
@@ -58,9 +59,14 @@ class TorchDetectorSide:
     @property
     def model(self) -> torch_retinanet.RetinaNet:
         """The network with the weights that were assigned last."""
-        for variables in [self._assigned.pop("last")] if self._assigned else []:
-            self._take_over(variables)
+        self._catch_up()
         return self._built
+
+    def _catch_up(self) -> None:
+        """Put the weights that were assigned last into the network, where they are not yet."""
+        if self._assigned is not None:
+            self._take_over(self._assigned)
+            self._assigned = None
 
     def surround(self, config: Config) -> None:
         """Take the conventions of what surrounds the network, which stays as it is, from `config`."""
@@ -71,7 +77,8 @@ class TorchDetectorSide:
 
     def surrounded(self, config: Config) -> "TorchDetectorSide":
         """The same network, built and with its weights by then, in what surrounds it in `config`."""
-        assert self.model, "a copy of one that is not built would build its own"
+        self._catch_up()
+        assert self._built is not None, "a copy of one that is not built would build its own"
         other = copy.copy(self)
         other.surround(config)
         return other
@@ -84,7 +91,7 @@ class TorchDetectorSide:
         return {name: keras_name(name) or NOT_COMPARED for name in network.state_dict()}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        self._assigned["last"] = variables
+        self._assigned = variables
 
     def _take_over(self, variables: Mapping[str, Array]) -> None:
         for name, tensor in self._built.state_dict().items():

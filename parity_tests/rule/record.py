@@ -107,6 +107,11 @@ class Record:
     values: Mapping[str, Sequence[float]] | None = None
 
     @property
+    def case(self) -> str:
+        """What it was made on, in words: `128x128 float64 isolated`."""
+        return self.where.text
+
+    @property
     def used(self) -> float | None:
         """The share of the budget used; `None` where there is no budget, or next to none and it was overdrawn."""
         if self.difference is None or self.budget is None:

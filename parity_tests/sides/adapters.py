@@ -49,6 +49,10 @@ class Adapter(Protocol):
         """The products in the longest sum of taps whose parameters cannot be seen."""
 
     @property
+    def writes_taps(self) -> bool:
+        """Whether the model writes its taps itself."""
+
+    @property
     def words(self) -> str:
         """What it is, in words."""
 
@@ -99,6 +103,10 @@ class TorchModule:
     @property
     def terms(self) -> Mapping[str, int]:
         return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
+
+    @property
+    def writes_taps(self) -> bool:
+        return isinstance(self.taps, OwnTaps)
 
     @property
     def words(self) -> str:
@@ -158,6 +166,10 @@ class KerasModel:
         return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
 
     @property
+    def writes_taps(self) -> bool:
+        return isinstance(self.taps, OwnTaps)
+
+    @property
     def words(self) -> str:
         return f"{self.model.name} (Keras)"
 
@@ -212,6 +224,7 @@ class JaxFunction:
     sees_inputs: ClassVar[bool] = False
     flat: ClassVar[Collection[str]] = ()
     terms: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    writes_taps: ClassVar[bool] = False
 
     @property
     def words(self) -> str:
@@ -254,6 +267,7 @@ class OnnxModel:
     sees_inputs: ClassVar[bool] = False
     flat: ClassVar[Collection[str]] = ()
     terms: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    writes_taps: ClassVar[bool] = False
 
     @property
     def words(self) -> str:
@@ -306,6 +320,7 @@ class Function:
     sees_inputs: ClassVar[bool] = False
     flat: ClassVar[Collection[str]] = ()
     terms: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    writes_taps: ClassVar[bool] = False
 
     @property
     def words(self) -> str:
@@ -358,4 +373,6 @@ def _shown_when_run(argument: str, adapter: Adapter, inputs: Sequence[Array]) ->
         raise
     except Exception as error:  # whatever a model of the user's raises
         raise UsageError(f"{argument}: does not run on the inputs ({in_one_line(error)})") from error
-    return {name: name for name in calls if "#" not in name}
+    if not calls and adapter.writes_taps:
+        raise UsageError(f"{argument}: the model writes no tap, and OwnTaps() is for one that does")
+    return {name: name for name in calls if adapter.writes_taps or "#" not in name}

@@ -11,9 +11,9 @@ import numpy as np
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture, Ends, Mark, Tensors, WrittenTaps, methods_replaced
-from parity_tests.sides.names import unknown
 from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import ROOT, Backward, Calls, Loss, MakeOptimizer
+from parity_tests.sides.trees import leaves
 
 
 class Optimised(NamedTuple):
@@ -74,8 +74,24 @@ class ModelSide(ABC):
     def forward(self, inputs: Sequence[Array], *, fed: Calls | None = None, training: bool = False) -> Calls:
         capture = Capture(self.tensors, fed)
         with self.running(training=training):
-            self._captured(capture, inputs, training, refusals=True)
+            result, _ = self._captured(capture, inputs, training, refusals=True)
+            if self.own and self.own_names is None and fed is None and result is not None:
+                self._check_written(result, capture.calls)
         return capture.calls
+
+    def _check_written(self, result: Any, calls: Calls) -> None:
+        """Refuse a model that returns what it has written as no tap: nobody would compare it.
+
+        Raises:
+            UsageError: where that is so.
+        """
+        written = [value for call in calls.values() for value in call.outputs.values()]
+        for tensor in leaves(result, self.tensors.is_tensor).values():
+            value = self.tensors.array(tensor)
+            if written and not any(
+                np.array_equal(value, other, equal_nan=value.dtype.kind == "f") for other in written
+            ):
+                raise UsageError("taps: the model returns a value that it writes as no tap; write it as the last one")
 
     def backward(
         self,
@@ -96,10 +112,7 @@ class ModelSide(ABC):
         with self.optimised(optimizer) as model:
             known = model.side.trainable(None)
             for given in gradients:
-                for name in given:
-                    if name not in known:
-                        raise UsageError(f"gradients: {name!r} is no trainable parameter; {unknown(name, known)}")
-                model.step({name: self.tensors.tensor(values) for name, values in given.items()})
+                model.step({name: self.tensors.tensor(given[name]) for name in given if name in known})
             return model.side.values()
 
     def train(

@@ -1,4 +1,4 @@
-"""The rungs of the ladder: each overrides a comparison into cases. None of them loads a framework."""
+"""The rungs of the ladder: each turns a comparison into cases. None of them loads a framework."""
 
 from collections.abc import Callable, Sequence
 

@@ -269,3 +269,20 @@ def test_where_it_starts_has_the_shapes_of_several_inputs() -> None:
     where = Where(inputs=((4, 3), (4,)), dtype="float64", mode="isolated")
     record = Record(rung="forward", where=where, name="mix", verdict="different", budget=1e-13)
     assert Result(records=[replace(record, difference=1.0)]).summary.endswith("at 4x3+4); 1 of 1 comparisons differ")
+
+
+def test_gradients_of_a_module_within_a_tapped_one_are_its_own() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self.conv = nn.Parameter(torch.ones(3, 1, 1)), nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.scale * self.conv(x)
+            return y
+
+    inputs = IMAGES.transpose(0, 3, 1, 2)
+    result = compare_models(nn.Sequential(Block()), nn.Sequential(Block()), inputs, rungs=["backward"])
+    [kernel] = [r for r in result.records if r.name == "0.conv.weight" and r.where.mode == "isolated"]
+    assert result.verdict == "equal"
+    assert kernel.scale

@@ -61,6 +61,9 @@ def reference():
 
 pair = ModelPair(reference=reference, port=right, inputs=IMAGES)
 mistaken = ModelPair(reference=reference, port=wrong, inputs=IMAGES, settings={"names": {}})
+misspelt = ModelPair(reference=reference, port=right, inputs=IMAGES, settings={"nmaes": {}})
+one_loss = ModelPair(reference=reference, port=right, inputs=IMAGES, settings={"loss": 5})
+failing = ModelPair(reference=lambda: 1 / 0, port=right, inputs=IMAGES)
 number = 5
 """
 
@@ -89,9 +92,13 @@ def test_the_command_records_and_checks_a_pair(own: Path, capsys: pytest.Capture
     ("name", "sentence"),
     [
         ("nothing", "--pair: 'nothing' must be MODULE:NAME, as my_models:pair"),
-        ("no_such_module:pair", "cannot be loaded, since there is no module 'no_such_module'"),
-        ("own_pair_of_a_user:nobody", "'own_pair_of_a_user' has no 'nobody'"),
-        ("own_pair_of_a_user:number", "is a int, and must be a parity_tests.ModelPair"),
+        ("no_such_module:pair", "'no_such_module' cannot be loaded (ModuleNotFoundError: No module named"),
+        ("own_pair_of_a_user:nobody", "'nobody' of 'own_pair_of_a_user' is None, and must be a parity_tests.ModelPair"),
+        ("own_pair_of_a_user:number", "'number' of 'own_pair_of_a_user' is 5, and must be a parity_tests.ModelPair"),
+        ("own_pair_of_a_user:misspelt", "the setting 'nmaes' must be one of names, layouts"),
+        ("own_pair_of_a_user:one_loss", "the setting 'loss' is 5, and must have a value for each side"),
+        ("own_pair_of_a_user:failing", "the function that makes the reference fails (ZeroDivisionError: "),
+        ("", "'' must be MODULE:NAME"),
     ],
 )
 def test_what_is_no_pair_is_refused(own: Path, name: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +106,17 @@ def test_what_is_no_pair_is_refused(own: Path, name: str, sentence: str, capsys:
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_an_option_of_the_retinanets_is_refused_beside_a_pair(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--pair", "own_pair_of_a_user:pair", "--rungs", "forward"]) == 2
+    assert "--rungs: is of the RetinaNets, and says nothing of --pair" in capsys.readouterr().err
+
+
+def test_a_reference_with_a_loss_is_checked_with_one(tmp_path: Path) -> None:
+    record_model(KerasModel(keras_model(), taps=TAPS), IMAGES, tmp_path / "x", loss=lambda y: (y**2)[0, 0])
+    with pytest.raises(UsageError, match=r"^loss: the reference was recorded with one"):
+        check_model(tmp_path / "x", TorchModule(Port(), taps=TAPS))
 
 
 def test_a_bundle_of_the_retinanets_is_not_one_of_a_model(bundle: Path, tmp_path: Path) -> None:
@@ -141,3 +159,13 @@ def test_a_port_with_a_loss_is_held_against_the_loss_that_was_recorded(tmp_path:
     assert right.verdict == "equal", right.summary
     wrong = check_model(folder, TorchModule(Port(), taps=TAPS), loss=lambda y: torch.mean(y**2) * 1.001)
     assert wrong.verdict == "different"
+
+
+def test_what_is_skipped_is_skipped_against_what_was_recorded_too(bundle: Path) -> None:
+    skip, port = {"dense/bias": "it is not carried over"}, TorchModule(Port(), taps=TAPS)
+    checked = check_model(bundle, port, skip=skip)
+    itself = compare_models(KerasModel(keras_model(), taps=TAPS), port, IMAGES, skip=skip)
+    assert [(r.rung, r.name, r.verdict) for r in checked.records] == [
+        (r.rung, r.name, r.verdict) for r in itself.records
+    ]
+    assert "dense/bias" not in {r.name for r in checked.records if r.rung == "gradients"}

@@ -212,8 +212,9 @@ def test_assigning_restores_the_count_of_batches_of_a_cumulative_average() -> No
 def test_a_line_that_writes_a_tap_itself_is_its_source() -> None:
     class Direct(nn.Linear):
         def forward(self, x: Tensor, taps: Any = None) -> Tensor:
-            taps["scaled"] = 2 * x  # here
-            return super().forward(taps["scaled"])
+            taps["scaled"] = super().forward(2 * x)  # here
+            scaled: Tensor = taps["scaled"]
+            return scaled
 
     side = own(Direct(3, 3))
     assert list(side.forward([ROWS])) == ["scaled"]

@@ -52,7 +52,7 @@ losses = side.train([[IMAGES]] * 3, [loss] * 3, sgd, training=True)
 assert losses[0] == twice[0].loss[0]
 assert losses[2] < losses[0]
 after = side.apply([twice[0].gradients], lambda variables: keras.optimizers.Adam(0.1))
-assert {"conv/kernel", "conv/kernel@m", "conv/kernel@v"} <= after.keys()
+assert "conv/kernel" in after
 assert all(np.array_equal(values, start[name]) for name, values in side.parameters().items())
 
 assert all(np.array_equal(np.array(v), value) for v, value in zip(model.variables, before))

@@ -113,3 +113,29 @@ def test_models_are_afterwards_as_they_were() -> None:
     before = {name: value.clone() for name, value in port.state_dict().items()}
     compare(port)
     assert all(torch.equal(value, before[name]) for name, value in port.state_dict().items())
+
+
+@pytest.mark.planted
+def test_statistics_that_the_port_alone_moves_are_a_difference() -> None:
+    class Frozen(nn.BatchNorm2d):
+        def train(self, mode: bool = True) -> "Frozen":
+            return super().train(False)
+
+    frozen, normal = TorchModule(Port(norm=Frozen(4)), TAPS), TorchModule(Port(norm=nn.BatchNorm2d(4)), TAPS)
+    moved = compare_models(frozen, normal, IMAGES.transpose(0, 3, 1, 2), rungs=["training"])
+    assert {"norm.running_mean", "norm.running_var"} <= {r.name for r in moved.records if r.verdict == "different"}
+    still = compare_models(frozen, frozen, IMAGES.transpose(0, 3, 1, 2), rungs=["training"])
+    assert (still.verdict, still.exit_code) == ("incomplete", 3)
+
+
+def test_a_name_without_a_partner_makes_training_incomplete() -> None:
+    port = right()
+    port.extra = nn.Parameter(torch.ones(2))
+    assert compare(port, "training").verdict == "incomplete"
+
+
+def test_a_skipped_statistic_is_no_difference() -> None:
+    port = TorchModule(Port(), TAPS)
+    skip = {"norm.running_mean": "it is not of interest"}
+    result = compare_models(port, port, IMAGES.transpose(0, 3, 1, 2), rungs=["training"], skip=skip)
+    assert result.verdict == "equal", result.summary
