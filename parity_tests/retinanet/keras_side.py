@@ -56,7 +56,7 @@ class KerasDetectorSide:
             self.loss = keras_reference.RetinaNetLoss(num_classes)
         self.sources: dict[str, str] = {}
         self._feeds: dict[bytes, tuple[Any, Any]] = {}
-        self._assigned: Mapping[str, Array] | None = None
+        self._assigned: dict[str, Array] = {}
 
     @property
     def model(self) -> Any:
@@ -66,9 +66,9 @@ class KerasDetectorSide:
 
     def _catch_up(self) -> None:
         """Put the weights that were assigned last into the network, where they are not yet."""
-        if self._assigned is not None:
+        if self._assigned:
             self._take_over(self._assigned)
-            self._assigned = None
+            self._assigned.clear()
 
     @property
     def training(self) -> "KerasTraining":
@@ -90,7 +90,7 @@ class KerasDetectorSide:
         return {variable.path: names.get(variable.path, "") for variable in self._built.variables}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        self._assigned = variables
+        self._assigned.update(variables)
 
     def _take_over(self, variables: Mapping[str, Array]) -> None:
         named = self._by_name(self._built)

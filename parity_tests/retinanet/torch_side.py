@@ -48,7 +48,7 @@ class TorchDetectorSide:
         self.sources: dict[str, str] = {}
         self.surround(config)
         self.seed = seed
-        self._assigned: Mapping[str, Array] | None = None
+        self._assigned: dict[str, Array] = {}  # one for all copies that share the network
 
     @cached_property
     def _built(self) -> torch_retinanet.RetinaNet:
@@ -64,9 +64,9 @@ class TorchDetectorSide:
 
     def _catch_up(self) -> None:
         """Put the weights that were assigned last into the network, where they are not yet."""
-        if self._assigned is not None:
+        if self._assigned:
             self._take_over(self._assigned)
-            self._assigned = None
+            self._assigned.clear()
 
     def surround(self, config: Config) -> None:
         """Take the conventions of what surrounds the network, which stays as it is, from `config`."""
@@ -91,7 +91,7 @@ class TorchDetectorSide:
         return {name: keras_name(name) or NOT_COMPARED for name in network.state_dict()}
 
     def assign(self, variables: Mapping[str, Array]) -> None:
-        self._assigned = variables
+        self._assigned.update(variables)
 
     def _take_over(self, variables: Mapping[str, Array]) -> None:
         for name, tensor in self._built.state_dict().items():
