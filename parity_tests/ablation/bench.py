@@ -133,7 +133,7 @@ class Bench:
         }
         if changed.part == "optimizer":
             small = replace(config, **SMALL)
-            weights = TorchDetectorSide(small, "float32").variables()
+            weights = TorchDetectorSide(small, "float32").parameters()
             port = partial(TorchDetectorSide, small, optimizer_overrides=optimizer_overrides)
             build = {"reference": partial(TorchDetectorSide, small), "port": port}
         elif changed.convention in INIT:

@@ -11,7 +11,7 @@ from parity_tests.rule.record import ALL, Record, Where
 
 def recorded_about(bundle: Bundle) -> About:
     """What is known of the side that was recorded."""
-    return About(bundle.manifest["sources"], bundle.manifest["inventory"])
+    return About(*(bundle.manifest[name] for name in ("sources", "inventory", "skipped")))
 
 
 def unrecorded(bundle: Bundle, rungs: Sequence[str]) -> list[Record]:

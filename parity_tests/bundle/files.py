@@ -24,7 +24,7 @@ MANIFEST, WEIGHTS = "manifest.json", "weights"
 TEXTS = {str: str}
 
 SECTIONS: dict[str, Any] = {
-    **dict.fromkeys(("checksums", "sources", "inventory"), TEXTS),
+    **dict.fromkeys(("checksums", "sources", "inventory", "skipped"), TEXTS),
     "cases": {str: {"rung": str, "answer": dict}},
     "provenance": dict,
 }

@@ -8,8 +8,9 @@ from typing import Any, get_args
 from parity_tests.bundle.check import recorded_about
 from parity_tests.bundle.files import Bundle
 from parity_tests.bundle.record import record
+from parity_tests.ladder.arguments import check_tables, check_words, fed
 from parity_tests.ladder.case import Case
-from parity_tests.ladder.compare_models import RUNGS, check_training, compared_models, comparison, fed, rungs_for
+from parity_tests.ladder.compare_models import DTYPES, RUNGS, check_training, compared_models, comparison, rungs_for
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Where
 from parity_tests.rule.result import Result
@@ -99,7 +100,7 @@ def record_model(
     """
     model = adapted("reference", reference)
     one_loss, one = (None if loss is None else (loss, loss)), (None if optimizer is None else (optimizer, optimizer))
-    settings = {"losses": one_loss, "optimizers": one, "batches": [fed(batch) for batch in batches]}
+    settings = {"losses": one_loss, "optimizers": one, "batches": [fed("batches", batch) for batch in batches]}
     two = comparison(model, model, inputs, names={}, layouts={}, skip={}, **settings)
     asked = rungs_for(two, rungs)
     check_training(two, asked)
@@ -129,14 +130,18 @@ def check_model(
     loss: Loss | None = None,
     optimizer: Callable[[Any], Any] | None = None,
     skip: Mapping[str, str] | None = None,
+    dtypes: Sequence[str] = DTYPES,
 ) -> Result:
     """Hold a port against a reference that `record_model` wrote; arguments are as `compare_models` takes them.
 
     Raises:
         UsageError: for a bundle that is damaged or of another kind, and for an argument that breaks a rule.
     """
+    check_words("dtypes", dtypes, DTYPES)
+    check_tables(names=names, layouts=layouts, skip=skip)
     bundle = Bundle(Path(folder))
-    reference, rungs = _recorded(bundle), bundle.of("rungs", [str])
+    rungs = bundle.of("rungs", [str])
+    reference: Any = _recorded(bundle)  # has what an adapter has
     if wrong := next((rung for rung in rungs if rung not in RUNGS), None):
         raise UsageError(f"{folder}: rung {wrong!r} must be one of {', '.join(RUNGS)}")
     if bundle.of("has_loss", bool) != (loss is not None):
@@ -153,6 +158,7 @@ def check_model(
         losses=None if loss is None else (loss, loss),
         optimizers=None if optimizer is None else (optimizer, optimizer),
         batches=given["batches"],
+        dtypes=dtypes,
     )
     two.sides.recorded = recorded_about(bundle)
     return compared_models(two, rungs, {"names": dict(names or {})}, bundle)

@@ -45,8 +45,8 @@ def record(
             if case.trains:
                 sides.restore()
     known = sides.about()["reference"]
-    facts = {"sources": dict(known.sources), "inventory": dict(known.inventory), "provenance": provenance()}
-    writer.write(folder, weights, {**about, **facts})
+    known_facts = {name: dict(value) for name, value in vars(known).items()}
+    writer.write(folder, weights, {**about, **known_facts, "provenance": provenance()})
 
 
 def _asked(case: Case[S], sides: Sides[S]) -> Answer:

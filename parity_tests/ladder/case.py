@@ -35,11 +35,13 @@ class About:
 
     Attributes:
         sources: `file:line` by tap, of all taps that were made so far.
-        inventory: by the framework's own name that under which a variable is compared, or in brackets why it is not.
+        inventory: by the framework's own name that under which a variable is compared.
+        skipped: by the framework's own name why a variable is not compared.
     """
 
     sources: Mapping[str, str]
     inventory: Mapping[str, str]
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -49,14 +51,15 @@ class Sides(Generic[S]):
     Attributes:
         build: what builds each side in a precision, by `reference` and `port`.
         assign: puts the weights of the comparison into the side of that name.
-        inventory: the framework's own names of a side's variables, as `About` has them.
+        inventory: the framework's own names of a side's variables, and of those that are not compared, as `About` has
+            them.
         let_go: gives the memory of a side back.
         recorded: what is known of a reference that was recorded, and is not built.
     """
 
     build: Mapping[str, Callable[[str], S]]
     assign: Callable[[str, S], None]
-    inventory: Callable[[S], Mapping[str, str]] = lambda side: {}
+    inventory: Callable[[S], tuple[Mapping[str, str], Mapping[str, str]]] = lambda side: ({}, {})
     let_go: Callable[[S], None] = lambda side: None
     recorded: About | None = None
     _built: dict[tuple[str, str], S] = field(default_factory=dict)
@@ -98,7 +101,7 @@ class Sides(Generic[S]):
         found = {} if self.recorded is None else {"reference": self.recorded}
         for (name, _), side in self._built.items():
             sources = self._sources.get(name, {}) | dict(side.sources)
-            found.setdefault(name, About(sources, self.inventory(side)))
+            found.setdefault(name, About(sources, *self.inventory(side)))
         return found
 
 

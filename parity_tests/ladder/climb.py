@@ -5,7 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 from parity_tests.ladder.case import Answer, Case, S, Sides
-from parity_tests.ladder.memory import give_memory_back
+from parity_tests.ladder.memory import Room
 from parity_tests.rule.compare import records_of
 from parity_tests.rule.record import Record
 
@@ -45,11 +45,11 @@ def climb(
     Raises:
         InputError: what a side refuses.
     """
-    records: list[Record] = []
+    records, room = list[Record](), Room()
     for done, case in enumerate(cases):
         report(ClimbProgress(preset, case.name, done, len(cases)))
         records += records_of(case.rung, case.where, partial(compared, case, sides, answers))
-        give_memory_back()
+        room.make()
     return records
 
 

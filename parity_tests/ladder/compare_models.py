@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from parity_tests.ladder import rungs as of_models
 from parity_tests.ladder import training
+from parity_tests.ladder.arguments import check_layouts, check_tables, check_two_functions, check_words, fed, lists
 from parity_tests.ladder.blind_spots import blind_spots
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import climb
@@ -19,7 +19,7 @@ from parity_tests.rule.record import Array
 from parity_tests.rule.result import Coverage, Result
 from parity_tests.sides.adapters import Adapter, adapted
 from parity_tests.sides.layouts import Layouts, to_port
-from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair, unknown
+from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair
 from parity_tests.sides.side import ROOT, Loss, input_names
 
 RUNGS = {**of_models.RUNGS, **training.RUNGS}
@@ -78,10 +78,10 @@ def compare_models(
     Raises:
         UsageError: for an argument that breaks a rule.
     """
-    _check_words("dtypes", dtypes, DTYPES)
-    for argument, given in (("names", names), ("layouts", layouts), ("skip", skip), ("exempt", exempt)):
-        if not isinstance(given or {}, Mapping):
-            raise UsageError(f"{argument}: {given!r} must be a dictionary by name")
+    check_words("dtypes", dtypes, DTYPES)
+    check_tables(names=names, layouts=layouts, skip=skip, exempt=exempt)
+    check_two_functions("loss", loss)
+    check_two_functions("optimizers", optimizers)
     two = comparison(
         adapted("reference", reference),
         adapted("port", port),
@@ -93,9 +93,9 @@ def compare_models(
         transfer=transfer,
         dtypes=dtypes,
         optimizers=optimizers,
-        batches=[fed(batch) for batch in batches],
+        batches=[fed("batches", batch) for batch in batches],
     )
-    return compared_models(two, rungs, {"names": dict(names or {}), "layouts": _lists(layouts or {})})
+    return compared_models(two, rungs, {"names": dict(names or {}), "layouts": lists(layouts or {})})
 
 
 def compared_models(
@@ -135,6 +135,19 @@ def _left_out(two: Comparison, asked: Sequence[str], climbed: Sequence[str]) -> 
     return [f"rungs: {' and '.join(left)} not climbed, since the two sides do not both give what is compared there"]
 
 
+def check_training(two: Comparison, rungs: Sequence[str]) -> None:
+    """Refuse rungs of training without what they need.
+
+    Raises:
+        UsageError: naming what there is none of.
+    """
+    if {"step", "trajectory"} & {*rungs} and not two.optimizers:
+        raise UsageError("optimizers: there are none, and the rungs step and trajectory need one for each side")
+    if "trajectory" in rungs and not (two.losses and two.batches):
+        lacks = "batches" if two.losses else "loss"
+        raise UsageError(f"{lacks}: there is none, and the rung trajectory needs a loss for each side and batches")
+
+
 def rungs_for(two: Comparison, rungs: Sequence[str]) -> list[str]:
     """The rungs that are asked for, in their order; where none are, those of inference that both sides can climb.
 
@@ -144,7 +157,7 @@ def rungs_for(two: Comparison, rungs: Sequence[str]) -> list[str]:
     able = [rung for rung in RUNGS if rung not in NEEDS or getattr(two, NEEDS[rung])]
     if not rungs:
         return [rung for rung in able if rung in of_models.RUNGS]
-    _check_words("rungs", rungs, RUNGS)
+    check_words("rungs", rungs, RUNGS)
     if lacking := next((rung for rung in rungs if rung not in able), None):
         words = f"{two.reference.words} and {two.port.words}"
         raise UsageError(f"rungs: {lacking!r} needs parameters and gradients that {words} have not both; leave it out")
@@ -162,7 +175,7 @@ def comparison(
     **settings: Any,
 ) -> Comparison:
     """The two sides with their names paired, and every argument checked."""
-    arrays = fed(inputs)
+    arrays = fed("inputs", inputs)
     lie = Layouts(reference.layout, port.layout, layouts)
     named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
     changed = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
@@ -174,7 +187,7 @@ def comparison(
     check_table(names, parameters, taps)
     known = [*parameters.reference, *parameters.port, *taps.reference, *taps.port]
     check_skip(skip, [*known, *(f"{tap}.input" for tap in taps.reference)])
-    _check_layouts(layouts, [*parameters.reference, "input", *taps.reference])
+    check_layouts(layouts, [*parameters.reference, "input", *taps.reference])
     paired = pair(taps, names, skip)
     flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
     return Comparison(
@@ -223,52 +236,7 @@ def _covered(two: Comparison, kind: str, side: str, pairs: Pairs) -> Coverage:
     )
 
 
-def _is_of(name: str, tap: str) -> bool:
-    return name == tap or name.startswith(f"{tap}.")
-
-
 def _sources(two: Comparison) -> dict[str, dict[str, str]]:
     about = two.sides.about()
     taps = {tap: {side: a.sources[tap] for side, a in about.items() if tap in a.sources} for tap in two.taps.port}
     return {tap: places for tap, places in taps.items() if places}
-
-
-def check_training(two: Comparison, rungs: Sequence[str]) -> None:
-    """Refuse rungs of training without what they need.
-
-    Raises:
-        UsageError: naming what there is none of.
-    """
-    if {"step", "trajectory"} & {*rungs} and not two.optimizers:
-        raise UsageError("optimizers: there are none, and the rungs step and trajectory need one for each side")
-    if "trajectory" in rungs and not (two.losses and two.batches):
-        lacks = "batches" if two.losses else "loss"
-        raise UsageError(f"{lacks}: there is none, and the rung trajectory needs a loss for each side and batches")
-
-
-def fed(inputs: Any) -> list[Array]:
-    """One array or several."""
-    return [_rounded(values) for values in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
-
-
-def _rounded(values: Any) -> Array:
-    """Values as numbers that both precisions have."""
-    array = np.asarray(values)
-    return array.astype(np.float32) if array.dtype.kind == "f" else array
-
-
-def _lists(layouts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
-    return {name: list(axes) for name, axes in layouts.items()}
-
-
-def _check_words(argument: str, given: Sequence[str], known: Any) -> None:
-    if isinstance(given, str) or not given:
-        raise UsageError(f"{argument}: {given!r} must be a list of some of {', '.join(known)}")
-    if wrong := next((word for word in given if word not in known), None):
-        raise UsageError(f"{argument}: {wrong!r} must be one of {', '.join(known)}")
-
-
-def _check_layouts(layouts: Mapping[str, Sequence[int]], known: Sequence[str]) -> None:
-    for name in layouts:
-        if not any(_is_of(name, other) for other in known):
-            raise UsageError(f"layouts: {name!r} is no parameter or tap of the reference; {unknown(name, known)}")

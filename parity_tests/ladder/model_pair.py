@@ -58,10 +58,12 @@ class ModelPair:
 
 
 def load_pair(text: str) -> ModelPair:
-    """The pair that `module:name` stands for; modules are looked for in the working folder too.
+    """The pair that `module:name` stands for, or that the function of that name makes.
+
+    Modules are looked for in the working folder too.
 
     Raises:
-        UsageError: for what is no such name, for what cannot be loaded, and for what is no `ModelPair`.
+        UsageError: for what is no such name, for what cannot be loaded, and for what is and makes no `ModelPair`.
     """
     module, colon, name = text.partition(":")
     if not (module and colon and name):
@@ -69,12 +71,12 @@ def load_pair(text: str) -> ModelPair:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        loaded = importlib.import_module(module)
+        found = getattr(importlib.import_module(module), name, None)
+        pair = found() if callable(found) and not isinstance(found, type) else found
     except Exception as error:  # whatever a module of the user's raises
-        raise UsageError(f"--pair: {module!r} cannot be loaded ({in_one_line(error)})") from error
-    pair = getattr(loaded, name, None)
+        raise UsageError(f"--pair: {text!r} cannot be loaded ({in_one_line(error)})") from error
     if not isinstance(pair, ModelPair):
-        raise UsageError(f"--pair: {name!r} of {module!r} is {pair!r:.40}, and must be a parity_tests.ModelPair")
+        raise UsageError(f"--pair: {text!r} gives {type(pair).__name__}, and must be, or make, a ModelPair")
     return _checked(pair)
 
 

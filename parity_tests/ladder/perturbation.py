@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from parity_tests.rule.record import Array
+from parity_tests.sides.names import fan_in
 
 PERTURBATION_SEEDS = (1, 2, 3)
 """Seeds of the moves by which a side is held against itself.
@@ -31,8 +32,3 @@ def moved_by_rounding(variables: Mapping[str, Array], *, seed: int) -> dict[str,
         ulps = math.sqrt(fan_in(name, values.shape)) if values.ndim > 1 else 1.0
         moved[name] = double + np.where(rng.random(values.shape) < 0.5, -ulps, ulps) * np.spacing(np.abs(double))
     return moved
-
-
-def fan_in(name: str, shape: tuple[int, ...]) -> int:
-    """The products in each sum of a kernel: torch's `weight` has the sums first, kernels of Keras have them last."""
-    return math.prod(shape[1:] if name.endswith("weight") else shape[:-1])

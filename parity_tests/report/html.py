@@ -49,7 +49,7 @@ def _run(result: Result) -> dict[str, Any]:
     return {
         "alone": alone,
         "verdict": None if alone else result.verdict,
-        "summary": result.summary if alone else result.summary.partition(": ")[2],
+        "summary": result.summary if alone else result.claim,
         "facts": facts(result),
         "first": parting.first if parting else None,
         "ladder": ladder(result.records),

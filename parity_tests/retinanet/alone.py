@@ -71,7 +71,7 @@ def _read(weights: Path, preset: str) -> tuple[str, Any, Mapping[str, Array]]:
 
 def _drawn(side: DetectorSide, seed: int) -> Mapping[str, Array]:
     """Random variables in the order of their names, which both sides share."""
-    shapes = {name: values.shape for name, values in sorted(side.variables().items())}
+    shapes = {name: values.shape for name, values in sorted(side.parameters().items())}
     side.release()
     return random_variables(shapes, seed=seed)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from parity_tests.retinanet.inputs import Size, random_images, random_variables
 from parity_tests.retinanet.names import tag_of
+from parity_tests.retinanet.side import values_of
 from parity_tests.rule.budgets import CASCADED
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import UsageError
@@ -98,7 +99,7 @@ def column(name: str, preset: str, seed: int, overrides: Sequence[str]) -> Colum
         UsageError: for an override that the port does not know.
     """
     side = _side(name, preset, overrides)
-    shapes = {variable: values.shape for variable, values in sorted(side.variables().items())}
+    shapes = {variable: values.shape for variable, values in sorted(side.parameters().items())}
     side.assign(random_variables(shapes, seed=seed))
     cases = {size: _case(side, size, seed) for size in SIZES}
     side.release()
@@ -107,7 +108,7 @@ def column(name: str, preset: str, seed: int, overrides: Sequence[str]) -> Colum
 
 def _case(side: "DetectorSide", size: Size, seed: int) -> Mapping[str, Array]:
     """All that a side makes of two pictures."""
-    taps = side.forward(random_images(size, seed=seed))
+    taps = values_of(side.forward([random_images(size, seed=seed)]))
     outputs = taps["outputs"]
     targets = side.targets(size, [BOXES] * len(outputs), [LABELS] * len(outputs))
     around = {"anchors": side.anchors(size)} | targets | side.losses(outputs, targets)

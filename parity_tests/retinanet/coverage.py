@@ -33,15 +33,14 @@ def coverage(
 
 
 def _of_side(preset: str, name: str, about: About, kind: str, records: Sequence[Record]) -> Coverage:
-    has = about.inventory if kind == "parameters" else {tap: tap for tap in about.sources}
-    skipped = {own: known.strip("[]") for own, known in has.items() if known.startswith("[")}
+    has, skipped = (about.inventory, about.skipped) if kind == "parameters" else ({t: t for t in about.sources}, {})
     compared = {record.name for record in records if record.verdict != "incomplete"}
-    missing = [own for own, known in has.items() if own not in skipped and known not in compared]
+    missing = [own for own, known in has.items() if known not in compared]
     return Coverage(
         preset=preset,
         side=name,
         kind=kind,
-        compared=len(has) - len(skipped) - len(missing),
+        compared=len(has) - len(missing),
         skipped=skipped,
         missing=missing,
     )

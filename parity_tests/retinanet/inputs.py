@@ -13,9 +13,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from parity_tests.ladder.perturbation import fan_in
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
+from parity_tests.sides.names import fan_in
 
 Size = tuple[int, int]
 """Height and width in pixels."""

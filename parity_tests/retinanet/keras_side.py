@@ -1,20 +1,23 @@
 """The Keras reference behind the interface of a side."""
 
-import contextlib
 import gc
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity_tests.retinanet.frameworks import Taps, forget_kernels, keras, keras_precision, keras_reference, python_seed
+from parity_tests.retinanet.frameworks import forget_kernels, keras, keras_precision, keras_reference, python_seed
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
-from parity_tests.retinanet.side import Fed, ReadWhenAsked, Recipe
+from parity_tests.retinanet.side import ReadWhenAsked, Recipe, values_of
 from parity_tests.rule.record import Array
-from parity_tests.sides.sources import calling_line
+from parity_tests.sides.capture import Capture
+from parity_tests.sides.keras_side import KerasSide
+from parity_tests.sides.own_taps import OwnTaps
+from parity_tests.sides.side import Loss
 
 if TYPE_CHECKING:
     from parity_tests.retinanet.keras_training import KerasTraining
@@ -35,44 +38,64 @@ FEEDS = 32
 """Scenes that are kept as tensors: more than those of a training run, which is taken several times."""
 
 
+OWN = OwnTaps(refusals=(keras_reference.InputError,))
+"""How the reference writes its taps."""
+
+
 def preset_classes(preset: str) -> int:
     """How many classes a preset has by default."""
     classes: int = inspect.signature(REFERENCES[preset]).parameters["num_classes"].default
     return classes
 
 
-class KerasDetectorSide:
-    """The Keras reference of a preset with fresh values, and anchors of a scale."""
+class KerasDetectorSide(KerasSide):
+    """The Keras reference of a preset with fresh values, and anchors of a scale; built in the precision it runs in."""
 
     def __init__(
         self, preset: str, num_classes: int, dtype: str, *, anchor_scale: float = ANCHOR_SCALE, seed: int = 0
     ) -> None:
-        self.dtype, self.num_classes, self.anchor_scale = dtype, num_classes, anchor_scale
+        self.num_classes, self.anchor_scale = num_classes, anchor_scale
         forget_kernels()
         with keras_precision(dtype), python_seed(seed):
             backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
-            self._built = keras_reference.RetinaNet(REFERENCES[preset](num_classes), backbone)
-            self._built.build((None, None, None, 3))
+            model = keras_reference.RetinaNet(REFERENCES[preset](num_classes), backbone)
+            model.build((None, None, None, 3))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
-        self.sources: dict[str, str] = {}
+        super().__init__(model, None, dtype, OWN)
         self._feeds: dict[bytes, tuple[Any, Any]] = {}
-        self._assigned: dict[str, Array] = {}
+
+    def named(self, model: Any) -> dict[str, Any]:
+        """Variables by the names under which they are compared."""
+        fpn = model.fpn
+        layers = {f"fpn/backbone/{layer.name}": layer for layer in fpn.backbone.layers}
+        layers |= {f"fpn/{name}": getattr(fpn, name) for name in dir(fpn) if name.startswith("conv_c")}
+        for head in ("cls_head", "box_head"):
+            layers |= {f"{head}/{i}": layer for i, layer in enumerate(getattr(model, head).layers)}
+        named = {f"{name}/{v.name}": v for name, layer in layers.items() for v in layer.variables}
+        assert len(named) == len(model.variables), "every variable of the reference has a name"
+        return named
+
+    @contextmanager
+    def running(self, *, training: bool) -> Iterator[None]:
+        self._catch_up()
+        with keras_precision(self.dtype):
+            yield
 
     @property
     def model(self) -> Any:
         """The network with the weights that were assigned last."""
         self._catch_up()
-        return self._built
+        return self._model
 
     def _catch_up(self) -> None:
         """Put the weights that were assigned last into the network, where they are not yet."""
-        if self._assigned:
-            self._take_over(self._assigned)
-            self._assigned.clear()
+        for name, value in self._assigned.items():
+            self._variables[name].assign(value)
+        self._assigned.clear()
 
     @property
     def training(self) -> "KerasTraining":
-        """What computes gradients, of the model with the weights that were assigned last; it needs TensorFlow."""
+        """What trains the model, with the weights that were assigned last; it needs TensorFlow."""
         self._catch_up()
         return self._training
 
@@ -80,45 +103,24 @@ class KerasDetectorSide:
     def _training(self) -> "KerasTraining":
         from parity_tests.retinanet.keras_training import KerasTraining
 
-        return KerasTraining(self._built, self.loss)
+        return KerasTraining(self._model, self.loss)
 
-    def variables(self) -> dict[str, Array]:
-        return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._by_name(self.model).items()}
-
-    def inventory(self) -> dict[str, str]:
-        names = {variable.path: name for name, variable in self._by_name(self._built).items()}
-        return {variable.path: names.get(variable.path, "") for variable in self._built.variables}
-
-    def assign(self, variables: Mapping[str, Array]) -> None:
-        self._assigned.update(variables)
-
-    def _take_over(self, variables: Mapping[str, Array]) -> None:
-        named = self._by_name(self._built)
-        assert named.keys() == variables.keys(), "the reference takes every variable over"
-        for name, variable in named.items():
-            variable.assign(variables[name])
+    def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        names = {variable.path: name for name, variable in self._variables.items()}
+        return {variable.path: names.get(variable.path, "") for variable in self._model.variables}, {}
 
     def release(self) -> None:
         vars(self).pop("_training", None)
-        del self._built
+        self._variables.clear()
+        del self._model
         keras.backend.clear_session()
         gc.collect()
 
-    def forward(
-        self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
-    ) -> dict[str, Array]:
-        return self._taps_of(self.model, images, given, training)
-
     def shapes(self, size: Size) -> dict[str, Array]:
-        return self._taps_of(self._built, np.zeros((1, *size, 3)), None, False)
-
-    def _taps_of(
-        self, model: Any, images: Array, given: Mapping[str, Array] | None, training: bool
-    ) -> dict[str, Array]:
-        taps = _SeenTaps(self.sources) if given is None else _FedKerasTaps(given, self.dtype, self.sources)
-        with keras_precision(self.dtype), contextlib.suppress(keras_reference.InputError):
-            model(images.astype(self.dtype), training=training, taps=taps)
-        return {name: keras.ops.convert_to_numpy(value) for name, value in taps.data.items()}
+        capture = Capture(self.tensors, None)
+        with keras_precision(self.dtype):
+            self._captured(capture, [np.zeros((1, *size, 3))], training=False, refusals=True)
+        return values_of(capture.calls)
 
     def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
         return {}  # computed from the layers of the port
@@ -142,32 +144,17 @@ class KerasDetectorSide:
             total = self.loss(labels, outputs)
         return {f"loss.{name}": _array(term) for name, term in terms.items()} | {"loss.total": _array(total)[None]}
 
-    def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
-        with keras_precision(self.dtype):
-            _, gradients = self.training.gradients_once(*self._feed(scene), training)
-        paths = [variable.path for variable in self.model.trainable_variables]
-        by_path = {path: _array(gradients.pop(0)) for path in paths}  # each lets go of the tensor that it is read from
-        named = self._by_name(self.model)
-        statistics = {name: _array(v) for name, v in named.items() if "/moving_" in name}
-        return {name: by_path[v.path] for name, v in named.items() if v.path in by_path} | statistics
-
-    def backward(self, scene: Scene, *, fed: Fed | None = None) -> dict[str, Array]:
-        with keras_precision(self.dtype):
-            by_tap, by_variable = self.training.backward(*self._feed(scene), fed)
-        names = {v.path: name for name, v in self._by_name(self.model).items()}
-        weights = zip(self.model.trainable_variables, by_variable, strict=True)
-        by_name = {names[v.path]: _array(g) for v, g in weights if g is not None}
-        return {name: _array(gradient) for name, gradient in by_tap.items()} | by_name
-
-    def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
-        names = {v.path: name for name, v in self._by_name(self.model).items()}
+    def take_steps(
+        self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe
+    ) -> Mapping[str, Array]:
+        names = {v.path: name for name, v in self._variables.items()}
         order = [names[v.path] for v in self.model.trainable_variables]
-        with keras_precision(self.dtype):
+        with self.running(training=True):
             after = self.training.apply([gradients[name] for name in order], order, factors, recipe)
         return ReadWhenAsked({name: partial(_array, variable) for name, variable in after.items()})
 
-    def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
-        with keras_precision(self.dtype):
+    def train_on(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
+        with self.running(training=True):
             feeds = [self._feed(scene) for scene in scenes]
             return self.training.train(feeds, recipe, training=training)
 
@@ -179,7 +166,7 @@ class KerasDetectorSide:
         boxes, scores, classes, valid = (_array(found[name]) for name in ("boxes", "scores", "classes", "valid"))
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
 
-    def loss_of(self, scene: Scene) -> Callable[[Any], Any]:
+    def loss_of(self, scene: Scene) -> Loss:
         labels = self._labels(scene.size, scene.boxes, scene.labels)
         return lambda outputs: self.loss(labels, outputs)
 
@@ -212,39 +199,6 @@ class KerasDetectorSide:
             encoder = keras_reference.LabelEncoder(self.anchor_scale)
             encoded: tuple[Any, Any] = encoder.encode_batch(images, padded, classes)
             return encoded
-
-    def _by_name(self, model: Any) -> dict[str, Any]:
-        fpn = model.fpn
-        layers = {f"fpn/backbone/{layer.name}": layer for layer in fpn.backbone.layers}
-        layers |= {f"fpn/{name}": getattr(fpn, name) for name in dir(fpn) if name.startswith("conv_c")}
-        for head in ("cls_head", "box_head"):
-            layers |= {f"{head}/{i}": layer for i, layer in enumerate(getattr(model, head).layers)}
-        named = {f"{name}/{v.name}": v for name, layer in layers.items() for v in layer.variables}
-        assert len(named) == len(model.variables), "every variable of the reference has a name"
-        return named
-
-
-class _SeenTaps(Taps):
-    """Taps that remember which line made them."""
-
-    def __init__(self, sources: dict[str, str]) -> None:
-        super().__init__()
-        self.sources = sources
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self.sources[name] = calling_line(2)
-        super().__setitem__(name, value)
-
-
-class _FedKerasTaps(_SeenTaps):
-    """Taps that keep what the reference computes and hand back what was given; its own where nothing was."""
-
-    def __init__(self, given: Mapping[str, Array], dtype: str, sources: dict[str, str]) -> None:
-        super().__init__(sources)
-        self.given, self.dtype = given, dtype
-
-    def __getitem__(self, name: str) -> Any:
-        return keras.ops.convert_to_tensor(self.given[name], self.dtype) if name in self.given else self.data[name]
 
 
 def _array(tensor: Any) -> Array:

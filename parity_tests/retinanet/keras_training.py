@@ -1,15 +1,15 @@
 """Gradients, single steps and training runs of the Keras reference, each traced once by TensorFlow and run again."""
 
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow
 
-from parity_tests.retinanet.frameworks import Taps, forget_kernels, keras
-from parity_tests.retinanet.side import Fed, Recipe
+from parity_tests.retinanet.frameworks import forget_kernels, keras
+from parity_tests.retinanet.side import Recipe
 from parity_tests.rule.record import Array
 
 tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -23,30 +23,13 @@ class KerasTraining:
 
     def __init__(self, model: Any, loss: Any) -> None:
         self.model, self.loss = model, loss
-        self._gradients = tensorflow.function(self.gradients_once, autograph=False)
+        self._gradients = tensorflow.function(self._loss_and_gradients, autograph=False)
         self._runs: dict[Recipe, tuple[Any, Any]] = {}
 
     def gradients(self, images: Any, labels: Any, *, training: bool) -> tuple[Any, list[Any]]:
         """The loss of a batch, and its gradients in the order of the model's trainable variables."""
         loss, gradients = self._gradients(images, labels, training)
         return loss, gradients
-
-    def backward(self, images: Any, labels: Any, fed: Fed | None) -> tuple[dict[str, Any], list[Any]]:
-        """The gradient of a batch's loss by every tap, and by the trainable variables; see `Side.backward`."""
-        variables = self.model.trainable_variables
-        with tensorflow.GradientTape() as tape:
-            taps = _KerasNodes() if fed is None else _KerasLeaves(fed.taps, tape)
-            self.model(images, training=False, taps=taps)
-            loss = self.loss(labels, taps["outputs"])
-        made = [] if fed is None else [name for name in taps.data if name in fed.gradients]
-        upstream = [keras.ops.convert_to_tensor(fed.gradients[name]) for name in made] if fed else []
-        gradients = tape.gradient(
-            [*(taps.data[name] for name in made), loss],
-            [*taps.nodes.values(), *variables],
-            output_gradients=[*upstream, keras.ops.ones_like(loss)],
-            unconnected_gradients="zero",
-        )
-        return dict(zip(taps.nodes, gradients, strict=False)), gradients[len(taps.nodes) :]
 
     def apply(
         self, gradients: Sequence[Array], names: Sequence[str], factors: Sequence[float], recipe: Recipe
@@ -71,8 +54,7 @@ class KerasTraining:
             losses.append(_array(loss))
         return np.array(losses)
 
-    def gradients_once(self, images: Any, labels: Any, training: bool) -> tuple[Any, list[Any]]:
-        """As `gradients`, and the same to the last bit: untraced, which takes longer than a step and less than two."""
+    def _loss_and_gradients(self, images: Any, labels: Any, training: bool) -> tuple[Any, list[Any]]:
         with tensorflow.GradientTape() as tape:
             loss = self.loss(labels, self.model(images, training=training))
         return loss, tape.gradient(loss, self.model.trainable_variables)
@@ -94,33 +76,6 @@ class KerasTraining:
             for slot, attribute in kinds.items()
             for name, value in zip(names, getattr(optimizer, attribute, None) or [], strict=False)
         }
-
-
-class _KerasNodes(Taps):
-    """Taps each of which is a node of its own, with a gradient of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.nodes: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self.nodes:
-            self.nodes[name] = tensorflow.identity(self.data[name])
-        return self.nodes[name]
-
-
-class _KerasLeaves(_KerasNodes):
-    """Taps that keep what the reference computes and hand back what was given, where the gradient ends."""
-
-    def __init__(self, given: Mapping[str, Array], tape: tensorflow.GradientTape) -> None:
-        super().__init__()
-        self.given, self.tape = given, tape
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self.nodes:
-            self.nodes[name] = keras.ops.convert_to_tensor(self.given[name])
-            self.tape.watch(self.nodes[name])
-        return self.nodes[name]
 
 
 def _optimizer(recipe: Recipe) -> Any:

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from parity_tests.ladder.perturbation import fan_in
 from parity_tests.rule.record import Tag
+from parity_tests.sides.names import fan_in
 
 MODULES = (
     (r"stem|c\d+", ("backbone",)),

@@ -52,6 +52,8 @@ def recorded_facts(bundle: Bundle) -> dict[str, Any]:
     Raises:
         UsageError: for a bundle that lacks what a comparison needs, or of a side that there is not.
     """
+    if "has_loss" in bundle.manifest:
+        raise UsageError(f"{bundle.folder}: was recorded of a pair of one's own, and is checked with its --pair")
     facts = {name: bundle.of(name, form) for name, form in FACTS.items()}
     if facts["side"] not in OTHER:
         raise UsageError(f"{bundle.folder}: side {facts['side']!r} must be one of {', '.join(OTHER)}")

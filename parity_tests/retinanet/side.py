@@ -1,11 +1,13 @@
 """What both sides of a comparison can do, in numpy: arrays channels last, boxes xyxy, variables by Keras name."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.rule.record import Array
+from parity_tests.sides.side import Call, Calls, Loss, Side
 
 PACKAGES = "torch_retinanet", "keras_reference"
 """Where the two sides come from."""
@@ -29,13 +31,6 @@ class Recipe(NamedTuple):
     clip_norm: float | None = None
 
 
-class Fed(NamedTuple):
-    """What modules are given to be run backward alone: taps, and a gradient for each, channels last."""
-
-    taps: Mapping[str, Array]
-    gradients: Mapping[str, Array]
-
-
 class ReadWhenAsked(Mapping[str, Array]):
     """Arrays by name, of which none is held: together they would take several times the memory of a model."""
 
@@ -52,40 +47,21 @@ class ReadWhenAsked(Mapping[str, Array]):
         return len(self.readers)
 
 
-class DetectorSide(Protocol):
-    """One of the two implementations, in one precision.
+class DetectorSide(Side, Protocol):
+    """One of the two implementations, in one precision, by the names and in the layout of the reference.
 
-    Attributes:
-        sources: where each tap is made, `file:line` by name, of all that were made so far.
+    Its one input is a batch of pictures (B,H,W,3); parameters have their Keras names. It writes its taps itself, maps
+    (B,h,w,C), up to where it refuses the pictures, if it does.
     """
 
-    sources: dict[str, str]
-
-    def inventory(self) -> dict[str, str]:
+    def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """Everything that the framework itself counts among the model's variables, by its own name.
 
-        With the name under which it is compared, or, in brackets, the reason why it is not.
-        """
-
-    def variables(self) -> dict[str, Array]:
-        """All weights and statistics by Keras name, in Keras' layout; a copy."""
-
-    def assign(self, variables: Mapping[str, Array]) -> None:
-        """Take the variables over, as soon as they count; a changed port takes those that it has.
-
-        `variables()` shows the rest.
+        With the name under which it is compared; and, by name, why others are not.
         """
 
     def release(self) -> None:
         """Give the memory of the model back; the side is not used any more."""
-
-    def forward(
-        self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
-    ) -> dict[str, Array]:
-        """Every tap of `images` (B,H,W,3), channels last; up to where the model refuses the images, if it does.
-
-        With `given`, each module is fed the taps given instead of its own, and the result holds what it makes of them.
-        """
 
     def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
         """How far float32 may be off at each tap whose module is fed `given`, element by element; empty if unknown.
@@ -102,7 +78,7 @@ class DetectorSide(Protocol):
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
         """`targets.classes` (B,N), -1 for background and -2 for ignored, and `targets.deltas` (B,N,4), else 0."""
 
-    def loss_of(self, scene: Scene) -> Callable[[Any], Any]:
+    def loss_of(self, scene: Scene) -> Loss:
         """The loss of the outputs (B,N,4+K) of a scene, a function of tensors of the side's framework."""
 
     def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
@@ -111,24 +87,28 @@ class DetectorSide(Protocol):
         `loss.classification`, `loss.box` (both divided) and `loss.normaliser` of each picture (B,), `loss.total` (1,).
         """
 
-    def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
-        """The gradient of the loss of a scene by every weight, and the statistics that training leaves, by name."""
-
-    def backward(self, scene: Scene, *, fed: Fed | None = None) -> dict[str, Array]:
-        """The gradient of a scene's loss by every tap and every weight, BatchNorm in inference mode.
-
-        With `fed`, each module is given the taps and their gradients instead of its own: a tap then holds what the
-        modules that it enters make of the gradients given to what they make of it, and a weight likewise.
-        """
-
-    def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
+    def take_steps(
+        self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe
+    ) -> Mapping[str, Array]:
         """Weights and the optimiser's slots after steps with these gradients times each factor, `NAME` and `NAME@SLOT`.
 
         They are read where they are asked for: before the side does anything else.
         """
 
-    def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
+    def train_on(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         """The loss (S,) at each step, one step a scene."""
 
     def detections(self, outputs: Array, size: Size) -> list[Detections]:
         """What is found in pictures of `size` whose outputs are (B,N,4+K)."""
+
+
+def values_of(calls: Calls) -> dict[str, Array]:
+    """What stands in each tap."""
+    return {name: call.outputs[""] for name, call in calls.items()}
+
+
+def fed_with(values: Mapping[str, Array], gradients: Mapping[str, Array] = MappingProxyType({})) -> dict[str, Call]:
+    """What a side is fed at each tap, and the gradient that its module is given there."""
+    return {
+        n: Call(outputs={"": v}, output_gradients={"": gradients[n]} if gradients else {}) for n, v in values.items()
+    }

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -17,22 +16,30 @@ from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.optimizers import KERAS, Optimizer
 from parity_tests.retinanet.rounding import rounding_bounds
-from parity_tests.retinanet.side import Fed, ReadWhenAsked, Recipe
+from parity_tests.retinanet.side import ReadWhenAsked, Recipe, values_of
 from parity_tests.rule.record import Array
-from parity_tests.sides.sources import calling_line
+from parity_tests.sides.capture import Capture, WrittenTaps
+from parity_tests.sides.layouts import Layouts, to_port, to_reference
+from parity_tests.sides.own_taps import OwnTaps
+from parity_tests.sides.side import Backward, Call, Calls, Loss
+from parity_tests.sides.torch_side import TorchSide
+from parity_tests.sides.torch_tensors import DTYPES, TorchTensors
 from torch_retinanet.targets import Targets
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, to_keras, to_torch
 
 Config = torch_retinanet.RetinaNetConfig
 """The conventions of the port."""
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
-NOT_COMPARED = "[counts steps for a cumulative average, which neither side has]"
+NOT_COMPARED = "counts steps for a cumulative average, which neither side has"
 """Why `num_batches_tracked` has no counterpart in Keras."""
 
-FLAT_TAPS = {"logits", "deltas", "outputs"}
-"""Taps (B,N,values) that lie alike on both sides; all others are maps, (B,h,w,C) in Keras and (B,C,h,w) in torch."""
+OWN = OwnTaps(flat=("logits", "deltas", "outputs"), refusals=(torch_retinanet.InputError,))
+"""How the port writes its taps."""
+
+LAYOUTS = Layouts("channels_last", "channels_first", {}, OWN.flat)
+"""How its taps lie beside those of the reference."""
 
 
 class TorchDetectorSide:
@@ -51,22 +58,26 @@ class TorchDetectorSide:
         self._assigned: dict[str, Array] = {}  # one for all copies that share the network
 
     @cached_property
-    def _built(self) -> torch_retinanet.RetinaNet:
+    def _built(self) -> TorchSide:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return torch_retinanet.RetinaNet(self.config).to(DTYPES[self.dtype])
+            built = TorchSide(torch_retinanet.RetinaNet(self.config), None, self.dtype, OWN)
+        built.sources = self.sources
+        return built
 
     @property
-    def model(self) -> torch_retinanet.RetinaNet:
+    def _network(self) -> TorchSide:
         """The network with the weights that were assigned last."""
-        self._catch_up()
-        return self._built
-
-    def _catch_up(self) -> None:
-        """Put the weights that were assigned last into the network, where they are not yet."""
         if self._assigned:
             self._take_over(self._assigned)
             self._assigned.clear()
+        return self._built
+
+    @property
+    def model(self) -> Any:
+        """The same as a module."""
+        network: Any = self._network.module
+        return network
 
     def surround(self, config: Config) -> None:
         """Take the conventions of what surrounds the network, which stays as it is, from `config`."""
@@ -77,24 +88,26 @@ class TorchDetectorSide:
 
     def surrounded(self, config: Config) -> "TorchDetectorSide":
         """The same network, built and with its weights by then, in what surrounds it in `config`."""
-        self._catch_up()
-        assert self._built is not None, "a copy of one that is not built would build its own"
+        assert self._network is not None, "a copy of one that is not built would build its own"
         other = copy.copy(self)
         other.surround(config)
         return other
 
-    def variables(self) -> dict[str, Array]:
+    def parameters(self) -> dict[str, Array]:
         return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
 
-    def inventory(self) -> dict[str, str]:
-        network = self._built if "_built" in vars(self) else self._on_no_device
-        return {name: keras_name(name) or NOT_COMPARED for name in network.state_dict()}
+    def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        network = self._built.module if "_built" in vars(self) else self._on_no_device
+        named = {name: keras_name(name) for name in network.state_dict()}
+        compared = {name: known for name, known in named.items() if known is not None}
+        return compared, {name: NOT_COMPARED for name in named if name not in compared}
 
-    def assign(self, variables: Mapping[str, Array]) -> None:
-        self._assigned.update(variables)
+    def assign(self, parameters: Mapping[str, Array]) -> None:
+        """Take them over as soon as they count; a changed port takes those that it has."""
+        self._assigned.update(parameters)
 
     def _take_over(self, variables: Mapping[str, Array]) -> None:
-        for name, tensor in self._built.state_dict().items():
+        for name, tensor in self._built.module.state_dict().items():
             variable = variables.get(keras_name(name) or "")
             if variable is not None and _shape(tensor) == variable.shape:
                 tensor.copy_(to_torch(torch.from_numpy(variable)))
@@ -109,26 +122,37 @@ class TorchDetectorSide:
             return torch_retinanet.RetinaNet(self.config).to(DTYPES[self.dtype])
 
     def shapes(self, size: Size) -> dict[str, Array]:
-        taps, images = _Taps(self.sources), torch.empty((1, 3, *size), dtype=DTYPES[self.dtype], device="meta")
-        with torch.no_grad(), contextlib.suppress(torch_retinanet.InputError):
-            self._on_no_device.eval()(images, taps)
-        return {name: _placeholder(value, name, self.dtype) for name, value in taps.data.items()}
+        capture = Capture(NoValues(self.dtype), None)
+        taps = WrittenTaps(capture, None)
+        with torch.no_grad(), contextlib.suppress(*OWN.refusals):
+            self._on_no_device.eval()(torch.empty((1, 3, *size), dtype=DTYPES[self.dtype], device="meta"), taps)
+        self.sources |= taps.lines
+        return values_of(_mapped(capture.calls, _to_reference))
 
-    def forward(
-        self, images: Array, *, given: Mapping[str, Array] | None = None, training: bool = False
-    ) -> dict[str, Array]:
-        taps = _Taps(self.sources) if given is None else _FedTaps(given, self.dtype, self.sources)
-        with torch.no_grad(), contextlib.suppress(torch_retinanet.InputError):
-            self.model.train(training)(_to_torch_layout(images, "images", self.dtype), taps)
-        return {name: _from_torch_layout(value, name) for name, value in taps.data.items()}
+    def forward(self, inputs: Sequence[Array], *, fed: Calls | None = None, training: bool = False) -> Calls:
+        with torch.no_grad():
+            calls = self._network.forward(_to_port_inputs(inputs), fed=_fed(fed), training=training)
+        return _mapped(calls, _to_reference)
+
+    def backward(
+        self,
+        inputs: Sequence[Array],
+        loss: Loss | Mapping[str, Array],
+        *,
+        fed: Calls | None = None,
+        training: bool = False,
+    ) -> Backward:
+        back = self._network.backward(_to_port_inputs(inputs), loss, fed=_fed(fed), training=training)
+        gradients = {str(keras_name(name)): _in_keras(value) for name, value in back.gradients.items()}
+        return replace(back, calls=_mapped(back.calls, _to_reference), gradients=gradients)
 
     def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
-        tensors = {name: _to_torch_layout(value, name, self.dtype) for name, value in given.items()}
+        tensors = {name: self._tensor(_to_port(name, value)) for name, value in given.items()}
         try:
-            bounds = rounding_bounds(self.model.eval(), _to_torch_layout(images, "images", self.dtype), tensors)
+            bounds = rounding_bounds(self.model.eval(), self._tensor(_to_port("images", images)), tensors)
         except NotImplementedError:  # a layer whose rounding is not known
             return {}
-        return {name: _from_torch_layout(bound, name) for name, bound in bounds.items()}
+        return {name: _to_reference(name, bound.numpy()) for name, bound in bounds.items()}
 
     def anchors(self, size: Size) -> Array:
         return self._anchors(size).numpy()
@@ -152,30 +176,9 @@ class TorchDetectorSide:
             "loss.total": total.reshape(1).numpy(),
         }
 
-    def gradients(self, scene: Scene, *, training: bool) -> dict[str, Array]:
-        self.model.zero_grad()
-        torch.autograd.backward(self._loss(scene, training=training))
-        statistics = {name: value for name, value in self.model.named_buffers() if "running_" in name}
-        copies = {name: value.numpy().copy() for name, value in keras_variables(statistics).items()}
-        return self._weight_gradients() | copies
-
-    def backward(self, scene: Scene, *, fed: Fed | None = None) -> dict[str, Array]:
-        self.model.zero_grad()
-        taps = _Nodes() if fed is None else _Leaves(fed.taps, self.dtype)
-        images = _to_torch_layout(scene.images, "images", self.dtype)
-        with contextlib.suppress(torch_retinanet.InputError):
-            self.model.eval()(images, taps)
-        loss = self.loss_of(scene)(taps["outputs"])
-        if fed is None:
-            torch.autograd.backward(loss)
-        else:
-            made = [name for name in taps.data if name in fed.gradients]
-            upstream = [_to_torch_layout(fed.gradients[name], name, self.dtype) for name in made]
-            torch.autograd.backward([*(taps.data[name] for name in made), loss], [*upstream, torch.ones_like(loss)])
-        by_tap = {name: _gradient(node, name) for name, node in taps.nodes.items()}
-        return by_tap | self._weight_gradients()
-
-    def apply(self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe) -> Mapping[str, Array]:
+    def take_steps(
+        self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe
+    ) -> Mapping[str, Array]:
         optimizer = keras_optimizer(self.model, recipe, self.optimizer_overrides)
         given = self._parameter_gradients(gradients)
         for factor in factors:
@@ -190,7 +193,7 @@ class TorchDetectorSide:
         by_name = ((name, p, gradients.get(str(keras_name(name)))) for name, p in self.model.named_parameters())
         return {name: to_torch(self._tensor(g)) for name, p, g in by_name if g is not None and g.shape == _shape(p)}
 
-    def train(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
+    def train_on(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         optimizer, losses = keras_optimizer(self.model, recipe, self.optimizer_overrides), []
         for scene in scenes:
             loss = self._loss(scene, training=training)
@@ -207,14 +210,8 @@ class TorchDetectorSide:
         found = self.decode_predictions(logits, deltas, self._anchors(size), per_level, [size] * len(outputs))
         return [Detections(d["boxes"].numpy(), d["scores"].numpy(), d["labels"].numpy()) for d in found]
 
-    def _weight_gradients(self) -> dict[str, Array]:
-        """Those of the model, which lets go of them."""
-        gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
-        self.model.zero_grad()
-        return {name: value.numpy() for name, value in keras_variables(gradients).items()}
-
     def _loss(self, scene: Scene, *, training: bool) -> Tensor:
-        outputs = self.model.train(training)(_to_torch_layout(scene.images, "images", self.dtype))
+        outputs = self.model.train(training)(self._tensor(_to_port("images", scene.images)))
         return self.loss_of(scene)(outputs)
 
     def loss_of(self, scene: Scene) -> Callable[[Tensor], Tensor]:
@@ -254,59 +251,12 @@ def keras_optimizer(model: nn.Module, recipe: Recipe, overrides: Mapping[str, An
     return Optimizer(model.named_parameters(), recipe._replace(**settings), replace(KERAS, **conventions))
 
 
-class _Taps(UserDict[str, Tensor]):
-    """Taps that remember which line made them."""
+class NoValues(TorchTensors):
+    """Tensors of torch's meta device, of which shapes and types alone are known."""
 
-    def __init__(self, sources: dict[str, str]) -> None:
-        super().__init__()
-        self.sources = sources
-
-    def __setitem__(self, name: str, value: Tensor) -> None:
-        self.sources[name] = calling_line(2)
-        super().__setitem__(name, value)
-
-
-class _FedTaps(_Taps):
-    """Taps that keep what the port computes and hand back what was given; its own where nothing was."""
-
-    def __init__(self, given: Mapping[str, Array], dtype: str, sources: dict[str, str]) -> None:
-        super().__init__(sources)
-        self.given, self.dtype = given, dtype
-
-    def __getitem__(self, name: str) -> Tensor:
-        return _to_torch_layout(self.given[name], name, self.dtype) if name in self.given else super().__getitem__(name)
-
-
-class _Nodes(UserDict[str, Tensor]):
-    """Taps each of which is a node of its own, with a gradient of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.nodes: dict[str, Tensor] = {}
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self.nodes:
-            self.nodes[name] = self.data[name].view_as(self.data[name])
-            self.nodes[name].retain_grad()
-        return self.nodes[name]
-
-
-class _Leaves(_Nodes):
-    """Taps that keep what the port computes and hand back what was given, where the gradient ends."""
-
-    def __init__(self, given: Mapping[str, Array], dtype: str) -> None:
-        super().__init__()
-        self.given, self.dtype = given, dtype
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self.nodes and name in self.given:
-            self.nodes[name] = _to_torch_layout(self.given[name], name, self.dtype).requires_grad_()
-        return super().__getitem__(name)
-
-
-def _gradient(node: Tensor, name: str) -> Array:
-    gradient = torch.zeros_like(node) if node.grad is None else node.grad
-    return _from_torch_layout(gradient, name)
+    def array(self, tensor: Tensor) -> Array:
+        assert tensor.dtype == self.dtype
+        return np.broadcast_to(np.zeros((), NUMPY[self.dtype]), tuple(tensor.shape))
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
@@ -319,17 +269,33 @@ def _read(value: Tensor) -> Array:
     return array
 
 
-def _to_torch_layout(values: Array, name: str, dtype: str) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(values, dtype))
-    return tensor if name in FLAT_TAPS else tensor.permute(0, 3, 1, 2).contiguous()
+def _in_keras(values: Array) -> Array:
+    """A parameter of the port in Keras' layout."""
+    return _read(torch.from_numpy(values))
 
 
-def _placeholder(value: Tensor, name: str, dtype: str) -> Array:
-    """Zeros of the shape of a tensor in Keras' layout, without memory."""
-    shape = value.shape if name in FLAT_TAPS else value.permute(0, 2, 3, 1).shape
-    assert value.dtype == DTYPES[dtype]
-    return np.broadcast_to(np.zeros((), dtype), tuple(shape))
+def _to_port(name: str, values: Array) -> Array:
+    return to_port(name, values, LAYOUTS.tap(name, name, values.ndim))
 
 
-def _from_torch_layout(value: Tensor, name: str) -> Array:
-    return (value if name in FLAT_TAPS else value.permute(0, 2, 3, 1)).numpy()
+def _to_reference(name: str, values: Array) -> Array:
+    return to_reference(values, LAYOUTS.tap(name, name, values.ndim))
+
+
+def _to_port_inputs(inputs: Sequence[Array]) -> list[Array]:
+    return [_to_port("images", images) for images in inputs]
+
+
+def _fed(calls: Calls | None) -> Calls | None:
+    return None if calls is None else _mapped(calls, _to_port)
+
+
+def _mapped(calls: Calls, change: Callable[[str, Array], Array]) -> dict[str, Call]:
+    """Calls with every array by a tap changed."""
+    return {
+        name: Call(
+            outputs={place: change(name, values) for place, values in call.outputs.items()},
+            output_gradients={place: change(name, values) for place, values in call.output_gradients.items()},
+        )
+        for name, call in calls.items()
+    }

@@ -17,8 +17,8 @@ from parity_tests.ladder.perturbation import moved_by_rounding
 from parity_tests.retinanet.frameworks import keras, keras_precision
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.keras_side import KerasDetectorSide
-from parity_tests.retinanet.torch_side import DTYPES
 from parity_tests.rule.record import Array
+from parity_tests.sides.torch_tensors import DTYPES
 from torch_retinanet.data.dataset import Batch, collate
 from torch_retinanet.data.progress import track
 from torch_retinanet.preprocess import padded_size, resized_size

@@ -170,17 +170,23 @@ class Result:
         """One line: where it starts to differ, or what was left out, or how many taps agree."""
         if self.ablation and self.is_ablation:
             return str(self.ablation["summary"])
-        verdict, records = self.verdict, self.records
-        parting = divergence(records)
+        return f"{self.verdict}: {self.claim}"
+
+    @property
+    def claim(self) -> str:
+        """What follows the verdict in that line."""
+        records, parting = self.records, divergence(self.records)
         if parting is not None:
             count = sum(record.verdict == "different" for record in records)
             several = len({record.preset for record in records}) > 1
-            return f"different: {where_it_starts(parting, several)}; {count} of {len(records)} comparisons differ"
-        if verdict == "incomplete":
-            return f"incomplete: {self._left_out()}"
-        return f"equal: {_what_agrees(records)}, in {counted(len(records), 'comparison')}"
+            return f"{where_it_starts(parting, several)}; {count} of {len(records)} comparisons differ"
+        if self.verdict == "incomplete":
+            return self._left_out()
+        return f"{_what_agrees(records)}, in {counted(len(records), 'comparison')}"
 
     def _left_out(self) -> str:
+        if not self.records:
+            return "nothing was compared"
         left_out = [record for record in self.records if record.verdict == "incomplete"]
         if left_out or not any(coverage.missing for coverage in self.coverage):
             return f"{counted(len(left_out), 'comparison')} could not be made{_first(left_out)}"
@@ -260,5 +266,5 @@ def _what_agrees(records: Sequence[Record]) -> str:
     }.items():
         if count := len({record.name for record in records if record.rung == rung and record.tag.kind == kind}):
             return f"{counted(count, noun)} {'agrees' if count == 1 else 'agree'}{how}"
-    rungs = dict.fromkeys(record.rung for record in records)
-    return f"{' and '.join(rungs)} agree"
+    rungs = " and ".join(dict.fromkeys(record.rung for record in records))
+    return f"{rungs} {'agree' if rungs.endswith('s') or ' and ' in rungs else 'agrees'}"

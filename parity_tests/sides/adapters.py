@@ -4,11 +4,12 @@ Needs numpy alone; torch or Keras is loaded where a side is opened, and the user
 """
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, get_args
 
 from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import Array
@@ -17,45 +18,55 @@ from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import ROOT, Side, TrainableSide
 
 
-class Adapter(Protocol):
-    """One of the two sides of a comparison, before a precision is chosen."""
+class Adapter(ABC):
+    """One of the two sides of a comparison, before a precision is chosen.
 
-    @property
-    def layout(self) -> Layout:
-        """Where it has the channels of its maps."""
+    Attributes:
+        layout: where it has the channels of its maps.
+        taps: which of its results are compared.
+        has_modules: whether its modules can be fed one by one.
+        has_parameters: whether it has parameters, which can be given others.
+        has_gradients: whether it can be run back.
+    """
 
-    @property
-    def has_modules(self) -> bool:
-        """Whether its modules can be fed one by one."""
+    layout: Layout
+    taps: Mapping[str, str] | OwnTaps | None = None
+    has_modules: ClassVar[bool] = False
+    has_parameters: ClassVar[bool] = True
+    has_gradients: ClassVar[bool] = True
 
-    @property
-    def has_parameters(self) -> bool:
-        """Whether it has parameters, which can be given others."""
-
-    @property
-    def has_gradients(self) -> bool:
-        """Whether it can be run back."""
-
-    @property
-    def sees_inputs(self) -> bool:
-        """Whether what arrives at a tap is captured, beside what it makes."""
-
-    @property
-    def flat(self) -> Collection[str]:
-        """Taps that lie alike on both sides, though they have four axes or more."""
-
-    @property
-    def terms(self) -> Mapping[str, int]:
-        """The products in the longest sum of taps whose parameters cannot be seen."""
+    def __post_init__(self) -> None:
+        if self.layout not in get_args(Layout):
+            raise UsageError(f"layout: {self.layout!r} must be one of {', '.join(get_args(Layout))}")
+        if not isinstance(self.taps, (Mapping, OwnTaps, type(None))):
+            raise UsageError(f"taps: {self.taps!r} must be a dictionary of paths by name, or OwnTaps()")
 
     @property
     def writes_taps(self) -> bool:
         """Whether the model writes its taps itself."""
+        return isinstance(self.taps, OwnTaps)
 
     @property
+    def sees_inputs(self) -> bool:
+        """Whether what arrives at a tap is captured, beside what it makes."""
+        return self.has_modules and not self.writes_taps
+
+    @property
+    def flat(self) -> Collection[str]:
+        """Taps that lie alike on both sides, though they have four axes or more."""
+        return self.taps.flat if isinstance(self.taps, OwnTaps) else ()
+
+    @property
+    def terms(self) -> Mapping[str, int]:
+        """The products in the longest sum of taps whose parameters cannot be seen."""
+        return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
+
+    @property
+    @abstractmethod
     def words(self) -> str:
         """What it is, in words."""
 
+    @abstractmethod
     def check(self, argument: str) -> None:
         """Refuse what cannot be run; `argument` is what a refusal calls it."""
 
@@ -66,16 +77,19 @@ class Adapter(Protocol):
             argument: what a refusal calls the side.
             inputs: on which the model runs, where its taps show only then.
         """
+        return _shown_when_run(argument, self, inputs)
 
+    @abstractmethod
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
         """The side in one precision, tapped at these paths; `None` for all that show when it runs."""
 
+    @abstractmethod
     def assign(self, values: Mapping[str, Array]) -> None:
         """Change parameters of the user's own model, for good."""
 
 
 @dataclass(frozen=True)
-class TorchModule:
+class TorchModule(Adapter):
     """A torch module.
 
     Attributes:
@@ -89,31 +103,13 @@ class TorchModule:
     taps: Mapping[str, str] | OwnTaps | None = None
     layout: Layout = "channels_first"
     has_modules: ClassVar[bool] = True
-    has_parameters: ClassVar[bool] = True
-    has_gradients: ClassVar[bool] = True
-
-    @property
-    def sees_inputs(self) -> bool:
-        return not isinstance(self.taps, OwnTaps)
-
-    @property
-    def flat(self) -> Collection[str]:
-        return self.taps.flat if isinstance(self.taps, OwnTaps) else ()
-
-    @property
-    def terms(self) -> Mapping[str, int]:
-        return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
-
-    @property
-    def writes_taps(self) -> bool:
-        return isinstance(self.taps, OwnTaps)
 
     @property
     def words(self) -> str:
         return f"{type(self.module).__name__} (torch)"
 
     def check(self, argument: str) -> None:
-        """Every torch module can be run."""
+        _check_kind(argument, self.module, "torch", "nn.Module", "a torch module")
 
     def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
         from parity_tests.sides.torch_side import check_path, owners
@@ -136,7 +132,7 @@ class TorchModule:
 
 
 @dataclass(frozen=True)
-class KerasModel:
+class KerasModel(Adapter):
     """A Keras model on any backend, functional, sequential or a class of your own, that has its weights.
 
     Attributes:
@@ -150,37 +146,19 @@ class KerasModel:
     taps: Mapping[str, str] | OwnTaps | None = None
     layout: Layout = "channels_last"
     has_modules: ClassVar[bool] = True
-    has_parameters: ClassVar[bool] = True
-    has_gradients: ClassVar[bool] = True
-
-    @property
-    def sees_inputs(self) -> bool:
-        return not isinstance(self.taps, OwnTaps)
-
-    @property
-    def flat(self) -> Collection[str]:
-        return self.taps.flat if isinstance(self.taps, OwnTaps) else ()
-
-    @property
-    def terms(self) -> Mapping[str, int]:
-        return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
-
-    @property
-    def writes_taps(self) -> bool:
-        return isinstance(self.taps, OwnTaps)
 
     @property
     def words(self) -> str:
         return f"{self.model.name} (Keras)"
 
     def check(self, argument: str) -> None:
+        _check_kind(argument, self.model, "keras", "Model", "a Keras model")
         if not self.model.built:
             raise UsageError(f"{argument}: {self.model.name} has no weights yet, and must have been called once")
 
     def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
         from parity_tests.sides.keras_names import layers_by_path, own_variables, path_of
 
-        self.check(f"{argument} taps")
         if isinstance(self.taps, OwnTaps):
             return _shown_when_run(argument, self, inputs)
         if self.taps is None:
@@ -204,7 +182,7 @@ class KerasModel:
 
 
 @dataclass(frozen=True)
-class JaxFunction:
+class JaxFunction(Adapter):
     """A function of JAX: `function(params, *inputs)` gives one array, several, or a dictionary, whose keys are taps.
 
     What happens within cannot be fed: it is compared as a whole, forward and back.
@@ -218,23 +196,13 @@ class JaxFunction:
     function: Callable[..., Any]
     params: Any
     layout: Layout = "channels_last"
-    has_modules: ClassVar[bool] = False
-    has_parameters: ClassVar[bool] = True
-    has_gradients: ClassVar[bool] = True
-    sees_inputs: ClassVar[bool] = False
-    flat: ClassVar[Collection[str]] = ()
-    terms: ClassVar[Mapping[str, int]] = MappingProxyType({})
-    writes_taps: ClassVar[bool] = False
 
     @property
     def words(self) -> str:
-        return f"{getattr(self.function, '__name__', type(self.function).__name__)} (JAX)"
+        return f"{_name_of(self.function)} (JAX)"
 
     def check(self, argument: str) -> None:
-        """Whether a function can be run shows when it runs."""
-
-    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
-        return _shown_when_run(argument, self, inputs)
+        _check_function(argument, self.function)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
         from parity_tests.sides.jax_side import JaxSide
@@ -246,7 +214,7 @@ class JaxFunction:
 
 
 @dataclass(frozen=True)
-class OnnxModel:
+class OnnxModel(Adapter):
     """An ONNX model, run by onnxruntime on the CPU; forward alone.
 
     Where onnxruntime has no float64 kernel, as for convolutions, the evaluator of the onnx package runs that precision.
@@ -262,12 +230,11 @@ class OnnxModel:
     taps: Mapping[str, str] | None = None
     layout: Layout = "channels_first"
     has_modules: ClassVar[bool] = True
-    has_parameters: ClassVar[bool] = True
     has_gradients: ClassVar[bool] = False
-    sees_inputs: ClassVar[bool] = False
-    flat: ClassVar[Collection[str]] = ()
-    terms: ClassVar[Mapping[str, int]] = MappingProxyType({})
-    writes_taps: ClassVar[bool] = False
+
+    @property
+    def sees_inputs(self) -> bool:
+        return False
 
     @property
     def words(self) -> str:
@@ -302,7 +269,7 @@ class OnnxModel:
 
 
 @dataclass(frozen=True)
-class Function:
+class Function(Adapter):
     """A function: arrays in, and out one array, several, or a dictionary of them, whose keys are taps.
 
     What happens within cannot be seen: it is compared as a whole, without parameters and gradients.
@@ -314,23 +281,15 @@ class Function:
 
     function: Callable[..., Any]
     layout: Layout = "channels_last"
-    has_modules: ClassVar[bool] = False
     has_parameters: ClassVar[bool] = False
     has_gradients: ClassVar[bool] = False
-    sees_inputs: ClassVar[bool] = False
-    flat: ClassVar[Collection[str]] = ()
-    terms: ClassVar[Mapping[str, int]] = MappingProxyType({})
-    writes_taps: ClassVar[bool] = False
 
     @property
     def words(self) -> str:
-        return f"{getattr(self.function, '__name__', type(self.function).__name__)} (function)"
+        return f"{_name_of(self.function)} (function)"
 
     def check(self, argument: str) -> None:
-        """Whether a function can be run shows when it runs."""
-
-    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
-        return _shown_when_run(argument, self, inputs)
+        _check_function(argument, self.function)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
         from parity_tests.sides.function_side import FunctionSide
@@ -347,8 +306,12 @@ def adapted(argument: str, model: Any) -> Adapter:
     Raises:
         UsageError: for anything else.
     """
-    if isinstance(model, (TorchModule, KerasModel, JaxFunction, OnnxModel, Function)):
-        return model
+    adapter = model if isinstance(model, Adapter) else _adapter_for(argument, model)
+    adapter.check(argument)
+    return adapter
+
+
+def _adapter_for(argument: str, model: Any) -> Adapter:
     if (keras := sys.modules.get("keras")) and isinstance(model, keras.Model):  # on torch it is a torch module, too
         return KerasModel(model)
     if (torch := sys.modules.get("torch")) and isinstance(model, torch.nn.Module):
@@ -356,6 +319,23 @@ def adapted(argument: str, model: Any) -> Adapter:
     if callable(model):
         return Function(model)
     raise UsageError(f"{argument}: {type(model).__name__} must be a torch module, a Keras model or a function")
+
+
+def _name_of(function: Any) -> str:
+    name: str = getattr(function, "__name__", type(function).__name__)
+    return name
+
+
+def _check_function(argument: str, function: Any) -> None:
+    if not callable(function):
+        raise UsageError(f"{argument}: {type(function).__name__} must be a function")
+
+
+def _check_kind(argument: str, model: Any, package: str, kind: str, words: str) -> None:
+    """Refuse a model of another kind; its own package is loaded, as whoever made one has loaded it."""
+    loaded = sys.modules.get(package)
+    if loaded is None or not isinstance(model, attrgetter(kind)(loaded)):
+        raise UsageError(f"{argument}: {type(model).__name__} must be {words}")
 
 
 def _with_output(argument: str, paths: Mapping[str, str]) -> dict[str, str]:

@@ -28,14 +28,23 @@ class KerasSide(ModelSide):
     def __init__(
         self, model: keras.Model, taps: Mapping[str, str] | None, dtype: str, own: OwnTaps | None = None
     ) -> None:
-        self.model, self.dtype, self.own = model, dtype, own
+        self._model, self.dtype, self.own = model, dtype, own
         self.tensors = keras_tensors(dtype, model.variables)
         self.own_names = None if taps is None else {path: tap for tap, path in taps.items()}
         paths, layers = {} if own else dict(taps or {}), layers_by_path(model)
         self.modules = {tap: layers[path] for tap, path in paths.items()}
         self.sources = sources({"": model, **layers}, paths)
-        self._variables = variables_by_path(model)
+        self._variables = self.named(model)
         self._assigned: dict[str, Array] = {}
+
+    @property
+    def model(self) -> keras.Model:
+        """What runs."""
+        return self._model
+
+    def named(self, model: keras.Model) -> dict[str, Any]:
+        """The model's variables by name."""
+        return variables_by_path(model)
 
     def values(self) -> dict[str, Array]:
         return {name: self.tensors.array(variable._value) for name, variable in self._variables.items()}
@@ -46,23 +55,23 @@ class KerasSide(ModelSide):
         self._assigned |= parameters
 
     def run(self, inputs: Sequence[Any], *, training: bool, **taps: Any) -> Any:
-        takes_list = len(inputs) > 1 and hasattr(self.model, "_inputs")  # as functional models do
+        takes_list = len(inputs) > 1 and hasattr(self._model, "_inputs")  # as functional models do
         arguments = [list(inputs)] if takes_list else inputs
-        return self.model(*arguments, training=training, **taps)
+        return self._model(*arguments, training=training, **taps)
 
     def trainable(self, module: Any) -> dict[str, Any]:
-        chosen = {id(variable) for variable in (self.model if module is None else module).trainable_variables}
+        chosen = {id(variable) for variable in (self._model if module is None else module).trainable_variables}
         return {name: self.tensors.handle(v) for name, v in self._variables.items() if id(v) in chosen}
 
     @contextmanager
     def running(self, *, training: bool) -> Iterator[None]:
         """The model with what was assigned to it; statistics that training moves count as assigned."""
-        with precision(self.model, self.tensors, self.dtype):
+        with precision(self._model, self.tensors, self.dtype):
             for name, value in self._assigned.items():
                 self._variables[name].assign(value)
             yield
             if training:
-                trained = {id(variable) for variable in self.model.trainable_variables}
+                trained = {id(variable) for variable in self._model.trainable_variables}
                 moved = {name for name, variable in self._variables.items() if id(variable) not in trained}
                 self._assigned |= {name: value for name, value in self.values().items() if name in moved}
 

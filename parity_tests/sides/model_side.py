@@ -1,5 +1,6 @@
 """A model of any framework as a side: run forward, back and in training, with its taps captured."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -198,5 +199,8 @@ class ModelSide(ABC):
             started = [nodes[name] if name in nodes else nodes[ROOT + name] for name in loss]
             return None, Ends(started, [self.tensors.tensor(seed) for seed in loss.values()])
         value = loss(result)
+        if not self.tensors.is_tensor(value) or math.prod(tuple(value.shape)) != 1:
+            found = f"an array of shape {tuple(value.shape)}" if hasattr(value, "shape") else type(value).__name__
+            raise UsageError(f"loss: gives {found}, and must give a tensor of one number")
         array = self.tensors.array(value)
         return array, Ends([value], [self.tensors.tensor(np.ones_like(array))])

@@ -1,6 +1,7 @@
 """The name table: which name of the port stands for which name of the reference. Needs nothing."""
 
 import difflib
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -111,11 +112,16 @@ def is_within(name: str, path: str) -> bool:
 
 def unknown(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about a name that does not exist: those that are spelled like it, or the first few."""
-    names = list(known)
+    names = list(dict.fromkeys(known))
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
         return f"nearest are {', '.join(near)}"
     return f"there are {', '.join(names[:3])}{' and others' if len(names) > 3 else ''}" if names else "there are none"
+
+
+def fan_in(name: str, shape: tuple[int, ...]) -> int:
+    """The products in each sum of a kernel: torch's `weight` has the sums first, kernels of Keras have them last."""
+    return math.prod(shape[1:] if name.endswith("weight") else shape[:-1])
 
 
 def _translated(name: str, table: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.adapters import adapted
-from parity_tests.sides.names import canonical
+from parity_tests.sides.names import canonical, fan_in
 
 
 def randomise(model: Any, seed: int = 0) -> None:
@@ -23,7 +23,6 @@ def randomise(model: Any, seed: int = 0) -> None:
     adapter, rng = adapted("model", model), np.random.default_rng(seed)
     if not adapter.has_parameters:
         raise UsageError(f"model: {adapter.words} has no weights, and must be a torch module or a Keras model")
-    adapter.check("model")
     parameters = adapter.open("float32", {}).parameters()
     adapter.assign({name: _draw(rng, name, value).astype(np.float32) for name, value in parameters.items()})
 
@@ -31,8 +30,7 @@ def randomise(model: Any, seed: int = 0) -> None:
 def _draw(rng: np.random.Generator, name: str, value: Array) -> Array:
     leaf = canonical(name)[-1]
     if value.ndim > 1:
-        fan_in = math.prod(value.shape[1:] if name.endswith("weight") else value.shape[:-1])
-        return rng.normal(0, math.sqrt(2 / fan_in), value.shape)
+        return rng.normal(0, math.sqrt(2 / fan_in(name, value.shape)), value.shape)
     if leaf == "running_var":
         return rng.uniform(0.5, 2, value.shape)
     return rng.uniform(0.5, 1.5, value.shape) if leaf == "weight" else rng.normal(0, 0.25, value.shape)

@@ -14,7 +14,7 @@ LIBRARIES = {"torch", "torchvision", "keras"}
 
 
 def sources(modules: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, str]:
-    """`file:line` by tap, as far as it is found; a file below the working folder by its path from there.
+    """`file:line` by tap, as far as it is found; below the working folder, or this project's, by its path from there.
 
     Args:
         modules: all modules by path, the model itself under an empty one.
@@ -36,14 +36,6 @@ def writing_line(tap: str) -> str:
     if above and any(isinstance(value, str) and value == tap for value in arguments):
         frame = frame if above.f_globals.get("__name__", "").partition(".")[0] in LIBRARIES else above
     return _shown(Path(frame.f_code.co_filename), frame.f_lineno)
-
-
-def calling_line(depth: int) -> str:
-    """`torch_retinanet/fpn.py:57`: the line that is being run, `depth` calls above the caller of this."""
-    frame = sys._getframe(depth + 1)
-    path = Path(frame.f_code.co_filename)
-    name = path.relative_to(REPOSITORY).as_posix() if path.is_relative_to(REPOSITORY) else path.name
-    return f"{name}:{frame.f_lineno}"
 
 
 def _attribute(modules: Mapping[str, Any], path: str) -> str:
@@ -68,5 +60,5 @@ def _place(kind: type, pattern: str) -> str:
 
 
 def _shown(file: Path, line: int) -> str:
-    shown = file.relative_to(Path.cwd()).as_posix() if file.is_relative_to(Path.cwd()) else file.name
-    return f"{shown}:{line}"
+    above = next((folder for folder in (Path.cwd(), REPOSITORY) if file.is_relative_to(folder)), file.parent)
+    return f"{file.relative_to(above).as_posix()}:{line}"

@@ -28,7 +28,8 @@ class TorchTensors:
         return values
 
     def tensor(self, values: Array) -> Tensor:
-        tensor = torch.from_numpy(np.array(values))
+        plain = values.flags.writeable and all(stride >= 0 for stride in values.strides)
+        tensor = torch.from_numpy(values if plain else np.array(values)).contiguous().clone()
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
     def differentiate(self, run: Callable[[Mark], Ends], parameters: Mapping[str, Any]) -> Gradients:

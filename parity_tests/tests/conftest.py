@@ -131,7 +131,7 @@ def keras_side() -> "KerasDetectorSide":
     from parity_tests.tests.support.keras_values import CLASSES
 
     side = KerasDetectorSide("notebook", CLASSES, "float32")
-    side.assign(random_variables({name: value.shape for name, value in side.variables().items()}))
+    side.assign(random_variables({name: value.shape for name, value in side.parameters().items()}))
     return side
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.matching import Detections, compare_detections
-from parity_tests.retinanet.side import DetectorSide
+from parity_tests.retinanet.side import DetectorSide, values_of
 from parity_tests.rule.budgets import CASCADED
 from parity_tests.rule.record import Record, Where
 
@@ -39,6 +39,6 @@ def numbers_on_pictures(run: DetectorComparison, name: str, side: DetectorSide) 
 def detected(run: DetectorComparison, name: str, side: DetectorSide) -> list[Detections]:
     """What a side finds, from the pictures to the boxes, in float64; computed once."""
     if name not in run.found:
-        outputs = [(side.forward(scene.images)["outputs"], scene.size) for scene in run.scenes]
+        outputs = [(values_of(side.forward([scene.images]))["outputs"], scene.size) for scene in run.scenes]
         run.found[name] = [found for values, size in outputs for found in side.detections(values, size)]
     return run.found[name]

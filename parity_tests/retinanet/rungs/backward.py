@@ -15,10 +15,11 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import TRAINING_SIZE, training_scenes
-from parity_tests.retinanet.side import Fed
+from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.rule.budgets import GRADIENT, ISOLATED, largest, rounding_budget
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
+from parity_tests.sides.side import Calls
 
 
 def backward(run: DetectorComparison) -> list[DetectorCase]:
@@ -31,16 +32,16 @@ def _isolated(run: DetectorComparison) -> DetectorCase:
 
     def reference(sides: DetectorSides) -> Answer:
         scene, side = training_scenes(run)[0], sides.reference("float64")
-        taps = side.forward(scene.images)
+        taps = values_of(side.forward([scene.images]))
         noise = _noise(taps)
-        found = _from_the_loss(side.backward(scene, fed=Fed(taps, noise)))
+        found = _gradients(side, scene, fed_with(taps, noise))
         return {"scene": scene._asdict(), "taps": taps, "gradients": found} | asked_with(noise)
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         noise = _noise(given["taps"])
         check_drawn(given, noise)
-        found = sides.port("float64").backward(Scene(**given["scene"]), fed=Fed(given["taps"], noise))
-        return {"gradients": _from_the_loss(found)}
+        fed = fed_with(given["taps"], noise)
+        return {"gradients": _gradients(sides.port("float64"), Scene(**given["scene"]), fed)}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = reference["gradients"], port["gradients"]
@@ -56,11 +57,10 @@ def _cascaded(run: DetectorComparison) -> DetectorCase:
 
     def reference(sides: DetectorSides) -> Answer:
         scene = training_scenes(run)[0]
-        found = _of_taps(_from_the_loss(sides.reference("float64").backward(scene)))
-        return {"scene": scene._asdict(), "gradients": found}
+        return {"scene": scene._asdict(), "gradients": _of_taps(_gradients(sides.reference("float64"), scene))}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        return {"gradients": _of_taps(_from_the_loss(sides.port("float64").backward(Scene(**given["scene"]))))}
+        return {"gradients": _of_taps(_gradients(sides.port("float64"), Scene(**given["scene"])))}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = reference["gradients"], port["gradients"]
@@ -75,9 +75,11 @@ def _noise(taps: Mapping[str, Array]) -> dict[str, Array]:
     return {name: rng.normal(size=value.shape) for name, value in taps.items()}
 
 
-def _from_the_loss(gradients: Mapping[str, Array]) -> dict[str, Array]:
-    """Taps in the order in which gradients reach them, then weights."""
-    return {name: gradients[name] for name in (*reversed(_of_taps(gradients)), *(n for n in gradients if "/" in n))}
+def _gradients(side: DetectorSide, scene: Scene, fed: Calls | None = None) -> dict[str, Array]:
+    """Those by taps in the order in which gradients reach them, then those by weights."""
+    back = side.backward([scene.images], side.loss_of(scene), fed=fed)
+    by_tap = {name: call.output_gradients[""] for name, call in reversed([*back.calls.items()])}
+    return {**by_tap, **back.gradients}
 
 
 def _of_taps(gradients: Mapping[str, Array]) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections, compare_detections
 from parity_tests.retinanet.rungs.annotated import detections_on_pictures
-from parity_tests.retinanet.side import DetectorSide
+from parity_tests.retinanet.side import DetectorSide, values_of
 from parity_tests.rule.budgets import CASCADED, ISOLATED
 from parity_tests.rule.record import Array, Record, Where
 
@@ -47,7 +47,8 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
     def found(side: DetectorSide, near: Array, images: Array) -> dict[str, Any]:
         answer: dict[str, Any] = {"isolated": _plain(side.detections(near, size))}
         if not run.scenes:
-            answer["cascaded"] = _plain(side.detections(side.forward(images).get("outputs", near), size))
+            own = values_of(side.forward([images])).get("outputs", near)
+            answer["cascaded"] = _plain(side.detections(own, size))
         return answer
 
     def reference(sides: DetectorSides) -> Answer:

@@ -11,6 +11,7 @@ from parity_tests.ladder.training import statistic_scale
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides, refusal
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.names import longest_sums, tag_of
+from parity_tests.retinanet.side import fed_with, values_of
 from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, isolated_units, rounding_budget
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
@@ -40,15 +41,15 @@ def forward(run: DetectorComparison) -> list[DetectorCase]:
 def _at_size(run: DetectorComparison, size: Size) -> DetectorCase:
     def reference(sides: DetectorSides) -> Answer:
         images = run.inputs.images(size)
-        return {"images": images} | {dtype: sides.reference(dtype).forward(images) for dtype in run.precisions}
+        return {"images": images} | {d: values_of(sides.reference(d).forward([images])) for d in run.precisions}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         images, answer = given["images"], dict[str, Taps]()
         for dtype in run.precisions:
             side = sides.port(dtype)
-            answer[dtype] = side.forward(images)
+            answer[dtype] = values_of(side.forward([images]))
             if dtype in run.dtypes and can_be_fed(given[dtype]):
-                answer[f"{dtype} isolated"] = side.forward(images, given=given[dtype])
+                answer[f"{dtype} isolated"] = values_of(side.forward([images], fed=fed_with(given[dtype])))
         if "float32 isolated" in answer and "outputs" in given["float32"]:
             answer["bounds"] = sides.port("float64").rounding_bounds(images, given["float32"])
         return answer
@@ -124,14 +125,14 @@ def _statistics_after_training(run: DetectorComparison) -> DetectorCase:
 
     def reference(sides: DetectorSides) -> Answer:
         images, side = run.inputs.images(TRAINING_SIZE), sides.reference("float64")
-        taps = side.forward(images, training=True)
+        taps = values_of(side.forward([images], training=True))
         fed = {name: value for name, value in taps.items() if name.startswith(BLOCKS)}
-        return {"images": images, "fed": fed, "statistics": _statistics(side.variables())}
+        return {"images": images, "fed": fed, "statistics": _statistics(side.parameters())}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         side = sides.port("float64")
-        side.forward(given["images"], given=given["fed"], training=True)
-        return {"statistics": _statistics(side.variables())}
+        side.forward([given["images"]], fed=fed_with(given["fed"]), training=True)
+        return {"statistics": _statistics(side.parameters())}
 
     where = Where(size=TRAINING_SIZE, dtype="float64", mode="training")
     return DetectorCase(
@@ -160,7 +161,7 @@ def _weights_of_port(run: DetectorComparison) -> DetectorCase:
     where = Where(dtype="float64", subject="weights")
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        return {"weights": sides.port("float64").variables()}
+        return {"weights": sides.port("float64").parameters()}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         given = {name: value.astype(np.float64) for name, value in run.weights.items()}

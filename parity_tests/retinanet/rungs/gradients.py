@@ -28,12 +28,11 @@ def _case(run: DetectorComparison, mode: str) -> DetectorCase:
     def reference(sides: DetectorSides) -> Answer:
         sides.make_room("float32")
         scene = training_scenes(run)[0]
-        found = sides.reference("float64").gradients(scene, training=training)
-        return {"scene": scene._asdict(), "gradients": weights_of(found)}
+        return {"scene": scene._asdict(), "gradients": gradients_of(sides.reference("float64"), scene, training)}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         side, scene = sides.port("float64"), Scene(**given["scene"])
-        found = weights_of(side.gradients(scene, training=training))
+        found = gradients_of(side, scene, training)
         if training and may_be_magnified(compare_gradients(where, given["gradients"], found), given["gradients"]):
             moved = partial(_from_weights, side, scene)
             return {"gradients": found, "own": self_differences(moved, run.weights, found)}
@@ -56,7 +55,12 @@ def _judge(where: Where, reference: Answer, port: Answer) -> list[Record]:
 
 def _from_weights(side: DetectorSide, scene: Scene, weights: Mapping[str, Array]) -> Mapping[str, Array]:
     side.assign(weights)
-    return side.gradients(scene, training=True)
+    return gradients_of(side, scene, training=True)
+
+
+def gradients_of(side: DetectorSide, scene: Scene, training: bool) -> Mapping[str, Array]:
+    """The gradient of a scene's loss by every weight."""
+    return side.backward([scene.images], side.loss_of(scene), training=training).gradients
 
 
 def training_scenes(run: DetectorComparison) -> Sequence[Scene]:

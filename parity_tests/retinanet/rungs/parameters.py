@@ -26,11 +26,11 @@ def parameters(run: DetectorComparison) -> list[DetectorCase]:
 
 
 def _reference(sides: DetectorSides) -> Answer:
-    return {"variables": sides.build["reference"]("float32").variables()}
+    return {"variables": sides.build["reference"]("float32").parameters()}
 
 
 def _port(sides: DetectorSides, given: Answer) -> Answer:
-    return {"variables": sides.build["port"]("float32").variables()}
+    return {"variables": sides.build["port"]("float32").parameters()}
 
 
 def _judge(reference: Answer, port: Answer) -> list[Record]:

@@ -1,7 +1,7 @@
 """The rung *step*: weights and optimiser slots after steps with given gradients, and statistics after a batch."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import training_scenes, weights_of
-from parity_tests.retinanet.side import Recipe
+from parity_tests.retinanet.side import DetectorSide, Recipe
 from parity_tests.rule.budgets import CASCADED, GRADIENT
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
@@ -43,7 +43,30 @@ def step(run: DetectorComparison) -> list[DetectorCase]:
     as it does along a model, and has the budget of one. No preset has a part in an optimiser: of two, the first climbs
     all of them, whose training run is the shorter one.
     """
-    return [*(_steps(run, name) for name in RECIPES), _statistics(run)]
+    drawn = _Drawn(run, last=[*RECIPES][-1])
+    return [*(_steps(name, drawn) for name in RECIPES), _statistics(run)]
+
+
+class _Drawn:
+    """The gradients that both sides are given, 36 million numbers: drawn once, and let go after the last optimiser."""
+
+    def __init__(self, run: DetectorComparison, last: str) -> None:
+        self._run, self._last = run, last
+        self._kept: tuple[dict[str, Array], float] | None = None
+
+    def asked(self, name: str) -> tuple[dict[str, Array], Recipe]:
+        """The gradients, and the recipe of an optimiser."""
+        if self._kept is None:
+            given = _gradients(self._run)
+            self._kept = given, norm(given.values())
+        return self._kept[0], RECIPES[name]._replace(clip_norm=CLIP_SHARE * self._kept[1])
+
+    def asked_last(self, name: str) -> tuple[dict[str, Array], Recipe]:
+        """The same, asked for by the side that comes last in the case of an optimiser."""
+        found = self.asked(name)
+        if name == self._last:
+            self._kept = None
+        return found
 
 
 def _gradients(run: DetectorComparison) -> dict[str, Array]:
@@ -56,25 +79,18 @@ def _gradients(run: DetectorComparison) -> dict[str, Array]:
     return {name: rng.normal(0, 10 ** rng.uniform(*MAGNITUDES), shape) for name, shape in shapes.items()}
 
 
-def _steps(run: DetectorComparison, name: str) -> DetectorCase:
+def _steps(name: str, drawn: _Drawn) -> DetectorCase:
     where = Where(dtype="float64", subject=name)
-
-    def asked() -> tuple[dict[str, Array], Recipe]:
-        given = _gradients(run)
-        return given, RECIPES[name]._replace(clip_norm=CLIP_SHARE * norm(given.values()))
-
-    drawn: list[tuple[dict[str, Array], Recipe]] = []  # 36 million numbers are drawn for both sides at once
 
     def reference(sides: DetectorSides) -> Answer:
         sides.make_room("float32")
-        given, recipe = asked()
-        drawn[:] = [(given, recipe)]
-        return {"after": sides.reference("float64").apply(given, FACTORS, recipe)} | asked_with(given, recipe)
+        given, recipe = drawn.asked(name)
+        return {"after": sides.reference("float64").take_steps(given, FACTORS, recipe)} | asked_with(given, recipe)
 
     def port(sides: DetectorSides, answer: Answer) -> Answer:
-        given, recipe = drawn.pop() if drawn else asked()
+        given, recipe = drawn.asked_last(name)
         check_drawn(answer, given, recipe)
-        return {"after": sides.port("float64").apply(given, FACTORS, recipe)}
+        return {"after": sides.port("float64").take_steps(given, FACTORS, recipe)}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         return compare_taps("step", where, reference["after"], port["after"], units=CASCADED, tag_of=tag_of)
@@ -96,12 +112,10 @@ def _statistics(run: DetectorComparison) -> DetectorCase:
 
     def reference(sides: DetectorSides) -> Answer:
         scene = training_scenes(run)[0]
-        found = _statistics_of(sides.reference("float64").gradients(scene, training=True))
-        return {"scene": scene._asdict(), "statistics": found}
+        return {"scene": scene._asdict(), "statistics": _statistics_after(sides.reference("float64"), scene)}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        found = sides.port("float64").gradients(Scene(**given["scene"]), training=True)
-        return {"statistics": _statistics_of(found)}
+        return {"statistics": _statistics_after(sides.port("float64"), Scene(**given["scene"]))}
 
     return DetectorCase(
         rung="step",
@@ -120,5 +134,7 @@ def _judge_statistics(where: Where, reference: Answer, port: Answer) -> list[Rec
     return compare_taps("step", where, left, right, budgets=budgets, tag_of=tag_of)
 
 
-def _statistics_of(values: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: value for name, value in values.items() if "/moving_" in name}
+def _statistics_after(side: DetectorSide, scene: Scene) -> dict[str, Array]:
+    """What a batch in training mode leaves in a side."""
+    side.forward([scene.images], training=True)
+    return {name: value for name, value in side.parameters().items() if "/moving_" in name}

@@ -61,11 +61,11 @@ def _case(run: DetectorComparison, mode: str, shared: int | None) -> DetectorCas
 def _losses(sides: DetectorSides, name: str, dtype: str, scenes: Sequence[Scene], mode: str) -> Array:
     """The loss at each step of a side, from the weights that it has."""
     side = sides.reference(dtype) if name == "reference" else sides.port(dtype)
-    return side.train(scenes, RECIPE, training=mode == "training")
+    return side.train_on(scenes, RECIPE, training=mode == "training")
 
 
 def _moved(sides: DetectorSides, weights: Mapping[str, Array], seed: int, scenes: Sequence[Scene]) -> Array:
     """The loss at each step of the reference from weights that are moved by rounding."""
     side = sides.reference("float64")
     side.assign(moved_by_rounding(weights, seed=seed))
-    return side.train(scenes, RECIPE, training=True)
+    return side.train_on(scenes, RECIPE, training=True)

@@ -91,7 +91,7 @@ def test_weights_that_are_not_finite_are_no_difference_but_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     side = KerasDetectorSide("notebook", 1, "float32")
-    broken = {name: np.full_like(v, np.nan) if name.endswith("beta") else v for name, v in side.variables().items()}
+    broken = {name: np.full_like(v, np.nan) if name.endswith("beta") else v for name, v in side.parameters().items()}
     side.assign(broken)
     side.model.save_weights(tmp_path / "model.weights.h5")
     assert cli.main([*FAST, "--weights", str(tmp_path / "model.weights.h5")]) == 2
@@ -103,7 +103,7 @@ def test_the_run_has_the_weights_of_the_file(tmp_path: Path) -> None:
     side.model.save_weights(tmp_path / "model.weights.h5")
     config, variables = prepare("notebook", tmp_path / "model.weights.h5")
     assert config.num_classes == 3
-    assert all(np.array_equal(variables[name], values) for name, values in side.variables().items())
+    assert all(np.array_equal(variables[name], values) for name, values in side.parameters().items())
 
 
 @pytest.mark.parametrize(

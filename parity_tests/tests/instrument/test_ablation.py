@@ -26,6 +26,7 @@ from parity_tests.retinanet.optimizers import OptimizerConventions
 from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
 from parity_tests.rule.record import Record, Verdict, Where
 from parity_tests.tests.support.paths import ROOT
+from parity_tests.tests.support.planted import taps_made_by
 from torch_retinanet.conventions import conventions
 
 FIELDS = {field.name for config in (Config, OptimizerConventions) for field in conventions(config)}
@@ -63,10 +64,12 @@ def test_only_the_network_s_own_conventions_change_what_it_computes() -> None:
     base = Config.preset("notebook", num_classes=2)
     small = replace(base, backbone="resnet18", width=8)
     images = random_images((32, 64))
-    outputs = TorchDetectorSide(small, "float32").forward(images)["outputs"]
+    outputs = taps_made_by(TorchDetectorSide(small, "float32"), images)["outputs"]
     for override in overrides("notebook"):
         if override.part in ("surroundings", "pictures"):
-            other = TorchDetectorSide(small.with_convention(override.assignment), "float32").forward(images)["outputs"]
+            other = taps_made_by(TorchDetectorSide(small.with_convention(override.assignment), "float32"), images)[
+                "outputs"
+            ]
             assert np.array_equal(other, outputs), override.assignment
     assert not {*NETWORK} & {*PICTURES}
 

@@ -11,7 +11,7 @@ from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.rungs.gradients import training_scenes
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.divergence import divergence
-from parity_tests.tests.support.planted import records_on
+from parity_tests.tests.support.planted import records_on, taps_made_by
 
 
 class WrongBackward(torch.autograd.Function):
@@ -46,8 +46,8 @@ def test_every_tap_and_every_weight_is_compared(
 ) -> None:
     records = records_on(run, "backward")
     isolated = {record.name for record in records if record.where.mode == "isolated"}
-    weights = {name for name in sides[0].variables() if "/moving_" not in name}
-    assert isolated == weights | {*sides[0].forward(training_scenes(run)[0].images)}
+    weights = {name for name in sides[0].parameters() if "/moving_" not in name}
+    assert isolated == weights | {*taps_made_by(sides[0], training_scenes(run)[0].images)}
     assert {record.verdict for record in records} == {"equal"}
 
 

@@ -326,7 +326,7 @@ def test_a_step_is_recorded_as_it_was_before_the_side_went_on(tmp_path: Path, tr
         side.bias[:] = 0
 
     build = {"reference": lambda dtype: Counter()}
-    sides = Sides[Counter](build=build, assign=assign, inventory=lambda side: {"model.bias": "bias"})
+    sides = Sides[Counter](build=build, assign=assign, inventory=lambda side: ({"model.bias": "bias"}, {}))
     cases = [counting(1, trains=trains), counting(20, trains=trains)]
     record(cases, sides, {"bias": np.zeros(3)}, tmp_path / "x.parity", about={})
     bundle = Bundle(tmp_path / "x.parity")
@@ -380,7 +380,7 @@ def round_trip(folder: Path, answer: Answer, *whole: str) -> Mapping[str, Any]:
     """What a bundle has of an answer."""
     writer = BundleWriter()
     writer.put("forward 1x1", "forward", answer, whole)
-    writer.write(folder / "x.parity", {}, {"sources": {}, "inventory": {}, "provenance": {}})
+    writer.write(folder / "x.parity", {}, {"sources": {}, "inventory": {}, "skipped": {}, "provenance": {}})
     return Bundle(folder / "x.parity")["forward 1x1"]
 
 
@@ -401,9 +401,8 @@ def test_large_arrays_come_back_as_samples_unless_the_port_is_fed_them(tmp_path:
 
 def test_a_list_may_be_a_tuple_as_well_and_a_mapping_a_dataclass() -> None:
     arrays: Arrays = {}
-    assert same(
-        loaded(stored(About({"p3": "x.py:1"}, {}), arrays), arrays), {"sources": {"p3": "x.py:1"}, "inventory": {}}
-    )
+    about = {"sources": {"p3": "x.py:1"}, "inventory": {}, "skipped": {}}
+    assert same(loaded(stored(About({"p3": "x.py:1"}, {}), arrays), arrays), about)
     assert same(loaded(stored({"boxes": (np.ones(1), "x")}, arrays), arrays), {"boxes": [np.ones(1), "x"]})
 
 

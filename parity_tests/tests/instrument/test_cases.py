@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity_tests.ladder import memory
 from parity_tests.ladder.case import DIGEST, About, Answer, Case, Sides, asked_with, check_drawn, dealt
 from parity_tests.ladder.climb import ClimbProgress, climb
 from parity_tests.rule.compare import compare_values
@@ -26,8 +27,8 @@ class Number:
     released: bool = False
     sources: dict[str, str] = field(default_factory=dict)
 
-    def inventory(self) -> Mapping[str, str]:
-        return {f"{self.name}.value": "value"}
+    def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        return {f"{self.name}.value": "value"}, {f"{self.name}.count": "a counter"}
 
     def release(self) -> None:
         self.released = True
@@ -111,7 +112,9 @@ def test_what_made_room_is_built_again_and_its_lines_are_still_known(sides: Numb
 def test_what_is_told_of_sides_is_of_those_that_were_built(sides: NumberSides) -> None:
     assert sides.about() == {}
     sides.port("float64").answer()
-    assert sides.about() == {"port": About({"value": "port.py:float64"}, {"port.value": "value"})}
+    assert sides.about() == {
+        "port": About({"value": "port.py:float64"}, {"port.value": "value"}, {"port.count": "a counter"})
+    }
 
 
 def test_a_reference_that_was_recorded_is_told_of_and_not_built(sides: NumberSides, built: list[Number]) -> None:
@@ -275,3 +278,14 @@ def test_every_case_is_dealt_to_one_preset_whatever_their_number(presets: int) -
 )
 def test_the_fields_say_what_the_words_of_version_2_said(where: Where, words: str) -> None:
     assert where.text == words
+
+
+def test_memory_is_looked_for_only_where_a_process_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, looked = [0], list[int]()
+    monkeypatch.setattr(memory, "memory_held", lambda: held[0])
+    monkeypatch.setattr("gc.collect", lambda: looked.append(held[0]))
+    room = memory.Room()
+    for now in (0, memory.GROWN - 1, memory.GROWN, memory.GROWN, 2 * memory.GROWN):
+        held[0] = now
+        room.make()
+    assert looked == [memory.GROWN, 2 * memory.GROWN]

@@ -1,5 +1,6 @@
 """What BatchNorm in training mode magnifies on either side is no difference; a gradient that is off is one."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,11 +9,11 @@ from parity_tests.ladder import gradients
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import answer_of_reference, compared
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison
-from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.budgets import BATCHNORM_LIMIT, GRADIENT
 from parity_tests.rule.record import Record
 from parity_tests.rule.sampled import Sampled, sample
+from parity_tests.sides.side import Backward
 from parity_tests.tests.support.planted import cases_on, with_port
 
 KERNEL = "fpn/conv_c6_3x3/kernel"
@@ -27,10 +28,10 @@ class Off:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.port, name)
 
-    def gradients(self, scene: Scene, *, training: bool) -> Any:
+    def backward(self, *arguments: Any, **settings: Any) -> Backward:
         self.asked += 1
-        found = dict(self.port.gradients(scene, training=training))
-        return found | {KERNEL: found[KERNEL] * (1 + self.share)}
+        found = self.port.backward(*arguments, **settings)
+        return replace(found, gradients={**found.gradients, KERNEL: found.gradients[KERNEL] * (1 + self.share)})
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def test_a_run_in_float64_builds_nothing_else(run: DetectorComparison, rung: str
 def test_the_port_is_left_as_it_was(run: DetectorComparison, variables: Mapping[str, Array]) -> None:
     port = run.sides.port("float64")
     assert isinstance(port, TorchDetectorSide)
-    after = port.variables()
+    after = port.parameters()
     assert all(np.array_equal(after[name], value.astype(np.float64)) for name, value in variables.items())
 
 

@@ -15,7 +15,7 @@ from parity_tests.retinanet.names import longest_sums, taps_of
 from parity_tests.retinanet.rungs.forward import float32_bounds
 from parity_tests.rule.budgets import ISOLATED, isolated_units, largest, largest_difference, rounding_budget
 from parity_tests.rule.record import Array
-from parity_tests.tests.support.planted import records_on
+from parity_tests.tests.support.planted import records_on, taps_made_by
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -36,7 +36,7 @@ def test_the_sums_of_every_tap_that_convolutions_make_are_known(run: DetectorCom
     }
     kernels = [name.removesuffix("/kernel") for name in run.weights if name.endswith("/kernel")]
     assert [layer for layer in kernels if not taps_of(layer)] == []
-    made = run.sides.reference("float64").forward(run.inputs.images((32, 32)))
+    made = taps_made_by(run.sides.reference("float64"), run.inputs.images((32, 32)))
     handed_on = {"c3", "c4", "c5", "merged3", "merged4", "logits", "deltas", "outputs"}
     assert set(longest) == {*made} - handed_on
 
@@ -90,6 +90,6 @@ def test_products_of_ten_binary_digits_less_exceed_the_budget_of_p6() -> None:
 
 def test_the_budget_of_float32_does_not_grow(run: DetectorComparison) -> None:
     images = run.inputs.images((32, 32))
-    given = run.sides.reference("float32").forward(images)
+    given = taps_made_by(run.sides.reference("float32"), images)
     bounds, most = run.sides.port("float64").rounding_bounds(images, given), rounding_budget(given["p6"], ISOLATED)
     assert np.max(float32_bounds(given, bounds)["p6"]) <= most

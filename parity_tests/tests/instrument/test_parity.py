@@ -22,6 +22,7 @@ from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
 from parity_tests.rule.budgets import CASCADED, isolated_units
 from parity_tests.rule.record import Array, Record, verdict_of
+from parity_tests.tests.support.planted import taps_made_by
 
 TAPS = (
     *("stem", *(f"conv{s}_block{j}" for s, n in ((2, 3), (3, 4), (4, 6), (5, 3)) for j in range(1, n + 1))),
@@ -127,7 +128,7 @@ def test_a_run_at_a_size_that_the_reference_refuses_is_incomplete(run: DetectorC
 
 
 def test_both_sides_hold_the_same_weights_after_the_transfer(sides: tuple[DetectorSide, DetectorSide]) -> None:
-    reference, port = (side.variables() for side in sides)
+    reference, port = (side.parameters() for side in sides)
     assert reference.keys() == port.keys()
     for name, values in reference.items():
         assert np.array_equal(values, port[name]), name
@@ -136,9 +137,9 @@ def test_both_sides_hold_the_same_weights_after_the_transfer(sides: tuple[Detect
 def test_fed_taps_are_what_a_module_goes_on_with(sides: tuple[DetectorSide, DetectorSide]) -> None:
     images = random_images((64, 64))
     for side in sides:
-        own = side.forward(images)
+        own = taps_made_by(side, images)
         given = own | {"p6": own["p6"] + 1}
-        fed = side.forward(images, given=given)
+        fed = taps_made_by(side, images, given=given)
         assert np.array_equal(fed["p6"], own["p6"])
         assert not np.array_equal(fed["p7"], own["p7"])
         assert np.array_equal(fed["p5"], own["p5"])

@@ -25,7 +25,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A detector that finds something everywhere."""
     config = replace(Config.keras_io(num_classes=2), min_side=64, max_side=96, pad_multiple=32, anchor_scale=2.0)
     side = TorchDetectorSide(config, "float32")
-    side.assign(random_variables({name: values.shape for name, values in side.variables().items()}))
+    side.assign(random_variables({name: values.shape for name, values in side.parameters().items()}))
     detector = RetinaNetDetector(config, class_names=sorted(CLASSES))
     detector.model.load_state_dict(side.model.state_dict())
     with torch.no_grad():

@@ -14,6 +14,7 @@ from parity_tests.retinanet.rungs.forward import float32_bounds
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.record import Array
+from parity_tests.tests.support.planted import taps_made_by
 
 
 def exact(values: torch.Tensor) -> Rounded:
@@ -52,9 +53,9 @@ def test_the_bounds_hold_for_both_frameworks_and_none_is_so_wide_that_nothing_co
     run: DetectorComparison,
 ) -> None:
     images = run.inputs.images((64, 96))
-    given = run.sides.reference("float32").forward(images)
+    given = taps_made_by(run.sides.reference("float32"), images)
     port = run.sides.port("float32")
-    used = shares(given, port.forward(images, given=given), bounds_of(run, images, given))
+    used = shares(given, taps_made_by(port, images, given=given), bounds_of(run, images, given))
     rounding = {name: share for name, share in used.items() if share}
     assert len(rounding) > 50
     assert max(rounding.values()) < 0.75
@@ -65,10 +66,10 @@ def test_the_bounds_hold_for_both_frameworks_and_none_is_so_wide_that_nothing_co
 def test_products_of_fewer_digits_break_the_bound_of_every_module(run: DetectorComparison) -> None:
     """As of a GPU that computes in TF32, with 10 bits after the point instead of 23."""
     images = run.inputs.images((64, 96))
-    given = run.sides.reference("float32").forward(images)
+    given = taps_made_by(run.sides.reference("float32"), images)
     port = TorchDetectorSide(run.config, "float32")
     port.assign({name: rounded_to_tf32(value) for name, value in run.weights.items()})
-    used = shares(given, port.forward(images, given=given), bounds_of(run, images, given))
+    used = shares(given, taps_made_by(port, images, given=given), bounds_of(run, images, given))
     handed_on = ("c3", "c4", "c5", "merged3", "merged4", "logits", "deltas", "outputs")
     assert [name for name, share in used.items() if share <= 1 and name not in handed_on] == []
 
@@ -83,7 +84,7 @@ def test_taps_that_hand_on_their_input_may_not_round_at_all(
     sides: tuple[DetectorSide, DetectorSide], run: DetectorComparison
 ) -> None:
     images = run.inputs.images((32, 64))
-    bounds = bounds_of(run, images, sides[0].forward(images))
+    bounds = bounds_of(run, images, taps_made_by(sides[0], images))
     assert [name for name, bound in bounds.items() if np.ndim(bound) == 0] == [
         *("c3", "c4", "c5", "logits", "deltas", "outputs")
     ]
@@ -91,7 +92,7 @@ def test_taps_that_hand_on_their_input_may_not_round_at_all(
 
 def test_each_element_has_a_budget_of_its_own(run: DetectorComparison) -> None:
     images = run.inputs.images((32, 64))
-    given = run.sides.reference("float32").forward(images)
+    given = taps_made_by(run.sides.reference("float32"), images)
     bound = bounds_of(run, images, given)["stem"]
     assert isinstance(bound, np.ndarray)
     assert bound.shape == given["stem"].shape

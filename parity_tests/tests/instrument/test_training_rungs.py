@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.side import DetectorSide, ReadWhenAsked
 from parity_tests.rule.record import Array
+from parity_tests.sides.side import Backward
 from parity_tests.tests.support.planted import turned_network, turned_run, where_it_starts, with_port
 
 steps: Any = importlib.import_module("parity_tests.retinanet.rungs.step")
@@ -24,7 +26,7 @@ FaultyRun = Callable[[DetectorComparison], DetectorComparison]
 
 
 class WrongSide:
-    """A side of which one method gives one wrong value."""
+    """A side of which one method gives one wrong value: by a parameter, in what `backward` finds its gradient."""
 
     def __init__(self, side: DetectorSide, method: str, name: str, change: Change) -> None:
         self.side, self.method, self.name, self.change = side, method, name, change
@@ -33,8 +35,13 @@ class WrongSide:
         found = getattr(self.side, attribute)
         return partial(self._wrong, found) if attribute == self.method else found
 
-    def _wrong(self, method: Callable[..., Mapping[str, Array]], *args: Any, **settings: Any) -> Mapping[str, Array]:
-        values = method(*args, **settings)
+    def _wrong(self, method: Callable[..., Any], *args: Any, **settings: Any) -> Any:
+        found = method(*args, **settings)
+        if isinstance(found, Backward):
+            return replace(found, gradients=self._changed(found.gradients))
+        return self._changed(found)
+
+    def _changed(self, values: Mapping[str, Array]) -> Mapping[str, Array]:
         readers: dict[str, Callable[[], Array]] = {name: partial(values.__getitem__, name) for name in values}
         return ReadWhenAsked(readers | {self.name: lambda: self.change(values[self.name])})
 
@@ -60,14 +67,14 @@ def swapped(kernel: Array) -> Array:
     ids=["sign", "swapped axes", "reversed channels", "a billionth", "nothing"],
 )
 def test_a_wrong_gradient_is_named(run: DetectorComparison, name: str, change: Change) -> None:
-    assert where_it_starts(wrong_run(run, "gradients", name, change), "gradients", "inference") == name
+    assert where_it_starts(wrong_run(run, "backward", name, change), "gradients", "inference") == name
 
 
 @pytest.mark.planted
 def test_a_wrong_gradient_is_named_in_training_mode_too(run: DetectorComparison) -> None:
     """The bias before a BatchNorm has a gradient of rounding alone, and is still held to its kernel's scale."""
     name = "fpn/backbone/conv1_conv/bias"
-    wrong = wrong_run(run, "gradients", name, lambda gradient: gradient + 1e-3)
+    wrong = wrong_run(run, "backward", name, lambda gradient: gradient + 1e-3)
     assert where_it_starts(wrong, "gradients", "training") == name
 
 
@@ -80,7 +87,7 @@ def unclipped(run: DetectorComparison) -> DetectorComparison:
 
 
 def wrong_step(name: str, change: Change) -> FaultyRun:
-    return lambda run: wrong_run(run, "apply", name, change)
+    return lambda run: wrong_run(run, "take_steps", name, change)
 
 
 def planted(optimizer: str, fault: FaultyRun, name: str, *, of: str) -> Any:
@@ -145,7 +152,7 @@ def test_a_turned_convention_of_batchnorm_is_named_in_its_statistics(
 @pytest.mark.planted
 def test_a_wrong_statistic_is_named(run: DetectorComparison) -> None:
     name = "fpn/backbone/conv4_block1_0_bn/moving_mean"
-    wrong = wrong_run(run, "gradients", name, lambda mean: mean + 1e-6)
+    wrong = wrong_run(run, "parameters", name, lambda mean: mean + 1e-6)
     assert where_it_starts(wrong, "step", "BatchNorm") == name
 
 

@@ -169,6 +169,12 @@ REFUSED: dict[str, dict[str, Any]] = {
     "layouts: 'mix' is (1, 0), and the reference's mix has 4 axes, of shape (2, 4, 3, 4)": {"layouts": {"mix": (1, 0)}},
     "layouts: 'kernel' is no parameter or tap of the reference": {"layouts": {"kernel": (1, 0)}},
     "dtypes: 'float16' must be one of float64, float32": {"dtypes": ["float16"]},
+    "names: 'conv' has 1, and must be a name that has another name": {"names": {"conv": 1}},
+    "layouts: 'conv' has 3, and must be a name that has a permutation of axes": {"layouts": {"conv": 3}},
+    "skip: 'conv' has None, and must be a name that has a reason": {"skip": {"conv": None}},
+    "loss: <built-in function abs> must be two functions": {"loss": abs},
+    "optimizers: (1, 2) must be two functions": {"optimizers": (1, 2)},
+    "batches: str must be an array of numbers": {"batches": ["x"]},
     "rungs: 'back' must be one of parameters, forward, backward, gradients": {"rungs": ["back"]},
 }
 
@@ -183,10 +189,13 @@ def test_wrong_sides_are_refused_in_a_sentence(reference: KerasModel) -> None:
     unbuilt = keras.Sequential([keras.layers.Dense(3)], name="fresh")
     sides: dict[str, tuple[Any, Any]] = {
         "port: int must be a torch module, a Keras model or a function": (reference, 3),
+        "port: function must be a torch module": (reference, TorchModule(lambda x: x)),
+        "port: Port must be a Keras model": (reference, KerasModel(Port())),
+        "port: int must be a function": (reference, Function(3)),  # type: ignore[arg-type]
         "port taps: 'cnov' is no submodule of Port; nearest are conv": (reference, TorchModule(Port(), {"a": "cnov"})),
         "port taps: 'a/b' must be another name than input": (reference, TorchModule(Port(), {"a/b": "conv"})),
         "reference taps: 'cnov' is no layer of own; nearest are": (KerasModel(reference.model, {"a": "cnov"}), Port()),
-        "reference taps: fresh has no weights yet, and must have been called once": (KerasModel(unbuilt), Port()),
+        "reference: fresh has no weights yet, and must have been called once": (KerasModel(unbuilt), Port()),
     }
     with pytest.raises(UsageError, match=r"^model: abs \(function\) has no weights"):
         randomise(Function(abs))
@@ -195,6 +204,27 @@ def test_wrong_sides_are_refused_in_a_sentence(reference: KerasModel) -> None:
     for sentence, (left, right) in sides.items():
         with pytest.raises(UsageError, match=f"^{re.escape(sentence)}"):
             compare_models(left, right, IMAGES)
+
+
+def test_a_side_is_refused_where_it_is_made() -> None:
+    with pytest.raises(UsageError, match=r"^layout: 'nchw' must be one of channels_first, channels_last$"):
+        TorchModule(Port(), layout="nchw")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"^taps: \['conv'\] must be a dictionary of paths by name, or OwnTaps\(\)$"):
+        TorchModule(Port(), ["conv"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kind"), [("x", "str"), ([["a"]], "list"), ([[[1], [1, 2]]], "list"), ({}, "dict"), (None, "NoneType")]
+)
+def test_inputs_are_arrays_of_numbers(reference: KerasModel, inputs: Any, kind: str) -> None:
+    with pytest.raises(UsageError, match=f"^inputs: {kind} must be an array of numbers$"):
+        compare_models(reference, Port(), inputs)
+
+
+def test_a_loss_is_one_number(reference: KerasModel) -> None:
+    for loss, found in {abs: "an array of shape (2, 5)", lambda y: 3.0: "float"}.items():
+        with pytest.raises(UsageError, match=re.escape(f"loss: gives {found}, and must give a tensor of one number")):
+            compare_models(reference, TorchModule(Port(), TAPS), IMAGES, rungs=["gradients"], loss=(loss, loss))
 
 
 def test_two_arrays_of_one_name_are_refused(reference: KerasModel) -> None:

@@ -65,6 +65,9 @@ misspelt = ModelPair(reference=reference, port=right, inputs=IMAGES, settings={"
 one_loss = ModelPair(reference=reference, port=right, inputs=IMAGES, settings={"loss": 5})
 failing = ModelPair(reference=lambda: 1 / 0, port=right, inputs=IMAGES)
 number = 5
+
+def made():
+    return pair
 """
 
 
@@ -92,9 +95,10 @@ def test_the_command_records_and_checks_a_pair(own: Path, capsys: pytest.Capture
     ("name", "sentence"),
     [
         ("nothing", "--pair: 'nothing' must be MODULE:NAME, as my_models:pair"),
-        ("no_such_module:pair", "'no_such_module' cannot be loaded (ModuleNotFoundError: No module named"),
-        ("own_pair_of_a_user:nobody", "'nobody' of 'own_pair_of_a_user' is None, and must be a parity_tests.ModelPair"),
-        ("own_pair_of_a_user:number", "'number' of 'own_pair_of_a_user' is 5, and must be a parity_tests.ModelPair"),
+        ("no_such_module:pair", "'no_such_module:pair' cannot be loaded (ModuleNotFoundError: No module named"),
+        ("own_pair_of_a_user:nobody", "'own_pair_of_a_user:nobody' gives NoneType, and must be, or make, a ModelPair"),
+        ("own_pair_of_a_user:number", "'own_pair_of_a_user:number' gives int, and must be, or make, a ModelPair"),
+        ("own_pair_of_a_user:right", "'own_pair_of_a_user:right' gives TorchModule, and must be, or make"),
         ("own_pair_of_a_user:misspelt", "the setting 'nmaes' must be one of names, layouts"),
         ("own_pair_of_a_user:one_loss", "the setting 'loss' is 5, and must have a value for each side"),
         ("own_pair_of_a_user:failing", "the function that makes the reference fails (ZeroDivisionError: "),
@@ -108,6 +112,10 @@ def test_what_is_no_pair_is_refused(own: Path, name: str, sentence: str, capsys:
     assert error.count("\n") == 1
 
 
+def test_a_function_may_make_the_pair(own: Path) -> None:
+    assert main(["--pair", "own_pair_of_a_user:made"]) == 0
+
+
 def test_an_option_of_the_retinanets_is_refused_beside_a_pair(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--pair", "own_pair_of_a_user:pair", "--rungs", "forward"]) == 2
     assert "--rungs: is of the RetinaNets, and says nothing of --pair" in capsys.readouterr().err
@@ -119,10 +127,13 @@ def test_a_reference_with_a_loss_is_checked_with_one(tmp_path: Path) -> None:
         check_model(tmp_path / "x", TorchModule(Port(), taps=TAPS))
 
 
-def test_a_bundle_of_the_retinanets_is_not_one_of_a_model(bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_of_the_retinanets_is_not_one_of_a_model(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(UsageError, match=r"is no bundle, since it has no manifest\.json"):
         check_model(tmp_path, TorchModule(Port()))
     assert main(["check", str(bundle)]) == 2
+    assert "was recorded of a pair of one's own, and is checked with its --pair" in capsys.readouterr().err
 
 
 def test_a_port_is_checked_where_the_framework_of_the_reference_is_not_imported(bundle: Path) -> None:

@@ -72,8 +72,8 @@ BRIDGE_FAULTS: dict[str, tuple[Fault, str]] = {
     "a reshape for a permutation": (kernels(lambda k: k.permute(2, 3, 1, 0).reshape(k.shape)), "stem"),
     "vectors off by one": (vectors(lambda vector: vector.roll(1)), "stem"),
     "kernels in half precision": (kernels(lambda kernel: kernel.half().to(kernel.dtype)), "stem"),
-    "height for width in taps": (tap("_from_torch_layout", lambda tap: tap.swapaxes(-3, -2)), "stem"),
-    "channels reversed in taps": (tap("_from_torch_layout", lambda tap: tap[..., ::-1]), "stem"),
-    "the batch reversed on its way in": (tap("_to_torch_layout", lambda tensor: tensor.flip(0)), "stem"),
+    "height for width in taps": (tap("_to_reference", lambda tap: tap.swapaxes(-3, -2)), "stem"),
+    "channels reversed in taps": (tap("_to_reference", lambda tap: tap[..., ::-1]), "stem"),
+    "the batch reversed on its way in": (tap("_to_port", lambda array: array[::-1]), "stem"),
 }
 """Faults by what they are: how they are planted, and the tap of the forward rung where they show."""

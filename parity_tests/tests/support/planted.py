@@ -13,10 +13,10 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.setup import override
-from parity_tests.retinanet.side import DetectorSide
+from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.divergence import divergence
-from parity_tests.rule.record import Record, verdict_of
+from parity_tests.rule.record import Array, Record, verdict_of
 
 Build = Callable[[str], DetectorSide]
 """What builds a side in a precision."""
@@ -49,6 +49,11 @@ def _bytes(value: Any) -> int:
 
 ANSWERS: dict[tuple[Any, ...], Kept] = {}
 """What the reference of each preset has answered, by the precisions that it was asked in."""
+
+
+def taps_made_by(side: DetectorSide, images: Array, *, given: Mapping[str, Array] | None = None) -> dict[str, Array]:
+    """What stands in each tap of a run on pictures (B,H,W,3), each module fed what is given."""
+    return values_of(side.forward([images], fed=None if given is None else fed_with(given)))
 
 
 def turned_run(run: DetectorComparison, *assignments: str, **settings: Any) -> DetectorComparison:

@@ -14,6 +14,7 @@ from torchvision.models import ResNet50_Weights, resnet50
 from parity_tests.retinanet.keras_side import KerasDetectorSide
 from parity_tests.rule.budgets import CASCADED, rounding_budget
 from parity_tests.tests.support.keras_values import CLASSES
+from parity_tests.tests.support.planted import taps_made_by
 from torch_retinanet import (
     InputError,
     RetinaNet,
@@ -32,10 +33,10 @@ def test_keras_reads_the_file_of_imagenet_weights_as_its_own_and_so_does_torch(i
     keras.applications.ResNet50(include_top=False, weights=str(imagenet_file), input_shape=(None, None, 3))
     reference.model.fpn.backbone.load_weights(imagenet_file)
     model = RetinaNet(RetinaNetConfig.notebook(CLASSES), backbone_weights=read_backbone(imagenet_file)).eval()
-    read, written = keras_variables(model.state_dict()), reference.variables()
+    read, written = keras_variables(model.state_dict()), reference.parameters()
     for name, values in written.items():
         assert not name.startswith("fpn/backbone/") or read[name].numpy().tobytes() == values.tobytes(), name
-    taps = reference.forward(IMAGES)
+    taps = taps_made_by(reference, IMAGES)
     with torch.no_grad():
         levels = model.fpn.backbone(torch.from_numpy(IMAGES).permute(0, 3, 1, 2))
     for expected, level in zip((taps["c3"], taps["c4"], taps["c5"]), levels, strict=True):

@@ -18,6 +18,7 @@ from torch import Tensor
 from parity_tests.retinanet.keras_side import KerasDetectorSide
 from parity_tests.rule.budgets import CASCADED, rounding_budget
 from parity_tests.tests.support.keras_values import CLASSES
+from parity_tests.tests.support.planted import taps_made_by
 from torch_retinanet import (
     InputError,
     RetinaNet,
@@ -50,11 +51,11 @@ def test_what_keras_wrote_is_read_with_every_variable_in_its_place(
     files: Path, keras_side: KerasDetectorSide, suffix: str
 ) -> None:
     model = load_model(files / f"model{suffix}")
-    read, written = keras_variables(model.state_dict()), keras_side.variables()
+    read, written = keras_variables(model.state_dict()), keras_side.parameters()
     assert read.keys() == written.keys()
     for name, values in written.items():
         assert read[name].numpy().tobytes() == values.tobytes(), name
-    expected = keras_side.forward(IMAGES)["outputs"]
+    expected = taps_made_by(keras_side, IMAGES)["outputs"]
     with torch.no_grad():
         outputs = model(torch.from_numpy(IMAGES).permute(0, 3, 1, 2)).numpy()
     assert np.isfinite(expected).all()
