@@ -22,7 +22,7 @@ from parity_tests.cli.options import (
     write_reports,
 )
 from parity_tests.ladder.climb import Report
-from parity_tests.ladder.memory import without_collecting
+from parity_tests.ladder.memory import keep_for_reuse, without_collecting
 from parity_tests.ladder.processes import climb_in_processes
 from parity_tests.retinanet.blind_spots import unseen_overrides
 from parity_tests.retinanet.climb import climb_rungs
@@ -169,6 +169,7 @@ def climb_preset(options: argparse.Namespace, preset: str, report: Report) -> Pr
 
 def started(preset: str, **settings: Any) -> DetectorComparison:
     """`start_run`, of which every refusal is an `UsageError`."""
+    keep_for_reuse()
     with without_collecting():
         from parity_tests.retinanet import frameworks  # noqa: F401
         from parity_tests.retinanet.setup import start_run
