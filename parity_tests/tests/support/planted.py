@@ -1,5 +1,6 @@
 """Comparisons with a fault in the port, and the name at which the ladder finds it."""
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,8 @@ from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.divergence import divergence
 from parity_tests.rule.record import Array, Record, verdict_of
+
+trained: Any = importlib.import_module("parity_tests.retinanet.rungs.gradients")
 
 Build = Callable[[str], DetectorSide]
 """What builds a side in a precision."""
@@ -48,7 +51,7 @@ def _bytes(value: Any) -> int:
 
 
 ANSWERS: dict[tuple[Any, ...], Kept] = {}
-"""What the reference of each preset has answered, by the precisions that it was asked in."""
+"""What the reference of each preset has answered, by the steps of a training run and the precisions it was asked in."""
 
 
 def taps_made_by(side: DetectorSide, images: Array, *, given: Mapping[str, Array] | None = None) -> dict[str, Array]:
@@ -91,7 +94,7 @@ def cases_on(run: DetectorComparison, rung: str, case: str = "") -> list[Detecto
 
 def records_on(run: DetectorComparison, rung: str, case: str = "") -> list[Record]:
     """The records of a rung, or of one case; the reference of a preset answers once for all tests."""
-    kept = ANSWERS.setdefault((run.preset, *run.precisions), Kept())
+    kept = ANSWERS.setdefault((run.preset, trained.STEPS, *run.precisions), Kept())
     return [record for each in cases_on(run, rung, case) for record in compared(each, run.sides, kept)]
 
 
