@@ -8,7 +8,7 @@ from typing import Any, get_args
 from parity_tests.bundle.check import recorded_about
 from parity_tests.bundle.files import Bundle
 from parity_tests.bundle.record import record
-from parity_tests.ladder.arguments import check_tables, check_words, fed
+from parity_tests.ladder.arguments import check_batches, check_function, check_tables, check_words
 from parity_tests.ladder.case import Case
 from parity_tests.ladder.compare_models import DTYPES, RUNGS, check_training, compared_models, comparison, rungs_for
 from parity_tests.rule.errors import UsageError
@@ -98,9 +98,11 @@ def record_model(
         UsageError: for an argument that breaks a rule.
         OSError: where the folder cannot be written.
     """
+    check_function("loss", loss)
+    check_function("optimizer", optimizer)
     model = adapted("reference", reference)
     one_loss, one = (None if loss is None else (loss, loss)), (None if optimizer is None else (optimizer, optimizer))
-    settings = {"losses": one_loss, "optimizers": one, "batches": [fed("batches", batch) for batch in batches]}
+    settings = {"losses": one_loss, "optimizers": one, "batches": check_batches(batches)}
     two = comparison(model, model, inputs, names={}, layouts={}, skip={}, **settings)
     asked = rungs_for(two, rungs)
     check_training(two, asked)
@@ -139,6 +141,8 @@ def check_model(
     """
     check_words("dtypes", dtypes, DTYPES)
     check_tables(names=names, layouts=layouts, skip=skip)
+    check_function("loss", loss)
+    check_function("optimizer", optimizer)
     bundle = Bundle(Path(folder))
     rungs = bundle.of("rungs", [str])
     reference: Any = _recorded(bundle)  # has what an adapter has

@@ -1,16 +1,19 @@
 """What a caller hands to a comparison of two models: taken over, or refused in a sentence. Needs numpy alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from parity_tests.rule.errors import UsageError
+from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import Array
 from parity_tests.sides.names import unknown
 
 NUMBERS = "biufc"
-"""The kinds of arrays that are fed: of truth values, integers, floating-point numbers and complex ones."""
+"""The kinds of arrays of numbers: truth values, integers, floating-point numbers and complex ones."""
+
+KINDS = f"{NUMBERS}US"
+"""The kinds of numpy's arrays that are fed: a model of texts takes strings."""
 
 
 def fed(argument: str, inputs: Any) -> list[Array]:
@@ -25,10 +28,10 @@ def fed(argument: str, inputs: Any) -> list[Array]:
 def _rounded(argument: str, values: Any) -> Array:
     try:
         array = np.asarray(values)
-    except ValueError:  # lists of different lengths
-        array = np.asarray(None)
-    if array.dtype.kind not in NUMBERS:
-        raise UsageError(f"{argument}: {type(values).__name__} must be an array of numbers")
+    except (ValueError, TypeError, RuntimeError) as error:  # lists of different lengths, a tensor on another device
+        raise UsageError(f"{argument}: {type(values).__name__} is no array ({in_one_line(error)})") from error
+    if array.dtype.kind not in (KINDS if isinstance(values, np.ndarray) else NUMBERS):
+        raise UsageError(f"{argument}: {type(values).__name__} of {array.dtype} must be an array of numbers")
     return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
@@ -38,17 +41,31 @@ def check_tables(**tables: Any) -> None:
     Raises:
         UsageError: saying so.
     """
-    values = {"names": ((str,), "another name"), "layouts": ((list, tuple), "a permutation of axes")}
+    words = {"names": "another name", "layouts": "a permutation of axes"}
     for argument, given in tables.items():
-        _check_table(argument, given, *values.get(argument, ((str,), "a reason")))
+        is_right = _is_permutation if argument == "layouts" else _is_text
+        _check_table(argument, given, is_right, words.get(argument, "a reason"))
 
 
-def _check_table(argument: str, given: Any, kinds: tuple[type, ...], words: str) -> None:
-    if not isinstance(given or {}, Mapping):
-        raise UsageError(f"{argument}: {given!r} must be a dictionary by name")
-    for name, value in (given or {}).items():
-        if not (isinstance(name, str) and isinstance(value, kinds)):
-            raise UsageError(f"{argument}: {name!r} has {value!r}, and must be a name that has {words}")
+def _shown(value: Any) -> str:
+    """A value in one line, cut where it is long."""
+    return " ".join(repr(value).split())[:40]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_permutation(value: Any) -> bool:
+    return np.ndim(value) == 1 and all(isinstance(axis, (int, np.integer)) for axis in value)
+
+
+def _check_table(argument: str, given: Any, is_right: Callable[[Any], bool], words: str) -> None:
+    if given is not None and not isinstance(given, Mapping):
+        raise UsageError(f"{argument}: {_shown(given)} must be a dictionary by name")
+    for name, value in ({} if given is None else given).items():
+        if not (isinstance(name, str) and is_right(value)):
+            raise UsageError(f"{argument}: {name!r} is given {_shown(value)}, and must be a name that is given {words}")
 
 
 def check_two_functions(argument: str, given: Any) -> None:
@@ -58,7 +75,28 @@ def check_two_functions(argument: str, given: Any) -> None:
         UsageError: saying so.
     """
     if given is not None and not (isinstance(given, (tuple, list)) and len(given) == 2 and all(map(callable, given))):
-        raise UsageError(f"{argument}: {given!r} must be two functions, the reference's and the port's")
+        raise UsageError(f"{argument}: {_shown(given)} must be two functions, the reference's and the port's")
+
+
+def check_function(argument: str, given: Any) -> None:
+    """Refuse what is given and no function.
+
+    Raises:
+        UsageError: saying so.
+    """
+    if given is not None and not callable(given):
+        raise UsageError(f"{argument}: {_shown(given)} must be a function")
+
+
+def check_batches(batches: Any) -> list[list[Array]]:
+    """The inputs of each step of a training run.
+
+    Raises:
+        UsageError: for what is no list of them.
+    """
+    if not isinstance(batches, (list, tuple)):
+        raise UsageError(f"batches: {type(batches).__name__} must be a list of inputs")
+    return [fed("batches", batch) for batch in batches]
 
 
 def check_words(argument: str, given: Sequence[str], known: Any) -> None:
@@ -86,7 +124,7 @@ def check_layouts(layouts: Mapping[str, Sequence[int]], known: Sequence[str]) ->
 
 def lists(layouts: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
     """Layouts as a report has them."""
-    return {name: list(axes) for name, axes in layouts.items()}
+    return {name: [int(axis) for axis in axes] for name, axes in layouts.items()}
 
 
 def _is_of(name: str, tap: str) -> bool:

@@ -8,7 +8,15 @@ from numpy.typing import NDArray
 
 from parity_tests.ladder import rungs as of_models
 from parity_tests.ladder import training
-from parity_tests.ladder.arguments import check_layouts, check_tables, check_two_functions, check_words, fed, lists
+from parity_tests.ladder.arguments import (
+    check_batches,
+    check_layouts,
+    check_tables,
+    check_two_functions,
+    check_words,
+    fed,
+    lists,
+)
 from parity_tests.ladder.blind_spots import blind_spots
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import climb
@@ -93,7 +101,7 @@ def compare_models(
         transfer=transfer,
         dtypes=dtypes,
         optimizers=optimizers,
-        batches=[fed("batches", batch) for batch in batches],
+        batches=check_batches(batches),
     )
     return compared_models(two, rungs, {"names": dict(names or {}), "layouts": lists(layouts or {})})
 

@@ -58,7 +58,8 @@ class Room:
 
     def make(self) -> None:
         """Let go of what only holds itself, as optimisers of Keras do, and of what the C library has kept for later."""
-        if memory_held() < self._before + GROWN:
+        held = memory_held()
+        if held and held < self._before + GROWN:
             return
         gc.collect()
         if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):

@@ -1,6 +1,7 @@
 """Two models of one's own as a command takes them, `--pair module:name`: each is made where it is needed."""
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,8 +72,8 @@ def load_pair(text: str) -> ModelPair:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        found = getattr(importlib.import_module(module), name, None)
-        pair = found() if callable(found) and not isinstance(found, type) else found
+        found = getattr(importlib.import_module(module), name)
+        pair = found() if inspect.isroutine(found) else found
     except Exception as error:  # whatever a module of the user's raises
         raise UsageError(f"--pair: {text!r} cannot be loaded ({in_one_line(error)})") from error
     if not isinstance(pair, ModelPair):

@@ -58,7 +58,6 @@ with contextlib.suppress(ModuleNotFoundError):
 
 with quiet_start(), hidden(UNUSED):
     import keras_reference  # first: it sees to the order of what it stands on
-    from keras_reference.taps import Taps
 
     import keras  # isort: skip
 
@@ -72,7 +71,6 @@ if keras.config.image_data_format() != "channels_last":
     raise UsageError("image_data_format: Keras is configured for channels first, and the reference is channels last")
 
 __all__ = [
-    "Taps",
     "forget_kernels",
     "keras",
     "keras_precision",

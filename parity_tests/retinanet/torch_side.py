@@ -88,7 +88,7 @@ class TorchDetectorSide:
 
     def surrounded(self, config: Config) -> "TorchDetectorSide":
         """The same network, built and with its weights by then, in what surrounds it in `config`."""
-        assert self._network is not None, "a copy of one that is not built would build its own"
+        self._network.module.eval()  # built by then: a copy of one that is not would build its own
         other = copy.copy(self)
         other.surround(config)
         return other

@@ -200,7 +200,8 @@ class ModelSide(ABC):
             return None, Ends(started, [self.tensors.tensor(seed) for seed in loss.values()])
         value = loss(result)
         if not self.tensors.is_tensor(value) or math.prod(tuple(value.shape)) != 1:
-            found = f"an array of shape {tuple(value.shape)}" if hasattr(value, "shape") else type(value).__name__
+            of_tensor = self.tensors.is_tensor(value)
+            found = f"an array of shape {tuple(value.shape)}" if of_tensor else f"a {type(value).__name__}"
             raise UsageError(f"loss: gives {found}, and must give a tensor of one number")
         array = self.tensors.array(value)
         return array, Ends([value], [self.tensors.tensor(np.ones_like(array))])

@@ -281,11 +281,15 @@ def test_the_fields_say_what_the_words_of_version_2_said(where: Where, words: st
 
 
 def test_memory_is_looked_for_only_where_a_process_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
-    held, looked = [0], list[int]()
+    held, looked = [1], list[int]()
     monkeypatch.setattr(memory, "memory_held", lambda: held[0])
     monkeypatch.setattr("gc.collect", lambda: looked.append(held[0]))
     room = memory.Room()
-    for now in (0, memory.GROWN - 1, memory.GROWN, memory.GROWN, 2 * memory.GROWN):
+    grown = [1 + count * memory.GROWN for count in (0, 1, 1, 2)]
+    for now in (*grown[:1], memory.GROWN, *grown[1:]):
         held[0] = now
         room.make()
-    assert looked == [memory.GROWN, 2 * memory.GROWN]
+    assert looked == [grown[1], grown[3]]
+    held[0] = 0  # a system that does not say
+    room.make()
+    assert looked[-1] == 0

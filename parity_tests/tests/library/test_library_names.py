@@ -169,12 +169,12 @@ REFUSED: dict[str, dict[str, Any]] = {
     "layouts: 'mix' is (1, 0), and the reference's mix has 4 axes, of shape (2, 4, 3, 4)": {"layouts": {"mix": (1, 0)}},
     "layouts: 'kernel' is no parameter or tap of the reference": {"layouts": {"kernel": (1, 0)}},
     "dtypes: 'float16' must be one of float64, float32": {"dtypes": ["float16"]},
-    "names: 'conv' has 1, and must be a name that has another name": {"names": {"conv": 1}},
-    "layouts: 'conv' has 3, and must be a name that has a permutation of axes": {"layouts": {"conv": 3}},
-    "skip: 'conv' has None, and must be a name that has a reason": {"skip": {"conv": None}},
+    "names: 'conv' is given 1, and must be a name that is given another name": {"names": {"conv": 1}},
+    "layouts: 'conv' is given 3, and must be a name that is given a permutation of axes": {"layouts": {"conv": 3}},
+    "skip: 'conv' is given None, and must be a name that is given a reason": {"skip": {"conv": None}},
     "loss: <built-in function abs> must be two functions": {"loss": abs},
     "optimizers: (1, 2) must be two functions": {"optimizers": (1, 2)},
-    "batches: str must be an array of numbers": {"batches": ["x"]},
+    "batches: str of <U1 must be an array of numbers": {"batches": ["x"]},
     "rungs: 'back' must be one of parameters, forward, backward, gradients": {"rungs": ["back"]},
 }
 
@@ -214,15 +214,33 @@ def test_a_side_is_refused_where_it_is_made() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "kind"), [("x", "str"), ([["a"]], "list"), ([[[1], [1, 2]]], "list"), ({}, "dict"), (None, "NoneType")]
+    ("inputs", "kind"),
+    [("x", "str of <U1"), ([["a"]], "list of <U1"), ({}, "dict of object"), (None, "NoneType of object")],
 )
 def test_inputs_are_arrays_of_numbers(reference: KerasModel, inputs: Any, kind: str) -> None:
     with pytest.raises(UsageError, match=f"^inputs: {kind} must be an array of numbers$"):
         compare_models(reference, Port(), inputs)
 
 
+def test_what_cannot_be_made_an_array_is_refused_with_the_cause(reference: KerasModel) -> None:
+    wrong: Any = ([[[1], [1, 2]]], torch.zeros(2, requires_grad=True))
+    for inputs in wrong:
+        with pytest.raises(UsageError, match=r"^inputs: \w+ is no array \(\w+Error: "):
+            compare_models(reference, Port(), inputs)
+
+
+def test_a_permutation_may_be_an_array_of_integers(reference: KerasModel) -> None:
+    right: Any = {"conv": np.array([0, 2, 3, 1])}
+    result = compare_models(reference, TorchModule(Port(), TAPS), IMAGES, layouts=right, rungs=["forward"])
+    assert (result.verdict, result.settings["layouts"]) == ("equal", {"conv": [0, 2, 3, 1]})
+    for wrong in (np.array([[0], [1]]), (0.0, 1.0), ("a", 0)):
+        given: Any = {"conv": wrong}
+        with pytest.raises(UsageError, match=r"^layouts: 'conv' is given .* given a permutation of axes$"):
+            compare_models(reference, TorchModule(Port(), TAPS), IMAGES, layouts=given)
+
+
 def test_a_loss_is_one_number(reference: KerasModel) -> None:
-    for loss, found in {abs: "an array of shape (2, 5)", lambda y: 3.0: "float"}.items():
+    for loss, found in {abs: "an array of shape (2, 5)", lambda y: 3.0: "a float"}.items():
         with pytest.raises(UsageError, match=re.escape(f"loss: gives {found}, and must give a tensor of one number")):
             compare_models(reference, TorchModule(Port(), TAPS), IMAGES, rungs=["gradients"], loss=(loss, loss))
 

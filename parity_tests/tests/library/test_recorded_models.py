@@ -96,7 +96,7 @@ def test_the_command_records_and_checks_a_pair(own: Path, capsys: pytest.Capture
     [
         ("nothing", "--pair: 'nothing' must be MODULE:NAME, as my_models:pair"),
         ("no_such_module:pair", "'no_such_module:pair' cannot be loaded (ModuleNotFoundError: No module named"),
-        ("own_pair_of_a_user:nobody", "'own_pair_of_a_user:nobody' gives NoneType, and must be, or make, a ModelPair"),
+        ("own_pair_of_a_user:nobody", "'own_pair_of_a_user:nobody' cannot be loaded (AttributeError: module"),
         ("own_pair_of_a_user:number", "'own_pair_of_a_user:number' gives int, and must be, or make, a ModelPair"),
         ("own_pair_of_a_user:right", "'own_pair_of_a_user:right' gives TorchModule, and must be, or make"),
         ("own_pair_of_a_user:misspelt", "the setting 'nmaes' must be one of names, layouts"),
