@@ -25,7 +25,8 @@ from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.rule.result import Coverage, Result
-from parity_tests.sides.adapters import Adapter, adapted
+from parity_tests.sides.adapter import Adapter
+from parity_tests.sides.adapters import adapted
 from parity_tests.sides.layouts import Layouts, to_port
 from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair
 from parity_tests.sides.side import ROOT, Loss, input_names

@@ -12,7 +12,7 @@ import numpy as np
 
 from parity_tests.ladder.case import Answer, Case, Sides
 from parity_tests.rule.record import Array, Record, Where
-from parity_tests.sides.adapters import Adapter
+from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.names import Pairs, fan_in, is_within
 from parity_tests.sides.side import ROOT, Backward, Call, Calls, Loss, Side, input_names

@@ -4,88 +4,18 @@ Needs numpy alone; torch or Keras is loaded where a side is opened, and the user
 """
 
 import sys
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
-from parity_tests.rule.errors import UsageError, in_one_line
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
+from parity_tests.sides.adapter import Adapter, shown_when_run, with_output
 from parity_tests.sides.layouts import Layout
 from parity_tests.sides.own_taps import OwnTaps
-from parity_tests.sides.side import ROOT, Side, TrainableSide
-
-
-class Adapter(ABC):
-    """One of the two sides of a comparison, before a precision is chosen.
-
-    Attributes:
-        layout: where it has the channels of its maps.
-        taps: which of its results are compared.
-        has_modules: whether its modules can be fed one by one.
-        has_parameters: whether it has parameters, which can be given others.
-        has_gradients: whether it can be run back.
-    """
-
-    layout: Layout
-    taps: Mapping[str, str] | OwnTaps | None = None
-    has_modules: ClassVar[bool] = False
-    has_parameters: ClassVar[bool] = True
-    has_gradients: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if self.layout not in get_args(Layout):
-            raise UsageError(f"layout: {self.layout!r} must be one of {', '.join(get_args(Layout))}")
-        if not isinstance(self.taps, (Mapping, OwnTaps, type(None))):
-            raise UsageError(f"taps: {self.taps!r} must be a dictionary of paths by name, or OwnTaps()")
-
-    @property
-    def writes_taps(self) -> bool:
-        """Whether the model writes its taps itself."""
-        return isinstance(self.taps, OwnTaps)
-
-    @property
-    def sees_inputs(self) -> bool:
-        """Whether what arrives at a tap is captured, beside what it makes."""
-        return self.has_modules and not self.writes_taps
-
-    @property
-    def flat(self) -> Collection[str]:
-        """Taps that lie alike on both sides, though they have four axes or more."""
-        return self.taps.flat if isinstance(self.taps, OwnTaps) else ()
-
-    @property
-    def terms(self) -> Mapping[str, int]:
-        """The products in the longest sum of taps whose parameters cannot be seen."""
-        return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
-
-    @property
-    @abstractmethod
-    def words(self) -> str:
-        """What it is, in words."""
-
-    @abstractmethod
-    def check(self, argument: str) -> None:
-        """Refuse what cannot be run; `argument` is what a refusal calls it."""
-
-    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
-        """What `open` takes, for every tap; the model's own output has an empty path.
-
-        Args:
-            argument: what a refusal calls the side.
-            inputs: on which the model runs, where its taps show only then.
-        """
-        return _shown_when_run(argument, self, inputs)
-
-    @abstractmethod
-    def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
-        """The side in one precision, tapped at these paths; `None` for all that show when it runs."""
-
-    @abstractmethod
-    def assign(self, values: Mapping[str, Array]) -> None:
-        """Change parameters of the user's own model, for good."""
+from parity_tests.sides.side import Side, TrainableSide
 
 
 @dataclass(frozen=True)
@@ -115,10 +45,10 @@ class TorchModule(Adapter):
         from parity_tests.sides.torch_side import check_path, owners
 
         if isinstance(self.taps, OwnTaps):
-            return _shown_when_run(argument, self, inputs)
+            return shown_when_run(argument, self, inputs)
         taps = {path: path for path in owners(self.module)} if self.taps is None else self.taps
         paths = {tap: check_path(f"{argument} taps", self.module, path) for tap, path in taps.items()}
-        return _with_output(argument, paths)
+        return with_output(argument, paths)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.torch_side import TorchSide
@@ -152,7 +82,7 @@ class KerasModel(Adapter):
         return f"{self.model.name} (Keras)"
 
     def check(self, argument: str) -> None:
-        _check_kind(argument, self.model, "keras", "Model", "a Keras model")
+        _check_kind(argument, self.model, "keras", "Layer", "a Keras model or layer")
         if not self.model.built:
             raise UsageError(f"{argument}: {self.model.name} has no weights yet, and must have been called once")
 
@@ -160,13 +90,13 @@ class KerasModel(Adapter):
         from parity_tests.sides.keras_names import layers_by_path, own_variables, path_of
 
         if isinstance(self.taps, OwnTaps):
-            return _shown_when_run(argument, self, inputs)
+            return shown_when_run(argument, self, inputs)
         if self.taps is None:
             layers = layers_by_path(self.model)
             paths = {path.replace("/", "."): path for path, layer in layers.items() if own_variables(layer)}
         else:
             paths = {tap: path_of(f"{argument} taps", self.model, path) for tap, path in self.taps.items()}
-        return _with_output(argument, paths)
+        return with_output(argument, paths)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.keras_side import KerasSide
@@ -241,8 +171,9 @@ class OnnxModel(Adapter):
         return f"{'model' if isinstance(self.model, bytes) else Path(self.model).name} (ONNX)"
 
     def check(self, argument: str) -> None:
-        """Refuse a file that cannot be read."""
-        self._read()
+        if self.writes_taps:
+            raise UsageError(f"{argument} taps: {self.words} writes none itself; give its tensors' names by your own")
+        self._read()  # which refuses a file that cannot be read
 
     def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
         from parity_tests.sides.onnx_graph import check_tensor, taps_of
@@ -250,7 +181,7 @@ class OnnxModel(Adapter):
         model = self._read()
         taps = taps_of(model) if self.taps is None else self.taps
         paths = {tap: check_tensor(f"{argument} taps", model, name) for tap, name in taps.items()}
-        return _with_output(argument, paths)
+        return with_output(argument, paths)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
         from parity_tests.sides.onnx_side import OnnxSide
@@ -336,23 +267,3 @@ def _check_kind(argument: str, model: Any, package: str, kind: str, words: str) 
     loaded = sys.modules.get(package)
     if loaded is None or not isinstance(model, attrgetter(kind)(loaded)):
         raise UsageError(f"{argument}: {type(model).__name__} must be {words}")
-
-
-def _with_output(argument: str, paths: Mapping[str, str]) -> dict[str, str]:
-    """Taps, and the output of the model itself, which no tap may be called."""
-    if ROOT in paths:
-        raise UsageError(f"{argument} taps: {ROOT!r} is the model's own result, and a tap must have another name")
-    return {**paths, ROOT: ""}
-
-
-def _shown_when_run(argument: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str, str]:
-    """The taps that show when a side runs, by their own names."""
-    try:
-        calls = adapter.open("float64", None).forward(inputs)
-    except UsageError:
-        raise
-    except Exception as error:  # whatever a model of the user's raises
-        raise UsageError(f"{argument}: does not run on the inputs ({in_one_line(error)})") from error
-    if not calls and adapter.writes_taps:
-        raise UsageError(f"{argument}: the model writes no tap, and OwnTaps() is for one that does")
-    return {name: name for name in calls if adapter.writes_taps or "#" not in name}

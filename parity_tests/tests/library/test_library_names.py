@@ -209,6 +209,8 @@ def test_wrong_sides_are_refused_in_a_sentence(reference: KerasModel) -> None:
 def test_a_side_is_refused_where_it_is_made() -> None:
     with pytest.raises(UsageError, match=r"^layout: 'nchw' must be one of channels_first, channels_last$"):
         TorchModule(Port(), layout="nchw")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"^taps: \{'a': 3\} must be a dictionary of paths by name"):
+        TorchModule(Port(), {"a": 3})  # type: ignore[dict-item]
     with pytest.raises(UsageError, match=r"^taps: \['conv'\] must be a dictionary of paths by name, or OwnTaps\(\)$"):
         TorchModule(Port(), ["conv"])  # type: ignore[arg-type]
 

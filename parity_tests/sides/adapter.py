@@ -1,0 +1,105 @@
+"""What a comparison must know of a side before a precision is chosen. Needs numpy alone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar, get_args
+
+from parity_tests.rule.errors import UsageError, in_one_line
+from parity_tests.rule.record import Array
+from parity_tests.sides.layouts import Layout
+from parity_tests.sides.own_taps import OwnTaps
+from parity_tests.sides.side import ROOT, Side
+
+
+class Adapter(ABC):
+    """One of the two sides of a comparison, before a precision is chosen.
+
+    Attributes:
+        layout: where it has the channels of its maps.
+        taps: which of its results are compared.
+        has_modules: whether its modules can be fed one by one.
+        has_parameters: whether it has parameters, which can be given others.
+        has_gradients: whether it can be run back.
+    """
+
+    layout: Layout
+    taps: Mapping[str, str] | OwnTaps | None = None
+    has_modules: ClassVar[bool] = False
+    has_parameters: ClassVar[bool] = True
+    has_gradients: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.layout not in get_args(Layout):
+            raise UsageError(f"layout: {self.layout!r} must be one of {', '.join(get_args(Layout))}")
+        if self.taps is not None and not isinstance(self.taps, OwnTaps) and not _is_table(self.taps):
+            raise UsageError(f"taps: {self.taps!r} must be a dictionary of paths by name, or OwnTaps()")
+
+    @property
+    def writes_taps(self) -> bool:
+        """Whether the model writes its taps itself."""
+        return isinstance(self.taps, OwnTaps)
+
+    @property
+    def sees_inputs(self) -> bool:
+        """Whether what arrives at a tap is captured, beside what it makes."""
+        return self.has_modules and not self.writes_taps
+
+    @property
+    def flat(self) -> Collection[str]:
+        """Taps that lie alike on both sides, though they have four axes or more."""
+        return self.taps.flat if isinstance(self.taps, OwnTaps) else ()
+
+    @property
+    def terms(self) -> Mapping[str, int]:
+        """The products in the longest sum of taps whose parameters cannot be seen."""
+        return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What it is, in words."""
+
+    @abstractmethod
+    def check(self, argument: str) -> None:
+        """Refuse what cannot be run; `argument` is what a refusal calls it."""
+
+    def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
+        """What `open` takes, for every tap; the model's own output has an empty path.
+
+        Args:
+            argument: what a refusal calls the side.
+            inputs: on which the model runs, where its taps show only then.
+        """
+        return shown_when_run(argument, self, inputs)
+
+    @abstractmethod
+    def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
+        """The side in one precision, tapped at these paths; `None` for all that show when it runs."""
+
+    @abstractmethod
+    def assign(self, values: Mapping[str, Array]) -> None:
+        """Change parameters of the user's own model, for good."""
+
+
+def _is_table(taps: Any) -> bool:
+    return isinstance(taps, Mapping) and all(isinstance(text, str) for pair in taps.items() for text in pair)
+
+
+def with_output(argument: str, paths: Mapping[str, str]) -> dict[str, str]:
+    """Taps, and the output of the model itself, which no tap may be called."""
+    if ROOT in paths:
+        raise UsageError(f"{argument} taps: {ROOT!r} is the model's own result, and a tap must have another name")
+    return {**paths, ROOT: ""}
+
+
+def shown_when_run(argument: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str, str]:
+    """The taps that show when a side runs, by their own names."""
+    try:
+        calls = adapter.open("float64", None).forward(inputs)
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a model of the user's raises
+        raise UsageError(f"{argument}: does not run on the inputs ({in_one_line(error)})") from error
+    if not calls and adapter.writes_taps:
+        raise UsageError(f"{argument}: the model writes no tap, and OwnTaps() is for one that does")
+    return {name: name for name in calls if adapter.writes_taps or "#" not in name}
