@@ -85,13 +85,13 @@ def run(options: argparse.Namespace) -> int:
 def _check_pair(options: argparse.Namespace) -> int:
     """Hold the port of a pair of a user's own against its recorded reference."""
     from parity_tests.bundle.models import check_model
-    from parity_tests.ladder.model_pair import load_pair
+    from parity_tests.ladder.model_pair import OF_BUNDLES, load_pair
     from parity_tests.report import print_report
 
     refuse_beside(parser(), options, ("override",))
     pair = load_pair(options.pair)
-    pair.only(("names", "layouts", "skip", "batches", "rungs"))
-    given = {name: pair.settings[name] for name in ("names", "layouts", "skip") if name in pair.settings}
+    pair.only(OF_BUNDLES)
+    given = {name: pair.settings[name] for name in ("names", "layouts", "skip", "dtypes") if name in pair.settings}
     own = {"loss": pair.of_side("loss", 1), "optimizer": pair.of_side("optimizers", 1)}
     result = check_model(options.bundle, pair.made("port"), **given, **own)
     print_report(result, plain_console())

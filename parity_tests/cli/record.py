@@ -53,11 +53,11 @@ def run(options: argparse.Namespace) -> int:
 def _record_pair(options: argparse.Namespace) -> int:
     """Record the reference of a pair of a user's own."""
     from parity_tests.bundle.models import record_model
-    from parity_tests.ladder.model_pair import load_pair
+    from parity_tests.ladder.model_pair import OF_BUNDLES, load_pair
 
     refuse_beside(parser(), options, ("side", "preset", "weights", "seed"))
     pair = load_pair(options.pair)
-    pair.only(("names", "layouts", "skip", "batches", "rungs"))
+    pair.only(OF_BUNDLES)
     given = {name: pair.settings[name] for name in ("batches", "rungs") if name in pair.settings}
     own = {"loss": pair.of_side("loss", 0), "optimizer": pair.of_side("optimizers", 0)}
     record_model(pair.made("reference"), pair.inputs, options.out, **given, **own)

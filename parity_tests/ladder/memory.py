@@ -41,8 +41,8 @@ def without_collecting() -> Iterator[None]:
 def keep_for_reuse() -> None:
     """Have glibc keep what is freed for whoever asks next, on whatever thread, until it is given back.
 
-    Models in training ask for the same again at each step, and fetching it from the system costs a fifth of a step.
-    This is of the whole process: it is for a command, and not for a library.
+    Models in training ask for the same again at each step: of the notebook's rungs that train it took 0.4 GiB of 4.2
+    and 3% of the CPU time away. This is of the whole process: it is for a command, and not for a library.
     """
     if setting := getattr(ctypes.CDLL(None), "mallopt", None):
         setting(M_ARENA_MAX, 1)

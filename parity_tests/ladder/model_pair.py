@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from parity_tests.ladder.arguments import check_two_functions
 from parity_tests.rule.errors import UsageError, in_one_line
 
 SETTINGS = ("names", "layouts", "loss", "skip", "transfer", "dtypes", "rungs", "optimizers", "batches")
 """What of `compare_models` a pair may settle."""
+
+OF_BUNDLES = ("names", "layouts", "skip", "dtypes", "rungs", "batches")
+"""What a pair may settle whose sides are recorded and checked."""
 
 OF_EACH_SIDE = ("loss", "optimizers")
 """Settings that have a value for each side."""
@@ -86,7 +90,5 @@ def _checked(pair: ModelPair) -> ModelPair:
         raise UsageError(f"--pair: the settings are {pair.settings!r:.40}, and must be a dictionary by name")
     pair.only(SETTINGS)
     for name in OF_EACH_SIDE:
-        value = pair.settings.get(name)
-        if value is not None and not (isinstance(value, (tuple, list)) and len(value) == 2):
-            raise UsageError(f"--pair: the setting {name!r} is {value!r:.40}, and must have a value for each side")
+        check_two_functions(f"--pair: the setting {name!r}", pair.settings.get(name))
     return pair

@@ -15,9 +15,8 @@ from parity_tests.rule.errors import UsageError
 def quiet_start() -> Iterator[None]:
     """Hold back what TensorFlow's libraries say to the terminal as they load; it is shown if loading fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault(
-        "TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1"
-    )  # its own gives no memory back, and doubles what it has
+    # TensorFlow's own allocator gives no memory back, and doubles what it has.
+    os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     if sys.stderr is None:  # the command was started with standard error closed
         yield
         return

@@ -16,8 +16,9 @@ from parity_tests.retinanet.side import ReadWhenAsked, Recipe, values_of
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture
 from parity_tests.sides.keras_side import KerasSide
+from parity_tests.sides.model_side import Optimised
 from parity_tests.sides.own_taps import OwnTaps
-from parity_tests.sides.side import Loss
+from parity_tests.sides.side import Loss, MakeOptimizer
 
 if TYPE_CHECKING:
     from parity_tests.retinanet.keras_training import KerasTraining
@@ -105,14 +106,20 @@ class KerasDetectorSide(KerasSide):
 
         return KerasTraining(self._model, self.loss)
 
+    @contextmanager
+    def optimised(self, make: MakeOptimizer) -> Iterator[Optimised]:
+        before = self.parameters()
+        with super().optimised(make) as model:
+            yield model
+        self.assign(before)
+
     def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         names = {variable.path: name for name, variable in self._variables.items()}
         return {variable.path: names.get(variable.path, "") for variable in self._model.variables}, {}
 
     def release(self) -> None:
         vars(self).pop("_training", None)
-        self._variables.clear()
-        del self._model
+        del self._model, self._variables
         keras.backend.clear_session()
         gc.collect()
 

@@ -142,7 +142,8 @@ class TorchDetectorSide:
         fed: Calls | None = None,
         training: bool = False,
     ) -> Backward:
-        back = self._network.backward(_to_port_inputs(inputs), loss, fed=_fed(fed), training=training)
+        start = loss if callable(loss) else {name: _to_port(name, seed) for name, seed in loss.items()}
+        back = self._network.backward(_to_port_inputs(inputs), start, fed=_fed(fed), training=training)
         gradients = {str(keras_name(name)): _in_keras(value) for name, value in back.gradients.items()}
         return replace(back, calls=_mapped(back.calls, _to_reference), gradients=gradients)
 

@@ -14,7 +14,7 @@ LIBRARIES = {"torch", "torchvision", "keras"}
 
 
 def sources(modules: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, str]:
-    """`file:line` by tap, as far as it is found; below the working folder, or this project's, by its path from there.
+    """`file:line` by tap, as far as it is found; in this project or the working folder by its path from there.
 
     Args:
         modules: all modules by path, the model itself under an empty one.
@@ -60,5 +60,5 @@ def _place(kind: type, pattern: str) -> str:
 
 
 def _shown(file: Path, line: int) -> str:
-    above = next((folder for folder in (Path.cwd(), REPOSITORY) if file.is_relative_to(folder)), file.parent)
+    above = next((folder for folder in (REPOSITORY, Path.cwd()) if file.is_relative_to(folder)), file.parent)
     return f"{file.relative_to(above).as_posix()}:{line}"

@@ -29,7 +29,9 @@ class TorchTensors:
 
     def tensor(self, values: Array) -> Tensor:
         plain = values.flags.writeable and all(stride >= 0 for stride in values.strides)
-        tensor = torch.from_numpy(values if plain else np.array(values)).contiguous().clone()
+        given = torch.from_numpy(values if plain else np.array(values))
+        tensor = given.contiguous()
+        tensor = tensor.clone() if tensor is given else tensor  # a map of 1x1 keeps its strides, by which torch chooses
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
     def differentiate(self, run: Callable[[Mark], Ends], parameters: Mapping[str, Any]) -> Gradients:

@@ -1,8 +1,8 @@
 """The rung *step*: weights and optimiser slots after steps with given gradients, and statistics after a batch."""
 
 import math
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 
 import numpy as np
 
@@ -43,30 +43,14 @@ def step(run: DetectorComparison) -> list[DetectorCase]:
     as it does along a model, and has the budget of one. No preset has a part in an optimiser: of two, the first climbs
     all of them, whose training run is the shorter one.
     """
-    drawn = _Drawn(run, last=[*RECIPES][-1])
-    return [*(_steps(name, drawn) for name in RECIPES), _statistics(run)]
+    drawn = cache(partial(_asked, run))  # 36 million numbers: let go by the last case
+    return [*(_steps(name, drawn) for name in RECIPES), _statistics(run, drawn.cache_clear)]
 
 
-class _Drawn:
-    """The gradients that both sides are given, 36 million numbers: drawn once, and let go after the last optimiser."""
-
-    def __init__(self, run: DetectorComparison, last: str) -> None:
-        self._run, self._last = run, last
-        self._kept: tuple[dict[str, Array], float] | None = None
-
-    def asked(self, name: str) -> tuple[dict[str, Array], Recipe]:
-        """The gradients, and the recipe of an optimiser."""
-        if self._kept is None:
-            given = _gradients(self._run)
-            self._kept = given, norm(given.values())
-        return self._kept[0], RECIPES[name]._replace(clip_norm=CLIP_SHARE * self._kept[1])
-
-    def asked_last(self, name: str) -> tuple[dict[str, Array], Recipe]:
-        """The same, asked for by the side that comes last in the case of an optimiser."""
-        found = self.asked(name)
-        if name == self._last:
-            self._kept = None
-        return found
+def _asked(run: DetectorComparison) -> tuple[dict[str, Array], float]:
+    """The gradients that both sides are given, and the norm at which they are clipped."""
+    given = _gradients(run)
+    return given, CLIP_SHARE * norm(given.values())
 
 
 def _gradients(run: DetectorComparison) -> dict[str, Array]:
@@ -79,16 +63,20 @@ def _gradients(run: DetectorComparison) -> dict[str, Array]:
     return {name: rng.normal(0, 10 ** rng.uniform(*MAGNITUDES), shape) for name, shape in shapes.items()}
 
 
-def _steps(name: str, drawn: _Drawn) -> DetectorCase:
+def _steps(name: str, drawn: Callable[[], tuple[dict[str, Array], float]]) -> DetectorCase:
     where = Where(dtype="float64", subject=name)
+
+    def asked() -> tuple[dict[str, Array], Recipe]:
+        given, clip_norm = drawn()
+        return given, RECIPES[name]._replace(clip_norm=clip_norm)
 
     def reference(sides: DetectorSides) -> Answer:
         sides.make_room("float32")
-        given, recipe = drawn.asked(name)
+        given, recipe = asked()
         return {"after": sides.reference("float64").take_steps(given, FACTORS, recipe)} | asked_with(given, recipe)
 
     def port(sides: DetectorSides, answer: Answer) -> Answer:
-        given, recipe = drawn.asked_last(name)
+        given, recipe = asked()
         check_drawn(answer, given, recipe)
         return {"after": sides.port("float64").take_steps(given, FACTORS, recipe)}
 
@@ -106,15 +94,22 @@ def norm(gradients: Iterable[Array]) -> float:
     return math.sqrt(math.fsum(float(np.square(gradient).sum()) for gradient in gradients))
 
 
-def _statistics(run: DetectorComparison) -> DetectorCase:
-    """Running statistics after a whole batch in training mode, each side fed by itself."""
+def _statistics(run: DetectorComparison, let_go: Callable[[], None]) -> DetectorCase:
+    """Running statistics after a whole batch in training mode, each side fed by itself.
+
+    Args:
+        run: what is compared.
+        let_go: called by either side, since one of them may be recorded: of what the cases before have drawn.
+    """
     where = Where(dtype="float64", subject="BatchNorm")
 
     def reference(sides: DetectorSides) -> Answer:
+        let_go()
         scene = training_scenes(run)[0]
         return {"scene": scene._asdict(), "statistics": _statistics_after(sides.reference("float64"), scene)}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
+        let_go()
         return {"statistics": _statistics_after(sides.port("float64"), Scene(**given["scene"]))}
 
     return DetectorCase(

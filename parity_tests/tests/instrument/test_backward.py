@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,8 +12,11 @@ from torch import Tensor, nn
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.rungs.gradients import training_scenes
 from parity_tests.retinanet.side import DetectorSide
+from parity_tests.rule.budgets import GRADIENT
 from parity_tests.rule.divergence import divergence
 from parity_tests.tests.support.planted import records_on, taps_made_by
+
+STEM = "fpn/backbone/conv1_conv/kernel"
 
 
 class WrongBackward(torch.autograd.Function):
@@ -49,6 +54,25 @@ def test_every_tap_and_every_weight_is_compared(
     weights = {name for name in sides[0].parameters() if "/moving_" not in name}
     assert isolated == weights | {*taps_made_by(sides[0], training_scenes(run)[0].images)}
     assert {record.verdict for record in records} == {"equal"}
+
+
+def test_a_side_goes_back_from_gradients_that_it_is_given_too(run: DetectorComparison) -> None:
+    both = run.sides.reference("float64"), run.sides.port("float64")
+    images = training_scenes(run)[0].images
+    level = both[0].forward([images])["p3"].outputs[""]
+    seeds = {"p3": np.random.default_rng(0).normal(size=level.shape)}
+    reference, port = (side.backward([images], seeds).gradients for side in both)
+    scale = np.abs(reference[STEM]).max()
+    assert scale > 0
+    assert np.abs(reference[STEM] - port[STEM]).max() <= GRADIENT * scale
+
+
+def test_steps_of_an_optimiser_are_lost_afterwards(run: DetectorComparison) -> None:
+    side: Any = run.sides.reference("float64")
+    before = side.parameters()[STEM]
+    after = side.apply([{STEM: np.ones_like(before)}], lambda variables: keras.optimizers.SGD(0.5))
+    assert np.allclose(after[STEM], before - 0.5)
+    assert np.array_equal(side.parameters()[STEM], before)
 
 
 @pytest.mark.planted

@@ -100,7 +100,7 @@ def test_the_command_records_and_checks_a_pair(own: Path, capsys: pytest.Capture
         ("own_pair_of_a_user:number", "'own_pair_of_a_user:number' gives int, and must be, or make, a ModelPair"),
         ("own_pair_of_a_user:right", "'own_pair_of_a_user:right' gives TorchModule, and must be, or make"),
         ("own_pair_of_a_user:misspelt", "the setting 'nmaes' must be one of names, layouts"),
-        ("own_pair_of_a_user:one_loss", "the setting 'loss' is 5, and must have a value for each side"),
+        ("own_pair_of_a_user:one_loss", "the setting 'loss': 5 must be two functions, the reference's and the port's"),
         ("own_pair_of_a_user:failing", "the function that makes the reference fails (ZeroDivisionError: "),
         ("", "'' must be MODULE:NAME"),
     ],
