@@ -204,7 +204,7 @@ def test_what_cannot_be_run_is_incomplete_and_never_green(
     assert f"\n{last}\n" in README
 
 
-def test_a_turned_convention_that_nothing_shows_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_convention_that_nothing_shows_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--rungs", "anchors", "--sizes", "64x64", "--dtype", "float64", "--override", "channel_order=rgb"]
     assert cli.main(["--preset", "notebook", *asked]) == 0
     [warning] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]

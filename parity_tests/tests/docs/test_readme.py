@@ -19,7 +19,7 @@ def test_its_table_of_conventions_is_printed_by_the_command(capsys: pytest.Captu
     assert capsys.readouterr().out in README
 
 
-def test_its_example_of_a_turned_convention_ends_as_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_example_of_a_changed_convention_ends_as_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
     shown = README[README.index("$ retinanet-parity --preset") :].partition("\n```")[0].splitlines()
     assert parity_cli.main(shown[0].split()[2:]) == 1
     printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]

@@ -49,7 +49,7 @@ def turn_of(assignment: str, preset: str = "notebook") -> Override:
 
 
 @pytest.mark.parametrize("preset", [*PRESETS, "torchvision"])
-def test_every_convention_is_turned_or_left_out_with_a_reason(preset: str) -> None:
+def test_every_convention_is_changed_or_left_out_with_a_reason(preset: str) -> None:
     every = overrides(preset)
     assert {override.convention for override in every} >= FIELDS - {*NUMBERS}
     assert {override.convention for override in overrides("notebook")} == FIELDS
@@ -82,7 +82,7 @@ def test_only_the_network_s_own_conventions_change_what_it_computes() -> None:
         ("head_init=normal_prior", "cls_head/0/kernel"),
     ],
 )
-def test_a_turn_starts_where_it_is_and_is_unseen_at_the_sizes_that_hide_it(
+def test_an_override_starts_where_it_is_and_is_unseen_at_the_sizes_that_hide_it(
     bench: Bench, assignment: str, name: str
 ) -> None:
     found = bench.shows(turn_of(assignment))
@@ -93,7 +93,9 @@ def test_a_turn_starts_where_it_is_and_is_unseen_at_the_sizes_that_hide_it(
     assert found["refused"] == (["120x120"] if name == "p6" else [])
 
 
-def test_a_turn_shows_alike_whatever_was_turned_before_it(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_override_shows_alike_whatever_was_changed_before_it(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the model as it is answers is kept, and no override changes it."""
     monkeypatch.setattr(measuring, "NETWORK_SIZES", ((32, 32),))
     monkeypatch.setattr(measuring, "OBJECT_SIZES", ((128, 128),))
@@ -157,7 +159,7 @@ def test_effects_are_read_off_the_records_size_by_size() -> None:
     assert starts_at(records[:2]) is None
 
 
-def test_a_size_that_the_model_refuses_is_neither_seen_nor_unseen_unless_the_turn_shows_before() -> None:
+def test_a_size_that_the_model_refuses_is_neither_seen_nor_unseen_unless_the_override_shows_before() -> None:
     def refusing(verdict: Verdict, **values: Any) -> list[Record]:
         refusal = record("outputs", "incomplete", "120x120", reason="the reference refuses the images after lateral5")
         return [refusal, record("stem", verdict, "120x120 float64 cascaded", **values)]
@@ -166,8 +168,8 @@ def test_a_size_that_the_model_refuses_is_neither_seen_nor_unseen_unless_the_tur
     assert (by_size(hidden), refused(hidden)) == ({}, ["120x120"])
     shown = refusing("different", difference=1.0, scale=2.0)
     assert (by_size(shown), refused(shown)) == ({"120x120": 0.5}, [])
-    only_turned_goes_on = refusing("different")
-    assert (by_size(only_turned_goes_on), refused(only_turned_goes_on)) == ({"120x120": None}, [])
+    only_changed_goes_on = refusing("different")
+    assert (by_size(only_changed_goes_on), refused(only_changed_goes_on)) == ({"120x120": None}, [])
     nothing_found = [replace(record("det.set", "incomplete", "64x64 float64 cascaded"), rung="detections")]
     assert (by_size(nothing_found), refused(nothing_found)) == ({"64x64": 0.0}, [])
 
@@ -178,7 +180,7 @@ def row(convention: str, **values: Any) -> dict[str, Any]:
     return words | nothing | {"seen": {}, "unseen": [], "refused": []} | values
 
 
-def test_the_table_says_of_every_turn_where_it_is_unseen_with_notes_below() -> None:
+def test_the_table_says_of_every_override_where_it_is_unseen_with_notes_below() -> None:
     hidden, everywhere = {"32x32": 0.0, "64x64": 0.5}, {"32x32": 0.0, "64x64": 0.0}
     rows = [
         row(ROUNDING.convention, loss=4e-8),

@@ -55,7 +55,7 @@ def test_keras_on_torch_does_not_judge() -> None:
     assert {record.verdict for record in found.judged} == {"equal"}
 
 
-def test_each_column_is_computed_and_a_turned_port_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_column_is_computed_and_a_changed_port_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["backends", "--backends", "tensorflow", "--override", "stride2_padding=symmetric"]) == 1
     printed = capsys.readouterr().out
     assert re.search(r"PyTorch port +p6 +-", printed)
@@ -86,6 +86,6 @@ def test_the_boxes_of_a_column_are_matched(run: DetectorComparison) -> None:
         assert {*LABELS} <= {*classes.ravel().astype(int)}
 
 
-def test_a_turn_that_the_port_does_not_know_is_refused_in_a_sentence() -> None:
+def test_an_override_that_the_port_does_not_know_is_refused_in_a_sentence() -> None:
     with pytest.raises(UsageError, match="p7_relu: 'never' must be one of 'after', 'before'"):
         column(PORT, "notebook", 0, ["p7_relu=never"])

@@ -18,7 +18,7 @@ from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.inputs import Size, size_name
 from parity_tests.retinanet.rungs.shapes import REFUSED, SWEEP
 from parity_tests.rule.record import Record, Where
-from parity_tests.tests.support.planted import turned_network, turned_run, where_it_starts
+from parity_tests.tests.support.planted import changed_network, changed_run, where_it_starts
 
 BY_OVERRIDE = {spot.override: spot for spot in BLIND_SPOTS}
 
@@ -43,25 +43,25 @@ def test_square_sizes_cannot_tell_height_from_width() -> None:
 @pytest.mark.parametrize("size", [*SWEEP], ids=size_name)
 def test_the_strides_of_anchors_show_where_they_are_declared_to(run: DetectorComparison, size: Size) -> None:
     spot = BY_OVERRIDE["anchor_stride=picture_over_cells"]
-    assert shows(replace(turned_run(run, spot.override), sizes=[size]), spot, size) == spot.shows(size)
+    assert shows(replace(changed_run(run, spot.override), sizes=[size]), spot, size) == spot.shows(size)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (96, 96), (160, 160), (128, 96), (96, 160), (288, 32)])
 def test_padding_shows_where_it_is_declared_to(run: DetectorComparison, size: Size) -> None:
     spot = BY_OVERRIDE["stride2_padding=symmetric"]
-    assert shows(turned_network(run, spot.override, sizes=[size]), spot, size) == spot.shows(size)
+    assert shows(changed_network(run, spot.override, sizes=[size]), spot, size) == spot.shows(size)
 
 
 @pytest.mark.parametrize("size", [REFUSED[0], SWEEP[1]], ids=size_name)
 def test_upsampling_to_size_shows_where_it_is_declared_to(run: DetectorComparison, size: Size) -> None:
     spot = BY_OVERRIDE["upsample=nearest_to_size"]
-    assert shows(turned_network(run, spot.override), spot, size) == spot.shows(size)
+    assert shows(changed_network(run, spot.override), spot, size) == spot.shows(size)
 
 
 @pytest.mark.parametrize("size", [(128, 96), (128, 112), (96, 160), (288, 32)], ids=size_name)
 def test_a_thousand_of_a_level_show_where_they_are_declared_to(run: DetectorComparison, size: Size) -> None:
     spot = BY_OVERRIDE["topk_per_level=1000"]
-    assert shows(replace(turned_run(run, spot.override), sizes=[size]), spot, size) == spot.shows(size)
+    assert shows(replace(changed_run(run, spot.override), sizes=[size]), spot, size) == spot.shows(size)
 
 
 def shows(run: DetectorComparison, spot: BlindSpot, size: Size) -> bool:

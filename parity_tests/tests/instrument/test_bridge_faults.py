@@ -5,9 +5,9 @@ import pytest
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.tests.support.bridge_faults import BRIDGE_FAULTS
+from parity_tests.tests.support.changed_conventions import CONVENTIONS, FORWARD, KERAS_IO, PARAMETERS, STATISTICS
 from parity_tests.tests.support.planted import where_it_starts, with_port
 from parity_tests.tests.support.port_faults import PORT_FAULTS
-from parity_tests.tests.support.turned_conventions import CONVENTIONS, FORWARD, KERAS_IO, PARAMETERS, STATISTICS
 
 
 @pytest.mark.planted

@@ -117,7 +117,7 @@ def test_where_taps_are_samples_modules_are_not_fed_and_the_report_says_so(check
     ],
 )
 @pytest.mark.parametrize("recorded", ["keras"], indirect=True)
-def test_a_turned_convention_is_named_against_a_recorded_reference(
+def test_a_changed_convention_is_named_against_a_recorded_reference(
     small: DetectorComparison, recorded: Path, assignment: str, rung: str, name: str
 ) -> None:
     """Conventions are changed on the PyTorch side."""

@@ -14,9 +14,9 @@ from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.record import Array, verdict_of
 from parity_tests.rule.result import Result
-from parity_tests.tests.support.planted import ANSWERS, cases_on, records_on, turned_run, where_it_starts
+from parity_tests.tests.support.changed_conventions import CONVENTIONS, KERAS_IO
+from parity_tests.tests.support.planted import ANSWERS, cases_on, changed_run, records_on, where_it_starts
 from parity_tests.tests.support.port_faults import PORT_FAULTS
-from parity_tests.tests.support.turned_conventions import CONVENTIONS, KERAS_IO
 
 
 @pytest.mark.planted
@@ -24,10 +24,10 @@ from parity_tests.tests.support.turned_conventions import CONVENTIONS, KERAS_IO
     ("rung", "case", "assignment", "name"),
     [(*place, assignment, name) for place, faults in CONVENTIONS.items() for assignment, name in faults.items()],
 )
-def test_a_turned_convention_is_named_on_its_rung(
+def test_a_changed_convention_is_named_on_its_rung(
     run: DetectorComparison, rung: str, case: str, assignment: str, name: str
 ) -> None:
-    assert where_it_starts(turned_run(run, assignment), rung, case) == name
+    assert where_it_starts(changed_run(run, assignment), rung, case) == name
 
 
 @pytest.mark.planted
@@ -37,12 +37,12 @@ def test_a_planted_fault_is_named_on_its_rung(
 ) -> None:
     rung, case, plant, name = PORT_FAULTS[fault]
     plant(monkeypatch)
-    assert where_it_starts(turned_run(run), rung, case) == name
+    assert where_it_starts(changed_run(run), rung, case) == name
 
 
 @pytest.mark.planted
 def test_of_several_rungs_the_first_that_differs_is_named(run: DetectorComparison) -> None:
-    changed = replace(turned_run(run, "focal_gamma=1.5"), sizes=[(64, 64)])
+    changed = replace(changed_run(run, "focal_gamma=1.5"), sizes=[(64, 64)])
     asked = ("anchors", "losses", "gradients", "backward", "detections")
     records = [record for rung in asked for record in records_on(changed, rung)]
     assert {record.rung for record in records if record.verdict == "different"} == {"losses", "gradients", "backward"}
@@ -51,7 +51,7 @@ def test_of_several_rungs_the_first_that_differs_is_named(run: DetectorCompariso
 
 @pytest.mark.parametrize("rung", ["anchors", "targets", "losses", "forward", "detections"])
 def test_a_run_in_float64_builds_nothing_else(run: DetectorComparison, rung: str) -> None:
-    changed, asked = turned_run(run), list[str]()
+    changed, asked = changed_run(run), list[str]()
 
     def noted(build: Callable[[str], DetectorSide], dtype: str) -> DetectorSide:
         asked.append(dtype)
@@ -84,4 +84,4 @@ def keras_io_run() -> Iterator[DetectorComparison]:
 def test_the_rungs_can_fail_on_the_other_preset(keras_io_run: DetectorComparison, rung: str, case: str) -> None:
     assignment, name = KERAS_IO[rung, case]
     assert where_it_starts(keras_io_run, rung, case) == "equal"
-    assert where_it_starts(turned_run(keras_io_run, assignment), rung, case) == name
+    assert where_it_starts(changed_run(keras_io_run, assignment), rung, case) == name

@@ -9,21 +9,21 @@ from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import read_size
 from parity_tests.retinanet.keras_side import KerasDetectorSide
 from parity_tests.retinanet.torch_side import Config
-from parity_tests.tests.support.planted import turned_network, where_it_starts
-from parity_tests.tests.support.turned_conventions import CONVENTIONS, FORWARD, PARAMETERS, STATISTICS, UPSAMPLING
+from parity_tests.tests.support.changed_conventions import CONVENTIONS, FORWARD, PARAMETERS, STATISTICS, UPSAMPLING
+from parity_tests.tests.support.planted import changed_network, where_it_starts
 from torch_retinanet.conventions import conventions
 
 
 @pytest.mark.planted
 @pytest.mark.parametrize("changed", FORWARD)
-def test_a_turned_convention_is_named_at_the_tap_where_it_starts(run: DetectorComparison, changed: str) -> None:
-    assert where_it_starts(turned_network(run, changed, sizes=[(64, 64)]), "forward", "64x64") == FORWARD[changed]
+def test_a_changed_convention_is_named_at_the_tap_where_it_starts(run: DetectorComparison, changed: str) -> None:
+    assert where_it_starts(changed_network(run, changed, sizes=[(64, 64)]), "forward", "64x64") == FORWARD[changed]
 
 
 @pytest.mark.planted
 @pytest.mark.parametrize("changed", STATISTICS)
-def test_a_turned_convention_is_named_in_the_statistics(run: DetectorComparison, changed: str) -> None:
-    assert where_it_starts(turned_network(run, changed), "forward", "training") == STATISTICS[changed]
+def test_a_changed_convention_is_named_in_the_statistics(run: DetectorComparison, changed: str) -> None:
+    assert where_it_starts(changed_network(run, changed), "forward", "training") == STATISTICS[changed]
 
 
 def fresh(run: DetectorComparison) -> DetectorComparison:
@@ -32,14 +32,14 @@ def fresh(run: DetectorComparison) -> DetectorComparison:
     return replace(run, sides=detector_sides({**run.sides.build, "reference": reference}, run.weights))
 
 
-def test_fresh_variables_are_equal_where_no_convention_is_turned(run: DetectorComparison) -> None:
-    assert where_it_starts(fresh(turned_network(run)), "parameters") == "equal"
+def test_fresh_variables_are_equal_where_no_convention_is_changed(run: DetectorComparison) -> None:
+    assert where_it_starts(fresh(changed_network(run)), "parameters") == "equal"
 
 
 @pytest.mark.planted
 @pytest.mark.parametrize("changed", PARAMETERS)
-def test_a_turned_convention_is_named_in_fresh_variables(run: DetectorComparison, changed: str) -> None:
-    assert where_it_starts(fresh(turned_network(run, changed)), "parameters") == PARAMETERS[changed]
+def test_a_changed_convention_is_named_in_fresh_variables(run: DetectorComparison, changed: str) -> None:
+    assert where_it_starts(fresh(changed_network(run, changed)), "parameters") == PARAMETERS[changed]
 
 
 PICTURE_SIDE = {
@@ -49,7 +49,7 @@ PICTURE_SIDE = {
 """Conventions of what is done to pictures before the network, which test_preprocess.py holds to their sources."""
 
 
-def test_every_convention_is_turned_on_some_rung() -> None:
+def test_every_convention_is_changed_on_some_rung() -> None:
     surroundings = [assignment for faults in CONVENTIONS.values() for assignment in faults]
     network = [*FORWARD, *STATISTICS, *PARAMETERS, UPSAMPLING]
     changed = {assignment.partition("=")[0] for assignment in (*network, *surroundings)}
@@ -69,12 +69,12 @@ def test_every_convention_is_turned_on_some_rung() -> None:
 def test_the_padding_of_p6_and_p7_shows_where_the_level_below_has_an_even_side_and_only_there(
     run: DetectorComparison, size: str, starts_at: str
 ) -> None:
-    changed = turned_network(run, "stride2_padding=symmetric", sizes=[read_size(size)])
+    changed = changed_network(run, "stride2_padding=symmetric", sizes=[read_size(size)])
     assert where_it_starts(changed, "forward", size) == starts_at
 
 
 def test_upsampling_to_size_shows_only_at_sizes_that_the_notebook_refuses(run: DetectorComparison) -> None:
-    changed = turned_network(run, UPSAMPLING)
+    changed = changed_network(run, UPSAMPLING)
     assert where_it_starts(changed, "forward", "96x160") == "equal"
     assert where_it_starts(changed, "shapes", "64x64") == "equal"
     assert where_it_starts(changed, "shapes", "64x224") == "equal"

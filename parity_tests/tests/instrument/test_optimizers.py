@@ -210,7 +210,7 @@ def test_in_the_conventions_of_torch_it_is_the_optimizer_of_torch(case: str) -> 
 
 
 @pytest.mark.parametrize("field", conventions(OptimizerConventions), ids=lambda field: field.name)
-def test_a_convention_turned_to_that_of_torch_is_seen(field: Field[Any], keras: Any) -> None:
+def test_a_convention_changed_to_that_of_torch_is_seen(field: Field[Any], keras: Any) -> None:
     recipe, gradients = CASES[SHOWN_BY[field.name]], gradients_for(field.name)
     changed = replace(KERAS, **{field.name: getattr(TORCH, field.name)})
     expected = run_keras(keras, recipe, gradients)
@@ -219,7 +219,7 @@ def test_a_convention_turned_to_that_of_torch_is_seen(field: Field[Any], keras: 
 
 
 @pytest.mark.parametrize("field", conventions(OptimizerConventions), ids=lambda field: field.name)
-def test_a_convention_turned_to_that_of_keras_is_seen(field: Field[Any]) -> None:
+def test_a_convention_changed_to_that_of_keras_is_seen(field: Field[Any]) -> None:
     recipe, gradients = CASES[SHOWN_BY[field.name]], gradients_for(field.name)
     changed = replace(TORCH, **{field.name: getattr(KERAS, field.name)})
     expected = run_torch(recipe, gradients)

@@ -13,7 +13,7 @@ from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.side import DetectorSide, ReadWhenAsked
 from parity_tests.rule.record import Array
 from parity_tests.sides.side import Backward
-from parity_tests.tests.support.planted import turned_network, turned_run, where_it_starts, with_port
+from parity_tests.tests.support.planted import changed_network, changed_run, where_it_starts, with_port
 
 steps: Any = importlib.import_module("parity_tests.retinanet.rungs.step")
 
@@ -79,11 +79,11 @@ def test_a_wrong_gradient_is_named_in_training_mode_too(run: DetectorComparison)
 
 
 def changed(assignment: str) -> FaultyRun:
-    return lambda run: turned_run(run, assignment)
+    return lambda run: changed_run(run, assignment)
 
 
 def unclipped(run: DetectorComparison) -> DetectorComparison:
-    return turned_run(run, clip_norm=None)
+    return changed_run(run, clip_norm=None)
 
 
 def wrong_step(name: str, change: Change) -> FaultyRun:
@@ -98,17 +98,17 @@ HEAD, LATERAL, NORM = "cls_head/0/kernel", "fpn/conv_c3_3x3/kernel", "fpn/backbo
 SLOTS = {"momentum": "box_head/4/bias@momentum", "m": f"{LATERAL}@m", "v": f"{NORM}@v"}
 
 STEPS = [
-    pytest.param("SGD with momentum", turned_run, "equal", id="SGD with momentum"),
+    pytest.param("SGD with momentum", changed_run, "equal", id="SGD with momentum"),
     planted("SGD with momentum", changed("momentum_rate=when_used"), STEM, of="momentum of the rate when used"),
     planted("SGD with momentum", changed("boundary=changes"), STEM, of="a rate that changes a step early"),
     planted("SGD with momentum", wrong_step(SLOTS["momentum"], np.negative), SLOTS["momentum"], of="sign of a slot"),
     planted("SGD with momentum", wrong_step(LATERAL, swapped), LATERAL, of="swapped axes"),
     planted("SGD with momentum", wrong_step(HEAD, lambda k: k * (1 + 1e-11)), HEAD, of="a hundred-billionth"),
-    pytest.param("SGD", turned_run, "equal", id="SGD"),
+    pytest.param("SGD", changed_run, "equal", id="SGD"),
     planted("SGD", unclipped, STEM, of="an unclipped gradient"),
-    pytest.param("Adam", turned_run, "equal", id="Adam"),
+    pytest.param("Adam", changed_run, "equal", id="Adam"),
     planted("Adam", changed("eps_root=corrected"), STEM, of="eps at the corrected root"),
-    pytest.param("AdamW", turned_run, "equal", id="AdamW"),
+    pytest.param("AdamW", changed_run, "equal", id="AdamW"),
     planted("AdamW", wrong_step(SLOTS["m"], swapped), SLOTS["m"], of="swapped axes of a slot"),
     planted("AdamW", wrong_step(SLOTS["v"], lambda slot: np.roll(slot, 1)), SLOTS["v"], of="off by one"),
 ]
@@ -142,11 +142,11 @@ def test_a_step_differs_where_its_fault_is(
 @pytest.mark.parametrize(
     ("assignment", "statistic"), [("bn_momentum=0.1", "moving_mean"), ("bn_running_var=sample", "moving_variance")]
 )
-def test_a_turned_convention_of_batchnorm_is_named_in_its_statistics(
+def test_a_changed_convention_of_batchnorm_is_named_in_its_statistics(
     run: DetectorComparison, assignment: str, statistic: str
 ) -> None:
     name = f"fpn/backbone/conv1_bn/{statistic}"
-    assert where_it_starts(turned_network(run, assignment), "step", "BatchNorm") == name
+    assert where_it_starts(changed_network(run, assignment), "step", "BatchNorm") == name
 
 
 @pytest.mark.planted
@@ -157,4 +157,4 @@ def test_a_wrong_statistic_is_named(run: DetectorComparison) -> None:
 
 
 def test_statistics_without_a_fault_are_equal(run: DetectorComparison) -> None:
-    assert where_it_starts(turned_run(run), "step", "BatchNorm") == "equal"
+    assert where_it_starts(changed_run(run), "step", "BatchNorm") == "equal"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from parity_tests.retinanet.comparison import DetectorComparison
-from parity_tests.tests.support.planted import ANSWERS, turned_run, where_it_starts
+from parity_tests.tests.support.planted import ANSWERS, changed_run, where_it_starts
 
 gradients: Any = importlib.import_module("parity_tests.retinanet.rungs.gradients")
 trajectory: Any = importlib.import_module("parity_tests.retinanet.rungs.trajectory")
@@ -51,13 +51,13 @@ def test_a_training_run_tells_at_which_step_a_fault_shows(
     run: DetectorComparison, short_runs: None, fault: str, mode: str
 ) -> None:
     assignments, settings, step = TRAINING_FAULTS[fault]
-    assert where_it_starts(turned_run(run, *assignments, **settings), "trajectory", mode) == step
+    assert where_it_starts(changed_run(run, *assignments, **settings), "trajectory", mode) == step
 
 
 @pytest.mark.parametrize("short_runs", [MORE], indirect=True)
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_a_training_run_without_a_fault_is_equal(run: DetectorComparison, short_runs: None, mode: str) -> None:
-    assert where_it_starts(turned_run(run), "trajectory", mode) == "equal"
+    assert where_it_starts(changed_run(run), "trajectory", mode) == "equal"
 
 
 @pytest.mark.slow
@@ -65,5 +65,5 @@ def test_a_training_run_without_a_fault_is_equal(run: DetectorComparison, short_
 def test_a_whole_training_run_tells_a_late_fault_of_a_millionth(run: DetectorComparison) -> None:
     ANSWERS.clear()  # those of short runs
     boundary, rate = trajectory.RECIPE.rate_changes[0]
-    late = turned_run(run, rate_changes=((boundary, rate * (1 + 1e-6)),))
+    late = changed_run(run, rate_changes=((boundary, rate * (1 + 1e-6)),))
     assert where_it_starts(late, "trajectory", "training") == f"loss.{boundary + 3:02d}"

@@ -59,7 +59,7 @@ def taps_made_by(side: DetectorSide, images: Array, *, given: Mapping[str, Array
     return values_of(side.forward([images], fed=None if given is None else fed_with(given)))
 
 
-def turned_run(run: DetectorComparison, *assignments: str, **settings: Any) -> DetectorComparison:
+def changed_run(run: DetectorComparison, *assignments: str, **settings: Any) -> DetectorComparison:
     """The comparison in float64 with conventions of the port changed; the network stays, and is not built again."""
     config, optimizer_overrides = override(run.config, assignments)
     port: Any = run.sides.port("float64")
@@ -74,7 +74,7 @@ def with_port(run: DetectorComparison, port: Any, *, sizes: Sequence[Size] = ())
     return replace(run, config=port.config, sizes=sizes, dtypes=("float64",), sides=sides)
 
 
-def turned_network(run: DetectorComparison, *assignments: str, sizes: Sequence[Size] = ()) -> DetectorComparison:
+def changed_network(run: DetectorComparison, *assignments: str, sizes: Sequence[Size] = ()) -> DetectorComparison:
     """The comparison in float64 with a port that is built with conventions changed, in each precision."""
     config = override(run.config, assignments)[0]
     build: dict[str, Build] = {"reference": run.sides.reference, "port": partial(TorchDetectorSide, config)}

@@ -99,8 +99,8 @@ def test_ignored_anchors_cost_nothing() -> None:
 @pytest.mark.parametrize("box_loss", ["smooth_l1", "l1", "giou"])
 def test_pictures_without_boxes_have_finite_losses_and_gradients(empty: str, normaliser: str, box_loss: str) -> None:
     config = KERAS_IO
-    for turned in (f"empty_loss={empty}", f"loss_normaliser={normaliser}", f"box_loss={box_loss}"):
-        config = config.with_convention(turned)
+    for changed in (f"empty_loss={empty}", f"loss_normaliser={normaliser}", f"box_loss={box_loss}"):
+        config = config.with_convention(changed)
     for positives in ([0], [0, 0], [0, 5]):
         logits = noise(len(positives), len(ANCHORS), 3).requires_grad_()
         deltas = noise(len(positives), len(ANCHORS), 4).requires_grad_()
