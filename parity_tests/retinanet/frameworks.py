@@ -7,6 +7,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from parity_tests.rule.errors import UsageError
 
@@ -43,7 +44,8 @@ UNUSED = ("matplotlib", "sklearn", *(("jax",) if os.environ.get("KERAS_BACKEND")
 def hidden(packages: Sequence[str]) -> Iterator[None]:
     """Have nobody find these packages for a while, but for those that are loaded already."""
     ours = [name for name in packages if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(ours))  # type: ignore[arg-type]  # None is what Python takes for missing
+    missing: dict[str, Any] = dict.fromkeys(ours)  # None is what Python takes for missing
+    sys.modules.update(missing)
     try:
         yield
     finally:

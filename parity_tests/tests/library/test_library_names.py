@@ -187,11 +187,12 @@ def test_wrong_words_are_refused_in_a_sentence(sentence: str, reference: KerasMo
 
 def test_wrong_sides_are_refused_in_a_sentence(reference: KerasModel) -> None:
     unbuilt = keras.Sequential([keras.layers.Dense(3)], name="fresh")
+    number: Any = 3
     sides: dict[str, tuple[Any, Any]] = {
         "port: int must be a torch module, a Keras model or a function": (reference, 3),
         "port: function must be a torch module": (reference, TorchModule(lambda x: x)),
         "port: Port must be a Keras model": (reference, KerasModel(Port())),
-        "port: int must be a function": (reference, Function(3)),  # type: ignore[arg-type]
+        "port: int must be a function": (reference, Function(number)),
         "port taps: 'cnov' is no submodule of Port; nearest are conv": (reference, TorchModule(Port(), {"a": "cnov"})),
         "port taps: 'a/b' must be another name than input": (reference, TorchModule(Port(), {"a/b": "conv"})),
         "reference taps: 'cnov' is no layer of own; nearest are": (KerasModel(reference.model, {"a": "cnov"}), Port()),
@@ -206,13 +207,24 @@ def test_wrong_sides_are_refused_in_a_sentence(reference: KerasModel) -> None:
             compare_models(left, right, IMAGES)
 
 
-def test_a_side_is_refused_where_it_is_made() -> None:
-    with pytest.raises(UsageError, match=r"^layout: 'nchw' must be one of channels_first, channels_last$"):
-        TorchModule(Port(), layout="nchw")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"^taps: \{'a': 3\} must be a dictionary of paths by name"):
-        TorchModule(Port(), {"a": 3})  # type: ignore[dict-item]
-    with pytest.raises(UsageError, match=r"^taps: \['conv'\] must be a dictionary of paths by name, or OwnTaps\(\)$"):
-        TorchModule(Port(), ["conv"])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"layout": "nchw"}, "layout: 'nchw' must be one of channels_first, channels_last"),
+        ({"taps": {"a": 3}}, "taps: {'a': 3} must be a dictionary of paths by name, or OwnTaps()"),
+        ({"taps": ["conv"]}, "taps: ['conv'] must be a dictionary of paths by name, or OwnTaps()"),
+    ],
+)
+def test_a_side_is_refused_where_it_is_made(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
+        TorchModule(Port(), **settings)
+
+
+def test_a_layer_of_keras_is_run_as_a_model_is() -> None:
+    layer = keras.layers.Dense(2, name="dense")
+    layer.build((None, 3))
+    result = compare_models(KerasModel(layer), nn.Linear(3, 2), np.ones((2, 3)), rungs=["forward"])
+    assert result.verdict == "equal", result.summary
 
 
 @pytest.mark.parametrize(
