@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from parity_tests.ladder.processes import limited_threads
+from parity_tests.ladder.processes import HUGE_PAGES, started_with, threads
 from parity_tests.retinanet.climb import climb_rungs
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.rungs import RUNGS
@@ -42,7 +42,7 @@ def main(seeds: int, out: Path, rungs: Sequence[str]) -> int:
     done = {(line["preset"], line["seed"]) for line in lines}
     left = {preset: [seed for seed in range(seeds) if (preset, seed) not in done] for preset in PRESETS}
     console, count = Console(stderr=True), sum(map(len, left.values()))
-    with limited_threads(max(1, (os.cpu_count() or 1) // len(PRESETS))), out.open("a") as file:
+    with started_with(threads(max(1, (os.cpu_count() or 1) // len(PRESETS))) | HUGE_PAGES), out.open("a") as file:
         for line in track(_climbed(left, rungs), "seeds", count, console=console, disable=not console.is_terminal):
             lines.append(line)
             print(json.dumps(line), file=file, flush=True)

@@ -24,20 +24,24 @@ class RetinaNetConfig:
             -log(99), a prior of 0.01 for each class (Lin et al. 2017, section 4.1).
         anchor_scale: the side of a level's smallest square anchor, in strides, for `AnchorBox` and what takes it: 4 in
             both RetinaNets, and less for small objects.
+        width: filters of each level of the pyramid and of the heads, 256 in both RetinaNets.
 
     Raises:
-        InputError: for a value that its convention does not know, or `num_classes` below 1, or an `anchor_scale`
-            that is no number above 0.
+        InputError: for a value that its convention does not know, or `num_classes` or `width` below 1, or an
+            `anchor_scale` that is no number above 0.
     """
 
     num_classes: int
     p7_relu: Literal["after", "before"]
     head_init: Literal["glorot_uniform", "normal_prior"]
     anchor_scale: float = 4.0
+    width: int = 256
 
     def __post_init__(self) -> None:
-        if isinstance(self.num_classes, bool) or not isinstance(self.num_classes, int) or self.num_classes < 1:
-            raise InputError(f"num_classes: {self.num_classes!r} must be a whole number of at least 1")
+        for name in ("num_classes", "width"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name}: {value!r} must be a whole number of at least 1")
         check_anchor_scale(self.anchor_scale)
         for name, allowed in ALLOWED.items():
             if getattr(self, name) not in allowed:

@@ -15,39 +15,44 @@ from keras_reference.taps import Taps, tap
 
 
 class FeaturePyramidNetwork(layers.Layer):
-    """Images (B,H,W,3) to the levels P3 to P7, each (B,h,w,256), at strides 8, 16, 32, 64 and 128.
+    """Images (B,H,W,3) to the levels P3 to P7, each (B,h,w,width), at strides 8, 16, 32, 64 and 128.
 
     Args:
         backbone: a functional model that gives C3, C4, C5; by default `get_backbone()`, for images of 128x128.
         p7_relu: where P7's ReLU stands, relu(conv(P6)) or conv(relu(P6)).
+        width: filters of each level.
 
     Raises:
         InputError: for a backbone that is no such model, and sides that do not divide by 32.
     """
 
     def __init__(
-        self, backbone: keras.Model | None = None, p7_relu: Literal["after", "before"] = "after", **kwargs: Any
+        self,
+        backbone: keras.Model | None = None,
+        p7_relu: Literal["after", "before"] = "after",
+        width: int = 256,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.p7_relu = p7_relu
+        self.p7_relu, self.width = p7_relu, width
         self.backbone = backbone if backbone is not None else get_backbone()
         if len(getattr(self.backbone, "outputs", ())) != 3:
             raise InputError(f"backbone: {self.backbone!r} must be a functional model of three outputs, C3, C4 and C5")
-        self.conv_c3_1x1 = layers.Conv2D(256, 1, padding="same")
-        self.conv_c4_1x1 = layers.Conv2D(256, 1, padding="same")
-        self.conv_c5_1x1 = layers.Conv2D(256, 1, padding="same")
-        self.conv_c3_3x3 = layers.Conv2D(256, 3, padding="same")
-        self.conv_c4_3x3 = layers.Conv2D(256, 3, padding="same")
-        self.conv_c5_3x3 = layers.Conv2D(256, 3, padding="same")
-        self.conv_c6_3x3 = layers.Conv2D(256, 3, strides=2, padding="same")
+        self.conv_c3_1x1 = layers.Conv2D(width, 1, padding="same")
+        self.conv_c4_1x1 = layers.Conv2D(width, 1, padding="same")
+        self.conv_c5_1x1 = layers.Conv2D(width, 1, padding="same")
+        self.conv_c3_3x3 = layers.Conv2D(width, 3, padding="same")
+        self.conv_c4_3x3 = layers.Conv2D(width, 3, padding="same")
+        self.conv_c5_3x3 = layers.Conv2D(width, 3, padding="same")
+        self.conv_c6_3x3 = layers.Conv2D(width, 3, strides=2, padding="same")
         activation = "relu" if p7_relu == "after" else None
-        self.conv_c7_3x3 = layers.Conv2D(256, 3, strides=2, padding="same", activation=activation)
+        self.conv_c7_3x3 = layers.Conv2D(width, 3, strides=2, padding="same", activation=activation)
         self.upsample_2x = layers.UpSampling2D(2)
 
     def build(self, images_shape: Any) -> None:
         """Make the weights without running the layers."""
         c3, c4, c5 = (output.shape for output in self.backbone.outputs)
-        level = (None, None, None, 256)
+        level = (None, None, None, self.width)
         fed = {"c3_1x1": c3, "c4_1x1": c4, "c5_1x1": c5, "c3_3x3": level, "c4_3x3": level, "c5_3x3": level}
         for name, shape in (fed | {"c6_3x3": c5, "c7_3x3": level}).items():
             getattr(self, f"conv_{name}").build(shape)

@@ -21,17 +21,19 @@ def build_head(
     *,
     head_init: Literal["glorot_uniform", "normal_prior"] = "glorot_uniform",
     prior: float | None = None,
+    width: int = 256,
 ) -> keras.Sequential:
-    """A head from a level (B,h,w,256) to (B,h,w,output_filters).
+    """A head from a level (B,h,w,width) to (B,h,w,output_filters).
 
     Args:
         output_filters: nine times the classes, or nine times four.
         head_init: fresh values as in `RetinaNetConfig`.
         prior: the score that the last bias gives where `head_init` is "normal_prior"; by default that bias is 0.
+        width: filters of the level and of the convolutions before the last.
     """
-    head = keras.Sequential([keras.Input(shape=[None, None, 256])])
+    head = keras.Sequential([keras.Input(shape=[None, None, width])])
     for _ in range(4):
-        head.add(layers.Conv2D(256, 3, padding="same", activation="relu", kernel_initializer=fresh_kernel(head_init)))
+        head.add(layers.Conv2D(width, 3, padding="same", activation="relu", kernel_initializer=fresh_kernel(head_init)))
     bias = initializers.Zeros()
     if head_init == "normal_prior" and prior is not None:
         bias = initializers.Constant(-math.log((1 - prior) / prior))

@@ -41,11 +41,14 @@ class RetinaNet(keras.Model):
             raise InputError(f"config: {config!r} must be a RetinaNetConfig")
         super().__init__(**kwargs)
         self.config = config
-        self.fpn = FeaturePyramidNetwork(backbone, p7_relu=config.p7_relu)
+        self.fpn = FeaturePyramidNetwork(backbone, p7_relu=config.p7_relu, width=config.width)
         self.cls_head = build_head(
-            ANCHORS_PER_CELL * config.num_classes, head_init=config.head_init, prior=PRIOR_PROBABILITY
+            ANCHORS_PER_CELL * config.num_classes,
+            head_init=config.head_init,
+            prior=PRIOR_PROBABILITY,
+            width=config.width,
         )
-        self.box_head = build_head(ANCHORS_PER_CELL * 4, head_init=config.head_init)
+        self.box_head = build_head(ANCHORS_PER_CELL * 4, head_init=config.head_init, width=config.width)
 
     def build(self, images_shape: Any) -> None:
         self.fpn.build(images_shape)  # the heads have their weights already

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from torch_retinanet.backbone import BackboneWeights, get_backbone
+from torch_retinanet.backbone import BackboneWeights, ResNetBackbone, get_backbone
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.fpn import FeaturePyramidNetwork
@@ -28,6 +28,7 @@ class RetinaNet(nn.Module):
         config: the conventions and K.
         backbone_weights: torchvision's weights, or those that `read_backbone` read, for a config in whose conventions
             they were trained; by default fresh values.
+        backbone: what gives C3, C4 and C5 in its place, in the conventions of `config`.
 
     Raises:
         InputError: for weights that need other conventions, images that are not floating (B,3,H,W) or not finite, and
@@ -36,11 +37,15 @@ class RetinaNet(nn.Module):
     """
 
     def __init__(
-        self, config: RetinaNetConfig, *, backbone_weights: WeightsEnum | BackboneWeights | None = None
+        self,
+        config: RetinaNetConfig,
+        *,
+        backbone_weights: WeightsEnum | BackboneWeights | None = None,
+        backbone: ResNetBackbone | None = None,
     ) -> None:
         super().__init__()
         self.config = config
-        self.fpn = FeaturePyramidNetwork(config, backbone=get_backbone(config, backbone_weights))
+        self.fpn = FeaturePyramidNetwork(config, backbone=backbone or get_backbone(config, backbone_weights))
         self.cls_head = build_head(ANCHORS_PER_CELL * config.num_classes, config)
         self.box_head = build_head(ANCHORS_PER_CELL * 4, config)
         self.flatten_output = FLATTENERS[config.output_order]

@@ -11,7 +11,7 @@ import numpy as np
 from parity_tests.ablation.effects import in_words
 from parity_tests.ablation.override import ROUNDING, Override
 from parity_tests.ladder.climb import ClimbProgress
-from parity_tests.ladder.processes import limited_threads
+from parity_tests.ladder.processes import started_with, threads
 from parity_tests.rule.errors import UsageError
 
 Weights = Mapping[str, np.ndarray]
@@ -72,7 +72,7 @@ def _measure(
     workers, rows = os.cpu_count() or 1, dict[Override, dict[str, Any]]()
     spawn = multiprocessing.get_context("spawn")
     with (
-        limited_threads(1),
+        started_with(threads(1)),
         ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin, initargs=(preset, weights, seed)) as pool,
     ):
         about = pool.submit(_baseline)

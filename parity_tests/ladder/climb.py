@@ -48,15 +48,17 @@ def climb(
     records, room = list[Record](), Room()
     for done, case in enumerate(cases):
         report(ClimbProgress(preset, case.name, done, len(cases)))
-        records += records_of(case.rung, case.where, partial(compared, case, sides, answers))
+        records += records_of(case.rung, case.where, partial(compared, case, sides, answers, room))
         room.make()
     return records
 
 
-def compared(case: Case[S], sides: Sides[S], answers: Answers | None = None) -> list[Record]:
-    """The records of one case."""
+def compared(case: Case[S], sides: Sides[S], answers: Answers | None = None, room: Room | None = None) -> list[Record]:
+    """The records of one case; room is made before the port answers, too."""
     try:
         reference = answer_of_reference(case, sides, {} if answers is None else answers)
+        if room:
+            room.make()
         return case.judge(reference, case.port(sides, reference))
     finally:
         if case.trains:

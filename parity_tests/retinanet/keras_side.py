@@ -4,7 +4,8 @@ import gc
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from parity_tests.retinanet.frameworks import forget_kernels, keras, keras_precision, keras_reference, python_seed
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
-from parity_tests.retinanet.side import ReadWhenAsked, Recipe, values_of
+from parity_tests.retinanet.narrow import fewer
+from parity_tests.retinanet.side import Recipe, values_of
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture
 from parity_tests.sides.keras_side import KerasSide
@@ -50,16 +52,29 @@ def preset_classes(preset: str) -> int:
 
 
 class KerasDetectorSide(KerasSide):
-    """The Keras reference of a preset with fresh values, and anchors of a scale; built in the precision it runs in."""
+    """The Keras reference of a preset with fresh values, and anchors of a scale; built in the precision it runs in.
+
+    With a `narrow_backbone`, pyramid and heads are as narrow.
+    """
 
     def __init__(
-        self, preset: str, num_classes: int, dtype: str, *, anchor_scale: float = ANCHOR_SCALE, seed: int = 0
+        self,
+        preset: str,
+        num_classes: int,
+        dtype: str,
+        *,
+        anchor_scale: float = ANCHOR_SCALE,
+        seed: int = 0,
+        narrow_backbone: Any = None,
     ) -> None:
-        self.num_classes, self.anchor_scale = num_classes, anchor_scale
+        self.preset, self.num_classes, self.anchor_scale, self.seed = preset, num_classes, anchor_scale, seed
         forget_kernels()
         with keras_precision(dtype), python_seed(seed):
-            backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
-            model = keras_reference.RetinaNet(REFERENCES[preset](num_classes), backbone)
+            config = REFERENCES[preset](num_classes)
+            backbone = narrow_backbone or keras_reference.get_backbone((None, None, 3))  # pictures of any size
+            if narrow_backbone:
+                config = replace(config, width=fewer(config.width))
+            model = keras_reference.RetinaNet(config, backbone)
             model.build((None, None, None, 3))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
         super().__init__(model, None, dtype, OWN)
@@ -113,12 +128,26 @@ class KerasDetectorSide(KerasSide):
             yield model
         self.assign(before)
 
+    @cached_property
+    def narrow(self) -> "KerasDetectorSide":
+        with keras_precision(self.dtype), python_seed(self.seed):
+            backbone = keras.models.clone_model(self._model.fpn.backbone, clone_function=_with_fewer_channels)
+        return KerasDetectorSide(
+            self.preset,
+            self.num_classes,
+            self.dtype,
+            anchor_scale=self.anchor_scale,
+            seed=self.seed,
+            narrow_backbone=backbone,
+        )
+
     def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         names = {variable.path: name for name, variable in self._variables.items()}
         return {variable.path: names.get(variable.path, "") for variable in self._model.variables}, {}
 
     def release(self) -> None:
-        vars(self).pop("_training", None)
+        for name in ("_training", "narrow"):
+            vars(self).pop(name, None)
         del self._model, self._variables
         keras.backend.clear_session()
         gc.collect()
@@ -158,7 +187,7 @@ class KerasDetectorSide(KerasSide):
         order = [names[v.path] for v in self.model.trainable_variables]
         with self.running(training=True):
             after = self.training.apply([gradients[name] for name in order], order, factors, recipe)
-        return ReadWhenAsked({name: partial(_array, variable) for name, variable in after.items()})
+        return {name: _array(variable) for name, variable in after.items()}
 
     def train_on(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         with self.running(training=True):
@@ -206,6 +235,13 @@ class KerasDetectorSide(KerasSide):
             encoder = keras_reference.LabelEncoder(self.anchor_scale)
             encoded: tuple[Any, Any] = encoder.encode_batch(images, padded, classes)
             return encoded
+
+
+def _with_fewer_channels(layer: Any) -> Any:
+    settings = layer.get_config()
+    if "filters" in settings:
+        settings["filters"] = fewer(settings["filters"])
+    return type(layer).from_config(settings)
 
 
 def _array(tensor: Any) -> Array:

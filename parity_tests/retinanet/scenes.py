@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from torch_retinanet.data.digits import Digits
 SMALLEST_MATCH = 24
 """Pixels of a box's short side from which some anchor fits it: anchors begin at 23 by 45, and at 32 by 32."""
 
+PICTURES = 10
+"""So many different pictures of digits are trained on, in turn; some sixty are drawn for each that fits."""
 
 Sample = tuple[torch.Tensor, dict[str, Any]]
 """A picture of bytes (3,H,W), and its `boxes` and `labels`."""
@@ -63,7 +65,7 @@ class DigitInputs:
 
 @lru_cache(maxsize=4)
 def _first_batches(size: Size, batch: int, steps: int, seed: int) -> Sequence[Scene]:
-    """Some sixty pictures are drawn for each that fits: kept for the next run from the same seed."""
+    """Kept for the next run from the same seed."""
     return DrawnWhenRead(matching_digits(size, batch, seed=seed), steps)
 
 
@@ -74,7 +76,7 @@ def digits(size: Size, count: int, *, seed: int = 0) -> Scene:
 
 
 def matching_digits(size: Size, batch: int, *, seed: int = 0) -> Iterator[Scene]:
-    """Batches without end of pictures that each have a box some anchor fits, half of them mirrored left to right.
+    """Batches without end of ten pictures that each have a box some anchor fits, half of them mirrored left to right.
 
     They are cut from the middle of square ones, so that boxes may reach over the border: in a low picture drawn as
     such every digit would be too small. The mirroring is drawn here, once, so that both sides see the same; and each
@@ -83,7 +85,7 @@ def matching_digits(size: Size, batch: int, *, seed: int = 0) -> Iterator[Scene]
     """
     data = Digits("train", length=2**31, size=(max(size), max(size)), seed=seed)
     rng = np.random.default_rng(seed)
-    matching = (sample for i in range(2**31) if _has_match(sample := _cut(data[i], size)))
+    matching = cycle(islice((sample for i in range(2**31) if _has_match(sample := _cut(data[i], size))), PICTURES))
     while True:
         scene = _mirrored(_scene(list(islice(matching, batch))), rng.random(batch) < 0.5)
         yield _moved(scene, rng)

@@ -1,6 +1,6 @@
 """What both sides of a comparison can do, in numpy: arrays channels last, boxes xyxy, variables by Keras name."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -31,28 +31,16 @@ class Recipe(NamedTuple):
     clip_norm: float | None = None
 
 
-class ReadWhenAsked(Mapping[str, Array]):
-    """Arrays by name, of which none is held: together they would take several times the memory of a model."""
-
-    def __init__(self, readers: Mapping[str, Callable[[], Array]]) -> None:
-        self.readers = readers
-
-    def __getitem__(self, name: str) -> Array:
-        return self.readers[name]()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.readers)
-
-    def __len__(self) -> int:
-        return len(self.readers)
-
-
 class DetectorSide(Side, Protocol):
     """One of the two implementations, in one precision, by the names and in the layout of the reference.
 
     Its one input is a batch of pictures (B,H,W,3); parameters have their Keras names. It writes its taps itself, maps
     (B,h,w,C), up to where it refuses the pictures, if it does.
     """
+
+    @property
+    def narrow(self) -> "DetectorSide":
+        """The same with a sixteenth of the channels, whose weights may be any: built once."""
 
     def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """Everything that the framework itself counts among the model's variables, by its own name.
@@ -90,10 +78,7 @@ class DetectorSide(Side, Protocol):
     def take_steps(
         self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe
     ) -> Mapping[str, Array]:
-        """Weights and the optimiser's slots after steps with these gradients times each factor, `NAME` and `NAME@SLOT`.
-
-        They are read where they are asked for: before the side does anything else.
-        """
+        """Weights and the optimiser's slots, `NAME@SLOT`, after steps with these gradients times each factor."""
 
     def train_on(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         """The loss (S,) at each step, one step a scene."""

@@ -4,7 +4,7 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,10 @@ from torch import Tensor, nn
 import torch_retinanet
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.narrow_torch import narrow_network
 from parity_tests.retinanet.optimizers import KERAS, Optimizer
 from parity_tests.retinanet.rounding import rounding_bounds
-from parity_tests.retinanet.side import ReadWhenAsked, Recipe, values_of
+from parity_tests.retinanet.side import Recipe, values_of
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture, WrittenTaps
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
@@ -46,22 +47,30 @@ class TorchDetectorSide:
     """The port to torch in the conventions of a config, with fresh values.
 
     `optimizer_overrides` are conventions of the optimiser that are changed away from Keras'.
+    With `is_narrow`, it has a sixteenth of the channels.
     """
 
     def __init__(
-        self, config: Config, dtype: str, *, seed: int = 0, optimizer_overrides: Mapping[str, Any] | None = None
+        self,
+        config: Config,
+        dtype: str,
+        *,
+        seed: int = 0,
+        optimizer_overrides: Mapping[str, Any] | None = None,
+        is_narrow: bool = False,
     ) -> None:
         self.dtype, self.optimizer_overrides = dtype, dict(optimizer_overrides or {})
         self.sources: dict[str, str] = {}
         self.surround(config)
-        self.seed = seed
+        self.seed, self.is_narrow = seed, is_narrow
         self._assigned: dict[str, Array] = {}  # one for all copies that share the network
 
     @cached_property
     def _built(self) -> TorchSide:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            built = TorchSide(torch_retinanet.RetinaNet(self.config), None, self.dtype, OWN)
+            make = narrow_network if self.is_narrow else torch_retinanet.RetinaNet
+            built = TorchSide(make(self.config), None, self.dtype, OWN)
         built.sources = self.sources
         return built
 
@@ -91,7 +100,13 @@ class TorchDetectorSide:
         self._network.module.eval()  # built by then: a copy of one that is not would build its own
         other = copy.copy(self)
         other.surround(config)
+        vars(other).pop("narrow", None)
         return other
+
+    @cached_property
+    def narrow(self) -> "TorchDetectorSide":
+        overrides = self.optimizer_overrides
+        return TorchDetectorSide(self.config, self.dtype, seed=self.seed, optimizer_overrides=overrides, is_narrow=True)
 
     def parameters(self) -> dict[str, Array]:
         return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
@@ -113,7 +128,8 @@ class TorchDetectorSide:
                 tensor.copy_(to_torch(torch.from_numpy(variable)))
 
     def release(self) -> None:
-        vars(self).pop("_built", None)
+        for name in ("_built", "narrow"):
+            vars(self).pop(name, None)
 
     @cached_property
     def _on_no_device(self) -> torch_retinanet.RetinaNet:
@@ -144,8 +160,10 @@ class TorchDetectorSide:
     ) -> Backward:
         start = loss if callable(loss) else {name: _to_port(name, seed) for name, seed in loss.items()}
         back = self._network.backward(_to_port_inputs(inputs), start, fed=_fed(fed), training=training)
-        gradients = {str(keras_name(name)): _in_keras(value) for name, value in back.gradients.items()}
-        return replace(back, calls=_mapped(back.calls, _to_reference), gradients=gradients)
+        own = dict(back.gradients)
+        back = replace(back, calls=_mapped(back.calls, _to_reference), gradients={})
+        gradients = {str(keras_name(name)): _in_keras(own.pop(name)) for name in [*own]}  # each is let go as it is
+        return replace(back, gradients=gradients)
 
     def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
         tensors = {name: self._tensor(_to_port(name, value)) for name, value in given.items()}
@@ -187,7 +205,7 @@ class TorchDetectorSide:
                 parameter.grad = given[name] * factor if name in given else None
             optimizer.step()
         self.model.zero_grad()
-        return ReadWhenAsked({name: partial(_read, value) for name, value in self._weights_and_slots(optimizer)})
+        return {name: _read(value).copy() for name, value in self._weights_and_slots(optimizer)}
 
     def _parameter_gradients(self, gradients: Mapping[str, Array]) -> dict[str, Tensor]:
         """Those that fit, by the names of the parameters and in their layout."""

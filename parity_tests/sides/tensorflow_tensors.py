@@ -39,9 +39,9 @@ class TensorflowTensors:
 
             targets, upstream = run(mark)
         sources = [*(node for node in nodes if node.dtype.is_floating), *parameters.values()]
-        found = iter(tape.gradient(targets, sources, upstream, unconnected_gradients="zero"))
-        marked = [self.array(next(found)) if node.dtype.is_floating else None for node in nodes]
-        return Gradients(marked, {name: self.array(next(found)) for name in parameters})
+        found = tape.gradient(targets, sources, upstream, unconnected_gradients="zero")[::-1]
+        marked = [self.array(found.pop()) if node.dtype.is_floating else None for node in nodes]  # let go as it is
+        return Gradients(marked, {name: self.array(found.pop()) for name in parameters})
 
     def held(self, value: Any, *, trainable: bool) -> Any:
         """What a variable of Keras holds: a copy of a value in the precision of the run."""

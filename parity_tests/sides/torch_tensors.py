@@ -45,9 +45,9 @@ class TorchTensors:
 
         with torch.enable_grad():
             ends = run(mark)
-        found = iter(_gradients(ends, [*(node for node in nodes if node.requires_grad), *parameters.values()]))
-        marked = [self.array(next(found)) if node.requires_grad else None for node in nodes]
-        return Gradients(marked, {name: self.array(next(found)) for name in parameters})
+        found = _gradients(ends, [*(node for node in nodes if node.requires_grad), *parameters.values()])[::-1]
+        marked = [self.array(found.pop()) if node.requires_grad else None for node in nodes]  # each is let go as it is
+        return Gradients(marked, {name: self.array(found.pop()) for name in parameters})
 
     def held(self, value: Tensor, *, trainable: bool) -> nn.Parameter:
         """What a variable of Keras holds: a copy of a value in the precision of the run."""

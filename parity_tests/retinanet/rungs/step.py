@@ -1,8 +1,11 @@
-"""The rung *step*: weights and optimiser slots after steps with given gradients, and statistics after a batch."""
+"""The rung *step*: weights and optimiser slots after steps with given gradients, and statistics after a batch.
+
+The narrow network takes the steps; a batch moves the statistics of the whole one.
+"""
 
 import math
-from collections.abc import Callable, Iterable
-from functools import cache, partial
+from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +14,7 @@ from parity_tests.ladder.training import statistic_scale
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.names import tag_of
+from parity_tests.retinanet.narrow import narrow_shape, narrowed
 from parity_tests.retinanet.rungs.gradients import training_scenes, weights_of
 from parity_tests.retinanet.side import DetectorSide, Recipe
 from parity_tests.rule.budgets import CASCADED, GRADIENT
@@ -39,18 +43,17 @@ MAGNITUDES = (-6, 0)
 def step(run: DetectorComparison) -> list[DetectorCase]:
     """Two steps of each optimiser in float64, both sides given the same gradients; and BatchNorm's statistics.
 
-    The norm by which gradients are clipped adds up the squares of all of them, some 36 million: rounding adds up in it
-    as it does along a model, and has the budget of one. No preset has a part in an optimiser: of two, the first climbs
-    all of them, whose training run is the shorter one.
+    The norm by which gradients are clipped adds up the squares of all of them: rounding adds up in it as it does along
+    a model, and has the budget of one. No preset has a part in an optimiser: of two, the first climbs all of them,
+    whose training run is the shorter one.
     """
-    drawn = cache(partial(_asked, run))  # 36 million numbers: let go by the last case
-    return [*(_steps(name, drawn) for name in RECIPES), _statistics(run, drawn.cache_clear)]
+    return [*(_steps(run, name) for name in RECIPES), _statistics(run)]
 
 
-def _asked(run: DetectorComparison) -> tuple[dict[str, Array], float]:
-    """The gradients that both sides are given, and the norm at which they are clipped."""
+def _asked(run: DetectorComparison, name: str) -> tuple[dict[str, Array], Recipe]:
+    """The gradients that both sides are given, and an optimiser that clips them."""
     given = _gradients(run)
-    return given, CLIP_SHARE * norm(given.values())
+    return given, RECIPES[name]._replace(clip_norm=CLIP_SHARE * norm(given.values()))
 
 
 def _gradients(run: DetectorComparison) -> dict[str, Array]:
@@ -59,31 +62,27 @@ def _gradients(run: DetectorComparison) -> dict[str, Array]:
     It is drawn in the order of names: weights that were recorded come in another order.
     """
     rng = np.random.default_rng(0)
-    shapes = {name: values.shape for name, values in sorted(weights_of(run.weights).items())}
+    shapes = {name: narrow_shape(name, value.shape) for name, value in sorted(weights_of(run.weights).items())}
     return {name: rng.normal(0, 10 ** rng.uniform(*MAGNITUDES), shape) for name, shape in shapes.items()}
 
 
-def _steps(name: str, drawn: Callable[[], tuple[dict[str, Array], float]]) -> DetectorCase:
+def _steps(run: DetectorComparison, name: str) -> DetectorCase:
     where = Where(dtype="float64", subject=name)
 
-    def asked() -> tuple[dict[str, Array], Recipe]:
-        given, clip_norm = drawn()
-        return given, RECIPES[name]._replace(clip_norm=clip_norm)
-
     def reference(sides: DetectorSides) -> Answer:
-        sides.make_room("float32")
-        given, recipe = asked()
-        return {"after": sides.reference("float64").take_steps(given, FACTORS, recipe)} | asked_with(given, recipe)
+        given, recipe = _asked(run, name)
+        side = narrowed(sides.reference("float64"), run.weights)
+        return {"after": side.take_steps(given, FACTORS, recipe)} | asked_with(given, recipe)
 
     def port(sides: DetectorSides, answer: Answer) -> Answer:
-        given, recipe = asked()
+        given, recipe = _asked(run, name)
         check_drawn(answer, given, recipe)
-        return {"after": sides.port("float64").take_steps(given, FACTORS, recipe)}
+        return {"after": narrowed(sides.port("float64"), run.weights).take_steps(given, FACTORS, recipe)}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         return compare_taps("step", where, reference["after"], port["after"], units=CASCADED, tag_of=tag_of)
 
-    return DetectorCase(rung="step", where=where, reference=reference, port=port, judge=judge, trains=True, shared=0)
+    return DetectorCase(rung="step", where=where, reference=reference, port=port, judge=judge, shared=0)
 
 
 def norm(gradients: Iterable[Array]) -> float:
@@ -94,22 +93,15 @@ def norm(gradients: Iterable[Array]) -> float:
     return math.sqrt(math.fsum(float(np.square(gradient).sum()) for gradient in gradients))
 
 
-def _statistics(run: DetectorComparison, let_go: Callable[[], None]) -> DetectorCase:
-    """Running statistics after a whole batch in training mode, each side fed by itself.
-
-    Args:
-        run: what is compared.
-        let_go: called by either side, since one of them may be recorded: of what the cases before have drawn.
-    """
+def _statistics(run: DetectorComparison) -> DetectorCase:
+    """Running statistics after a whole batch in training mode, each side fed by itself."""
     where = Where(dtype="float64", subject="BatchNorm")
 
     def reference(sides: DetectorSides) -> Answer:
-        let_go()
         scene = training_scenes(run)[0]
         return {"scene": scene._asdict(), "statistics": _statistics_after(sides.reference("float64"), scene)}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        let_go()
         return {"statistics": _statistics_after(sides.port("float64"), Scene(**given["scene"]))}
 
     return DetectorCase(

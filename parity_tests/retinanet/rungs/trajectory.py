@@ -1,9 +1,9 @@
-"""The rung *trajectory*: the loss at every step of a training run, on the same batches.
+"""The rung *trajectory*: the loss at every step of a training run of the narrow network, on the same batches.
 
 How far losses may be apart is the ladder's, `ladder/trajectory.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from parity_tests.ladder.case import Answer
@@ -11,8 +11,9 @@ from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_roundi
 from parity_tests.ladder.trajectory import judge_losses
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Scene
+from parity_tests.retinanet.narrow import narrow_variables, narrowed
 from parity_tests.retinanet.rungs.gradients import STEPS, TRAINING_SIZE, training_scenes
-from parity_tests.retinanet.side import Recipe
+from parity_tests.retinanet.side import DetectorSide, Recipe
 from parity_tests.rule.record import Array, Where
 
 RECIPE = Recipe("sgd", 1e-3, ((STEPS // 2, 3e-4),), momentum=0.9, clip_norm=1.0)
@@ -36,15 +37,15 @@ def _case(run: DetectorComparison, mode: str, shared: int | None) -> DetectorCas
 
     def reference(sides: DetectorSides) -> Answer:
         scenes = [*training_scenes(run)]
-        losses = {dtype: _losses(sides, "reference", dtype, scenes, mode) for dtype in precisions}
+        losses = {dtype: _losses(run, sides.reference(dtype), scenes, mode) for dtype in precisions}
         answer = {"scenes": [scene._asdict() for scene in scenes], **losses}
         if mode == "training":
-            answer["moved"] = {str(s): _moved(sides, run.weights, s, scenes) for s in PERTURBATION_SEEDS}
+            answer["moved"] = {str(s): _moved(run, sides.reference("float64"), s, scenes) for s in PERTURBATION_SEEDS}
         return answer
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         scenes = [Scene(**scene) for scene in given["scenes"]]
-        return {dtype: _losses(sides, "port", dtype, scenes, mode) for dtype in precisions}
+        return {dtype: _losses(run, sides.port(dtype), scenes, mode) for dtype in precisions}
 
     return DetectorCase(
         rung="trajectory",
@@ -53,19 +54,16 @@ def _case(run: DetectorComparison, mode: str, shared: int | None) -> DetectorCas
         port=port,
         judge=partial(judge_losses, run.dtypes, mode),
         whole=("scenes",),
-        trains=True,
         shared=shared,
     )
 
 
-def _losses(sides: DetectorSides, name: str, dtype: str, scenes: Sequence[Scene], mode: str) -> Array:
-    """The loss at each step of a side, from the weights that it has."""
-    side = sides.reference(dtype) if name == "reference" else sides.port(dtype)
-    return side.train_on(scenes, RECIPE, training=mode == "training")
+def _losses(run: DetectorComparison, side: DetectorSide, scenes: Sequence[Scene], mode: str) -> Array:
+    """The loss at each step of a side."""
+    return narrowed(side, run.weights).train_on(scenes, RECIPE, training=mode == "training")
 
 
-def _moved(sides: DetectorSides, weights: Mapping[str, Array], seed: int, scenes: Sequence[Scene]) -> Array:
+def _moved(run: DetectorComparison, side: DetectorSide, seed: int, scenes: Sequence[Scene]) -> Array:
     """The loss at each step of the reference from weights that are moved by rounding."""
-    side = sides.reference("float64")
-    side.assign(moved_by_rounding(weights, seed=seed))
-    return side.train_on(scenes, RECIPE, training=True)
+    side.narrow.assign(moved_by_rounding(narrow_variables(run.weights), seed=seed))
+    return side.narrow.train_on(scenes, RECIPE, training=True)

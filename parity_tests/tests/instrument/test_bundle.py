@@ -212,7 +212,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "half the manifest": (lambda folder: (folder / MANIFEST).write_text('{"format": "ret'), "not JSON"),
     "a manifest that is a list": (lambda folder: (folder / MANIFEST).write_text("[]"), "holds 'list'"),
     "another version": (change_manifest("format", "retinanet-parity bundle 9"), "holds 'retinanet-parity bundle 9'"),
-    "the version before": (forge("format", value="retinanet-parity bundle 3"), "holds 'retinanet-parity bundle 3'"),
+    "the version before": (forge("format", value="retinanet-parity bundle 4"), "holds 'retinanet-parity bundle 4'"),
     "fewer cases": (change_manifest("cases", {}), "is not as it was recorded (its digest differs)"),
     "a foreign side": (forge("side", value="mxnet"), "side 'mxnet' must be one of keras, torch"),
     "checksums that are a list": (forge("checksums", value=[]), "'checksums' is [], and must be of type dict"),

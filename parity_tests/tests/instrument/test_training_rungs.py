@@ -1,6 +1,5 @@
 """The rungs that train can fail: wrong gradients, steps and statistics are caught, and named."""
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,12 +9,10 @@ import numpy as np
 import pytest
 
 from parity_tests.retinanet.comparison import DetectorComparison
-from parity_tests.retinanet.side import DetectorSide, ReadWhenAsked
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.record import Array
 from parity_tests.sides.side import Backward
 from parity_tests.tests.support.planted import changed_network, changed_run, where_it_starts, with_port
-
-steps: Any = importlib.import_module("parity_tests.retinanet.rungs.step")
 
 STEM = "fpn/backbone/conv1_conv/kernel"
 
@@ -31,6 +28,10 @@ class WrongSide:
     def __init__(self, side: DetectorSide, method: str, name: str, change: Change) -> None:
         self.side, self.method, self.name, self.change = side, method, name, change
 
+    @property
+    def narrow(self) -> "WrongSide":
+        return WrongSide(self.side.narrow, self.method, self.name, self.change)
+
     def __getattr__(self, attribute: str) -> Any:
         found = getattr(self.side, attribute)
         return partial(self._wrong, found) if attribute == self.method else found
@@ -42,8 +43,7 @@ class WrongSide:
         return self._changed(found)
 
     def _changed(self, values: Mapping[str, Array]) -> Mapping[str, Array]:
-        readers: dict[str, Callable[[], Array]] = {name: partial(values.__getitem__, name) for name in values}
-        return ReadWhenAsked(readers | {self.name: lambda: self.change(values[self.name])})
+        return {**values, self.name: self.change(values[self.name])}
 
 
 def wrong_run(run: DetectorComparison, method: str, name: str, change: Change) -> DetectorComparison:
@@ -112,25 +112,9 @@ STEPS = [
     planted("AdamW", wrong_step(SLOTS["m"], swapped), SLOTS["m"], of="swapped axes of a slot"),
     planted("AdamW", wrong_step(SLOTS["v"], lambda slot: np.roll(slot, 1)), SLOTS["v"], of="off by one"),
 ]
-"""A case of the rung, a fault of it or none, and the first name that differs or "equal".
-
-In the order of optimisers, whose answers are too many to be remembered at once.
-"""
+"""A case of the rung, a fault of it or none, and the first name that differs or "equal"."""
 
 
-@pytest.fixture(scope="module")
-def noise(run: DetectorComparison) -> Mapping[str, Array]:
-    """The gradients that every step is given, drawn once."""
-    drawn: Mapping[str, Array] = steps._gradients(run)
-    return drawn
-
-
-@pytest.fixture
-def drawn_once(noise: Mapping[str, Array], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "_gradients", lambda run: noise)
-
-
-@pytest.mark.usefixtures("drawn_once")
 @pytest.mark.parametrize(("optimizer", "fault", "name"), STEPS)
 def test_a_step_differs_where_its_fault_is(
     run: DetectorComparison, optimizer: str, fault: FaultyRun, name: str

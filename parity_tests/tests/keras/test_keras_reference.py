@@ -56,6 +56,15 @@ def test_a_backbone_without_three_outputs_is_refused(backbone: Any) -> None:
         FeaturePyramidNetwork(backbone)
 
 
+def test_pyramid_and_heads_have_the_width_of_the_config() -> None:
+    config = replace(RetinaNetConfig.notebook(10), width=16)
+    model = RetinaNet(config, get_backbone((64, 64, 3)))
+    assert [level.shape[-1] for level in model.fpn(IMAGES[:, :64, :64])] == 5 * [16]
+    assert [layer.filters for layer in model.cls_head.layers] == [*4 * [16], 90]
+    with pytest.raises(InputError, match="width: 0 must be a whole number of at least 1"):
+        replace(config, width=0)
+
+
 def test_a_head_is_four_convolutions_with_relu_and_one_without() -> None:
     head = build_head(36)
     assert isinstance(head, keras.Sequential)
@@ -165,6 +174,7 @@ def test_the_example_of_keras_io_puts_the_relu_before_p7() -> None:
         "p7_relu": "before",
         "head_init": "normal_prior",
         "anchor_scale": 4.0,
+        "width": 256,
     }
     pyramid, taps = FeaturePyramidNetwork(get_backbone((64, 64, 3)), p7_relu="before"), Taps()
     levels = pyramid(IMAGES[:, :64, :64], taps=taps)

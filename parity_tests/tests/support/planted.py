@@ -32,14 +32,9 @@ class Kept(dict[str, Answer]):
     """Bytes of answers that are kept."""
 
     def __setitem__(self, case: str, answer: Answer) -> None:
-        super().__setitem__(case, {part: _held(value) for part, value in answer.items()})
+        super().__setitem__(case, answer)
         while len(self) > 1 and sum(map(_bytes, self.values())) > self.limit:
             del self[next(iter(self))]
-
-
-def _held(value: Any) -> Any:
-    """Arrays that are read when they are asked for, as they are now."""
-    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _bytes(value: Any) -> int:
