@@ -8,9 +8,9 @@ demo: .venv/.installed
 	.venv/bin/python examples/demo.py
 
 # One test process a core, hence one thread each. Files come in their order: by their number of tests, as they would
-# otherwise, those of few long ones come last, and a process has nothing to do.
+# otherwise, those of few long ones come last, and a process has nothing to do. glibc asks for huge pages of memory.
 test: .venv/.installed
-	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

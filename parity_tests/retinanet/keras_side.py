@@ -34,6 +34,9 @@ REFERENCES: dict[str, Callable[[int], keras_reference.RetinaNetConfig]] = {
 ANCHOR_SCALE = keras_reference.anchors.ANCHOR_SCALE
 """That of both presets."""
 
+WIDTH = 256
+"""Filters of the pyramid's levels and of the heads in both presets."""
+
 PADDING = 1e-8
 """What fills up the boxes of a picture that has fewer than others (the keras.io example's padded_batch)."""
 
@@ -54,7 +57,7 @@ def preset_classes(preset: str) -> int:
 class KerasDetectorSide(KerasSide):
     """The Keras reference of a preset with fresh values, and anchors of a scale; built in the precision it runs in.
 
-    With a `narrow_backbone`, pyramid and heads are as narrow.
+    A `backbone` may be given, and the width of pyramid and heads.
     """
 
     def __init__(
@@ -65,16 +68,14 @@ class KerasDetectorSide(KerasSide):
         *,
         anchor_scale: float = ANCHOR_SCALE,
         seed: int = 0,
-        narrow_backbone: Any = None,
+        backbone: Any = None,
+        width: int = WIDTH,
     ) -> None:
         self.preset, self.num_classes, self.anchor_scale, self.seed = preset, num_classes, anchor_scale, seed
         forget_kernels()
         with keras_precision(dtype), python_seed(seed):
-            config = REFERENCES[preset](num_classes)
-            backbone = narrow_backbone or keras_reference.get_backbone((None, None, 3))  # pictures of any size
-            if narrow_backbone:
-                config = replace(config, width=fewer(config.width))
-            model = keras_reference.RetinaNet(config, backbone)
+            backbone = backbone or keras_reference.get_backbone((None, None, 3))  # pictures of any size
+            model = keras_reference.RetinaNet(replace(REFERENCES[preset](num_classes), width=width), backbone)
             model.build((None, None, None, 3))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
         super().__init__(model, None, dtype, OWN)
@@ -138,7 +139,8 @@ class KerasDetectorSide(KerasSide):
             self.dtype,
             anchor_scale=self.anchor_scale,
             seed=self.seed,
-            narrow_backbone=backbone,
+            backbone=backbone,
+            width=fewer(WIDTH),
         )
 
     def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:

@@ -74,7 +74,11 @@ class TrainingRun:
     def _build_keras(self, dtype: str) -> KerasDetectorSide:
         conventions = self.conventions
         return KerasDetectorSide(
-            self.config.preset, conventions.num_classes, dtype, anchor_scale=conventions.anchor_scale
+            self.config.preset,
+            conventions.num_classes,
+            dtype,
+            anchor_scale=conventions.anchor_scale,
+            width=conventions.width,
         )
 
     def _optimizer(self, dtype: str) -> "keras.optimizers.Optimizer":

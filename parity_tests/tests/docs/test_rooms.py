@@ -175,7 +175,6 @@ def run_python(code: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     "order",
     [
-        "import torch_retinanet, keras_reference",
         "import keras_reference, torchvision, torch_retinanet",
         "import tensorflow, torch_retinanet",
     ],

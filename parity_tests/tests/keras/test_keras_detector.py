@@ -1,5 +1,6 @@
 """The Keras reference as the keras.io example uses it: trained, saved, and one model with its detections."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -24,7 +25,7 @@ def trained() -> RetinaNet:
     boxes = np.array([[[20, 20, 30, 30], [40, 40, 32, 20]], [[30, 30, 60, 50], PADDING]] * 2)
     ids = np.array([[0, 1], [1, -1]] * 2)
     images, labels = LabelEncoder().encode_batch(rng.uniform(0, 255, (4, 64, 64, 3)), boxes, ids)
-    model = RetinaNet(RetinaNetConfig.keras_io(2), get_backbone((None, None, 3)))
+    model = RetinaNet(replace(RetinaNetConfig.keras_io(2), width=16), get_backbone((None, None, 3)))
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay([1], [2.5e-6, 6.25e-4])
     model.compile(loss=RetinaNetLoss(2), optimizer=keras.optimizers.SGD(schedule, momentum=0.9))
     history = model.fit(images, labels, batch_size=2, epochs=1, verbose=0)

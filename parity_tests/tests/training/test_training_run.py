@@ -32,6 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
         data=write_digits(folder, Digits("train", length=6, size=(64, 64))),
         out=folder / "run",
         preset="keras_io",
+        width=16,
         conventions=("head_init=he_prior", "pad_multiple=32"),
         min_side=64,
         max_side=64,
