@@ -1,4 +1,4 @@
-# Both commands make .venv themselves, with the versions of constraints.txt.
+# Both commands make .venv themselves, with the versions of constraints.txt; Python compiles what it imports.
 PYTHON ?= python3
 EXTRAS := parity,train,dev
 
@@ -14,5 +14,5 @@ test: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@

@@ -31,6 +31,16 @@ def pytest_configure(config: pytest.Config) -> None:
         gc.freeze()
 
 
+LONGEST_FIRST = ("training", "instrument", "keras", "cli", "torch")
+"""Folders of tests that take long: files are handed out one by one, and a long one at the end would go on alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first; what is in one file stays in its order."""
+    places = {folder: place for place, folder in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs a CUDA device where there is none, before its fixtures are made."""
