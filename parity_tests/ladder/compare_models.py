@@ -20,6 +20,7 @@ from parity_tests.ladder.arguments import (
 from parity_tests.ladder.blind_spots import blind_spots
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import climb
+from parity_tests.ladder.coarse import in_words
 from parity_tests.ladder.comparison import Comparison
 from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.rule.errors import UsageError
@@ -130,7 +131,7 @@ def compared_models(
         },
         provenance=provenance(),
         cost={"seconds": time.perf_counter() - started, "peak_gib": peak_memory() / 2**30},
-        warnings=[*blind_spots(two, climbed), *_left_out(two, rungs, climbed)],
+        warnings=[*blind_spots(two, climbed), *in_words(records), *_left_out(two, rungs, climbed)],
         coverage=_coverage(two, climbed),
         sources=_sources(two),
     )

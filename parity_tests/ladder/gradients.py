@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from parity_tests.ladder.coarse import EPS
 from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_rounding
-from parity_tests.rule.budgets import BATCHNORM_LIMIT, GRADIENT, SELF_FACTOR, largest, largest_difference
+from parity_tests.rule.budgets import BATCHNORM_LIMIT, CASCADED, GRADIENT, SELF_FACTOR, largest, largest_difference
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Tag, Where
 
@@ -39,10 +40,23 @@ def _kernels(name: str) -> list[str]:
 
 
 def compare_gradients(
-    where: Where, reference: Gradients, port: Gradients, own: Mapping[str, float] | None = None
+    where: Where,
+    reference: Gradients,
+    port: Gradients,
+    own: Mapping[str, float] | None = None,
+    coarse: Sequence[str] = (),
 ) -> list[Record]:
-    """Within 1e-10 of the scale; where the port's own differences are known, ten times those, and 1e-8 at most."""
+    """Within 1e-10 of the scale; where the port's own differences are known, ten times those, and 1e-8 at most.
+
+    Where sides computed a part in float32, within the roundings of a whole model in that.
+    """
     scales = scales_of(reference, where.mode)
+    if coarse:
+        budgets = {name: CASCADED * EPS * scale for name, scale in scales.items()}
+        in_float32 = dict.fromkeys(reference, coarse)
+        return compare_taps(
+            "gradients", where, reference, port, budgets=budgets, tag_of=lambda name: VARIABLE, coarse=in_float32
+        )
     budgets = {name: GRADIENT * scale for name, scale in scales.items()}
     for name in budgets.keys() & (own or {}).keys():
         least, most = budgets[name], BATCHNORM_LIMIT * scales[name]

@@ -8,9 +8,18 @@ from functools import partial
 import numpy as np
 
 from parity_tests.ladder.case import Answer
+from parity_tests.ladder.coarse import Coarsened, coarse_budget, coarse_sides, coarsened
 from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case, tap_of
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients
-from parity_tests.rule.budgets import CASCADED, GRADIENT, float32_budget, isolated_units, largest, rounding_budget
+from parity_tests.rule.budgets import (
+    CASCADED,
+    GRADIENT,
+    ISOLATED,
+    float32_budget,
+    isolated_units,
+    largest,
+    rounding_budget,
+)
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Record, Tag, Where
@@ -64,7 +73,8 @@ def _cascaded(pair: Comparison, where: Where) -> ModelCase:
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = ({d: _made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
-        return _judge(pair, where, left, right, lambda name: CASCADED)
+        coarse = coarsened(*(_coarse_so_far(pair, calls_of(side, where.dtype)) for side in (reference, port)))
+        return _judge(where, left, right, lambda name: CASCADED, coarse)
 
     return model_case("forward", where, reference, port, judge, precisions)
 
@@ -85,27 +95,45 @@ def _isolated(pair: Comparison, where: Where) -> ModelCase:
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = ({d: _fed_and_made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
-        return _judge(pair, where, left, right, partial(_units, pair))
+        coarse = coarsened(*(_coarse_alone(pair, calls_of(side, where.dtype)) for side in (reference, port)))
+        return _judge(where, left, right, partial(_units, pair), coarse)
 
     return model_case("forward", where, reference, port, judge, precisions)
 
 
 def _judge(
-    pair: Comparison,
     where: Where,
     reference: Mapping[str, Taps],
     port: Mapping[str, Taps],
     units: Callable[[str], int],
+    coarse: Coarsened,
 ) -> list[Record]:
     """In float64 by roundings of the largest value; in float32 each side beside its own run in float64."""
     left, right, budgets = reference[where.dtype], port[where.dtype], dict[str, float]()
     for name, values in left.items():
         others = [run[name] for run in (reference["float64"], right, port["float64"]) if name in run]
         if where.dtype == "float64":
-            budgets[name] = rounding_budget(values, units(name))
+            budgets[name] = (coarse_budget if name in coarse else rounding_budget)(values, units(name))
         elif [other.shape for other in others] == 3 * [values.shape]:
             budgets[name] = float32_budget(units(name), values, *others)
-    return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of)
+    return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of, coarse=coarse)
+
+
+def _coarse_so_far(pair: Comparison, calls: Calls) -> set[str]:
+    """The results up to which anything was computed in float32 in a run in float64."""
+    made = ((name, call) for name, call in _compared(pair, calls).items() if call.coarse.before)
+    return {name + place for name, call in made for place in call.outputs}
+
+
+def _coarse_alone(pair: Comparison, calls: Calls) -> set[str]:
+    """The inputs and results of modules that are fed, on whose own way anything was computed so."""
+    found: set[str] = set()
+    for name, call in _compared(pair, calls).items():
+        if call.coarse.between and name != ROOT:
+            found.update(input_names(name, len(call.inputs)))
+        if call.coarse.between if name == ROOT else call.coarse.within:
+            found.update(name + place for place in call.outputs)
+    return found
 
 
 def tag_of(name: str) -> Tag:
@@ -181,21 +209,25 @@ def _backward_isolated(pair: Comparison, where: Where) -> ModelCase:
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = (_gradients_of_each(pair, side) for side in (reference, port))
-        return _compare_by_taps(where, left, right)
+        coarse = coarsened(*(_coarse_gradients(pair, side) for side in (reference, port)))
+        return _compare_by_taps(where, left, right, coarse, ISOLATED)
 
     return model_case("backward", where, reference, port, judge, ("seeds", "calls", "each", "gradients"))
 
 
 def _backward_cascaded(pair: Comparison, where: Where) -> ModelCase:
     def reference(sides: ModelSides) -> Answer:
-        return {"seeds": pair.seeds_of(sides), "calls": pair.backward_of_reference(sides).calls}
+        back = pair.backward_of_reference(sides)
+        return {"seeds": pair.seeds_of(sides), "calls": back.calls, "coarse": back.coarse}
 
     def port(sides: ModelSides, given: Answer) -> Answer:
-        return {"calls": pair.backward_of_port(sides, given["seeds"]).calls}
+        back = pair.backward_of_port(sides, given["seeds"])
+        return {"calls": back.calls, "coarse": back.coarse}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = (_gradients_by_output(pair, calls_of(side, "calls")) for side in (reference, port))
-        return _compare_by_taps(where, left, right)
+        coarse = coarsened(left if reference["coarse"] else (), right if port["coarse"] else ())
+        return _compare_by_taps(where, left, right, coarse, CASCADED)
 
     return model_case("backward", where, reference, port, judge, ("seeds", "calls"))
 
@@ -207,16 +239,22 @@ def gradients(pair: Comparison) -> list[ModelCase]:
     def reference(sides: ModelSides) -> Answer:
         back = pair.backward_of_reference(sides)
         paired = {name: values for name, values in back.gradients.items() if name in pair.parameters.port}
-        return {"seeds": pair.seeds_of(sides), "gradients": paired} | ({} if back.loss is None else {"loss": back.loss})
+        found = {"seeds": pair.seeds_of(sides), "gradients": paired, "coarse": back.coarse}
+        return found | ({} if back.loss is None else {"loss": back.loss})
 
     def port(sides: ModelSides, given: Answer) -> Answer:
         back = pair.backward_of_port(sides, given["seeds"])
-        return {"gradients": back.gradients} | ({} if back.loss is None else {"loss": back.loss})
+        found = {"gradients": back.gradients, "coarse": back.coarse}
+        return found | ({} if back.loss is None else {"loss": back.loss})
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         losses = [{"loss": side["loss"]} if "loss" in side else {} for side in (reference, port)]
-        records = compare_taps("gradients", where, losses[0], losses[1], units=CASCADED)
-        return records + compare_gradients(where, pair.paired(reference["gradients"]), port["gradients"])
+        coarse = coarse_sides(reference, port)
+        budget, of_loss = (coarse_budget, {"loss": coarse}) if coarse else (rounding_budget, {})
+        budgets = {name: budget(loss, CASCADED) for name, loss in losses[0].items()}
+        records = compare_taps("gradients", where, losses[0], losses[1], budgets=budgets, coarse=of_loss)
+        left, right = pair.paired(reference["gradients"]), port["gradients"]
+        return records + compare_gradients(where, left, right, coarse=coarse)
 
     return [model_case("gradients", where, reference, port, judge, ("seeds", "gradients", "loss"))]
 
@@ -252,10 +290,20 @@ def _gradients_by_output(pair: Comparison, calls: Calls) -> Taps:
     return values | {names[i]: gradient for i, gradient in root.input_gradients.items()}
 
 
-def _compare_by_taps(where: Where, reference: Taps, port: Taps) -> list[Record]:
-    """Within 1e-10 of the largest gradient by each tap."""
-    budgets = {name: GRADIENT * largest(values) for name, values in reference.items()}
-    return compare_taps("backward", where, reference, port, budgets=budgets, tag_of=tag_of)
+def _coarse_gradients(pair: Comparison, answer: Answer) -> set[str]:
+    """The gradients that modules find alone of which any part was computed in float32 in a run in float64."""
+    calls = calls_of(answer, "each")
+    coarse = {name: call for name, call in calls.items() if call.coarse.within and name != ROOT}
+    return set(_gradients_of_each(pair, {"each": coarse, "gradients": answer["gradients"] if coarse else {}}))
+
+
+def _compare_by_taps(where: Where, reference: Taps, port: Taps, coarse: Coarsened, units: int) -> list[Record]:
+    """Within 1e-10 of the largest gradient by each tap, or so many roundings where float32 has a part in it."""
+    budgets = {
+        name: coarse_budget(values, units) if name in coarse else GRADIENT * largest(values)
+        for name, values in reference.items()
+    }
+    return compare_taps("backward", where, reference, port, budgets=budgets, tag_of=tag_of, coarse=coarse)
 
 
 RUNGS: Mapping[str, Callable[[Comparison], list[ModelCase]]] = {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.ladder.coarse import coarse_sides
 from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, may_be_magnified, self_differences
 from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_rounding
@@ -77,7 +78,8 @@ def _gradients(pair: Comparison, where: Where) -> ModelCase:
     def reference(sides: ModelSides) -> Answer:
         seeds = pair.seeds_of(sides)
         back = sides.reference("float64").backward(pair.inputs, pair.loss_of("reference", seeds), training=True)
-        return {"seeds": seeds, "gradients": {n: g for n, g in back.gradients.items() if n in pair.parameters.port}}
+        paired = {n: g for n, g in back.gradients.items() if n in pair.parameters.port}
+        return {"seeds": seeds, "gradients": paired, "coarse": back.coarse}
 
     def port(sides: ModelSides, given: Answer) -> Answer:
         side, expected = sides.port("float64"), given["gradients"]
@@ -87,14 +89,16 @@ def _gradients(pair: Comparison, where: Where) -> ModelCase:
             side.assign(weights)
             return pair.by_reference_name(side.backward(inputs, loss, training=True).gradients)
 
-        weights = dict(side.parameters())
-        found = from_weights({})
+        weights, back = dict(side.parameters()), side.backward(inputs, loss, training=True)
+        found = pair.by_reference_name(back.gradients)
+        answer = {"gradients": found, "coarse": back.coarse}
         if may_be_magnified(compare_gradients(where, expected, found), expected):
-            return {"gradients": found, "own": self_differences(from_weights, weights, found)}
-        return {"gradients": found}
+            return answer | {"own": self_differences(from_weights, weights, found)}
+        return answer
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        return compare_gradients(where, pair.paired(reference["gradients"]), port["gradients"], port.get("own"))
+        left, coarse = pair.paired(reference["gradients"]), coarse_sides(reference, port)
+        return compare_gradients(where, left, port["gradients"], port.get("own"), coarse)
 
     return model_case("gradients", where, reference, port, judge, ("seeds", "gradients"), trains=True)
 

@@ -129,6 +129,8 @@ def _read(kind: type[T], values: Mapping[str, Any]) -> T:
     shapes = {
         name: tuple(value) for name, value in given.items() if name.endswith(("shape", "size")) and value is not None
     }
+    if "coarse" in given:
+        given["coarse"] = tuple(given["coarse"])
     curves = given.get("values")
     if curves:
         given["values"] = {name: [math.nan if v is None else v for v in curve] for name, curve in curves.items()}

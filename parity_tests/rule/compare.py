@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -131,6 +132,7 @@ def compare_taps(
     units: int | None = None,
     budgets: Mapping[str, float | Array] | None = None,
     tag_of: TagOf = lambda name: UNTAGGED,
+    coarse: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[Record]:
     """Compare all taps of both sides, in the reference's order, then those that the port has alone.
 
@@ -139,6 +141,7 @@ def compare_taps(
         budgets: the difference allowed to each tap, or to each of its elements; with neither, structure alone is
             compared.
         tag_of: what each name stands for.
+        coarse: by name the sides that computed it in float32, whatever the case is.
     """
     records = []
     for name in [*references, *(name for name in ports if name not in references)]:
@@ -149,8 +152,14 @@ def compare_taps(
         record = compare_values(rung, where, name, reference, ports.get(name), budget, tag_of(name))
         if budgets is not None and budget is None and record.verdict == "equal":
             record = replace(record, verdict="incomplete", reason="there is no budget for it")
-        records.append(record)
+        records.append(_as_coarse(record, coarse[name]) if name in coarse else record)
     return records
+
+
+def _as_coarse(record: Record, sides: Sequence[str]) -> Record:
+    """The record of what sides computed in float32."""
+    reason = record.reason and f"{record.reason} in float32, in which the {' and the '.join(sides)} computed it"
+    return replace(record, coarse=tuple(sides), reason=reason)
 
 
 def records_of(rung: str, where: Where, compare: Callable[[], list[Record]]) -> list[Record]:

@@ -12,6 +12,8 @@ Array = NDArray[np.floating]
 Verdict = Literal["equal", "tie", "different", "incomplete"]
 Kind = Literal["tap", "variable", "other"]
 
+SIDES = ("reference", "port")
+
 ALL = "all"
 """The name in a record of a case that failed to run, where no tap was compared."""
 
@@ -90,6 +92,7 @@ class Record:
         budget: the largest difference allowed.
         reason: one sentence where it is not equal.
         values: what else was measured, such as the curve of a loss, by name.
+        coarse: the sides that computed it in float32 where the case is float64; it is judged in float32 then.
     """
 
     preset: str = ""
@@ -105,6 +108,7 @@ class Record:
     budget: float | None = None
     reason: str = ""
     values: Mapping[str, Sequence[float]] | None = None
+    coarse: tuple[str, ...] = ()
 
     @property
     def case(self) -> str:

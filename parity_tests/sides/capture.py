@@ -15,7 +15,7 @@ import numpy as np
 
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
-from parity_tests.sides.side import Call, Calls, call_name
+from parity_tests.sides.side import ROOT, Call, Calls, Coarse, call_name
 from parity_tests.sides.sources import writing_line
 from parity_tests.sides.trees import check_results, is_number, leaves, replaced
 
@@ -43,7 +43,13 @@ class Gradients(NamedTuple):
 
 
 class Tensors(Protocol):
-    """What a capture must know of the tensors of a framework."""
+    """What a capture must know of the tensors of a framework.
+
+    Attributes:
+        coarse: how many operations have computed in fewer digits than the run has, as far as that is seen.
+    """
+
+    coarse: int
 
     def is_tensor(self, value: Any) -> bool:
         """Whether a value is a tensor of this framework."""
@@ -78,6 +84,7 @@ class Capture:
         self.marks: list[tuple[str, Any]] = []
         self.ends = Ends([], [])
         self._counts: Counter[str] = Counter()
+        self._started = self._seen = tensors.coarse  # before the run, and in calls that have ended
 
     def marked(self, call: str, place: Any, tensor: Any) -> Any:
         """A tensor to go on with, whose gradient is kept under this name where gradients are wanted."""
@@ -90,17 +97,26 @@ class Capture:
         """A function that does the same and is captured under the name of a tap."""
 
         def stand_in(*args: Any, **kwargs: Any) -> Any:
-            name = self._next(tap)
-            if name in self._fed_calls:
-                return self._fed(name, function, parameters, (args, kwargs))
-            return self._kept(name, function, (args, kwargs))
+            name, before, seen = self._next(tap), self._tensors.coarse, self._seen
+            fed = name in self._fed_calls
+            result = (self._fed if fed else self._kept)(name, function, parameters, (args, kwargs))
+            after = self._tensors.coarse
+            between = after > self._seen if tap == ROOT else before > seen
+            self._seen = seen + after - before
+            coarse = Coarse(after > before, between, after > self._started)
+            self.calls[name] = replace(self.calls[name], coarse=coarse)
+            return result
 
         return stand_in
 
     def written(self, tap: str, value: Any) -> Any:
         """Capture what a model writes into a tap of its own, and give what stands there from then on."""
         name = self._next(tap)
-        self.calls[name] = Call(outputs={"": self._tensors.array(value)})
+        coarse = self._tensors.coarse
+        within, self._seen = coarse > self._seen, coarse
+        self.calls[name] = Call(
+            outputs={"": self._tensors.array(value)}, coarse=Coarse(within, before=coarse > self._started)
+        )
         given = self._fed_calls.get(name, Call())
         gradient = given.output_gradients.get("")
         if self._back and gradient is not None and gradient.shape == tuple(value.shape):
@@ -112,9 +128,8 @@ class Capture:
         """The calls with the gradients by what was marked."""
         by_place = [(call, place, g) for (call, place), g in zip(self.marks, found, strict=True) if g is not None]
         return {
-            name: Call(
-                inputs=call.inputs,
-                outputs=call.outputs,
+            name: replace(
+                call,
                 output_gradients={p: g for of, p, g in by_place if of == name and isinstance(p, str)},
                 input_gradients={p: g for of, p, g in by_place if of == name and call.inputs and isinstance(p, int)},
             )
@@ -129,7 +144,7 @@ class Capture:
         self._counts[tap] += 1
         return call_name(tap, self._counts[tap])
 
-    def _kept(self, name: str, function: Callable[..., Any], arguments: Any) -> Any:
+    def _kept(self, name: str, function: Callable[..., Any], parameters: Mapping[str, Any], arguments: Any) -> Any:
         inputs = self._arrays(arguments)
         result = function(*arguments[0], **arguments[1])
         check_results(result, self.is_tensor, name)
@@ -228,6 +243,16 @@ def methods_replaced(modules: Mapping[str, Any], method: str, by: Callable[[str,
         for tap, module in modules.items():
             restored.callback(_restore, module, method, vars(module).get(method))
             object.__setattr__(module, method, by(tap, module))
+        yield
+
+
+@contextmanager
+def attributes_replaced(places: Sequence[tuple[Any, str]], value: Any) -> Iterator[None]:
+    """Another value in attributes of modules for a while."""
+    with ExitStack() as restored:
+        for owner, name in places:
+            restored.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, value)
         yield
 
 

@@ -7,20 +7,23 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core.primitives import convert_element_type_p
 
 from parity_tests.rule.record import Array
-from parity_tests.sides.capture import Ends, Gradients, Mark
+from parity_tests.sides.capture import Ends, Gradients, Mark, attributes_replaced
 
 
 class JaxTensors:
     """Arrays in one precision.
+
+    What is computed in fewer digits is seen where it becomes float64.
 
     Args:
         variables: all that a run reads and changes; each has its value in `_value`, as a variable of Keras.
     """
 
     def __init__(self, dtype: str, variables: Sequence[Any]) -> None:
-        self.dtype, self.variables = dtype, variables
+        self.dtype, self.variables, self.coarse = dtype, variables, 0
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, jax.Array)
@@ -30,7 +33,10 @@ class JaxTensors:
         return values
 
     def tensor(self, values: Array) -> Any:
-        return jnp.asarray(values, self.dtype if values.dtype.kind == "f" else None)
+        coarse = self.coarse
+        made = jnp.asarray(values, self.dtype if values.dtype.kind == "f" else None)
+        self.coarse = coarse  # what is made here does not count
+        return made
 
     def differentiate(self, run: Callable[[Mark], Ends], parameters: Mapping[str, Any]) -> Gradients:
         """The gradient by a marked array is that by zeros which are added to it; a first run shows their shapes."""
@@ -60,14 +66,28 @@ class JaxTensors:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """JAX with float64 where that is asked for, which is off by default."""
+        """JAX with float64 where that is asked for, which is off by default; then every change of type is looked at."""
         config: Any = jax.config
         before = config.jax_enable_x64
         config.update("jax_enable_x64", before or self.dtype == "float64")
         try:
-            yield
+            with (
+                jax.disable_jit(self.dtype == "float64"),  # what is compiled shows nothing
+                attributes_replaced([(convert_element_type_p, "bind")], self._watched(convert_element_type_p.bind)),
+            ):
+                yield
         finally:
             config.update("jax_enable_x64", before)
+
+    def _watched(self, change: Callable[..., Any]) -> Callable[..., Any]:
+        """The change of a type, which counts where fewer digits become float64."""
+
+        def watched(array: Any, **settings: Any) -> Any:
+            to_float64 = settings.get("new_dtype") == jnp.float64
+            self.coarse += to_float64 and jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize < 8
+            return change(array, **settings)
+
+        return watched
 
     def _zeros(self, run: Callable[[Mark], Ends]) -> list[Any]:
         """Zeros for all that a run marks; the run leaves nothing else."""

@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -73,8 +74,8 @@ class ModelSide(ABC):
             return self.values()
 
     def forward(self, inputs: Sequence[Array], *, fed: Calls | None = None, training: bool = False) -> Calls:
-        capture = Capture(self.tensors, fed)
         with self.running(training=training):
+            capture = Capture(self.tensors, fed)
             result, _ = self._captured(capture, inputs, training, refusals=True)
             if self.own and self.own_names is None and fed is None and result is not None:
                 self._check_written(result, capture.calls)
@@ -103,11 +104,13 @@ class ModelSide(ABC):
         training: bool = False,
     ) -> Backward:
         with self.running(training=training):
+            before = self.tensors.coarse
             if fed is None or self.own:
-                return self._back(inputs, loss, fed, training)
+                back = self._back(inputs, loss, fed, training)
+                return replace(back, coarse=self.tensors.coarse > before)
             capture = Capture(self.tensors, fed, back=True)
             self._captured(capture, inputs, training)
-            return Backward(calls=capture.calls)
+            return Backward(calls=capture.calls, coarse=self.tensors.coarse > before)
 
     def apply(self, gradients: Sequence[Mapping[str, Array]], optimizer: MakeOptimizer) -> Mapping[str, Array]:
         with self.optimised(optimizer) as model:

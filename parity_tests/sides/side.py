@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from parity_tests.rule.record import Array
 
@@ -16,6 +16,23 @@ MakeOptimizer = Callable[[Any], Any]
 """What makes an optimiser of a list of parameters: of torch.optim for a torch module, of Keras for a Keras model."""
 
 
+class Coarse(NamedTuple):
+    """What was computed in fewer digits than the run has, as a framework may do whatever it is asked for.
+
+    Attributes:
+        within: a part of the call itself.
+        between: a part of what leads from tapped modules before to its inputs; of the model itself, to its outputs.
+        before: anything up to its end.
+    """
+
+    within: bool = False
+    between: bool = False
+    before: bool = False
+
+
+NOT_COARSE = Coarse()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """One call of a module, in the layout of its side.
@@ -26,6 +43,7 @@ class Call:
         output_gradients: the loss's gradient by each of them, as far as it depends on them.
         input_gradients: the gradient by each input, likewise, by its index.
         parameter_gradients: the gradient by each of the module's own parameters, likewise.
+        coarse: what was computed in fewer digits than the run has, as far as that is seen.
     """
 
     inputs: Sequence[Array] = ()
@@ -33,6 +51,7 @@ class Call:
     output_gradients: Mapping[str, Array] = field(default_factory=dict)
     input_gradients: Mapping[int, Array] = field(default_factory=dict)
     parameter_gradients: Mapping[str, Array] = field(default_factory=dict)
+    coarse: Coarse = NOT_COARSE
 
 
 Calls = Mapping[str, Call]
@@ -43,11 +62,19 @@ A model with taps of its own has one call a tap, with one output and no inputs, 
 
 @dataclass(frozen=True, kw_only=True)
 class Backward:
-    """A run forward and back: its calls, the loss where there is one, and its gradient by every parameter."""
+    """A run forward and back.
+
+    Attributes:
+        calls: what happened.
+        loss: where there is one.
+        gradients: the loss's by every parameter.
+        coarse: whether any of it was computed in fewer digits than the run has.
+    """
 
     calls: Calls
     loss: Array | None = None
     gradients: Mapping[str, Array] = field(default_factory=dict)
+    coarse: bool = False
 
 
 class Side(Protocol):

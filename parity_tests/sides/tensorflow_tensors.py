@@ -1,21 +1,26 @@
 """Tensors of TensorFlow, of Keras on TensorFlow, as a capture knows them."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework import op_callbacks
+from tensorflow.python.ops import math_ops
 
 from parity_tests.rule.record import Array
-from parity_tests.sides.capture import Ends, Gradients, Mark
+from parity_tests.sides.capture import Ends, Gradients, Mark, attributes_replaced
+
+ROUNDED = {"LeakyRelu", "LeakyReluGrad"}
+"""Operations whose slope is a float32 number whatever they compute in."""
 
 
 class TensorflowTensors:
     """Eager tensors in one precision."""
 
     def __init__(self, dtype: str) -> None:
-        self.dtype = dtype
+        self.dtype, self.coarse = dtype, 0
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, tf.Tensor)
@@ -25,7 +30,10 @@ class TensorflowTensors:
         return values
 
     def tensor(self, values: Array) -> Any:
-        return tf.constant(values, self.dtype if values.dtype.kind == "f" else None)
+        coarse = self.coarse
+        made = tf.constant(values, self.dtype if values.dtype.kind == "f" else None)
+        self.coarse = coarse  # what is made here does not count
+        return made
 
     def differentiate(self, run: Callable[[Mark], Ends], parameters: Mapping[str, Any]) -> Gradients:
         nodes: list[Any] = []
@@ -51,5 +59,38 @@ class TensorflowTensors:
         """By what `differentiate` takes a variable of Keras."""
         return variable._value
 
-    def running(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """In float64 every operation is looked at, and Python's numbers stay what they are when they are cast."""
+        if self.dtype != "float64":
+            yield
+            return
+        op_callbacks.add_op_callback(self._look_at)
+        try:
+            with attributes_replaced([(tf, "cast"), (math_ops, "cast")], _exact_cast(tf.cast)):
+                yield
+        finally:
+            op_callbacks.remove_op_callback(self._look_at)
+
+    def _look_at(
+        self, kind: str, inputs: Sequence[Any], attributes: Any, outputs: Sequence[Any], *about: Any, **more: Any
+    ) -> None:
+        self.coarse += kind in ROUNDED or any(map(_is_coarse, (*inputs, *outputs)))
+
+
+def _is_coarse(tensor: Any) -> bool:
+    """Whether a tensor has fewer digits than float64, and is not one whole number, which is what it is in any."""
+    if not tensor.dtype.is_floating or tensor.dtype.size >= 8:
+        return False
+    return tensor.shape.num_elements() != 1 or not float(np.ravel(tf.get_static_value(tensor) or 0.5)[0]).is_integer()
+
+
+def _exact_cast(cast: Callable[..., Any]) -> Callable[..., Any]:
+    """A cast that does not round a number of Python to float32 on its way to float64."""
+
+    def exact(x: Any, dtype: Any, name: str | None = None) -> Any:
+        if isinstance(x, float) and tf.as_dtype(dtype) == tf.float64:
+            return tf.constant(x, tf.float64)
+        return cast(x, dtype, name)
+
+    return exact

@@ -1,12 +1,14 @@
 """Tensors of torch, of a torch module or of Keras on torch, as a capture knows them."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Ends, Gradients, Mark
@@ -14,11 +16,15 @@ from parity_tests.sides.capture import Ends, Gradients, Mark
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
+ROUNDED = {functional.hardsigmoid}
+"""Functions that take a float32 number for a sixth on the way back, whatever they compute in."""
+
+
 class TorchTensors:
     """Tensors on the CPU in one precision."""
 
     def __init__(self, dtype: str) -> None:
-        self.dtype = DTYPES[dtype]
+        self.dtype, self.coarse = DTYPES[dtype], 0
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, Tensor)
@@ -28,11 +34,14 @@ class TorchTensors:
         return values
 
     def tensor(self, values: Array) -> Tensor:
+        coarse = self.coarse
         plain = values.flags.writeable and all(stride >= 0 for stride in values.strides)
         given = torch.from_numpy(values if plain else np.array(values))
         tensor = given.contiguous()
         tensor = tensor.clone() if tensor is given else tensor  # a map of 1x1 keeps its strides, by which torch chooses
-        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+        made = tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+        self.coarse = coarse  # what is made here does not count
+        return made
 
     def differentiate(self, run: Callable[[Mark], Ends], parameters: Mapping[str, Any]) -> Gradients:
         nodes: list[Tensor] = []
@@ -60,10 +69,36 @@ class TorchTensors:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Dropout draws the same numbers in each run, and the user's generator stays as it is."""
-        with torch.random.fork_rng(devices=[]):
+        """Dropout draws the same numbers in each run, and the user's generator stays as it is.
+
+        In float64 every operation is looked at.
+        """
+        with torch.random.fork_rng(devices=[]), _Watch(self) if self.dtype is torch.float64 else nullcontext():
             torch.manual_seed(0)
             yield
+
+
+class _Watch(TorchFunctionMode):
+    """Counts what computes in fewer digits than float64."""
+
+    def __init__(self, tensors: TorchTensors) -> None:
+        super().__init__()
+        self._tensors = tensors
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        self._tensors.coarse += function in ROUNDED or any(map(_is_coarse, (*_flat(args), *_flat([result]))))
+        return result
+
+
+def _is_coarse(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dtype.is_floating_point and value.dtype.itemsize < 8
+
+
+def _flat(values: Sequence[Any]) -> Iterator[Any]:
+    """The values, and those in the lists among them."""
+    for value in values:
+        yield from value if isinstance(value, (list, tuple)) else [value]
 
 
 def _gradients(ends: Ends, sources: list[Tensor]) -> list[Tensor]:

@@ -1,0 +1,53 @@
+"""Each layer of Keras in a model of its own beside its twin in torch, and beside what is nearly one."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from torch import Tensor, nn
+
+from parity_tests import KerasModel, TorchModule, compare_models, randomise
+from parity_tests.rule.result import Result
+from parity_tests.tests.support.keras_twins import TWINS, Make, Twin
+
+WITHOUT_FLOAT64 = {"tensorflow": ["AveragePooling3D"], "jax": []}
+"""Layers that a backend of Keras cannot run in float64 on a CPU."""
+
+TAP = {"layer": "layer"}
+
+
+class Port(nn.Module):
+    """One module under the name of its twin."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        found: Tensor = self.layer(*inputs)
+        return found
+
+
+def compared(twin: Twin, module: Make, **settings: Any) -> Result:
+    """The layer of Keras in a model of its own, with random weights, against a module of torch."""
+    inputs = [keras.Input(shape[1:], batch_size=shape[0]) for shape in twin.shapes]
+    layer = twin.layer()
+    layer.name = "layer"
+    model = keras.Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]), name="own")
+    randomise(model)
+    fed = [np.random.default_rng(i).normal(0, 6, shape).astype(np.float32) for i, shape in enumerate(twin.shapes)]
+    reference, port = KerasModel(model, TAP), TorchModule(Port(module()), TAP)
+    return compare_models(reference, port, fed, **twin.settings, **settings)
+
+
+def not_told(name: str) -> str:
+    """What is wrong with what is said of a twin, or an empty string."""
+    twin = TWINS[name]
+    right = compared(twin, twin.module)
+    if name in WITHOUT_FLOAT64[keras.config.backend()]:
+        return "" if right.verdict == "incomplete" else right.summary
+    wrong = compared(twin, twin.wrong)
+    named = wrong.summary.startswith(("different: layer is where it starts", "different: it starts at layer"))
+    if right.verdict != "equal" or not named:
+        return f"{name}: {right.summary}; and with a mistake {wrong.summary}"
+    return ""
