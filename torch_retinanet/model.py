@@ -31,8 +31,8 @@ class RetinaNet(nn.Module):
         backbone: what gives C3, C4 and C5 in its place, in the conventions of `config`.
 
     Raises:
-        InputError: for weights that need other conventions, images that are not floating (B,3,H,W) or not finite, and
-            sides that do not divide by 32 where the config upsamples times 2.
+        InputError: for weights that need other conventions or stand beside a backbone, images that are not floating
+            (B,3,H,W) or not finite, and sides that do not divide by 32 where the config upsamples times 2.
         ConnectionError: where torchvision's weights cannot be downloaded.
     """
 
@@ -44,6 +44,8 @@ class RetinaNet(nn.Module):
         backbone: ResNetBackbone | None = None,
     ) -> None:
         super().__init__()
+        if backbone is not None and backbone_weights is not None:
+            raise InputError("backbone_weights: they are given beside a backbone, which has its own; leave one out")
         self.config = config
         self.fpn = FeaturePyramidNetwork(config, backbone=backbone or get_backbone(config, backbone_weights))
         self.cls_head = build_head(ANCHORS_PER_CELL * config.num_classes, config)

@@ -12,6 +12,7 @@ import numpy as np
 from parity_tests.rule.budgets import largest
 from parity_tests.rule.record import SIDES, Array, Record
 from parity_tests.rule.sampled import Sampled
+from parity_tests.sides.side import ROOT
 
 EPS = float(np.finfo(np.float32).eps)
 
@@ -37,17 +38,17 @@ def coarse_budget(reference: Array | Sampled, units: int) -> float:
 
 
 def in_words(records: Sequence[Record]) -> list[str]:
-    """A sentence on each side that computed in float32, and where; none where no side did."""
-    found: dict[str, list[str]] = {side: [] for side in SIDES}
-    for record in records:
-        if record.rung == "forward" and record.where.mode in ("isolated", ""):
-            for side in record.coarse:
-                found[side].append(record.name)
-    if not any(found.values()):
-        found = {side: ["all of it"] if any(side in record.coarse for record in records) else [] for side in SIDES}
-    return [_sentence(side, list(dict.fromkeys(names))) for side, names in found.items() if names]
+    """A sentence on each side that computed in float32, and where, as far as that is known; none where no side did."""
+    return [_sentence(side, _own(side, records)) for side in SIDES if any(side in record.coarse for record in records)]
+
+
+def _own(side: str, records: Sequence[Record]) -> list[str]:
+    """The taps that a side makes so when they are fed."""
+    alone = [r.name for r in records if side in r.coarse and (r.rung, r.where.mode) == ("forward", "isolated")]
+    return [name for name in dict.fromkeys(alone) if ".input" not in name and name != ROOT]
 
 
 def _sentence(side: str, names: Sequence[str]) -> str:
-    few = ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
-    return f"in float64 the {side} computes {few} in float32: that, and what follows from it, is judged as float32 is"
+    others = f" and {len(names) - 3} others" if len(names) > 3 else ""
+    found = ", ".join(names[:3]) + others or "a part"
+    return f"in float64 the {side} computes {found} in float32: that, and what follows from it, is judged as float32 is"

@@ -314,4 +314,4 @@ def calls_of(answer: Answer, part: str) -> Calls:
 
 def _call(fields: Mapping[str, Any]) -> Call:
     by_input = {int(i): gradient for i, gradient in fields["input_gradients"].items()}
-    return Call(**{**fields, "input_gradients": by_input, "coarse": Coarse(*fields["coarse"])})
+    return Call(**{**fields, "input_gradients": by_input, "coarse": Coarse(*fields.get("coarse", ()))})

@@ -14,7 +14,6 @@ from parity_tests.ladder.gradients import VARIABLE, compare_gradients
 from parity_tests.rule.budgets import (
     CASCADED,
     GRADIENT,
-    ISOLATED,
     float32_budget,
     isolated_units,
     largest,
@@ -73,7 +72,7 @@ def _cascaded(pair: Comparison, where: Where) -> ModelCase:
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = ({d: _made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
-        coarse = coarsened(*(_coarse_so_far(pair, calls_of(side, where.dtype)) for side in (reference, port)))
+        coarse = coarsened(*(_coarse_so_far(pair, calls_of(side, "float64")) for side in (reference, port)))
         return _judge(where, left, right, lambda name: CASCADED, coarse)
 
     return model_case("forward", where, reference, port, judge, precisions)
@@ -95,8 +94,8 @@ def _isolated(pair: Comparison, where: Where) -> ModelCase:
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = ({d: _fed_and_made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
-        coarse = coarsened(*(_coarse_alone(pair, calls_of(side, where.dtype)) for side in (reference, port)))
-        return _judge(where, left, right, partial(_units, pair), coarse)
+        coarse = coarsened(*(_coarse_alone(pair, calls_of(side, "float64")) for side in (reference, port)))
+        return _judge(where, left, right, partial(_units, pair, left["float64"]), coarse)
 
     return model_case("forward", where, reference, port, judge, precisions)
 
@@ -108,21 +107,29 @@ def _judge(
     units: Callable[[str], int],
     coarse: Coarsened,
 ) -> list[Record]:
-    """In float64 by roundings of the largest value; in float32 each side beside its own run in float64."""
+    """In float64 by roundings of the largest value; in float32 each side beside its own run in float64.
+
+    What a side computed in float32 in that is allowed the roundings of a whole model in float32, in either.
+    """
     left, right, budgets = reference[where.dtype], port[where.dtype], dict[str, float]()
     for name, values in left.items():
         others = [run[name] for run in (reference["float64"], right, port["float64"]) if name in run]
-        if where.dtype == "float64":
-            budgets[name] = (coarse_budget if name in coarse else rounding_budget)(values, units(name))
+        if name in coarse:
+            budgets[name] = coarse_budget(values, CASCADED)
+        elif where.dtype == "float64":
+            budgets[name] = rounding_budget(values, units(name))
         elif [other.shape for other in others] == 3 * [values.shape]:
             budgets[name] = float32_budget(units(name), values, *others)
+    if where.dtype == "float32":
+        return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of)
+    left, right = ({n: v.astype("float64") if n in coarse else v for n, v in of.items()} for of in (left, right))
     return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of, coarse=coarse)
 
 
 def _coarse_so_far(pair: Comparison, calls: Calls) -> set[str]:
     """The results up to which anything was computed in float32 in a run in float64."""
     made = ((name, call) for name, call in _compared(pair, calls).items() if call.coarse.before)
-    return {name + place for name, call in made for place in call.outputs}
+    return {name + place for name, call in made for place in _floating(call)}
 
 
 def _coarse_alone(pair: Comparison, calls: Calls) -> set[str]:
@@ -132,8 +139,13 @@ def _coarse_alone(pair: Comparison, calls: Calls) -> set[str]:
         if call.coarse.between and name != ROOT:
             found.update(input_names(name, len(call.inputs)))
         if call.coarse.between if name == ROOT else call.coarse.within:
-            found.update(name + place for place in call.outputs)
+            found.update(name + place for place in _floating(call))
     return found
+
+
+def _floating(call: Call) -> list[str]:
+    """Where the results of a call are that have a rounding."""
+    return [place for place, values in call.outputs.items() if values.dtype.kind in "fc"]
 
 
 def tag_of(name: str) -> Tag:
@@ -181,10 +193,20 @@ def _unique(named: Iterable[tuple[str, Array]]) -> Taps:
     return values
 
 
-def _units(pair: Comparison, name: str) -> int:
-    """Roundings allowed to a module that is fed, and to whatever lies between modules, which may be many steps."""
+def _units(pair: Comparison, given: Taps, name: str) -> int:
+    """Roundings allowed to a module that is fed, and to whatever lies between modules, which may be many steps.
+
+    Without parameters, a module may compute with places in its map, as resizing does: they round with its longest side.
+    """
     between = name == ROOT or name.startswith(f"{ROOT}.") or re.search(r"\.input(\.\d+)?$", name)
-    return CASCADED if between or not pair.sees_alike else isolated_units(pair.terms.get(tap_of(name), 1))
+    if between or not pair.sees_alike:
+        return CASCADED
+    tap = tap_of(name)
+    if pair.terms.get(tap, 1) > 1:
+        return isolated_units(pair.terms[tap])
+    maps = [values.shape[1:] for n, values in given.items() if n == name or n.startswith(f"{tap}.input")]
+    sides: list[int] = [side for shape in maps for side in shape]
+    return max([isolated_units(1), *sides])
 
 
 def backward(pair: Comparison) -> list[ModelCase]:
@@ -210,7 +232,7 @@ def _backward_isolated(pair: Comparison, where: Where) -> ModelCase:
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = (_gradients_of_each(pair, side) for side in (reference, port))
         coarse = coarsened(*(_coarse_gradients(pair, side) for side in (reference, port)))
-        return _compare_by_taps(where, left, right, coarse, ISOLATED)
+        return _compare_by_taps(where, left, right, coarse)
 
     return model_case("backward", where, reference, port, judge, ("seeds", "calls", "each", "gradients"))
 
@@ -226,8 +248,8 @@ def _backward_cascaded(pair: Comparison, where: Where) -> ModelCase:
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = (_gradients_by_output(pair, calls_of(side, "calls")) for side in (reference, port))
-        coarse = coarsened(left if reference["coarse"] else (), right if port["coarse"] else ())
-        return _compare_by_taps(where, left, right, coarse, CASCADED)
+        coarse = coarsened(left if reference.get("coarse") else (), right if port.get("coarse") else ())
+        return _compare_by_taps(where, left, right, coarse)
 
     return model_case("backward", where, reference, port, judge, ("seeds", "calls"))
 
@@ -297,10 +319,10 @@ def _coarse_gradients(pair: Comparison, answer: Answer) -> set[str]:
     return set(_gradients_of_each(pair, {"each": coarse, "gradients": answer["gradients"] if coarse else {}}))
 
 
-def _compare_by_taps(where: Where, reference: Taps, port: Taps, coarse: Coarsened, units: int) -> list[Record]:
-    """Within 1e-10 of the largest gradient by each tap, or so many roundings where float32 has a part in it."""
+def _compare_by_taps(where: Where, reference: Taps, port: Taps, coarse: Coarsened) -> list[Record]:
+    """Within 1e-10 of the largest gradient by each tap, or the roundings of a model where float32 has a part in it."""
     budgets = {
-        name: coarse_budget(values, units) if name in coarse else GRADIENT * largest(values)
+        name: coarse_budget(values, CASCADED) if name in coarse else GRADIENT * largest(values)
         for name, values in reference.items()
     }
     return compare_taps("backward", where, reference, port, budgets=budgets, tag_of=tag_of, coarse=coarse)

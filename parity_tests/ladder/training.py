@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
-from parity_tests.ladder.coarse import coarse_sides
+from parity_tests.ladder.coarse import coarse_budget, coarse_sides
 from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, may_be_magnified, self_differences
 from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_rounding
 from parity_tests.ladder.trajectory import judge_losses
 from parity_tests.rule.budgets import CASCADED, ISOLATED, rounding_budget
 from parity_tests.rule.compare import compare_taps
-from parity_tests.rule.record import Array, Record, Where
+from parity_tests.rule.record import Array, Record, Tag, Where
 from parity_tests.sides.names import canonical
+from parity_tests.sides.side import Backward, Calls
 
 FACTORS = (1.0, -0.3)
 """What the gradients are multiplied by in each step."""
@@ -38,15 +39,16 @@ def _statistics(pair: Comparison, where: Where) -> ModelCase:
         side = sides.reference("float64")
         before = side.parameters()
         calls = side.forward(pair.inputs, training=True)
-        return {"calls": calls, "statistics": _moved(before, side.parameters())}
+        return {"calls": calls, "statistics": _moved(before, side.parameters()), "coarse": _is_coarse(calls)}
 
     def port(sides: ModelSides, given: Answer) -> Answer:
         fed, side = pair.to_port(calls_of(given, "calls")) if pair.has_taps else None, sides.port("float64")
         before = pair.by_reference_name(side.parameters())
-        side.forward(pair.to_port_inputs(pair.inputs), fed=fed, training=True)
+        calls = side.forward(pair.to_port_inputs(pair.inputs), fed=fed, training=True)
         after = pair.by_reference_name(side.parameters())
         names = {*given["statistics"], *_moved(before, after)}
-        return {"statistics": {name: value for name, value in after.items() if name in names}}
+        statistics = {name: value for name, value in after.items() if name in names}
+        return {"statistics": statistics, "coarse": _is_coarse(calls)}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = pair.paired(reference["statistics"]), port["statistics"]
@@ -55,9 +57,22 @@ def _statistics(pair: Comparison, where: Where) -> ModelCase:
             return [Record(rung="training", where=where, name="statistics", verdict="incomplete", reason=reason)]
         units = ISOLATED if pair.has_taps else CASCADED
         budgets = {name: rounding_budget(statistic_scale(name, left), units) for name in left}
-        return compare_taps("training", where, left, right, budgets=budgets, tag_of=lambda name: VARIABLE)
+        sides = coarse_sides(reference, port)
+        if sides:
+            budgets = {name: coarse_budget(statistic_scale(name, left), CASCADED) for name in left}
+        coarse = dict.fromkeys(left, sides) if sides else {}
+        return compare_taps("training", where, left, right, budgets=budgets, tag_of=_variable, coarse=coarse)
 
     return model_case("training", where, reference, port, judge, ("calls", "statistics"), trains=True)
+
+
+def _variable(name: str) -> Tag:
+    return VARIABLE
+
+
+def _is_coarse(calls: Calls) -> bool:
+    """Whether any of a run was computed in float32."""
+    return any(call.coarse.before for call in calls.values())
 
 
 def _moved(before: Mapping[str, Array], after: Mapping[str, Array]) -> dict[str, Array]:
@@ -152,8 +167,13 @@ def _run(pair: Comparison, mode: str) -> ModelCase:
         found: Array = side.train(batches, of_side, optimizer, training=mode == "training")
         return found
 
+    def is_coarse(side: Any, name: str, batch: Sequence[Array]) -> bool:
+        back: Backward = side.backward(batch, pair.loss_of(name, {}), training=mode == "training")
+        return back.coarse
+
     def reference(sides: ModelSides) -> Answer:
         answer: dict[str, Any] = {d: losses(sides.reference(d), "reference", pair.batches) for d in precisions}
+        answer["coarse"] = is_coarse(sides.reference("float64"), "reference", pair.batches[0])
         if mode == "training":
             side, weights = sides.reference("float64"), dict(sides.reference("float64").parameters())
             answer["moved"] = {str(seed): _from_moved(side, weights, seed, losses, pair) for seed in PERTURBATION_SEEDS}
@@ -161,7 +181,8 @@ def _run(pair: Comparison, mode: str) -> ModelCase:
 
     def port(sides: ModelSides, given: Answer) -> Answer:
         batches = [pair.to_port_inputs(batch) for batch in pair.batches]
-        return {dtype: losses(sides.port(dtype), "port", batches) for dtype in precisions}
+        found = {dtype: losses(sides.port(dtype), "port", batches) for dtype in precisions}
+        return found | {"coarse": is_coarse(sides.port("float64"), "port", batches[0])}
 
     judge = partial(judge_losses, precisions, mode)
     return model_case("trajectory", Where(mode=mode), reference, port, judge, precisions, trains=True)

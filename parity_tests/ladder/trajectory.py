@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from parity_tests.ladder.case import Answer
+from parity_tests.ladder.coarse import coarse_budget, coarse_sides
 from parity_tests.rule.budgets import CASCADED, FLOAT32_FACTOR, SELF_FACTOR, rounding_budget
 from parity_tests.rule.compare import compare_values
 from parity_tests.rule.record import Array, Record, Where
@@ -22,7 +23,10 @@ INFERENCE = 1e-12
 
 
 def judge_losses(dtypes: Sequence[str], mode: str, reference: Answer, port: Answer) -> list[Record]:
-    """The losses of both sides step by step; the last record of a run keeps the curves."""
+    """The losses of both sides step by step; the last record of a run keeps the curves.
+
+    Where a side computes in float32 in float64, each loss is allowed the roundings of a model in that.
+    """
     records = []
     curves = {"reference": reference["float64"], "port": port["float64"]}
     if mode == "training":
@@ -32,8 +36,12 @@ def judge_losses(dtypes: Sequence[str], mode: str, reference: Answer, port: Answ
         curves |= {"self-difference": own, "growth": own[1:] / np.maximum(own[:-1], np.finfo(float).tiny)}
     else:
         budgets = INFERENCE * np.abs(reference["float64"])
+    coarse = coarse_sides(reference, port)
+    if coarse:
+        budgets = np.maximum(budgets, [coarse_budget(loss, CASCADED) for loss in reference["float64"][:, None]])
     if "float64" in dtypes:
-        records += _compare(Where(dtype="float64", mode=mode), curves, budgets)
+        found = _compare(Where(dtype="float64", mode=mode), curves, budgets)
+        records += [replace(record, coarse=coarse) for record in found]
     return records + (_judge_single(mode, reference, port) if "float32" in port else [])
 
 

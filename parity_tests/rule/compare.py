@@ -158,7 +158,8 @@ def compare_taps(
 
 def _as_coarse(record: Record, sides: Sequence[str]) -> Record:
     """The record of what sides computed in float32."""
-    reason = record.reason and f"{record.reason} in float32, in which the {' and the '.join(sides)} computed it"
+    words = f" in float32, in which the {' and the '.join(sides)} computed it"
+    reason = record.reason + words if record.reason and record.difference is not None else record.reason
     return replace(record, coarse=tuple(sides), reason=reason)
 
 

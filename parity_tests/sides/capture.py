@@ -99,6 +99,7 @@ class Capture:
         def stand_in(*args: Any, **kwargs: Any) -> Any:
             name, before, seen = self._next(tap), self._tensors.coarse, self._seen
             fed = name in self._fed_calls
+            self._seen = before  # what lies in it starts from what it is given
             result = (self._fed if fed else self._kept)(name, function, parameters, (args, kwargs))
             after = self._tensors.coarse
             between = after > self._seen if tap == ROOT else before > seen
@@ -112,11 +113,8 @@ class Capture:
     def written(self, tap: str, value: Any) -> Any:
         """Capture what a model writes into a tap of its own, and give what stands there from then on."""
         name = self._next(tap)
-        coarse = self._tensors.coarse
-        within, self._seen = coarse > self._seen, coarse
-        self.calls[name] = Call(
-            outputs={"": self._tensors.array(value)}, coarse=Coarse(within, before=coarse > self._started)
-        )
+        so_far = self._tensors.coarse > self._started  # which tap it led to is not known
+        self.calls[name] = Call(outputs={"": self._tensors.array(value)}, coarse=Coarse(so_far, before=so_far))
         given = self._fed_calls.get(name, Call())
         gradient = given.output_gradients.get("")
         if self._back and gradient is not None and gradient.shape == tuple(value.shape):
@@ -251,9 +249,18 @@ def attributes_replaced(places: Sequence[tuple[Any, str]], value: Any) -> Iterat
     """Another value in attributes of modules for a while."""
     with ExitStack() as restored:
         for owner, name in places:
-            restored.callback(setattr, owner, name, getattr(owner, name))
+            if name in vars(owner):
+                restored.callback(setattr, owner, name, getattr(owner, name))
+            else:
+                restored.callback(delattr, owner, name)
             setattr(owner, name, value)
         yield
+
+
+def are_whole(values: Array) -> bool:
+    """Whether all numbers that are finite are whole: the same in any precision."""
+    finite = values[np.isfinite(values)]
+    return bool(np.array_equal(finite, np.rint(finite)))
 
 
 def _restore(module: Any, method: str, before: Callable[..., Any] | None) -> None:

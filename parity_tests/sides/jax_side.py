@@ -13,7 +13,7 @@ from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture
 from parity_tests.sides.jax_tensors import JaxTensors
 from parity_tests.sides.model_side import ModelSide, Optimised
-from parity_tests.sides.side import ROOT, Call, MakeOptimizer
+from parity_tests.sides.side import ROOT, Call, Coarse, MakeOptimizer
 from parity_tests.sides.trees import check_results, leaves
 
 
@@ -64,11 +64,15 @@ class JaxSide(ModelSide):
         self, capture: Capture, inputs: Sequence[Array], training: bool, *, refusals: bool = False
     ) -> tuple[Any, Mapping[str, Any]]:
         tensors = [capture.marked(ROOT, i, self.tensors.tensor(values)) for i, values in enumerate(inputs)]
+        before = self.tensors.coarse
         result = self.run(tensors, training=training)
+        coarse = Coarse(*3 * [self.tensors.coarse > before])
         check_results(result, capture.is_tensor, ROOT)
         named = self._named(result) if isinstance(result, dict) else {ROOT: result}
         nodes = {tap: tensor for tap, tensor in named.items() if tap != ROOT}
-        capture.calls |= {tap: Call(outputs={"": self.tensors.array(tensor)}) for tap, tensor in nodes.items()}
+        capture.calls |= {
+            tap: Call(outputs={"": self.tensors.array(tensor)}, coarse=coarse) for tap, tensor in nodes.items()
+        }
         if ROOT not in named:
             return result, nodes
         returned = capture.watched(ROOT, lambda *_: named[ROOT], {})(*tensors)

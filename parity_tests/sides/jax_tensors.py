@@ -1,7 +1,7 @@
 """Arrays of JAX, of a function or of Keras on JAX, as a capture knows them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import jax
@@ -71,13 +71,17 @@ class JaxTensors:
         before = config.jax_enable_x64
         config.update("jax_enable_x64", before or self.dtype == "float64")
         try:
-            with (
-                jax.disable_jit(self.dtype == "float64"),  # what is compiled shows nothing
-                attributes_replaced([(convert_element_type_p, "bind")], self._watched(convert_element_type_p.bind)),
-            ):
+            with self._looked_at() if self.dtype == "float64" else nullcontext():
                 yield
         finally:
             config.update("jax_enable_x64", before)
+
+    @contextmanager
+    def _looked_at(self) -> Iterator[None]:
+        """Operation by operation, since what is compiled shows nothing."""
+        watched = self._watched(convert_element_type_p.bind)
+        with jax.disable_jit(), attributes_replaced([(convert_element_type_p, "bind")], watched):
+            yield
 
     def _watched(self, change: Callable[..., Any]) -> Callable[..., Any]:
         """The change of a type, which counts where fewer digits become float64."""

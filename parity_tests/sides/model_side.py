@@ -201,7 +201,9 @@ class ModelSide(ABC):
         if not callable(loss):
             started = [nodes[name] if name in nodes else nodes[ROOT + name] for name in loss]
             return None, Ends(started, [self.tensors.tensor(seed) for seed in loss.values()])
+        coarse = self.tensors.coarse
         value = loss(result)
+        self.tensors.coarse = coarse  # labels may have any precision: they are the caller's, and the same on both sides
         if not self.tensors.is_tensor(value) or math.prod(tuple(value.shape)) != 1:
             of_tensor = self.tensors.is_tensor(value)
             found = f"an array of shape {tuple(value.shape)}" if of_tensor else f"a {type(value).__name__}"

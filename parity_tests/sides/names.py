@@ -13,8 +13,6 @@ LEAVES = {
     "kernel": "weight",
     "gamma": "weight",
     "embeddings": "weight",
-    "alpha": "weight",
-    "scale": "weight",
     "beta": "bias",
     "moving_mean": "running_mean",
     "moving_variance": "running_var",

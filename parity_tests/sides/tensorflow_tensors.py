@@ -10,7 +10,7 @@ from tensorflow.python.framework import op_callbacks
 from tensorflow.python.ops import math_ops
 
 from parity_tests.rule.record import Array
-from parity_tests.sides.capture import Ends, Gradients, Mark, attributes_replaced
+from parity_tests.sides.capture import Ends, Gradients, Mark, are_whole, attributes_replaced
 
 ROUNDED = {"LeakyRelu", "LeakyReluGrad"}
 """Operations whose slope is a float32 number whatever they compute in."""
@@ -79,10 +79,12 @@ class TensorflowTensors:
 
 
 def _is_coarse(tensor: Any) -> bool:
-    """Whether a tensor has fewer digits than float64, and is not one whole number, which is what it is in any."""
-    if not tensor.dtype.is_floating or tensor.dtype.size >= 8:
+    """Whether a tensor has fewer digits than float64, and not whole numbers, which are the same in any."""
+    digits = tensor.dtype.size // (2 if tensor.dtype.is_complex else 1)
+    if not (tensor.dtype.is_floating or tensor.dtype.is_complex) or digits >= 8:
         return False
-    return tensor.shape.num_elements() != 1 or not float(np.ravel(tf.get_static_value(tensor) or 0.5)[0]).is_integer()
+    values = tf.get_static_value(tensor)
+    return values is None or not are_whole(np.asarray(values, complex))
 
 
 def _exact_cast(cast: Callable[..., Any]) -> Callable[..., Any]:

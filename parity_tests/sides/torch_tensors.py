@@ -1,6 +1,6 @@
 """Tensors of torch, of a torch module or of Keras on torch, as a capture knows them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from parity_tests.rule.record import Array
-from parity_tests.sides.capture import Ends, Gradients, Mark
+from parity_tests.sides.capture import Ends, Gradients, Mark, are_whole
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -24,7 +24,7 @@ class TorchTensors:
     """Tensors on the CPU in one precision."""
 
     def __init__(self, dtype: str) -> None:
-        self.dtype, self.coarse = DTYPES[dtype], 0
+        self.dtype, self.coarse, self.goes_back = DTYPES[dtype], 0, False
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, Tensor)
@@ -52,8 +52,10 @@ class TorchTensors:
             nodes.append(node)
             return node.clone()  # which the model may change in place
 
+        before, self.goes_back = self.goes_back, True
         with torch.enable_grad():
             ends = run(mark)
+        self.goes_back = before
         found = _gradients(ends, [*(node for node in nodes if node.requires_grad), *parameters.values()])[::-1]
         marked = [self.array(found.pop()) if node.requires_grad else None for node in nodes]  # each is let go as it is
         return Gradients(marked, {name: self.array(found.pop()) for name in parameters})
@@ -87,18 +89,19 @@ class _Watch(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        self._tensors.coarse += function in ROUNDED or any(map(_is_coarse, (*_flat(args), *_flat([result]))))
+        rounds = function in ROUNDED and self._tensors.goes_back
+        self._tensors.coarse += rounds or any(
+            map(_is_coarse, result if isinstance(result, (list, tuple)) else [result])
+        )
         return result
 
 
 def _is_coarse(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.dtype.is_floating_point and value.dtype.itemsize < 8
-
-
-def _flat(values: Sequence[Any]) -> Iterator[Any]:
-    """The values, and those in the lists among them."""
-    for value in values:
-        yield from value if isinstance(value, (list, tuple)) else [value]
+    """Whether an operation gave numbers of fewer digits than float64, and not whole ones, which are the same in any."""
+    if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
+        return False
+    digits = value.dtype.itemsize // (2 if value.is_complex() else 1)
+    return digits < 8 and not are_whole(value.detach().resolve_conj().to("cpu", torch.complex128).numpy())
 
 
 def _gradients(ends: Ends, sources: list[Tensor]) -> list[Tensor]:

@@ -120,7 +120,9 @@ def test_the_port_may_be_the_side_that_rounds() -> None:
     assert of(result.records, "forward", "isolated")["layer"].coarse == ("port",)
 
 
-@pytest.mark.parametrize("name", ["relu", "gelu", "silu", "Dense", "Conv2D", "BatchNormalization", "LayerNormalization"])
+@pytest.mark.parametrize(
+    "name", ["relu", "gelu", "silu", "Dense", "Conv2D", "BatchNormalization", "LayerNormalization"]
+)
 def test_what_computes_in_float64_is_judged_in_it(name: str) -> None:
     twin: Twin = TWINS[name]
     assert [record.name for record in compared(twin, twin.module).records if record.coarse] == []
@@ -135,3 +137,67 @@ def test_functions_are_not_looked_into() -> None:
     result = compare_models(Function(np.tanh), Function(np.tanh), ROWS)
     assert result.verdict == "equal"
     assert not any(record.coarse for record in result.records)
+
+
+def leaky(slope: float) -> tuple[KerasModel, TorchModule]:
+    """Dense, a leaky ReLU, dense, in both frameworks."""
+    taps = {"first": "first", "last": "last"}
+    port = TorchModule(Chain(nn.LeakyReLU(slope), nn.Linear(6, 3)), taps)
+    return KerasModel(chain(keras.layers.LeakyReLU(0.2)), taps), port
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(0.2, "equal"), (0.19, "different")])
+def test_training_with_a_part_in_float32(slope: float, verdict: str) -> None:
+    loss = (lambda y: keras.ops.mean(y**2), lambda y: (y**2).mean())
+    optimizers = (lambda variables: keras.optimizers.SGD(0.01), lambda parameters: torch.optim.SGD(parameters, 0.01))
+    batches = [[ROWS], [ROWS + 1]]
+    rungs = ["training", "step", "trajectory"]
+    result = compare_models(*leaky(slope), ROWS, loss=loss, optimizers=optimizers, batches=batches, rungs=rungs)
+    trained = [r for r in result.records if r.rung != "step" and "no statistic moved" not in r.reason]
+    found = {(r.rung, r.where.mode): r.verdict for r in trained if r.where.dtype == "float64"}
+    assert set(found.values()) == {verdict}, found
+
+
+def test_labels_in_float32_leave_the_loss_in_float64() -> None:
+    labels = np.random.default_rng(2).normal(size=(4, 3)).astype(np.float32)
+    twin = TWINS["Dense"]
+
+    def of_keras(y: Any) -> Any:
+        return keras.ops.mean((y[:, :3] - keras.ops.cast(keras.ops.convert_to_tensor(labels), y.dtype)) ** 2)
+
+    def off_by_little(y: torch.Tensor) -> torch.Tensor:
+        return ((y[:, :3] - torch.from_numpy(labels)) ** 2).mean() * (1 + 1e-9)
+
+    result = compared(twin, twin.module, loss=(of_keras, off_by_little), rungs=["gradients"])
+    assert result.summary.startswith("different: the loss is where it starts") or "loss" in result.summary
+    assert result.verdict == "different"
+    assert not any(record.coarse for record in result.records)
+
+
+def test_whole_numbers_in_float32_are_no_rounding() -> None:
+    twin = TWINS["relu"]
+    masked = compared(twin, lambda: Of(lambda x: (x * torch.ones(6)).relu() * (x > 0).float() * (1 + 1e-9)))
+    layer = of(masked.records, "forward", "isolated")["layer"]
+    assert (layer.verdict, layer.coarse) == ("different", ())
+
+
+def test_what_lies_in_a_container_is_judged_as_it_is_fed() -> None:
+    """Whatever leads to the container was computed in: what lies in it starts from what the container is given."""
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(6, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.inner(x * 2 * (1 + 1e-8))
+            return found
+
+    inputs = keras.Input((6,), name="fed")
+    x = Rounded()(keras.layers.Dense(6, name="first")(inputs))
+    inner_inputs = keras.Input((6,))
+    block = keras.Model(inner_inputs, keras.layers.Dense(3, name="inner")(inner_inputs * 2), name="last")
+    taps = {"first": "first", "last": "last"}
+    reference = KerasModel(keras.Model(inputs, block(x), name="own"), taps | {"inner": "last/inner"})
+    result = compare_models(reference, TorchModule(Chain(nn.ReLU(), Block()), taps | {"inner": "last.inner"}), ROWS)
+    assert of(result.records, "forward", "isolated")["inner.input"].verdict == "different"

@@ -238,6 +238,12 @@ POOLS = {
         lambda: nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
         (MAPS,),
     ),
+    "Resizing of a picture": Twin(
+        lambda: L.Resizing(80, 133),
+        _of(lambda x: F.interpolate(x, (80, 133), mode="bilinear")),
+        _of(lambda x: F.interpolate(x, (80, 133), mode="bilinear", align_corners=True)),
+        ((1, 301, 407, 3),),
+    ),
     "Resizing": Twin(
         lambda: L.Resizing(5, 7),
         _of(lambda x: F.interpolate(x, (5, 7), mode="bilinear")),
@@ -313,7 +319,12 @@ TRAINED = {
         (STEPS,),
         {"names": {"layer.weight": "layer/scale"}},
     ),
-    "PReLU": Twin(L.PReLU, lambda: nn.PReLU(6), lambda: SquashedPReLU(6)),
+    "PReLU": Twin(
+        L.PReLU,
+        lambda: nn.PReLU(6),
+        lambda: SquashedPReLU(6),
+        settings={"names": {"layer.weight": "layer/alpha"}},
+    ),
     "TimeDistributed": Twin(
         lambda: L.TimeDistributed(L.Dense(5)),
         lambda: nn.Linear(6, 5),
