@@ -7,6 +7,7 @@ from typing import Any
 from parity_tests.ladder.case import About, Case, Sides
 from parity_tests.retinanet.inputs import Inputs, Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections, Limits
+from parity_tests.retinanet.narrow import narrow_variables
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.record import Array, Record, Where
 
@@ -36,6 +37,7 @@ class DetectorComparison:
         dtypes: precisions that get records.
         scenes: annotated pictures, on which the weights detect; one in each scene, as the network is fed.
         found: what each side detects there, once it is known.
+        is_narrow: whether the sides are narrow networks, with weights of such.
     """
 
     preset: str
@@ -49,11 +51,22 @@ class DetectorComparison:
     dtypes: Sequence[str] = ("float64", "float32")
     scenes: Sequence[Scene] = ()
     found: dict[str, list[Detections]] = field(default_factory=dict)
+    is_narrow: bool = False
 
     @property
     def precisions(self) -> Sequence[str]:
         """What must be computed: float64 for its own sake or to judge float32 by, and float32 where it gets records."""
         return tuple(dict.fromkeys(("float64", *self.dtypes)))
+
+    @property
+    def narrow_weights(self) -> Mapping[str, Array]:
+        """The weights of the narrow network."""
+        return self.weights if self.is_narrow else narrow_variables(self.weights)
+
+    def narrowed(self, side: DetectorSide) -> DetectorSide:
+        """The narrow network of a side, with its weights."""
+        side.narrow.assign(self.narrow_weights)
+        return side.narrow
 
 
 def detector_sides(

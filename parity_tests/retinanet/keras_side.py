@@ -131,6 +131,8 @@ class KerasDetectorSide(KerasSide):
 
     @cached_property
     def narrow(self) -> "KerasDetectorSide":
+        if self._model.config.width < WIDTH:
+            return self
         with keras_precision(self.dtype), python_seed(self.seed):
             backbone = keras.models.clone_model(self._model.fpn.backbone, clone_function=_with_fewer_channels)
         return KerasDetectorSide(

@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping
 
 from parity_tests.retinanet.inputs import LAST_LAYERS
-from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.record import Array
 from parity_tests.sides.names import fan_in
 
@@ -17,13 +16,6 @@ SHARE = 16
 
 COLOURS = 3
 """Channels of a picture, which stay."""
-
-
-def narrowed(side: DetectorSide, weights: Mapping[str, Array]) -> DetectorSide:
-    """The narrow network of a side, with what is cut from these weights."""
-    narrow = side.narrow
-    narrow.assign(narrow_variables(weights))
-    return narrow
 
 
 def narrow_variables(variables: Mapping[str, Array]) -> dict[str, Array]:

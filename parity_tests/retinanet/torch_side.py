@@ -65,12 +65,15 @@ class TorchDetectorSide:
         self.seed, self.is_narrow = seed, is_narrow
         self._assigned: dict[str, Array] = {}  # one for all copies that share the network
 
+    @property
+    def _make(self) -> Callable[[Config], torch_retinanet.RetinaNet]:
+        return narrow_network if self.is_narrow else torch_retinanet.RetinaNet
+
     @cached_property
     def _built(self) -> TorchSide:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            make = narrow_network if self.is_narrow else torch_retinanet.RetinaNet
-            built = TorchSide(make(self.config), None, self.dtype, OWN)
+            built = TorchSide(self._make(self.config), None, self.dtype, OWN)
         built.sources = self.sources
         return built
 
@@ -105,6 +108,8 @@ class TorchDetectorSide:
 
     @cached_property
     def narrow(self) -> "TorchDetectorSide":
+        if self.is_narrow:
+            return self
         overrides = self.optimizer_overrides
         return TorchDetectorSide(self.config, self.dtype, seed=self.seed, optimizer_overrides=overrides, is_narrow=True)
 
@@ -135,7 +140,7 @@ class TorchDetectorSide:
     def _on_no_device(self) -> torch_retinanet.RetinaNet:
         """The network without memory: torch's meta device knows shapes and types alone."""
         with torch.device("meta"):
-            return torch_retinanet.RetinaNet(self.config).to(DTYPES[self.dtype])
+            return self._make(self.config).to(DTYPES[self.dtype])
 
     def shapes(self, size: Size) -> dict[str, Array]:
         capture = Capture(NoValues(self.dtype), None)

@@ -106,7 +106,15 @@ def dtype(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def models() -> DetectorComparison:
-    """The default comparison of the preset notebook, whose models are built once."""
+    """The default comparison of the preset notebook with narrow networks, whose models are built once."""
+    from parity_tests.tests.support.planted import narrow_run
+
+    return narrow_run("notebook")
+
+
+@pytest.fixture(scope="session")
+def whole() -> DetectorComparison:
+    """The default comparison of the preset notebook, of the whole network."""
     from parity_tests.retinanet.setup import start_run
 
     return start_run("notebook")

@@ -14,7 +14,6 @@ from parity_tests.ladder.training import statistic_scale
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.names import tag_of
-from parity_tests.retinanet.narrow import narrow_shape, narrowed
 from parity_tests.retinanet.rungs.gradients import training_scenes, weights_of
 from parity_tests.retinanet.side import DetectorSide, Recipe
 from parity_tests.rule.budgets import CASCADED, GRADIENT
@@ -62,7 +61,7 @@ def _gradients(run: DetectorComparison) -> dict[str, Array]:
     It is drawn in the order of names: weights that were recorded come in another order.
     """
     rng = np.random.default_rng(0)
-    shapes = {name: narrow_shape(name, value.shape) for name, value in sorted(weights_of(run.weights).items())}
+    shapes = {name: values.shape for name, values in sorted(weights_of(run.narrow_weights).items())}
     return {name: rng.normal(0, 10 ** rng.uniform(*MAGNITUDES), shape) for name, shape in shapes.items()}
 
 
@@ -71,13 +70,13 @@ def _steps(run: DetectorComparison, name: str) -> DetectorCase:
 
     def reference(sides: DetectorSides) -> Answer:
         given, recipe = _asked(run, name)
-        side = narrowed(sides.reference("float64"), run.weights)
+        side = run.narrowed(sides.reference("float64"))
         return {"after": side.take_steps(given, FACTORS, recipe)} | asked_with(given, recipe)
 
     def port(sides: DetectorSides, answer: Answer) -> Answer:
         given, recipe = _asked(run, name)
         check_drawn(answer, given, recipe)
-        return {"after": narrowed(sides.port("float64"), run.weights).take_steps(given, FACTORS, recipe)}
+        return {"after": run.narrowed(sides.port("float64")).take_steps(given, FACTORS, recipe)}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         return compare_taps("step", where, reference["after"], port["after"], units=CASCADED, tag_of=tag_of)

@@ -11,7 +11,6 @@ from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_roundi
 from parity_tests.ladder.trajectory import judge_losses
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Scene
-from parity_tests.retinanet.narrow import narrow_variables, narrowed
 from parity_tests.retinanet.rungs.gradients import STEPS, TRAINING_SIZE, training_scenes
 from parity_tests.retinanet.side import DetectorSide, Recipe
 from parity_tests.rule.record import Array, Where
@@ -60,10 +59,10 @@ def _case(run: DetectorComparison, mode: str, shared: int | None) -> DetectorCas
 
 def _losses(run: DetectorComparison, side: DetectorSide, scenes: Sequence[Scene], mode: str) -> Array:
     """The loss at each step of a side."""
-    return narrowed(side, run.weights).train_on(scenes, RECIPE, training=mode == "training")
+    return run.narrowed(side).train_on(scenes, RECIPE, training=mode == "training")
 
 
 def _moved(run: DetectorComparison, side: DetectorSide, seed: int, scenes: Sequence[Scene]) -> Array:
     """The loss at each step of the reference from weights that are moved by rounding."""
-    side.narrow.assign(moved_by_rounding(narrow_variables(run.weights), seed=seed))
+    side.narrow.assign(moved_by_rounding(run.narrow_weights, seed=seed))
     return side.narrow.train_on(scenes, RECIPE, training=True)

@@ -16,7 +16,7 @@ def test_a_fault_of_the_bridge_is_named_at_its_tap(
     run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant, name = BRIDGE_FAULTS[fault]
-    port = TorchDetectorSide(run.config, "float64")
+    port = TorchDetectorSide(run.config, "float64", is_narrow=True)
     plant(monkeypatch)
     assert where_it_starts(with_port(run, port, sizes=[(32, 64)]), "forward", "32x64") == name
 

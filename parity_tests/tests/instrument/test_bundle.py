@@ -128,7 +128,7 @@ def test_a_changed_convention_is_named_against_a_recorded_reference(
         port: Any = small.sides.port(dtype)
         return port.surrounded(config)
 
-    build = around if rung != "forward" else lambda dtype: TorchDetectorSide(config, dtype)
+    build = around if rung != "forward" else lambda dtype: TorchDetectorSide(config, dtype, is_narrow=True)
     parting = divergence(check(recorded, build, rung))
     assert parting is not None
     assert parting.first.name == name

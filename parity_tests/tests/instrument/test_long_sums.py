@@ -20,6 +20,13 @@ from parity_tests.tests.support.planted import records_on, taps_made_by
 EPS = float(np.finfo(np.float64).eps)
 
 
+@pytest.fixture(scope="module")
+def run(whole: DetectorComparison) -> DetectorComparison:
+    """Budgets follow the sums of the whole network."""
+    whole.sides.restore()
+    return whole
+
+
 def test_a_module_is_allowed_the_root_of_its_longest_sum_and_64_units_at_least() -> None:
     assert [isolated_units(terms) for terms in (1, 2304, 4096, 4608, 18432)] == [64, 64, 64, 68, 136]
 

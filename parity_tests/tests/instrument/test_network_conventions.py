@@ -32,14 +32,14 @@ def fresh(run: DetectorComparison) -> DetectorComparison:
     return replace(run, sides=detector_sides({**run.sides.build, "reference": reference}, run.weights))
 
 
-def test_fresh_variables_are_equal_where_no_convention_is_changed(run: DetectorComparison) -> None:
-    assert where_it_starts(fresh(changed_network(run)), "parameters") == "equal"
+def test_fresh_variables_are_equal_where_no_convention_is_changed(whole: DetectorComparison) -> None:
+    assert where_it_starts(fresh(changed_network(whole)), "parameters") == "equal"
 
 
 @pytest.mark.planted
 @pytest.mark.parametrize("changed", PARAMETERS)
-def test_a_changed_convention_is_named_in_fresh_variables(run: DetectorComparison, changed: str) -> None:
-    assert where_it_starts(fresh(changed_network(run, changed)), "parameters") == PARAMETERS[changed]
+def test_a_changed_convention_is_named_in_fresh_variables(whole: DetectorComparison, changed: str) -> None:
+    assert where_it_starts(fresh(changed_network(whole, changed)), "parameters") == PARAMETERS[changed]
 
 
 PICTURE_SIDE = {

@@ -4,7 +4,7 @@ The rungs that come after have files of their own, and `.ci/run` climbs them all
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import keras
@@ -34,6 +34,18 @@ TAPS = (
     *("logits", "deltas", "outputs"),
 )
 EPS = float(np.finfo(np.float64).eps)
+
+
+@pytest.fixture(scope="module")
+def run(whole: DetectorComparison) -> Iterator[DetectorComparison]:
+    """The proof is of the whole network."""
+    yield whole
+    whole.sides.release()
+
+
+@pytest.fixture(scope="module")
+def variables(run: DetectorComparison) -> dict[str, Array]:
+    return dict(run.weights)
 
 
 @pytest.fixture(scope="module")

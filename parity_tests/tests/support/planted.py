@@ -12,8 +12,9 @@ from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import compared
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.narrow import narrow_variables
 from parity_tests.retinanet.rungs import RUNGS
-from parity_tests.retinanet.setup import override
+from parity_tests.retinanet.setup import override, start_run
 from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.divergence import divergence
@@ -46,12 +47,24 @@ def _bytes(value: Any) -> int:
 
 
 ANSWERS: dict[tuple[Any, ...], Kept] = {}
-"""What the reference of each preset has answered, by the steps of a training run and the precisions it was asked in."""
+"""What the reference of each preset has answered, by its width, the steps of a training run and the precisions."""
 
 
 def taps_made_by(side: DetectorSide, images: Array, *, given: Mapping[str, Array] | None = None) -> dict[str, Array]:
     """What stands in each tap of a run on pictures (B,H,W,3), each module fed what is given."""
     return values_of(side.forward([images], fed=None if given is None else fed_with(given)))
+
+
+def narrow_run(preset: str) -> DetectorComparison:
+    """The default comparison of a preset with narrow networks: names and modules are those of the whole ones."""
+    whole = start_run(preset)
+    build = {name: partial(_narrow, make) for name, make in whole.sides.build.items()}
+    weights = narrow_variables(whole.weights)
+    return replace(whole, sides=detector_sides(build, weights), weights=weights, is_narrow=True)
+
+
+def _narrow(build: Build, dtype: str) -> DetectorSide:
+    return build(dtype).narrow
 
 
 def changed_run(run: DetectorComparison, *assignments: str, **settings: Any) -> DetectorComparison:
@@ -72,7 +85,10 @@ def with_port(run: DetectorComparison, port: Any, *, sizes: Sequence[Size] = ())
 def changed_network(run: DetectorComparison, *assignments: str, sizes: Sequence[Size] = ()) -> DetectorComparison:
     """The comparison in float64 with a port that is built with conventions changed, in each precision."""
     config = override(run.config, assignments)[0]
-    build: dict[str, Build] = {"reference": run.sides.reference, "port": partial(TorchDetectorSide, config)}
+    build: dict[str, Build] = {
+        "reference": run.sides.reference,
+        "port": partial(TorchDetectorSide, config, is_narrow=run.is_narrow),
+    }
     return replace(run, config=config, sizes=sizes, dtypes=("float64",), sides=detector_sides(build, run.weights))
 
 
@@ -89,7 +105,7 @@ def cases_on(run: DetectorComparison, rung: str, case: str = "") -> list[Detecto
 
 def records_on(run: DetectorComparison, rung: str, case: str = "") -> list[Record]:
     """The records of a rung, or of one case; the reference of a preset answers once for all tests."""
-    kept = ANSWERS.setdefault((run.preset, trained.STEPS, *run.precisions), Kept())
+    kept = ANSWERS.setdefault((run.preset, run.is_narrow, trained.STEPS, *run.precisions), Kept())
     return [record for each in cases_on(run, rung, case) for record in compared(each, run.sides, kept)]
 
 
