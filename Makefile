@@ -7,8 +7,8 @@ EXTRAS := parity,train,dev
 demo: .venv/.installed
 	.venv/bin/python examples/demo.py
 
-# One test process a core, hence one thread each. Files come in their order: by their number of tests, as they would
-# otherwise, those of few long ones come last, and a process has nothing to do. glibc asks for huge pages of memory.
+# One test process a core, hence one thread each. Files are handed out in the order of conftest.py, long ones first, and
+# not by their number of tests. glibc asks for huge pages of memory.
 test: .venv/.installed
 	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 

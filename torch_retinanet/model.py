@@ -47,7 +47,9 @@ class RetinaNet(nn.Module):
         if backbone is not None and backbone_weights is not None:
             raise InputError("backbone_weights: they are given beside a backbone, which has its own; leave one out")
         self.config = config
-        self.fpn = FeaturePyramidNetwork(config, backbone=backbone or get_backbone(config, backbone_weights))
+        self.fpn = FeaturePyramidNetwork(
+            config, backbone=get_backbone(config, backbone_weights) if backbone is None else backbone
+        )
         self.cls_head = build_head(ANCHORS_PER_CELL * config.num_classes, config)
         self.box_head = build_head(ANCHORS_PER_CELL * 4, config)
         self.flatten_output = FLATTENERS[config.output_order]

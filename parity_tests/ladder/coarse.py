@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.rule.budgets import largest
-from parity_tests.rule.record import SIDES, Array, Record
-from parity_tests.rule.sampled import Sampled
+from parity_tests.rule.budgets import CASCADED
+from parity_tests.rule.record import SIDES, Record
 from parity_tests.sides.side import ROOT
 
 EPS = float(np.finfo(np.float32).eps)
@@ -32,9 +31,12 @@ def coarse_sides(*answers: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(side for side, answer in zip(SIDES, answers, strict=True) if answer.get("coarse"))
 
 
-def coarse_budget(reference: Array | Sampled, units: int) -> float:
-    """So many roundings of the largest value in float32."""
-    return units * EPS * largest(reference)
+def coarse_budget(scale: float) -> float:
+    """What such a part may differ beside values of this size: the roundings of a whole model in float32.
+
+    A single operation may need them: a resized picture has the rounding of its coordinates.
+    """
+    return CASCADED * EPS * scale
 
 
 def in_words(records: Sequence[Record]) -> list[str]:

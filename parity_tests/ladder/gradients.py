@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from parity_tests.ladder.coarse import EPS
+from parity_tests.ladder.coarse import coarse_budget
 from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_rounding
-from parity_tests.rule.budgets import BATCHNORM_LIMIT, CASCADED, GRADIENT, SELF_FACTOR, largest, largest_difference
+from parity_tests.rule.budgets import BATCHNORM_LIMIT, GRADIENT, SELF_FACTOR, largest, largest_difference
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Tag, Where
 
@@ -51,17 +51,12 @@ def compare_gradients(
     Where sides computed a part in float32, within the roundings of a whole model in that.
     """
     scales = scales_of(reference, where.mode)
-    if coarse:
-        budgets = {name: CASCADED * EPS * scale for name, scale in scales.items()}
-        in_float32 = dict.fromkeys(reference, coarse)
-        return compare_taps(
-            "gradients", where, reference, port, budgets=budgets, tag_of=lambda name: VARIABLE, coarse=in_float32
-        )
-    budgets = {name: GRADIENT * scale for name, scale in scales.items()}
-    for name in budgets.keys() & (own or {}).keys():
+    budgets = {name: coarse_budget(scale) if coarse else GRADIENT * scale for name, scale in scales.items()}
+    for name in () if coarse else budgets.keys() & (own or {}).keys():
         least, most = budgets[name], BATCHNORM_LIMIT * scales[name]
         budgets[name] = float(np.clip(SELF_FACTOR * (own or {})[name], least, most))
-    return compare_taps("gradients", where, reference, port, budgets=budgets, tag_of=lambda name: VARIABLE)
+    seen = dict.fromkeys(reference, coarse) if coarse else {}
+    return compare_taps("gradients", where, reference, port, budgets=budgets, tag_of=lambda name: VARIABLE, coarse=seen)
 
 
 def may_be_magnified(records: Sequence[Record], reference: Gradients) -> bool:

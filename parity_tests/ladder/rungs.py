@@ -1,7 +1,7 @@
 """The ladder for any two models: parameters, forward, backward, gradients. Needs numpy alone."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -115,7 +115,7 @@ def _judge(
     for name, values in left.items():
         others = [run[name] for run in (reference["float64"], right, port["float64"]) if name in run]
         if name in coarse:
-            budgets[name] = coarse_budget(values, CASCADED)
+            budgets[name] = coarse_budget(largest(values))
         elif where.dtype == "float64":
             budgets[name] = rounding_budget(values, units(name))
         elif [other.shape for other in others] == 3 * [values.shape]:
@@ -270,15 +270,20 @@ def gradients(pair: Comparison) -> list[ModelCase]:
         return found | ({} if back.loss is None else {"loss": back.loss})
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        losses = [{"loss": side["loss"]} if "loss" in side else {} for side in (reference, port)]
         coarse = coarse_sides(reference, port)
-        budget, of_loss = (coarse_budget, {"loss": coarse}) if coarse else (rounding_budget, {})
-        budgets = {name: budget(loss, CASCADED) for name, loss in losses[0].items()}
-        records = compare_taps("gradients", where, losses[0], losses[1], budgets=budgets, coarse=of_loss)
+        losses = [{"loss": side["loss"]} if "loss" in side else {} for side in (reference, port)]
+        records = _compare_losses(where, losses[0], losses[1], coarse)
         left, right = pair.paired(reference["gradients"]), port["gradients"]
         return records + compare_gradients(where, left, right, coarse=coarse)
 
     return [model_case("gradients", where, reference, port, judge, ("seeds", "gradients", "loss"))]
+
+
+def _compare_losses(where: Where, reference: Taps, port: Taps, coarse: Sequence[str]) -> list[Record]:
+    """The loss of each side, where it has one."""
+    seen = dict.fromkeys(reference, coarse) if coarse else {}
+    budgets = {n: coarse_budget(largest(v)) if coarse else rounding_budget(v, CASCADED) for n, v in reference.items()}
+    return compare_taps("gradients", where, reference, port, budgets=budgets, coarse=seen)
 
 
 def _gradients_of_each(pair: Comparison, answer: Answer) -> Taps:
@@ -322,7 +327,7 @@ def _coarse_gradients(pair: Comparison, answer: Answer) -> set[str]:
 def _compare_by_taps(where: Where, reference: Taps, port: Taps, coarse: Coarsened) -> list[Record]:
     """Within 1e-10 of the largest gradient by each tap, or the roundings of a model where float32 has a part in it."""
     budgets = {
-        name: coarse_budget(values, CASCADED) if name in coarse else GRADIENT * largest(values)
+        name: coarse_budget(largest(values)) if name in coarse else GRADIENT * largest(values)
         for name, values in reference.items()
     }
     return compare_taps("backward", where, reference, port, budgets=budgets, tag_of=tag_of, coarse=coarse)

@@ -16,7 +16,7 @@ from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, ca
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, may_be_magnified, self_differences
 from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_rounding
 from parity_tests.ladder.trajectory import judge_losses
-from parity_tests.rule.budgets import CASCADED, ISOLATED, rounding_budget
+from parity_tests.rule.budgets import CASCADED, ISOLATED, largest, rounding_budget
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Tag, Where
 from parity_tests.sides.names import canonical
@@ -59,7 +59,7 @@ def _statistics(pair: Comparison, where: Where) -> ModelCase:
         budgets = {name: rounding_budget(statistic_scale(name, left), units) for name in left}
         sides = coarse_sides(reference, port)
         if sides:
-            budgets = {name: coarse_budget(statistic_scale(name, left), CASCADED) for name in left}
+            budgets = {name: coarse_budget(largest(statistic_scale(name, left))) for name in left}
         coarse = dict.fromkeys(left, sides) if sides else {}
         return compare_taps("training", where, left, right, budgets=budgets, tag_of=_variable, coarse=coarse)
 
@@ -173,10 +173,10 @@ def _run(pair: Comparison, mode: str) -> ModelCase:
 
     def reference(sides: ModelSides) -> Answer:
         answer: dict[str, Any] = {d: losses(sides.reference(d), "reference", pair.batches) for d in precisions}
-        answer["coarse"] = is_coarse(sides.reference("float64"), "reference", pair.batches[0])
         if mode == "training":
             side, weights = sides.reference("float64"), dict(sides.reference("float64").parameters())
             answer["moved"] = {str(seed): _from_moved(side, weights, seed, losses, pair) for seed in PERTURBATION_SEEDS}
+        answer["coarse"] = is_coarse(sides.reference("float64"), "reference", pair.batches[0])
         return answer
 
     def port(sides: ModelSides, given: Answer) -> Answer:

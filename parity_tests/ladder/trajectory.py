@@ -38,7 +38,7 @@ def judge_losses(dtypes: Sequence[str], mode: str, reference: Answer, port: Answ
         budgets = INFERENCE * np.abs(reference["float64"])
     coarse = coarse_sides(reference, port)
     if coarse:
-        budgets = np.maximum(budgets, [coarse_budget(loss, CASCADED) for loss in reference["float64"][:, None]])
+        budgets = np.maximum(budgets, [coarse_budget(abs(loss)) for loss in reference["float64"]])
     if "float64" in dtypes:
         found = _compare(Where(dtype="float64", mode=mode), curves, budgets)
         records += [replace(record, coarse=coarse) for record in found]

@@ -57,7 +57,7 @@ def preset_classes(preset: str) -> int:
 class KerasDetectorSide(KerasSide):
     """The Keras reference of a preset with fresh values, and anchors of a scale; built in the precision it runs in.
 
-    A `backbone` may be given, and the width of pyramid and heads.
+    A narrow network is given its `backbone`, and the width of pyramid and heads.
     """
 
     def __init__(
@@ -72,9 +72,11 @@ class KerasDetectorSide(KerasSide):
         width: int = WIDTH,
     ) -> None:
         self.preset, self.num_classes, self.anchor_scale, self.seed = preset, num_classes, anchor_scale, seed
+        self.is_narrow = backbone is not None
         forget_kernels()
         with keras_precision(dtype), python_seed(seed):
-            backbone = backbone or keras_reference.get_backbone((None, None, 3))  # pictures of any size
+            if not self.is_narrow:
+                backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
             model = keras_reference.RetinaNet(replace(REFERENCES[preset](num_classes), width=width), backbone)
             model.build((None, None, None, 3))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
@@ -131,7 +133,7 @@ class KerasDetectorSide(KerasSide):
 
     @cached_property
     def narrow(self) -> "KerasDetectorSide":
-        if self._model.config.width < WIDTH:
+        if self.is_narrow:
             return self
         with keras_precision(self.dtype), python_seed(self.seed):
             backbone = keras.models.clone_model(self._model.fpn.backbone, clone_function=_with_fewer_channels)

@@ -98,9 +98,11 @@ class Capture:
 
         def stand_in(*args: Any, **kwargs: Any) -> Any:
             name, before, seen = self._next(tap), self._tensors.coarse, self._seen
-            fed = name in self._fed_calls
             self._seen = before  # what lies in it starts from what it is given
-            result = (self._fed if fed else self._kept)(name, function, parameters, (args, kwargs))
+            if name in self._fed_calls:
+                result = self._fed(name, function, parameters, (args, kwargs))
+            else:
+                result = self._kept(name, function, (args, kwargs))
             after = self._tensors.coarse
             between = after > self._seen if tap == ROOT else before > seen
             self._seen = seen + after - before
@@ -142,7 +144,7 @@ class Capture:
         self._counts[tap] += 1
         return call_name(tap, self._counts[tap])
 
-    def _kept(self, name: str, function: Callable[..., Any], parameters: Mapping[str, Any], arguments: Any) -> Any:
+    def _kept(self, name: str, function: Callable[..., Any], arguments: Any) -> Any:
         inputs = self._arrays(arguments)
         result = function(*arguments[0], **arguments[1])
         check_results(result, self.is_tensor, name)
@@ -241,19 +243,6 @@ def methods_replaced(modules: Mapping[str, Any], method: str, by: Callable[[str,
         for tap, module in modules.items():
             restored.callback(_restore, module, method, vars(module).get(method))
             object.__setattr__(module, method, by(tap, module))
-        yield
-
-
-@contextmanager
-def attributes_replaced(places: Sequence[tuple[Any, str]], value: Any) -> Iterator[None]:
-    """Another value in attributes of modules for a while."""
-    with ExitStack() as restored:
-        for owner, name in places:
-            if name in vars(owner):
-                restored.callback(setattr, owner, name, getattr(owner, name))
-            else:
-                restored.callback(delattr, owner, name)
-            setattr(owner, name, value)
         yield
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
+from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import numpy as np
 from jax.extend.core.primitives import convert_element_type_p
 
 from parity_tests.rule.record import Array
-from parity_tests.sides.capture import Ends, Gradients, Mark, attributes_replaced
+from parity_tests.sides.capture import Ends, Gradients, Mark
 
 
 class JaxTensors:
@@ -80,7 +81,7 @@ class JaxTensors:
     def _looked_at(self) -> Iterator[None]:
         """Operation by operation, since what is compiled shows nothing."""
         watched = self._watched(convert_element_type_p.bind)
-        with jax.disable_jit(), attributes_replaced([(convert_element_type_p, "bind")], watched):
+        with jax.disable_jit(), patch.object(convert_element_type_p, "bind", watched):
             yield
 
     def _watched(self, change: Callable[..., Any]) -> Callable[..., Any]:

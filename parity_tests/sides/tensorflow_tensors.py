@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +11,7 @@ from tensorflow.python.framework import op_callbacks
 from tensorflow.python.ops import math_ops
 
 from parity_tests.rule.record import Array
-from parity_tests.sides.capture import Ends, Gradients, Mark, are_whole, attributes_replaced
+from parity_tests.sides.capture import Ends, Gradients, Mark, are_whole
 
 ROUNDED = {"LeakyRelu", "LeakyReluGrad"}
 """Operations whose slope is a float32 number whatever they compute in."""
@@ -67,7 +68,8 @@ class TensorflowTensors:
             return
         op_callbacks.add_op_callback(self._look_at)
         try:
-            with attributes_replaced([(tf, "cast"), (math_ops, "cast")], _exact_cast(tf.cast)):
+            exact = _exact_cast(tf.cast)
+            with patch.object(tf, "cast", exact), patch.object(math_ops, "cast", exact):
                 yield
         finally:
             op_callbacks.remove_op_callback(self._look_at)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -52,10 +53,8 @@ class TorchTensors:
             nodes.append(node)
             return node.clone()  # which the model may change in place
 
-        before, self.goes_back = self.goes_back, True
-        with torch.enable_grad():
+        with torch.enable_grad(), patch.object(self, "goes_back", new=True):
             ends = run(mark)
-        self.goes_back = before
         found = _gradients(ends, [*(node for node in nodes if node.requires_grad), *parameters.values()])[::-1]
         marked = [self.array(found.pop()) if node.requires_grad else None for node in nodes]  # each is let go as it is
         return Gradients(marked, {name: self.array(found.pop()) for name in parameters})
@@ -89,10 +88,8 @@ class _Watch(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
-        rounds = function in ROUNDED and self._tensors.goes_back
-        self._tensors.coarse += rounds or any(
-            map(_is_coarse, result if isinstance(result, (list, tuple)) else [result])
-        )
+        results = result if isinstance(result, (list, tuple)) else [result]
+        self._tensors.coarse += any(map(_is_coarse, results)) or (function in ROUNDED and self._tensors.goes_back)
         return result
 
 

@@ -81,7 +81,7 @@ def _steps(run: DetectorComparison, name: str) -> DetectorCase:
     def judge(reference: Answer, port: Answer) -> list[Record]:
         return compare_taps("step", where, reference["after"], port["after"], units=CASCADED, tag_of=tag_of)
 
-    return DetectorCase(rung="step", where=where, reference=reference, port=port, judge=judge, shared=0)
+    return DetectorCase(rung="step", where=where, reference=reference, port=port, judge=judge, trains=True, shared=0)
 
 
 def norm(gradients: Iterable[Array]) -> float:

@@ -53,6 +53,7 @@ def _case(run: DetectorComparison, mode: str, shared: int | None) -> DetectorCas
         port=port,
         judge=partial(judge_losses, run.dtypes, mode),
         whole=("scenes",),
+        trains=True,
         shared=shared,
     )
 

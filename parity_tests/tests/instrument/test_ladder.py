@@ -9,13 +9,12 @@ import pytest
 
 from parity_tests.ladder.climb import compared
 from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
-from parity_tests.retinanet.setup import start_run
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.record import Array, verdict_of
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.changed_conventions import CONVENTIONS, KERAS_IO
-from parity_tests.tests.support.planted import ANSWERS, cases_on, changed_run, records_on, where_it_starts
+from parity_tests.tests.support.planted import ANSWERS, cases_on, changed_run, narrow_run, records_on, where_it_starts
 from parity_tests.tests.support.port_faults import PORT_FAULTS
 
 
@@ -74,7 +73,7 @@ def test_the_port_is_left_as_it_was(run: DetectorComparison, variables: Mapping[
 def keras_io_run() -> Iterator[DetectorComparison]:
     """The default run of the preset keras_io, in float64."""
     ANSWERS.clear()  # those of the other preset are not asked for any more
-    run = replace(start_run("keras_io"), dtypes=("float64",))
+    run = replace(narrow_run("keras_io"), dtypes=("float64",))
     yield run
     run.sides.release()
 

@@ -77,11 +77,9 @@ class Chain(nn.Module):
         return found
 
 
-class Rounded(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+def rounded() -> Any:
     """A ReLU that passes through float32."""
-
-    def call(self, x: Any) -> Any:
-        return keras.ops.cast(keras.ops.cast(keras.ops.relu(x), "float32"), x.dtype)
+    return keras.layers.Lambda(lambda x: keras.ops.cast(keras.ops.cast(keras.ops.relu(x), "float32"), x.dtype))
 
 
 def chain(between: Any) -> Any:
@@ -91,7 +89,7 @@ def chain(between: Any) -> Any:
     return keras.Model(inputs, x, name="own")
 
 
-@pytest.mark.parametrize("between", [Rounded, lambda: keras.layers.LeakyReLU(0.0)])
+@pytest.mark.parametrize("between", [rounded, lambda: keras.layers.LeakyReLU(0.0)])
 def test_float32_between_two_taps_counts_from_there_on(between: Any) -> None:
     taps = {"first": "first", "last": "last"}
     port = TorchModule(Chain(nn.ReLU(), nn.Linear(6, 3)), taps)
@@ -110,7 +108,7 @@ def test_a_mistake_behind_it_is_named_in_float64() -> None:
 
     taps = {"first": "first", "last": "last"}
     port = TorchModule(Chain(nn.ReLU(), Wrong(6, 3)), taps)
-    result = compare_models(KerasModel(chain(Rounded()), taps), port, ROWS)
+    result = compare_models(KerasModel(chain(rounded()), taps), port, ROWS)
     assert result.summary.startswith("different: last is where it starts")
 
 
@@ -169,8 +167,7 @@ def test_labels_in_float32_leave_the_loss_in_float64() -> None:
         return ((y[:, :3] - torch.from_numpy(labels)) ** 2).mean() * (1 + 1e-9)
 
     result = compared(twin, twin.module, loss=(of_keras, off_by_little), rungs=["gradients"])
-    assert result.summary.startswith("different: the loss is where it starts") or "loss" in result.summary
-    assert result.verdict == "different"
+    assert next(record.name for record in result.records if record.verdict == "different") == "loss"
     assert not any(record.coarse for record in result.records)
 
 
@@ -194,7 +191,7 @@ def test_what_lies_in_a_container_is_judged_as_it_is_fed() -> None:
             return found
 
     inputs = keras.Input((6,), name="fed")
-    x = Rounded()(keras.layers.Dense(6, name="first")(inputs))
+    x = rounded()(keras.layers.Dense(6, name="first")(inputs))
     inner_inputs = keras.Input((6,))
     block = keras.Model(inner_inputs, keras.layers.Dense(3, name="inner")(inner_inputs * 2), name="last")
     taps = {"first": "first", "last": "last"}

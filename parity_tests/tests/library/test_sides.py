@@ -16,17 +16,9 @@ from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import Layouts
 from parity_tests.sides.side import Call, Side, TrainableSide
-from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model, pictures
+from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, TappedKeras, keras_model, pictures, tap
 
 PORT_IMAGES = IMAGES.transpose(0, 3, 1, 2)
-
-
-def tap(taps: Any, name: str, value: Any) -> Any:
-    """As the built-in pair does it."""
-    if taps is None:
-        return value
-    taps[name] = value
-    return taps[name]
 
 
 class TappedPort(nn.Module):
@@ -43,19 +35,6 @@ class TappedPort(nn.Module):
         x = tap(taps, "act", nn.functional.leaky_relu(x, self.slope))
         if len(x) == 1:
             raise UsageError("x: one row is too few")
-        return tap(taps, "second", self.second(x))
-
-
-class TappedKeras(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """The same in Keras."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = keras.layers.Dense(4), keras.layers.Dense(2)
-
-    def call(self, x: Any, taps: Any = None) -> Any:
-        x = tap(taps, "first", self.first(x))
-        x = tap(taps, "act", keras.ops.relu(x))
         return tap(taps, "second", self.second(x))
 
 
@@ -90,8 +69,7 @@ def test_taps_of_its_own_are_a_call_each_in_the_order_written_and_say_where(writ
     assert list(calls) == ["first", "act", "second"]
     assert all(list(call.outputs) == [""] and not call.inputs for call in calls.values())
     file, _, line = written.sources["act"].rpartition(":")
-    text = Path(__file__).read_text().splitlines()[int(line) - 1]
-    assert Path(file).name == Path(__file__).name
+    text = (Path(__file__).parents[3] / file).read_text().splitlines()[int(line) - 1]
     assert 'tap(taps, "act",' in text
 
 

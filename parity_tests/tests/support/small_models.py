@@ -148,3 +148,24 @@ class TorchNested(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.blocks[1](self.blocks[0](x))
+
+
+def tap(taps: Any, name: str, value: Any) -> Any:
+    """As the built-in pair does it."""
+    if taps is None:
+        return value
+    taps[name] = value
+    return taps[name]
+
+
+class TappedKeras(keras.Model):
+    """Two layers of Keras that write what they make."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = keras.layers.Dense(4), keras.layers.Dense(2)
+
+    def call(self, x: Any, taps: Any = None) -> Any:
+        x = tap(taps, "first", self.first(x))
+        x = tap(taps, "act", keras.ops.relu(x))
+        return tap(taps, "second", self.second(x))
