@@ -1,6 +1,10 @@
 """The one error that a wrong argument to the instrument raises, those that other packages raise, and any in words."""
 
+import re
 import sys
+
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+"""What Keras puts into its messages to have a terminal write bold."""
 
 
 class UsageError(ValueError):
@@ -19,7 +23,8 @@ def refusals(*packages: str) -> tuple[type[Exception], ...]:
 
 def in_one_line(error: Exception) -> str:
     """The kind of an error, and what it says where it says something."""
-    return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+    said = " ".join(ESCAPES.sub("", str(error)).split())
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 __all__ = ["UsageError", "in_one_line", "refusals"]

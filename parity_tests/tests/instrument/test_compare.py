@@ -8,6 +8,7 @@ import pytest
 from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, rounding_budget
 from parity_tests.rule.compare import compare_taps, compare_values
 from parity_tests.rule.divergence import divergence
+from parity_tests.rule.errors import in_one_line
 from parity_tests.rule.record import EXIT_CODES, Array, Record, Verdict, Where, verdict_of
 
 FLOAT64, FLOAT32 = Where(dtype="float64"), Where(dtype="float32")
@@ -199,3 +200,15 @@ def test_a_budget_for_each_element_is_held_at_each() -> None:
     for wrong in ([0, 1e-5, 0], [0, 0, 1e-12]):
         record = compare_values("forward", FLOAT32, "p3", np.ones(3), 1 + np.array(wrong), budget)
         assert (record.verdict, record.budget) == ("different", budget[np.argmax(wrong)])
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("two\nlines"), "ValueError: two lines"),
+        (KeyError(), "KeyError"),
+        (RuntimeError("\x1b[1mNo kernel.\x1b[0m\n\nArguments"), "RuntimeError: No kernel. Arguments"),
+    ],
+)
+def test_an_error_is_told_in_one_line_and_without_what_makes_a_terminal_bold(error: Exception, words: str) -> None:
+    assert in_one_line(error) == words
