@@ -22,6 +22,7 @@ from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import climb
 from parity_tests.ladder.coarse import in_words
 from parity_tests.ladder.comparison import Comparison
+from parity_tests.ladder.proposals import misfits, with_proposals
 from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
@@ -29,6 +30,7 @@ from parity_tests.rule.result import Coverage, Result
 from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.adapters import adapted
 from parity_tests.sides.layouts import Layouts, to_port
+from parity_tests.sides.links import linked
 from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair
 from parity_tests.sides.side import ROOT, Loss, input_names
 
@@ -116,7 +118,7 @@ def compared_models(
     climbed = rungs_for(two, rungs)
     check_training(two, climbed)
     cases = [case for rung in climbed for case in RUNGS[rung](two)]
-    records = climb(cases, two.sides, answers=answers)
+    records = with_proposals(two, climb(cases, two.sides, answers=answers))
     return Result(
         records=records,
         reference=two.reference.words,
@@ -131,7 +133,12 @@ def compared_models(
         },
         provenance=provenance(),
         cost={"seconds": time.perf_counter() - started, "peak_gib": peak_memory() / 2**30},
-        warnings=[*blind_spots(two, climbed), *in_words(records), *_left_out(two, rungs, climbed)],
+        warnings=[
+            *blind_spots(two, climbed),
+            *in_words(records),
+            *_left_out(two, rungs, climbed),
+            *([] if "parameters" in climbed else [f"{name}: {words}" for name, words in misfits(two).items()]),
+        ],
         coverage=_coverage(two, climbed),
         sources=_sources(two),
     )
@@ -190,9 +197,9 @@ def comparison(
     named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
     changed = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
     paths = [_tap_paths("reference", reference, arrays), _tap_paths("port", port, changed)]
-    parameters = Names(*([*adapter.open("float32", {}).parameters()] for adapter in (reference, port)))
-    if not (reference.has_parameters and port.has_parameters):
-        parameters = Names([], [])
+    compared = reference.has_parameters and port.has_parameters
+    values = [adapter.open("float32", {}).parameters() if compared else {} for adapter in (reference, port)]
+    parameters = Names(*([*of_side] for of_side in values))
     taps = Names(*(list(of_side) for of_side in paths))
     check_table(names, parameters, taps)
     known = [*parameters.reference, *parameters.port, *taps.reference, *taps.port]
@@ -200,6 +207,9 @@ def comparison(
     check_layouts(layouts, [*parameters.reference, "input", *taps.reference])
     paired = pair(taps, names, skip)
     flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
+    shapes = tuple({name: array.shape for name, array in of_side.items()} for of_side in values)
+    lie = Layouts(reference.layout, port.layout, layouts, flat)
+    carried, links = linked(parameters, (shapes[0], shapes[1]), names, skip, lie)
     return Comparison(
         reference=reference,
         port=port,
@@ -208,8 +218,9 @@ def comparison(
             {tap: paths[1][name] for tap, name in paired.port.items() if paths[1][name]},
         ),
         inputs=arrays,
-        layouts=Layouts(reference.layout, port.layout, layouts, flat),
-        parameters=pair(parameters, names, skip),
+        layouts=lie,
+        parameters=carried,
+        links=links,
         taps=paired,
         skip=skip,
         **settings,

@@ -14,6 +14,7 @@ from parity_tests.ladder.case import Answer, Case, Sides
 from parity_tests.rule.record import Array, Record, Where
 from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
+from parity_tests.sides.links import Links
 from parity_tests.sides.names import Pairs, fan_in, is_within
 from parity_tests.sides.side import ROOT, Backward, Call, Calls, Coarse, Loss, Side, input_names
 
@@ -34,6 +35,7 @@ class Comparison:
         inputs: what the model is fed, in the reference's layout; float32 numbers where they are no integers.
         layouts: how arrays of the port lie.
         parameters, taps: which names belong together.
+        links: how parameters are carried over.
         skip: names that are not to be compared.
         losses: a loss for each side, or `None` for the sum of all outputs, each weighted by a random number.
         optimizers: what makes an optimiser for each side, where training is compared.
@@ -49,6 +51,7 @@ class Comparison:
     layouts: Layouts
     parameters: Pairs
     taps: Pairs
+    links: Links
     skip: Mapping[str, str] = field(default_factory=dict)
     losses: tuple[Loss, Loss] | None = None
     optimizers: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None
@@ -130,11 +133,8 @@ class Comparison:
 
     @cached_property
     def _weights_of_port(self) -> Mapping[str, Array]:
-        own = dict(self.port.open("float32", {}).parameters())
-        for name, partner in self.parameters.port.items() if self.transfer else ():
-            values = self.weights[name]
-            own[partner] = to_port(name, values, self.layouts.parameter(name, partner, values.ndim))
-        return own
+        own = self.port.open("float32", {}).parameters()
+        return {**own, **self.links.to_port(self.weights)} if self.transfer else own
 
     @cached_property
     def terms(self) -> Mapping[str, int]:
@@ -182,7 +182,7 @@ class Comparison:
 
     def carried(self, run: Backward) -> Backward:
         """A run of the port forward and back by the reference's names and in its layout."""
-        return replace(run, calls=self.to_reference(run.calls), gradients=self.by_reference_name(run.gradients))
+        return replace(run, calls=self.to_reference(run.calls), gradients=self.gradients_to_reference(run.gradients))
 
     def loss_of(self, name: str, seeds: Mapping[str, Array]) -> Loss | Mapping[str, Array]:
         """What a side runs back from: its loss, or a weight for each number of its outputs."""
@@ -218,26 +218,21 @@ class Comparison:
         """The reference's parameters that have a gradient and a partner."""
         return [name for name in self.backward_of_reference(sides).gradients if name in self.parameters.port]
 
-    def paired(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """Those of the reference's values whose parameter has a partner: a recorded answer holds others too."""
-        return {name: value for name, value in values.items() if name in self.parameters.port}
+    def paired(self, values: Mapping[str, Array], *, gradients: bool = False) -> dict[str, Array]:
+        """What the port can have of the reference's values or gradients: a recorded answer holds others too."""
+        return self.links.shared(values, gradients=gradients)
 
     def by_reference_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """Values of the port's parameters that have a partner, by its name and in its layout."""
-        return {
-            reference: to_reference(values[port], self.layouts.parameter(reference, port, values[port].ndim))
-            for reference, port in self.parameters.port.items()
-            if port in values
-        }
+        """Values of the port's parameters that have a partner, by its name and as the reference has them."""
+        return self.links.to_reference(values)
 
-    def by_port_name(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        """Values of the reference's parameters that have a partner, by its name and in its layout."""
-        partners = self.parameters.port
-        return {
-            partners[name]: to_port(name, value, self.layouts.parameter(name, partners[name], value.ndim))
-            for name, value in values.items()
-            if name in partners
-        }
+    def gradients_to_reference(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
+        """Gradients by the port's parameters likewise."""
+        return self.links.to_reference(gradients, gradients=True)
+
+    def gradients_to_port(self, gradients: Mapping[str, Array]) -> dict[str, Array]:
+        """Gradients by the reference's parameters that have a partner, by its name and as the port has them."""
+        return self.links.to_port(gradients, gradients=True)
 
     def to_port(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules as the port has them; without inputs where those are skipped."""
@@ -258,7 +253,7 @@ class Comparison:
 
     def _call_to_reference(self, name: str, call: Call) -> Call:
         mapped = self._mapped(name, call, self._to_reference)
-        return replace(mapped, parameter_gradients=self.by_reference_name(call.parameter_gradients))
+        return replace(mapped, parameter_gradients=self.gradients_to_reference(call.parameter_gradients))
 
     def _mapped(self, name: str, call: Call, change: Callable[[str, str, Array], Array]) -> Call:
         """A call with every array of inputs and outputs changed, and of the gradients by them."""

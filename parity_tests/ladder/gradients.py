@@ -20,15 +20,13 @@ VARIABLE = Tag("variable")
 Gradients = Mapping[str, Array]
 
 
-def scales_of(reference: Gradients, mode: str) -> dict[str, float]:
+def scales_of(reference: Gradients) -> dict[str, float]:
     """The largest gradient by each parameter.
 
-    In training BatchNorm takes away whatever the bias of a layer before it adds: that bias has a gradient of nothing
-    but rounding, and is judged beside the kernel of its layer.
+    A bias whose layer is followed by what takes it away again, as BatchNorm in training does, or the softmax of
+    attention that of its keys, has a gradient of nothing but rounding: it is judged beside the kernel of its layer.
     """
     scales = {name: largest(values) for name, values in reference.items()}
-    if mode != "training":
-        return scales
     beside = {name: max((scales.get(kernel, 0.0) for kernel in _kernels(name)), default=0.0) for name in scales}
     return {name: beside[name] if scale <= GRADIENT * beside[name] else scale for name, scale in scales.items()}
 
@@ -50,7 +48,7 @@ def compare_gradients(
 
     Where sides computed a part in float32, within the roundings of a whole model in that.
     """
-    scales = scales_of(reference, where.mode)
+    scales = scales_of(reference)
     budgets = {name: coarse_budget(scale) if coarse else GRADIENT * scale for name, scale in scales.items()}
     for name in () if coarse else budgets.keys() & (own or {}).keys():
         least, most = budgets[name], BATCHNORM_LIMIT * scales[name]
@@ -61,7 +59,7 @@ def compare_gradients(
 
 def may_be_magnified(records: Sequence[Record], reference: Gradients) -> bool:
     """Whether some gradients differ, and none by more than rounding can be magnified to."""
-    apart, scales = [record for record in records if record.verdict != "equal"], scales_of(reference, "training")
+    apart, scales = [record for record in records if record.verdict != "equal"], scales_of(reference)
     few = (r.difference is not None and r.difference <= BATCHNORM_LIMIT * scales.get(r.name, 0.0) for r in apart)
     return bool(apart) and all(few)
 

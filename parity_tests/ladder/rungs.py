@@ -10,7 +10,7 @@ import numpy as np
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.coarse import Coarsened, coarse_budget, coarse_sides, coarsened
 from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case, tap_of
-from parity_tests.ladder.gradients import VARIABLE, compare_gradients
+from parity_tests.ladder.gradients import VARIABLE, compare_gradients, scales_of
 from parity_tests.rule.budgets import (
     CASCADED,
     GRADIENT,
@@ -273,7 +273,7 @@ def gradients(pair: Comparison) -> list[ModelCase]:
         coarse = coarse_sides(reference, port)
         losses = [{"loss": side["loss"]} if "loss" in side else {} for side in (reference, port)]
         records = _compare_losses(where, losses[0], losses[1], coarse)
-        left, right = pair.paired(reference["gradients"]), port["gradients"]
+        left, right = pair.paired(reference["gradients"], gradients=True), port["gradients"]
         return records + compare_gradients(where, left, right, coarse=coarse)
 
     return [model_case("gradients", where, reference, port, judge, ("seeds", "gradients", "loss"))]
@@ -326,10 +326,8 @@ def _coarse_gradients(pair: Comparison, answer: Answer) -> set[str]:
 
 def _compare_by_taps(where: Where, reference: Taps, port: Taps, coarse: Coarsened) -> list[Record]:
     """Within 1e-10 of the largest gradient by each tap, or the roundings of a model where float32 has a part in it."""
-    budgets = {
-        name: coarse_budget(largest(values)) if name in coarse else GRADIENT * largest(values)
-        for name, values in reference.items()
-    }
+    scales = scales_of(reference)
+    budgets = {n: coarse_budget(scale) if n in coarse else GRADIENT * scale for n, scale in scales.items()}
     return compare_taps("backward", where, reference, port, budgets=budgets, tag_of=tag_of, coarse=coarse)
 
 

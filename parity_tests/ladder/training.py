@@ -102,17 +102,17 @@ def _gradients(pair: Comparison, where: Where) -> ModelCase:
 
         def from_weights(weights: Mapping[str, Array]) -> Mapping[str, Array]:
             side.assign(weights)
-            return pair.by_reference_name(side.backward(inputs, loss, training=True).gradients)
+            return pair.gradients_to_reference(side.backward(inputs, loss, training=True).gradients)
 
         weights, back = dict(side.parameters()), side.backward(inputs, loss, training=True)
-        found = pair.by_reference_name(back.gradients)
+        found = pair.gradients_to_reference(back.gradients)
         answer = {"gradients": found, "coarse": back.coarse}
         if may_be_magnified(compare_gradients(where, expected, found), expected):
             return answer | {"own": self_differences(from_weights, weights, found)}
         return answer
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        left, coarse = pair.paired(reference["gradients"]), coarse_sides(reference, port)
+        left, coarse = pair.paired(reference["gradients"], gradients=True), coarse_sides(reference, port)
         return compare_gradients(where, left, port["gradients"], port.get("own"), coarse)
 
     return model_case("gradients", where, reference, port, judge, ("seeds", "gradients"), trains=True)
@@ -137,7 +137,7 @@ def step(pair: Comparison) -> list[ModelCase]:
         drawn = _drawn(given["shapes"])
         check_drawn(given, drawn)
         side: Any = sides.port("float64")
-        after = side.apply([pair.by_port_name(gradients) for gradients in drawn], pair.optimizer_of("port"))
+        after = side.apply([pair.gradients_to_port(gradients) for gradients in drawn], pair.optimizer_of("port"))
         return {"after": pair.by_reference_name(after)}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:

@@ -29,9 +29,9 @@ class Divergence(NamedTuple):
 def divergence(records: Iterable[Record]) -> Divergence | None:
     """Where it starts, `None` where there is no difference.
 
-    In the forward pass; else in anchors, targets and losses, which the port computes by itself wherever it goes back;
-    else in the backward pass; else at the first difference of all. Of a pass isolated modules tell more than the whole
-    chain, and float64 more than float32.
+    At a parameter that does not fit; else in the forward pass; else in anchors, targets and losses, which the port
+    computes by itself wherever it goes back; else in the backward pass; else at the first difference of all. Of a pass
+    isolated modules tell more than the whole chain, and float64 more than float32.
     """
     different = [record for record in records if record.verdict == "different"]
     if not different:
@@ -46,6 +46,8 @@ def divergence(records: Iterable[Record]) -> Divergence | None:
 
 def _precedence(record: Record) -> tuple[int, bool, bool]:
     rank = next((i for i, rungs in enumerate(CAUSES) if record.rung in rungs), len(CAUSES))
+    if record.rung == "parameters" and record.difference is None:
+        rank = -1
     where = record.where
     return rank, record.rung in PASSES and where.mode != "isolated", where.dtype == "float32"
 

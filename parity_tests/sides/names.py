@@ -61,7 +61,7 @@ def pair(names: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pai
     unique = {canonical(name): name for name in names.reference if spelled[canonical(name)] == 1}
     paired: dict[str, str] = {}
     for name in names.port:
-        wanted = _translated(name, table)
+        wanted = translated(name, table)
         found = wanted if wanted in names.reference else unique.get(canonical(wanted))
         if found is None or found in skip or name in skip:
             continue
@@ -124,7 +124,7 @@ def fan_in(name: str, shape: tuple[int, ...]) -> int:
     return math.prod(shape[1:] if name.endswith("weight") else shape[:-1])
 
 
-def _translated(name: str, table: Mapping[str, str]) -> str:
+def translated(name: str, table: Mapping[str, str]) -> str:
     """The name as the table has it: itself, or with the longest module in the table that it lies in replaced."""
     cuts = [len(name), *(match.start() for match in reversed([*re.finditer(r"[./]", name)]))]
     return next((table[name[:cut]] + name[cut:] for cut in cuts if name[:cut] in table), name)

@@ -30,14 +30,22 @@ class Port(nn.Module):
 
 def compared(twin: Twin, module: Make, **settings: Any) -> Result:
     """The layer of Keras in a model of its own, with random weights, against a module of torch."""
-    inputs = [keras.Input(shape[1:], batch_size=shape[0]) for shape in twin.shapes]
+    dtype = "int32" if twin.words else "float32"
+    inputs = [keras.Input(shape[1:], batch_size=shape[0], dtype=dtype) for shape in twin.shapes]
     layer = twin.layer()
     layer.name = "layer"
-    model = keras.Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]), name="own")
+    model = keras.Model(
+        inputs, layer(*inputs) if twin.takes_apart else layer(inputs if len(inputs) > 1 else inputs[0]), name="own"
+    )
     randomise(model)
-    fed = [np.random.default_rng(i).normal(0, 6, shape).astype(np.float32) for i, shape in enumerate(twin.shapes)]
+    fed = [_drawn(twin, i, shape) for i, shape in enumerate(twin.shapes)]
     reference, port = KerasModel(model, TAP), TorchModule(Port(module()), TAP)
     return compare_models(reference, port, fed, **twin.settings, **settings)
+
+
+def _drawn(twin: Twin, seed: int, shape: tuple[int, ...]) -> Any:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, twin.words, shape) if twin.words else rng.normal(0, 6, shape).astype(np.float32)
 
 
 def not_told(name: str) -> str:

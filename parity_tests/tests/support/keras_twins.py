@@ -28,6 +28,8 @@ class Twin:
         layer, module, wrong: make each.
         shapes: of the inputs, as Keras has them.
         settings: what `compare_models` is told beside.
+        words: how many places a table has that is fed places, or 0.
+        takes_apart: whether the layer takes its inputs one by one and not as a list.
     """
 
     layer: Make
@@ -35,6 +37,8 @@ class Twin:
     wrong: Make
     shapes: Sequence[tuple[int, ...]] = (ROWS,)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    words: int = 0
+    takes_apart: bool = False
 
 
 class Of(nn.Module):
@@ -91,16 +95,36 @@ ACTIVATIONS: Mapping[str, tuple[Make, Make]] = {
 }
 
 
-class Recurrent(nn.Module):
-    """A recurrent layer of torch, of which the last output alone is given, or all."""
+class Separable(nn.Module):
+    """A convolution of each channel by itself, and one of pixels."""
 
-    def __init__(self, layer: nn.Module, *, all_steps: bool = False) -> None:
+    def __init__(self, dilation: int) -> None:
         super().__init__()
-        self.core, self.all_steps = layer, all_steps
+        self.depthwise = nn.Conv2d(6, 6, 3, padding=dilation, dilation=dilation, groups=6, bias=False)
+        self.pointwise = nn.Conv2d(6, 5, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.core(x)[0]
-        return found if self.all_steps else found[:, -1]
+        found: Tensor = self.pointwise(self.depthwise(x))
+        return found
+
+
+def recurrent(base: Any, *, turned: bool = False, **settings: Any) -> Make:
+    """A recurrent module of torch that gives its outputs alone; `turned` reads the steps from the last one on."""
+
+    class Outputs(base):  # type: ignore[misc]
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = super().forward(x.flip(1) if turned else x)[0]
+            return found
+
+    return lambda: Outputs(6, 4, batch_first=True, **settings)
+
+
+class SelfAttention(nn.MultiheadAttention):
+    """Attention that takes queries and values, as Keras' does, and gives its result alone."""
+
+    def forward(self, query: Tensor, value: Tensor) -> Tensor:  # type: ignore[override]
+        found: Tensor = super().forward(query, value, value, need_weights=False)[0]
+        return found
 
 
 class Lasting(nn.Module):
@@ -260,6 +284,13 @@ class RectifiedLinear(nn.Linear):
         return super().forward(x).relu()
 
 
+class RectifiedEmbedding(nn.Embedding):
+    """A table with a ReLU that its twin has not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).relu()
+
+
 class SquashedPReLU(nn.PReLU):
     """A PReLU with a tangent that its twin has not."""
 
@@ -317,20 +348,88 @@ TRAINED = {
         lambda: nn.RMSNorm(6, eps=1e-6),
         lambda: nn.RMSNorm(6, eps=1e-3),
         (STEPS,),
-        {"names": {"layer.weight": "layer/scale"}},
     ),
-    "PReLU": Twin(
-        L.PReLU,
-        lambda: nn.PReLU(6),
-        lambda: SquashedPReLU(6),
-        settings={"names": {"layer.weight": "layer/alpha"}},
-    ),
+    "PReLU": Twin(L.PReLU, lambda: nn.PReLU(6), lambda: SquashedPReLU(6)),
+    "PReLU of maps": Twin(lambda: L.PReLU(shared_axes=[1, 2]), lambda: nn.PReLU(6), lambda: SquashedPReLU(6), (MAPS,)),
     "TimeDistributed": Twin(
         lambda: L.TimeDistributed(L.Dense(5)),
         lambda: nn.Linear(6, 5),
         lambda: RectifiedLinear(6, 5),
         (STEPS,),
-        {"names": {"layer.weight": "layer/layer/kernel", "layer.bias": "layer/layer/bias"}},
+    ),
+    "DepthwiseConv1D": Twin(
+        lambda: L.DepthwiseConv1D(3),
+        lambda: nn.Conv1d(6, 6, 3, groups=6),
+        lambda: nn.Conv1d(6, 6, 3, groups=6, padding=1),
+        (STEPS,),
+        FIRST,
+    ),
+    "DepthwiseConv2D": Twin(
+        lambda: L.DepthwiseConv2D((3, 2), depth_multiplier=2),
+        lambda: nn.Conv2d(6, 12, (3, 2), groups=6),
+        lambda: nn.Conv2d(6, 12, (3, 2), groups=6, dilation=2),
+        (MAPS,),
+    ),
+    "SeparableConv2D": Twin(
+        lambda: L.SeparableConv2D(5, 3, padding="same"), lambda: Separable(1), lambda: Separable(2), (MAPS,)
+    ),
+    "SeparableConv2D in a sequence": Twin(
+        lambda: L.SeparableConv2D(5, 3, padding="same"),
+        lambda: nn.Sequential(*Separable(1).children()),
+        lambda: nn.Sequential(*Separable(2).children()),
+        (MAPS,),
+    ),
+    "Conv1DTranspose": Twin(
+        lambda: L.Conv1DTranspose(5, 2, 2),
+        lambda: nn.ConvTranspose1d(6, 5, 2, 2),
+        lambda: nn.ConvTranspose1d(6, 5, 2, 2, dilation=2, padding=1, output_padding=1),
+        (STEPS,),
+        FIRST,
+    ),
+    "Conv2DTranspose": Twin(
+        lambda: L.Conv2DTranspose(5, 4, 2, padding="same"),
+        lambda: nn.ConvTranspose2d(6, 5, 4, 2, 1),
+        lambda: nn.ConvTranspose2d(6, 5, 4, 2, 0),
+        (MAPS,),
+    ),
+    "Embedding": Twin(
+        lambda: L.Embedding(7, 4), lambda: nn.Embedding(7, 4), lambda: RectifiedEmbedding(7, 4), ((3, 5),), words=7
+    ),
+    "LSTM": Twin(
+        lambda: L.LSTM(4, return_sequences=True), recurrent(nn.LSTM), recurrent(nn.LSTM, turned=True), (STEPS,)
+    ),
+    "GRU": Twin(lambda: L.GRU(4, return_sequences=True), recurrent(nn.GRU), recurrent(nn.GRU, turned=True), (STEPS,)),
+    "SimpleRNN": Twin(
+        lambda: L.SimpleRNN(4, return_sequences=True),
+        recurrent(nn.RNN),
+        recurrent(nn.RNN, nonlinearity="relu"),
+        (STEPS,),
+    ),
+    "Bidirectional": Twin(
+        lambda: L.Bidirectional(L.GRU(4, return_sequences=True)),
+        recurrent(nn.GRU, bidirectional=True),
+        recurrent(nn.GRU, bidirectional=True, turned=True),
+        (STEPS,),
+    ),
+    "RNN of two cells": Twin(
+        lambda: L.RNN([L.LSTMCell(4), L.LSTMCell(4)], return_sequences=True),
+        recurrent(nn.LSTM, num_layers=2),
+        recurrent(nn.LSTM, num_layers=2, turned=True),
+        (STEPS,),
+    ),
+    "MultiHeadAttention": Twin(
+        lambda: L.MultiHeadAttention(2, 3),
+        lambda: SelfAttention(6, 2, batch_first=True),
+        lambda: SelfAttention(6, 3, batch_first=True),
+        (STEPS, STEPS),
+        takes_apart=True,
+    ),
+    "EinsumDense": Twin(
+        lambda: L.EinsumDense("abc,cde->abde", (None, 2, 4), bias_axes="de"),
+        lambda: nn.Sequential(nn.Linear(6, 8), nn.Unflatten(-1, (2, 4))),
+        lambda: nn.Sequential(nn.Linear(6, 8), nn.Unflatten(-1, (4, 2)), Of(lambda x: x.mT)),
+        (STEPS,),
+        {"names": {"layer.0": "layer"}, "layouts": dict.fromkeys(("layer", "output"), (0, 1, 2, 3))},
     ),
 }
 

@@ -1,0 +1,152 @@
+"""How parameters of each kind of layer lie in Keras and in torch, and how either are made of the others.
+
+Shapes as in the documentation of `keras.layers` and `torch.nn`. Needs numpy alone.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from parity_tests.rule.record import Array
+from parity_tests.sides.layouts import Permutation
+
+Shape = tuple[int, ...]
+Arrays = Sequence[Array]
+Change = Callable[[Arrays], list[Array]]
+
+RESET_GATES = 3
+"""The gates of a GRU: update, reset and new in Keras; reset, update and new in torch."""
+
+
+class Way(NamedTuple):
+    """From parameters of the one side to those of the other that hold the same numbers, and back.
+
+    Attributes:
+        there, back: of values.
+        gradients_there, gradients_back: of gradients by them.
+    """
+
+    there: Change
+    back: Change
+    gradients_there: Change
+    gradients_back: Change
+
+    @property
+    def turned(self) -> "Way":
+        """The same from the other side."""
+        return Way(self.back, self.there, self.gradients_back, self.gradients_there)
+
+
+def linear(there: Change, back: Change) -> Way:
+    """A way on which gradients go as values do."""
+    return Way(there, back, there, back)
+
+
+class Turn(NamedTuple):
+    """One array out of another: its axes in another order, then drawn together or apart.
+
+    Attributes:
+        before: the shape of the first.
+        axes: the axes of the first in the order of the second.
+        after: the shape of the second.
+    """
+
+    before: Shape
+    axes: Permutation
+    after: Shape
+
+    def there(self, arrays: Arrays) -> list[Array]:
+        """An array of another shape stays, which is a difference."""
+        return [a.transpose(self.axes).reshape(self.after) if a.shape == self.before else a for a in arrays]
+
+    def back(self, arrays: Arrays) -> list[Array]:
+        turned, again = [self.before[axis] for axis in self.axes], np.argsort(self.axes)
+        return [a.reshape(turned).transpose(again) if a.shape == self.after else a for a in arrays]
+
+    @property
+    def way(self) -> Way:
+        return linear(self.there, self.back)
+
+
+def kernel_turn(kernel: Shape, weight: Shape) -> Turn | None:
+    """How torch has a kernel of Keras: as a convolution or a dense layer does, or one of each channel by itself.
+
+    Axes of length one count for nothing: a dense layer may stand for a convolution of one pixel. A dense kernel of
+    more than two axes, as attention has them, is one of two in torch.
+    """
+    last = len(kernel)
+    if last < 2:
+        return same_turn(kernel, weight)
+    turned = (last - 1, last - 2, *range(last - 2))
+    if _without_ones([kernel[axis] for axis in turned]) == _without_ones(weight):
+        return Turn(kernel, turned, weight)
+    if weight == (kernel[-2] * kernel[-1], 1, *kernel[:-2]):
+        return Turn(kernel, (last - 2, last - 1, *range(last - 2)), weight)
+    for split in range(1, last):
+        if weight == (math.prod(kernel[split:]), math.prod(kernel[:split])):
+            return Turn(kernel, (*range(split, last), *range(split)), weight)
+    return None
+
+
+def same_turn(before: Shape, after: Shape) -> Turn | None:
+    """The same numbers in the same order: a vector for a table of them, or axes of length one more or less."""
+    is_flat = math.prod(before) == math.prod(after) and 1 in (len(before), len(after))
+    if is_flat or _without_ones(before) == _without_ones(after):
+        return Turn(before, tuple(range(len(before))), after)
+    return None
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+    return [length for length in shape if length > 1]
+
+
+def stacked(turns: Sequence[Turn]) -> Way:
+    """Projections of Keras' attention, query, key and value, which torch has in one array, one upon the other."""
+    ends = np.cumsum([turn.after[0] for turn in turns])
+
+    def there(arrays: Arrays) -> list[Array]:
+        return [np.concatenate([turn.there([array])[0] for turn, array in zip(turns, arrays, strict=True)])]
+
+    def back(arrays: Arrays) -> list[Array]:
+        parts = np.split(arrays[0], ends[:-1])
+        return [turn.back([part])[0] for turn, part in zip(turns, parts, strict=True)]
+
+    return linear(there, back)
+
+
+def gates_turn(gates: int) -> Way:
+    """A kernel of a recurrent layer, with its gates side by side in Keras and one upon the other in torch."""
+    return linear(
+        lambda arrays: [_in_order(array, gates).T for array in arrays],
+        lambda arrays: [_in_order(array.T, gates) for array in arrays],
+    )
+
+
+def biases(gates: int, kept_apart: bool, count: int) -> Way:
+    """The biases of a recurrent layer of Keras, and the `count` of torch, one by the input and one by the state.
+
+    Where Keras has one for both, torch adds two up: the first is that of Keras, and the second zero.
+    """
+    if kept_apart:
+        return linear(
+            lambda arrays: [*_in_order(arrays[0], gates)],
+            lambda arrays: [_in_order(np.stack(arrays), gates)],
+        )
+    order = partial(_in_order, gates=gates)
+    return Way(
+        lambda arrays: [order(arrays[0]), *(np.zeros_like(arrays[0]) for _ in range(count - 1))],
+        lambda arrays: [order(np.sum(arrays, axis=0, dtype=np.float64))],
+        lambda arrays: [order(arrays[0])] * count,
+        lambda arrays: [order(arrays[0])],
+    )
+
+
+def _in_order(values: Array, gates: int) -> Array:
+    """The gates along the last axis from the order of Keras to that of torch, and from that to Keras'."""
+    if gates != RESET_GATES:
+        return values
+    update, reset, new = np.split(values, gates, axis=-1)
+    return np.concatenate([reset, update, new], axis=-1)

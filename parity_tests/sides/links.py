@@ -1,0 +1,279 @@
+"""Which parameters of two sides hold the same numbers, and how: by name, and by a table of kinds of layers.
+
+Needs numpy alone.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from parity_tests.rule.record import Array
+from parity_tests.sides.carry import Change, Shape, Way, biases, gates_turn, kernel_turn, linear, same_turn, stacked
+from parity_tests.sides.layouts import Layouts, to_port, to_reference
+from parity_tests.sides.names import Names, Pairs, canonical, pair, translated
+
+Shapes = Mapping[str, Shape]
+
+
+class Link(NamedTuple):
+    """Parameters of the reference, and those of the port that hold the same numbers.
+
+    Attributes:
+        reference, port: their names.
+        way: how one are made of the others.
+        shapes: of the first of each side.
+        fits: whether they can be made of each other.
+    """
+
+    reference: tuple[str, ...]
+    port: tuple[str, ...]
+    way: Way
+    shapes: tuple[Shape, Shape]
+    fits: bool
+
+
+class Kind(NamedTuple):
+    """A parameter of a kind of layer, in a spelling that both frameworks share.
+
+    Attributes:
+        path: what its path ends in, as a regular expression; `owner` is what stands before.
+        parts: what it holds, one or several, below the owner.
+        beside: the name of a parameter that its layer has too, where that tells the kind.
+    """
+
+    path: str
+    parts: tuple[str, ...]
+    beside: str = ""
+
+
+PROJECTIONS = ("query", "key", "value")
+
+RECURRENT = {
+    r"cell/cells/(\d+)/": r"_l\2",
+    "forward_layer/cell/": "_l0",
+    "backward_layer/cell/": "_l0_reverse",
+    "cell/": "_l0",
+    "": "",
+}
+"""Where Keras has the parameters of a recurrent layer, and how torch ends their names."""
+
+KINDS = (
+    *(
+        Kind(f"_{p}_dense/{leaf}", (f"in_proj/{of}/{p}",))
+        for p in PROJECTIONS
+        for leaf, of in (("kernel", "weight"), ("bias", "bias"))
+    ),
+    *(Kind(f"in_proj_{of}", tuple(f"in_proj/{of}/{p}" for p in PROJECTIONS)) for of in ("weight", "bias")),
+    *(Kind(f"{p[0]}_proj_weight", (f"in_proj/weight/{p}",)) for p in PROJECTIONS),
+    Kind("_output_dense/kernel", ("out_proj/weight",)),
+    Kind("_output_dense/bias", ("out_proj/bias",)),
+    *(Kind(f"{place}kernel", (f"weight_ih{end}",), "recurrent_kernel") for place, end in RECURRENT.items()),
+    *(Kind(f"{place}recurrent_kernel", (f"weight_hh{end}",)) for place, end in RECURRENT.items()),
+    *(Kind(f"{place}bias", (f"bias{end}",), "recurrent_kernel") for place, end in RECURRENT.items()),
+    Kind(r"bias_(?:ih|hh)(_l\d+(?:_reverse)?|)", (r"bias\2",)),
+    *(Kind("depthwise_kernel", (f"{name}/weight",)) for name in ("depthwise", "0")),
+    *(Kind("pointwise_kernel", (f"{name}/weight",)) for name in ("pointwise", "1")),
+    *(Kind("bias", (f"{name}/bias",), "pointwise_kernel") for name in ("pointwise", "1")),
+    *(Kind(leaf, ("weight",)) for leaf in ("alpha", "scale", "layer/kernel")),
+    Kind("layer/bias", ("bias",)),
+)
+"""What is called otherwise in Keras and in torch, or lies in other parts; the first that the other side has counts."""
+
+
+Values = Mapping[str, Array]
+Group = tuple[tuple[str, ...], tuple[str, ...]]
+"""Names of the reference, and names of the port."""
+
+
+class Links:
+    """All parameters that are carried from the reference to the port, and compared.
+
+    Args:
+        each: those that belong together.
+    """
+
+    def __init__(self, each: Sequence[Link]) -> None:
+        self.each = each
+
+    def to_port(self, values: Values, *, gradients: bool = False) -> dict[str, Array]:
+        """Values of the reference's parameters, or gradients by them, as the port has them."""
+        changes = (
+            (link.reference, link.port, link.way.gradients_there if gradients else link.way.there) for link in self.each
+        )
+        return _changed(values, changes)
+
+    def to_reference(self, values: Values, *, gradients: bool = False) -> dict[str, Array]:
+        """Values of the port's parameters, or gradients by them, as the reference has them."""
+        changes = (
+            (link.port, link.reference, link.way.gradients_back if gradients else link.way.back) for link in self.each
+        )
+        return _changed(values, changes)
+
+    def shared(self, values: Values, *, gradients: bool = False) -> dict[str, Array]:
+        """What of the reference's values the port can have: of two biases, which it has as one, their sum."""
+        one_way = [link for link in self.each if len(link.port) < len(link.reference) and _are_biases(link.reference)]
+        known = {name for link in self.each for name in link.reference}
+        kept = {name: value for name, value in values.items() if name in known}
+        of_both = Links(one_way)
+        return kept | of_both.to_reference(of_both.to_port(kept, gradients=gradients), gradients=gradients)
+
+
+def _changed(values: Values, changes: Iterable[tuple[Sequence[str], Sequence[str], Change]]) -> dict[str, Array]:
+    """New names and values, of those changes whose names are all there."""
+    found: dict[str, Array] = {}
+    for names, others, change in changes:
+        if all(name in values for name in names):
+            found |= zip(others, change([values[name] for name in names]), strict=True)
+    return found
+
+
+def linked(
+    names: Names, shapes: tuple[Shapes, Shapes], table: Mapping[str, str], skip: Mapping[str, str], layouts: Layouts
+) -> tuple[Pairs, Links]:
+    """Pair parameters by the table and by spelling, then those that are left by the kinds of layers.
+
+    Raises:
+        UsageError: where two names of the port stand for one of the reference.
+    """
+    together = _given_together(names, table, skip)
+    taken = {name for group in together for of_side in group for name in of_side}
+    pairs = pair(Names(*([name for name in of_side if name not in taken] for of_side in names)), table, skip)
+    said = {name: translated(name, table) for name in names.port}
+    left = {name: said[name] for name in pairs.missing["port"]}
+    groups = [*together, *(((name,), (partner,)) for name, partner in pairs.port.items())]
+    groups += _by_kind({name: name for name in pairs.missing["reference"]}, left, [*names.reference, *said.values()])
+    links = [_link(*group, shapes, layouts) for group in groups]
+    partners = {name: " + ".join(link.port) for link in links for name in link.reference}
+    carried = {name for link in links for name in link.port}
+    missing = {
+        "reference": [name for name in pairs.missing["reference"] if name not in partners],
+        "port": [name for name in left if name not in carried],
+    }
+    ordered = {name: partners[name] for name in names.reference if name in partners}
+    return Pairs(ordered, missing, pairs.skipped), Links(links)
+
+
+def _given_together(names: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> list[Group]:
+    """Two biases of torch that the table says to be one of Keras."""
+    found: dict[str, list[str]] = {}
+    for name in names.port:
+        if name not in skip and (wanted := translated(name, table)) in names.reference and wanted not in skip:
+            found.setdefault(wanted, []).append(name)
+    return [((name,), tuple(port)) for name, port in found.items() if len(port) == 2 and _are_biases(port)]
+
+
+def _are_biases(names: Iterable[str]) -> bool:
+    """Whether these are biases of a recurrent module of torch."""
+    return all(re.match("bias_[ih]h", _leaf(name)) for name in names)
+
+
+def _leaf(name: str) -> str:
+    return re.split("[./]", name)[-1]
+
+
+def _by_kind(reference: Mapping[str, str], port: Mapping[str, str], known: Iterable[str]) -> list[Group]:
+    """What belongs together of names that are left, which are given with the paths that the table makes of them."""
+    paths = {_path(name) for name in known}
+    options = [{name: _spellings(_path(said), paths) for name, said in side.items()} for side in (reference, port)]
+    offered = [{part for spelled in side.values() for parts in spelled for part in parts} for side in options]
+    chosen = [
+        {name: next((parts for parts in spelled if other.issuperset(parts)), ()) for name, spelled in side.items()}
+        for side, other in zip(options, reversed(offered), strict=True)
+    ]
+    wholes = sorted({parts for side in chosen for parts in side.values()}, key=len)
+    whole_of = {part: parts for parts in wholes for part in parts}
+    groups: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+    for i, side in enumerate(chosen):
+        for name, parts in sorted(
+            side.items(), key=lambda item: whole_of[item[1][0]].index(item[1][0]) if item[1] else 0
+        ):
+            groups.setdefault(whole_of[parts[0]] if parts else (), ([], []))[i].append(name)
+    return [(tuple(a), tuple(b)) for whole, (a, b) in groups.items() if whole and _belong_together(whole, a, b)]
+
+
+def _belong_together(whole: Collection[str], reference: Sequence[str], port: Sequence[str]) -> bool:
+    """One and one; all parts and what holds them; or two biases and one. More than that can be meant otherwise."""
+    counts = sorted((len(reference), len(port)))
+    many = max(reference, port, key=len)
+    return counts in ([1, 1], [1, len(whole)]) or (counts == [1, 2] and _are_biases(many))
+
+
+def _spellings(path: str, paths: Collection[str]) -> list[tuple[str, ...]]:
+    """The parts that a parameter holds, in each spelling that it may have."""
+    found: list[tuple[str, ...]] = []
+    owner = path.rpartition("/")[0]
+    for kind in KINDS:
+        match = re.fullmatch(f"(|.*/){kind.path}", path)
+        if match and (not kind.beside or f"{owner}/{kind.beside}".lstrip("/") in paths):
+            found.append(tuple(match.expand(rf"\g<1>{part}") for part in kind.parts))
+    return [*found, ("/".join(canonical(path)),)]
+
+
+def _path(name: str) -> str:
+    return "/".join(re.split("[./]", name))
+
+
+def _link(reference: tuple[str, ...], port: tuple[str, ...], shapes: tuple[Shapes, Shapes], layouts: Layouts) -> Link:
+    """Parameters that belong together, carried as the user says, as they lie, or by their kind."""
+    first = shapes[0][reference[0]], shapes[1][port[0]]
+    permuted, is_said = _permuted(reference[0], port[0], layouts), any(name in layouts.table for name in reference)
+    if len(reference) == len(port) == 1 and (is_said or not _is_recurrent(reference[0], port[0])):
+        fits = _fits(*first, layouts.parameter(reference[0], port[0], len(first[0])))
+        if fits or is_said:
+            return Link(reference, port, permuted, first, fits)
+    if _is_of_torch(reference) and not _is_of_torch(port):
+        way = _to_torch(port, reference, (shapes[1], shapes[0]))
+        way = way.turned if way else None
+    else:
+        way = _to_torch(reference, port, shapes)
+    return Link(reference, port, way or permuted, first, way is not None)
+
+
+def _fits(reference: Shape, port: Shape, axes: Sequence[int]) -> bool:
+    return len(reference) == len(port) == len(axes) and all(
+        port[axis] == n for n, axis in zip(reference, axes, strict=True)
+    )
+
+
+def _is_recurrent(*names: str) -> bool:
+    """Whether one of two is a kernel of a recurrent layer of Keras, whose gates may be in another order."""
+    leaves = [_leaf(name) for name in names]
+    return any(re.match("weight_[ih]h", leaf) for leaf in leaves) and any(leaf.endswith("kernel") for leaf in leaves)
+
+
+def _is_of_torch(names: Sequence[str]) -> bool:
+    return re.match("weight|in_proj_|bias_[ih]h", _leaf(names[0])) is not None
+
+
+def _to_torch(keras: Sequence[str], torch: Sequence[str], shapes: tuple[Shapes, Shapes]) -> Way | None:
+    """How torch has what Keras has; `None` where shapes do not fit."""
+    before, after = ([of[name] for name in names] for of, names in zip(shapes, (keras, torch), strict=True))
+    if len(keras) == 3:
+        lengths = [after[0][0] // 3, *after[0][1:]]
+        turns = [_turn(name, shape, tuple(lengths)) for name, shape in zip(keras, before, strict=True)]
+        known = [turn for turn in turns if turn is not None]
+        return stacked(known) if len(known) == 3 else None
+    gates = _gates(keras[0], shapes[0])
+    if _are_biases(torch):
+        return biases(gates, kept_apart=len(before[0]) == 2, count=len(torch))
+    if re.match("weight_[ih]h", _leaf(torch[0])):
+        return gates_turn(gates) if before[0][::-1] == after[0] else None
+    turn = _turn(keras[0], before[0], after[0])
+    return turn.way if turn else None
+
+
+def _turn(name: str, before: Shape, after: Shape) -> Any:
+    return kernel_turn(before, after) if _leaf(name).endswith("kernel") else same_turn(before, after)
+
+
+def _gates(name: str, shapes: Shapes) -> int:
+    """How many gates a recurrent layer of Keras has, from the kernel by which its state comes in again."""
+    recurrent = shapes.get(f"{name.removesuffix(_leaf(name))}recurrent_kernel", ())
+    return recurrent[1] // recurrent[0] if len(recurrent) == 2 else 1
+
+
+def _permuted(reference: str, port: str, layouts: Layouts) -> Way:
+    return linear(
+        lambda arrays: [to_port(reference, a, layouts.parameter(reference, port, a.ndim)) for a in arrays],
+        lambda arrays: [to_reference(a, layouts.parameter(reference, port, a.ndim)) for a in arrays],
+    )
