@@ -3,14 +3,15 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 from parity_tests.bundle.check import recorded_about
 from parity_tests.bundle.files import Bundle
 from parity_tests.bundle.record import record
 from parity_tests.ladder.arguments import check_batches, check_function, check_tables, check_words
 from parity_tests.ladder.case import Case
-from parity_tests.ladder.compare_models import DTYPES, RUNGS, check_training, compared_models, comparison, rungs_for
+from parity_tests.ladder.compare_models import DTYPES, RUNGS, check_training, compared_models, rungs_for
+from parity_tests.ladder.pairing import comparison
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Where
 from parity_tests.rule.result import Result
@@ -47,12 +48,16 @@ class RecordedModel:
     has_parameters: bool
     has_gradients: bool
     sees_inputs: bool
+    can_run: ClassVar[bool] = False
 
     def check(self, argument: str) -> None:
         """It was run when it was recorded."""
 
     def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
         return dict(self.taps)
+
+    def apart(self) -> Collection[str]:
+        return ()
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> Any:
         return self
@@ -156,7 +161,7 @@ def check_model(
         reference,
         adapted("port", port),
         given["inputs"],
-        names=names or {},
+        names=names,
         layouts=layouts or {},
         skip=skip or {},
         losses=None if loss is None else (loss, loss),
@@ -165,4 +170,4 @@ def check_model(
         dtypes=dtypes,
     )
     two.sides.recorded = recorded_about(bundle)
-    return compared_models(two, rungs, {"names": dict(names or {})}, bundle)
+    return compared_models(two, rungs, {"names": dict(two.names)}, bundle)

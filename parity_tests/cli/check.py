@@ -14,11 +14,10 @@ from parity_tests.cli.options import (
     add_pair,
     add_report_options,
     check_reports,
-    plain_console,
     progress_bars,
     refuse_beside,
+    report_on,
     settings_of,
-    write_reports,
 )
 from parity_tests.retinanet.blind_spots import unseen_overrides
 from parity_tests.retinanet.climb import climb_rungs
@@ -52,7 +51,6 @@ def run(options: argparse.Namespace) -> int:
         return _check_pair(options)
     from parity_tests.bundle.check import sampled_sizes, samples_in_words, unrecorded
     from parity_tests.bundle.files import Bundle
-    from parity_tests.report import print_report
     from parity_tests.retinanet.recorded import LEFT_OUT, OTHER, recorded_comparison, recorded_facts
     from parity_tests.rule.result import Result
 
@@ -77,16 +75,13 @@ def run(options: argparse.Namespace) -> int:
             *samples_in_words(bundle),
         ],
     )
-    print_report(result, plain_console())
-    write_reports(result, options)
-    return result.exit_code
+    return report_on(result, options)
 
 
 def _check_pair(options: argparse.Namespace) -> int:
     """Hold the port of a pair of a user's own against its recorded reference."""
     from parity_tests.bundle.models import check_model
     from parity_tests.ladder.model_pair import OF_BUNDLES, load_pair
-    from parity_tests.report import print_report
 
     refuse_beside(parser(), options, ("override",))
     pair = load_pair(options.pair)
@@ -94,9 +89,7 @@ def _check_pair(options: argparse.Namespace) -> int:
     given = {name: pair.settings[name] for name in ("names", "layouts", "skip", "dtypes") if name in pair.settings}
     own = {"loss": pair.of_side("loss", 1), "optimizer": pair.of_side("optimizers", 1)}
     result = check_model(options.bundle, pair.made("port"), **given, **own)
-    print_report(result, plain_console())
-    write_reports(result, options)
-    return result.exit_code
+    return report_on(result, options)
 
 
 def _torch(facts: Mapping[str, Any], overrides: Sequence[str]) -> "Callable[[str], DetectorSide]":

@@ -15,11 +15,10 @@ from parity_tests.cli.options import (
     add_report_options,
     add_seed,
     check_reports,
-    plain_console,
     progress_bars,
     refuse_beside,
+    report_on,
     settings_of,
-    write_reports,
 )
 from parity_tests.ladder.climb import Report
 from parity_tests.ladder.memory import keep_for_reuse, without_collecting
@@ -93,14 +92,10 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Climb, report, and give the exit code."""
     check_reports(options)
-    from parity_tests.report import print_report
-
     if options.pair is not None:
         refuse_beside(parser(), options, BESIDE_PAIRS)
         result = _compare_pair(options.pair)
-        print_report(result, plain_console())
-        write_reports(result, options)
-        return result.exit_code
+        return report_on(result, options)
     check_backend()
 
     ablation = _read_ablation(options.ablation) if options.ablation else None
@@ -115,9 +110,7 @@ def run(options: argparse.Namespace) -> int:
     result = Result.of_presets(
         found, seconds=seconds, settings=settings_of(options), more_warnings=unseen, ablation=ablation
     )
-    print_report(result, plain_console())
-    write_reports(result, options)
-    return result.exit_code
+    return report_on(result, options)
 
 
 def _compare_pair(name: str) -> Result:

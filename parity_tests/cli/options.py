@@ -74,11 +74,14 @@ def add_report_options(parser: argparse.ArgumentParser, formats: Sequence[str] =
 
 
 def check_reports(options: argparse.Namespace) -> None:
-    """Refuse files that cannot be written, before anything is computed.
+    """Refuse files that cannot be written, before anything is computed, and what writes them not being installed.
 
     Raises:
         UsageError: naming the option and the file.
+        ModuleNotFoundError: naming the package.
     """
+    import parity_tests.report  # noqa: F401
+
     for name in FORMATS:
         check_target(f"--{name}", getattr(options, name))
 
@@ -91,6 +94,18 @@ def check_target(option: str, path: Path | None) -> None:
         raise UsageError(f"{option}: {path} lies in a folder that does not exist")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise UsageError(f"{option}: {path} must be a file in a folder that can be written to")
+
+
+def report_on(result: "Result", options: argparse.Namespace) -> int:
+    """Print a result, write the files that were asked for, and give the exit code; GitHub's workflows are told, too."""
+    from parity_tests.report import annotations, print_report
+
+    if os.environ.get("GITHUB_ACTIONS"):
+        for line in annotations(result):
+            print(line, flush=True)
+    print_report(result, plain_console())
+    write_reports(result, options)
+    return result.exit_code
 
 
 def write_reports(result: "Result", options: argparse.Namespace) -> None:

@@ -8,31 +8,21 @@ from numpy.typing import NDArray
 
 from parity_tests.ladder import rungs as of_models
 from parity_tests.ladder import training
-from parity_tests.ladder.arguments import (
-    check_batches,
-    check_layouts,
-    check_tables,
-    check_two_functions,
-    check_words,
-    fed,
-    lists,
-)
+from parity_tests.ladder.arguments import check_batches, check_tables, check_two_functions, check_words, lists
 from parity_tests.ladder.blind_spots import blind_spots
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import climb
 from parity_tests.ladder.coarse import in_words
 from parity_tests.ladder.comparison import Comparison
+from parity_tests.ladder.pairing import comparison
 from parity_tests.ladder.proposals import misfits, with_proposals
 from parity_tests.ladder.provenance import peak_memory, provenance
+from parity_tests.rule import vacuous
 from parity_tests.rule.errors import UsageError
-from parity_tests.rule.record import Array
 from parity_tests.rule.result import Coverage, Result
-from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.adapters import adapted
-from parity_tests.sides.layouts import Layouts, to_port
-from parity_tests.sides.links import linked
-from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair
-from parity_tests.sides.side import ROOT, Loss, input_names
+from parity_tests.sides.names import Pairs
+from parity_tests.sides.side import Loss
 
 RUNGS = {**of_models.RUNGS, **training.RUNGS}
 DTYPES = ("float64", "float32")
@@ -70,6 +60,8 @@ def compare_models(
             are rounded to float32, so that both precisions start from the same.
         names: the reference's name by the port's, of parameters, taps or modules whose parameters have the usual names
             (`{"stem.0": "conv1"}`); a name that is spelled alike needs no entry, `conv1.weight` and `conv1/kernel` are.
+            Without it modules are matched by values, order and shape; a warning has the table that was found, and
+            names what can be meant otherwise.
         layouts: permutations by the reference's name of a tap, of its input (`conv1.input`) or of a parameter: the
             port's axes in the reference's order, where they do not follow from the sides.
         loss: for each side what makes a scalar of its outputs; without it their sum, weighted by random numbers.
@@ -98,7 +90,7 @@ def compare_models(
         adapted("reference", reference),
         adapted("port", port),
         inputs,
-        names=names or {},
+        names=names,
         layouts=layouts or {},
         skip={**(exempt or {}), **(skip or {})},
         losses=loss,
@@ -107,7 +99,7 @@ def compare_models(
         optimizers=optimizers,
         batches=check_batches(batches),
     )
-    return compared_models(two, rungs, {"names": dict(names or {}), "layouts": lists(layouts or {})})
+    return compared_models(two, rungs, {"names": dict(two.names), "layouts": lists(layouts or {})})
 
 
 def compared_models(
@@ -135,7 +127,9 @@ def compared_models(
         cost={"seconds": time.perf_counter() - started, "peak_gib": peak_memory() / 2**30},
         warnings=[
             *blind_spots(two, climbed),
+            *two.said_of_names,
             *in_words(records),
+            *vacuous.in_words(records),
             *_left_out(two, rungs, climbed),
             *([] if "parameters" in climbed else [f"{name}: {words}" for name, words in misfits(two).items()]),
         ],
@@ -179,60 +173,6 @@ def rungs_for(two: Comparison, rungs: Sequence[str]) -> list[str]:
         words = f"{two.reference.words} and {two.port.words}"
         raise UsageError(f"rungs: {lacking!r} needs parameters and gradients that {words} have not both; leave it out")
     return [rung for rung in able if rung in rungs]
-
-
-def comparison(
-    reference: Adapter,
-    port: Adapter,
-    inputs: NDArray[Any] | Sequence[NDArray[Any]],
-    *,
-    names: Mapping[str, str],
-    layouts: Mapping[str, Sequence[int]],
-    skip: Mapping[str, str],
-    **settings: Any,
-) -> Comparison:
-    """The two sides with their names paired, and every argument checked."""
-    arrays = fed("inputs", inputs)
-    lie = Layouts(reference.layout, port.layout, layouts)
-    named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
-    changed = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
-    paths = [_tap_paths("reference", reference, arrays), _tap_paths("port", port, changed)]
-    compared = reference.has_parameters and port.has_parameters
-    values = [adapter.open("float32", {}).parameters() if compared else {} for adapter in (reference, port)]
-    parameters = Names(*([*of_side] for of_side in values))
-    taps = Names(*(list(of_side) for of_side in paths))
-    check_table(names, parameters, taps)
-    known = [*parameters.reference, *parameters.port, *taps.reference, *taps.port]
-    check_skip(skip, [*known, *(f"{tap}.input" for tap in taps.reference)])
-    check_layouts(layouts, [*parameters.reference, "input", *taps.reference])
-    paired = pair(taps, names, skip)
-    flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
-    shapes = tuple({name: array.shape for name, array in of_side.items()} for of_side in values)
-    lie = Layouts(reference.layout, port.layout, layouts, flat)
-    carried, links = linked(parameters, (shapes[0], shapes[1]), names, skip, lie)
-    return Comparison(
-        reference=reference,
-        port=port,
-        paths=(
-            {tap: paths[0][tap] for tap in paired.port if paths[0][tap]},
-            {tap: paths[1][name] for tap, name in paired.port.items() if paths[1][name]},
-        ),
-        inputs=arrays,
-        layouts=lie,
-        parameters=carried,
-        links=links,
-        taps=paired,
-        skip=skip,
-        **settings,
-    )
-
-
-def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str, str]:
-    """The paths of a side's taps by tap, its outputs among them."""
-    paths = adapter.tap_paths(side, inputs)
-    if wrong := next((tap for tap in paths if tap == "input" or set(tap) & set("/#")), None):
-        raise UsageError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
-    return paths
 
 
 def _coverage(two: Comparison, rungs: Sequence[str]) -> list[Coverage]:

@@ -36,6 +36,8 @@ class Comparison:
         layouts: how arrays of the port lie.
         parameters, taps: which names belong together.
         links: how parameters are carried over.
+        names: the table by which they were paired, given or found.
+        said_of_names: sentences on a table that was found.
         skip: names that are not to be compared.
         losses: a loss for each side, or `None` for the sum of all outputs, each weighted by a random number.
         optimizers: what makes an optimiser for each side, where training is compared.
@@ -52,6 +54,8 @@ class Comparison:
     parameters: Pairs
     taps: Pairs
     links: Links
+    names: Mapping[str, str] = field(default_factory=dict)
+    said_of_names: Sequence[str] = ()
     skip: Mapping[str, str] = field(default_factory=dict)
     losses: tuple[Loss, Loss] | None = None
     optimizers: tuple[Callable[[Any], Any], Callable[[Any], Any]] | None = None

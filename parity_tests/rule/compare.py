@@ -11,6 +11,7 @@ from parity_tests.rule.budgets import float32_budget, is_finite, largest, larges
 from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import ALL, UNTAGGED, Array, Record, Tag, Where
 from parity_tests.rule.sampled import Sampled, viewed
+from parity_tests.rule.vacuous import why_vacuous
 
 TagOf = Callable[[str], Tag]
 """What each name stands for."""
@@ -68,7 +69,7 @@ def compare_values(
         return record(verdict="incomplete", reason="values are NaN or infinite, and where was not recorded")
     scale = largest(reference)
     reference, port = viewed(reference, port)
-    if not np.isfinite(reference).any():
+    if reference.size and not np.isfinite(reference).any():
         return record(verdict="incomplete", reason="no value is finite")
     if budget is None:
         return record(verdict="equal")
@@ -78,7 +79,7 @@ def compare_values(
         difference = largest_difference(reference, port)
     measured = partial(record, difference=difference, scale=scale, budget=budget)
     if difference <= budget:
-        return measured(verdict="equal")
+        return measured(verdict="equal", vacuous="" if difference else why_vacuous(reference, port))
     return measured(verdict="different", reason=f"difference {difference:.1e}, and the budget is {budget:.1e}")
 
 

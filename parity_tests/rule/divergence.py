@@ -46,8 +46,8 @@ def divergence(records: Iterable[Record]) -> Divergence | None:
 
 def _precedence(record: Record) -> tuple[int, bool, bool]:
     rank = next((i for i, rungs in enumerate(CAUSES) if record.rung in rungs), len(CAUSES))
-    if record.rung == "parameters" and record.difference is None:
-        rank = -1
+    if record.rung == "parameters" and None not in (shapes := (record.reference_shape, record.port_shape)):
+        rank = -1 if shapes[0] != shapes[1] else rank
     where = record.where
     return rank, record.rung in PASSES and where.mode != "isolated", where.dtype == "float32"
 

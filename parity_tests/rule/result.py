@@ -9,6 +9,7 @@ from typing import Any
 
 from parity_tests.rule.divergence import Divergence, divergence
 from parity_tests.rule.record import ALL, EXIT_CODES, Record, Verdict, verdict_of
+from parity_tests.rule.vacuous import says_nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +146,7 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """That of the records; what was not covered makes an equal run incomplete.
+        """That of the records; what was not covered makes an equal run incomplete, as does what could not have failed.
 
         An ablation alone measures what differs and compares nothing; there is nothing that could fail.
         """
@@ -153,7 +154,7 @@ class Result:
             return "equal"
         verdict = verdict_of(self.records)
         uncovered = any(coverage.missing for coverage in self.coverage)
-        return "incomplete" if verdict == "equal" and uncovered else verdict
+        return "incomplete" if verdict == "equal" and (uncovered or says_nothing(self.records)) else verdict
 
     @property
     def is_ablation(self) -> bool:
@@ -187,6 +188,9 @@ class Result:
     def _left_out(self) -> str:
         if not self.records:
             return "nothing was compared"
+        if verdict_of(self.records) == "equal" and says_nothing(self.records):
+            vacuous = next(record for record in self.records if record.vacuous)
+            return f"no comparison of values could have failed, first {vacuous.name} ({vacuous.vacuous})"
         left_out = [record for record in self.records if record.verdict == "incomplete"]
         if left_out or not any(coverage.missing for coverage in self.coverage):
             return f"{counted(len(left_out), 'comparison')} could not be made{_first(left_out)}"

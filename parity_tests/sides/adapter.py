@@ -20,6 +20,7 @@ class Adapter(ABC):
         has_modules: whether its modules can be fed one by one.
         has_parameters: whether it has parameters, which can be given others.
         has_gradients: whether it can be run back.
+        can_run: whether it is here, and not in a bundle alone.
     """
 
     layout: Layout
@@ -27,6 +28,7 @@ class Adapter(ABC):
     has_modules: ClassVar[bool] = False
     has_parameters: ClassVar[bool] = True
     has_gradients: ClassVar[bool] = True
+    can_run: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
@@ -53,6 +55,10 @@ class Adapter(ABC):
     def terms(self) -> Mapping[str, int]:
         """The products in the longest sum of taps whose parameters cannot be seen."""
         return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
+
+    def apart(self) -> Collection[str]:
+        """Paths of layers that count as one and give results in a form of their own, as recurrent ones do."""
+        return ()
 
     @property
     @abstractmethod

@@ -50,6 +50,11 @@ class TorchModule(Adapter):
         paths = {tap: check_path(f"{argument} taps", self.module, path) for tap, path in taps.items()}
         return with_output(argument, paths)
 
+    def apart(self) -> list[str]:
+        from parity_tests.sides.torch_side import apart
+
+        return apart(self.module)
+
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.torch_side import TorchSide
 
@@ -97,6 +102,11 @@ class KerasModel(Adapter):
         else:
             paths = {tap: path_of(f"{argument} taps", self.model, path) for tap, path in self.taps.items()}
         return with_output(argument, paths)
+
+    def apart(self) -> list[str]:
+        from parity_tests.sides.keras_names import apart
+
+        return apart(self.model)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.keras_side import KerasSide

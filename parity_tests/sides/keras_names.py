@@ -37,6 +37,13 @@ def own_variables(layer: Any) -> list[Any]:
     return [variable for variable in own if "float" in variable.dtype]
 
 
+def apart(model: keras.Model) -> list[str]:
+    """Paths of recurrent layers and of attention, which are made of layers and count as one."""
+    kinds = ("RNN", "Bidirectional", "MultiHeadAttention", "GroupQueryAttention", "TimeDistributed")
+    classes = tuple(getattr(keras.layers, kind) for kind in kinds)
+    return [path for path, layer in layers_by_path(model).items() if isinstance(layer, classes)]
+
+
 def path_of(argument: str, model: keras.Model, wanted: str) -> str:
     """The path of the layer that is meant by a path with slashes or dots, or by the name of one layer alone.
 

@@ -107,6 +107,17 @@ def check_path(argument: str, module: nn.Module, path: str) -> str:
 
 
 def owners(module: nn.Module) -> list[str]:
-    """Paths of the submodules that have floating-point parameters or buffers of their own."""
+    """Paths of the submodules that have floating-point parameters or buffers of their own.
+
+    What lies in attention is not among them: torch computes with its parameters and does not call it.
+    """
     named = floating(module)
-    return [path for path in submodules(module) if any(name.rpartition(".")[0] == path for name in named)]
+    own = [path for path in submodules(module) if any(name.rpartition(".")[0] == path for name in named)]
+    return [path for path in own if not any(path.startswith(f"{whole}.") for whole in apart(module))]
+
+
+def apart(module: nn.Module) -> list[str]:
+    """Paths of recurrent modules and of attention, which give more than Keras' do."""
+    return [
+        path for path, inner in submodules(module).items() if isinstance(inner, (nn.RNNBase, nn.MultiheadAttention))
+    ]

@@ -12,7 +12,8 @@ from parity_tests import KerasModel, TorchModule, compare_models, randomise
 from parity_tests.ladder.proposals import fitting
 from parity_tests.sides.carry import kernel_turn
 from parity_tests.tests.support.compared_twins import Port, compared
-from parity_tests.tests.support.keras_twins import MAPS, STEPS, TRAINED, TWINS
+from parity_tests.tests.support.keras_twins import MAPS, STEPS
+from parity_tests.tests.support.trained_twins import TRAINED, TWINS
 
 L = keras.layers
 TAP = {"layer": "layer"}

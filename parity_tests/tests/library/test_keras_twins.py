@@ -19,7 +19,8 @@ from parity_tests import Function, KerasModel, TorchModule, compare_models
 from parity_tests.report.json_file import as_json, from_json
 from parity_tests.rule.record import Record
 from parity_tests.tests.support.compared_twins import compared, not_told
-from parity_tests.tests.support.keras_twins import TWINS, Of, Twin
+from parity_tests.tests.support.keras_twins import Of, Twin
+from parity_tests.tests.support.trained_twins import TWINS
 
 ROWS = np.random.default_rng(1).normal(size=(4, 6)).astype(np.float32)
 

@@ -4,10 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor, nn
 
 from parity_tests import OwnTaps, TorchModule, compare_models
+from parity_tests.rule.compare import compare_values
 from parity_tests.rule.errors import UsageError
+from parity_tests.rule.record import Where
+from parity_tests.rule.result import Result
 
 VALUES = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 
@@ -69,3 +73,72 @@ def test_a_list_for_a_dictionary_is_refused(name: str) -> None:
     argument: Any = {name: ["conv"]}
     with pytest.raises(UsageError, match=rf"^{name}: \['conv'\] must be a dictionary by name"):
         compare_models(nn.Linear(4, 4), nn.Linear(4, 4), VALUES, **argument)
+
+
+def dead(x: Any) -> Any:
+    return np.zeros_like(x)
+
+
+def test_a_run_in_which_nothing_could_fail_is_incomplete() -> None:
+    result = compare_models(dead, dead, VALUES)
+    assert (result.verdict, result.exit_code) == ("incomplete", 3)
+    assert result.summary.endswith("no comparison of values could have failed, first output (both are zero throughout)")
+    assert "forward says nothing: no comparison" in " ".join(result.warnings)
+
+
+class Gated(nn.Module):
+    """A layer whose result is taken, or is not."""
+
+    def __init__(self, *, taken: bool) -> None:
+        super().__init__()
+        self.layer, self.last, self.taken = nn.Linear(4, 4), nn.Linear(4, 2), taken
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.layer(x)
+        found: Tensor = self.last(made if self.taken else made.detach() * 0)
+        return found
+
+
+def test_a_part_that_says_nothing_is_said_and_the_rest_counts() -> None:
+    result = compare_models(Gated(taken=False), Gated(taken=False), VALUES)
+    assert result.verdict == "equal"
+    assert any(
+        words.startswith("gradients: 3 comparisons say nothing, of 4, first layer.weight: both are zero")
+        for words in result.warnings
+    )
+    assert not any(
+        "say" in words and "nothing" in words
+        for words in compare_models(Gated(taken=True), Gated(taken=True), VALUES).warnings
+    )
+
+
+def test_a_loss_that_does_not_move_says_nothing() -> None:
+    def run(loss: Any) -> Result:
+        make = (lambda parameters: torch.optim.SGD(parameters, 0.1),) * 2
+        both: Any = {"loss": (loss, loss), "optimizers": make, "batches": [[VALUES]] * 3, "rungs": ["trajectory"]}
+        return compare_models(nn.Linear(4, 4), nn.Linear(4, 4), VALUES, **both)
+
+    assert run(lambda y: (y**2).mean()).verdict == "equal"
+    still = run(lambda y: (y * 0).sum() + 1)
+    assert (still.verdict, {record.vacuous for record in still.records}) == ("incomplete", {"the loss does not move"})
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (np.zeros((2, 3)), "both are zero throughout"),
+        (np.full((2, 3), 1.5), "both are 1.5 throughout"),
+        (np.zeros((0, 3)), "both are empty"),
+        (np.zeros(1), "both are zero"),
+        (np.ones(1), ""),
+        (np.array([1.0, 2.0, 1.0]), ""),
+    ],
+)
+def test_why_two_equal_arrays_say_nothing(values: Any, why: str) -> None:
+    record = compare_values("forward", Where(dtype="float64"), "x", values, values.copy(), 1e-9)
+    assert (record.verdict, record.vacuous) == ("equal", why)
+
+
+def test_arrays_that_differ_a_little_say_something() -> None:
+    record = compare_values("forward", Where(dtype="float64"), "x", np.ones(3), np.ones(3) + 1e-12, 1e-9)
+    assert (record.verdict, record.vacuous) == ("equal", "")

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from parity_tests import KerasModel, TorchModule, compare_models, randomise
 from parity_tests.rule.result import Result
-from parity_tests.tests.support.keras_twins import TWINS, Make, Twin
+from parity_tests.tests.support.keras_twins import Make, Twin
+from parity_tests.tests.support.trained_twins import TWINS
 
 WITHOUT_FLOAT64 = {"tensorflow": ["AveragePooling3D"], "jax": []}
 """Layers that a backend of Keras cannot run in float64 on a CPU."""

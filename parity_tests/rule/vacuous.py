@@ -1,0 +1,58 @@
+"""Comparisons that could not have failed: what is equal and says nothing. Needs numpy alone."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from parity_tests.rule.record import Array, Record
+
+OF_ITSELF = ("parameters", "shapes")
+"""Rungs whose comparisons can fail whatever the values are: what was carried over, and structure."""
+
+
+def why_vacuous(reference: Array, port: Array) -> str:
+    """Why two equal arrays say nothing of what made them, or an empty string."""
+    if not reference.size:
+        return "both are empty"
+    if reference.size == 1 or not (_is_constant(reference) and _is_constant(port)):
+        return "both are zero" if reference.size == 1 and not reference.any() and not port.any() else ""
+    value = float(reference.flat[0])
+    return f"both are {'zero' if value == 0 else format(value, 'g')} throughout"
+
+
+def _is_constant(values: Array) -> bool:
+    """A look at both ends first: nearly all arrays end otherwise than they begin."""
+    return bool(values.flat[0] == values.flat[-1] and values.min() == values.max())
+
+
+def says_nothing(records: Sequence[Record]) -> bool:
+    """Whether every comparison of values is vacuous, and there is one."""
+    measured = _of_values(records)
+    return bool(measured) and all(record.vacuous for record in measured)
+
+
+def in_words(records: Sequence[Record]) -> list[str]:
+    """A sentence for each rung in which comparisons say nothing."""
+    rungs = dict.fromkeys(record.rung for record in records)
+    return [words for rung in rungs if (words := _of_rung(rung, [r for r in records if r.rung == rung]))]
+
+
+def _of_rung(rung: str, records: Sequence[Record]) -> str:
+    measured = _of_values(records)
+    vacuous = [record for record in measured if record.vacuous]
+    if not vacuous:
+        return ""
+    first = f"{vacuous[0].name}: {vacuous[0].vacuous}"
+    if len(vacuous) == len(measured):
+        return f"{rung} says nothing: no comparison of values could have failed, first {first}"
+    counted = "1 comparison says" if len(vacuous) == 1 else f"{len(vacuous)} comparisons say"
+    return f"{rung}: {counted} nothing, of {len(measured)}, first {first}"
+
+
+def _of_values(records: Sequence[Record]) -> list[Record]:
+    return [r for r in records if r.rung not in OF_ITSELF and (r.difference is not None or r.vacuous)]
+
+
+def unmoved(losses: Array) -> bool:
+    """Whether a loss is the same at each step of a training run of several."""
+    return len(losses) > 1 and bool(np.ptp(losses) == 0)
