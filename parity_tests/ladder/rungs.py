@@ -17,9 +17,10 @@ from parity_tests.rule.budgets import (
     float32_budget,
     isolated_units,
     largest,
+    own_errors,
     rounding_budget,
 )
-from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.compare import OwnErrors, compare_taps
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Record, Tag, Where
 from parity_tests.sides.side import ROOT, Call, Calls, input_names
@@ -112,16 +113,19 @@ def _judge(
     What a side computed in float32 in that is allowed the roundings of a whole model in float32, in either.
     """
     left, right, budgets = reference[where.dtype], port[where.dtype], dict[str, float]()
+    own: dict[str, OwnErrors] = {}
     for name, values in left.items():
         others = [run[name] for run in (reference["float64"], right, port["float64"]) if name in run]
+        if where.dtype == "float32" and [other.shape for other in others] == 3 * [values.shape]:
+            own[name] = own_errors(values, *others)
         if name in coarse:
             budgets[name] = coarse_budget(largest(values))
         elif where.dtype == "float64":
             budgets[name] = rounding_budget(values, units(name))
-        elif [other.shape for other in others] == 3 * [values.shape]:
-            budgets[name] = float32_budget(units(name), values, *others)
+        elif name in own:
+            budgets[name] = float32_budget(units(name), values, own[name])
     if where.dtype == "float32":
-        return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of)
+        return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of, own=own)
     left, right = ({n: v.astype("float64") if n in coarse else v for n, v in of.items()} for of in (left, right))
     return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of, coarse=coarse)
 

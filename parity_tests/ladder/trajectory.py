@@ -15,7 +15,7 @@ import numpy as np
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.coarse import coarse_budget, coarse_sides
 from parity_tests.rule.budgets import CASCADED, FLOAT32_FACTOR, SELF_FACTOR, rounding_budget
-from parity_tests.rule.compare import compare_values
+from parity_tests.rule.compare import compare_values, with_own_errors
 from parity_tests.rule.record import Array, Record, Where
 from parity_tests.rule.vacuous import unmoved
 
@@ -54,7 +54,9 @@ def _judge_single(mode: str, reference: Answer, port: Answer) -> list[Record]:
     single, other = reference["float32"], port["float32"]
     budgets = float32_budgets((single, reference["float64"]), (other, port["float64"]))
     budgets = np.minimum(budgets, [rounding_budget(loss, CASCADED) for loss in single[:, None]])
-    return _compare(Where(dtype="float32", mode=mode), {"reference": single, "port": other}, budgets)
+    records = _compare(Where(dtype="float32", mode=mode), {"reference": single, "port": other}, budgets)
+    off = zip(np.abs(single - reference["float64"]), np.abs(other - port["float64"]), strict=True)
+    return [with_own_errors(record, (float(a), float(b))) for record, (a, b) in zip(records, off, strict=True)]
 
 
 def training_budgets(reference: Array, own: Array) -> Array:

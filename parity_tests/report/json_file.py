@@ -127,10 +127,10 @@ def _record(record: Record) -> dict[str, Any]:
 def _read(kind: type[T], values: Mapping[str, Any]) -> T:
     given = _known([field.name for field in fields(kind)], values)
     shapes = {
-        name: tuple(value) for name, value in given.items() if name.endswith(("shape", "size")) and value is not None
+        name: tuple(value)
+        for name, value in given.items()
+        if name.endswith(("shape", "size", "coarse", "own_errors")) and value is not None
     }
-    if "coarse" in given:
-        given["coarse"] = tuple(given["coarse"])
     curves = given.get("values")
     if curves:
         given["values"] = {name: [math.nan if v is None else v for v in curve] for name, curve in curves.items()}

@@ -8,8 +8,20 @@ from parity_tests.report.tree import taps_of
 from parity_tests.rule.record import Record
 from parity_tests.rule.result import Result
 
-WORDS = ("preset", "rung", "case", "name", "verdict", "reference_shape", "port_shape", "reason", "level", "share")
-NUMBERS = ("used", "difference", "scale", "budget")
+WORDS = (
+    "preset",
+    "rung",
+    "case",
+    "name",
+    "verdict",
+    "reference_shape",
+    "port_shape",
+    "reason",
+    "level",
+    "share",
+    "vacuous",
+)
+NUMBERS = ("used", "difference", "scale", "budget", "own_reference", "own_port")
 """The columns of a row: words as places in a list where each stands once, then numbers."""
 
 
@@ -34,8 +46,9 @@ def _row(record: Record, places: dict[str, int]) -> list[int | float | None]:
     words = (
         *(record.preset, record.rung, record.where.text, record.name, record.verdict),
         *(_shape(record.reference_shape), _shape(record.port_shape), record.reason, shade.level, shade.text),
+        record.vacuous,
     )
-    numbers = (share_of(record), record.difference, record.scale, record.budget)
+    numbers = (share_of(record), record.difference, record.scale, record.budget, *(record.own_errors or (None, None)))
     return [*(places.setdefault(word, len(places)) for word in words), *map(_short, numbers)]
 
 

@@ -50,24 +50,26 @@ def rounding_budget(reference: Array | Sampled, units: int) -> float:
     return units * float(np.finfo(reference.dtype).eps) * largest(reference)
 
 
-def float32_budget(
-    units: int,
-    reference: Array | Sampled,
-    reference64: Array | Sampled,
-    port: Array | Sampled,
-    port64: Array | Sampled,
-) -> float:
+def own_errors(
+    reference: Array | Sampled, reference64: Array | Sampled, port: Array | Sampled, port64: Array | Sampled
+) -> tuple[float, float] | None:
+    """How far float32 is from each side's own run in float64, the reference's and the port's; `None` without one."""
+    if any(values.dtype != np.float64 for values in (reference64, port64)):
+        return None  # whatever was asked for: there is no run to measure an error by
+    return largest_difference(*viewed(reference, reference64)), largest_difference(*viewed(port, port64))
+
+
+def float32_budget(units: int, reference: Array | Sampled, own: tuple[float, float] | None) -> float:
     """What float32 may differ, from each side's own error against its float64 run, and `units` roundings at most.
 
     A port that is wrong in float32 alone would so allow itself its mistake: its error counts up to three times the
     reference's, or a few roundings where that is more.
     """
     most = rounding_budget(reference, units)
-    if any(values.dtype != np.float64 for values in (reference64, port64)):
-        return most  # whatever was asked for: there is no run to measure an error by
-    own, of_port = (largest_difference(*viewed(*pair)) for pair in ((reference, reference64), (port, port64)))
-    explained = max(FLOAT32_FACTOR * own, rounding_budget(reference, MIN_FLOAT32_UNITS))
-    return min(FLOAT32_FACTOR * max(own, min(of_port, explained)), most)
+    if own is None:
+        return most
+    explained = max(FLOAT32_FACTOR * own[0], rounding_budget(reference, MIN_FLOAT32_UNITS))
+    return min(FLOAT32_FACTOR * max(own[0], min(own[1], explained)), most)
 
 
 def largest(values: Array | Sampled) -> float:

@@ -7,11 +7,21 @@ from types import MappingProxyType
 
 import numpy as np
 
-from parity_tests.rule.budgets import float32_budget, is_finite, largest, largest_difference, rounding_budget
+from parity_tests.rule.budgets import (
+    float32_budget,
+    is_finite,
+    largest,
+    largest_difference,
+    own_errors,
+    rounding_budget,
+)
 from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import ALL, UNTAGGED, Array, Record, Tag, Where
 from parity_tests.rule.sampled import Sampled, viewed
 from parity_tests.rule.vacuous import why_vacuous
+
+OwnErrors = tuple[float, float] | None
+"""How far float32 is from each side's own float64, the reference and the port."""
 
 TagOf = Callable[[str], Tag]
 """What each name stands for."""
@@ -113,15 +123,18 @@ def compare_tensor(
     """
     reference64, port64 = pairs["float64"]
     budgets = {"float64": {name: rounding_budget(reference64, units)}, "float32": {}}
+    own: dict[str, OwnErrors] = {}
     if len({array.shape for pair in pairs.values() for array in pair}) == 1 and "float32" in dtypes:
         reference, port = pairs["float32"]
-        budgets["float32"] = {name: float32_budget(units, reference, reference64, port, port64)}
+        own[name] = own_errors(reference, reference64, port, port64)
+        budgets["float32"] = {name: float32_budget(units, reference, own[name])}
     sides = {dtype: [{name: value} for value in pairs[dtype]] for dtype in dtypes}
-    return [
-        record
-        for dtype in dtypes
-        for record in compare_taps(rung, replace(where, dtype=dtype), *sides[dtype], budgets=budgets[dtype])
-    ]
+    records = []
+    for dtype in dtypes:
+        of_dtype = own if dtype == "float32" else {}
+        place = replace(where, dtype=dtype)
+        records += compare_taps(rung, place, *sides[dtype], budgets=budgets[dtype], own=of_dtype)
+    return records
 
 
 def compare_taps(
@@ -134,6 +147,7 @@ def compare_taps(
     budgets: Mapping[str, float | Array] | None = None,
     tag_of: TagOf = lambda name: UNTAGGED,
     coarse: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    own: Mapping[str, OwnErrors] = MappingProxyType({}),
 ) -> list[Record]:
     """Compare all taps of both sides, in the reference's order, then those that the port has alone.
 
@@ -143,6 +157,7 @@ def compare_taps(
             compared.
         tag_of: what each name stands for.
         coarse: by name the sides that computed it in float32, whatever the case is.
+        own: by name how far float32 is from each side's own float64.
     """
     records = []
     for name in [*references, *(name for name in ports if name not in references)]:
@@ -153,8 +168,18 @@ def compare_taps(
         record = compare_values(rung, where, name, reference, ports.get(name), budget, tag_of(name))
         if budgets is not None and budget is None and record.verdict == "equal":
             record = replace(record, verdict="incomplete", reason="there is no budget for it")
+        record = with_own_errors(record, own.get(name))
         records.append(_as_coarse(record, coarse[name]) if name in coarse else record)
     return records
+
+
+def with_own_errors(record: Record, own: OwnErrors) -> Record:
+    """The record in float32 with how far each side is from its own float64; where they differ, in words too."""
+    if own is None:
+        return record
+    words = f"; from its own float64 the reference is {own[0]:.1e} off, and the port {own[1]:.1e}"
+    reason = record.reason + words if record.reason and record.difference is not None else record.reason
+    return replace(record, own_errors=own, reason=reason)
 
 
 def _as_coarse(record: Record, sides: Sequence[str]) -> Record:

@@ -93,6 +93,7 @@ class Record:
         reason: one sentence where it is not equal.
         values: what else was measured, such as the curve of a loss, by name.
         coarse: the sides that computed it in float32 where the case is float64; it is judged in float32 then.
+        own_errors: in float32 how far the reference is from its own run in float64, and the port from its own.
         vacuous: why it says nothing though it is equal: no mistake could have shown in it.
     """
 
@@ -110,6 +111,7 @@ class Record:
     reason: str = ""
     values: Mapping[str, Sequence[float]] | None = None
     coarse: tuple[str, ...] = ()
+    own_errors: tuple[float, float] | None = None
     vacuous: str = ""
 
     @property

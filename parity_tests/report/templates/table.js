@@ -89,11 +89,14 @@ function expand(row, toggle, record) {
 function details(record) {
   const known = {
     reason: record.reason,
+    'says nothing': record.vacuous,
     'reference shape': record.reference_shape,
     'port shape': record.port_shape,
     difference: scientific(record.difference),
     'reference at most': scientific(record.scale),
     budget: scientific(record.budget),
+    'reference off its own float64': scientific(record.own_reference),
+    'port off its own float64': scientific(record.own_port),
     'budget used': record.budget === null ? '' : record.share,
     ...Object.fromEntries(Object.entries(sources.get(record.name) ?? {}).map(([side, line]) => [`${side} made in`, line])),
   };

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.names import longest_sums, tag_of
 from parity_tests.retinanet.side import fed_with, values_of
-from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, isolated_units, rounding_budget
-from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, isolated_units, own_errors, rounding_budget
+from parity_tests.rule.compare import OwnErrors, compare_taps
 from parity_tests.rule.record import Array, Record, Where
 from parity_tests.rule.sampled import Sampled
 
@@ -62,7 +63,7 @@ def _at_size(run: DetectorComparison, size: Size) -> DetectorCase:
 
 def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answer) -> list[Record]:
     records = refusal("forward", where, reference["float64"])
-    isolated, cascaded = isolated_budgets(run, reference["float64"]), _cascaded_budgets(reference, port)
+    isolated, (cascaded, own) = isolated_budgets(run, reference["float64"]), _cascaded_budgets(reference, port)
     for dtype in ("float64", "float32"):
         compare = partial(_compare, reference.get(dtype, {}))
         place = replace(where, dtype=dtype, mode="isolated")
@@ -70,12 +71,19 @@ def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answe
             budgets = isolated if dtype == "float64" else float32_bounds(reference[dtype], port.get("bounds", {}))
             records += compare(port[f"{dtype} isolated"], place, budgets)
         if dtype in run.dtypes:
-            records += compare(port[dtype], replace(place, mode="cascaded"), cascaded[dtype])
+            of_dtype = own if dtype == "float32" else {}
+            records += compare(port[dtype], replace(place, mode="cascaded"), cascaded[dtype], of_dtype)
     return records
 
 
-def _compare(reference: Taps, port: Taps, where: Where, budgets: Mapping[str, float | Array]) -> list[Record]:
-    return compare_taps("forward", where, reference, port, budgets=budgets, tag_of=tag_of)
+def _compare(
+    reference: Taps,
+    port: Taps,
+    where: Where,
+    budgets: Mapping[str, float | Array],
+    own: Mapping[str, OwnErrors] = MappingProxyType({}),
+) -> list[Record]:
+    return compare_taps("forward", where, reference, port, budgets=budgets, tag_of=tag_of, own=own)
 
 
 def isolated_budgets(run: DetectorComparison, given: Taps) -> dict[str, float]:
@@ -101,14 +109,16 @@ def can_be_fed(taps: Taps) -> bool:
     return not any(isinstance(value, Sampled) for value in taps.values())
 
 
-def _cascaded_budgets(reference: Answer, port: Answer) -> dict[str, dict[str, float]]:
+def _cascaded_budgets(reference: Answer, port: Answer) -> tuple[dict[str, dict[str, float]], dict[str, OwnErrors]]:
     """In float64 by roundings; in float32 of the taps that both sides have in both precisions, in one shape."""
     budgets = {"float64": {name: rounding_budget(value, CASCADED) for name, value in reference["float64"].items()}}
     if "float32" not in reference:
-        return budgets
+        return budgets, {}
     taps = [reference["float32"], reference["float64"], port["float32"], port["float64"]]
     common = [name for name, value in taps[0].items() if all(_has(side, name, value.shape) for side in taps)]
-    return budgets | {"float32": {name: float32_budget(CASCADED, *(side[name] for side in taps)) for name in common}}
+    own = {name: own_errors(*(side[name] for side in taps)) for name in common}
+    found = {name: float32_budget(CASCADED, taps[0][name], own[name]) for name in common}
+    return budgets | {"float32": found}, own
 
 
 def _has(taps: Taps, name: str, shape: tuple[int, ...]) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, rounding_budget
-from parity_tests.rule.compare import compare_taps, compare_values
+from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, own_errors, rounding_budget
+from parity_tests.rule.compare import compare_taps, compare_tensor, compare_values
 from parity_tests.rule.divergence import divergence
 from parity_tests.rule.errors import in_one_line
 from parity_tests.rule.record import EXIT_CODES, Array, Record, Verdict, Where, verdict_of
@@ -136,7 +136,7 @@ def test_the_share_of_the_budget_is_kept_green_or_not(feature_map: Array) -> Non
 def test_float32_is_allowed_what_rounding_costs_the_sides(feature_map: Array) -> None:
     exact, rounded = feature_map, feature_map.astype(np.float32)
     noisy = np.nextafter(rounded, np.float32(np.inf))
-    budget = float32_budget(ISOLATED, rounded, exact, noisy, exact)
+    budget = float32_budget(ISOLATED, rounded, own_errors(rounded, exact, noisy, exact))
     assert budget < rounding_budget(rounded, 4)
     assert compare_values("forward", FLOAT32, "p3", rounded, noisy, budget).verdict == "equal"
 
@@ -145,7 +145,7 @@ def test_float32_is_allowed_what_rounding_costs_the_sides(feature_map: Array) ->
 def test_a_mistake_in_float32_alone_does_not_allow_itself(mistake: str, feature_map: Array) -> None:
     exact, rounded = feature_map, feature_map.astype(np.float32)
     wrong = rounded + np.float32(1e-2) if mistake == "an offset" else MISTAKES[mistake](rounded)
-    budget = float32_budget(CASCADED, rounded, exact, wrong, exact)
+    budget = float32_budget(CASCADED, rounded, own_errors(rounded, exact, wrong, exact))
     assert compare_values("forward", FLOAT32, "p3", rounded, wrong, budget).verdict == "different"
 
 
@@ -153,7 +153,7 @@ def test_a_mistake_in_float32_alone_does_not_allow_itself(mistake: str, feature_
 def test_a_small_mistake_in_float32_alone_does_not_either(relative: float, verdict: str, feature_map: Array) -> None:
     exact, rounded = feature_map, feature_map.astype(np.float32)
     wrong = (exact * (1 + relative)).astype(np.float32)
-    budget = float32_budget(CASCADED, rounded, exact, wrong, exact)
+    budget = float32_budget(CASCADED, rounded, own_errors(rounded, exact, wrong, exact))
     assert compare_values("forward", FLOAT32, "p3", rounded, wrong, budget).verdict == verdict
 
 
@@ -212,3 +212,14 @@ def test_a_budget_for_each_element_is_held_at_each() -> None:
 )
 def test_an_error_is_told_in_one_line_and_without_what_makes_a_terminal_bold(error: Exception, words: str) -> None:
     assert in_one_line(error) == words
+
+
+def test_in_float32_each_row_says_how_far_each_side_is_from_its_own_float64(feature_map: Array) -> None:
+    exact, rounded = feature_map, feature_map.astype(np.float32)
+    wrong = rounded + np.float32(1e-2)
+    pairs = {"float64": (exact, exact), "float32": (rounded, wrong)}
+    double, single = compare_tensor("losses", Where(), "loss", pairs, ("float64", "float32"), CASCADED)
+    assert (double.own_errors, single.verdict) == (None, "different")
+    assert single.own_errors is not None
+    assert single.own_errors[0] < 1e-6 < single.own_errors[1]
+    assert single.reason.endswith("off, and the port 1.0e-02")
