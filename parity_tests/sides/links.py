@@ -31,6 +31,11 @@ class Link(NamedTuple):
     shapes: tuple[Shape, Shape]
     fits: bool
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one and one: of several that do not fit, none can be held against another."""
+        return len(self.reference) == len(self.port) == 1
+
 
 class Kind(NamedTuple):
     """A parameter of a kind of layer, in a spelling that both frameworks share.
@@ -142,7 +147,7 @@ def linked(
     left = {name: said[name] for name in pairs.missing["port"]}
     groups = [*together, *(((name,), (partner,)) for name, partner in pairs.port.items())]
     groups += _by_kind({name: name for name in pairs.missing["reference"]}, left, [*names.reference, *said.values()])
-    links = [_link(*group, shapes, layouts) for group in groups]
+    links = [link for link in (_link(*group, shapes, layouts) for group in groups) if link.fits or link.is_single]
     partners = {name: " + ".join(link.port) for link in links for name in link.reference}
     carried = {name for link in links for name in link.port}
     missing = {
@@ -255,7 +260,9 @@ def _to_torch(keras: Sequence[str], torch: Sequence[str], shapes: tuple[Shapes, 
         return stacked(known) if len(known) == 3 else None
     gates = _gates(keras[0], shapes[0])
     if _are_biases(torch):
-        return biases(gates, kept_apart=len(before[0]) == 2, count=len(torch))
+        kept_apart = len(before[0]) == 2
+        fits = before[0][-1:] == after[0] and len(torch) in ((2,) if kept_apart else (1, 2))
+        return biases(gates, kept_apart=kept_apart, count=len(torch)) if fits else None
     if re.match("weight_[ih]h", _leaf(torch[0])):
         return gates_turn(gates) if before[0][::-1] == after[0] else None
     turn = _turn(keras[0], before[0], after[0])

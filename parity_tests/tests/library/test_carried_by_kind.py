@@ -13,7 +13,7 @@ from parity_tests.ladder.proposals import fitting
 from parity_tests.sides.carry import kernel_turn
 from parity_tests.tests.support.compared_twins import Port, compared
 from parity_tests.tests.support.keras_twins import MAPS, STEPS
-from parity_tests.tests.support.trained_twins import TRAINED, TWINS
+from parity_tests.tests.support.trained_twins import TRAINED, TWINS, SelfAttention
 
 L = keras.layers
 TAP = {"layer": "layer"}
@@ -72,6 +72,31 @@ def test_a_key_s_bias_has_a_gradient_of_rounding_and_a_wrong_one_is_named() -> N
 
     result = compared(TRAINED["MultiHeadAttention"], lambda: Biased(6, 2, batch_first=True))
     assert "_key_dense/bias is where it starts" in result.summary
+
+
+def test_attention_of_another_width_is_named_and_no_error() -> None:
+    result = compared(TRAINED["MultiHeadAttention"], lambda: Wider(8, 2, batch_first=True))
+    assert result.verdict == "different"
+    missing = [name for covered in result.coverage if covered.kind == "parameters" for name in covered.missing]
+    assert {"layer/_query_dense/kernel", "layer.in_proj_weight"} <= {*missing}
+
+
+class Wider(SelfAttention):
+    """Attention of more numbers than it is given."""
+
+    def forward(self, query: Any, value: Any) -> Any:  # type: ignore[override]
+        wider = [nn.functional.pad(x, (0, 2)) for x in (query, value)]
+        return super().forward(*wider)[..., :6]
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_a_bias_that_is_skipped_leaves_the_other(name: str) -> None:
+    twin = TRAINED[name]
+    port = twin.module()
+    with torch.no_grad():
+        port.bias_hh_l0.zero_()
+    result = compared(twin, lambda: port, skip={"layer.bias_hh_l0": "is zero"})
+    assert result.verdict == ("equal" if name == "LSTM" else "different"), result.summary
 
 
 class Scaled(nn.Module):
