@@ -6,7 +6,7 @@ therefore held to how far the port's own are from themselves once its weights ar
 Needs numpy alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ VARIABLE = Tag("variable")
 Gradients = Mapping[str, Array]
 
 
-def scales_of(reference: Gradients) -> dict[str, float]:
+def scales_of(reference: Gradients, coarse: Collection[str] = ()) -> dict[str, float]:
     """The largest gradient by each parameter.
 
     A bias whose layer is followed by what takes it away again, as BatchNorm in training does, or the softmax of
@@ -28,7 +28,8 @@ def scales_of(reference: Gradients) -> dict[str, float]:
     """
     scales = {name: largest(values) for name, values in reference.items()}
     beside = {name: max((scales.get(kernel, 0.0) for kernel in _kernels(name)), default=0.0) for name in scales}
-    return {name: beside[name] if scale <= GRADIENT * beside[name] else scale for name, scale in scales.items()}
+    shares = {name: coarse_budget(1) if name in coarse else GRADIENT for name in scales}
+    return {name: beside[name] if scale <= shares[name] * beside[name] else scale for name, scale in scales.items()}
 
 
 def _kernels(name: str) -> list[str]:
@@ -48,7 +49,7 @@ def compare_gradients(
 
     Where sides computed a part in float32, within the roundings of a whole model in that.
     """
-    scales = scales_of(reference)
+    scales = scales_of(reference, reference if coarse else ())
     budgets = {name: coarse_budget(scale) if coarse else GRADIENT * scale for name, scale in scales.items()}
     for name in () if coarse else budgets.keys() & (own or {}).keys():
         least, most = budgets[name], BATCHNORM_LIMIT * scales[name]

@@ -330,7 +330,7 @@ def _coarse_gradients(pair: Comparison, answer: Answer) -> set[str]:
 
 def _compare_by_taps(where: Where, reference: Taps, port: Taps, coarse: Coarsened) -> list[Record]:
     """Within 1e-10 of the largest gradient by each tap, or the roundings of a model where float32 has a part in it."""
-    scales = scales_of(reference)
+    scales = scales_of(reference, coarse)
     budgets = {n: coarse_budget(scale) if n in coarse else GRADIENT * scale for n, scale in scales.items()}
     return compare_taps("backward", where, reference, port, budgets=budgets, tag_of=tag_of, coarse=coarse)
 
