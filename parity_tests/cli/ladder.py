@@ -85,6 +85,12 @@ def parser() -> argparse.ArgumentParser:
         "--ablation", metavar="FILE", type=Path, help="what `ablate --json` wrote, to be part of the reports"
     )
     add_pair(parser, "compare a pair of your own, instead of the RetinaNets")
+    parser.add_argument(
+        "--repro",
+        metavar="FOLDER",
+        type=Path,
+        help="of a pair: where to write the first module that differs, with a script that runs it alone",
+    )
     add_report_options(parser)
     return parser
 
@@ -94,8 +100,10 @@ def run(options: argparse.Namespace) -> int:
     check_reports(options)
     if options.pair is not None:
         refuse_beside(parser(), options, BESIDE_PAIRS)
-        result = _compare_pair(options.pair)
+        result = _compare_pair(options.pair, options.repro)
         return report_on(result, options)
+    if options.repro:
+        raise UsageError(f"--repro: {options.repro} is for the modules of a pair; give one as --pair MODULE:NAME")
     check_backend()
 
     ablation = _read_ablation(options.ablation) if options.ablation else None
@@ -113,13 +121,13 @@ def run(options: argparse.Namespace) -> int:
     return report_on(result, options)
 
 
-def _compare_pair(name: str) -> Result:
+def _compare_pair(name: str, repro: Path | None) -> Result:
     """Compare a pair of a user's own."""
     from parity_tests.ladder.compare_models import compare_models
     from parity_tests.ladder.model_pair import load_pair
 
     pair = load_pair(name)
-    return compare_models(pair.made("reference"), pair.made("port"), pair.inputs, **pair.settings)
+    return compare_models(pair.made("reference"), pair.made("port"), pair.inputs, repro=repro, **pair.settings)
 
 
 def _presets(options: argparse.Namespace) -> list[str]:

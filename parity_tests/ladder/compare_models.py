@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from parity_tests.ladder.comparison import Comparison
 from parity_tests.ladder.pairing import comparison
 from parity_tests.ladder.proposals import misfits, with_proposals
 from parity_tests.ladder.provenance import peak_memory, provenance
+from parity_tests.ladder.repro import write_repro
 from parity_tests.rule import vacuous
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.result import Coverage, Result
@@ -47,6 +50,7 @@ def compare_models(
     rungs: Sequence[str] = (),
     optimizers: Optimizers | None = None,
     batches: Sequence[Any] = (),
+    repro: Path | str | None = None,
     exempt: Mapping[str, str] | None = None,
 ) -> Result:
     """Hold a port against its reference: parameters, activations and gradients, module by module.
@@ -73,6 +77,7 @@ def compare_models(
             training run), which are to be asked for.
         optimizers: for each side what makes an optimiser of its parameters, for `step` and `trajectory`.
         batches: the inputs of each step of `trajectory`.
+        repro: a folder for the first module that differs by itself: a script that runs it alone, and what it is given.
         exempt: the name that `skip` had before.
 
     Returns:
@@ -99,7 +104,10 @@ def compare_models(
         optimizers=optimizers,
         batches=check_batches(batches),
     )
-    return compared_models(two, rungs, {"names": dict(two.names), "layouts": lists(layouts or {})})
+    result = compared_models(two, rungs, {"names": dict(two.names), "layouts": lists(layouts or {})})
+    if repro is None or result.verdict != "different":
+        return result
+    return replace(result, warnings=[*result.warnings, write_repro(two, result, Path(repro))])
 
 
 def compared_models(

@@ -1,0 +1,119 @@
+"""The first module that differs is cut out: a script shows the difference by itself, without the instrument."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from torch import Tensor, nn
+
+from parity_tests import KerasModel, TorchModule, compare_models, randomise
+from parity_tests.tests.support.paths import ROOT
+from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model
+
+
+class Wrong(nn.Module):
+    """A port whose norm has torch's own epsilon, in a class that takes no arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.port = Port(norm=nn.BatchNorm2d(4, eps=1e-5))
+
+    def forward(self, x: Tensor) -> Any:
+        return self.port(x)
+
+
+class Halved(nn.Linear):
+    """A layer of the user's own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / 2
+
+
+class Own(nn.Module):
+    """A model that takes no arguments and has such a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = Halved(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.dense(x)
+        return found
+
+
+def shown_by(folder: Path) -> float:
+    """What the script says, run where this package cannot be imported."""
+    blocked = "import sys; sys.modules['parity_tests'] = None; import runpy; runpy.run_path(sys.argv[1])"
+    if "parity_tests" in (folder / "repro.py").read_text().partition('"""')[2].partition('"""')[2]:
+        blocked = "import sys, runpy; runpy.run_path(sys.argv[1])"  # a model of these tests
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", blocked, str(folder / "repro.py")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+    assert run.returncode == 0, run.stderr[-2000:]
+    found = re.fullmatch(r"largest difference (.*), of values up to .*", run.stdout.strip())
+    assert found, run.stdout
+    return float(found[1])
+
+
+def difference(result: Any, name: str) -> float:
+    [record] = [
+        r
+        for r in result.records
+        if (r.name, r.rung, r.where.mode, r.where.dtype) == (name, "forward", "isolated", "float64")
+    ]
+    return float(f"{record.difference:.1e}")
+
+
+def test_a_layer_of_the_frameworks_is_made_by_their_own_words(tmp_path: Path) -> None:
+    taps = {tap: f"port.{path}" for tap, path in TAPS.items()}
+    result = compare_models(
+        KerasModel(keras_model(), TAPS), TorchModule(Wrong(), taps), IMAGES, repro=tmp_path / "found"
+    )
+    assert result.warnings[-1] == "repro: norm by itself is in found/repro.py, with what it is given"
+    script = (tmp_path / "found" / "repro.py").read_text()
+    assert "port = nn.BatchNorm2d(4, eps=1e-05" in script
+    assert "reference = keras.layers.BatchNormalization.from_config({" in script
+    assert shown_by(tmp_path / "found") == difference(result, "norm")
+
+
+def test_a_module_of_the_user_s_is_taken_from_its_model(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="dense")])
+    randomise(model)
+    rows = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    result = compare_models(model, Own(), rows, repro=tmp_path)
+    assert "port = Own().get_submodule('dense')" in (tmp_path / "repro.py").read_text()
+    assert shown_by(tmp_path) == difference(result, "dense")
+
+
+def test_a_module_of_which_nothing_says_how_it_is_made_is_left_to_the_user(tmp_path: Path) -> None:
+    class Local(Own):
+        """A model that cannot be imported."""
+
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="dense")])
+    randomise(model)
+    said = compare_models(model, Local(), IMAGES[:, 0, 0, :1].repeat(6, 1), repro=tmp_path).warnings[-1]
+    assert said.endswith("; put your own model's module where it has ...")
+    assert "port = ...  # dense of your own model" in (tmp_path / "repro.py").read_text()
+
+
+def test_nothing_is_written_where_nothing_differs_or_no_module_does(tmp_path: Path) -> None:
+    assert (
+        compare_models(KerasModel(keras_model(), TAPS), TorchModule(Port(), TAPS), IMAGES, repro=tmp_path / "x").verdict
+        == "equal"
+    )
+    said = compare_models(np.tanh, np.sinh, IMAGES, repro=tmp_path / "x").warnings[-1]
+    assert said == "repro: no module that both sides have differs by itself; nothing was written"
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_command_has_it_beside_a_pair_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from parity_tests import cli
+
+    assert cli.main(["--repro", str(tmp_path)]) == 2
+    assert "--repro: " in capsys.readouterr().err
