@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, get_args
 
 from parity_tests.bundle.check import recorded_about
 from parity_tests.bundle.files import Bundle
@@ -48,7 +48,6 @@ class RecordedModel:
     has_parameters: bool
     has_gradients: bool
     sees_inputs: bool
-    can_run: ClassVar[bool] = False
 
     def check(self, argument: str) -> None:
         """It was run when it was recorded."""
@@ -56,8 +55,8 @@ class RecordedModel:
     def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
         return dict(self.taps)
 
-    def apart(self) -> Collection[str]:
-        return ()
+    def wholes(self) -> Mapping[str, bool]:
+        return {}
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> Any:
         return self

@@ -121,7 +121,7 @@ def write_reports(result: "Result", options: argparse.Namespace) -> None:
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     """What was asked for, without where reports go."""
-    return {name: _plain(value) for name, value in vars(options).items() if name not in FORMATS}
+    return {name: _plain(value) for name, value in vars(options).items() if name not in (*FORMATS, "repro")}
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """What a caller hands to a comparison of two models: taken over, or refused in a sentence. Needs numpy alone."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,16 @@ def check_function(argument: str, given: Any) -> None:
     """
     if given is not None and not callable(given):
         raise UsageError(f"{argument}: {_shown(given)} must be a function")
+
+
+def check_folder(argument: str, folder: Path | str | None) -> None:
+    """Refuse what is there and no folder, before anything is computed.
+
+    Raises:
+        UsageError: saying so.
+    """
+    if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
+        raise UsageError(f"{argument}: {folder} is a file, and must be a folder or a name that is free")
 
 
 def check_batches(batches: Any) -> list[list[Array]]:

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from parity_tests.ladder import rungs as of_models
 from parity_tests.ladder import training
-from parity_tests.ladder.arguments import check_batches, check_tables, check_two_functions, check_words, lists
+from parity_tests.ladder.arguments import (
+    check_batches,
+    check_folder,
+    check_tables,
+    check_two_functions,
+    check_words,
+    lists,
+)
 from parity_tests.ladder.blind_spots import blind_spots
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import climb
@@ -20,9 +27,9 @@ from parity_tests.ladder.pairing import comparison
 from parity_tests.ladder.proposals import misfits, with_proposals
 from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.ladder.repro import write_repro
-from parity_tests.rule import vacuous
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.result import Coverage, Result
+from parity_tests.rule.vacuous import silent_parts, silent_rungs
 from parity_tests.sides.adapters import adapted
 from parity_tests.sides.names import Pairs
 from parity_tests.sides.side import Loss
@@ -91,6 +98,7 @@ def compare_models(
     check_tables(names=names, layouts=layouts, skip=skip, exempt=exempt)
     check_two_functions("loss", loss)
     check_two_functions("optimizers", optimizers)
+    check_folder("repro", repro)
     two = comparison(
         adapted("reference", reference),
         adapted("port", port),
@@ -137,7 +145,8 @@ def compared_models(
             *blind_spots(two, climbed),
             *two.said_of_names,
             *in_words(records),
-            *vacuous.in_words(records),
+            *silent_rungs(records),
+            *silent_parts(records),
             *_left_out(two, rungs, climbed),
             *([] if "parameters" in climbed else [f"{name}: {words}" for name, words in misfits(two).items()]),
         ],

@@ -14,7 +14,7 @@ from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.layouts import Layouts, to_port
 from parity_tests.sides.links import linked
 from parity_tests.sides.matching import Matches, matched, modules_of
-from parity_tests.sides.names import Names, check_skip, check_table, pair
+from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair
 from parity_tests.sides.side import ROOT, input_names
 
 Parameters = Sequence[Mapping[str, Array]]
@@ -50,7 +50,7 @@ def comparison(
     check_layouts(layouts, [*parameters.reference, "input", *taps.reference])
     found = Matches({}, []) if names is not None else _found(adapters, (arrays, changed), values, skip, lie)
     table = found.table if names is None else names
-    paired = pair(taps, table, skip)
+    paired = _paired_taps(taps, table, skip)
     flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
     lie = Layouts(reference.layout, port.layout, layouts, flat)
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
@@ -73,6 +73,14 @@ def comparison(
     )
 
 
+def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pairs:
+    """By the table; where it means the parameters of a module that is no tap, by the tap's own name."""
+    paired = pair(taps, table, skip)
+    more = pair(Names(paired.missing["reference"], paired.missing["port"]), {}, skip)
+    both = paired.port | more.port
+    return Pairs({tap: both[tap] for tap in taps.reference if tap in both}, more.missing, paired.skipped)
+
+
 def _shapes(values: Parameters) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
     reference, port = ({name: array.shape for name, array in of_side.items()} for of_side in values)
     return reference, port
@@ -81,13 +89,15 @@ def _shapes(values: Parameters) -> tuple[dict[str, tuple[int, ...]], dict[str, t
 def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array], other: Adapter) -> dict[str, str]:
     """The paths of a side's taps by tap, its outputs among them.
 
-    Where a side names none and the other is of another framework, layers whose results have a form of their own are
-    not tapped: what they make is compared where it arrives.
+    Where a side names none and the other is of another framework, layers that are made of layers are tapped whole;
+    those whose results have a form of their own are not, and what they make is compared where it arrives.
     """
     paths = adapter.tap_paths(side, inputs)
     if adapter.taps is None and type(adapter) is not type(other):
-        apart = {path.replace("/", ".") for path in adapter.apart()}
-        paths = {tap: path for tap, path in paths.items() if not any(f"{tap}.".startswith(f"{a}.") for a in apart)}
+        wholes = {path.replace("/", "."): (path, alike) for path, alike in adapter.wholes().items()}
+        parts = {tap for tap in paths if any(f"{tap}.".startswith(f"{whole}.") for whole in wholes)}
+        alike = {whole: path for whole, (path, is_alike) in wholes.items() if is_alike}
+        paths = {tap: path for tap, path in {**alike, **paths}.items() if tap not in parts - {*alike}}
     if wrong := next((tap for tap in paths if tap == "input" or set(tap) & set("/#")), None):
         raise UsageError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
     return paths
@@ -106,7 +116,7 @@ def _found(
     if not (pairs.missing["reference"] and pairs.missing["port"]):
         return Matches({}, [])
     sides = [
-        [module for module in modules_of(of_side, pairs.missing[side], adapter.apart()) if module.path]
+        [module for module in modules_of(of_side, pairs.missing[side], adapter.wholes()) if module.path]
         for of_side, side, adapter in zip(values, ("reference", "port"), adapters, strict=True)
     ]
     orders: list[list[str]] = []
@@ -117,9 +127,7 @@ def _found(
 
 
 def _called(adapter: Adapter, inputs: Sequence[Array], paths: Sequence[str]) -> list[str]:
-    """The paths in the order in which their modules are called; none where they cannot be tapped."""
-    if not (adapter.can_run and adapter.has_modules and adapter.has_gradients) or adapter.writes_taps:
-        return []
+    """The paths in the order in which their modules are called; none of a model that writes its own taps."""
     calls = adapter.open("float64", {path: path for path in paths}).forward(inputs)
     return list(dict.fromkeys(tap_of(name) for name in calls))
 

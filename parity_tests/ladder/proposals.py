@@ -72,7 +72,7 @@ def _of_steps(pair: Comparison) -> dict[str, Permutation]:
     names = input_names(ROOT, len(pair.inputs))
     said = pair.layouts.table
     turned = {n for n, values in zip(names, pair.inputs, strict=True) if _is_of_steps(values) and n not in said}
-    for inputs in (turned, set[str]()):
+    for inputs in [turned, set[str]()] if turned else [turned]:
         with suppress(Exception):  # whatever a model of the user's raises: what it refuses is no proposal
             if (found := _exchanged(pair, inputs, names)) or inputs:
                 return dict.fromkeys((*sorted(inputs), *found), LAST_TO_SECOND)

@@ -13,6 +13,7 @@ from parity_tests.retinanet.examples import examples
 from parity_tests.retinanet.rungs import cases_of
 from parity_tests.rule.errors import in_one_line
 from parity_tests.rule.result import Example, PresetResult
+from parity_tests.rule.vacuous import silent_rungs
 
 
 def climb_rungs(
@@ -43,7 +44,7 @@ def climb_rungs(
         coverage=coverage(run.preset, sides, records, rungs, left),
         sources=_sources(sides),
         examples=shown,
-        warnings=[*warnings(records, run.weights), *unshown],
+        warnings=[*warnings(records, run.weights), *silent_rungs(records), *unshown],
         provenance=provenance(),
         peak=peak_memory(),
     )

@@ -31,22 +31,37 @@ def says_nothing(records: Sequence[Record]) -> bool:
     return bool(measured) and all(record.vacuous for record in measured)
 
 
-def in_words(records: Sequence[Record]) -> list[str]:
-    """A sentence for each rung in which comparisons say nothing."""
-    rungs = dict.fromkeys(record.rung for record in records)
-    return [words for rung in rungs if (words := _of_rung(rung, [r for r in records if r.rung == rung]))]
+def silent_rungs(records: Sequence[Record]) -> list[str]:
+    """A sentence for each rung that says nothing at all."""
+    return [
+        f"{rung} says nothing: no comparison of values could have failed, first {_first(of_rung)}"
+        for rung, of_rung in _by_rung(records).items()
+        if says_nothing(of_rung)
+    ]
 
 
-def _of_rung(rung: str, records: Sequence[Record]) -> str:
-    measured = _of_values(records)
-    vacuous = [record for record in measured if record.vacuous]
-    if not vacuous:
-        return ""
-    first = f"{vacuous[0].name}: {vacuous[0].vacuous}"
-    if len(vacuous) == len(measured):
-        return f"{rung} says nothing: no comparison of values could have failed, first {first}"
-    counted = "1 comparison says" if len(vacuous) == 1 else f"{len(vacuous)} comparisons say"
-    return f"{rung}: {counted} nothing, of {len(measured)}, first {first}"
+def silent_parts(records: Sequence[Record]) -> list[str]:
+    """A sentence for each rung in which some comparisons say nothing, and some do."""
+    said = []
+    for rung, of_rung in _by_rung(records).items():
+        measured = _of_values(of_rung)
+        count = sum(bool(record.vacuous) for record in measured)
+        if 0 < count < len(measured):
+            counted = "1 comparison says" if count == 1 else f"{count} comparisons say"
+            said.append(f"{rung}: {counted} nothing, of {len(measured)}, first {_first(measured)}")
+    return said
+
+
+def _by_rung(records: Sequence[Record]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.rung, []).append(record)
+    return found
+
+
+def _first(records: Sequence[Record]) -> str:
+    first = next(record for record in records if record.vacuous)
+    return f"{first.name}: {first.vacuous}"
 
 
 def _of_values(records: Sequence[Record]) -> list[Record]:

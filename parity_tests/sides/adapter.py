@@ -20,7 +20,6 @@ class Adapter(ABC):
         has_modules: whether its modules can be fed one by one.
         has_parameters: whether it has parameters, which can be given others.
         has_gradients: whether it can be run back.
-        can_run: whether it is here, and not in a bundle alone.
     """
 
     layout: Layout
@@ -28,7 +27,6 @@ class Adapter(ABC):
     has_modules: ClassVar[bool] = False
     has_parameters: ClassVar[bool] = True
     has_gradients: ClassVar[bool] = True
-    can_run: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
@@ -56,9 +54,12 @@ class Adapter(ABC):
         """The products in the longest sum of taps whose parameters cannot be seen."""
         return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
 
-    def apart(self) -> Collection[str]:
-        """Paths of layers that count as one and give results in a form of their own, as recurrent ones do."""
-        return ()
+    def wholes(self) -> Mapping[str, bool]:
+        """Layers that are made of layers and count as one, by path: whether other frameworks give the same results.
+
+        Recurrent layers and attention give theirs in a form of their own.
+        """
+        return {}
 
     @property
     @abstractmethod

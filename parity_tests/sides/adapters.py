@@ -50,10 +50,10 @@ class TorchModule(Adapter):
         paths = {tap: check_path(f"{argument} taps", self.module, path) for tap, path in taps.items()}
         return with_output(argument, paths)
 
-    def apart(self) -> list[str]:
-        from parity_tests.sides.torch_side import apart
+    def wholes(self) -> dict[str, bool]:
+        from parity_tests.sides.torch_side import wholes
 
-        return apart(self.module)
+        return wholes(self.module)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.torch_side import TorchSide
@@ -103,10 +103,10 @@ class KerasModel(Adapter):
             paths = {tap: path_of(f"{argument} taps", self.model, path) for tap, path in self.taps.items()}
         return with_output(argument, paths)
 
-    def apart(self) -> list[str]:
-        from parity_tests.sides.keras_names import apart
+    def wholes(self) -> dict[str, bool]:
+        from parity_tests.sides.keras_names import wholes
 
-        return apart(self.model)
+        return wholes(self.model)
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.keras_side import KerasSide

@@ -37,11 +37,12 @@ def own_variables(layer: Any) -> list[Any]:
     return [variable for variable in own if "float" in variable.dtype]
 
 
-def apart(model: keras.Model) -> list[str]:
-    """Paths of recurrent layers and of attention, which are made of layers and count as one."""
+def wholes(model: keras.Model) -> dict[str, bool]:
+    """Recurrent layers and attention by path, of which torch gives more; and what is spread over steps, alike."""
     kinds = ("RNN", "Bidirectional", "MultiHeadAttention", "GroupQueryAttention", "TimeDistributed")
     classes = tuple(getattr(keras.layers, kind) for kind in kinds)
-    return [path for path, layer in layers_by_path(model).items() if isinstance(layer, classes)]
+    found = {path: layer for path, layer in layers_by_path(model).items() if isinstance(layer, classes)}
+    return {path: isinstance(layer, keras.layers.TimeDistributed) for path, layer in found.items()}
 
 
 def path_of(argument: str, model: keras.Model, wanted: str) -> str:

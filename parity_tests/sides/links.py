@@ -5,10 +5,21 @@ Needs numpy alone.
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from parity_tests.rule.record import Array
-from parity_tests.sides.carry import Change, Shape, Way, biases, gates_turn, kernel_turn, linear, same_turn, stacked
+from parity_tests.sides.carry import (
+    Change,
+    Shape,
+    Turn,
+    Way,
+    biases,
+    gates_turn,
+    kernel_turn,
+    linear,
+    same_turn,
+    stacked,
+)
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.names import Names, Pairs, canonical, pair, translated
 
@@ -189,11 +200,10 @@ def _by_kind(reference: Mapping[str, str], port: Mapping[str, str], known: Itera
     whole_of = {part: parts for parts in wholes for part in parts}
     groups: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
     for i, side in enumerate(chosen):
-        for name, parts in sorted(
-            side.items(), key=lambda item: whole_of[item[1][0]].index(item[1][0]) if item[1] else 0
-        ):
-            groups.setdefault(whole_of[parts[0]] if parts else (), ([], []))[i].append(name)
-    return [(tuple(a), tuple(b)) for whole, (a, b) in groups.items() if whole and _belong_together(whole, a, b)]
+        held = {name: parts[0] for name, parts in side.items() if parts}
+        for name, part in sorted(held.items(), key=lambda item: whole_of[item[1]].index(item[1])):
+            groups.setdefault(whole_of[part], ([], []))[i].append(name)
+    return [(tuple(a), tuple(b)) for whole, (a, b) in groups.items() if _belong_together(whole, a, b)]
 
 
 def _belong_together(whole: Collection[str], reference: Sequence[str], port: Sequence[str]) -> bool:
@@ -269,7 +279,7 @@ def _to_torch(keras: Sequence[str], torch: Sequence[str], shapes: tuple[Shapes, 
     return turn.way if turn else None
 
 
-def _turn(name: str, before: Shape, after: Shape) -> Any:
+def _turn(name: str, before: Shape, after: Shape) -> Turn | None:
     return kernel_turn(before, after) if _leaf(name).endswith("kernel") else same_turn(before, after)
 
 

@@ -35,7 +35,7 @@ def _torch_module(module: Any) -> Made | None:
         call: Any = ast.parse(repr(module), mode="eval").body
         settings = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
         made = getattr(nn, call.func.id)(*map(ast.literal_eval, call.args), **settings)
-    except Exception:  # a module of the user's, or one that does not say all that it was made with
+    except (SyntaxError, ValueError, AttributeError, TypeError, RuntimeError):  # it does not say how it was made
         return None
     shapes = [{name: value.shape for name, value in each.state_dict().items()} for each in (made, module)]
     return Made(f"nn.{module!r}") if type(made) is type(module) and shapes[0] == shapes[1] else None
@@ -63,7 +63,7 @@ def _of_class(model: Any, path: str) -> Made | None:
     kind = type(model)
     try:
         found = kind().get_submodule(path).state_dict()
-    except Exception:  # it takes arguments
+    except Exception:  # whatever a class of the user's raises, one that takes arguments among them
         return None
     importable = kind.__module__ != "__main__" and kind.__qualname__.isidentifier()
     if not importable or found.keys() != model.get_submodule(path).state_dict().keys():

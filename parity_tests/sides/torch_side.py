@@ -113,11 +113,10 @@ def owners(module: nn.Module) -> list[str]:
     """
     named = floating(module)
     own = [path for path in submodules(module) if any(name.rpartition(".")[0] == path for name in named)]
-    return [path for path in own if not any(path.startswith(f"{whole}.") for whole in apart(module))]
+    return [path for path in own if not any(path.startswith(f"{whole}.") for whole in wholes(module))]
 
 
-def apart(module: nn.Module) -> list[str]:
-    """Paths of recurrent modules and of attention, which give more than Keras' do."""
-    return [
-        path for path, inner in submodules(module).items() if isinstance(inner, (nn.RNNBase, nn.MultiheadAttention))
-    ]
+def wholes(module: nn.Module) -> dict[str, bool]:
+    """Recurrent modules and attention by path: Keras' give less."""
+    kinds = (nn.RNNBase, nn.MultiheadAttention)
+    return {path: False for path, inner in submodules(module).items() if isinstance(inner, kinds)}

@@ -13,7 +13,7 @@ from parity_tests.ladder.proposals import fitting
 from parity_tests.sides.carry import kernel_turn
 from parity_tests.tests.support.compared_twins import Port, compared
 from parity_tests.tests.support.keras_twins import MAPS, STEPS
-from parity_tests.tests.support.trained_twins import TRAINED, TWINS, SelfAttention
+from parity_tests.tests.support.trained_twins import TRAINED, TWINS, Attention
 
 L = keras.layers
 TAP = {"layer": "layer"}
@@ -50,7 +50,7 @@ def test_two_biases_of_torch_are_one_in_keras_and_their_sum_is_compared() -> Non
     twin = TRAINED["LSTM"]
     port = twin.module()
     with torch.no_grad():
-        port.bias_hh_l0.copy_(torch.arange(16) / 16)
+        port.core.bias_hh_l0.copy_(torch.arange(16) / 16)
     result = compared(twin, lambda: port)
     assert result.verdict == "equal", result.summary
     own = compared(twin, lambda: port, transfer=False)
@@ -65,26 +65,30 @@ def test_every_parameter_on_both_sides_has_a_partner(name: str) -> None:
 
 
 def test_a_key_s_bias_has_a_gradient_of_rounding_and_a_wrong_one_is_named() -> None:
-    class Biased(nn.MultiheadAttention):
-        def forward(self, query: Any, value: Any) -> Any:  # type: ignore[override]
-            found = super().forward(query, value, value, need_weights=False)[0]
-            return found + 1e-3 * (self.in_proj_bias[6:12] - self.in_proj_bias[6:12].detach())
+    class Biased(Attention):
+        def forward(self, query: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+            of_keys = self.core.in_proj_bias[6:12]
+            return super().forward(query, value) + 1e-3 * (of_keys - of_keys.detach())
 
-    result = compared(TRAINED["MultiHeadAttention"], lambda: Biased(6, 2, batch_first=True))
+    result = compared(TRAINED["MultiHeadAttention"], lambda: Biased(2))
     assert "_key_dense/bias is where it starts" in result.summary
 
 
 def test_attention_of_another_width_is_named_and_no_error() -> None:
-    result = compared(TRAINED["MultiHeadAttention"], lambda: Wider(8, 2, batch_first=True))
+    result = compared(TRAINED["MultiHeadAttention"], Wider)
     assert result.verdict == "different"
     missing = [name for covered in result.coverage if covered.kind == "parameters" for name in covered.missing]
-    assert {"layer/_query_dense/kernel", "layer.in_proj_weight"} <= {*missing}
+    assert {"layer/_query_dense/kernel", "layer.core.in_proj_weight"} <= {*missing}
 
 
-class Wider(SelfAttention):
+class Wider(Attention):
     """Attention of more numbers than it is given."""
 
-    def forward(self, query: Any, value: Any) -> Any:  # type: ignore[override]
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.core = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, query: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         wider = [nn.functional.pad(x, (0, 2)) for x in (query, value)]
         return super().forward(*wider)[..., :6]
 
@@ -94,8 +98,8 @@ def test_a_bias_that_is_skipped_leaves_the_other(name: str) -> None:
     twin = TRAINED[name]
     port = twin.module()
     with torch.no_grad():
-        port.bias_hh_l0.zero_()
-    result = compared(twin, lambda: port, skip={"layer.bias_hh_l0": "is zero"})
+        port.core.bias_hh_l0.zero_()
+    result = compared(twin, lambda: port, skip={"layer.core.bias_hh_l0": "is zero"})
     assert result.verdict == ("equal" if name == "LSTM" else "different"), result.summary
 
 

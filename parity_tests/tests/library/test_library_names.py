@@ -18,25 +18,12 @@ from parity_tests.rule.errors import UsageError
 from parity_tests.rule.result import Result
 from parity_tests.tests.support import small_models
 from parity_tests.tests.support.comparisons import compare, different
-from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model, pictures
+from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, Renamed, keras_model, pictures
 
 
 @pytest.fixture(scope="module")
 def reference() -> KerasModel:
     return KerasModel(keras_model(), TAPS)
-
-
-class Renamed(nn.Module):
-    """The port with names of its own."""
-
-    def __init__(self, eps: float = 1e-3) -> None:
-        super().__init__()
-        port = Port(norm=nn.BatchNorm2d(4, eps=eps))
-        self.stem = nn.Sequential(port.conv, port.norm, nn.ReLU())
-        self.mix, self.top = port.mix, port.dense
-
-    def forward(self, x: Tensor) -> Any:
-        return self.top(self.mix(self.stem(x)).mean((2, 3)))
 
 
 def test_the_example_of_the_package_runs(reference: KerasModel) -> None:

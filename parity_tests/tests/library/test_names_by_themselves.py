@@ -9,27 +9,15 @@ import pytest
 from torch import Tensor, nn
 
 from parity_tests import KerasModel, TorchModule, compare_models, randomise
-from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model
-from parity_tests.tests.support.trained_twins import SelfAttention, recurrent
+from parity_tests.tests.support.compared_twins import Port
+from parity_tests.tests.support.small_models import IMAGES, TAPS, Renamed, keras_model
+from parity_tests.tests.support.trained_twins import Attention, recurrent
 
 L = keras.layers
 
 
 def noise(*shape: int) -> Any:
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-class Renamed(nn.Module):
-    """The port of the small model with names of its own."""
-
-    def __init__(self, eps: float = 1e-3) -> None:
-        super().__init__()
-        port = Port(norm=nn.BatchNorm2d(4, eps=eps))
-        self.stem = nn.Sequential(port.conv, port.norm, nn.ReLU())
-        self.body, self.top = port.mix, port.dense
-
-    def forward(self, x: Tensor) -> Any:
-        return self.top(self.body(self.stem(x)).mean((2, 3)))
 
 
 def said(result: Any) -> list[str]:
@@ -101,27 +89,15 @@ def test_a_table_that_is_given_is_the_only_one() -> None:
     assert table_of(Chain("abc"), Chain("xyz"), names={})[1] == {}
 
 
-class Inner(nn.Module):
-    """A module within another, which hands on what it gives."""
-
-    def __init__(self, core: nn.Module) -> None:
-        super().__init__()
-        self.core = core
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        found: Tensor = self.core(*inputs)
-        return found
-
-
 class Steps(nn.Module):
     """A layer of steps and a dense one."""
 
     def __init__(self, layer: nn.Module, inputs: int) -> None:
         super().__init__()
-        self.inner, self.head, self.inputs = Inner(layer), nn.Linear(inputs, 3), inputs
+        self.inner, self.head, self.inputs = Port(layer), nn.Linear(inputs, 3), inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        fed = (x, x) if isinstance(self.inner.core, nn.MultiheadAttention) else (x,)
+        fed = (x, x) if isinstance(self.inner.layer, Attention) else (x,)
         found: Tensor = self.head(self.inner(*fed))
         return found
 
@@ -141,8 +117,8 @@ def steps_of_keras(make: Callable[[], Any]) -> Any:
         (lambda: L.GRU(4, return_sequences=True), recurrent(nn.GRU), recurrent(nn.GRU, turned=True), 4),
         (
             lambda: L.MultiHeadAttention(2, 3),
-            lambda: SelfAttention(6, 2, batch_first=True),
-            lambda: SelfAttention(6, 3, batch_first=True),
+            lambda: Attention(2),
+            lambda: Attention(3),
             6,
         ),
     ],
@@ -154,16 +130,37 @@ def test_layers_made_of_layers_are_matched_as_one(make: Any, port: Any, wrong: A
     assert compare_models(model, Steps(wrong(), width), noise(2, 8, 6)).verdict == "different"
 
 
+@pytest.mark.parametrize(("name", "table"), [("dense", {}), ("other", {"other": "dense"})])
+def test_a_layer_that_is_spread_over_steps_is_tapped_whole(name: str, table: dict[str, str]) -> None:
+    inputs = keras.Input((8, 6))
+    model = keras.Model(inputs, L.TimeDistributed(L.Dense(5), name="dense")(inputs), name="own")
+    port = nn.Sequential()
+    port.add_module(name, nn.Linear(6, 5))
+    result = compare_models(model, port, noise(2, 8, 6))
+    assert (result.verdict, result.settings["names"]) == ("equal", table), (result.summary, result.coverage)
+    assert "dense" in {record.name for record in result.records if record.rung == "forward"}
+
+
 def test_taps_of_the_user_s_are_not_renamed() -> None:
-    taps = {"conv": "stem.0", "norm": "stem.1", "act": "stem.2", "mix": "body", "dense": "top"}
+    taps = {"conv": "stem.0", "norm": "stem.1", "act": "stem.2", "mix": "mix", "dense": "top"}
     result = compare_models(KerasModel(keras_model(), TAPS), TorchModule(Renamed(), taps), IMAGES)
     assert result.verdict == "equal", result.summary
 
 
-def test_one_attention_of_torch_beside_another_is_compared_whole() -> None:
-    result = compare_models(Inner(Attends(2)), Inner(Attends(2)), noise(2, 8, 6))
+def test_a_tap_keeps_its_name_where_the_table_means_a_module_within_it() -> None:
+    model, tap = steps_of_keras(lambda: L.LSTM(4, return_sequences=True)), {"inner": "inner"}
+    reference, port = TorchModule(Steps(recurrent(nn.LSTM)(), 4), tap), KerasModel(model, {"inner": "lstm"})
+    model.get_layer(index=1).name = "lstm"
+    result = compare_models(reference, port, noise(2, 8, 6))
     assert result.verdict == "equal", (result.summary, result.coverage)
-    assert compare_models(Inner(Attends(2)), Inner(Attends(3)), noise(2, 8, 6)).verdict == "different"
+    assert "inner" in {record.name for record in result.records if record.rung == "forward"}
+    assert compare_models(reference, port, noise(2, 8, 6), names=result.settings["names"]).summary == result.summary
+
+
+def test_one_attention_of_torch_beside_another_is_compared_whole() -> None:
+    result = compare_models(Port(Attends(2)), Port(Attends(2)), noise(2, 8, 6))
+    assert result.verdict == "equal", (result.summary, result.coverage)
+    assert compare_models(Port(Attends(2)), Port(Attends(3)), noise(2, 8, 6)).verdict == "different"
 
 
 class Attends(nn.Module):
@@ -171,7 +168,7 @@ class Attends(nn.Module):
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        self.attention = SelfAttention(6, heads, batch_first=True)
+        self.attention = Attention(heads)
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.attention(x, x)

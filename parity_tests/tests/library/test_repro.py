@@ -13,6 +13,7 @@ import pytest
 from torch import Tensor, nn
 
 from parity_tests import KerasModel, TorchModule, compare_models, randomise
+from parity_tests.rule.errors import UsageError
 from parity_tests.tests.support.paths import ROOT
 from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model
 
@@ -110,6 +111,12 @@ def test_nothing_is_written_where_nothing_differs_or_no_module_does(tmp_path: Pa
     said = compare_models(np.tanh, np.sinh, IMAGES, repro=tmp_path / "x").warnings[-1]
     assert said == "repro: no module that both sides have differs by itself; nothing was written"
     assert not (tmp_path / "x").exists()
+
+
+def test_a_file_in_its_place_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    with pytest.raises(UsageError, match=r"^repro: .*x is a file, and must be a folder"):
+        compare_models(np.tanh, np.sinh, IMAGES, repro=tmp_path / "x")
 
 
 def test_the_command_has_it_beside_a_pair_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from parity_tests.rule.compare import compare_values
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Where
 from parity_tests.rule.result import Result
+from parity_tests.rule.vacuous import silent_rungs
 
 VALUES = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 
@@ -110,6 +111,13 @@ def test_a_part_that_says_nothing_is_said_and_the_rest_counts() -> None:
         "say" in words and "nothing" in words
         for words in compare_models(Gated(taken=True), Gated(taken=True), VALUES).warnings
     )
+
+
+def test_a_rung_that_says_nothing_is_said_and_one_that_does_is_not() -> None:
+    values = {"losses": np.zeros((2, 3)), "targets": np.eye(2)}
+    records = [compare_values(rung, Where(), "x", value, value, 1.0) for rung, value in values.items()]
+    said = "losses says nothing: no comparison of values could have failed, first x: both are zero throughout"
+    assert silent_rungs(records) == [said]
 
 
 def test_a_loss_that_does_not_move_says_nothing() -> None:

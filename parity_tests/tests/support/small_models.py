@@ -169,3 +169,16 @@ class TappedKeras(keras.Model):
         x = tap(taps, "first", self.first(x))
         x = tap(taps, "act", keras.ops.relu(x))
         return tap(taps, "second", self.second(x))
+
+
+class Renamed(nn.Module):
+    """The port with names of its own."""
+
+    def __init__(self, eps: float = 1e-3) -> None:
+        super().__init__()
+        port = Port(norm=nn.BatchNorm2d(4, eps=eps))
+        self.stem = nn.Sequential(port.conv, port.norm, nn.ReLU())
+        self.mix, self.top = port.mix, port.dense
+
+    def forward(self, x: Tensor) -> Any:
+        return self.top(self.mix(self.stem(x)).mean((2, 3)))

@@ -1,6 +1,6 @@
 """Layers of Keras with weights that have a twin in torch, each with a module that is nearly one; and all twins."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -38,22 +38,32 @@ class Separable(nn.Module):
         return found
 
 
-def recurrent(base: Any, *, turned: bool = False, **settings: Any) -> Make:
+class Recurrent(nn.Module):
     """A recurrent module of torch that gives its outputs alone; `turned` reads the steps from the last one on."""
 
-    class Outputs(base):  # type: ignore[misc]
-        def forward(self, x: Tensor) -> Tensor:
-            found: Tensor = super().forward(x.flip(1) if turned else x)[0]
-            return found
+    def __init__(self, core: nn.RNNBase, *, turned: bool) -> None:
+        super().__init__()
+        self.core, self.turned = core, turned
 
-    return lambda: Outputs(6, 4, batch_first=True, **settings)
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.core(x.flip(1) if self.turned else x)[0]
+        return found
 
 
-class SelfAttention(nn.MultiheadAttention):
+def recurrent(kind: Callable[..., nn.RNNBase], *, turned: bool = False, **settings: Any) -> Make:
+    """A recurrent module for steps of six numbers."""
+    return lambda: Recurrent(kind(6, 4, batch_first=True, **settings), turned=turned)
+
+
+class Attention(nn.Module):
     """Attention that takes queries and values, as Keras' does, and gives its result alone."""
 
-    def forward(self, query: Tensor, value: Tensor) -> Tensor:  # type: ignore[override]
-        found: Tensor = super().forward(query, value, value, need_weights=False)[0]
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.core = nn.MultiheadAttention(6, heads, batch_first=True)
+
+    def forward(self, query: Tensor, value: Tensor) -> Tensor:
+        found: Tensor = self.core(query, value, value, need_weights=False)[0]
         return found
 
 
@@ -190,8 +200,8 @@ TRAINED = {
     ),
     "MultiHeadAttention": Twin(
         lambda: L.MultiHeadAttention(2, 3),
-        lambda: SelfAttention(6, 2, batch_first=True),
-        lambda: SelfAttention(6, 3, batch_first=True),
+        lambda: Attention(2),
+        lambda: Attention(3),
         (STEPS, STEPS),
         takes_apart=True,
     ),
