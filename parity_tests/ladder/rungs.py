@@ -14,13 +14,14 @@ from parity_tests.ladder.gradients import VARIABLE, compare_gradients, scales_of
 from parity_tests.rule.budgets import (
     CASCADED,
     GRADIENT,
+    OwnErrors,
     float32_budget,
     isolated_units,
     largest,
     own_errors,
     rounding_budget,
 )
-from parity_tests.rule.compare import OwnErrors, compare_taps
+from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Record, Tag, Where
 from parity_tests.sides.side import ROOT, Call, Calls, input_names

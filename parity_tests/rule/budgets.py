@@ -34,6 +34,10 @@ SELF_FACTOR = 10
 """Times what a side differs from itself once its weights are moved by what sums of them may round."""
 
 
+OwnErrors = tuple[float, float] | None
+"""How far float32 is from each side's own float64, the reference's and the port's; `None` where that is not known."""
+
+
 def isolated_units(terms: int) -> int:
     """Units of rounding that float64 allows a fed module whose longest sum has so many terms: their root, 64 at least.
 
@@ -52,14 +56,14 @@ def rounding_budget(reference: Array | Sampled, units: int) -> float:
 
 def own_errors(
     reference: Array | Sampled, reference64: Array | Sampled, port: Array | Sampled, port64: Array | Sampled
-) -> tuple[float, float] | None:
-    """How far float32 is from each side's own run in float64, the reference's and the port's; `None` without one."""
+) -> OwnErrors:
+    """How far float32 is from each side's own run in float64; `None` without one."""
     if any(values.dtype != np.float64 for values in (reference64, port64)):
         return None  # whatever was asked for: there is no run to measure an error by
     return largest_difference(*viewed(reference, reference64)), largest_difference(*viewed(port, port64))
 
 
-def float32_budget(units: int, reference: Array | Sampled, own: tuple[float, float] | None) -> float:
+def float32_budget(units: int, reference: Array | Sampled, own: OwnErrors) -> float:
     """What float32 may differ, from each side's own error against its float64 run, and `units` roundings at most.
 
     A port that is wrong in float32 alone would so allow itself its mistake: its error counts up to three times the

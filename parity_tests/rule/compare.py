@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from parity_tests.rule.budgets import (
+    OwnErrors,
     float32_budget,
     is_finite,
     largest,
@@ -19,9 +20,6 @@ from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import ALL, UNTAGGED, Array, Record, Tag, Where
 from parity_tests.rule.sampled import Sampled, viewed
 from parity_tests.rule.vacuous import why_vacuous
-
-OwnErrors = tuple[float, float] | None
-"""How far float32 is from each side's own float64, the reference and the port."""
 
 TagOf = Callable[[str], Tag]
 """What each name stands for."""

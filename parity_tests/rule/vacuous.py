@@ -14,9 +14,11 @@ def why_vacuous(reference: Array, port: Array) -> str:
     """Why two equal arrays say nothing of what made them, or an empty string."""
     if not reference.size:
         return "both are empty"
-    if reference.size == 1 or not (_is_constant(reference) and _is_constant(port)):
-        return "both are zero" if reference.size == 1 and not reference.any() and not port.any() else ""
+    if not (_is_constant(reference) and _is_constant(port)):
+        return ""
     value = float(reference.flat[0])
+    if reference.size == 1:
+        return "" if value else "both are zero"
     return f"both are {'zero' if value == 0 else format(value, 'g')} throughout"
 
 

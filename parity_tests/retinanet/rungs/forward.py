@@ -13,8 +13,16 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.names import longest_sums, tag_of
 from parity_tests.retinanet.side import fed_with, values_of
-from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, isolated_units, own_errors, rounding_budget
-from parity_tests.rule.compare import OwnErrors, compare_taps
+from parity_tests.rule.budgets import (
+    CASCADED,
+    ISOLATED,
+    OwnErrors,
+    float32_budget,
+    isolated_units,
+    own_errors,
+    rounding_budget,
+)
+from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 from parity_tests.rule.sampled import Sampled
 
