@@ -28,8 +28,9 @@ from keras_reference.losses import (
     SparseCategoricalFocalLoss,
 )
 from keras_reference.model import RetinaNet
+from keras_reference.pictures import read_picture
 from keras_reference.postprocess import DecodePredictions
-from keras_reference.preprocess import preprocess_data, random_flip_horizontal, resize_and_pad_image
+from keras_reference.preprocess import prepare_image, preprocess_data, random_flip_horizontal, resize_and_pad_image
 from keras_reference.targets import LabelEncoder
 
 __all__ = [
@@ -50,8 +51,10 @@ __all__ = [
     "convert_to_corners",
     "convert_to_xywh",
     "get_backbone",
+    "prepare_image",
     "preprocess_data",
     "random_flip_horizontal",
+    "read_picture",
     "resize_and_pad_image",
     "swap_xy",
 ]

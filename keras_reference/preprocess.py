@@ -5,7 +5,7 @@ Everything is computed at once, never within a graph, and random draws come from
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -17,10 +17,45 @@ from keras_reference.errors import InputError
 
 def random_flip_horizontal(image: Any, boxes: Any, rng: np.random.Generator) -> tuple[Any, Any]:
     """Image (H,W,3) and boxes (G,4) in normalised corners, both mirrored left to right in one of two draws."""
-    if rng.uniform() <= 0.5:
-        return image, boxes
+    return (image, boxes) if rng.uniform() <= 0.5 else flip_horizontal(image, boxes)
+
+
+def flip_horizontal(image: Any, boxes: Any) -> tuple[Any, Any]:
+    """Image (H,W,3) and boxes (G,4) in normalised corners, both mirrored left to right."""
     flipped = ops.stack([1 - boxes[:, 2], boxes[:, 1], 1 - boxes[:, 0], boxes[:, 3]], axis=-1)
     return ops.flip(image, axis=1), flipped
+
+
+class NewSize(NamedTuple):
+    """What an image is resized and padded to.
+
+    Attributes:
+        followed: height and width in pixels, not yet cut to whole ones: what boxes and padding follow.
+        pixels: the same, cut.
+        padded: height and width with the zeros at the bottom and right.
+        ratio: how many times larger the image becomes.
+    """
+
+    followed: tuple[float, float]
+    pixels: tuple[int, int]
+    padded: tuple[int, int]
+    ratio: float
+
+
+def resized_size(
+    size: tuple[int, int], min_side: float = 800.0, max_side: float = 1333.0, stride: float = 128.0
+) -> NewSize:
+    """The size of an image of `size`, height and width, whose shorter side gets `min_side` pixels.
+
+    Sizes are float32 numbers in every precision, as in the example: a side of 799.99994 pixels is cut to 799.
+    """
+    sides = np.array(size, np.float32)
+    ratio = np.float32(min_side) / sides.min()
+    if ratio * sides.max() > np.float32(max_side):
+        ratio = np.float32(max_side) / sides.max()
+    height, width = (float(side) for side in ratio * sides)
+    padded = [int(math.ceil(side / stride) * stride) for side in (height, width)]
+    return NewSize((height, width), (int(height), int(width)), (padded[0], padded[1]), float(ratio))
 
 
 def resize_and_pad_image(
@@ -57,15 +92,28 @@ def resize_and_pad_image(
         if rng is None:
             raise InputError("rng: None must be a numpy Generator, since jitter draws from it")
         min_side = rng.uniform(*jitter)
-    sides = np.array(image.shape[:2], np.float32)
-    ratio = np.float32(min_side) / sides.min()
-    if ratio * sides.max() > np.float32(max_side):
-        ratio = np.float32(max_side) / sides.max()
-    height, width = (float(side) for side in ratio * sides)
-    image = resize(image, (int(height), int(width)))
-    padded = [int(math.ceil(side / stride) * stride) for side in (height, width)]
-    padding = [[0, padded[0] - int(height)], [0, padded[1] - int(width)], [0, 0]]
-    return ops.pad(image, padding), (height, width), float(ratio)
+    size = resized_size(image.shape[:2], min_side, max_side, stride)
+    return pad(resize(image, size.pixels), size), size.followed, size.ratio
+
+
+def pad(image: Any, size: NewSize) -> Any:
+    """An image (h,w,3) that has been resized, with zeros at the bottom and right."""
+    (height, width), (rows, columns) = size.pixels, size.padded
+    return ops.pad(image, [[0, rows - height], [0, columns - width], [0, 0]])
+
+
+def normalise(image: Any) -> Any:
+    """An image (...,3), RGB from 0 to 255, as the backbone takes it: BGR less the mean of ImageNet."""
+    return keras.applications.resnet.preprocess_input(image)
+
+
+def prepare_image(image: Any, min_side: float = 800.0, max_side: float = 1333.0) -> tuple[Any, float]:
+    """An image (H,W,3), RGB from 0 to 255, as the trained network is shown it: (1,h,w,3), and how many times larger.
+
+    What is found is divided by that number (the example's `prepare_image`).
+    """
+    image, _, ratio = resize_and_pad_image(image, min_side, max_side, jitter=None)
+    return ops.expand_dims(normalise(image), axis=0), ratio
 
 
 def resize(image: Any, size: tuple[int, int]) -> Any:

@@ -12,6 +12,7 @@ from keras import ops
 from keras_reference.anchors import ANCHOR_SCALE, AnchorBox
 from keras_reference.boxes import compute_iou, encode_boxes
 from keras_reference.errors import InputError
+from keras_reference.preprocess import normalise
 
 POSITIVE_IOU = 0.5
 """An anchor that overlaps its best object this far, or further, stands for it."""
@@ -57,7 +58,7 @@ class LabelEncoder:
         height, width = ops.shape(images)[1:3]
         anchors = self.anchor_box.get_anchors(height, width)
         labels = ops.map(lambda objects: _encode_sample(anchors, *objects), (boxes, ids))
-        return keras.applications.resnet.preprocess_input(images), labels
+        return normalise(images), labels
 
 
 def _encode_sample(anchors: Any, gt_boxes: Any, cls_ids: Any) -> Any:

@@ -166,7 +166,7 @@ class RetinaNetDetector(nn.Module):
         deltas, logits = outputs.split([4, self.config.num_classes], dim=-1)
         per_level = self.anchors.anchors_per_level(*batch.images.shape[-2:])
         found = self.decode_predictions(logits, deltas, self._anchors(batch.images), per_level, batch.sizes)
-        for detections, (h, w) in zip(found, batch.scales, strict=True):
+        for detections, (h, w) in zip(found, batch.returns, strict=True):
             detections["boxes"] = detections["boxes"] / detections["boxes"].new_tensor([w, h, w, h])
         return found
 

@@ -19,14 +19,16 @@ LARGEST_FACTORS = {"none": None, "1000/16": 1000 / 16}
 def class_wise_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
     """Indices of the boxes (M,4) that no better one of their class overlaps further than the threshold, best first.
 
+    Of equal scores the first class comes first, and of one class the first box.
+
     Class by class: `torchvision.ops.batched_nms` moves the classes apart instead, by offsets that boxes below zero
     undo and in which those of a huge one are rounded away, and where nothing is clipped there are both.
     """
-    kept = torch.zeros_like(labels, dtype=torch.bool)
+    kept = [labels.new_zeros(0)]
     for label in torch.unique(labels):
         of_class = (labels == label).nonzero().squeeze(1)
-        kept[of_class[nms(boxes_xyxy[of_class], scores[of_class], iou_threshold)]] = True
-    keep = kept.nonzero().squeeze(1)
+        kept.append(of_class[nms(boxes_xyxy[of_class], scores[of_class], iou_threshold)])
+    keep = torch.cat(kept)
     return keep[scores[keep].sort(descending=True, stable=True).indices]
 
 

@@ -21,12 +21,15 @@ class Prepared(NamedTuple):
     Attributes:
         images: (B,3,H,W).
         sizes: height and width of each picture within, without padding.
-        scales: how much higher and wider each picture has become.
+        scales: how much higher and wider each picture has become, by which boxes are multiplied.
+        returns: what detections are divided by on their way back, height and width; the keras.io example takes the
+            ratio of the picture's sides there, which is `scales` but for rounding.
     """
 
     images: Tensor
     sizes: list[tuple[int, int]]
     scales: list[tuple[float, float]]
+    returns: list[tuple[float, float]]
 
 
 class NewSize(NamedTuple):
@@ -35,10 +38,12 @@ class NewSize(NamedTuple):
     Attributes:
         pixels: height and width, cut to whole pixels, and one at least.
         followed: those that padding and boxes follow, by the convention `padded_from`.
+        ratio: how many times larger a picture becomes, before its sides are cut.
     """
 
     pixels: tuple[int, int]
     followed: tuple[float, float]
+    ratio: float
 
 
 def resized_size(size: tuple[int, int], config: RetinaNetConfig, *, min_side: float | None = None) -> NewSize:
@@ -48,7 +53,8 @@ def resized_size(size: tuple[int, int], config: RetinaNetConfig, *, min_side: fl
     ratio = min(number(min_side or config.min_side) / number(min(size)), number(config.max_side) / number(max(size)))
     uncut = float(ratio * number(size[0])), float(ratio * number(size[1]))
     pixels = max(1, int(uncut[0])), max(1, int(uncut[1]))
-    return NewSize(pixels, uncut if config.padded_from == "uncut" else (float(pixels[0]), float(pixels[1])))
+    followed = uncut if config.padded_from == "uncut" else (float(pixels[0]), float(pixels[1]))
+    return NewSize(pixels, followed, float(ratio))
 
 
 def padded_size(sizes: Sequence[NewSize], multiple: int) -> tuple[int, int]:
@@ -72,13 +78,21 @@ def normalise(image: Tensor, config: RetinaNetConfig) -> Tensor:
     return scaled.flip(0) if config.channel_order == "bgr" else scaled
 
 
+def normalise_and_pad(image: Tensor, size: tuple[int, int], config: RetinaNetConfig) -> Tensor:
+    """A resized picture (3,h,w), normalised and padded to `size`, in the order that the config has."""
+    if config.padding_value == "black":
+        return normalise(_pad(image, size), config)
+    return _pad(normalise(image, config), size)
+
+
 def prepare(images: Sequence[Tensor], config: RetinaNetConfig) -> Prepared:
     """Pictures (3,H,W), RGB from 0 to 1, resized, normalised and padded to one batch."""
     resized, sizes = zip(*(_resized(image, config) for image in images), strict=True)
     padded = padded_size(sizes, config.pad_multiple)
     scales = [_scales(image, size) for image, size in zip(images, sizes, strict=True)]
-    images_fed = torch.stack([_fed(image, padded, config) for image in resized])
-    return Prepared(images_fed, [size.pixels for size in sizes], scales)
+    returns = [(s.ratio, s.ratio) for s in sizes] if config.padded_from == "uncut" else scales
+    images_fed = torch.stack([normalise_and_pad(image, padded, config) for image in resized])
+    return Prepared(images_fed, [size.pixels for size in sizes], scales, returns)
 
 
 def resize_and_pad_image(
@@ -125,13 +139,6 @@ def _resized(image: Tensor, config: RetinaNetConfig, *, min_side: float | None =
 
 def _scales(image: Tensor, size: NewSize) -> tuple[float, float]:
     return size.followed[0] / image.shape[-2], size.followed[1] / image.shape[-1]
-
-
-def _fed(image: Tensor, size: tuple[int, int], config: RetinaNetConfig) -> Tensor:
-    """A resized picture, normalised and padded to `size`, in the order that the config has."""
-    if config.padding_value == "black":
-        return normalise(_pad(image, size), config)
-    return _pad(normalise(image, config), size)
 
 
 def _pad(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -32,7 +32,8 @@ from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.retinanet.scenes import DigitInputs
 from parity_tests.retinanet.setup import detection_limits, override
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+from parity_tests.retinanet.torch_side import TorchDetectorSide
+from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.record import Record
 from torch_retinanet.conventions import conventions
 from torch_retinanet.weights.keras_names import keras_variables

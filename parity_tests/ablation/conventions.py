@@ -6,7 +6,7 @@ from typing import Any
 
 from parity_tests.ablation.override import Override, Part
 from parity_tests.retinanet.optimizers import KERAS
-from parity_tests.retinanet.torch_side import Config
+from parity_tests.retinanet.torch_surroundings import Config
 from torch_retinanet.conventions import allowed_values, conventions
 from torch_retinanet.weights.contents import expected_shapes
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from parity_tests.retinanet.inputs import Size, moved_by_an_ulp
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.side import Recipe
-from parity_tests.retinanet.torch_side import Config, keras_optimizer
+from parity_tests.retinanet.torch_side import keras_optimizer
+from parity_tests.retinanet.torch_surroundings import Config
 from torch_retinanet import RetinaNetDetector
 from torch_retinanet.data.dataset import Batch
 from torch_retinanet.data.digits import Digits, Split

@@ -57,7 +57,7 @@ def ablate(preset: str, conventions: Sequence[str], *, steps: int, seed: int, re
 
 def _train(preset: str, steps: int, seed: int, report: Report) -> Weights:
     from parity_tests.ablation.digits_model import digits_config, train_digits
-    from parity_tests.retinanet.torch_side import Config
+    from parity_tests.retinanet.torch_surroundings import Config
 
     config = digits_config(Config.preset(preset))
     return train_digits(

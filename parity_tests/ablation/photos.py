@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from parity_tests.retinanet.inputs import Size
-from parity_tests.retinanet.torch_side import Config
+from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.budgets import CASCADED, ISOLATED, largest, largest_difference, rounding_budget
 from parity_tests.rule.record import Array
 from torch_retinanet.preprocess import Prepared, prepare

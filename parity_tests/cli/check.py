@@ -95,7 +95,8 @@ def _check_pair(options: argparse.Namespace) -> int:
 def _torch(facts: Mapping[str, Any], overrides: Sequence[str]) -> "Callable[[str], DetectorSide]":
     from parity_tests.retinanet.setup import override
     from parity_tests.retinanet.side import PACKAGES
-    from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+    from parity_tests.retinanet.torch_side import TorchDetectorSide
+    from parity_tests.retinanet.torch_surroundings import Config
     from parity_tests.rule.errors import refusals
 
     try:

@@ -90,7 +90,8 @@ def _keras(preset: str) -> Framework:
 
 def _torch(preset: str) -> Framework:
     from parity_tests.retinanet.setup import detection_limits
-    from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+    from parity_tests.retinanet.torch_side import TorchDetectorSide
+    from parity_tests.retinanet.torch_surroundings import Config
 
     def build(config: Any, dtype: str, seed: int) -> DetectorSide:
         return TorchDetectorSide(config, dtype, seed=seed)

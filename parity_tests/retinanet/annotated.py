@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from parity_tests.retinanet.inputs import Scene
-from parity_tests.retinanet.torch_side import Config
+from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.errors import UsageError
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.formats import list_splits, read_annotations

@@ -24,6 +24,9 @@ THRESHOLDS, LEAST_RELEVANT = np.array([0.4, 0.5]), 0.35
 HUGE_EACH, HUGE_DELTA = 97, 25.0
 """Every how many anchors one has a huge box, and its delta: exp(25 x 0.2) is 148."""
 
+SURE = 40.0, 90.0
+"""Between which the logits are of a network that is sure."""
+
 Batch = tuple[list[Array], list[Labels]]
 """Boxes and labels of each picture."""
 
@@ -66,6 +69,18 @@ def crafted_outputs(targets: Mapping[str, Array], num_classes: int, *, scale: fl
     logits = np.where(right, rng.normal(1, 2, right.shape), rng.normal(-7, 1.5, right.shape))
     noisy = deltas + rng.normal(0, 0.4, deltas.shape)
     return np.concatenate([noisy, logits], axis=-1) * scale
+
+
+def sure_outputs(targets: Mapping[str, Array], num_classes: int, *, right: bool, seed: int = 0) -> Array:
+    """Outputs (B,N,4+K) of a network that is as sure as can be, of the truth or of its contrary.
+
+    Logits are from 40 to 90: from 37 on, one less a score is zero in float64, though its logarithm is not.
+    """
+    rng = np.random.default_rng(seed)
+    classes, deltas = targets["targets.classes"], targets["targets.deltas"]
+    yes = (classes[..., None] == np.arange(num_classes)) == right
+    sizes = rng.uniform(*SURE, yes.shape)
+    return np.concatenate([deltas + rng.normal(0, 0.4, deltas.shape), np.where(yes, sizes, -sizes)], axis=-1)
 
 
 def with_huge_boxes(outputs: Array, size: Size) -> Array:

@@ -119,7 +119,8 @@ def _side(name: str, preset: str, overrides: Sequence[str]) -> "DetectorSide":
     if name == PORT:
         from parity_tests.retinanet.setup import override
         from parity_tests.retinanet.side import PACKAGES
-        from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+        from parity_tests.retinanet.torch_side import TorchDetectorSide
+        from parity_tests.retinanet.torch_surroundings import Config
         from parity_tests.rule.errors import refusals
 
         try:

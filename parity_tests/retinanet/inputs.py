@@ -40,6 +40,8 @@ class Scene(NamedTuple):
 class Inputs(Protocol):
     """Where a run takes its pictures from."""
 
+    seed: int
+
     def images(self, size: Size) -> Array:
         """A batch (B,H,W,3) from -1 to 1."""
 

@@ -12,11 +12,14 @@ import numpy as np
 
 from parity_tests.retinanet.frameworks import forget_kernels, keras, keras_precision, keras_reference, python_seed
 from parity_tests.retinanet.inputs import Labels, Scene, Size
-from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.keras_preparation import KerasPreparation
+from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.narrow import fewer
+from parity_tests.retinanet.preparation import Sides
 from parity_tests.retinanet.side import Recipe, values_of
+from parity_tests.retinanet.trainer import Found, Plan, closed_form, drawn_gradients
 from parity_tests.rule.record import Array
-from parity_tests.sides.capture import Capture
+from parity_tests.sides.capture import Capture, Ends, Mark
 from parity_tests.sides.keras_side import KerasSide
 from parity_tests.sides.model_side import Optimised
 from parity_tests.sides.own_taps import OwnTaps
@@ -137,9 +140,16 @@ class KerasDetectorSide(KerasSide):
             return self
         with keras_precision(self.dtype), python_seed(self.seed):
             backbone = keras.models.clone_model(self._model.fpn.backbone, clone_function=_with_fewer_channels)
+        return self._around(backbone, self.num_classes)
+
+    def with_classes(self, num_classes: int, *, channels_last: bool = False) -> "KerasDetectorSide":
+        return self._around(self.narrow._model.fpn.backbone, num_classes)  # Keras' channels are last
+
+    def _around(self, backbone: Any, num_classes: int) -> "KerasDetectorSide":
+        """The narrow network around a backbone, which it may share with another."""
         return KerasDetectorSide(
             self.preset,
-            self.num_classes,
+            num_classes,
             self.dtype,
             anchor_scale=self.anchor_scale,
             seed=self.seed,
@@ -164,7 +174,7 @@ class KerasDetectorSide(KerasSide):
             self._captured(capture, [np.zeros((1, *size, 3))], training=False, refusals=True)
         return values_of(capture.calls)
 
-    def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
+    def rounding_bounds(self, images: Array, given: Mapping[str, Array], dtype: str = "float32") -> dict[str, Array]:
         return {}  # computed from the layers of the port
 
     def anchors(self, size: Size) -> Array:
@@ -180,11 +190,22 @@ class KerasDetectorSide(KerasSide):
         }
 
     def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
-        labels = np.concatenate([targets["targets.deltas"], targets["targets.classes"][..., None]], axis=-1)
+        labels = _as_labels(targets)
         with keras_precision(self.dtype):
             terms = self.loss.terms(labels, outputs)
             total = self.loss(labels, outputs)
         return {f"loss.{name}": _array(term) for name, term in terms.items()} | {"loss.total": _array(total)[None]}
+
+    def loss_gradient(self, outputs: Array, targets: Mapping[str, Array]) -> Array:
+        labels = self.tensors.tensor(_as_labels(targets))
+
+        def run(mark: Mark) -> Ends:
+            return Ends([self.loss(labels, mark(self.tensors.tensor(outputs)))], [self.tensors.tensor(np.ones(()))])
+
+        with keras_precision(self.dtype):
+            gradient = self.tensors.differentiate(run, {}).marked[0]
+        assert gradient is not None
+        return gradient
 
     def take_steps(
         self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe
@@ -200,13 +221,43 @@ class KerasDetectorSide(KerasSide):
             feeds = [self._feed(scene) for scene in scenes]
             return self.training.train(feeds, recipe, training=training)
 
-    def detections(self, outputs: Array, size: Size) -> list[Detections]:
+    def trained_with(self, plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Array]:
+        def back(weights: Mapping[str, Array], step: int, batch: int) -> Found:
+            return Found(None, drawn_gradients(shapes, step, batch))
+
+        return closed_form(plan, self.parameters(), back, lambda: {})
+
+    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]]) -> Mapping[str, Array]:
+        def back(weights: Mapping[str, Array], step: int, batch: int) -> Found:
+            self.assign({name: value for name, value in weights.items() if plan.trains(name)})
+            loss, gradients = self._trained_on(scenes[step][batch], training=plan.norm_follows)
+            return Found(loss, gradients)
+
+        return closed_form(plan, self.parameters(), back, lambda: _statistics(self.parameters()))
+
+    def _trained_on(self, scene: Scene, *, training: bool) -> tuple[float, dict[str, Array]]:
+        """The loss of pictures from 0 to 255, and its gradient by every weight."""
+        names = {v.path: name for name, v in self._variables.items()}
+        with self.running(training=True):
+            loss, found = self.training.gradients(*self.encode(scene), training=training)
+            order = [names[variable.path] for variable in self._model.trainable_variables]
+            return float(loss), {name: _array(gradient) for name, gradient in zip(order, found, strict=True)}
+
+    def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
         images = np.zeros((len(outputs), *size, 3), self.dtype)
         with keras_precision(self.dtype):
-            decode = keras_reference.DecodePredictions(anchor_scale=self.anchor_scale)
+            decode = keras_reference.DecodePredictions(**_cut(limits), anchor_scale=self.anchor_scale)
             found = decode(images, outputs.astype(self.dtype))
         boxes, scores, classes, valid = (_array(found[name]) for name in ("boxes", "scores", "classes", "valid"))
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
+
+    def preparation(self, sides: Sides | None = None) -> KerasPreparation:
+        return KerasPreparation(self.dtype, self._detected, sides)
+
+    def _detected(self, image: Array) -> Detections:
+        """What is found in one prepared picture (1,h,w,3)."""
+        outputs = values_of(self.forward([image]))["outputs"]
+        return self.detections(outputs, (image.shape[1], image.shape[2]))[0]
 
     def loss_of(self, scene: Scene) -> Loss:
         labels = self._labels(scene.size, scene.boxes, scene.labels)
@@ -248,6 +299,23 @@ def _with_fewer_channels(layer: Any) -> Any:
     if "filters" in settings:
         settings["filters"] = fewer(settings["filters"])
     return type(layer).from_config(settings)
+
+
+def _as_labels(targets: Mapping[str, Array]) -> Array:
+    """What the reference's loss takes: (B,N,5)."""
+    return np.concatenate([targets["targets.deltas"], targets["targets.classes"][..., None]], axis=-1)
+
+
+def _cut(limits: Limits | None) -> dict[str, Any]:
+    """What `DecodePredictions` is told of limits; each class may have as many as a picture."""
+    if limits is None:
+        return {}
+    most = {"max_detections_per_class": limits.most, "max_detections": limits.most}
+    return {"confidence_threshold": limits.score, "nms_iou_threshold": limits.iou, **most}
+
+
+def _statistics(variables: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: value for name, value in variables.items() if "/moving_" in name}
 
 
 def _array(tensor: Any) -> Array:

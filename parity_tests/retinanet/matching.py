@@ -46,10 +46,13 @@ def compare_detections(
     references: Sequence[Detections],
     ports: Sequence[Detections],
     *,
-    limits: Limits,
+    limits: Limits | None,
     units: int,
 ) -> list[Record]:
-    """Records of the set itself, `det.set`, and of the boxes and scores of all pairs, `det.boxes` and `det.scores`."""
+    """Records of the set itself, `det.set`, and of the boxes and scores of all pairs, `det.boxes` and `det.scores`.
+
+    What stands at one of the `limits` is excused where one side alone has it; without limits nothing is.
+    """
     pairs = [_pairs(reference, port) for reference, port in zip(references, ports, strict=True)]
     records = [_compare_sets(rung, where, references, ports, pairs, limits)]
     for name in ("boxes", "scores"):
@@ -102,7 +105,7 @@ def _compare_sets(
     references: Sequence[Detections],
     ports: Sequence[Detections],
     pairs: Sequence[NDArray[np.int64]],
-    limits: Limits,
+    limits: Limits | None,
 ) -> Record:
     """Whether both sides have the same detections; one that has no pair is excused by a threshold, or is an error."""
     unexcused: list[str] = []
@@ -112,7 +115,7 @@ def _compare_sets(
             for i in sorted(set(range(len(own.scores))) - set(pair[:, side].tolist())):
                 what = f"picture {picture}: class {own.labels[i]} with score {own.scores[i]:.6f}"
                 lacking = f"{what} is missing in the {'port' if side == 0 else 'reference'}"
-                (ties if _is_tie(own, other, i, limits) else unexcused).append(lacking)
+                (ties if limits and _is_tie(own, other, i, limits) else unexcused).append(lacking)
     shapes = [(sum(len(d.scores) for d in found),) for found in (references, ports)]
     verdict: Verdict = "different" if unexcused else "tie" if ties else "equal"
     if not any(len(found.scores) for found in (*references, *ports)):

@@ -17,10 +17,18 @@ SHARE = 16
 COLOURS = 3
 """Channels of a picture, which stay."""
 
+FIRST, PIXELS = "fpn/backbone/conv1_conv/kernel", 64
+"""The variable that pictures meet first, and how much larger bytes are than numbers from -1 to 1."""
+
 
 def narrow_variables(variables: Mapping[str, Array]) -> dict[str, Array]:
     """The first channels of each variable, by Keras name; kernels larger, as their sums are shorter."""
     return {name: _cut(name, values) for name, values in variables.items()}
+
+
+def for_bytes(variables: Mapping[str, Array]) -> dict[str, Array]:
+    """Variables for pictures from 0 to 255, where those given are for such from -1 to 1: a smaller first kernel."""
+    return {**variables, FIRST: variables[FIRST] / variables[FIRST].dtype.type(PIXELS)}
 
 
 def narrow_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -18,6 +18,8 @@ OTHER = {"keras": "torch", "torch": "keras"}
 
 LEFT_OUT = {
     "parameters": "fresh values are random, and are compared by their distribution where both frameworks are",
+    "training": "it steps the trainer of the port, against a closed form",
+    "variations": "networks for other classes are built on both sides",
     "metric": "it is computed from detections, which are compared",
 }
 """Rungs that a bundle has not, and why."""

@@ -1,4 +1,4 @@
-"""How far float32 may round each module of the port, element by element, from its weights and its input.
+"""How far float32, or bfloat16, may round each module of the port, element by element, from its weights and its input.
 
 A sum of n products in any order is off by some sqrt(n) u (|w| * |x|), u being half of float32's eps: the size of what
 Higham and Mary bound (A New Approach to Probabilistic Rounding Error Analysis, 2019, theorem 3.1). What a layer takes
@@ -23,8 +23,10 @@ from torchvision.ops import Conv2dNormActivation
 from torch_retinanet import RetinaNet
 from torch_retinanet.layers import PadSameStride2
 
-UNIT = float(np.finfo(np.float32).eps) / 2
-"""The most that float32 rounds one result by, as a share of it."""
+UNITS = {"float32": float(np.finfo(np.float32).eps) / 2, "bfloat16": float(torch.finfo(torch.bfloat16).eps) / 2}
+"""The most that a precision rounds one result by, as a share of it."""
+
+UNIT = UNITS["float32"]
 
 NORM_OPERATIONS = 4
 """Of BatchNorm on one value: less the mean, times the scale, plus the shift, and the scale itself."""
@@ -39,18 +41,21 @@ class Rounded(NamedTuple):
     bounds: Tensor
 
 
-def rounding_bounds(model: RetinaNet, images: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """How far float32 may be off at each tap of a model in float64, whose modules are fed `given` in evaluation mode.
+def rounding_bounds(
+    model: RetinaNet, images: Tensor, given: Mapping[str, Tensor], dtype: str = "float32"
+) -> dict[str, Tensor]:
+    """How far a precision may be off at each tap of a model in float64, whose modules are fed `given`, in evaluation.
 
-    Taps that only hand on what they are given are left out: nothing is rounded there.
+    What is given are numbers of float32; bfloat16 rounds them first. Taps that only hand on what they are given are
+    left out: nothing is rounded there. All bounds are proportional to the unit, so that one is computed for all.
     """
-    x = {name: Rounded(value, torch.zeros_like(value)) for name, value in given.items()}
-    x["images"] = Rounded(images, torch.zeros_like(images))
+    first = UNIT if dtype != "float32" else 0.0
+    x = {name: Rounded(value, first * value.abs()) for name, value in {**given, "images": images}.items()}
     with torch.no_grad():
         found = _backbone(model, x) | _pyramid(model, x)
         for name in LEVELS:
             found |= _head(model.cls_head, f"cls.{name}", x[name], x) | _head(model.box_head, f"box.{name}", x[name], x)
-    return {name: rounded.bounds for name, rounded in found.items()}
+    return {name: rounded.bounds * (UNITS[dtype] / UNIT) for name, rounded in found.items()}
 
 
 def _backbone(model: RetinaNet, x: Mapping[str, Rounded]) -> dict[str, Rounded]:

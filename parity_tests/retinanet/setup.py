@@ -14,7 +14,8 @@ from parity_tests.retinanet.inputs import LazyWeights, Size, random_variables, s
 from parity_tests.retinanet.matching import Limits
 from parity_tests.retinanet.optimizers import OptimizerConventions
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+from parity_tests.retinanet.torch_side import TorchDetectorSide
+from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from torch_retinanet.conventions import check_value, conventions, read_value

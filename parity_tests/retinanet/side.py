@@ -5,7 +5,9 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from parity_tests.retinanet.inputs import Labels, Scene, Size
-from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.matching import Detections, Limits
+from parity_tests.retinanet.preparation import Preparation, Sides
+from parity_tests.retinanet.trainer import Plan
 from parity_tests.rule.record import Array
 from parity_tests.sides.side import Call, Calls, Loss, Side
 
@@ -51,8 +53,11 @@ class DetectorSide(Side, Protocol):
     def release(self) -> None:
         """Give the memory of the model back; the side is not used any more."""
 
-    def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
-        """How far float32 may be off at each tap whose module is fed `given`, element by element; empty if unknown.
+    def with_classes(self, num_classes: int, *, channels_last: bool = False) -> "DetectorSide":
+        """A narrow network for so many classes; where the framework leaves it open, with channels last in memory."""
+
+    def rounding_bounds(self, images: Array, given: Mapping[str, Array], dtype: str = "float32") -> dict[str, Array]:
+        """How far a precision may be off at each tap whose module is fed `given`, element by element; empty if unknown.
 
         Taps that only hand on what they are given are left out.
         """
@@ -83,8 +88,23 @@ class DetectorSide(Side, Protocol):
     def train_on(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         """The loss (S,) at each step, one step a scene."""
 
-    def detections(self, outputs: Array, size: Size) -> list[Detections]:
-        """What is found in pictures of `size` whose outputs are (B,N,4+K)."""
+    def loss_gradient(self, outputs: Array, targets: Mapping[str, Array]) -> Array:
+        """The gradient of the loss by outputs (B,N,4+K)."""
+
+    def trained_with(self, plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Array]:
+        """Weights, moving averages (`NAME@average`), `rate` and `gradient_norm` (S,) after a run of the trainer.
+
+        It is given `drawn_gradients` of these shapes.
+        """
+
+    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]]) -> Mapping[str, Array]:
+        """The same, and the `loss` (S,), on pictures from 0 to 255, by step and batch."""
+
+    def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
+        """What is found in pictures of `size` whose outputs are (B,N,4+K), within its own limits or others."""
+
+    def preparation(self, sides: Sides | None = None) -> Preparation:
+        """How pictures come before the network, and boxes behind it; with other sides than its own, where given."""
 
 
 def values_of(calls: Calls) -> dict[str, Array]:

@@ -5,19 +5,22 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 import torch_retinanet
-from parity_tests.retinanet.inputs import Labels, Scene, Size
-from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.narrow_torch import narrow_network
 from parity_tests.retinanet.optimizers import KERAS, Optimizer
+from parity_tests.retinanet.preparation import Sides
 from parity_tests.retinanet.rounding import rounding_bounds
 from parity_tests.retinanet.side import Recipe, values_of
+from parity_tests.retinanet.torch_preparation import TorchPreparation
+from parity_tests.retinanet.torch_surroundings import Config, TorchSurroundings
+from parity_tests.retinanet.trainer import Plan, drawn_gradients
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture, WrittenTaps
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
@@ -25,11 +28,10 @@ from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import Backward, Call, Calls, Loss
 from parity_tests.sides.torch_side import TorchSide
 from parity_tests.sides.torch_tensors import DTYPES, TorchTensors
-from torch_retinanet.targets import Targets
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, to_keras, to_torch
 
-Config = torch_retinanet.RetinaNetConfig
-"""The conventions of the port."""
+if TYPE_CHECKING:
+    from parity_tests.retinanet.torch_trainer import TorchTrainer
 
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -43,11 +45,11 @@ LAYOUTS = Layouts("channels_last", "channels_first", {}, OWN.flat)
 """How its taps lie beside those of the reference."""
 
 
-class TorchDetectorSide:
+class TorchDetectorSide(TorchSurroundings):
     """The port to torch in the conventions of a config, with fresh values.
 
     `optimizer_overrides` are conventions of the optimiser that are changed away from Keras'.
-    With `is_narrow`, it has a sixteenth of the channels.
+    With `is_narrow`, it has a sixteenth of the channels; with `channels_last`, kernels and maps lie so in memory.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class TorchDetectorSide:
         seed: int = 0,
         optimizer_overrides: Mapping[str, Any] | None = None,
         is_narrow: bool = False,
+        channels_last: bool = False,
     ) -> None:
-        self.dtype, self.optimizer_overrides = dtype, dict(optimizer_overrides or {})
+        super().__init__(config, dtype)
+        self.optimizer_overrides = dict(optimizer_overrides or {})
         self.sources: dict[str, str] = {}
-        self.surround(config)
         self.seed, self.is_narrow = seed, is_narrow
+        self._memory = torch.channels_last if channels_last else torch.preserve_format
         self._assigned: dict[str, Array] = {}  # one for all copies that share the network
 
     @property
@@ -74,6 +78,7 @@ class TorchDetectorSide:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             built = TorchSide(self._make(self.config), None, self.dtype, OWN)
+        built.module.to(memory_format=self._memory)
         built.sources = self.sources
         return built
 
@@ -91,13 +96,6 @@ class TorchDetectorSide:
         network: Any = self._network.module
         return network
 
-    def surround(self, config: Config) -> None:
-        """Take the conventions of what surrounds the network, which stays as it is, from `config`."""
-        self.config = config
-        self.anchor_box, self.loss = torch_retinanet.AnchorBox(config), torch_retinanet.RetinaNetLoss(config)
-        self.label_encoder = torch_retinanet.LabelEncoder(config)
-        self.decode_predictions = torch_retinanet.DecodePredictions(config)
-
     def surrounded(self, config: Config) -> "TorchDetectorSide":
         """The same network, built and with its weights by then, in what surrounds it in `config`."""
         self._network.module.eval()  # built by then: a copy of one that is not would build its own
@@ -112,6 +110,10 @@ class TorchDetectorSide:
             return self
         overrides = self.optimizer_overrides
         return TorchDetectorSide(self.config, self.dtype, seed=self.seed, optimizer_overrides=overrides, is_narrow=True)
+
+    def with_classes(self, num_classes: int, *, channels_last: bool = False) -> "TorchDetectorSide":
+        config = replace(self.config, num_classes=num_classes)
+        return TorchDetectorSide(config, self.dtype, seed=self.seed, is_narrow=True, channels_last=channels_last)
 
     def parameters(self) -> dict[str, Array]:
         return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
@@ -170,35 +172,13 @@ class TorchDetectorSide:
         gradients = {str(keras_name(name)): _in_keras(own.pop(name)) for name in [*own]}  # each is let go as it is
         return replace(back, gradients=gradients)
 
-    def rounding_bounds(self, images: Array, given: Mapping[str, Array]) -> dict[str, Array]:
-        tensors = {name: self._tensor(_to_port(name, value)) for name, value in given.items()}
+    def rounding_bounds(self, images: Array, given: Mapping[str, Array], dtype: str = "float32") -> dict[str, Array]:
+        tensors = {name: self.tensor(_to_port(name, value)) for name, value in given.items()}
         try:
-            bounds = rounding_bounds(self.model.eval(), self._tensor(_to_port("images", images)), tensors)
+            bounds = rounding_bounds(self.model.eval(), self.tensor(_to_port("images", images)), tensors, dtype)
         except NotImplementedError:  # a layer whose rounding is not known
             return {}
         return {name: _to_reference(name, bound.numpy()) for name, bound in bounds.items()}
-
-    def anchors(self, size: Size) -> Array:
-        return self._anchors(size).numpy()
-
-    def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
-        targets = self._encode(size, boxes, labels)
-        classes = targets.classes.to(DTYPES[self.dtype])
-        return {"targets.classes": classes.numpy(), "targets.deltas": targets.deltas.numpy()}
-
-    def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
-        deltas, logits = torch.split(self._tensor(outputs), [4, self.config.num_classes], dim=-1)
-        assigned = Targets(torch.from_numpy(targets["targets.classes"]).long(), self._tensor(targets["targets.deltas"]))
-        anchors = deltas.new_zeros(deltas.shape[1], 4) + deltas.new_tensor([0, 0, 1, 1])  # deltas alone are compared
-        pictures = [slice(i, i + 1) for i in range(len(outputs))]
-        each = [self.loss(logits[i], deltas[i], Targets(*(t[i] for t in assigned)), anchors) for i in pictures]
-        total = self._total(self.loss(logits, deltas, assigned, anchors))
-        return {
-            "loss.classification": torch.stack([losses["classification"] for losses in each]).numpy(),
-            "loss.box": torch.stack([losses["bbox_regression"] for losses in each]).numpy(),
-            "loss.normaliser": assigned.normaliser.to(deltas.dtype).numpy(),
-            "loss.total": total.reshape(1).numpy(),
-        }
 
     def take_steps(
         self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe
@@ -215,7 +195,7 @@ class TorchDetectorSide:
     def _parameter_gradients(self, gradients: Mapping[str, Array]) -> dict[str, Tensor]:
         """Those that fit, by the names of the parameters and in their layout."""
         by_name = ((name, p, gradients.get(str(keras_name(name)))) for name, p in self.model.named_parameters())
-        return {name: to_torch(self._tensor(g)) for name, p, g in by_name if g is not None and g.shape == _shape(p)}
+        return {name: to_torch(self.tensor(g)) for name, p, g in by_name if g is not None and g.shape == _shape(p)}
 
     def train_on(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         optimizer, losses = keras_optimizer(self.model, recipe, self.optimizer_overrides), []
@@ -228,44 +208,29 @@ class TorchDetectorSide:
         optimizer.zero_grad()
         return np.array(losses)
 
-    def detections(self, outputs: Array, size: Size) -> list[Detections]:
-        deltas, logits = torch.split(self._tensor(outputs), [4, self.config.num_classes], dim=-1)
-        per_level = self.anchor_box.anchors_per_level(*size)
-        found = self.decode_predictions(logits, deltas, self._anchors(size), per_level, [size] * len(outputs))
-        return [Detections(d["boxes"].numpy(), d["scores"].numpy(), d["labels"].numpy()) for d in found]
+    def trained_with(self, plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Array]:
+        return self._trainer(plan).given(lambda *at: self._parameter_gradients(drawn_gradients(shapes, *at)))
+
+    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]]) -> Mapping[str, Array]:
+        return self._trainer(plan).on(scenes)
+
+    def _trainer(self, plan: Plan) -> "TorchTrainer":
+        from parity_tests.retinanet.torch_trainer import TorchTrainer  # the trainer is in the extra `train`
+
+        return TorchTrainer(self.config, self.model, plan)
+
+    def preparation(self, sides: Sides | None = None) -> TorchPreparation:
+        return TorchPreparation(self.config, self.model, sides)
 
     def _loss(self, scene: Scene, *, training: bool) -> Tensor:
-        outputs = self.model.train(training)(self._tensor(_to_port("images", scene.images)))
+        outputs = self.model.train(training)(self.tensor(_to_port("images", scene.images)))
         return self.loss_of(scene)(outputs)
-
-    def loss_of(self, scene: Scene) -> Callable[[Tensor], Tensor]:
-        targets, anchors = self._encode(scene.size, scene.boxes, scene.labels), self._anchors(scene.size)
-
-        def of_outputs(outputs: Tensor) -> Tensor:
-            deltas, logits = torch.split(outputs, [4, self.config.num_classes], dim=-1)
-            return self._total(self.loss(logits, deltas, targets, anchors))
-
-        return of_outputs
-
-    def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        return losses["classification"] + losses["bbox_regression"]
-
-    def _encode(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> Targets:
-        tensors = [self._tensor(b).reshape(-1, 4) for b in boxes]
-        classes = [torch.from_numpy(np.asarray(ids, np.int64)) for ids in labels]
-        return self.label_encoder.encode_batch(self._anchors(size), tensors, classes)
-
-    def _anchors(self, size: Size) -> Tensor:
-        return self.anchor_box.get_anchors(*size, dtype=DTYPES[self.dtype])
 
     def _weights_and_slots(self, optimizer: Optimizer) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self.model.named_parameters():
             yield str(keras_name(name)), parameter.detach()
         for name, slots in optimizer.slots().items():
             yield from ((f"{keras_name(name)}@{slot}", value) for slot, value in slots.items())
-
-    def _tensor(self, values: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, self.dtype))
 
 
 def keras_optimizer(model: nn.Module, recipe: Recipe, overrides: Mapping[str, Any]) -> Optimizer:

@@ -29,7 +29,7 @@ class Where:
         size: height and width of pictures, in pixels.
         inputs: the shapes of inputs that are no pictures of a size.
         data: which data, `batch of 4, outputs near the truth` or `pictures`.
-        dtype: `float64` or `float32`; empty where structure alone is compared.
+        dtype: `float64`, `float32` or `bfloat16`; empty where structure alone is compared.
         mode: `isolated`, `cascaded`, or how BatchNorm ran, `inference` or `training`.
         subject: what of a model, as `weights`, or which optimiser.
         columns: the names of both sides where there are more than two.

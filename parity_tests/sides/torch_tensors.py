@@ -14,7 +14,8 @@ from torch.overrides import TorchFunctionMode
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Ends, Gradients, Mark, are_whole
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+"""Precisions; numpy has no bfloat16, and is given its numbers in float32."""
 
 
 ROUNDED = {functional.hardsigmoid}
@@ -31,7 +32,8 @@ class TorchTensors:
         return isinstance(value, Tensor)
 
     def array(self, tensor: Tensor) -> Array:
-        values: Array = tensor.detach().cpu().numpy().copy()
+        known = tensor.float() if tensor.dtype is torch.bfloat16 else tensor
+        values: Array = known.detach().cpu().numpy().copy()
         return values
 
     def tensor(self, values: Array) -> Tensor:

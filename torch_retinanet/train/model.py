@@ -29,10 +29,15 @@ def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet
         )
     if config.weights is not None:
         _go_on_from(detector, config.weights)
+    freeze(detector, config)
+    return detector.to(memory_format=torch.channels_last)
+
+
+def freeze(detector: RetinaNetDetector, config: TrainConfig) -> None:
+    """Training mode, and no gradients for the layers that stay as they are."""
     for module in _frozen(detector, config):
         module.requires_grad_(False)
     set_training(detector, config)
-    return detector.to(memory_format=torch.channels_last)
 
 
 def set_training(detector: RetinaNetDetector, config: TrainConfig) -> None:

@@ -6,17 +6,22 @@ from parity_tests.retinanet.comparison import PRESETS, DetectorCase, DetectorCom
 from parity_tests.retinanet.rungs.anchors import anchors
 from parity_tests.retinanet.rungs.backward import backward
 from parity_tests.retinanet.rungs.detections import detections
+from parity_tests.retinanet.rungs.detector import detector
 from parity_tests.retinanet.rungs.forward import forward
 from parity_tests.retinanet.rungs.gradients import gradients
 from parity_tests.retinanet.rungs.losses import losses
 from parity_tests.retinanet.rungs.metric import metric
 from parity_tests.retinanet.rungs.parameters import parameters
+from parity_tests.retinanet.rungs.pictures import pictures
 from parity_tests.retinanet.rungs.shapes import shapes
 from parity_tests.retinanet.rungs.step import step
 from parity_tests.retinanet.rungs.targets import targets
+from parity_tests.retinanet.rungs.training import training
 from parity_tests.retinanet.rungs.trajectory import trajectory
+from parity_tests.retinanet.rungs.variations import variations
 
 RUNGS: dict[str, Callable[[DetectorComparison], list[DetectorCase]]] = {
+    "pictures": pictures,
     "shapes": shapes,
     "parameters": parameters,
     "forward": forward,
@@ -26,8 +31,11 @@ RUNGS: dict[str, Callable[[DetectorComparison], list[DetectorCase]]] = {
     "gradients": gradients,
     "backward": backward,
     "step": step,
+    "training": training,
     "trajectory": trajectory,
     "detections": detections,
+    "variations": variations,
+    "detector": detector,
     "metric": metric,
 }
 """All rungs in the order in which they are climbed."""

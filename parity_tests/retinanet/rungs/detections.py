@@ -7,6 +7,7 @@ from typing import Any
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.retinanet.assignments import crafted_outputs, with_huge_boxes
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.edges import EDGE_LIMITS, EDGE_SIZE, edge_outputs
 from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections, compare_detections
 from parity_tests.retinanet.rungs.annotated import detections_on_pictures
@@ -26,7 +27,37 @@ Found = Sequence[Mapping[str, Any]]
 
 def detections(run: DetectorComparison) -> list[DetectorCase]:
     """Detections of digits, isolated and cascaded, and of a user's pictures."""
-    return [*(_case(run, size) for size in run.sizes or DETECTION_SIZES), *detections_on_pictures(run)]
+    cases = [_case(run, size) for size in run.sizes or DETECTION_SIZES]
+    return [*cases, _at_edges(run), *detections_on_pictures(run)]
+
+
+def _at_edges(run: DetectorComparison) -> DetectorCase:
+    """Scores and overlaps that stand exactly at a limit, and next to it: nothing is excused there."""
+    where = Where(size=EDGE_SIZE, dtype="float64", subject="edges")
+
+    def found(side: DetectorSide, outputs: Mapping[str, Array]) -> dict[str, Any]:
+        return {"found": {name: _plain(side.detections(o, EDGE_SIZE, EDGE_LIMITS)) for name, o in outputs.items()}}
+
+    def reference(sides: DetectorSides) -> Answer:
+        side = sides.reference("float64")
+        outputs = edge_outputs(side.anchors(EDGE_SIZE), run.config.num_classes)
+        return {"outputs": outputs} | found(side, outputs)
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return found(sides.port("float64"), given["outputs"])
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        records = []
+        for name in reference["found"]:
+            both = ([Detections(**each) for each in side["found"][name]] for side in (reference, port))
+            place = replace(where, data=name)
+            records += compare_detections("detections", place, *both, limits=None, units=ISOLATED)
+        return records
+
+    whole = ("outputs", "found")
+    return DetectorCase(
+        rung="detections", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=0
+    )
 
 
 def outputs_near_the_truth(reference: DetectorSide, scene: Scene, num_classes: int) -> Array:

@@ -1,16 +1,17 @@
 """The rung *losses*: each term and its normaliser, both sides given the reference's targets and the same outputs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
-from parity_tests.retinanet.assignments import assignment_batches, crafted_outputs
+from parity_tests.retinanet.assignments import assignment_batches, crafted_outputs, sure_outputs
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.budgets import ISOLATED
-from parity_tests.rule.compare import compare_tensor, compare_values
+from parity_tests.rule.compare import compare_taps, compare_tensor, compare_values
 from parity_tests.rule.record import Array, Record, Where
 
 LOSS_SIZE: Size = (128, 128)
@@ -18,6 +19,15 @@ LOSS_SIZE: Size = (128, 128)
 
 SCALES = {"near the truth": 1.0, "far from it": 20.0}
 """How far outputs are from the targets: the second leaves the quadratic part of smooth L1 and saturates scores."""
+
+GRADIENT = "loss.gradient"
+"""The name of the gradient by the outputs."""
+
+SURE = {"sure and right": True, "sure and wrong": False}
+"""Outputs with logits of 40 to 90, where a difference from one is lost that the loss must not lose."""
+
+WITH_GRADIENTS = ("batch of 1", "batch of 1 without boxes")
+"""The batches of which the gradient is compared too; without boxes it must be finite."""
 
 Targets = Mapping[str, Mapping[str, Array]]
 """The targets of each batch, by the batch's name."""
@@ -28,6 +38,24 @@ def losses(run: DetectorComparison) -> list[DetectorCase]:
     return [_case(run, size) for size in run.sizes or [LOSS_SIZE]]
 
 
+class Question(NamedTuple):
+    """What both sides are asked: outputs against the targets of a batch, and how those outputs are."""
+
+    batch: str
+    how: str
+    targets: Mapping[str, Array]
+    outputs: Array
+
+    @property
+    def data(self) -> str:
+        """What a record calls it."""
+        return f"{self.batch}, outputs {self.how}"
+
+    def in_precision(self, dtype: str) -> tuple[Array, dict[str, Array]]:
+        """Outputs and targets."""
+        return self.outputs.astype(dtype), {name: value.astype(dtype) for name, value in self.targets.items()}
+
+
 def _case(run: DetectorComparison, size: Size) -> DetectorCase:
     classes = run.config.num_classes
 
@@ -35,44 +63,56 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
         side = sides.reference("float64")
         batches = assignment_batches(side.anchors(size), size, classes)
         targets = {name: side.targets(size, *batch) for name, batch in batches.items()}
-        terms = {dtype: _terms(sides.reference(dtype), targets, classes, dtype) for dtype in run.precisions}
-        return {"targets": targets} | terms | asked_with(*(outputs for _, _, outputs in _asked(targets, classes)))
+        drawn = asked_with(*(question.outputs for question in _asked(targets, classes)))
+        return {"targets": targets} | _answers(run, sides.reference, targets) | drawn
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        check_drawn(given, *(outputs for _, _, outputs in _asked(given["targets"], classes)))
-        return {dtype: _terms(sides.port(dtype), given["targets"], classes, dtype) for dtype in run.precisions}
+        check_drawn(given, *(question.outputs for question in _asked(given["targets"], classes)))
+        return _answers(run, sides.port, given["targets"])
 
     where, whole = Where(size=size), ("targets", *run.precisions)
     judge = partial(_judge, where, run.dtypes)
     return DetectorCase(rung="losses", where=where, reference=reference, port=port, judge=judge, whole=whole)
 
 
-def _asked(targets: Targets, classes: int) -> Iterator[tuple[str, Mapping[str, Array], Array]]:
-    """Each question: what it is, targets, and outputs that are near to them or far from them."""
+def _asked(targets: Targets, classes: int) -> Iterator[Question]:
+    """Outputs near the targets, far from them, and as sure as can be."""
     for name, of_batch in targets.items():
         for how, scale in SCALES.items():
-            yield f"{name}, outputs {how}", of_batch, crafted_outputs(of_batch, classes, scale=scale)
+            yield Question(name, how, of_batch, crafted_outputs(of_batch, classes, scale=scale))
+        for how, right in SURE.items():
+            yield Question(name, how, of_batch, sure_outputs(of_batch, classes, right=right))
 
 
-def _terms(side: DetectorSide, targets: Targets, classes: int, dtype: str) -> dict[str, Mapping[str, Array]]:
-    return {
-        data: side.losses(outputs.astype(dtype), {name: value.astype(dtype) for name, value in of_batch.items()})
-        for data, of_batch, outputs in _asked(targets, classes)
-    }
+def _answers(run: DetectorComparison, side: Callable[[str], DetectorSide], targets: Targets) -> dict[str, Answer]:
+    """The terms of the loss in each precision, and in float64 the gradients of a few."""
+    questions = [*_asked(targets, run.config.num_classes)]
+    terms = {d: {q.data: side(d).losses(*q.in_precision(d)) for q in questions} for d in run.precisions}
+    few = (q for q in questions if q.batch in WITH_GRADIENTS)
+    return terms | {"gradients": {q.data: side("float64").loss_gradient(*q.in_precision("float64")) for q in few}}
 
 
 def _judge(where: Where, dtypes: Sequence[str], reference: Answer, port: Answer) -> list[Record]:
+    records = [record for data in port["float64"] for record in _judge_terms(where, data, dtypes, reference, port)]
+    if "float64" not in dtypes:
+        return records
+    for data, gradient in reference["gradients"].items():
+        place = replace(where, data=data, dtype="float64")
+        both = ({GRADIENT: side} for side in (gradient, port["gradients"][data]))
+        records += compare_taps("losses", place, *both, units=ISOLATED)
+    return records
+
+
+def _judge_terms(where: Where, data: str, dtypes: Sequence[str], reference: Answer, port: Answer) -> list[Record]:
     """The terms of both sides; one that a side lacks is a difference."""
-    records = []
-    for data in port["float64"]:
-        place = replace(where, data=data)
-        pairs = {dtype: [side[dtype][data] for side in (reference, port)] for dtype in port}
-        for term in dict.fromkeys(name for terms in pairs["float64"] for name in terms):
-            if all(term in terms for pair in pairs.values() for terms in pair):
-                of_term = {dtype: [terms[term] for terms in pair] for dtype, pair in pairs.items()}
-                records += compare_tensor("losses", place, term, of_term, dtypes, ISOLATED)
-            else:
-                for dtype in dtypes:
-                    left, right = (terms.get(term) for terms in pairs[dtype])
-                    records.append(compare_values("losses", replace(place, dtype=dtype), term, left, right, budget=0.0))
+    records, place = [], replace(where, data=data)
+    pairs = {d: [side[d][data] for side in (reference, port)] for d in ("float64", "float32") if d in port}
+    for term in dict.fromkeys(name for terms in pairs["float64"] for name in terms):
+        if all(term in terms for pair in pairs.values() for terms in pair):
+            of_term = {dtype: [terms[term] for terms in pair] for dtype, pair in pairs.items()}
+            records += compare_tensor("losses", place, term, of_term, dtypes, ISOLATED)
+        else:
+            for dtype in dtypes:
+                left, right = (terms.get(term) for terms in pairs[dtype])
+                records.append(compare_values("losses", replace(place, dtype=dtype), term, left, right, budget=0.0))
     return records

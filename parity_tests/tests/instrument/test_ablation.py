@@ -23,7 +23,8 @@ from parity_tests.retinanet.blind_spots import BLIND_SPOTS, BlindSpot
 from parity_tests.retinanet.comparison import PRESETS
 from parity_tests.retinanet.inputs import random_images, read_size, size_name
 from parity_tests.retinanet.optimizers import OptimizerConventions
-from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+from parity_tests.retinanet.torch_side import TorchDetectorSide
+from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.record import Record, Verdict, Where
 from parity_tests.tests.support.paths import ROOT
 from parity_tests.tests.support.planted import taps_made_by

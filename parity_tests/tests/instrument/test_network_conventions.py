@@ -8,7 +8,7 @@ import pytest
 from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import read_size
 from parity_tests.retinanet.keras_side import KerasDetectorSide
-from parity_tests.retinanet.torch_side import Config
+from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.tests.support.changed_conventions import CONVENTIONS, FORWARD, PARAMETERS, STATISTICS, UPSAMPLING
 from parity_tests.tests.support.planted import changed_network, where_it_starts
 from torch_retinanet.conventions import conventions

@@ -22,7 +22,8 @@ from parity_tests.retinanet.rungs import RUNGS, cases_of
 from parity_tests.retinanet.rungs.forward import FORWARD_SIZES, TRAINING_SIZE
 from parity_tests.retinanet.rungs.shapes import REFUSED, SWEEP
 from parity_tests.retinanet.side import DetectorSide
-from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+from parity_tests.retinanet.torch_side import TorchDetectorSide
+from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.budgets import CASCADED, isolated_units
 from parity_tests.rule.record import Array, Record, verdict_of
 from parity_tests.tests.support.planted import taps_made_by

@@ -10,7 +10,8 @@ import torch
 
 from parity_tests.cli import main
 from parity_tests.retinanet.inputs import random_variables
-from parity_tests.retinanet.torch_side import Config, TorchDetectorSide
+from parity_tests.retinanet.torch_side import TorchDetectorSide
+from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.tests.support.data_sets import CLASSES, coco, write_coco
 from torch_retinanet import RetinaNetDetector
 

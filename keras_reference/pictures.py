@@ -1,0 +1,62 @@
+"""A picture file as RGB bytes; mirrors `torch_retinanet/pictures.py`.
+
+What the keras.io example leaves to TensorFlow Datasets: files are read upright, gray is tripled, and what is
+transparent lies on white. Needs Pillow, which Keras' own `load_img` needs too.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from keras_reference.errors import InputError
+
+Bytes = npt.NDArray[np.uint8]
+
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a camera was held (Exif 2.3, section 4.6.4)."""
+
+UPRIGHT: Mapping[int, Callable[[Bytes], Bytes]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
+}
+"""What turns pixels (H,W,3) upright: where the tag says the first stored row is the right-hand side, 6, it becomes the
+last column."""
+
+
+def read_picture(path: str | Path) -> Bytes:
+    """The pixels (H,W,3) of a file, RGB from 0 to 255, upright.
+
+    Gray of 16 bits is divided by 257, to the nearest.
+
+    Raises:
+        InputError: for a file that Pillow cannot read.
+        FileNotFoundError: where there is no file.
+    """
+    try:
+        with Image.open(path) as picture:
+            turned = UPRIGHT.get(picture.getexif().get(ORIENTATION, 1))
+            pixels = _pixels(picture)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a decoder raises nearly anything for a broken file
+        raise InputError(f"{path}: not a picture that Pillow can read ({error})") from None
+    return np.ascontiguousarray(turned(pixels) if turned else pixels)
+
+
+def _pixels(picture: Image.Image) -> Bytes:
+    if picture.mode.startswith("I"):
+        gray = np.rint(np.asarray(picture).astype(np.float64) / 257).astype(np.uint8)
+        return np.repeat(gray[..., None], 3, axis=-1)
+    if not picture.has_transparency_data:
+        return np.asarray(picture.convert("RGB"))
+    *colours, opacity = np.moveaxis(np.asarray(picture.convert("RGBA")).astype(np.float64), -1, 0)
+    on_white = [(colour * opacity + 255 * (255 - opacity)) / 255 for colour in colours]
+    return np.rint(np.stack(on_white, axis=-1)).astype(np.uint8)

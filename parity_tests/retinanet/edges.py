@@ -1,0 +1,98 @@
+"""Outputs whose scores and boxes stand at the edges of what a detector decides, where `>` and `>=` part. Needs numpy.
+
+All numbers are exact in binary: a logit of 0 is a score of one half, anchors of 32 by 32 stand 8 pixels apart, and two
+of them overlap by 24 of 40 parts, which is the double that 0.6 is. So nothing is left to rounding.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.matching import Limits
+from parity_tests.rule.record import Array
+
+EDGE_SIZE: Size = (128, 128)
+"""The picture of all edges."""
+
+EDGE_LIMITS = Limits(score=0.5, iou=0.6, most=4)
+"""Where detections are cut off there."""
+
+SIDE, STRIDE, VARIANCES = 32, 8, (0.1, 0.1, 0.2, 0.2)
+"""Of the smallest square anchor, in pixels; from one to the next; and what the reference multiplies deltas by."""
+
+NEXT, NEAR = 2.0**-51, 2.0**-33
+"""A logit whose score is the next number beside one half, and pixels that make an overlap another one."""
+
+UNSEEN = -30.0
+"""The logit of what is not detected."""
+
+
+class Placed(NamedTuple):
+    """A box in the place of the square anchor in some cell of P3.
+
+    Attributes:
+        row, column: the cell.
+        label, logit: of the box.
+        moved: pixels to the right, and down.
+        grown: how many times its width and height, as powers of e.
+    """
+
+    row: int
+    column: int
+    label: int = 0
+    logit: float = 1.0
+    moved: tuple[float, float] = (0.0, 0.0)
+    grown: tuple[float, float] = (0.0, 0.0)
+
+
+EDGES: Mapping[str, Sequence[Placed]] = {
+    "scores at the threshold": (
+        *(Placed(2, 2, logit=0.0), Placed(2, 8, logit=NEXT), Placed(8, 2, logit=-NEXT)),
+        Placed(8, 8, logit=1.0),
+    ),
+    "overlap at the threshold": (Placed(4, 4, logit=2.0), Placed(4, 5)),
+    "overlap just above it": (Placed(4, 4, logit=2.0), Placed(4, 5, moved=(-NEAR, 0.0))),
+    "overlap just below it": (Placed(4, 4, logit=2.0), Placed(4, 5, moved=(NEAR, 0.0))),
+    "overlap of two below each other": (Placed(4, 4, logit=2.0), Placed(5, 4)),
+    "equal scores that overlap": (Placed(4, 4), Placed(4, 5, moved=(-4.0, 0.0))),
+    "equal scores, one too many": tuple(Placed(row, 3 * row, logit=1.0) for row in (1, 2, 3, 4, 5)),
+    "equal scores of two classes": tuple(Placed(2 * row, 2, label=int(row < 3)) for row in (1, 2, 3, 4, 5, 6)),
+    "the last one a little less": tuple(Placed(2 * row, 2, logit=1.0 - row * 1e-12) for row in (1, 6, 3, 2, 5, 4)),
+    "a box below zero and one of another class": (
+        *(Placed(4, 13, label=0), Placed(4, 0, label=1, moved=(-21.0, 0.0))),
+    ),
+    "a box above and one of another class": (Placed(13, 4, label=0), Placed(0, 4, label=1, moved=(0.0, -21.0))),
+    "huge boxes of two classes": (
+        *(Placed(4, 4, label=0, grown=(5.0, 5.0)), Placed(4, 4, label=1, grown=(5.0, 5.0))),
+        *(Placed(4, 5, label=0, logit=0.5), Placed(4, 9, label=1, logit=0.5)),
+    ),
+    "dropped boxes drop nothing": (Placed(4, 4, logit=3.0), Placed(4, 5, logit=2.0, moved=(-2.0, 0.0)), Placed(4, 6)),
+}
+"""What each picture has, by the edge that it stands at."""
+
+
+def edge_outputs(anchors: Array, num_classes: int) -> dict[str, Array]:
+    """Outputs (1,N,4+K) of each edge that so many classes have, on the anchors (N,4) of `EDGE_SIZE`."""
+    fitting = {name: boxes for name, boxes in EDGES.items() if all(box.label < num_classes for box in boxes)}
+    return {name: _outputs(anchors, boxes, num_classes) for name, boxes in fitting.items()}
+
+
+def _outputs(anchors: Array, boxes: Sequence[Placed], num_classes: int) -> Array:
+    outputs = np.zeros((1, len(anchors), 4 + num_classes))
+    outputs[..., 4:] = UNSEEN
+    for box in boxes:
+        anchor = _anchor_at(anchors, box)
+        sides = anchors[anchor, 2:] - anchors[anchor, :2]
+        outputs[0, anchor, :2] = np.array(box.moved) / VARIANCES[0] / sides
+        outputs[0, anchor, 2:4] = np.array(box.grown) / VARIANCES[2]
+        outputs[0, anchor, 4 + box.label] = box.logit
+    return outputs
+
+
+def _anchor_at(anchors: Array, box: Placed) -> int:
+    """Which of the anchors it is that is nearest to the square one of a cell."""
+    centre = np.array([box.column + 0.5, box.row + 0.5]) * STRIDE
+    wanted = np.concatenate([centre - SIDE / 2, centre + SIDE / 2])
+    return int(np.abs(anchors - wanted).max(axis=1).argmin())

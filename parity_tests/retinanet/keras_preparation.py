@@ -1,0 +1,70 @@
+"""How the reference brings pictures before its network: as the keras.io example prepares one, and what it finds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_reference.preprocess import flip_horizontal, normalise, pad, prepare_image, resize, resized_size
+from parity_tests.retinanet.frameworks import keras, keras_precision, keras_reference
+from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.preparation import Sides
+from parity_tests.rule.record import Array
+
+Detect = Callable[[Array], Detections]
+"""What is found in one prepared picture (1,h,w,3), in its pixels."""
+
+
+class KerasPreparation:
+    """The steps of the example in a precision, with other sides where they are given, around what detects."""
+
+    def __init__(self, dtype: str, detect: Detect, sides: Sides | None) -> None:
+        self.dtype, self.detect, self.sides = dtype, detect, sides or ()
+
+    def read(self, file: Path) -> Array:
+        return keras_reference.read_picture(file).astype(np.float64)
+
+    def fitted(self, size: Size) -> Array:
+        new = resized_size(size, *self.sides)
+        return np.array([*new.pixels, *new.padded, new.ratio])
+
+    def resized(self, picture: Array) -> Array:
+        with keras_precision(self.dtype):
+            return _array(resize(self._tensor(picture), resized_size(picture.shape[:2], *self.sides).pixels))
+
+    def normalised(self, picture: Array) -> Array:
+        with keras_precision(self.dtype):
+            return _array(normalise(self._tensor(picture)))
+
+    def padded(self, resized: Array, size: Size) -> Array:
+        with keras_precision(self.dtype):
+            return _array(normalise(pad(self._tensor(resized), resized_size(size, *self.sides))))
+
+    def prepared(self, picture: Array) -> Array:
+        with keras_precision(self.dtype):
+            image: Array = _array(prepare_image(picture, *self.sides)[0])[0]
+        return image
+
+    def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
+        corners = np.array([picture.shape[1], picture.shape[0]] * 2, np.float64)
+        flipped, normalised = map(_array, flip_horizontal(self._tensor(picture), self._tensor(boxes / corners)))
+        both = {"picture": flipped, "boxes": normalised * corners}
+        return {f"{how}.{what}": values for how in ("mirrored", "trained") for what, values in both.items()}
+
+    def detections(self, pictures: Sequence[Array]) -> list[Detections]:
+        return [self._detected(picture) for picture in pictures]
+
+    def _detected(self, picture: Array) -> Detections:
+        with keras_precision(self.dtype):
+            prepared, ratio = prepare_image(picture, *self.sides)
+        found = self.detect(_array(prepared))
+        return found._replace(boxes=found.boxes / ratio)
+
+    def _tensor(self, values: Array) -> object:
+        return keras.ops.convert_to_tensor(values, self.dtype)
+
+
+def _array(tensor: object) -> Array:
+    array: Array = keras.ops.convert_to_numpy(tensor)
+    return array

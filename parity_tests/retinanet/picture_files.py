@@ -1,0 +1,49 @@
+"""Small picture files of every kind that people have, as bytes, drawn from a seed. Needs Pillow."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from parity_tests.retinanet.inputs import Size
+
+Bytes = NDArray[np.uint8]
+
+SIZE: Size = (24, 40)
+"""Height and width as they are stored: not square, so that a turn shows."""
+
+ORIENTATION, ORIENTATIONS = 0x0112, range(1, 9)
+"""The EXIF tag that says how a camera was held, and its values."""
+
+
+def picture_files(*, seed: int = 0) -> dict[str, Bytes]:
+    """The bytes of a file of each kind, by what it is: colours, gray, palette, alpha, 16 bits, and EXIF 1 to 8."""
+    rng = np.random.default_rng(seed)
+    colours = rng.integers(0, 256, (*SIZE, 4), np.uint8)
+    kinds: Mapping[str, Image.Image] = {
+        "RGB": Image.fromarray(colours[..., :3]),
+        "gray": Image.fromarray(colours[..., 0]),
+        "16 bits": Image.fromarray(rng.integers(0, 2**16, SIZE, np.uint16)),
+        "palette": Image.fromarray(colours[..., :3]).quantize(16),
+        "alpha": Image.fromarray(colours),
+        "gray and alpha": Image.fromarray(colours[..., :2]),
+    }
+    files = {name: _saved(picture, "PNG") for name, picture in kinds.items()}
+    held = {f"EXIF {value}": _held(value) for value in ORIENTATIONS}
+    return files | {name: _saved(kinds["RGB"], "JPEG", exif=exif) for name, exif in held.items()}
+
+
+def _held(orientation: int) -> Image.Exif:
+    """What a camera notes that is held in some way."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif
+
+
+def _saved(picture: Image.Image, kind: str, **settings: Any) -> Bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **settings)
+    return np.frombuffer(file.getvalue(), np.uint8)

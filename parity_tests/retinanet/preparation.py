@@ -1,0 +1,45 @@
+"""What both sides do with a picture before their network, and with boxes behind it, in numpy."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.matching import Detections
+from parity_tests.rule.record import Array
+
+
+class Sides(NamedTuple):
+    """Pixels that a picture's short side gets, and that its long one has at most."""
+
+    least: int
+    most: int
+
+
+class Preparation(Protocol):
+    """How a side brings pictures before its network, step by step: (H,W,3), red first, from 0 to 255."""
+
+    def read(self, file: Path) -> Array:
+        """The pixels of a file."""
+
+    def fitted(self, size: Size) -> Array:
+        """Height and width of a picture of `size` when it is resized, when it is padded, and the number (5,) by which
+        what is found in it is divided."""
+
+    def resized(self, picture: Array) -> Array:
+        """A picture in the size in which it is shown to the network."""
+
+    def normalised(self, picture: Array) -> Array:
+        """A picture in the channel order and on the scale of the network."""
+
+    def padded(self, resized: Array, size: Size) -> Array:
+        """A picture of `size` that has been resized, normalised and padded."""
+
+    def prepared(self, picture: Array) -> Array:
+        """All of it at once: a picture as the network is shown it."""
+
+    def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
+        """A picture and its boxes (G,4) xyxy in pixels, mirrored left to right, by whatever does that on this side."""
+
+    def detections(self, pictures: Sequence[Array]) -> list[Detections]:
+        """What is found in pictures of different sizes, given together: boxes in the pixels of each."""

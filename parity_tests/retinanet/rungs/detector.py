@@ -1,0 +1,94 @@
+"""The rung *detector*: pictures of different sizes in one list, to boxes in their own pixels; and mirrored pictures.
+
+All of it at once, with the narrow network, as a user calls it; the steps have rungs of their own.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.matching import Detections, compare_detections
+from parity_tests.retinanet.narrow import for_bytes
+from parity_tests.retinanet.preparation import Preparation, Sides
+from parity_tests.retinanet.side import DetectorSide
+from parity_tests.rule.budgets import CASCADED, ISOLATED
+from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.record import Array, Record, Where
+
+SIZES: tuple[Size, ...] = ((40, 100), (80, 60), (48, 48))
+"""Pictures in the list: wide, tall and square; the first is padded to another size than the others."""
+
+SIDES = Sides(64, 160)
+"""To which they are resized."""
+
+WHOLE, MIRRORED = Where(dtype="float64", subject="pictures to boxes"), Where(dtype="float64", subject="mirrored")
+
+
+def detector(run: DetectorComparison) -> list[DetectorCase]:
+    """Detections of a list of pictures, and a picture mirrored with its boxes, in float64."""
+    return [_whole(run), _mirrored(run)]
+
+
+def _whole(run: DetectorComparison) -> DetectorCase:
+    def reference(sides: DetectorSides) -> Answer:
+        drawn = _drawn(run.inputs.seed)
+        return {"found": _found(run, sides.reference("float64"), drawn), "seed": run.inputs.seed} | asked_with(drawn)
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        drawn = _drawn(given["seed"])
+        check_drawn(given, drawn)
+        return {"found": _found(run, sides.port("float64"), drawn)}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        found = ([Detections(**each) for each in side["found"]] for side in (reference, port))
+        return compare_detections("detector", WHOLE, *found, limits=run.limits, units=CASCADED)
+
+    return DetectorCase(
+        rung="detector", where=WHOLE, reference=reference, port=port, judge=judge, whole=("found",), shared=0
+    )
+
+
+def _drawn(seed: int) -> list[Array]:
+    """Pictures (H,W,3) of bytes as numbers: noise over a slope along each axis, another in each."""
+    rng = np.random.default_rng(seed)
+    pictures = []
+    for height, width in SIZES:
+        slopes = rng.uniform(-80, 80, (2, 3))
+        rows, columns = np.linspace(-1, 1, height)[:, None, None], np.linspace(-1, 1, width)[None, :, None]
+        noise = rng.uniform(-40, 40, (height, width, 3))
+        pictures.append(np.rint(128 + noise + slopes[0] * rows + slopes[1] * columns).clip(0, 255))
+    return pictures
+
+
+def _found(run: DetectorComparison, side: DetectorSide, pictures: list[Array]) -> list[Mapping[str, Array]]:
+    """What the narrow network finds."""
+    side.narrow.assign(for_bytes(run.narrow_weights))
+    return [each._asdict() for each in side.narrow.preparation(SIDES).detections(pictures)]
+
+
+def _mirrored(run: DetectorComparison) -> DetectorCase:
+    def asked(seed: int) -> tuple[Array, Array]:
+        picture = _drawn(seed)[0]
+        return picture, np.array([[3.0, 5.0, 20.0, 31.0], [0.0, 0.0, 40.0, 12.5], [61.25, 30.0, 100.0, 40.0]])
+
+    def mirrored(side: Preparation, seed: int) -> Mapping[str, Array]:
+        return side.mirrored(*asked(seed))
+
+    def reference(sides: DetectorSides) -> Answer:
+        seed = run.inputs.seed
+        found = mirrored(sides.reference("float64").preparation(), seed)
+        return {"mirrored": found, "seed": seed} | asked_with(asked(seed))
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        check_drawn(given, asked(given["seed"]))
+        return {"mirrored": mirrored(sides.port("float64").preparation(), given["seed"])}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        return compare_taps("detector", MIRRORED, reference["mirrored"], port["mirrored"], units=ISOLATED)
+
+    return DetectorCase(
+        rung="detector", where=MIRRORED, reference=reference, port=port, judge=judge, whole=("mirrored",), shared=1
+    )

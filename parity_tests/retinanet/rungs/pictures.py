@@ -1,0 +1,121 @@
+"""The rung *pictures*: from a file to what the network is shown, each step fed what the reference made before it."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.picture_files import Bytes, picture_files
+from parity_tests.retinanet.preparation import Preparation, Sides
+from parity_tests.rule.budgets import ISOLATED
+from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.record import Array, Record, Where
+
+PICTURE_SIZES: tuple[Size, ...] = ((37, 61), (61, 37), (150, 90), (20, 70))
+"""Pictures that are made larger and smaller, wide and tall, and one whose long side is at its limit."""
+
+SIDES = Sides(48, 96)
+"""To which they are resized: what holds for small pictures holds for large ones, at a hundredth of the time."""
+
+CAMERA_SIZES: tuple[Size, ...] = ((480, 640), (1080, 1920), (3000, 2000), (333, 500), (427, 640), (7, 5), (100, 1000))
+"""Pictures of which the size alone is computed, with the sides that each side has by default."""
+
+FILES, STEPS = Where(dtype="float64", subject="files"), Where(dtype="float64", subject="steps")
+
+
+def pictures(run: DetectorComparison) -> list[DetectorCase]:
+    """Files of every kind, and the steps from their pixels on."""
+    return [_files(run), _steps(run)]
+
+
+def _files(run: DetectorComparison) -> DetectorCase:
+    """Pixels must be the same bytes: a decoder is Pillow's on both sides, and nothing is rounded but alpha."""
+
+    def reference(sides: DetectorSides) -> Answer:
+        files = picture_files(seed=run.inputs.seed)
+        return {"files": files, "pixels": _read(sides.reference("float64").preparation(), files)}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {"pixels": _read(sides.port("float64").preparation(), given["files"])}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        return _judged({name: {"picture": value} for name, value in reference["pixels"].items()}, port["pixels"])
+
+    def _judged(expected: Mapping[str, Mapping[str, Array]], found: Mapping[str, Array]) -> list[Record]:
+        return [
+            record
+            for name, taps in expected.items()
+            for record in compare_taps(
+                "pictures", replace(FILES, data=name), taps, {"picture": found[name]}, budgets={"picture": 0.0}
+            )
+        ]
+
+    return DetectorCase(
+        rung="pictures", where=FILES, reference=reference, port=port, judge=judge, whole=("files", "pixels"), shared=0
+    )
+
+
+def _read(side: Preparation, files: Mapping[str, Bytes]) -> dict[str, Array]:
+    """The pixels of files, which are written for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, pixels = Path(folder) / "picture", dict[str, Array]()
+        for name, content in files.items():
+            path.write_bytes(content.tobytes())
+            pixels[name] = side.read(path)
+    return pixels
+
+
+def _steps(run: DetectorComparison) -> DetectorCase:
+    def reference(sides: DetectorSides) -> Answer:
+        drawn, side = _drawn(run.inputs.seed), sides.reference("float64").preparation(SIDES)
+        steps = {name: _isolated(side, picture, None) for name, picture in drawn.items()}
+        sizes = _fitted(sides.reference("float64").preparation())
+        return {"steps": steps, "sizes": sizes, "seed": run.inputs.seed} | asked_with(drawn)
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        drawn, side = _drawn(given["seed"]), sides.port("float64").preparation(SIDES)
+        check_drawn(given, drawn)
+        steps = {name: _isolated(side, picture, given["steps"][name]) for name, picture in drawn.items()}
+        return {"steps": steps, "sizes": _fitted(sides.port("float64").preparation())}
+
+    where, whole = STEPS, ("steps", "sizes")
+    return DetectorCase(rung="pictures", where=where, reference=reference, port=port, judge=_judge, whole=whole)
+
+
+def _drawn(seed: int) -> dict[str, Array]:
+    """Pictures (H,W,3) of bytes as numbers, by their sizes."""
+    rng = np.random.default_rng(seed)
+    return {f"{h}x{w}": rng.integers(0, 256, (h, w, 3)).astype(np.float64) for h, w in PICTURE_SIZES}
+
+
+def _isolated(side: Preparation, picture: Array, given: Mapping[str, Array] | None) -> dict[str, Array]:
+    """Each step of a side, fed what is given or its own; and all of them in a chain."""
+    size = (picture.shape[0], picture.shape[1])
+    resized = side.resized(picture)
+    before = resized if given is None else given["resized"]
+    return {
+        "resized": resized,
+        "normalised": side.normalised(before),
+        "padded": side.padded(before, size),
+        "prepared": side.prepared(picture),
+    }
+
+
+def _fitted(side: Preparation) -> dict[str, Array]:
+    return {f"{h}x{w}": side.fitted((h, w)) for h, w in CAMERA_SIZES}
+
+
+def _judge(reference: Answer, port: Answer) -> list[Record]:
+    records = []
+    compare = partial(compare_taps, "pictures", units=ISOLATED)
+    for name, expected in reference["sizes"].items():
+        records += compare(replace(STEPS, data=name), {"sizes": expected}, {"sizes": port["sizes"][name]})
+    for name, expected in reference["steps"].items():
+        records += compare(replace(STEPS, data=name), expected, port["steps"][name])
+    return records

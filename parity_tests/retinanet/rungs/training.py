@@ -1,0 +1,130 @@
+"""The rung *training*: the steps that `retinanet train` takes, with everything that it does around the optimiser.
+
+Schedule, accumulation, clipping, decay of kernels alone, the moving average, what is frozen, and a checkpoint that is
+gone on from: the trainer on the one side, a closed form on the other. First with gradients that both are given, then
+on pictures, of which the reference takes gradients by itself. The narrow network does.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.inputs import Scene
+from parity_tests.retinanet.names import tag_of
+from parity_tests.retinanet.narrow import for_bytes
+from parity_tests.retinanet.rungs.gradients import training_scenes, weights_of
+from parity_tests.retinanet.side import DetectorSide
+from parity_tests.retinanet.trainer import Plan
+from parity_tests.rule.budgets import CASCADED, GRADIENT, largest
+from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.record import Array, Record, Where
+
+GIVEN = {
+    "AdamW, one_cycle": Plan(
+        optimizer="adamw",
+        schedule="one_cycle",
+        steps=6,
+        warm_up=0.5,
+        accumulate=2,
+        weight_decay=0.05,
+        clip_norm=1.0,
+        ema=0.25,
+        resumed_after=3,
+    ),
+    "SGD, cosine": Plan(
+        optimizer="sgd",
+        schedule="cosine",
+        steps=6,
+        warm_up=0.3,
+        weight_decay=0.05,
+        frozen_stages=2,
+        ema=0.999,
+        resumed_after=2,
+    ),
+    "SGD, step": Plan(optimizer="sgd", schedule="step", steps=9, accumulate=3, clip_norm=1.0, frozen_norm=True),
+    "AdamW, constant": Plan(optimizer="adamw", schedule="constant", steps=3, warm_up=0.5, clip_norm=0.5),
+}
+"""Runs of which both sides are given the gradients."""
+
+FEW = Plan(optimizer="sgd", schedule="constant", steps=2, clip_norm=0.1, rate=1e-3)
+
+ON_PICTURES = {
+    "frozen backbone": FEW._replace(frozen_stages=5, resumed_after=1),
+    "pictures": FEW._replace(schedule="one_cycle", accumulate=2, weight_decay=0.01, ema=0.999),
+    "frozen BatchNorm": FEW._replace(frozen_stages=1, frozen_norm=True),
+}
+"""Runs on pictures, each side with gradients of its own; of two presets each has those of the mode of BatchNorm in
+which it climbs a training run."""
+
+
+def training(run: DetectorComparison) -> list[DetectorCase]:
+    """Weights, moving averages, and the rate, norm and loss of each step, in float64."""
+    given = [_given(run, name, plan, shared) for shared, (name, plan) in enumerate(GIVEN.items())]
+    return given + [_on_pictures(run, name, plan, shared) for shared, (name, plan) in enumerate(ON_PICTURES.items())]
+
+
+def _given(run: DetectorComparison, name: str, plan: Plan, shared: int) -> DetectorCase:
+    where = Where(dtype="float64", subject=name, data="given gradients")
+
+    def steps(side: DetectorSide) -> Answer:
+        shapes = {name: values.shape for name, values in weights_of(run.narrow_weights).items()}
+        return {"after": run.narrowed(side).trained_with(plan, shapes)}
+
+    return DetectorCase(
+        rung="training",
+        where=where,
+        reference=lambda sides: steps(sides.reference("float64")),
+        port=lambda sides, given: steps(sides.port("float64")),
+        judge=partial(_judge, where, CASCADED * float(np.finfo(np.float64).eps)),
+        trains=True,
+        shared=shared,
+    )
+
+
+def _on_pictures(run: DetectorComparison, name: str, plan: Plan, shared: int) -> DetectorCase:
+    where = Where(dtype="float64", subject=name)
+
+    def trained(side: DetectorSide, scenes: Sequence[Sequence[Scene]]) -> dict[str, Any]:
+        side.narrow.assign(for_bytes(run.narrow_weights))
+        return {"after": side.narrow.trained_on(plan, scenes)}
+
+    def reference(sides: DetectorSides) -> Answer:
+        scenes = _scenes(run, plan)
+        return trained(sides.reference("float64"), scenes) | {"seed": run.inputs.seed} | asked_with(*_drawn(scenes))
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        scenes = _scenes(run, plan)
+        check_drawn(given, *_drawn(scenes))
+        return trained(sides.port("float64"), scenes)
+
+    judge = partial(_judge, where, GRADIENT)
+    return DetectorCase(
+        rung="training", where=where, reference=reference, port=port, judge=judge, trains=True, shared=shared
+    )
+
+
+def _scenes(run: DetectorComparison, plan: Plan) -> list[list[Scene]]:
+    """The batches of each step, as pictures from 0 to 255."""
+    drawn = training_scenes(run)[: plan.steps * plan.accumulate]
+    as_bytes = [_as_bytes(scene) for scene in drawn]
+    return [as_bytes[step * plan.accumulate :][: plan.accumulate] for step in range(plan.steps)]
+
+
+def _as_bytes(scene: Scene) -> Scene:
+    """The scene with pictures from 0 to 255."""
+    return scene._replace(images=(scene.images.astype(np.float64) + 1) * 127.5)
+
+
+def _drawn(scenes: Sequence[Sequence[Scene]]) -> list[Array]:
+    return [scene.images for step in scenes for scene in step]
+
+
+def _judge(where: Where, share: float, reference: Answer, port: Answer) -> list[Record]:
+    """Each value by a share of its largest; a moving average by that of what it averages."""
+    left, right = reference["after"], port["after"]
+    budgets = {name: share * largest(left[name]) for name in left}
+    return compare_taps("training", where, left, right, budgets=budgets, tag_of=tag_of)

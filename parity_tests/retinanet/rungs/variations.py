@@ -1,0 +1,156 @@
+"""The rung *variations*: the narrow network as other rungs do not have it, the whole way in float64, and in bfloat16.
+
+Other numbers of classes, batches with and without boxes, channels last in the port's memory, and a picture larger than
+1024: what is wrong there alone shows there alone.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.inputs import LAST_LAYERS, Labels, NoiseInputs, Scene, Size, random_images, random_variables
+from parity_tests.retinanet.matching import Detections, compare_detections
+from parity_tests.retinanet.names import tag_of
+from parity_tests.retinanet.rungs.gradients import gradients_of
+from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
+from parity_tests.rule.budgets import CASCADED, GRADIENT, largest, rounding_budget
+from parity_tests.rule.compare import compare_taps
+from parity_tests.rule.record import Array, Record, Where
+
+MOST = 10
+"""Detections that are compared: the reference takes a turn for each."""
+
+HALF, HALF_SIZE = "bfloat16", (64, 96)
+"""The precision that the port is held to by itself, and the size of its pictures."""
+
+HALF_ROUNDINGS = 2**16
+"""How many roundings of float32, of 24 digits, one of bfloat16 is, of 8."""
+
+
+class Variation(NamedTuple):
+    """What is other than on other rungs; `empty` is the picture without boxes."""
+
+    classes: int
+    batch: int
+    size: Size
+    empty: int | None = None
+    channels_last: bool = False
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        classes = "1 class" if self.classes == 1 else f"{self.classes} classes"
+        return f"{classes}, batch of {self.batch}{', channels last' if self.channels_last else ''}"
+
+
+VARIATIONS = (
+    Variation(1, 2, (32, 1056), empty=0),
+    Variation(3, 3, (96, 64), empty=1, channels_last=True),
+    Variation(200, 1, (64, 96)),
+)
+
+
+def variations(run: DetectorComparison) -> list[DetectorCase]:
+    """Each variation, of which two presets share the work, and bfloat16."""
+    return [*(_case(run, each, shared) for shared, each in enumerate(VARIATIONS)), _in_half(run)]
+
+
+def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCase:
+    where = Where(size=varied.size, dtype="float64", subject=varied.text)
+
+    def found(side: DetectorSide) -> dict[str, Answer]:
+        other = side.with_classes(varied.classes, channels_last=varied.channels_last)
+        other.assign(_weights(run, varied.classes))
+        return _all_of(other, _scene(run, varied), run)
+
+    def reference(sides: DetectorSides) -> Answer:
+        return found(sides.reference("float64")) | asked_with(_scene(run, varied).images)
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        check_drawn(given, _scene(run, varied).images)
+        return found(sides.port("float64"))
+
+    return DetectorCase(
+        rung="variations", where=where, reference=reference, port=port, judge=partial(_judge, run, where), shared=shared
+    )
+
+
+def _weights(run: DetectorComparison, classes: int) -> dict[str, Array]:
+    """Those of the narrow network, with a last layer for other classes."""
+    weights = dict(run.narrow_weights)
+    last = {name: weights[name].shape for name in weights if name.startswith(LAST_LAYERS[0])}
+    of_classes = {name: (*shape[:-1], shape[-1] // run.config.num_classes * classes) for name, shape in last.items()}
+    return weights | random_variables(of_classes, seed=classes)
+
+
+def _scene(run: DetectorComparison, varied: Variation) -> Scene:
+    scene = NoiseInputs(seed=run.inputs.seed).digits(varied.size, varied.batch)
+    boxes, labels = list(scene.boxes), [_last_ones(drawn, varied.classes) for drawn in scene.labels]
+    if varied.empty is not None:
+        boxes[varied.empty], labels[varied.empty] = boxes[varied.empty][:0], labels[varied.empty][:0]
+    return Scene(scene.images, boxes, labels)
+
+
+def _last_ones(labels: Labels, classes: int) -> Labels:
+    """Labels counted from the last class of so many."""
+    return (classes - 1 - labels) % classes
+
+
+def _all_of(side: DetectorSide, scene: Scene, run: DetectorComparison) -> dict[str, Answer]:
+    """Everything that a side makes of a scene, from its taps to its gradients."""
+    taps = values_of(side.forward([scene.images]))
+    outputs = taps["outputs"]
+    targets = side.targets(scene.size, scene.boxes, scene.labels)
+    return {
+        "taps": taps,
+        "targets": targets,
+        "losses": side.losses(outputs, targets),
+        "gradients": gradients_of(side, scene, training=False),
+        "found": {
+            str(i): each._asdict()
+            for i, each in enumerate(side.detections(outputs, scene.size, run.limits._replace(most=MOST)))
+        },
+    }
+
+
+def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answer) -> list[Record]:
+    compare = partial(compare_taps, "variations", where, tag_of=tag_of)
+    records = []
+    for part in ("taps", "targets", "losses"):
+        records += compare(reference[part], port[part], units=CASCADED)
+    shares = {name: GRADIENT * largest(gradient) for name, gradient in reference["gradients"].items()}
+    records += compare(reference["gradients"], port["gradients"], budgets=shares)
+    found = ([Detections(**each) for each in side["found"].values()] for side in (reference, port))
+    limits = run.limits._replace(most=MOST)
+    return records + compare_detections("variations", where, *found, limits=limits, units=CASCADED)
+
+
+def _in_half(run: DetectorComparison) -> DetectorCase:
+    """Each module of the port in bfloat16, fed the reference's input, within what its roundings may add up to."""
+    where = Where(size=HALF_SIZE, dtype=HALF, mode="isolated")
+
+    def reference(sides: DetectorSides) -> Answer:
+        images = random_images(HALF_SIZE, seed=run.inputs.seed)
+        taps = values_of(run.narrowed(sides.reference("float64")).forward([images]))
+        return {"images": images, "taps": {name: value.astype(np.float32) for name, value in taps.items()}}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        images, fed = given["images"], fed_with(given["taps"])
+        bounds = run.narrowed(sides.port("float64")).rounding_bounds(images, given["taps"], HALF)
+        return {"taps": values_of(run.narrowed(sides.port(HALF)).forward([images], fed=fed)), "bounds": bounds}
+
+    whole = ("images", "taps")
+    return DetectorCase(
+        rung="variations", where=where, reference=reference, port=port, judge=partial(_judge_half, where), whole=whole
+    )
+
+
+def _judge_half(where: Where, reference: Answer, port: Answer) -> list[Record]:
+    """Taps that only hand on what they are fed round it, once."""
+    handed_on = {name: rounding_budget(value, HALF_ROUNDINGS) for name, value in reference["taps"].items()}
+    budgets: Mapping[str, float | Array] = {**handed_on, **port["bounds"]}
+    return compare_taps("variations", where, reference["taps"], port["taps"], budgets=budgets, tag_of=tag_of)

@@ -1,0 +1,88 @@
+"""How the port brings pictures before its network: the functions behind `RetinaNetDetector`, and itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+
+from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.preparation import Sides
+from parity_tests.rule.record import Array
+from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector, pictures, preprocess
+from torch_retinanet.data.transforms import training_transforms
+
+
+class TorchPreparation:
+    """The steps of a config, with other sides where they are given, around a network."""
+
+    def __init__(self, config: RetinaNetConfig, network: RetinaNet, sides: Sides | None) -> None:
+        self.config = config if sides is None else replace(config, min_side=sides.least, max_side=sides.most)
+        self.network = network
+
+    def read(self, file: Path) -> Array:
+        return _channels_last(pictures.read_picture(file)).astype(np.float64)
+
+    def fitted(self, size: Size) -> Array:
+        new = preprocess.resized_size(size, self.config)
+        padded = preprocess.padded_size([new], self.config.pad_multiple)
+        return np.array([*new.pixels, *padded, new.ratio])
+
+    def resized(self, picture: Array) -> Array:
+        size = preprocess.resized_size(picture.shape[:2], self.config).pixels
+        antialias = self.config.resize_antialias
+        return _channels_last(preprocess.resize(_channels_first(picture), size, antialias=antialias)) * 255
+
+    def normalised(self, picture: Array) -> Array:
+        return _channels_last(preprocess.normalise(_channels_first(picture), self.config))
+
+    def padded(self, resized: Array, size: Size) -> Array:
+        new = preprocess.padded_size([preprocess.resized_size(size, self.config)], self.config.pad_multiple)
+        return _channels_last(preprocess.normalise_and_pad(_channels_first(resized), new, self.config))
+
+    def prepared(self, picture: Array) -> Array:
+        return _channels_last(preprocess.prepare([_channels_first(picture)], self.config).images[0])
+
+    def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
+        flipped, corners = preprocess.flip_horizontal(_channels_first(picture), torch.from_numpy(boxes))
+        trained, target = self._as_trained(picture, boxes)
+        return {
+            "mirrored.picture": _channels_last(flipped) * 255,
+            "mirrored.boxes": corners.numpy(),
+            "trained.picture": _channels_last(trained).astype(np.float64),
+            "trained.boxes": target.numpy(),
+        }
+
+    def _as_trained(self, picture: Array, boxes: Array) -> tuple[Tensor, Tensor]:
+        """Mirrored by what changes training pictures, which keeps their size here."""
+        height, width = picture.shape[:2]
+        config = replace(self.config, min_side=min(height, width), max_side=max(height, width))
+        target = {
+            "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width)),
+            "labels": torch.arange(len(boxes)),
+        }
+        image = tv_tensors.Image(torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1))
+        changed, found = training_transforms(config, flip=1.0)(image, target)
+        return changed.as_subclass(Tensor), found["boxes"].as_subclass(Tensor)
+
+    def detections(self, pictures: Sequence[Array]) -> list[Detections]:
+        with torch.device("meta"):  # its own network is not the one that detects
+            detector = RetinaNetDetector(self.config)
+        detector.model = self.network
+        with torch.no_grad():
+            found = detector.eval()([_channels_first(picture) for picture in pictures])
+        return [Detections(d["boxes"].numpy(), d["scores"].numpy(), d["labels"].numpy()) for d in found]
+
+
+def _channels_first(picture: Array) -> Tensor:
+    """A picture as the port takes it: (3,H,W) from 0 to 1."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))) / 255
+
+
+def _channels_last(picture: Tensor) -> Array:
+    array: Array = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
+    return array

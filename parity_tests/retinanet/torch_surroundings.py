@@ -1,0 +1,104 @@
+"""What surrounds the port's network: anchors, targets, losses and detections, in numpy."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import torch_retinanet
+from parity_tests.retinanet.inputs import Labels, Scene, Size
+from parity_tests.retinanet.matching import Detections, Limits
+from parity_tests.rule.record import Array
+from parity_tests.sides.torch_tensors import DTYPES
+from torch_retinanet.targets import Targets
+
+Config = torch_retinanet.RetinaNetConfig
+"""The conventions of the port."""
+
+
+class TorchSurroundings:
+    """All of the port but its network, in the conventions of a config and one precision."""
+
+    def __init__(self, config: Config, dtype: str) -> None:
+        self.dtype = dtype
+        self.surround(config)
+
+    def surround(self, config: Config) -> None:
+        """Take the conventions of what surrounds the network, which stays as it is, from `config`."""
+        self.config = config
+        self.anchor_box, self.loss = torch_retinanet.AnchorBox(config), torch_retinanet.RetinaNetLoss(config)
+        self.label_encoder = torch_retinanet.LabelEncoder(config)
+        self.decode_predictions = torch_retinanet.DecodePredictions(config)
+
+    def anchors(self, size: Size) -> Array:
+        return self._anchors(size).numpy()
+
+    def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
+        targets = self._encode(size, boxes, labels)
+        classes = targets.classes.to(DTYPES[self.dtype])
+        return {"targets.classes": classes.numpy(), "targets.deltas": targets.deltas.numpy()}
+
+    def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
+        tensor, assigned = self.tensor(outputs), self._assigned_targets(targets)
+        each = [self._losses(tensor[i : i + 1], Targets(*(t[i : i + 1] for t in assigned))) for i in range(len(tensor))]
+        total = self._total(self._losses(tensor, assigned))
+        return {
+            "loss.classification": torch.stack([losses["classification"] for losses in each]).numpy(),
+            "loss.box": torch.stack([losses["bbox_regression"] for losses in each]).numpy(),
+            "loss.normaliser": assigned.normaliser.to(tensor.dtype).numpy(),
+            "loss.total": total.reshape(1).numpy(),
+        }
+
+    def loss_gradient(self, outputs: Array, targets: Mapping[str, Array]) -> Array:
+        tensor = self.tensor(outputs).requires_grad_()
+        (gradient,) = torch.autograd.grad(self._total(self._losses(tensor, self._assigned_targets(targets))), tensor)
+        return gradient.numpy()
+
+    def _assigned_targets(self, targets: Mapping[str, Array]) -> Targets:
+        return Targets(torch.from_numpy(targets["targets.classes"]).long(), self.tensor(targets["targets.deltas"]))
+
+    def _losses(self, outputs: Tensor, targets: Targets) -> Mapping[str, Tensor]:
+        """The losses of outputs; deltas alone are compared, whatever anchors they belong to."""
+        deltas, logits = torch.split(outputs, [4, self.config.num_classes], dim=-1)
+        anchors = deltas.new_zeros(deltas.shape[1], 4) + deltas.new_tensor([0, 0, 1, 1])
+        losses: Mapping[str, Tensor] = self.loss(logits, deltas, targets, anchors)
+        return losses
+
+    def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
+        deltas, logits = torch.split(self.tensor(outputs), [4, self.config.num_classes], dim=-1)
+        per_level = self.anchor_box.anchors_per_level(*size)
+        found = self._decoding(limits)(logits, deltas, self._anchors(size), per_level, [size] * len(outputs))
+        return [Detections(d["boxes"].numpy(), d["scores"].numpy(), d["labels"].numpy()) for d in found]
+
+    def _decoding(self, limits: Limits | None) -> torch_retinanet.DecodePredictions:
+        if limits is None:
+            return self.decode_predictions
+        score, iou, most = limits
+        return torch_retinanet.DecodePredictions(
+            replace(self.config, score_threshold=score, nms_iou=iou, detections_per_picture=most)
+        )
+
+    def loss_of(self, scene: Scene) -> Callable[[Tensor], Tensor]:
+        targets, anchors = self._encode(scene.size, scene.boxes, scene.labels), self._anchors(scene.size)
+
+        def of_outputs(outputs: Tensor) -> Tensor:
+            deltas, logits = torch.split(outputs, [4, self.config.num_classes], dim=-1)
+            return self._total(self.loss(logits, deltas, targets, anchors))
+
+        return of_outputs
+
+    def _total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        return losses["classification"] + losses["bbox_regression"]
+
+    def _encode(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> Targets:
+        tensors = [self.tensor(b).reshape(-1, 4) for b in boxes]
+        classes = [torch.from_numpy(np.asarray(ids, np.int64)) for ids in labels]
+        return self.label_encoder.encode_batch(self._anchors(size), tensors, classes)
+
+    def _anchors(self, size: Size) -> Tensor:
+        return self.anchor_box.get_anchors(*size, dtype=DTYPES[self.dtype])
+
+    def tensor(self, values: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, self.dtype))

@@ -1,0 +1,148 @@
+"""What `retinanet train` does in a step, told without a framework: the settings, and a closed form of all that follows.
+
+The closed form is written from the formulas of the papers and of torch's documentation, and shares no code with the
+trainer. Needs numpy alone.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from parity_tests.rule.record import Array
+
+BETAS, EPS, MOMENTUM, CLIP_EPS = (0.9, 0.999), 1e-8, 0.9, 1e-6
+"""Of AdamW and SGD as `torch.optim` has them, and what `clip_grad_norm_` adds to the norm."""
+
+ONE_CYCLE = 1 / 25, 1e-4 / 25
+"""The first and the last rate of one cycle, as shares of the largest (Smith and Topin 2017; torch's `OneCycleLR`)."""
+
+STAGES = ("conv1_", "conv2_", "conv3_", "conv4_", "conv5_")
+"""How the layers of the backbone's five stages begin."""
+
+BACKBONE = "fpn/backbone/"
+
+
+class Plan(NamedTuple):
+    """Settings of a run, by the names of `retinanet train`; and after which step it is ended, and resumed."""
+
+    optimizer: str
+    schedule: str
+    steps: int
+    accumulate: int = 1
+    rate: float = 1e-2
+    warm_up: float = 0.0
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    ema: float | None = None
+    frozen_stages: int = 0
+    frozen_norm: bool = False
+    resumed_after: int = 0
+
+    @property
+    def norm_follows(self) -> bool:
+        """Whether BatchNorm runs in training mode: not where the whole backbone is frozen, the heads have none."""
+        return not self.frozen_norm and self.frozen_stages < len(STAGES)
+
+    def trains(self, name: str) -> bool:
+        """Whether a variable has a gradient."""
+        layer = name.removeprefix(BACKBONE)
+        in_backbone = layer != name
+        frozen = in_backbone and layer.startswith(STAGES[: self.frozen_stages])
+        norm = in_backbone and "_bn/" in name
+        return not frozen and not (norm and self.frozen_norm) and "/moving_" not in name
+
+
+class Found(NamedTuple):
+    """What a batch gives: its loss, where there is one, and gradients by variable."""
+
+    loss: float | None
+    gradients: Mapping[str, Array]
+
+
+Back = Callable[[Mapping[str, Array], int, int], Found]
+"""What a batch gives from weights, by the number of the step and of the batch within it."""
+
+
+def drawn_gradients(shapes: Mapping[str, tuple[int, ...]], step: int, batch: int) -> dict[str, Array]:
+    """Noise in place of gradients, of another size in each variable, as gradients are."""
+    rng = np.random.default_rng([step, batch])
+    return {name: rng.normal(0, 10 ** rng.uniform(-4, -1), shapes[name]) for name in sorted(shapes)}
+
+
+def closed_form(
+    plan: Plan, weights: Mapping[str, Array], back: Back, statistics: Callable[[], Mapping[str, Array]]
+) -> dict[str, Array]:
+    """Weights, averages, and the rate, norm and loss of each step.
+
+    Args:
+        plan: the settings.
+        weights: the first values of all variables, statistics among them.
+        back: the losses and gradients.
+        statistics: those that the batches so far have left, where BatchNorm follows them.
+    """
+    now: dict[str, Array] = {name: value.astype(np.float64) for name, value in weights.items()}
+    average, slots, told = dict(now), dict[str, Array](), list[tuple[float, ...]]()
+    for step in range(plan.steps):
+        found = [back(now, step, batch) for batch in range(plan.accumulate)]
+        gradients = {name: _mean([f.gradients[name] for f in found]) for name in now if plan.trains(name)}
+        norm, rate = _norm(gradients), plan.rate * rate_share(plan, step)
+        shrunk = min(1.0, plan.clip_norm / (norm + CLIP_EPS)) if plan.clip_norm else 1.0
+        for name, gradient in gradients.items():
+            now[name] = _moved(plan, name, now[name], gradient * shrunk, rate, step, slots)
+        now |= statistics()
+        if plan.ema is not None:
+            kept = min(plan.ema, (1 + step) / (10 + step))
+            average = {name: kept * average[name] + (1 - kept) * value for name, value in now.items()}
+        losses = [f.loss for f in found if f.loss is not None]
+        told.append((rate, norm, *([sum(losses) / len(losses)] if losses else [])))
+    named = dict(zip(("rate", "gradient_norm", "loss"), map(np.array, zip(*told, strict=True)), strict=False))
+    averages = {} if plan.ema is None else {f"{name}@average": value for name, value in average.items()}
+    return named | now | averages
+
+
+def rate_share(plan: Plan, step: int) -> float:
+    """What of the largest rate a step has, counted from 0."""
+    rise = plan.warm_up * plan.steps
+    if plan.schedule == "one_cycle":
+        peak, last = max(rise - 1, 0), plan.steps - 1
+        if step < peak:
+            return _between(ONE_CYCLE[0], 1, step / peak)
+        return _between(1, ONE_CYCLE[1], (step - peak) / max(1, last - peak))
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    if plan.schedule == "step":
+        return 0.1 ** ((3 * step >= 2 * plan.steps) + (9 * step >= 8 * plan.steps))
+    return _between(1, 0, (step - rise) / max(1, plan.steps - rise)) if plan.schedule == "cosine" else 1.0
+
+
+def _between(start: float, end: float, share: float) -> float:
+    """Along half a cosine."""
+    return end + (start - end) * math.cos(math.pi * share / 2) ** 2
+
+
+def _mean(batches: Sequence[Array]) -> Array:
+    mean: Array = np.sum(batches, axis=0) / len(batches)
+    return mean
+
+
+def _norm(gradients: Mapping[str, Array]) -> float:
+    return math.sqrt(math.fsum(float(np.square(gradient).sum()) for gradient in gradients.values()))
+
+
+def _moved(
+    plan: Plan, name: str, value: Array, gradient: Array, rate: float, step: int, slots: dict[str, Array]
+) -> Array:
+    """A variable after a step; kernels decay, and no others."""
+    decay = plan.weight_decay if name.endswith("/kernel") else 0.0
+    if plan.optimizer == "sgd":
+        gradient = gradient + decay * value
+        slots[name] = gradient if step == 0 else MOMENTUM * slots[name] + gradient
+        return value - rate * slots[name]
+    nothing = np.zeros_like(value)
+    for slot, beta, new in zip(("m", "v"), BETAS, (gradient, gradient**2), strict=True):
+        slots[name + slot] = beta * slots.get(name + slot, nothing) + (1 - beta) * new
+    mean, variance = (slots[name + s] / (1 - beta ** (step + 1)) for s, beta in zip(("m", "v"), BETAS, strict=True))
+    moved: Array = value * (1 - rate * decay) - rate * mean / (np.sqrt(variance) + EPS)
+    return moved

@@ -1,0 +1,74 @@
+"""Faults between a picture file and a trained detector: the rungs around the network catch each, and name it."""
+
+from dataclasses import replace
+
+import pytest
+
+from keras_reference import preprocess
+from parity_tests.ladder.climb import climb
+from parity_tests.retinanet.comparison import DetectorComparison
+from parity_tests.rule.divergence import divergence
+from parity_tests.rule.record import verdict_of
+from parity_tests.tests.support.edge_faults import EDGE_FAULTS, VARIATION_FAULTS
+from parity_tests.tests.support.picture_faults import PICTURE_CONVENTIONS, PICTURE_FAULTS
+from parity_tests.tests.support.planted import cases_on, changed_network, changed_run, records_on, where_it_starts
+from parity_tests.tests.support.training_faults import TRAINING_FAULTS
+
+AROUND = {**PICTURE_FAULTS, **EDGE_FAULTS}
+
+
+@pytest.mark.parametrize("rung", ["pictures", "detector", "training", "variations"])
+def test_the_right_port_is_equal(run: DetectorComparison, rung: str) -> None:
+    assert verdict_of(records_on(replace(run, dtypes=("float64",)), rung)) == "equal"
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize("fault", AROUND)
+def test_a_fault_around_the_network_is_named(
+    run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung, case, plant, name = AROUND[fault]
+    plant(monkeypatch)
+    assert where_it_starts(changed_run(run), rung, case) == name
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize("assignment", PICTURE_CONVENTIONS)
+def test_a_convention_of_pictures_is_named_at_its_step(run: DetectorComparison, assignment: str) -> None:
+    assert where_it_starts(changed_run(run, assignment), "pictures", "steps") == PICTURE_CONVENTIONS[assignment]
+
+
+@pytest.mark.planted
+def test_an_orientation_is_named_by_its_file(run: DetectorComparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    PICTURE_FAULTS["EXIF 6 taken for 8"][2](monkeypatch)
+    different = [r for r in records_on(changed_run(run), "pictures", "files") if r.verdict == "different"]
+    assert [record.where.data for record in different] == ["EXIF 6", "EXIF 8"]
+
+
+@pytest.mark.planted
+def test_a_reference_that_takes_the_means_in_the_wrong_order_is_caught(
+    run: DetectorComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = preprocess.normalise
+    monkeypatch.setattr(
+        "parity_tests.retinanet.keras_preparation.normalise", lambda image: right(image[..., ::-1])[..., ::-1]
+    )
+    parting = divergence(climb(cases_on(run, "pictures", "steps"), run.sides))
+    assert parting is not None
+    assert parting.first.name == "normalised"
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize("fault", TRAINING_FAULTS)
+def test_a_fault_of_the_trainer_is_named(run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, plant, name = TRAINING_FAULTS[fault]
+    plant(monkeypatch)
+    assert where_it_starts(changed_run(run), "training", case) == name
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize("fault", VARIATION_FAULTS)
+def test_a_fault_of_other_sizes_is_named(run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, plant, name = VARIATION_FAULTS[fault]
+    plant(monkeypatch)
+    assert where_it_starts(changed_network(run), "variations", case) == name
