@@ -63,6 +63,10 @@ class DetectorComparison:
         """The weights of the narrow network."""
         return self.weights if self.is_narrow else narrow_variables(self.weights)
 
+    def dealt(self, place: int) -> int | None:
+        """Which of several presets climbs a case that has this place on its rung; all do where sizes are asked for."""
+        return None if self.sizes else place
+
     def narrowed(self, side: DetectorSide) -> DetectorSide:
         """The narrow network of a side, with its weights."""
         side.narrow.assign(self.narrow_weights)

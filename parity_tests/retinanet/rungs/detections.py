@@ -27,7 +27,7 @@ Found = Sequence[Mapping[str, Any]]
 
 def detections(run: DetectorComparison) -> list[DetectorCase]:
     """Detections of digits, isolated and cascaded, and of a user's pictures."""
-    cases = [_case(run, size) for size in run.sizes or DETECTION_SIZES]
+    cases = [_case(run, size, run.dealt(place)) for place, size in enumerate(run.sizes or DETECTION_SIZES)]
     return [*cases, _at_edges(run), *detections_on_pictures(run)]
 
 
@@ -56,7 +56,7 @@ def _at_edges(run: DetectorComparison) -> DetectorCase:
 
     whole = ("outputs", "found")
     return DetectorCase(
-        rung="detections", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=0
+        rung="detections", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=run.dealt(1)
     )
 
 
@@ -65,7 +65,7 @@ def outputs_near_the_truth(reference: DetectorSide, scene: Scene, num_classes: i
     return crafted_outputs(reference.targets(scene.size, scene.boxes, scene.labels), num_classes)
 
 
-def _case(run: DetectorComparison, size: Size) -> DetectorCase:
+def _case(run: DetectorComparison, size: Size, shared: int | None) -> DetectorCase:
     """In float64: from outputs near the truth, and from what each side makes of the digits with the run's weights.
 
     Weights that come with pictures of their own are held to those, and know nothing of digits.
@@ -98,7 +98,9 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
         return [r for mode in port for r in _judge(run, replace(where, mode=mode), reference, port, units[mode])]
 
     whole = ("images", "targets", "isolated", "cascaded")
-    return DetectorCase(rung="detections", where=where, reference=reference, port=port, judge=judge, whole=whole)
+    return DetectorCase(
+        rung="detections", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=shared
+    )
 
 
 def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answer, units: int) -> list[Record]:

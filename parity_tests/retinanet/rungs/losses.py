@@ -72,7 +72,10 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
 
     where, whole = Where(size=size), ("targets", *run.precisions)
     judge = partial(_judge, where, run.dtypes)
-    return DetectorCase(rung="losses", where=where, reference=reference, port=port, judge=judge, whole=whole)
+    shared = run.dealt(0)
+    return DetectorCase(
+        rung="losses", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=shared
+    )
 
 
 def _asked(targets: Targets, classes: int) -> Iterator[Question]:

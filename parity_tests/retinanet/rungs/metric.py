@@ -40,7 +40,8 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
         return {"numbers": run.metric(found, scene.boxes, scene.labels)}
 
     where = Where(size=size, dtype="float64")
-    return DetectorCase(rung="metric", where=where, reference=reference, port=port, judge=partial(_judge, where))
+    judge, shared = partial(_judge, where), run.dealt(0)
+    return DetectorCase(rung="metric", where=where, reference=reference, port=port, judge=judge, shared=shared)
 
 
 def _on_pictures(run: DetectorComparison) -> DetectorCase:

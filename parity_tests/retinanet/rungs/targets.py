@@ -21,10 +21,10 @@ UNITS = {"targets.classes": 0, "targets.deltas": ISOLATED}
 
 def targets(run: DetectorComparison) -> list[DetectorCase]:
     """Classes, ignored anchors among them, and deltas of positive anchors."""
-    return [_case(run, size) for size in run.sizes or TARGET_SIZES]
+    return [_case(run, size, run.dealt(place)) for place, size in enumerate(run.sizes or TARGET_SIZES)]
 
 
-def _case(run: DetectorComparison, size: Size) -> DetectorCase:
+def _case(run: DetectorComparison, size: Size, shared: int | None) -> DetectorCase:
     def reference(sides: DetectorSides) -> Answer:
         anchors = sides.reference("float64").anchors(size)
         batches = assignment_batches(anchors, size, run.config.num_classes)
@@ -41,7 +41,9 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
 
     where, whole = Where(size=size), ("batches", *run.precisions)
     judge = partial(_judge, where, run.dtypes)
-    return DetectorCase(rung="targets", where=where, reference=reference, port=port, judge=judge, whole=whole)
+    return DetectorCase(
+        rung="targets", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=shared
+    )
 
 
 def _judge(where: Where, dtypes: Sequence[str], reference: Answer, port: Answer) -> list[Record]:

@@ -81,7 +81,8 @@ def one_less_score(self: Any, logits: Tensor, classes: Tensor) -> Tensor:
     p = torch.where(true, logits.sigmoid(), 1 - logits.sigmoid())
     weight = torch.where(true, self.alpha, 1 - self.alpha).to(logits)
     towards = torch.where(true, logits, -logits)
-    return -(weight * (1 - p) ** self.gamma * F.logsigmoid(towards)).sum(-1)
+    loss: Tensor = -(weight * (1 - p) ** self.gamma * F.logsigmoid(towards)).sum(-1)
+    return loss
 
 
 def clamped(self: Any, logits: Tensor, classes: Tensor) -> Tensor:
@@ -89,7 +90,8 @@ def clamped(self: Any, logits: Tensor, classes: Tensor) -> Tensor:
     true = classes.unsqueeze(-1) == torch.arange(logits.shape[-1])
     p = torch.where(true, logits.sigmoid(), 1 - logits.sigmoid()).clamp(1e-7, 1 - 1e-7)
     weight = torch.where(true, self.alpha, 1 - self.alpha).to(logits)
-    return -(weight * (1 - p) ** self.gamma * p.log()).sum(-1)
+    loss: Tensor = -(weight * (1 - p) ** self.gamma * p.log()).sum(-1)
+    return loss
 
 
 def divided_by_nothing(self: Any, sums: Tensor, normaliser: Tensor, keep_empty: bool) -> Tensor:
