@@ -43,7 +43,8 @@ class FunctionSide:
         raise NotImplementedError
 
     def _in_precision(self, values: Array) -> Array:
-        return values.astype(self.dtype) if values.dtype.kind == "f" else values
+        """A copy, which the function may change in place: the other side is given the same array."""
+        return values.astype(self.dtype if values.dtype.kind == "f" else values.dtype)
 
 
 def calls_of(result: Any, inputs: Sequence[Array], taps: Mapping[str, str] | None) -> dict[str, Call]:

@@ -64,6 +64,7 @@ class JaxSide(ModelSide):
         self, capture: Capture, inputs: Sequence[Array], training: bool, *, refusals: bool = False
     ) -> tuple[Any, Mapping[str, Any]]:
         tensors = [capture.marked(ROOT, i, self.tensors.tensor(values)) for i, values in enumerate(inputs)]
+        given = [self.tensors.tensor(values) for values in inputs]  # a function may donate what it is given
         before = self.tensors.coarse
         result = self.run(tensors, training=training)
         coarse = Coarse(*3 * [self.tensors.coarse > before])
@@ -75,7 +76,7 @@ class JaxSide(ModelSide):
         }
         if ROOT not in named:
             return result, nodes
-        returned = capture.watched(ROOT, lambda *_: named[ROOT], {})(*tensors)
+        returned = capture.watched(ROOT, lambda *_: named[ROOT], {})(*given)
         whole = {**result, self.taps.get(ROOT, ROOT): returned} if isinstance(result, dict) else returned
         return whole, nodes | capture.tensors_of(returned)
 

@@ -140,3 +140,18 @@ def test_an_operator_without_a_float64_kernel_is_named(exported: Path) -> None:
     assert port.open("float32", {}).forward([IMAGES])["output"].outputs[""].shape == (2, 5)
     with pytest.raises(UsageError, match=r"^model: onnxruntime has no kernel for FusedConv in this precision, and"):
         port.open("float64", {}).forward([IMAGES])
+
+
+def test_a_port_that_works_in_place_is_given_what_the_exported_model_is(network: Network, exported: Path) -> None:
+    class InPlace(Network):
+        def forward(self, x: Tensor) -> Tensor:
+            made: Tensor = super().forward(x.mul_(2).div_(2))
+            x.mul_(0)
+            return made
+
+    module, before = InPlace().eval(), IMAGES.copy()
+    module.load_state_dict(network.state_dict())
+    for reference, port in ((OnnxModel(exported), module), (module, OnnxModel(exported))):
+        result = compare_models(reference, port, IMAGES)
+        assert result.verdict == "equal", result.summary
+    assert np.array_equal(IMAGES, before)
