@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from parity_tests.ladder.asked_again import asked_again
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.coarse import Coarsened, coarse_budget, coarse_sides, coarsened
 from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case, tap_of
@@ -52,14 +53,15 @@ def parameters(pair: Comparison) -> list[ModelCase]:
 
 
 def forward(pair: Comparison) -> list[ModelCase]:
-    """Every tap: isolated, fed what the reference's module is fed, and cascaded, as the model is run."""
+    """Every tap: isolated, fed what the reference's module is fed, and cascaded, as the model is run; outputs twice."""
     makers = {"isolated": _isolated, "cascaded": _cascaded}
-    return [
+    cases = [
         make(pair, replace(pair.where, dtype=dtype, mode=mode))
         for dtype in ("float64", "float32")
         for mode, make in makers.items()
         if dtype in pair.dtypes and (mode == "cascaded" or pair.has_taps)
     ]
+    return [*cases, *asked_again(pair, _judge_cascaded)]
 
 
 def _cascaded(pair: Comparison, where: Where) -> ModelCase:
@@ -72,12 +74,14 @@ def _cascaded(pair: Comparison, where: Where) -> ModelCase:
     def port(sides: ModelSides, given: Answer) -> Answer:
         return {dtype: pair.port_calls(sides, dtype) for dtype in precisions}
 
-    def judge(reference: Answer, port: Answer) -> list[Record]:
-        left, right = ({d: _made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
-        coarse = coarsened(*(_coarse_so_far(pair, calls_of(side, "float64")) for side in (reference, port)))
-        return _judge(where, left, right, lambda name: CASCADED, coarse)
+    return model_case("forward", where, reference, port, partial(_judge_cascaded, pair, where), precisions)
 
-    return model_case("forward", where, reference, port, judge, precisions)
+
+def _judge_cascaded(pair: Comparison, where: Where, reference: Answer, port: Answer) -> list[Record]:
+    dtypes, sides = {where.dtype, "float64"}, (reference, port)
+    left, right = ({dtype: _made(pair, calls_of(side, dtype)) for dtype in dtypes} for side in sides)
+    coarse = coarsened(*(_coarse_so_far(pair, calls_of(side, "float64")) for side in sides))
+    return _judge(where, left, right, lambda name: CASCADED, coarse)
 
 
 def _isolated(pair: Comparison, where: Where) -> ModelCase:

@@ -16,7 +16,7 @@ def compare(reference: Any, port: nn.Module, images: Array = IMAGES, **settings:
 
 
 def different(result: Result, rung: str = "forward", mode: str = "isolated") -> list[str]:
-    """Names that differ, in order."""
-    records = [r for r in result.records if (r.rung, r.where.mode) == (rung, mode)]
+    """Names that differ, in order; of *forward* those of the first question."""
+    records = [r for r in result.records if (r.rung, r.where.mode, r.where.subject) == (rung, mode, "")]
     assert records
     return [record.name for record in records if record.verdict == "different"]

@@ -1,0 +1,110 @@
+"""The outputs for other inputs of the same shapes: who answers from a cache gives the first ones again.
+
+Needs numpy alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from parity_tests.ladder.case import Answer
+from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, model_case, tap_of
+from parity_tests.rule.errors import in_one_line
+from parity_tests.rule.record import SIDES, Array, Record, Where
+from parity_tests.sides.side import ROOT, Calls
+
+SUBJECT = "asked again"
+"""What the records of the second question have as their subject."""
+
+Judge = Callable[[Comparison, Where, Answer, Answer], list[Record]]
+"""What makes records of the calls of both sides, which lie under the precision."""
+
+
+def asked_again(pair: Comparison, judge: Judge) -> list[ModelCase]:
+    """One more run of each side in float64, of which the outputs are compared; none where there are no other inputs."""
+    inputs = rolled(pair.inputs)
+    if inputs is None:
+        return []
+    where = replace(pair.where, dtype="float64", mode="cascaded", subject=SUBJECT)
+
+    def reference(sides: ModelSides) -> Answer:
+        side, first = sides.reference("float64"), pair.reference_calls(sides, "float64")
+        try:
+            again = side.forward(inputs)
+        except Exception as error:  # whatever a model raises for whose inputs the order means something
+            return {"refused": in_one_line(error)}
+        names = _outputs(pair, again)
+        return _answer({name: again[name] for name in names}, first)
+
+    def port(sides: ModelSides, given: Answer) -> Answer:
+        if "refused" in given:
+            return {}
+        first = pair.port_calls(sides, "float64")
+        again = pair.to_reference(sides.port("float64").forward(pair.to_port_inputs(inputs)))
+        return _answer({name: again[name] for name in given["float64"] if name in again}, first)
+
+    return [model_case("forward", where, reference, port, partial(_judged, pair, where, judge), ("float64",))]
+
+
+def rolled(inputs: Sequence[Array]) -> list[Array] | None:
+    """The same numbers in another order, which any model takes: each example in the place of the one before.
+
+    Where there is one example alone, what the next axis counts is rolled. `None` where the inputs have different
+    numbers of examples, and where rolling changes nothing.
+    """
+    for axis in range(min((values.ndim for values in inputs), default=0)):
+        if len({values.shape[axis] for values in inputs}) > 1:
+            return None
+        found = [np.roll(values, 1, axis) for values in inputs]
+        if not all(map(_is_same, found, inputs)):
+            return found
+    return None
+
+
+def _outputs(pair: Comparison, calls: Calls) -> list[str]:
+    """The model itself; else the last of the taps that it writes, and of a function all that it returns by name."""
+    names = [name for name in calls if tap_of(name) in pair.taps.port]
+    if ROOT in names:
+        return [ROOT]
+    return names[-1:] if pair.reference.has_modules else names
+
+
+def _answer(again: Calls, first: Calls) -> Answer:
+    """Outputs without what led to them, and the names of those that are as they were for the first inputs."""
+    as_first = [
+        name + place
+        for name, call in again.items()
+        for place, values in call.outputs.items()
+        if name in first and place in first[name].outputs and _is_same(values, first[name].outputs[place])
+    ]
+    return {"float64": {name: replace(call, inputs=()) for name, call in again.items()}, "as first": as_first}
+
+
+def _is_same(left: Array, right: Array) -> bool:
+    return np.array_equal(left, right, equal_nan=left.dtype.kind in "fc")
+
+
+def _judged(pair: Comparison, where: Where, judge: Judge, reference: Answer, port: Answer) -> list[Record]:
+    if "refused" in reference:
+        why = f"the reference does not take its inputs in another order ({reference['refused']})"
+        return [Record(rung="forward", where=where, name=ROOT, verdict="equal", vacuous=why)]
+    as_first = dict(zip(SIDES, (reference["as first"], port["as first"]), strict=True))
+    records = judge(pair, where, reference, port)
+    if all(record.name in names for record in records for names in as_first.values()):
+        return [_says_nothing(record) for record in records]
+    return [_explained(record, as_first) for record in records]
+
+
+def _says_nothing(record: Record) -> Record:
+    why = "both sides answer as for the first inputs"
+    return replace(record, vacuous=why) if record.verdict == "equal" else record
+
+
+def _explained(record: Record, as_first: Mapping[str, Sequence[str]]) -> Record:
+    """A difference, with the words that one side alone has the first answer again."""
+    cached = [side for side, names in as_first.items() if record.name in names]
+    if record.verdict != "different" or len(cached) != 1:
+        return record
+    return replace(record, reason=f"{record.reason}; the {cached[0]} answers as for the first inputs")
