@@ -62,13 +62,13 @@ class RecordedModel:
         return self
 
     def parameters(self) -> Mapping[str, Array]:
-        return self.weights
+        return {name: values.copy() for name, values in self.weights.items()}
 
     def assign(self, values: Mapping[str, Array]) -> None:
         raise NotImplementedError
 
 
-def _recorded(bundle: Bundle) -> RecordedModel:
+def recorded(bundle: Bundle) -> RecordedModel:
     """The model that a bundle is of.
 
     Raises:
@@ -149,7 +149,7 @@ def check_model(
     check_function("optimizer", optimizer)
     bundle = Bundle(Path(folder))
     rungs = bundle.of("rungs", [str])
-    reference: Any = _recorded(bundle)  # has what an adapter has
+    reference: Any = recorded(bundle)  # has what an adapter has
     if wrong := next((rung for rung in rungs if rung not in RUNGS), None):
         raise UsageError(f"{folder}: rung {wrong!r} must be one of {', '.join(RUNGS)}")
     if bundle.of("has_loss", bool) != (loss is not None):

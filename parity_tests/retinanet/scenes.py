@@ -26,7 +26,10 @@ Sample = tuple[torch.Tensor, dict[str, Any]]
 
 
 class DrawnWhenRead(Sequence[Scene]):
-    """The first `count` batches, drawn up to the one that is read: gradients are taken of the first alone."""
+    """The first `count` batches, drawn up to the one that is read: gradients are taken of the first alone.
+
+    Who reads one gets a copy: other runs read the same batches.
+    """
 
     def __init__(self, scenes: Iterator[Scene], count: int) -> None:
         self._scenes, self._count = scenes, count
@@ -39,7 +42,12 @@ class DrawnWhenRead(Sequence[Scene]):
         place = range(self._count)[index]
         last = place if isinstance(place, int) else max(place, default=-1)
         self._drawn += islice(self._scenes, max(0, last + 1 - len(self._drawn)))
-        return self._drawn[place] if isinstance(place, int) else [self._drawn[i] for i in place]
+        return _copy(self._drawn[place]) if isinstance(place, int) else [_copy(self._drawn[i]) for i in place]
+
+
+def _copy(scene: Scene) -> Scene:
+    boxes, labels = ([values.copy() for values in of_each] for of_each in (scene.boxes, scene.labels))
+    return Scene(scene.images.copy(), boxes, labels)
 
 
 class DigitInputs:

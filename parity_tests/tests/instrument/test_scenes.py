@@ -28,14 +28,14 @@ def test_a_batch_is_drawn_when_it_is_read(scenes: list[Scene]) -> None:
     batches = DrawnWhenRead(counted(scenes, drawn), COUNT)
     assert len(batches) == COUNT
     assert drawn == []
-    assert batches[0] is scenes[0]
+    assert digest_of(batches[0]) == digest_of(scenes[0])
     assert drawn == [0]
-    assert batches[2] is scenes[2]
-    assert batches[1] is scenes[1]
+    assert digest_of(batches[2]) == digest_of(scenes[2])
+    assert digest_of(batches[1]) == digest_of(scenes[1])
     assert drawn == [0, 1, 2]
-    assert batches[-2] is scenes[-2]
+    assert digest_of(batches[-2]) == digest_of(scenes[-2])
     assert drawn == [0, 1, 2, 3]
-    assert batches[1:3] == scenes[1:3]
+    assert digest_of(batches[1:3]) == digest_of(scenes[1:3])
     with pytest.raises(IndexError):
         batches[COUNT]
 
@@ -44,3 +44,10 @@ def test_a_run_is_asked_with_the_same_batches_however_they_are_read(scenes: list
     later = DigitInputs().training(SIZE, BATCH, COUNT)
     assert digest_of(later[3:4]) == digest_of(scenes[3:4])
     assert digest_of((later, "train")) == digest_of((scenes, "train"))
+
+
+def test_a_batch_that_is_changed_is_not_changed_for_the_next_run(scenes: list[Scene]) -> None:
+    for batch in (DigitInputs().training(SIZE, BATCH, COUNT)[0], *DigitInputs().training(SIZE, BATCH, COUNT)[:1]):
+        for values in (batch.images, *batch.boxes, *batch.labels):
+            values[:] = 0
+    assert digest_of(DigitInputs().training(SIZE, BATCH, COUNT)[0]) == digest_of(scenes[0])

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from parity_tests import KerasModel, TorchModule, check_model, compare_models, record_model
+from parity_tests.bundle.files import Bundle
+from parity_tests.bundle.models import recorded
 from parity_tests.cli import main
 from parity_tests.rule.errors import UsageError
 from parity_tests.tests.support.paths import ROOT
@@ -180,3 +182,10 @@ def test_what_is_skipped_is_skipped_against_what_was_recorded_too(bundle: Path) 
         (r.rung, r.name, r.verdict) for r in itself.records
     ]
     assert "dense/bias" not in {r.name for r in checked.records if r.rung == "gradients"}
+
+
+def test_recorded_weights_that_are_changed_are_not_changed_for_the_next_who_asks(bundle: Path) -> None:
+    model = recorded(Bundle(bundle))
+    for values in model.parameters().values():
+        values[:] = 0
+    assert all(values.any() for values in model.parameters().values())

@@ -95,3 +95,10 @@ def test_precision_is_that_asked_for() -> None:
     box = AnchorBox(RetinaNetConfig.keras_io())
     assert box.get_anchors(64, 64).dtype == torch.float32
     assert torch.equal(box.get_anchors(64, 64, dtype=torch.float64).float(), box.get_anchors(64, 64))
+
+
+def test_anchors_that_are_changed_are_not_changed_for_the_next_who_asks() -> None:
+    anchors = AnchorBox(RetinaNetConfig.keras_io())
+    expected = anchors.get_anchors(64, 32, dtype=torch.float64).clone()
+    anchors.get_anchors(64, 32, dtype=torch.float64).zero_()
+    assert torch.equal(AnchorBox(RetinaNetConfig.keras_io()).get_anchors(64, 32, dtype=torch.float64), expected)
