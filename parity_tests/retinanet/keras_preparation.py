@@ -9,7 +9,7 @@ from keras_reference.preprocess import flip_horizontal, normalise, pad, prepare_
 from parity_tests.retinanet.frameworks import keras, keras_precision, keras_reference
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.matching import Detections
-from parity_tests.retinanet.preparation import Sides
+from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.rule.record import Array
 
 Detect = Callable[[Array], Detections]
@@ -19,7 +19,7 @@ Detect = Callable[[Array], Detections]
 class KerasPreparation:
     """The steps of the example in a precision, with other sides where they are given, around what detects."""
 
-    def __init__(self, dtype: str, detect: Detect, sides: Sides | None) -> None:
+    def __init__(self, dtype: str, detect: Detect, sides: PictureSides | None) -> None:
         self.dtype, self.detect, self.sides = dtype, detect, sides or ()
 
     def read(self, file: Path) -> Array:

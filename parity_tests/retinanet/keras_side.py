@@ -15,9 +15,9 @@ from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.keras_preparation import KerasPreparation
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.narrow import fewer
-from parity_tests.retinanet.preparation import Sides
+from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.side import Recipe, values_of
-from parity_tests.retinanet.trainer import Found, Plan, closed_form, drawn_gradients
+from parity_tests.retinanet.trainer import BatchGradients, Plan, closed_form, drawn_gradients
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture, Ends, Mark
 from parity_tests.sides.keras_side import KerasSide
@@ -222,16 +222,16 @@ class KerasDetectorSide(KerasSide):
             return self.training.train(feeds, recipe, training=training)
 
     def trained_with(self, plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Array]:
-        def back(weights: Mapping[str, Array], step: int, batch: int) -> Found:
-            return Found(None, drawn_gradients(shapes, step, batch))
+        def back(weights: Mapping[str, Array], step: int, batch: int) -> BatchGradients:
+            return BatchGradients(None, drawn_gradients(shapes, step, batch))
 
         return closed_form(plan, self.parameters(), back, lambda: {})
 
     def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]]) -> Mapping[str, Array]:
-        def back(weights: Mapping[str, Array], step: int, batch: int) -> Found:
+        def back(weights: Mapping[str, Array], step: int, batch: int) -> BatchGradients:
             self.assign({name: value for name, value in weights.items() if plan.trains(name)})
             loss, gradients = self._trained_on(scenes[step][batch], training=plan.norm_follows)
-            return Found(loss, gradients)
+            return BatchGradients(loss, gradients)
 
         return closed_form(plan, self.parameters(), back, lambda: _statistics(self.parameters()))
 
@@ -251,7 +251,7 @@ class KerasDetectorSide(KerasSide):
         boxes, scores, classes, valid = (_array(found[name]) for name in ("boxes", "scores", "classes", "valid"))
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
 
-    def preparation(self, sides: Sides | None = None) -> KerasPreparation:
+    def preparation(self, sides: PictureSides | None = None) -> KerasPreparation:
         return KerasPreparation(self.dtype, self._detected, sides)
 
     def _detected(self, image: Array) -> Detections:

@@ -9,7 +9,7 @@ from parity_tests.retinanet.matching import Detections
 from parity_tests.rule.record import Array
 
 
-class Sides(NamedTuple):
+class PictureSides(NamedTuple):
     """Pixels that a picture's short side gets, and that its long one has at most."""
 
     least: int

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections, Limits
-from parity_tests.retinanet.preparation import Preparation, Sides
+from parity_tests.retinanet.preparation import PictureSides, Preparation
 from parity_tests.retinanet.trainer import Plan
 from parity_tests.rule.record import Array
 from parity_tests.sides.side import Call, Calls, Loss, Side
@@ -103,7 +103,7 @@ class DetectorSide(Side, Protocol):
     def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
         """What is found in pictures of `size` whose outputs are (B,N,4+K), within its own limits or others."""
 
-    def preparation(self, sides: Sides | None = None) -> Preparation:
+    def preparation(self, sides: PictureSides | None = None) -> Preparation:
         """How pictures come before the network, and boxes behind it; with other sides than its own, where given."""
 
 

@@ -11,7 +11,7 @@ from torchvision import tv_tensors
 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.matching import Detections
-from parity_tests.retinanet.preparation import Sides
+from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.rule.record import Array
 from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector, pictures, preprocess
 from torch_retinanet.data.transforms import training_transforms
@@ -20,7 +20,7 @@ from torch_retinanet.data.transforms import training_transforms
 class TorchPreparation:
     """The steps of a config, with other sides where they are given, around a network."""
 
-    def __init__(self, config: RetinaNetConfig, network: RetinaNet, sides: Sides | None) -> None:
+    def __init__(self, config: RetinaNetConfig, network: RetinaNet, sides: PictureSides | None) -> None:
         self.config = config if sides is None else replace(config, min_side=sides.least, max_side=sides.most)
         self.network = network
 

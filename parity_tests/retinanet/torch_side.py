@@ -15,7 +15,7 @@ import torch_retinanet
 from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.narrow_torch import narrow_network
 from parity_tests.retinanet.optimizers import KERAS, Optimizer
-from parity_tests.retinanet.preparation import Sides
+from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.rounding import rounding_bounds
 from parity_tests.retinanet.side import Recipe, values_of
 from parity_tests.retinanet.torch_preparation import TorchPreparation
@@ -219,7 +219,7 @@ class TorchDetectorSide(TorchSurroundings):
 
         return TorchTrainer(self.config, self.model, plan)
 
-    def preparation(self, sides: Sides | None = None) -> TorchPreparation:
+    def preparation(self, sides: PictureSides | None = None) -> TorchPreparation:
         return TorchPreparation(self.config, self.model, sides)
 
     def _loss(self, scene: Scene, *, training: bool) -> Tensor:

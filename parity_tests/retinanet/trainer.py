@@ -54,14 +54,14 @@ class Plan(NamedTuple):
         return not frozen and not (norm and self.frozen_norm) and "/moving_" not in name
 
 
-class Found(NamedTuple):
+class BatchGradients(NamedTuple):
     """What a batch gives: its loss, where there is one, and gradients by variable."""
 
     loss: float | None
     gradients: Mapping[str, Array]
 
 
-Back = Callable[[Mapping[str, Array], int, int], Found]
+Back = Callable[[Mapping[str, Array], int, int], BatchGradients]
 """What a batch gives from weights, by the number of the step and of the batch within it."""
 
 

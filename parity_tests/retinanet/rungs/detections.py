@@ -56,7 +56,7 @@ def _at_edges(run: DetectorComparison) -> DetectorCase:
 
     whole = ("outputs", "found")
     return DetectorCase(
-        rung="detections", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=run.dealt(1)
+        rung="detections", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=1
     )
 
 

@@ -12,7 +12,7 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.matching import Detections, compare_detections
 from parity_tests.retinanet.narrow import for_bytes
-from parity_tests.retinanet.preparation import Preparation, Sides
+from parity_tests.retinanet.preparation import PictureSides, Preparation
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.budgets import CASCADED, ISOLATED
 from parity_tests.rule.compare import compare_taps
@@ -21,7 +21,7 @@ from parity_tests.rule.record import Array, Record, Where
 SIZES: tuple[Size, ...] = ((40, 100), (80, 60), (48, 48))
 """Pictures in the list: wide, tall and square; the first is padded to another size than the others."""
 
-SIDES = Sides(64, 160)
+SIDES = PictureSides(64, 160)
 """To which they are resized."""
 
 WHOLE, MIRRORED = Where(dtype="float64", subject="pictures to boxes"), Where(dtype="float64", subject="mirrored")

@@ -12,7 +12,7 @@ from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.picture_files import Bytes, picture_files
-from parity_tests.retinanet.preparation import Preparation, Sides
+from parity_tests.retinanet.preparation import PictureSides, Preparation
 from parity_tests.rule.budgets import ISOLATED
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
@@ -20,7 +20,7 @@ from parity_tests.rule.record import Array, Record, Where
 PICTURE_SIZES: tuple[Size, ...] = ((37, 61), (61, 37), (150, 90), (20, 70))
 """Pictures that are made larger and smaller, wide and tall, and one whose long side is at its limit."""
 
-SIDES = Sides(48, 96)
+SIDES = PictureSides(48, 96)
 """To which they are resized: what holds for small pictures holds for large ones, at a hundredth of the time."""
 
 CAMERA_SIZES: tuple[Size, ...] = ((480, 640), (1080, 1920), (3000, 2000), (333, 500), (427, 640), (7, 5), (100, 1000))

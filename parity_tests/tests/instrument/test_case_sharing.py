@@ -25,12 +25,30 @@ def test_every_case_is_climbed_with_some_preset(run: DetectorComparison, rung: s
     assert len(alone) == len({*alone})
 
 
-def test_optimisers_and_training_runs_alone_are_dealt_out(run: DetectorComparison) -> None:
+OF_EACH = {"shapes", "parameters", "forward", "anchors", "gradients", "backward"}
+"""The rungs that each preset climbs whole: its network differs from the other's."""
+
+
+def test_what_surrounds_the_network_is_dealt_out(run: DetectorComparison) -> None:
     names = {rung: [climbed(run, rung, (which, 2)) for which in (0, 1)] for rung in RUNGS}
-    assert {rung for rung, (first, second) in names.items() if first != second} == {"step", "trajectory"}
+    assert {rung for rung, (first, second) in names.items() if first == second} == OF_EACH
     assert names["trajectory"] == [["trajectory 32x64 inference"], ["trajectory 32x64 training"]]
     statistics = "step float64 BatchNorm"
     assert names["step"] == [[*(f"step float64 {recipe}" for recipe in RECIPES), statistics], [statistics]]
+
+
+def test_training_on_pictures_is_dealt_with_the_run_that_has_its_mode_of_batchnorm(run: DetectorComparison) -> None:
+    inference, training = (climbed(run, "training", (which, 2)) for which in (0, 1))
+    assert {"training float64 frozen backbone", "training float64 frozen BatchNorm"} <= {*inference}
+    assert "training float64 pictures" in training
+
+
+@pytest.mark.parametrize("rung", ["targets", "losses", "detections", "metric"])
+def test_sizes_that_are_asked_for_are_climbed_with_each_preset(run: DetectorComparison, rung: str) -> None:
+    asked = replace(run, sizes=[(64, 64), (96, 64)])
+    names = [[name for name in climbed(asked, rung, (which, 2)) if "edges" not in name] for which in (0, 1)]
+    assert names[0] == names[1]
+    assert len(names[0]) == 2
 
 
 def test_rungs_that_are_climbed_together_are_dealt_as_each_alone(run: DetectorComparison) -> None:
