@@ -44,21 +44,23 @@ def _files(run: DetectorComparison) -> DetectorCase:
     def port(sides: DetectorSides, given: Answer) -> Answer:
         return {"pixels": _read(sides.port("float64").preparation(), given["files"])}
 
-    def judge(reference: Answer, port: Answer) -> list[Record]:
-        return _judged({name: {"picture": value} for name, value in reference["pixels"].items()}, port["pixels"])
-
-    def _judged(expected: Mapping[str, Mapping[str, Array]], found: Mapping[str, Array]) -> list[Record]:
-        return [
-            record
-            for name, taps in expected.items()
-            for record in compare_taps(
-                "pictures", replace(FILES, data=name), taps, {"picture": found[name]}, budgets={"picture": 0.0}
-            )
-        ]
-
     return DetectorCase(
-        rung="pictures", where=FILES, reference=reference, port=port, judge=judge, whole=("files", "pixels"), shared=0
+        rung="pictures",
+        where=FILES,
+        reference=reference,
+        port=port,
+        judge=_judge_files,
+        whole=("files", "pixels"),
+        shared=0,
     )
+
+
+def _judge_files(reference: Answer, port: Answer) -> list[Record]:
+    records = []
+    for name, pixels in reference["pixels"].items():
+        both = ({"picture": pixels}, {"picture": port["pixels"][name]})
+        records += compare_taps("pictures", replace(FILES, data=name), *both, budgets={"picture": 0.0})
+    return records
 
 
 def _read(side: Preparation, files: Mapping[str, Bytes]) -> dict[str, Array]:
