@@ -7,9 +7,9 @@ import numpy as np
 
 from keras_reference.preprocess import flip_horizontal, normalise, pad, prepare_image, resize, resized_size
 from parity_tests.retinanet.frameworks import keras, keras_precision, keras_reference
-from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections
-from parity_tests.retinanet.preparation import PictureSides
+from parity_tests.retinanet.preparation import TRAINED_STRIDE, PictureSides
 from parity_tests.rule.record import Array
 
 Detect = Callable[[Array], Detections]
@@ -63,6 +63,17 @@ class KerasPreparation:
 
     def _tensor(self, values: Array) -> object:
         return keras.ops.convert_to_tensor(values, self.dtype)
+
+
+def fitted_scene(scene: Scene, sides: PictureSides, dtype: str) -> Scene:
+    """Pictures from 0 to 255 and their boxes as the example brings them to training (`preprocess_data`)."""
+    size = resized_size(scene.size, *sides, stride=TRAINED_STRIDE)
+    with keras_precision(dtype):
+        pictures = [pad(resize(keras.ops.convert_to_tensor(p, dtype), size.pixels), size) for p in scene.images]
+        images = np.stack([_array(picture) for picture in pictures])
+    height, width = scene.size
+    normalised = [boxes / np.array([width, height] * 2) for boxes in scene.boxes]
+    return Scene(images, [boxes * np.array(size.followed[::-1] * 2) for boxes in normalised], scene.labels)
 
 
 def _array(tensor: object) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from parity_tests.retinanet.frameworks import forget_kernels, keras, keras_precision, keras_reference, python_seed
 from parity_tests.retinanet.inputs import Labels, Scene, Size
-from parity_tests.retinanet.keras_preparation import KerasPreparation
+from parity_tests.retinanet.keras_preparation import KerasPreparation, fitted_scene
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.narrow import fewer
 from parity_tests.retinanet.preparation import PictureSides
@@ -227,21 +227,22 @@ class KerasDetectorSide(KerasSide):
 
         return closed_form(plan, self.parameters(), back, lambda: {})
 
-    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]]) -> Mapping[str, Array]:
+    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> Mapping[str, Array]:
         def back(weights: Mapping[str, Array], step: int, batch: int) -> BatchGradients:
             self.assign({name: value for name, value in weights.items() if plan.trains(name)})
-            loss, gradients = self._trained_on(scenes[step][batch], training=plan.norm_follows)
-            return BatchGradients(loss, gradients)
+            scene = fitted_scene(scenes[step][batch], sides, self.dtype)
+            return self._gradients_on(scene, training=plan.norm_follows)
 
         return closed_form(plan, self.parameters(), back, lambda: _statistics(self.parameters()))
 
-    def _trained_on(self, scene: Scene, *, training: bool) -> tuple[float, dict[str, Array]]:
+    def _gradients_on(self, scene: Scene, *, training: bool) -> BatchGradients:
         """The loss of pictures from 0 to 255, and its gradient by every weight."""
         names = {v.path: name for name, v in self._variables.items()}
         with self.running(training=True):
             loss, found = self.training.gradients(*self.encode(scene), training=training)
             order = [names[variable.path] for variable in self._model.trainable_variables]
-            return float(loss), {name: _array(gradient) for name, gradient in zip(order, found, strict=True)}
+            gradients = {name: _array(gradient) for name, gradient in zip(order, found, strict=True)}
+        return BatchGradients(float(loss), gradients)
 
     def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
         images = np.zeros((len(outputs), *size, 3), self.dtype)

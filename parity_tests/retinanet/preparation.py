@@ -16,6 +16,10 @@ class PictureSides(NamedTuple):
     most: int
 
 
+TRAINED_STRIDE = 32
+"""What the sides of a small training picture are padded to divide by: 128 would be mostly padding."""
+
+
 class Preparation(Protocol):
     """How a side brings pictures before its network, step by step: (H,W,3), red first, from 0 to 255."""
 
@@ -42,4 +46,4 @@ class Preparation(Protocol):
         """A picture and its boxes (G,4) xyxy in pixels, mirrored left to right, by whatever does that on this side."""
 
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:
-        """What is found in pictures of different sizes, given together: boxes in the pixels of each."""
+        """What is found in pictures of bytes of different sizes, given together: boxes in the pixels of each."""

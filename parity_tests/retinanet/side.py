@@ -97,8 +97,8 @@ class DetectorSide(Side, Protocol):
         It is given `drawn_gradients` of these shapes.
         """
 
-    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]]) -> Mapping[str, Array]:
-        """The same, and the `loss` (S,), on pictures from 0 to 255, by step and batch."""
+    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> Mapping[str, Array]:
+        """The same, and the `loss` (S,), on pictures from 0 to 255, by step and batch, that are resized to `sides`."""
 
     def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
         """What is found in pictures of `size` whose outputs are (B,N,4+K), within its own limits or others."""

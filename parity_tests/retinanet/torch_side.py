@@ -211,8 +211,8 @@ class TorchDetectorSide(TorchSurroundings):
     def trained_with(self, plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Array]:
         return self._trainer(plan).given(lambda *at: self._parameter_gradients(drawn_gradients(shapes, *at)))
 
-    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]]) -> Mapping[str, Array]:
-        return self._trainer(plan).on(scenes)
+    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> Mapping[str, Array]:
+        return self._trainer(plan).on(scenes, sides)
 
     def _trainer(self, plan: Plan) -> "TorchTrainer":
         from parity_tests.retinanet.torch_trainer import TorchTrainer  # the trainer is in the extra `train`

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from parity_tests.retinanet.inputs import Scene
+from parity_tests.retinanet.preparation import TRAINED_STRIDE, PictureSides
 from parity_tests.retinanet.trainer import Plan
 from parity_tests.rule.record import Array
 from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector
@@ -58,12 +59,11 @@ class TorchTrainer:
         ]
         return self._trained(detector, batches, ("rate", "gradient_norm"))
 
-    def on(self, scenes: Sequence[Sequence[Scene]]) -> dict[str, Array]:
-        """The same on pictures (B,H,W,3) from 0 to 255, by step and batch; they keep their size."""
-        height, width = scenes[0][0].size
-        as_they_are = replace(self.config, min_side=min(height, width), max_side=max(height, width), pad_multiple=32)
+    def on(self, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> dict[str, Array]:
+        """The same on pictures (B,H,W,3) from 0 to 255, by step and batch, that are resized to `sides`."""
+        small = replace(self.config, min_side=sides.least, max_side=sides.most, pad_multiple=TRAINED_STRIDE)
         with torch.device("meta"):
-            detector = RetinaNetDetector(as_they_are)
+            detector = RetinaNetDetector(small)
         batches = [[_batch(scene) for scene in step] for step in scenes]
         return self._trained(detector, batches, ("rate", "gradient_norm", "loss"))
 

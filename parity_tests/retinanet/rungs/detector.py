@@ -18,7 +18,7 @@ from parity_tests.rule.budgets import CASCADED, ISOLATED
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
-SIZES: tuple[Size, ...] = ((40, 100), (80, 60), (48, 48))
+SIZES: tuple[Size, ...] = ((40, 100), (80, 60), (48, 48), (50, 70))
 """Pictures in the list: wide, tall and square; the first is padded to another size than the others."""
 
 SIDES = PictureSides(64, 160)

@@ -16,7 +16,8 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.narrow import for_bytes
-from parity_tests.retinanet.rungs.gradients import training_scenes, weights_of
+from parity_tests.retinanet.preparation import PictureSides
+from parity_tests.retinanet.rungs.gradients import TRAINING_SIZE, training_scenes, weights_of
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.trainer import Plan
 from parity_tests.rule.budgets import CASCADED, GRADIENT, largest
@@ -49,6 +50,9 @@ GIVEN = {
     "AdamW, constant": Plan(optimizer="adamw", schedule="constant", steps=3, warm_up=0.5, clip_norm=0.5),
 }
 """Runs of which both sides are given the gradients."""
+
+SIDES, LARGER = PictureSides(min(TRAINING_SIZE), max(TRAINING_SIZE)), 1.5
+"""To which pictures are resized, and how many times larger they are."""
 
 FEW = Plan(optimizer="sgd", schedule="constant", steps=2, clip_norm=0.1, rate=1e-3)
 
@@ -90,7 +94,7 @@ def _on_pictures(run: DetectorComparison, name: str, plan: Plan, shared: int) ->
 
     def trained(side: DetectorSide, scenes: Sequence[Sequence[Scene]]) -> dict[str, Any]:
         side.narrow.assign(for_bytes(run.narrow_weights))
-        return {"after": side.narrow.trained_on(plan, scenes)}
+        return {"after": side.narrow.trained_on(plan, scenes, SIDES)}
 
     def reference(sides: DetectorSides) -> Answer:
         scenes = _scenes(run, plan)
@@ -108,15 +112,17 @@ def _on_pictures(run: DetectorComparison, name: str, plan: Plan, shared: int) ->
 
 
 def _scenes(run: DetectorComparison, plan: Plan) -> list[list[Scene]]:
-    """The batches of each step, as pictures from 0 to 255."""
-    drawn = training_scenes(run)[: plan.steps * plan.accumulate]
-    as_bytes = [_as_bytes(scene) for scene in drawn]
-    return [as_bytes[step * plan.accumulate :][: plan.accumulate] for step in range(plan.steps)]
+    """The batches of each step, as pictures from 0 to 255 that are larger than the network sees them."""
+    drawn = [_enlarged(scene) for scene in training_scenes(run)[: plan.steps * plan.accumulate]]
+    return [drawn[step * plan.accumulate :][: plan.accumulate] for step in range(plan.steps)]
 
 
-def _as_bytes(scene: Scene) -> Scene:
-    """The scene with pictures from 0 to 255."""
-    return scene._replace(images=(scene.images.astype(np.float64) + 1) * 127.5)
+def _enlarged(scene: Scene) -> Scene:
+    """Pictures and boxes of another size, by repeating pixels."""
+    rows, columns = (np.arange(side * LARGER) // LARGER for side in scene.size)
+    images = (scene.images.astype(np.float64) + 1) * 127.5
+    larger = images[:, rows.astype(int)][:, :, columns.astype(int)]
+    return Scene(larger, [boxes * LARGER for boxes in scene.boxes], scene.labels)
 
 
 def _drawn(scenes: Sequence[Sequence[Scene]]) -> list[Array]:

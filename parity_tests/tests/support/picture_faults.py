@@ -80,6 +80,19 @@ def padded_above(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return F.pad(image, (size[1] - image.shape[-1], 0, size[0] - image.shape[-2], 0))
 
 
+def norm_in_training(make: Any) -> Any:
+    """Evaluation mode for all but BatchNorm."""
+
+    def evaluated(self: Any) -> Any:
+        made = make(self)
+        for module in made.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.train()
+        return made
+
+    return evaluated
+
+
 class Unflipped(v2.RandomHorizontalFlip):  # type: ignore[misc]
     """Mirrors a picture, and leaves its boxes."""
 
@@ -148,6 +161,16 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     "pictures of one size in the wrong order": (
         *WHOLE,
         patch("torch_retinanet.detector.RetinaNetDetector._detect_batch", in_turn),
+        "det.set",
+    ),
+    "BatchNorm that stays in training": (
+        *WHOLE,
+        patch("torch_retinanet.RetinaNetDetector.eval", norm_in_training),
+        "det.set",
+    ),
+    "a picture read for the one before": (
+        *WHOLE,
+        patch("torch_retinanet.detector._read", lambda make: lambda pictures, index: make(pictures, max(0, index - 1))),
         "det.set",
     ),
     "boxes cut to the padded picture": (

@@ -180,6 +180,19 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
         patch("torch_retinanet.train.loop.set_training", norms_alone),
         "gradient_norm",
     ),
+    "boxes that stay as they were": (
+        "pictures",
+        patch("torch_retinanet.detector._scaled", lambda make: lambda boxes, *scale_and_anchors: boxes),
+        "gradient_norm",
+    ),
+    "boxes by the other side's factor": (
+        "pictures",
+        patch(
+            "torch_retinanet.detector._scaled",
+            lambda make: lambda boxes, height, width, anchors: make(boxes, height, 1.01 * width, anchors),
+        ),
+        "gradient_norm",
+    ),
     "frozen BatchNorm with gradients": (
         "frozen BatchNorm",
         nothing_frozen,
