@@ -17,7 +17,7 @@ from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.narrow import fewer
 from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.side import Recipe, values_of
-from parity_tests.retinanet.trainer import BatchGradients, Plan, closed_form, drawn_gradients
+from parity_tests.retinanet.trainer import BatchGradients, Plan, closed_form, drawn_gradients, drawn_in_epochs
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture, Ends, Mark
 from parity_tests.sides.keras_side import KerasSide
@@ -225,7 +225,7 @@ class KerasDetectorSide(KerasSide):
         def back(weights: Mapping[str, Array], step: int, batch: int) -> BatchGradients:
             return BatchGradients(None, drawn_gradients(shapes, step, batch))
 
-        return closed_form(plan, self.parameters(), back, lambda: {})
+        return closed_form(plan, self.parameters(), back, lambda: {}) | drawn_in_epochs(plan)
 
     def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> Mapping[str, Array]:
         def back(weights: Mapping[str, Array], step: int, batch: int) -> BatchGradients:

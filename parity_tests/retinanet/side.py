@@ -94,7 +94,7 @@ class DetectorSide(Side, Protocol):
     def trained_with(self, plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Array]:
         """Weights, moving averages (`NAME@average`), `rate` and `gradient_norm` (S,) after a run of the trainer.
 
-        It is given `drawn_gradients` of these shapes.
+        It is given `drawn_gradients` of these shapes. And `steps` and `drawn` of a run of epochs (`drawn_in_epochs`).
         """
 
     def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> Mapping[str, Array]:

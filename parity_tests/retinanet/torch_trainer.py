@@ -13,7 +13,7 @@ from torch import Tensor
 
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.preparation import TRAINED_STRIDE, PictureSides
-from parity_tests.retinanet.trainer import Plan
+from parity_tests.retinanet.trainer import BATCH, EPOCHS, PICTURES, Plan
 from parity_tests.rule.record import Array
 from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.data.dataset import Batch
@@ -57,7 +57,15 @@ class TorchTrainer:
             [Batch(nothing, [{"numbers": (step, batch)}], []) for batch in range(self.plan.accumulate)]
             for step in range(self.plan.steps)
         ]
-        return self._trained(detector, batches, ("rate", "gradient_norm"))
+        return self._trained(detector, batches, ("rate", "gradient_norm")) | self._drawn(detector)
+
+    def _drawn(self, detector: RetinaNetDetector) -> dict[str, Array]:
+        """The steps of a run of epochs, and the pictures of each epoch in the order of their numbers."""
+        settings = replace(self.settings, steps=None, epochs=EPOCHS, batch=BATCH, ema=None)
+        training = Training(settings, detector, PICTURES, Accelerator(cpu=True))
+        drawn = [draw.picture for batch in training.draws.batches(0, training.steps) for draw in batch]
+        epochs = np.array(drawn[: PICTURES * EPOCHS], np.float64).reshape(EPOCHS, -1)
+        return {"steps": np.array([float(training.steps)]), "drawn": np.sort(epochs, axis=1).ravel()}
 
     def on(self, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> dict[str, Array]:
         """The same on pictures (B,H,W,3) from 0 to 255, by step and batch, that are resized to `sides`."""

@@ -54,6 +54,16 @@ class Plan(NamedTuple):
         return not frozen and not (norm and self.frozen_norm) and "/moving_" not in name
 
 
+PICTURES, EPOCHS, BATCH = 7, 2, 2
+"""Of a run whose order of pictures is looked at: an epoch ends within a batch."""
+
+
+def drawn_in_epochs(plan: Plan) -> dict[str, Array]:
+    """How many steps a run of epochs has, and which pictures each epoch shows: all of them, once."""
+    steps = math.ceil(PICTURES * EPOCHS / (BATCH * plan.accumulate))
+    return {"steps": np.array([float(steps)]), "drawn": np.tile(np.arange(PICTURES, dtype=np.float64), EPOCHS)}
+
+
 class BatchGradients(NamedTuple):
     """What a batch gives: its loss, where there is one, and gradients by variable."""
 

@@ -5,13 +5,13 @@ gone on from: the trainer on the one side, a closed form on the other. First wit
 on pictures, of which the reference takes gradients by itself. The narrow network does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_rounding
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.names import tag_of
@@ -20,9 +20,12 @@ from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.rungs.gradients import TRAINING_SIZE, training_scenes, weights_of
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.trainer import Plan
-from parity_tests.rule.budgets import CASCADED, GRADIENT, largest
+from parity_tests.rule.budgets import BATCHNORM_LIMIT, CASCADED, GRADIENT, SELF_FACTOR, largest, largest_difference
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
+
+Scenes = Sequence[Sequence[Scene]]
+"""The batches of each step."""
 
 GIVEN = {
     "AdamW, one_cycle": Plan(
@@ -90,20 +93,28 @@ def _given(run: DetectorComparison, name: str, plan: Plan, shared: int) -> Detec
 
 
 def _on_pictures(run: DetectorComparison, name: str, plan: Plan, shared: int) -> DetectorCase:
+    """Where BatchNorm follows the batches it magnifies rounding: the reference then tells how far it is from itself
+    once its weights are moved by rounding."""
     where = Where(dtype="float64", subject=name)
 
-    def trained(side: DetectorSide, scenes: Sequence[Sequence[Scene]]) -> dict[str, Any]:
-        side.narrow.assign(for_bytes(run.narrow_weights))
-        return {"after": side.narrow.trained_on(plan, scenes, SIDES)}
+    def trained(side: DetectorSide, weights: Mapping[str, Array], scenes: Scenes) -> Mapping[str, Array]:
+        side.narrow.assign(for_bytes(weights))
+        return side.narrow.trained_on(plan, scenes, SIDES)
 
     def reference(sides: DetectorSides) -> Answer:
-        scenes = _scenes(run, plan)
-        return trained(sides.reference("float64"), scenes) | {"seed": run.inputs.seed} | asked_with(*_drawn(scenes))
+        scenes, side, weights = _scenes(run, plan), sides.reference("float64"), run.narrow_weights
+        after = trained(side, weights, scenes)
+        seeds = PERTURBATION_SEEDS if plan.norm_follows else ()
+        moved = [trained(side, moved_by_rounding(weights, seed=seed), scenes) for seed in seeds]
+        own = {
+            name: max((largest_difference(after[name], each[name]) for each in moved), default=0.0) for name in after
+        }
+        return {"after": after, "own": own} | asked_with(*_drawn(scenes))
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         scenes = _scenes(run, plan)
         check_drawn(given, *_drawn(scenes))
-        return trained(sides.port("float64"), scenes)
+        return {"after": trained(sides.port("float64"), run.narrow_weights, scenes)}
 
     judge = partial(_judge, where, GRADIENT)
     return DetectorCase(
@@ -125,12 +136,14 @@ def _enlarged(scene: Scene) -> Scene:
     return Scene(larger, [boxes * LARGER for boxes in scene.boxes], scene.labels)
 
 
-def _drawn(scenes: Sequence[Sequence[Scene]]) -> list[Array]:
+def _drawn(scenes: Scenes) -> list[Array]:
     return [scene.images for step in scenes for scene in step]
 
 
 def _judge(where: Where, share: float, reference: Answer, port: Answer) -> list[Record]:
-    """Each value by a share of its largest; a moving average by that of what it averages."""
-    left, right = reference["after"], port["after"]
-    budgets = {name: share * largest(left[name]) for name in left}
+    """Each value by a share of its largest, or by what the reference differs from itself, within a limit."""
+    left, right, own = reference["after"], port["after"], reference.get("own", {})
+    sizes = {name: largest(value) for name, value in left.items()}
+    magnified = {n: min(SELF_FACTOR * own.get(n, 0.0), BATCHNORM_LIMIT * size) for n, size in sizes.items()}
+    budgets = {name: max(share * size, magnified[name]) for name, size in sizes.items()}
     return compare_taps("training", where, left, right, budgets=budgets, tag_of=tag_of)

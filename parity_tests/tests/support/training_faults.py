@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from parity_tests.tests.support.port_faults import Fault, patch
+from parity_tests.tests.support.port_faults import Fault, patch, result
 from torch_retinanet.train.ema import MovingAverage
 from torch_retinanet.train.loop import Training
 
@@ -179,6 +179,21 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
         "frozen backbone",
         patch("torch_retinanet.train.loop.set_training", norms_alone),
         "gradient_norm",
+    ),
+    "the last step of a run left out": (
+        *(
+            GIVEN,
+            patch("torch_retinanet.train.draws.Draws.steps", result(lambda steps: steps - 1)),
+            "steps",
+        ),
+    ),
+    "pictures drawn with others' numbers": (
+        GIVEN,
+        patch(
+            "torch_retinanet.train.draws._order",
+            lambda make: lambda seed, epoch, pictures: make(seed, epoch, pictures) // 2,
+        ),
+        "drawn",
     ),
     "boxes that stay as they were": (
         "pictures",
