@@ -1,5 +1,6 @@
-"""The rung *forward*: every tap's values in both precisions, statistics after a training step, and the weights."""
+"""The rung *forward*: every tap's values in both precisions, outputs of a second question, statistics, and weights."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,6 +13,7 @@ from parity_tests.ladder.training import statistic_scale
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides, refusal
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.names import longest_sums, tag_of
+from parity_tests.retinanet.rungs.asked_again import asked_again
 from parity_tests.retinanet.side import fed_with, values_of
 from parity_tests.rule.budgets import (
     CASCADED,
@@ -44,7 +46,9 @@ Taps = Mapping[str, Array]
 def forward(run: DetectorComparison) -> list[DetectorCase]:
     """Values of all taps size by size, running statistics after a training step, and the weights of the run."""
     sizes = run.sizes or FORWARD_SIZES
-    return [*(_at_size(run, size) for size in sizes), _statistics_after_training(run), _weights_of_port(run)]
+    smallest = min(sizes, key=math.prod)
+    cases = [*(_at_size(run, size) for size in sizes), asked_again(run, smallest)]
+    return [*cases, _statistics_after_training(run), _weights_of_port(run)]
 
 
 def _at_size(run: DetectorComparison, size: Size) -> DetectorCase:

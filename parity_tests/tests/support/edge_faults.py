@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchvision.ops import batched_nms, box_iou
 
 from parity_tests.tests.support.port_faults import Fault, patch, result
-from torch_retinanet import RetinaNetConfig, model, postprocess
+from torch_retinanet import RetinaNet, RetinaNetConfig, model, postprocess
 from torch_retinanet.anchors import AnchorBox
 from torch_retinanet.heads import FLATTENERS
 from torch_retinanet.losses.detection import RetinaNetClassificationLoss, RetinaNetLoss
@@ -104,6 +104,16 @@ def focal(function: Any) -> Fault:
     return lambda monkeypatch: monkeypatch.setattr(RetinaNetClassificationLoss, "forward", function)
 
 
+def kept_by_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outputs of the first pictures of each shape, whatever is asked."""
+    make, kept = RetinaNet.forward, dict[torch.Size, Tensor]()
+
+    def forward(self: Any, images: Tensor, taps: Any = None) -> Tensor:
+        return make(self, kept.setdefault(images.shape, images), taps)
+
+    monkeypatch.setattr(RetinaNet, "forward", forward)
+
+
 def kept_by_area(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anchors that are computed once for each number of pixels."""
     make, kept = AnchorBox.get_anchors, dict[int, Tensor]()
@@ -146,6 +156,7 @@ EDGE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         lambda monkeypatch: monkeypatch.setattr(RetinaNetLoss, "_divide", divided_by_nothing),
         "loss.gradient",
     ),
+    "outputs kept by the shape of pictures": ("forward", "asked again", kept_by_shape, "outputs"),
     "anchors kept by the picture's area": ("anchors", "", kept_by_area, "anchors"),
 }
 """Faults by what they are: rung, case, how they are planted, and the name where they show."""
