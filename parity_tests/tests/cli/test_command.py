@@ -38,10 +38,10 @@ def test_the_command_prints_tables_and_writes_every_record(tmp_path: Path, capsy
     assert cli.main([*FAST, "--image", str(picture), *files]) == 0
     output = capsys.readouterr().out
     assert re.search(r"^ p6 +2x1x1x256 +2x256x1x1 +\d\.\de-\d+ +\d+% +equal", output, re.MULTILINE)
-    assert output.splitlines()[-1] == "equal: 83 taps agree, in 626 comparisons"
+    assert output.splitlines()[-1] == "equal: 83 taps agree, in 627 comparisons"
     report = json.loads(target.read_text())
     assert (report["verdict"], report["exit_code"], report["summary"]) == ("equal", 0, output.splitlines()[-1])
-    assert len(report["records"]) == 626
+    assert len(report["records"]) == 627
     assert all(0 <= record["used"] <= 1 for record in report["records"])
     assert report["settings"]["image"] == ["photo.png"]
     assert report["provenance"]["threads"]["torch"] >= 1
@@ -49,8 +49,8 @@ def test_the_command_prints_tables_and_writes_every_record(tmp_path: Path, capsy
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("parity.html", "parity.json", "parity.xml", "photo.png"),
     ]
-    assert "83 taps agree, in 626 comparisons" in page.read_text(encoding="utf-8")
-    assert 'tests="626" failures="0" errors="0"' in junit.read_text(encoding="utf-8")
+    assert "83 taps agree, in 627 comparisons" in page.read_text(encoding="utf-8")
+    assert 'tests="627" failures="0" errors="0"' in junit.read_text(encoding="utf-8")
 
 
 BROKEN = {"broken_data_stream.png", "truncated_image.png", "truncated_jpeg.jpg"}
