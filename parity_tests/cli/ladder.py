@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
         "--repro",
         metavar="FOLDER",
         type=Path,
-        help="of a pair: where to write the first module that differs, with a script that runs it alone",
+        help="where to write the first module that differs, with a script that runs it alone",
     )
     add_report_options(parser)
     return parser
@@ -102,8 +102,6 @@ def run(options: argparse.Namespace) -> int:
         refuse_beside(parser(), options, BESIDE_PAIRS)
         result = _compare_pair(options.pair, options.repro)
         return report_on(result, options)
-    if options.repro:
-        raise UsageError(f"--repro: {options.repro} is for the modules of a pair; give one as --pair MODULE:NAME")
     check_backend()
 
     ablation = _read_ablation(options.ablation) if options.ablation else None
@@ -118,7 +116,23 @@ def run(options: argparse.Namespace) -> int:
     result = Result.of_presets(
         found, seconds=seconds, settings=settings_of(options), more_warnings=unseen, ablation=ablation
     )
+    if options.repro and result.verdict == "different":
+        result = replace(result, warnings=[*result.warnings, _write_repro(options, result)])
     return report_on(result, options)
+
+
+def _write_repro(options: argparse.Namespace, result: Result) -> str:
+    """Cut the first module out that differs, with both networks built anew."""
+    from parity_tests.retinanet.repro import NOTHING, module_that_differs, write_detector_repro
+
+    record = module_that_differs(result.records)
+    if record is None:
+        return NOTHING
+    run = _started(options, record.preset)
+    try:
+        return write_detector_repro(run, record, options.repro, options.override)
+    finally:
+        run.sides.release()
 
 
 def _compare_pair(name: str, repro: Path | None) -> Result:
@@ -152,7 +166,17 @@ def _read_ablation(path: Path) -> Mapping[str, Any]:
 
 def climb_preset(options: argparse.Namespace, preset: str, report: Report) -> PresetResult:
     """What climbing the ladder of one preset gives, of those that are climbed beside each other."""
-    run = started(
+    run = _started(options, preset)
+    share = options.preset.index(preset), len(options.preset)
+    try:
+        return climb_rungs(replace(run, dtypes=DTYPES[options.dtype]), options.rungs, share=share, report=report)
+    finally:
+        run.sides.release()
+
+
+def _started(options: argparse.Namespace, preset: str) -> DetectorComparison:
+    """The comparison that the options ask for."""
+    return started(
         preset,
         weights=options.weights,
         overrides=options.override,
@@ -161,11 +185,6 @@ def climb_preset(options: argparse.Namespace, preset: str, report: Report) -> Pr
         data=options.data,
         seed=options.seed,
     )
-    share = options.preset.index(preset), len(options.preset)
-    try:
-        return climb_rungs(replace(run, dtypes=DTYPES[options.dtype]), options.rungs, share=share, report=report)
-    finally:
-        run.sides.release()
 
 
 def started(preset: str, **settings: Any) -> DetectorComparison:

@@ -1,6 +1,7 @@
 """How far float32 may round: bounds that hold, that follow the layers, and that a mistake breaks."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 import torch
 from torch import nn
 
+from parity_tests.ladder.climb import climb
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.rounding import UNIT, Rounded, through
 from parity_tests.retinanet.rungs.forward import float32_bounds
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.record import Array
-from parity_tests.tests.support.planted import taps_made_by
+from parity_tests.tests.support.planted import cases_on, taps_made_by
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,22 @@ def test_each_element_has_a_budget_of_its_own(run: DetectorComparison) -> None:
     assert bound.shape == given["stem"].shape
     assert bound.max() < 1e-5 * np.abs(given["stem"]).max()
     assert bound.min() < bound.max() / 2
+
+
+@pytest.mark.planted
+def test_a_row_in_float32_says_whose_rounding_it_is(
+    models: DetectorComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convolve = nn.Conv2d.forward
+
+    def coarse(self: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+        made = convolve(self, x)
+        return made.half().float() if made.dtype is torch.float32 else made
+
+    monkeypatch.setattr(nn.Conv2d, "forward", coarse)
+    records = climb(cases_on(replace(models, sizes=[(32, 64)]), "forward", "32x64"), models.sides)
+    rows = [r for r in records if (r.where.dtype, r.where.mode) == ("float32", "isolated")]
+    assert all(row.own_errors is not None for row in rows)
+    [stem] = [row for row in rows if row.name == "stem"]
+    assert (stem.verdict, stem.own_errors and stem.own_errors[1] > 50 * stem.own_errors[0]) == ("different", True)
+    assert "from its own float64 the reference is" in stem.reason
