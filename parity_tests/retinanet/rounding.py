@@ -47,7 +47,8 @@ def rounding_bounds(
     """How far a precision may be off at each tap of a model in float64, whose modules are fed `given`, in evaluation.
 
     What is given are numbers of float32; bfloat16 rounds them first. Taps that only hand on what they are given are
-    left out: nothing is rounded there. All bounds are proportional to the unit, so that one is computed for all.
+    left out: nothing is rounded there. All bounds are proportional to the unit, so that one is computed for all; what
+    rounds a rounding, u of it, is added.
     """
     first = UNIT if dtype != "float32" else 0.0
     x = {name: Rounded(value, first * value.abs()) for name, value in {**given, "images": images}.items()}
@@ -55,7 +56,8 @@ def rounding_bounds(
         found = _backbone(model, x) | _pyramid(model, x)
         for name in LEVELS:
             found |= _head(model.cls_head, f"cls.{name}", x[name], x) | _head(model.box_head, f"box.{name}", x[name], x)
-    return {name: rounded.bounds * (UNITS[dtype] / UNIT) for name, rounded in found.items()}
+    scale = UNITS[dtype] / UNIT * (1 + UNITS[dtype])
+    return {name: rounded.bounds * scale for name, rounded in found.items()}
 
 
 def _backbone(model: RetinaNet, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
