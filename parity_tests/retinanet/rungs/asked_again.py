@@ -26,7 +26,9 @@ def asked_again(run: DetectorComparison, size: Size) -> DetectorCase:
         left, right = reference["outputs"], port["outputs"]
         return compare_taps("forward", where, left, right, units=CASCADED, tag_of=tag_of)
 
-    return DetectorCase(rung="forward", where=where, reference=reference, port=port, judge=judge, whole=("images",))
+    return DetectorCase(
+        rung="forward", where=where, reference=reference, port=port, judge=judge, whole=("images", "outputs")
+    )
 
 
 def _of_the_second(side: DetectorSide, images: Array) -> dict[str, Array]:

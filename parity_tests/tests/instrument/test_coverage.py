@@ -19,7 +19,7 @@ from parity_tests.rule.result import Coverage, Result
 @pytest.fixture(scope="module")
 def records(run: DetectorComparison) -> list[Record]:
     """The weights, and all taps at one size."""
-    taps, _, weights = RUNGS["forward"](replace(run, sizes=[(32, 64)], dtypes=("float64",)))
+    taps, _, _, weights = RUNGS["forward"](replace(run, sizes=[(32, 64)], dtypes=("float64",)))
     return climb([weights, taps], run.sides)
 
 
