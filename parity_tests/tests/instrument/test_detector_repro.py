@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from parity_tests import cli
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.frameworks import keras_precision
-from parity_tests.retinanet.repro import module_that_differs, write_detector_repro
+from parity_tests.retinanet.repro import NOTHING, module_that_differs, write_detector_repro
 from parity_tests.rule.record import Record, Where
 from parity_tests.tests.support.planted import changed_network, records_on
 
@@ -34,3 +35,10 @@ def test_a_loss_that_differs_is_no_module() -> None:
     loss = Record(rung="losses", where=Where(dtype="float64"), name="loss.box", verdict="different")
     assert module_that_differs([loss]) is None
     assert module_that_differs([]) is None
+
+
+def test_the_command_says_where_there_is_nothing_to_cut_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--preset", "notebook", "--rungs", "anchors", "--sizes", "64x64", "--dtype", "float64"]
+    assert cli.main([*asked, "--override", "anchor_scale=2", "--repro", str(tmp_path / "cut")]) == 1
+    assert f"warning: {NOTHING}" in capsys.readouterr().out
+    assert not (tmp_path / "cut").exists()

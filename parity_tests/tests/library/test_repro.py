@@ -117,10 +117,3 @@ def test_a_file_in_its_place_is_refused_before_anything_runs(tmp_path: Path) -> 
     (tmp_path / "x").touch()
     with pytest.raises(UsageError, match=r"^repro: .*x is a file, and must be a folder"):
         compare_models(np.tanh, np.sinh, IMAGES, repro=tmp_path / "x")
-
-
-def test_the_command_has_it_beside_a_pair_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    from parity_tests import cli
-
-    assert cli.main(["--repro", str(tmp_path)]) == 2
-    assert "--repro: " in capsys.readouterr().err
