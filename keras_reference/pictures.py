@@ -35,16 +35,18 @@ def read_picture(path: str | Path) -> Bytes:
     """The pixels (H,W,3) of a file, RGB from 0 to 255, upright.
 
     Gray of 16 bits is divided by 257, to the nearest.
+    Gray of mode F is from 0 to 1, or to 255 where a pixel is above 1.
 
     Raises:
-        InputError: for a file that Pillow cannot read.
+        InputError: for a file that Pillow cannot read, and deep gray out of its range.
         FileNotFoundError: where there is no file.
     """
     try:
         with Image.open(path) as picture:
+            picture.load()  # which turns a TIFF by itself, and takes the tag away
             turned = UPRIGHT.get(picture.getexif().get(ORIENTATION, 1))
             pixels = _pixels(picture)
-    except FileNotFoundError:
+    except (FileNotFoundError, InputError):
         raise
     except Exception as error:  # a decoder raises nearly anything for a broken file
         raise InputError(f"{path}: not a picture that Pillow can read ({error})") from None
@@ -52,11 +54,20 @@ def read_picture(path: str | Path) -> Bytes:
 
 
 def _pixels(picture: Image.Image) -> Bytes:
-    if picture.mode.startswith("I"):
-        gray = np.rint(np.asarray(picture).astype(np.float64) / 257).astype(np.uint8)
-        return np.repeat(gray[..., None], 3, axis=-1)
+    if picture.mode[0] in "IF":
+        return np.repeat(_deep_gray(picture)[..., None], 3, axis=-1)
     if not picture.has_transparency_data:
         return np.asarray(picture.convert("RGB"))
     *colours, opacity = np.moveaxis(np.asarray(picture.convert("RGBA")).astype(np.float64), -1, 0)
     on_white = [(colour * opacity + 255 * (255 - opacity)) / 255 for colour in colours]
     return np.rint(np.stack(on_white, axis=-1)).astype(np.uint8)
+
+
+def _deep_gray(picture: Image.Image) -> Bytes:
+    values = np.asarray(picture).astype(np.float64)
+    most = 65535.0 if picture.mode[0] == "I" else 255.0 if values.max() > 1 else 1.0
+    if not ((values >= 0) & (values <= most)).all():
+        raise InputError(f"picture: gray of mode {picture.mode} must be from 0 to {most:g}")
+    gray = np.rint(values / most * 255).astype(np.uint8)
+    clear = picture.info.get("transparency")
+    return gray if clear is None else np.where(values == clear, np.uint8(255), gray)

@@ -16,7 +16,7 @@ from parity_tests.rule.errors import UsageError
 from parity_tests.rule.files import atomic_write
 
 KIND = "retinanet-parity bundle"
-FORMAT = f"{KIND} 5"
+FORMAT = f"{KIND} 6"
 """Name and version; the version counts up where old bundles could not be checked any more."""
 
 MANIFEST, WEIGHTS = "manifest.json", "weights"

@@ -20,6 +20,7 @@ from parity_tests.cli.options import (
     report_on,
     settings_of,
 )
+from parity_tests.ladder.arguments import check_folder
 from parity_tests.ladder.climb import Report
 from parity_tests.ladder.memory import keep_for_reuse, without_collecting
 from parity_tests.ladder.processes import climb_in_processes
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         "--dtype",
         choices=DTYPES,
         default="both",
-        help="precisions to compare; gradients, step, detections and metric have float64 alone (default: %(default)s)",
+        help="precisions to compare; what trains, detects or prepares has float64 alone (default: %(default)s)",
     )
     parser.add_argument(
         "--rungs", nargs="+", choices=RUNGS, default=list(RUNGS), help="steps of the ladder (default: all)"
@@ -103,6 +104,7 @@ def run(options: argparse.Namespace) -> int:
         result = _compare_pair(options.pair, options.repro)
         return report_on(result, options)
     check_backend()
+    check_folder("--repro", options.repro)
 
     ablation = _read_ablation(options.ablation) if options.ablation else None
     options.preset = _presets(options)

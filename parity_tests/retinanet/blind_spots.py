@@ -111,7 +111,8 @@ def unseen_overrides(overrides: Sequence[str], records: Sequence[Record]) -> lis
 
 def _sizes_of(rung: str, records: Sequence[Record]) -> list[Size]:
     wheres = dict.fromkeys(record.where for record in records if record.rung == rung)
-    return list(dict.fromkeys(w.size for w in wheres if w.size and w.mode in ("", "isolated", "cascaded")))
+    whole = [where for where in wheres if not where.subject and where.mode in ("", "isolated", "cascaded")]
+    return list(dict.fromkeys(where.size for where in whole if where.size))
 
 
 def unseen_in(variables: Mapping[str, Array]) -> list[str]:

@@ -1,7 +1,7 @@
 """Outputs whose scores and boxes stand at the edges of what a detector decides, where `>` and `>=` part. Needs numpy.
 
-All numbers are exact in binary: a logit of 0 is a score of one half, anchors of 32 by 32 stand 8 pixels apart, and two
-of them overlap by 24 of 40 parts, which is the double that 0.6 is. So nothing is left to rounding.
+All numbers are exact in binary, so that nothing is left to rounding. A logit of 0 is a score of one half. Square
+anchors of s pixels, 32 by default, stand 8 pixels apart; two of them overlap by (s - 8) of (s + 8) parts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,15 @@ from parity_tests.rule.record import Array
 EDGE_SIZE: Size = (128, 128)
 """The picture of all edges."""
 
-EDGE_LIMITS = Limits(score=0.5, iou=0.6, most=4)
-"""Where detections are cut off there."""
+SCORE, MOST = 0.5, 4
+"""From which score on, and how many of a picture are detected there."""
 
-SIDE, STRIDE, VARIANCES = 32, 8, (0.1, 0.1, 0.2, 0.2)
-"""Of the smallest square anchor, in pixels; from one to the next; and what the reference multiplies deltas by."""
+STRIDE, VARIANCES = 8, (0.1, 0.1, 0.2, 0.2)
+"""Pixels from one anchor to the next, and what the reference multiplies deltas by."""
 
-NEXT, NEAR = 2.0**-51, 2.0**-33
-"""A logit whose score is the next number beside one half, and pixels that make an overlap another one."""
+NEXT, BEFORE, NEAR, LESS = 2.0**-51, -(2.0**-52), 2.0**-44, 2.0**-46
+"""Logits whose scores are the next numbers above and below one half; pixels that make an overlap some 20 numbers more;
+and a logit that makes a score some 20 numbers less."""
 
 UNSEEN = -30.0
 """The logit of what is not detected."""
@@ -49,7 +50,7 @@ class Placed(NamedTuple):
 
 EDGES: Mapping[str, Sequence[Placed]] = {
     "scores at the threshold": (
-        *(Placed(2, 2, logit=0.0), Placed(2, 8, logit=NEXT), Placed(8, 2, logit=-NEXT)),
+        *(Placed(2, 2, logit=0.0), Placed(2, 8, logit=NEXT), Placed(8, 2, logit=BEFORE)),
         Placed(8, 8, logit=1.0),
     ),
     "overlap at the threshold": (Placed(4, 4, logit=2.0), Placed(4, 5)),
@@ -59,7 +60,7 @@ EDGES: Mapping[str, Sequence[Placed]] = {
     "equal scores that overlap": (Placed(4, 4), Placed(4, 5, moved=(-4.0, 0.0))),
     "equal scores, one too many": tuple(Placed(row, 3 * row, logit=1.0) for row in (1, 2, 3, 4, 5)),
     "equal scores of two classes": tuple(Placed(2 * row, 2, label=int(row < 3)) for row in (1, 2, 3, 4, 5, 6)),
-    "the last one a little less": tuple(Placed(2 * row, 2, logit=1.0 - row * 1e-12) for row in (1, 6, 3, 2, 5, 4)),
+    "the last one a little less": tuple(Placed(2 * row, 2, logit=1.0 - row * LESS) for row in (1, 6, 3, 2, 5, 4)),
     "a box below zero and one of another class": (
         *(Placed(4, 13, label=0), Placed(4, 0, label=1, moved=(-21.0, 0.0))),
     ),
@@ -73,17 +74,27 @@ EDGES: Mapping[str, Sequence[Placed]] = {
 """What each picture has, by the edge that it stands at."""
 
 
-def edge_outputs(anchors: Array, num_classes: int) -> dict[str, Array]:
+def edge_limits(anchor_scale: float) -> Limits | None:
+    """Where detections are cut off: at the overlap of two neighbours; `None` where their side is no binary number."""
+    side = anchor_scale * STRIDE
+    if side <= STRIDE or not (side * 2**10).is_integer():
+        return None
+    shared = (side - STRIDE) * side
+    return Limits(score=SCORE, iou=shared / (2 * side * side - shared), most=MOST)
+
+
+def edge_outputs(anchors: Array, anchor_scale: float, num_classes: int) -> dict[str, Array]:
     """Outputs (1,N,4+K) of each edge that so many classes have, on the anchors (N,4) of `EDGE_SIZE`."""
+    side = anchor_scale * STRIDE
     fitting = {name: boxes for name, boxes in EDGES.items() if all(box.label < num_classes for box in boxes)}
-    return {name: _outputs(anchors, boxes, num_classes) for name, boxes in fitting.items()}
+    return {name: _outputs(anchors, boxes, side, num_classes) for name, boxes in fitting.items()}
 
 
-def _outputs(anchors: Array, boxes: Sequence[Placed], num_classes: int) -> Array:
+def _outputs(anchors: Array, boxes: Sequence[Placed], side: float, num_classes: int) -> Array:
     outputs = np.zeros((1, len(anchors), 4 + num_classes))
     outputs[..., 4:] = UNSEEN
     for box in boxes:
-        anchor = _anchor_at(anchors, box)
+        anchor = _anchor_at(anchors, box, side)
         sides = anchors[anchor, 2:] - anchors[anchor, :2]
         outputs[0, anchor, :2] = np.array(box.moved) / VARIANCES[0] / sides
         outputs[0, anchor, 2:4] = np.array(box.grown) / VARIANCES[2]
@@ -91,8 +102,8 @@ def _outputs(anchors: Array, boxes: Sequence[Placed], num_classes: int) -> Array
     return outputs
 
 
-def _anchor_at(anchors: Array, box: Placed) -> int:
-    """Which of the anchors it is that is nearest to the square one of a cell."""
+def _anchor_at(anchors: Array, box: Placed, side: float) -> int:
+    """Which of the anchors is the square one of a cell."""
     centre = np.array([box.column + 0.5, box.row + 0.5]) * STRIDE
-    wanted = np.concatenate([centre - SIDE / 2, centre + SIDE / 2])
+    wanted = np.concatenate([centre - side / 2, centre + side / 2])
     return int(np.abs(anchors - wanted).max(axis=1).argmin())

@@ -112,6 +112,12 @@ def random_variables(shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0) ->
     return {name: _draw(rng, name, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
+def random_last_layer(variables: Mapping[str, Array], times: float = 1.0, *, seed: int = 0) -> dict[str, Array]:
+    """Values for the last class layer among variables, for so many times its classes."""
+    last = {name: value.shape for name, value in variables.items() if name.startswith(LAST_LAYERS[0])}
+    return random_variables({name: (*shape[:-1], round(shape[-1] * times)) for name, shape in last.items()}, seed=seed)
+
+
 def moved_by_an_ulp(variables: Mapping[str, Array], *, seed: int, dtype: str = "float64") -> dict[str, Array]:
     """Variables in a precision, each number moved to the next one up or down at random."""
     rng = np.random.default_rng(seed)

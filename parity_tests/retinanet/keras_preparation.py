@@ -65,15 +65,18 @@ class KerasPreparation:
         return keras.ops.convert_to_tensor(values, self.dtype)
 
 
-def fitted_scene(scene: Scene, sides: PictureSides, dtype: str) -> Scene:
-    """Pictures from 0 to 255 and their boxes as the example brings them to training (`preprocess_data`)."""
-    size = resized_size(scene.size, *sides, stride=TRAINED_STRIDE)
+def fitted_batch(pictures: Sequence[Scene], sides: PictureSides, dtype: str) -> Scene:
+    """A batch of pictures from 0 to 255 and their boxes as the example brings each to training (`preprocess_data`)."""
+    each = [_fitted(picture, sides, dtype) for picture in pictures]
+    return Scene(np.stack([image for image, _ in each]), [boxes for _, boxes in each], [p.labels[0] for p in pictures])
+
+
+def _fitted(picture: Scene, sides: PictureSides, dtype: str) -> tuple[Array, Array]:
+    size = resized_size(picture.size, *sides, stride=TRAINED_STRIDE)
     with keras_precision(dtype):
-        pictures = [pad(resize(keras.ops.convert_to_tensor(p, dtype), size.pixels), size) for p in scene.images]
-        images = np.stack([_array(picture) for picture in pictures])
-    height, width = scene.size
-    normalised = [boxes / np.array([width, height] * 2) for boxes in scene.boxes]
-    return Scene(images, [boxes * np.array(size.followed[::-1] * 2) for boxes in normalised], scene.labels)
+        image = pad(resize(keras.ops.convert_to_tensor(picture.images[0], dtype), size.pixels), size)
+    normalised = picture.boxes[0] / np.array(picture.size[::-1] * 2)
+    return _array(image), normalised * np.array(size.followed[::-1] * 2)
 
 
 def _array(tensor: object) -> Array:

@@ -12,12 +12,12 @@ import numpy as np
 
 from parity_tests.retinanet.frameworks import forget_kernels, keras, keras_precision, keras_reference, python_seed
 from parity_tests.retinanet.inputs import Labels, Scene, Size
-from parity_tests.retinanet.keras_preparation import KerasPreparation, fitted_scene
+from parity_tests.retinanet.keras_preparation import KerasPreparation, fitted_batch
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.narrow import fewer
 from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.side import Recipe, values_of
-from parity_tests.retinanet.trainer import BatchGradients, Plan, closed_form, drawn_gradients, drawn_in_epochs
+from parity_tests.retinanet.trainer import BatchGradients, Plan, around_steps, closed_form, drawn_gradients
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture, Ends, Mark
 from parity_tests.sides.keras_side import KerasSide
@@ -225,12 +225,15 @@ class KerasDetectorSide(KerasSide):
         def back(weights: Mapping[str, Array], step: int, batch: int) -> BatchGradients:
             return BatchGradients(None, drawn_gradients(shapes, step, batch))
 
-        return closed_form(plan, self.parameters(), back, lambda: {}) | drawn_in_epochs(plan)
+        norms = sorted(name.rpartition("/")[0] for name in self._variables if name.endswith("_bn/gamma"))
+        return closed_form(plan, self.parameters(), back, lambda: {}) | around_steps(plan, norms)
 
-    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> Mapping[str, Array]:
+    def trained_on(
+        self, plan: Plan, scenes: Sequence[Sequence[Sequence[Scene]]], sides: PictureSides
+    ) -> Mapping[str, Array]:
         def back(weights: Mapping[str, Array], step: int, batch: int) -> BatchGradients:
             self.assign({name: value for name, value in weights.items() if plan.trains(name)})
-            scene = fitted_scene(scenes[step][batch], sides, self.dtype)
+            scene = fitted_batch(scenes[step][batch], sides, self.dtype)
             return self._gradients_on(scene, training=plan.norm_follows)
 
         return closed_form(plan, self.parameters(), back, lambda: _statistics(self.parameters()))

@@ -116,6 +116,8 @@ def _compare_sets(
                 what = f"picture {picture}: class {own.labels[i]} with score {own.scores[i]:.6f}"
                 lacking = f"{what} is missing in the {'port' if side == 0 else 'reference'}"
                 (ties if limits and _is_tie(own, other, i, limits) else unexcused).append(lacking)
+        if _is_best_first(reference) and not _is_best_first(port):
+            unexcused.append(f"picture {picture}: the port's detections are not best first")
     shapes = [(sum(len(d.scores) for d in found),) for found in (references, ports)]
     verdict: Verdict = "different" if unexcused else "tie" if ties else "equal"
     if not any(len(found.scores) for found in (*references, *ports)):
@@ -130,6 +132,10 @@ def _compare_sets(
         port_shape=shapes[1],
         reason=f"{reasons[0]}, {len(reasons)} in all" if reasons else NOTHING if verdict == "incomplete" else "",
     )
+
+
+def _is_best_first(found: Detections) -> bool:
+    return bool((np.diff(found.scores) <= 0).all())
 
 
 def _is_tie(own: Detections, other: Detections, i: int, limits: Limits) -> bool:

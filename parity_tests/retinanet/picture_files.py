@@ -20,20 +20,25 @@ ORIENTATION, ORIENTATIONS = 0x0112, range(1, 9)
 
 
 def picture_files(*, seed: int = 0) -> dict[str, Bytes]:
-    """The bytes of a file of each kind, by what it is: colours, gray, palette, alpha, 16 bits, and EXIF 1 to 8."""
+    """The bytes of a file of each kind, by what it is: colours, gray, palette, alpha, 16 bits, and EXIF 1 to 8.
+
+    TIFF is turned by Pillow itself as it is read.
+    """
     rng = np.random.default_rng(seed)
     colours = rng.integers(0, 256, (*SIZE, 4), np.uint8)
     kinds: Mapping[str, Image.Image] = {
         "RGB": Image.fromarray(colours[..., :3]),
         "gray": Image.fromarray(colours[..., 0]),
-        "16 bits": Image.fromarray(rng.integers(0, 2**16, SIZE, np.uint16)),
+        "16 bits": Image.fromarray(np.where(colours[..., 0] < 20, 3, rng.integers(0, 2**16, SIZE)).astype(np.uint16)),
         "palette": Image.fromarray(colours[..., :3]).quantize(16),
         "alpha": Image.fromarray(colours),
         "gray and alpha": Image.fromarray(colours[..., :2]),
     }
     files = {name: _saved(picture, "PNG") for name, picture in kinds.items()}
-    held = {f"EXIF {value}": _held(value) for value in ORIENTATIONS}
-    return files | {name: _saved(kinds["RGB"], "JPEG", exif=exif) for name, exif in held.items()}
+    files |= {f"{name} with a clear one": _saved(kinds[name], "PNG", transparency=3) for name in ("palette", "16 bits")}
+    for value in ORIENTATIONS:  # in PNG, which any version of a library decodes alike
+        files[f"EXIF {value}"] = _saved(kinds["RGB"], "PNG", exif=_held(value))
+    return files | {f"TIFF, EXIF {value}": _saved(kinds["RGB"], "TIFF", exif=_held(value)) for value in (3, 6)}
 
 
 def _held(orientation: int) -> Image.Exif:

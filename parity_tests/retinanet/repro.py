@@ -15,20 +15,18 @@ from parity_tests.retinanet.names import taps_of
 from parity_tests.retinanet.side import values_of
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.retinanet.torch_surroundings import Config
-from parity_tests.rule.divergence import divergence
 from parity_tests.rule.files import atomic_write
 from parity_tests.rule.record import Array, Record
 from torch_retinanet.weights.keras_names import keras_name
 
-NOTHING = "repro: no module of the network differs by itself in float64; nothing was written"
+NOTHING = "repro: no module that both networks have differs by itself in float64; nothing was written"
 
 
 def module_that_differs(records: Sequence[Record]) -> Record | None:
     """The record of the first module that makes something else of what the reference's is given, in float64."""
-    parting = divergence(records)
-    alone = ("forward", "float64", "isolated")
-    found = [] if parting is None else [r for r in parting.origins if (r.rung, r.where.dtype, r.where.mode) == alone]
-    return found[0] if found else None
+    alone = [r for r in records if (r.rung, r.where.dtype, r.where.mode) == ("forward", "float64", "isolated")]
+    made = (r for r in alone if r.reference_shape is not None and r.port_shape is not None)
+    return next((record for record in made if record.verdict == "different"), None)
 
 
 def write_detector_repro(run: DetectorComparison, record: Record, folder: Path, overrides: Sequence[str] = ()) -> str:

@@ -94,11 +94,13 @@ class DetectorSide(Side, Protocol):
     def trained_with(self, plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Array]:
         """Weights, moving averages (`NAME@average`), `rate` and `gradient_norm` (S,) after a run of the trainer.
 
-        It is given `drawn_gradients` of these shapes. And `steps` and `drawn` of a run of epochs (`drawn_in_epochs`).
+        It is given `drawn_gradients` of these shapes. And what else a run has (`around_steps`).
         """
 
-    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> Mapping[str, Array]:
-        """The same, and the `loss` (S,), on pictures from 0 to 255, by step and batch, that are resized to `sides`."""
+    def trained_on(
+        self, plan: Plan, scenes: Sequence[Sequence[Sequence[Scene]]], sides: PictureSides
+    ) -> Mapping[str, Array]:
+        """The same, and the `loss` (S,), on pictures from 0 to 255 that are resized: by step, batch and picture."""
 
     def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
         """What is found in pictures of `size` whose outputs are (B,N,4+K), within its own limits or others."""

@@ -73,8 +73,9 @@ class TorchPreparation:
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:
         """By `predict`, in batches of three, of a detector that is in training."""
         with torch.device("meta"):  # its own network is not the one that detects
-            detector = RetinaNetDetector(self.config).train()
+            detector = RetinaNetDetector(self.config)
         detector.model = self.network
+        detector.train()
         given = [torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1) for picture in pictures]
         with _bytes_become(next(self.network.parameters()).dtype):
             found = detector.predict(given, batch_size=3)

@@ -211,7 +211,9 @@ class TorchDetectorSide(TorchSurroundings):
     def trained_with(self, plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Array]:
         return self._trainer(plan).given(lambda *at: self._parameter_gradients(drawn_gradients(shapes, *at)))
 
-    def trained_on(self, plan: Plan, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> Mapping[str, Array]:
+    def trained_on(
+        self, plan: Plan, scenes: Sequence[Sequence[Sequence[Scene]]], sides: PictureSides
+    ) -> Mapping[str, Array]:
         return self._trainer(plan).on(scenes, sides)
 
     def _trainer(self, plan: Plan) -> "TorchTrainer":

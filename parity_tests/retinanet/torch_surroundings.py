@@ -101,4 +101,4 @@ class TorchSurroundings:
         return self.anchor_box.get_anchors(*size, dtype=DTYPES[self.dtype])
 
     def tensor(self, values: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, self.dtype))
+        return torch.from_numpy(np.array(values, self.dtype, order="C"))  # a copy, which the port may change

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.preparation import TRAINED_STRIDE, PictureSides
@@ -19,9 +19,10 @@ from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.data.dataset import Batch
 from torch_retinanet.train import TrainConfig
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
+from torch_retinanet.train.draws import Draws
 from torch_retinanet.train.loop import Training
 from torch_retinanet.train.model import freeze
-from torch_retinanet.weights.keras_names import keras_variables
+from torch_retinanet.weights.keras_names import keras_name, keras_variables
 
 Gradients = Callable[[int, int], Mapping[str, Tensor]]
 """By parameter, for the number of a step and of a batch within it."""
@@ -57,22 +58,33 @@ class TorchTrainer:
             [Batch(nothing, [{"numbers": (step, batch)}], []) for batch in range(self.plan.accumulate)]
             for step in range(self.plan.steps)
         ]
-        return self._trained(detector, batches, ("rate", "gradient_norm")) | self._drawn(detector)
+        return self._trained(detector, batches, ("rate", "gradient_norm")) | self._around(detector)
 
-    def _drawn(self, detector: RetinaNetDetector) -> dict[str, Array]:
-        """The steps of a run of epochs, and the pictures of each epoch in the order of their numbers."""
+    def _around(self, detector: RetinaNetDetector) -> dict[str, Array]:
+        """What else a run has (`around_steps`)."""
         settings = replace(self.settings, steps=None, epochs=EPOCHS, batch=BATCH, ema=None)
         training = Training(settings, detector, PICTURES, Accelerator(cpu=True))
-        drawn = [draw.picture for batch in training.draws.batches(0, training.steps) for draw in batch]
+        drawn = _order(training.draws, 0, training.steps)
         epochs = np.array(drawn[: PICTURES * EPOCHS], np.float64).reshape(EPOCHS, -1)
-        return {"steps": np.array([float(training.steps)]), "drawn": np.sort(epochs, axis=1).ravel()}
+        told = (
+            drawn[BATCH * self.plan.accumulate :] == _order(training.draws, 1, training.steps),
+            list(epochs[0]) != list(epochs[1]),
+            drawn != _order(replace(training.draws, seed=1), 0, training.steps),
+            drawn == _order(replace(training.draws), 0, training.steps),
+        )
+        return {
+            "norm_follows": np.array([float(follows) for _, follows in sorted(_norms(detector))]),
+            "steps": np.array([float(training.steps)]),
+            "drawn": np.sort(epochs, axis=1).ravel(),
+            "draws": np.array(told, np.float64),
+        }
 
-    def on(self, scenes: Sequence[Sequence[Scene]], sides: PictureSides) -> dict[str, Array]:
-        """The same on pictures (B,H,W,3) from 0 to 255, by step and batch, that are resized to `sides`."""
+    def on(self, scenes: Sequence[Sequence[Sequence[Scene]]], sides: PictureSides) -> dict[str, Array]:
+        """The same on pictures (1,H,W,3) from 0 to 255, by step, batch and picture, that are resized to `sides`."""
         small = replace(self.config, min_side=sides.least, max_side=sides.most, pad_multiple=TRAINED_STRIDE)
         with torch.device("meta"):
             detector = RetinaNetDetector(small)
-        batches = [[_batch(scene) for scene in step] for step in scenes]
+        batches = [[_batch(pictures) for pictures in step] for step in scenes]
         return self._trained(detector, batches, ("rate", "gradient_norm", "loss"))
 
     def _trained(
@@ -110,11 +122,25 @@ class TorchTrainer:
         return resumed
 
 
-def _batch(scene: Scene) -> Batch:
-    images = [torch.from_numpy(image).permute(2, 0, 1) / 255 for image in scene.images]
+def _order(draws: Draws, first: int, end: int) -> list[int]:
+    """The pictures of all batches from one step to another."""
+    return [draw.picture for batch in draws.batches(first, end) for draw in batch]
+
+
+def _norms(detector: RetinaNetDetector) -> list[tuple[str, bool]]:
+    """The BatchNorm layers of the backbone by Keras name, and whether each follows the batches."""
+    norms = ((name, m) for name, m in detector.model.named_modules() if isinstance(m, nn.BatchNorm2d))
+    return [(str(keras_name(f"{name}.weight")).rpartition("/")[0], module.training) for name, module in norms]
+
+
+def _batch(pictures: Sequence[Scene]) -> Batch:
+    images = [torch.from_numpy(picture.images[0]).permute(2, 0, 1) / 255 for picture in pictures]
     targets = [
-        {"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(np.asarray(labels, np.int64))}
-        for boxes, labels in zip(scene.boxes, scene.labels, strict=True)
+        {
+            "boxes": torch.from_numpy(picture.boxes[0]),
+            "labels": torch.from_numpy(np.asarray(picture.labels[0], np.int64)),
+        }
+        for picture in pictures
     ]
     return Batch(images, targets, [])
 

@@ -45,6 +45,10 @@ class Plan(NamedTuple):
         """Whether BatchNorm runs in training mode: not where the whole backbone is frozen, the heads have none."""
         return not self.frozen_norm and self.frozen_stages < len(STAGES)
 
+    def follows(self, layer: str) -> bool:
+        """Whether a BatchNorm of the backbone follows the batches."""
+        return not self.frozen_norm and not layer.removeprefix(BACKBONE).startswith(STAGES[: self.frozen_stages])
+
     def trains(self, name: str) -> bool:
         """Whether a variable has a gradient."""
         layer = name.removeprefix(BACKBONE)
@@ -58,10 +62,25 @@ PICTURES, EPOCHS, BATCH = 7, 2, 2
 """Of a run whose order of pictures is looked at: an epoch ends within a batch."""
 
 
-def drawn_in_epochs(plan: Plan) -> dict[str, Array]:
-    """How many steps a run of epochs has, and which pictures each epoch shows: all of them, once."""
+def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
+    """What else a run has, whatever its gradients.
+
+    Args:
+        plan: the settings.
+        norms: the BatchNorm layers of the backbone by Keras name, in the order of their names.
+
+    Returns:
+        `norm_follows`, 1 for each layer that follows the batches. `steps` of a run of epochs. `drawn`, the pictures of
+        each epoch in the order of their numbers: all of them, once. `draws`, four times 1: a run that is gone on from
+        draws what it would have drawn; another epoch, and another seed, draw in another order; the same seed does not.
+    """
     steps = math.ceil(PICTURES * EPOCHS / (BATCH * plan.accumulate))
-    return {"steps": np.array([float(steps)]), "drawn": np.tile(np.arange(PICTURES, dtype=np.float64), EPOCHS)}
+    return {
+        "norm_follows": np.array([float(plan.follows(layer)) for layer in norms]),
+        "steps": np.array([float(steps)]),
+        "drawn": np.tile(np.arange(PICTURES, dtype=np.float64), EPOCHS),
+        "draws": np.ones(4),
+    }
 
 
 class BatchGradients(NamedTuple):

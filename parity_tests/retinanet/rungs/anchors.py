@@ -7,9 +7,10 @@ from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.rungs.shapes import SWEEP
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.budgets import ISOLATED
 from parity_tests.rule.compare import compare_tensor
-from parity_tests.rule.record import Record, Where
+from parity_tests.rule.record import Array, Record, Where
 
 
 def anchors(run: DetectorComparison) -> list[DetectorCase]:
@@ -19,14 +20,22 @@ def anchors(run: DetectorComparison) -> list[DetectorCase]:
 
 def _case(run: DetectorComparison, size: Size) -> DetectorCase:
     def reference(sides: DetectorSides) -> Answer:
-        return {dtype: sides.reference(dtype).anchors(size) for dtype in run.precisions}
+        return {dtype: _asked_twice(sides.reference(dtype), size) for dtype in run.precisions}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        return {dtype: sides.port(dtype).anchors(size) for dtype in run.precisions}
+        return {dtype: _asked_twice(sides.port(dtype), size) for dtype in run.precisions}
 
     where = Where(size=size)
     judge = partial(_judge, where, run.dtypes)
     return DetectorCase(rung="anchors", where=where, reference=reference, port=port, judge=judge, whole=run.precisions)
+
+
+def _asked_twice(side: DetectorSide, size: Size) -> Array:
+    """The anchors that a side gives once those that it gave before have been written to: they must be copies."""
+    given = side.anchors(size)
+    if given.flags.writeable:
+        given += 1
+    return side.anchors(size)
 
 
 def _judge(where: Where, dtypes: Sequence[str], reference: Answer, port: Answer) -> list[Record]:

@@ -7,12 +7,13 @@ from typing import Any
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.retinanet.assignments import crafted_outputs, with_huge_boxes
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
-from parity_tests.retinanet.edges import EDGE_LIMITS, EDGE_SIZE, edge_outputs
+from parity_tests.retinanet.edges import EDGE_SIZE, edge_limits, edge_outputs
 from parity_tests.retinanet.inputs import Scene, Size
-from parity_tests.retinanet.matching import Detections, compare_detections
+from parity_tests.retinanet.matching import Detections, Limits, compare_detections
 from parity_tests.retinanet.rungs.annotated import detections_on_pictures
 from parity_tests.retinanet.side import DetectorSide, values_of
 from parity_tests.rule.budgets import CASCADED, ISOLATED
+from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
 DETECTION_SIZES: tuple[Size, ...] = ((128, 128), (96, 160))
@@ -28,19 +29,20 @@ Found = Sequence[Mapping[str, Any]]
 def detections(run: DetectorComparison) -> list[DetectorCase]:
     """Detections of digits, isolated and cascaded, and of a user's pictures."""
     cases = [_case(run, size, run.dealt(place)) for place, size in enumerate(run.sizes or DETECTION_SIZES)]
-    return [*cases, _at_edges(run), *detections_on_pictures(run)]
+    limits = edge_limits(run.config.anchor_scale)
+    return [*cases, *([_at_edges(run, limits)] if limits else []), *detections_on_pictures(run)]
 
 
-def _at_edges(run: DetectorComparison) -> DetectorCase:
-    """Scores and overlaps that stand exactly at a limit, and next to it: nothing is excused there."""
+def _at_edges(run: DetectorComparison, limits: Limits) -> DetectorCase:
+    """Scores and overlaps that stand exactly at a limit, and next to it: nothing is excused, nor is another order."""
     where = Where(size=EDGE_SIZE, dtype="float64", subject="edges")
 
     def found(side: DetectorSide, outputs: Mapping[str, Array]) -> dict[str, Any]:
-        return {"found": {name: _plain(side.detections(o, EDGE_SIZE, EDGE_LIMITS)) for name, o in outputs.items()}}
+        return {"found": {name: _plain(side.detections(o, EDGE_SIZE, limits)) for name, o in outputs.items()}}
 
     def reference(sides: DetectorSides) -> Answer:
         side = sides.reference("float64")
-        outputs = edge_outputs(side.anchors(EDGE_SIZE), run.config.num_classes)
+        outputs = edge_outputs(side.anchors(EDGE_SIZE), run.config.anchor_scale, run.config.num_classes)
         return {"outputs": outputs} | found(side, outputs)
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
@@ -52,12 +54,19 @@ def _at_edges(run: DetectorComparison) -> DetectorCase:
             both = ([Detections(**each) for each in side["found"][name]] for side in (reference, port))
             place = replace(where, data=name)
             records += compare_detections("detections", place, *both, limits=None, units=ISOLATED)
+            records += _compare_order(place, reference["found"][name], port["found"][name])
         return records
 
     whole = ("outputs", "found")
     return DetectorCase(
         rung="detections", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=1
     )
+
+
+def _compare_order(where: Where, reference: Found, port: Found) -> list[Record]:
+    """The boxes of the only picture, one after the other as they are given."""
+    both = ({"det.order": side[0]["boxes"]} for side in (reference, port))
+    return compare_taps("detections", where, *both, units=ISOLATED)
 
 
 def outputs_near_the_truth(reference: DetectorSide, scene: Scene, num_classes: int) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
-from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.inputs import Size, random_last_layer
 from parity_tests.retinanet.matching import Detections, compare_detections
 from parity_tests.retinanet.narrow import for_bytes
 from parity_tests.retinanet.preparation import PictureSides, Preparation
@@ -47,7 +47,14 @@ def _whole(run: DetectorComparison) -> DetectorCase:
         return compare_detections("detector", WHOLE, *found, limits=run.limits, units=CASCADED)
 
     return DetectorCase(
-        rung="detector", where=WHOLE, reference=reference, port=port, judge=judge, whole=("found",), shared=0
+        rung="detector",
+        where=WHOLE,
+        reference=reference,
+        port=port,
+        judge=judge,
+        whole=("found",),
+        trains=True,
+        shared=0,
     )
 
 
@@ -64,8 +71,8 @@ def _drawn(seed: int) -> list[Array]:
 
 
 def _found(run: DetectorComparison, side: DetectorSide, pictures: list[Array]) -> list[Mapping[str, Array]]:
-    """What the narrow network finds."""
-    side.narrow.assign(for_bytes(run.narrow_weights))
+    """What the narrow network finds, with scores around a half: those of fresh weights are near their prior."""
+    side.narrow.assign(for_bytes(run.narrow_weights) | random_last_layer(run.narrow_weights))
     return [each._asdict() for each in side.narrow.preparation(SIDES).detections(pictures)]
 
 

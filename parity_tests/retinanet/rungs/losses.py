@@ -12,6 +12,7 @@ from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.budgets import ISOLATED
 from parity_tests.rule.compare import compare_taps, compare_tensor, compare_values
+from parity_tests.rule.digest import digest_of
 from parity_tests.rule.record import Array, Record, Where
 
 LOSS_SIZE: Size = (128, 128)
@@ -63,11 +64,11 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
         side = sides.reference("float64")
         batches = assignment_batches(side.anchors(size), size, classes)
         targets = {name: side.targets(size, *batch) for name, batch in batches.items()}
-        drawn = asked_with(*(question.outputs for question in _asked(targets, classes)))
+        drawn = asked_with(*_digests(targets, classes))
         return {"targets": targets} | _answers(run, sides.reference, targets) | drawn
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        check_drawn(given, *(question.outputs for question in _asked(given["targets"], classes)))
+        check_drawn(given, *_digests(given["targets"], classes))
         return _answers(run, sides.port, given["targets"])
 
     where, whole = Where(size=size), ("targets", *run.precisions)
@@ -87,11 +88,16 @@ def _asked(targets: Targets, classes: int) -> Iterator[Question]:
             yield Question(name, how, of_batch, sure_outputs(of_batch, classes, right=right))
 
 
+def _digests(targets: Targets, classes: int) -> list[str]:
+    """Those of all outputs, of which one is held at a time."""
+    return [digest_of([question.outputs]) for question in _asked(targets, classes)]
+
+
 def _answers(run: DetectorComparison, side: Callable[[str], DetectorSide], targets: Targets) -> dict[str, Answer]:
     """The terms of the loss in each precision, and in float64 the gradients of a few."""
-    questions = [*_asked(targets, run.config.num_classes)]
-    terms = {d: {q.data: side(d).losses(*q.in_precision(d)) for q in questions} for d in run.precisions}
-    few = (q for q in questions if q.batch in WITH_GRADIENTS)
+    classes = run.config.num_classes
+    terms = {d: {q.data: side(d).losses(*q.in_precision(d)) for q in _asked(targets, classes)} for d in run.precisions}
+    few = _asked({name: targets[name] for name in WITH_GRADIENTS}, classes)
     return terms | {"gradients": {q.data: side("float64").loss_gradient(*q.in_precision("float64")) for q in few}}
 
 

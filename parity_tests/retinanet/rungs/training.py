@@ -24,8 +24,8 @@ from parity_tests.rule.budgets import BATCHNORM_LIMIT, CASCADED, GRADIENT, SELF_
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
-Scenes = Sequence[Sequence[Scene]]
-"""The batches of each step."""
+Scenes = Sequence[Sequence[Sequence[Scene]]]
+"""The batches of each step, and in each the pictures one by one, since they have different sizes."""
 
 GIVEN = {
     "AdamW, one_cycle": Plan(
@@ -54,8 +54,8 @@ GIVEN = {
 }
 """Runs of which both sides are given the gradients."""
 
-SIDES, LARGER = PictureSides(min(TRAINING_SIZE), max(TRAINING_SIZE)), 1.5
-"""To which pictures are resized, and how many times larger they are."""
+SIDES, LARGER = PictureSides(min(TRAINING_SIZE), max(TRAINING_SIZE)), (1.5, 2.0)
+"""To which pictures are resized, and how many times larger those of a batch are."""
 
 FEW = Plan(optimizer="sgd", schedule="constant", steps=2, clip_norm=0.1, rate=1e-3)
 
@@ -122,22 +122,24 @@ def _on_pictures(run: DetectorComparison, name: str, plan: Plan, shared: int) ->
     )
 
 
-def _scenes(run: DetectorComparison, plan: Plan) -> list[list[Scene]]:
+def _scenes(run: DetectorComparison, plan: Plan) -> Scenes:
     """The batches of each step, as pictures from 0 to 255 that are larger than the network sees them."""
     drawn = [_enlarged(scene) for scene in training_scenes(run)[: plan.steps * plan.accumulate]]
     return [drawn[step * plan.accumulate :][: plan.accumulate] for step in range(plan.steps)]
 
 
-def _enlarged(scene: Scene) -> Scene:
-    """Pictures and boxes of another size, by repeating pixels."""
-    rows, columns = (np.arange(side * LARGER) // LARGER for side in scene.size)
-    images = (scene.images.astype(np.float64) + 1) * 127.5
-    larger = images[:, rows.astype(int)][:, :, columns.astype(int)]
-    return Scene(larger, [boxes * LARGER for boxes in scene.boxes], scene.labels)
+def _enlarged(scene: Scene) -> list[Scene]:
+    """Each picture with its boxes, in another size by repeating pixels."""
+    pictures = []
+    for picture, boxes, labels, times in zip(*scene, LARGER, strict=True):
+        rows, columns = ((np.arange(side * times) // times).astype(int) for side in scene.size)
+        larger = ((picture.astype(np.float64) + 1) * 127.5)[rows][:, columns]
+        pictures.append(Scene(larger[None], [boxes * times], [labels]))
+    return pictures
 
 
 def _drawn(scenes: Scenes) -> list[Array]:
-    return [scene.images for step in scenes for scene in step]
+    return [picture.images for step in scenes for batch in step for picture in batch]
 
 
 def _judge(where: Where, share: float, reference: Answer, port: Answer) -> list[Record]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
-from parity_tests.retinanet.inputs import LAST_LAYERS, Labels, NoiseInputs, Scene, Size, random_images, random_variables
+from parity_tests.retinanet.inputs import Labels, NoiseInputs, Scene, Size, random_images, random_last_layer
 from parity_tests.retinanet.matching import Detections, compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import gradients_of
@@ -81,10 +81,8 @@ def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCa
 
 def _weights(run: DetectorComparison, classes: int) -> dict[str, Array]:
     """Those of the narrow network, with a last layer for other classes."""
-    weights = dict(run.narrow_weights)
-    last = {name: weights[name].shape for name in weights if name.startswith(LAST_LAYERS[0])}
-    of_classes = {name: (*shape[:-1], shape[-1] // run.config.num_classes * classes) for name, shape in last.items()}
-    return weights | random_variables(of_classes, seed=classes)
+    weights = run.narrow_weights
+    return {**weights, **random_last_layer(weights, classes / run.config.num_classes, seed=classes)}
 
 
 def _scene(run: DetectorComparison, varied: Variation) -> Scene:

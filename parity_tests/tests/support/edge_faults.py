@@ -114,6 +114,16 @@ def kept_by_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RetinaNet, "forward", forward)
 
 
+def no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anchors that are handed out as they are kept."""
+    make, kept = AnchorBox.get_anchors, dict[tuple[Any, ...], Tensor]()
+
+    def get_anchors(self: Any, *size: int, **settings: Any) -> Tensor:
+        return kept.setdefault((self.config, *size, *settings.values()), make(self, *size, **settings))
+
+    monkeypatch.setattr(AnchorBox, "get_anchors", get_anchors)
+
+
 def kept_by_area(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anchors that are computed once for each number of pixels."""
     make, kept = AnchorBox.get_anchors, dict[int, Tensor]()
@@ -157,6 +167,7 @@ EDGE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         "loss.gradient",
     ),
     "outputs kept by the shape of pictures": ("forward", "asked again", kept_by_shape, "outputs"),
+    "anchors that are no copies": ("anchors", "64x64", no_copies, "anchors"),
     "anchors kept by the picture's area": ("anchors", "", kept_by_area, "anchors"),
 }
 """Faults by what they are: rung, case, how they are planted, and the name where they show."""

@@ -52,6 +52,13 @@ def returned(change: Any) -> Fault:
     return patch("torch_retinanet.detector.prepare", result(lambda p: p._replace(returns=change(p.returns))))
 
 
+def turned_twice(picture: Image.Image, upright: bool) -> Image.Transpose | None:
+    """A TIFF that Pillow has turned is turned again."""
+    turn = TURNS.get(pictures.orientation_of(picture))
+    picture.load()
+    return turn
+
+
 def in_turn(make: Any) -> Any:
     """Detections of a group of pictures in the wrong order."""
     return lambda self, images: make(self, images)[::-1]
@@ -155,7 +162,32 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         lambda monkeypatch: monkeypatch.setattr("torch_retinanet.preprocess._pad", padded_above),
         "padded",
     ),
-    "boxes given back with height for width": (*WHOLE, returned(lambda all_: [(w * 2, h) for h, w in all_]), "det.set"),
+    "boxes given back with height for width": (
+        *WHOLE,
+        patch(
+            "torch_retinanet.detector.RetinaNetDetector._detect_batch",
+            result(lambda found: [d | {"boxes": d["boxes"][:, [1, 0, 3, 2]]} for d in found]),
+        ),
+        "det.set",
+    ),
+    "boxes given back by twice the factor in height": (
+        *WHOLE,
+        returned(lambda all_: [(h * 2, w) for h, w in all_]),
+        "det.set",
+    ),
+    "detections worst first": (
+        *WHOLE,
+        patch(
+            "torch_retinanet.detector.RetinaNetDetector._detect_batch",
+            result(lambda found: [{name: value.flip(0) for name, value in d.items()} for d in found]),
+        ),
+        "det.set",
+    ),
+    "TIFF turned twice": (
+        *FILES,
+        lambda monkeypatch: monkeypatch.setattr(pictures, "_load", turned_twice),
+        "picture",
+    ),
     "boxes not given back": (*WHOLE, returned(lambda all_: [(1.0, 1.0)] * len(all_)), "det.set"),
     "all boxes by the first picture's factor": (*WHOLE, returned(lambda all_: [all_[0]] * len(all_)), "det.set"),
     "pictures of one size in the wrong order": (

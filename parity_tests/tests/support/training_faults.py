@@ -121,6 +121,33 @@ def nothing_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch_retinanet.train.model._frozen", lambda detector, config: [])
 
 
+def with_norms(make: Any) -> Any:
+    """Every BatchNorm in evaluation mode as soon as some stage is frozen."""
+
+    def set_training(detector: Any, config: Any) -> None:
+        make(detector, config)
+        for module in detector.modules():
+            if isinstance(module, torch.nn.BatchNorm2d) and config.frozen_stages:
+                module.eval()
+
+    return set_training
+
+
+def from_the_start(make: Any) -> Any:
+    """As many batches, but from the first one on."""
+    return lambda self, first, end: make(self, 0, end - first)
+
+
+def of_the_first(make: Any) -> Any:
+    """Boxes of all pictures by the factor of the first."""
+
+    def prepare(images: Any, config: Any) -> Any:
+        prepared = make(images, config)
+        return prepared._replace(scales=[prepared.scales[0]] * len(images))
+
+    return prepare
+
+
 def norms_alone(make: Any) -> Any:
     """Layers that are frozen, of which BatchNorm goes on to follow the batches."""
     return lambda detector, config: detector.train()
@@ -180,6 +207,19 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
         patch("torch_retinanet.train.loop.set_training", norms_alone),
         "gradient_norm",
     ),
+    "all BatchNorm in evaluation with two stages": (
+        *(COSINE, patch("torch_retinanet.train.loop.set_training", with_norms), "norm_follows"),
+    ),
+    "a resumed run that draws from the start": (
+        GIVEN,
+        patch("torch_retinanet.train.draws.Draws.batches", from_the_start),
+        "draws",
+    ),
+    "the same order in every epoch": (
+        GIVEN,
+        patch("torch_retinanet.train.draws._order", lambda make: lambda seed, epoch, count: make(seed, 0, count)),
+        "draws",
+    ),
     "the last step of a run left out": (
         *(
             GIVEN,
@@ -200,7 +240,10 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
         patch("torch_retinanet.detector._scaled", lambda make: lambda boxes, *scale_and_anchors: boxes),
         "gradient_norm",
     ),
-    "boxes by the other side's factor": (
+    "all boxes by the first picture's factor": (
+        *("pictures", patch("torch_retinanet.detector.prepare", of_the_first), "gradient_norm"),
+    ),
+    "boxes by another factor": (
         "pictures",
         patch(
             "torch_retinanet.detector._scaled",
