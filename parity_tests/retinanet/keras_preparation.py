@@ -9,6 +9,7 @@ from keras_reference.preprocess import flip_horizontal, normalise, pad, prepare_
 from parity_tests.retinanet.frameworks import keras, keras_precision, keras_reference
 from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.picture_files import as_given
 from parity_tests.retinanet.preparation import TRAINED_STRIDE, PictureSides
 from parity_tests.rule.record import Array
 
@@ -23,7 +24,9 @@ class KerasPreparation:
         self.dtype, self.detect, self.sides = dtype, detect, sides or ()
 
     def read(self, file: Path) -> Array:
-        return keras_reference.read_picture(file).astype(np.float64)
+        given = as_given(file)
+        pixels = _of_array(given) if isinstance(given, np.ndarray) else keras_reference.read_picture(given)
+        return pixels.astype(np.float64)
 
     def fitted(self, size: Size) -> Array:
         new = resized_size(size, *self.sides)
@@ -46,6 +49,9 @@ class KerasPreparation:
             image: Array = _array(prepare_image(picture, *self.sides)[0])[0]
         return image
 
+    def trained(self, picture: Array) -> Array:
+        return self.resized(picture)
+
     def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
         corners = np.array([picture.shape[1], picture.shape[0]] * 2, np.float64)
         flipped, normalised = map(_array, flip_horizontal(self._tensor(picture), self._tensor(boxes / corners)))
@@ -63,6 +69,12 @@ class KerasPreparation:
 
     def _tensor(self, values: Array) -> object:
         return keras.ops.convert_to_tensor(values, self.dtype)
+
+
+def _of_array(gray: Array) -> Array:
+    """The pixels (H,W,3) of gray in an array, of 16 bits or from 0 to 1."""
+    share = gray.astype(np.float64) / (65535 if gray.dtype == np.uint16 else 1)
+    return np.repeat(np.rint(255 * share)[..., None], 3, axis=-1)
 
 
 def fitted_batch(pictures: Sequence[Scene], sides: PictureSides, dtype: str) -> Scene:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ Bytes = NDArray[np.uint8]
 SIZE: Size = (24, 40)
 """Height and width as they are stored: not square, so that a turn shows."""
 
+ARRAY = b"\x93NUMPY"
+"""How a file of numpy's begins."""
+
 ORIENTATION, ORIENTATIONS = 0x0112, range(1, 9)
 """The EXIF tag that says how a camera was held, and its values."""
 
 
 def picture_files(*, seed: int = 0) -> dict[str, Bytes]:
-    """The bytes of a file of each kind, by what it is: colours, gray, palette, alpha, 16 bits, and EXIF 1 to 8.
+    """The bytes of a file of each kind, by what it is: colours, gray, palette, alpha, 16 bits, EXIF 1 to 8, and arrays.
 
     TIFF is turned by Pillow itself as it is read.
     """
@@ -38,7 +42,25 @@ def picture_files(*, seed: int = 0) -> dict[str, Bytes]:
     files |= {f"{name} with a clear one": _saved(kinds[name], "PNG", transparency=3) for name in ("palette", "16 bits")}
     for value in ORIENTATIONS:  # in PNG, which any version of a library decodes alike
         files[f"EXIF {value}"] = _saved(kinds["RGB"], "PNG", exif=_held(value))
+    share = rng.uniform(0, 1, SIZE).astype(np.float32)
+    files["CMYK"] = _saved(kinds["RGB"].convert("CMYK"), "TIFF")
+    files["gray from 0 to 1"] = _saved(Image.fromarray(share), "TIFF")
+    files |= {"array from 0 to 1": _of_array(share), "array of 16 bits": _of_array(np.asarray(kinds["16 bits"]))}
     return files | {f"TIFF, EXIF {value}": _saved(kinds["RGB"], "TIFF", exif=_held(value)) for value in (3, 6)}
+
+
+def as_given(file: Path) -> Path | NDArray[Any]:
+    """The path itself, or the array that the file holds in numpy's format."""
+    with file.open("rb") as opened:
+        is_array = opened.read(len(ARRAY)) == ARRAY
+    array: NDArray[Any] = np.load(file, allow_pickle=False) if is_array else np.zeros(0)
+    return array if is_array else file
+
+
+def _of_array(array: NDArray[Any]) -> Bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return np.frombuffer(file.getvalue(), np.uint8)
 
 
 def _held(orientation: int) -> Image.Exif:

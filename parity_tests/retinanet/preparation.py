@@ -42,6 +42,9 @@ class Preparation(Protocol):
     def prepared(self, picture: Array) -> Array:
         """All of it at once: a picture as the network is shown it."""
 
+    def trained(self, picture: Array) -> Array:
+        """A picture in the size in which training shows it, by whatever changes training pictures."""
+
     def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
         """A picture and its boxes (G,4) xyxy in pixels, mirrored left to right, by whatever does that on this side."""
 

@@ -12,6 +12,7 @@ from torchvision import tv_tensors
 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.matching import Detections
+from parity_tests.retinanet.picture_files import as_given
 from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.rule.record import Array
 from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector, pictures, preprocess
@@ -26,7 +27,7 @@ class TorchPreparation:
         self.network = network
 
     def read(self, file: Path) -> Array:
-        return _channels_last(pictures.read_picture(file)).astype(np.float64)
+        return _channels_last(pictures.read_picture(as_given(file))).astype(np.float64)
 
     def fitted(self, size: Size) -> Array:
         new = preprocess.resized_size(size, self.config)
@@ -47,6 +48,12 @@ class TorchPreparation:
 
     def prepared(self, picture: Array) -> Array:
         return _channels_last(preprocess.prepare([_channels_first(picture)], self.config).images[0])
+
+    def trained(self, picture: Array) -> Array:
+        image = tv_tensors.Image(_channels_first(picture))
+        nothing = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=image.shape[-2:])
+        changed, _ = training_transforms(self.config, flip=0.0)(image, {"boxes": nothing, "labels": torch.zeros(0)})
+        return _channels_last(changed.as_subclass(Tensor)) * 255
 
     def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
         flipped, corners = preprocess.flip_horizontal(_channels_first(picture), torch.from_numpy(boxes))

@@ -18,8 +18,8 @@ from parity_tests.rule.budgets import CASCADED, ISOLATED
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
-SIZES: tuple[Size, ...] = ((40, 100), (80, 60), (48, 48), (50, 70))
-"""Pictures in the list: wide, tall and square; the first is padded to another size than the others."""
+SIZES: tuple[Size, ...] = ((80, 60), (40, 100), (48, 48), (50, 70))
+"""Pictures in the list: wide, tall and square; the second is padded to another size than the others."""
 
 SIDES = PictureSides(64, 160)
 """To which they are resized."""
@@ -78,7 +78,7 @@ def _found(run: DetectorComparison, side: DetectorSide, pictures: list[Array]) -
 
 def _mirrored(run: DetectorComparison) -> DetectorCase:
     def asked(seed: int) -> tuple[Array, Array]:
-        picture = _drawn(seed)[0]
+        picture = _drawn(seed)[1]
         return picture, np.array([[3.0, 5.0, 20.0, 31.0], [0.0, 0.0, 40.0, 12.5], [61.25, 30.0, 100.0, 40.0]])
 
     def mirrored(side: Preparation, seed: int) -> Mapping[str, Array]:

@@ -17,14 +17,24 @@ from parity_tests.rule.budgets import ISOLATED
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
-PICTURE_SIZES: tuple[Size, ...] = ((37, 61), (61, 37), (150, 90), (20, 70))
-"""Pictures that are made larger and smaller, wide and tall, and one whose long side is at its limit."""
+PICTURE_SIZES: tuple[Size, ...] = ((37, 61), (61, 37), (150, 90), (20, 70), (48, 80))
+"""Pictures that are made larger and smaller, wide and tall; one whose long side is at its limit; one that stays."""
 
 SIDES = PictureSides(48, 96)
 """To which they are resized: what holds for small pictures holds for large ones, at a hundredth of the time."""
 
-CAMERA_SIZES: tuple[Size, ...] = ((480, 640), (1080, 1920), (3000, 2000), (333, 500), (427, 640), (7, 5), (100, 1000))
-"""Pictures of which the size alone is computed, with the sides that each side has by default."""
+CAMERA_SIZES: tuple[Size, ...] = (
+    (480, 640),
+    (1080, 1920),
+    (3000, 2000),
+    (333, 500),
+    (427, 640),
+    (7, 5),
+    (100, 1000),
+    (800, 1024),
+)
+"""Pictures of which the size alone is computed, with the sides that each side has by default; the last is not padded
+to a larger width."""
 
 FILES, STEPS = Where(dtype="float64", subject="files"), Where(dtype="float64", subject="steps")
 
@@ -106,6 +116,7 @@ def _isolated(side: Preparation, picture: Array, given: Mapping[str, Array] | No
         "normalised": side.normalised(before),
         "padded": side.padded(before, size),
         "prepared": side.prepared(picture),
+        "trained": side.trained(picture),
     }
 
 

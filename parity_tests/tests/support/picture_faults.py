@@ -52,6 +52,22 @@ def returned(change: Any) -> Fault:
     return patch("torch_retinanet.detector.prepare", result(lambda p: p._replace(returns=change(p.returns))))
 
 
+def by_padded_size(make: Any) -> Any:
+    """Detections of pictures in the order of their groups."""
+
+    def detect(self: Any, images: Any) -> Any:
+        found = make(self, images)
+        wide = [image.shape[-1] > 2 * image.shape[-2] for image in images]
+        return [found[i] for i in sorted(range(len(found)), key=lambda i: (wide[i] != wide[0], i))]
+
+    return detect
+
+
+def cut_off(picture: Image.Image, name: str) -> Any:
+    """Deep gray of which all above 255 is cut off."""
+    return np.asarray(picture).clip(0, 255).astype(np.uint8)
+
+
 def turned_twice(picture: Image.Image, upright: bool) -> Image.Transpose | None:
     """A TIFF that Pillow has turned is turned again."""
     turn = TURNS.get(pictures.orientation_of(picture))
@@ -132,6 +148,21 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         ),
         "picture",
     ),
+    "gray from 0 to 1 read as from 0 to 255": (
+        *FILES,
+        patch(
+            "torch_retinanet.pictures._deep_gray",
+            lambda make: lambda p, name: np.asarray(p).clip(0, 255).astype("uint8"),
+        ),
+        "picture",
+    ),
+    "arrays cut to bytes": (
+        *FILES,
+        lambda monkeypatch: monkeypatch.setattr(
+            pictures, "_unit_to_bytes", lambda v: (v.float() * 255).to(torch.uint8)
+        ),
+        "picture",
+    ),
     "blue read first": (
         *FILES,
         patch("torch_retinanet.pictures._channels_first", result(lambda t: t.flip(0))),
@@ -156,6 +187,22 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         *STEPS,
         patch("torch_retinanet.preprocess.normalise", lambda make: lambda image, config: make(image / 255, config)),
         "normalised",
+    ),
+    "a stride more where none is needed": (
+        *STEPS,
+        patch(
+            "torch_retinanet.preprocess.padded_size",
+            result(lambda size: tuple(side + 128 * (side == 1024) for side in size)),
+        ),
+        "sizes",
+    ),
+    "training pictures resized with smoothing": (
+        *STEPS,
+        patch(
+            "torch_retinanet.data.transforms.F.resize",
+            lambda make: lambda image, size, antialias: make(image, size, antialias=True),
+        ),
+        "trained",
     ),
     "padded above and at the left": (
         *STEPS,
@@ -187,6 +234,11 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         *FILES,
         lambda monkeypatch: monkeypatch.setattr(pictures, "_load", turned_twice),
         "picture",
+    ),
+    "pictures in the order of their padded sizes": (
+        *WHOLE,
+        patch("torch_retinanet.RetinaNetDetector._detect", by_padded_size),
+        "det.set",
     ),
     "boxes not given back": (*WHOLE, returned(lambda all_: [(1.0, 1.0)] * len(all_)), "det.set"),
     "all boxes by the first picture's factor": (*WHOLE, returned(lambda all_: [all_[0]] * len(all_)), "det.set"),
