@@ -66,6 +66,16 @@ def compare_detections(
     return records
 
 
+def compare_order(
+    rung: str, where: Where, references: Sequence[Detections], ports: Sequence[Detections], *, units: int
+) -> list[Record]:
+    """A record of the scores one after the other as they are given, `det.order`, where there are as many."""
+    sides = [np.concatenate([found.scores for found in side]) for side in (references, ports)]
+    if not sides[0].size or sides[0].shape != sides[1].shape:
+        return []
+    return [compare_values(rung, where, "det.order", sides[0], sides[1], rounding_budget(sides[0], units))]
+
+
 def share_changed(references: Sequence[Detections], ports: Sequence[Detections]) -> float:
     """The share of detections that one side has and the other has not, of one class and in one place."""
     sides = zip(references, ports, strict=True)
@@ -116,8 +126,6 @@ def _compare_sets(
                 what = f"picture {picture}: class {own.labels[i]} with score {own.scores[i]:.6f}"
                 lacking = f"{what} is missing in the {'port' if side == 0 else 'reference'}"
                 (ties if limits and _is_tie(own, other, i, limits) else unexcused).append(lacking)
-        if _is_best_first(reference) and not _is_best_first(port):
-            unexcused.append(f"picture {picture}: the port's detections are not best first")
     shapes = [(sum(len(d.scores) for d in found),) for found in (references, ports)]
     verdict: Verdict = "different" if unexcused else "tie" if ties else "equal"
     if not any(len(found.scores) for found in (*references, *ports)):
@@ -132,10 +140,6 @@ def _compare_sets(
         port_shape=shapes[1],
         reason=f"{reasons[0]}, {len(reasons)} in all" if reasons else NOTHING if verdict == "incomplete" else "",
     )
-
-
-def _is_best_first(found: Detections) -> bool:
-    return bool((np.diff(found.scores) <= 0).all())
 
 
 def _is_tie(own: Detections, other: Detections, i: int, limits: Limits) -> bool:

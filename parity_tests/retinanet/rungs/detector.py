@@ -10,7 +10,7 @@ import numpy as np
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Size, random_last_layer
-from parity_tests.retinanet.matching import Detections, compare_detections
+from parity_tests.retinanet.matching import Detections, compare_detections, compare_order
 from parity_tests.retinanet.narrow import for_bytes
 from parity_tests.retinanet.preparation import PictureSides, Preparation
 from parity_tests.retinanet.side import DetectorSide
@@ -43,8 +43,9 @@ def _whole(run: DetectorComparison) -> DetectorCase:
         return {"found": _found(run, sides.port("float64"), drawn)}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        found = ([Detections(**each) for each in side["found"]] for side in (reference, port))
-        return compare_detections("detector", WHOLE, *found, limits=run.limits, units=CASCADED)
+        found = [[Detections(**each) for each in side["found"]] for side in (reference, port)]
+        records = compare_detections("detector", WHOLE, *found, limits=run.limits, units=CASCADED)
+        return records + compare_order("detector", WHOLE, *found, units=CASCADED)
 
     return DetectorCase(
         rung="detector",

@@ -228,7 +228,7 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
             "torch_retinanet.detector.RetinaNetDetector._detect_batch",
             result(lambda found: [{name: value.flip(0) for name, value in d.items()} for d in found]),
         ),
-        "det.set",
+        "det.order",
     ),
     "TIFF turned twice": (
         *FILES,
