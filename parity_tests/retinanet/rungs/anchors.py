@@ -12,10 +12,13 @@ from parity_tests.rule.budgets import ISOLATED
 from parity_tests.rule.compare import compare_tensor
 from parity_tests.rule.record import Array, Record, Where
 
+LONG: tuple[Size, ...] = ((32, 1344), (1344, 32))
+"""Pictures beyond 1024, from which on numbers of 11 digits cannot tell pixels apart."""
+
 
 def anchors(run: DetectorComparison) -> list[DetectorCase]:
-    """Anchors size by size."""
-    return [_case(run, size) for size in run.sizes or SWEEP]
+    """Anchors size by size, of two beyond 1024, too."""
+    return [_case(run, size) for size in run.sizes or (*SWEEP, *LONG)]
 
 
 def _case(run: DetectorComparison, size: Size) -> DetectorCase:

@@ -51,6 +51,7 @@ VARIATIONS = (
     Variation(1, 2, (32, 1056), empty=0),
     Variation(3, 3, (96, 64), empty=1, channels_last=True),
     Variation(200, 1, (64, 96)),
+    Variation(2, 1, (32, 64)),
 )
 
 

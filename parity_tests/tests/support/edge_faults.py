@@ -114,6 +114,13 @@ def kept_by_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RetinaNet, "forward", forward)
 
 
+def in_half_beyond_1024(anchors: Tensor) -> Tensor:
+    """Centres beyond 1024 that bfloat16 cannot tell apart."""
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    moved = torch.where(centres > 1024, centres.bfloat16().to(anchors) - centres, 0)
+    return anchors + moved.repeat(1, 2)
+
+
 def no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anchors that are handed out as they are kept."""
     make, kept = AnchorBox.get_anchors, dict[tuple[Any, ...], Tensor]()
@@ -168,6 +175,12 @@ EDGE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     ),
     "outputs kept by the shape of pictures": ("forward", "asked again", kept_by_shape, "outputs"),
     "anchors that are no copies": ("anchors", "64x64", no_copies, "anchors"),
+    "centres in half precision": (
+        "anchors",
+        "32x1344",
+        patch("torch_retinanet.anchors.AnchorBox.get_anchors", result(in_half_beyond_1024)),
+        "anchors",
+    ),
     "anchors kept by the picture's area": ("anchors", "", kept_by_area, "anchors"),
 }
 """Faults by what they are: rung, case, how they are planted, and the name where they show."""
@@ -198,6 +211,13 @@ def without_a_class(self: Any, logits: Tensor, classes: Tensor) -> Tensor:
     return loss * 0 if logits.shape[-1] == 1 else loss
 
 
+def as_softmax(self: Any, logits: Tensor, classes: Tensor) -> Tensor:
+    """Two classes whose scores add up to one."""
+    centred = logits - logits.mean(-1, keepdim=True) if logits.shape[-1] == 2 else logits
+    loss: Tensor = RIGHT_LOSS(self, centred, classes)
+    return loss
+
+
 RIGHT_LOSS = RetinaNetClassificationLoss.forward
 
 
@@ -214,6 +234,7 @@ def coarse_in_half(monkeypatch: pytest.MonkeyPatch) -> None:
 
 VARIATION_FAULTS: dict[str, tuple[str, Fault, str]] = {
     "one class without a loss": ("1 class, batch of 2", focal(without_a_class), "loss.classification"),
+    "two classes as a softmax": ("2 classes, batch of 1", focal(as_softmax), "loss.classification"),
     "pictures beyond 1024 cut": (
         "1 class, batch of 2",
         flattened(lambda scores, right: right * (scores.shape[-1] <= 128)),
