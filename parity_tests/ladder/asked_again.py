@@ -42,10 +42,7 @@ def asked_again(pair: Comparison, judge: Judge) -> list[ModelCase]:
         if "refused" in given:
             return {}
         first = pair.port_calls(sides, "float64")
-        try:
-            again = pair.to_reference(sides.port("float64").forward(pair.to_port_inputs(inputs)))
-        except Exception as error:  # as of the reference
-            return {"refused": in_one_line(error)}
+        again = pair.to_reference(sides.port("float64").forward(pair.to_port_inputs(inputs)))
         return _answer({name: again[name] for name in given["float64"] if name in again}, first)
 
     return [model_case("forward", where, reference, port, partial(_judged, pair, where, judge), ("float64",))]
@@ -90,10 +87,9 @@ def _is_same(left: Array, right: Array) -> bool:
 
 
 def _judged(pair: Comparison, where: Where, judge: Judge, reference: Answer, port: Answer) -> list[Record]:
-    for side, answer in zip(SIDES, (reference, port), strict=True):
-        if "refused" in answer:
-            why = f"the {side} does not take its inputs in another order ({answer['refused']})"
-            return [Record(rung="forward", where=where, name=ROOT, verdict="equal", vacuous=why)]
+    if "refused" in reference:
+        why = f"the reference does not take its inputs in another order ({reference['refused']})"
+        return [Record(rung="forward", where=where, name=ROOT, verdict="equal", vacuous=why)]
     as_first = dict(zip(SIDES, (reference["as first"], port["as first"]), strict=True))
     records = judge(pair, where, reference, port)
     if all(record.name in names for record in records for names in as_first.values()):
