@@ -62,7 +62,7 @@ EDGES: Mapping[str, Sequence[Placed]] = {
     "equal scores of two classes": tuple(Placed(2 * row, 2, label=int(row < 3)) for row in (1, 2, 3, 4, 5, 6)),
     "the last one a little less": tuple(Placed(2 * row, 2, logit=1.0 - row * LESS) for row in (1, 6, 3, 2, 5, 4)),
     "a box below zero and one of another class": (
-        *(Placed(4, 13, label=0), Placed(4, 0, label=1, moved=(-21.0, 0.0))),
+        *(Placed(13, 13, label=0), Placed(0, 0, label=1, moved=(-21.0, -21.0))),
     ),
     "a box above and one of another class": (Placed(13, 4, label=0), Placed(0, 4, label=1, moved=(0.0, -21.0))),
     "huge boxes of two classes": (

@@ -21,6 +21,9 @@ LOSS_SIZE: Size = (128, 128)
 SCALES = {"near the truth": 1.0, "far from it": 20.0}
 """How far outputs are from the targets: the second leaves the quadratic part of smooth L1 and saturates scores."""
 
+NORMALISER = "loss.normaliser"
+"""The name of what the terms are divided by."""
+
 GRADIENT = "loss.gradient"
 """The name of the gradient by the outputs."""
 
@@ -116,7 +119,8 @@ def _judge_terms(where: Where, data: str, dtypes: Sequence[str], reference: Answ
     """The terms of both sides; one that a side lacks is a difference."""
     records, place = [], replace(where, data=data)
     pairs = {d: [side[d][data] for side in (reference, port)] for d in ("float64", "float32") if d in port}
-    for term in dict.fromkeys(name for terms in pairs["float64"] for name in terms):
+    named = dict.fromkeys(name for terms in pairs["float64"] for name in terms)
+    for term in sorted(named, key=lambda name: name != NORMALISER):  # it comes first: the others are divided by it
         if all(term in terms for pair in pairs.values() for terms in pair):
             of_term = {dtype: [terms[term] for terms in pair] for dtype, pair in pairs.items()}
             records += compare_tensor("losses", place, term, of_term, dtypes, ISOLATED)

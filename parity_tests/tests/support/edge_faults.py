@@ -16,6 +16,7 @@ from torch_retinanet import RetinaNet, RetinaNetConfig, model, postprocess
 from torch_retinanet.anchors import AnchorBox
 from torch_retinanet.heads import FLATTENERS
 from torch_retinanet.losses.detection import RetinaNetClassificationLoss, RetinaNetLoss
+from torch_retinanet.targets import BACKGROUND, Targets
 
 EDGES, LOSSES = ("detections", "edges"), ("losses", "128x128")
 
@@ -58,6 +59,17 @@ def by_anchors(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Ten
 def over_all(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
     """All classes together."""
     return right(boxes, scores, torch.zeros_like(labels), iou)
+
+
+def by_offsets(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
+    """All classes at once, each moved away by its number times the largest coordinate."""
+    moved = boxes + labels[:, None].to(boxes) * (boxes.max() + 1)
+    return right(moved, scores, torch.zeros_like(labels), iou)
+
+
+def normaliser_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses divided by anchors that are ignored, too."""
+    monkeypatch.setattr(Targets, "normaliser", property(lambda self: (self.classes != BACKGROUND).sum(dim=1)))
 
 
 def by_dropped_ones(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
@@ -162,6 +174,8 @@ EDGE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     "the last of equal scores": (*EDGES, suppressed(the_last_of_equals), "det.set"),
     "equal scores in the order of anchors": (*EDGES, suppressed(by_anchors), "det.set"),
     "suppression by offsets": (*EDGES, suppressed(batched_nms), "det.set"),
+    "suppression by offsets, equal scores as they were": (*EDGES, suppressed(by_offsets), "det.set"),
+    "positive anchors and ignored ones in the normaliser": (*LOSSES, normaliser_of_all, "loss.normaliser"),
     "suppression over all classes at once": (*EDGES, suppressed(over_all), "det.set"),
     "dropped boxes drop others": (*EDGES, suppressed(by_dropped_ones), "det.set"),
     "one detection less": (*EDGES, cut(more(-1)), "det.set"),
