@@ -45,7 +45,7 @@ def read_picture(path: str | Path) -> Bytes:
         with Image.open(path) as picture:
             picture.load()  # which turns a TIFF by itself, and takes the tag away
             turned = UPRIGHT.get(picture.getexif().get(ORIENTATION, 1))
-            pixels = _pixels(picture)
+            pixels = _pixels(picture, str(path))
     except (FileNotFoundError, InputError):
         raise
     except Exception as error:  # a decoder raises nearly anything for a broken file
@@ -53,9 +53,9 @@ def read_picture(path: str | Path) -> Bytes:
     return np.ascontiguousarray(turned(pixels) if turned else pixels)
 
 
-def _pixels(picture: Image.Image) -> Bytes:
+def _pixels(picture: Image.Image, name: str) -> Bytes:
     if picture.mode[0] in "IF":
-        return np.repeat(_deep_gray(picture)[..., None], 3, axis=-1)
+        return np.repeat(_deep_gray(picture, name)[..., None], 3, axis=-1)
     if not picture.has_transparency_data:
         return np.asarray(picture.convert("RGB"))
     *colours, opacity = np.moveaxis(np.asarray(picture.convert("RGBA")).astype(np.float64), -1, 0)
@@ -63,11 +63,11 @@ def _pixels(picture: Image.Image) -> Bytes:
     return np.rint(np.stack(on_white, axis=-1)).astype(np.uint8)
 
 
-def _deep_gray(picture: Image.Image) -> Bytes:
+def _deep_gray(picture: Image.Image, name: str) -> Bytes:
     values = np.asarray(picture).astype(np.float64)
     most = 65535.0 if picture.mode[0] == "I" else 255.0 if values.max() > 1 else 1.0
     if not ((values >= 0) & (values <= most)).all():
-        raise InputError(f"picture: gray of mode {picture.mode} must be from 0 to {most:g}")
+        raise InputError(f"{name}: gray of mode {picture.mode} must be from 0 to {most:g}")
     gray = np.rint(values / most * 255).astype(np.uint8)
     clear = picture.info.get("transparency")
     return gray if clear is None else np.where(values == clear, np.uint8(255), gray)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from parity_tests.ladder.asked_again import rolled
+from parity_tests.ladder.asked_again import moved_up
 from parity_tests.ladder.comparison import Comparison
 from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import FIRST
@@ -13,9 +13,9 @@ def blind_spots(pair: Comparison, rungs: Sequence[str]) -> list[str]:
     """A sentence for each mistake that could go unseen: from weights, inputs, what the sides are, and the rungs."""
     parameters = pair.weights
     of_pair = [*_of_weights(parameters), *_of_inputs(pair.inputs, pair.reference.layout), *_of_sides(pair)]
-    if "forward" in rungs and rolled(pair.inputs) is None:
+    if "forward" in rungs and moved_up(pair.inputs) is None:
         words = "the models were asked once, and a port that answers from a cache can go unseen"
-        of_pair.append(f"inputs: {pair.where.extent} cannot be put in another order of examples; {words}")
+        of_pair.append(f"inputs: {pair.where.extent} have no examples that could be exchanged; {words}")
     if "training" not in rungs and any(canonical(name)[-1] == "running_var" for name in parameters):
         words = "momentum, and what a batch does to statistics, was not compared"
         return [*of_pair, f"mode: models ran in inference mode; {words}"]

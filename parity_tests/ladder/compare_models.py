@@ -69,7 +69,7 @@ def compare_models(
             module, a Keras model or a function itself.
         inputs: the array, or arrays, that the model is called with, in the reference's layout. Floating-point numbers
             are rounded to float32, so that both precisions start from the same. The outputs are compared once more
-            for the same examples in another order, so that no side can answer from a cache.
+            for other examples of the same shapes, so that no side can answer from a cache.
         names: the reference's name by the port's, of parameters, taps or modules whose parameters have the usual names
             (`{"stem.0": "conv1"}`); a name that is spelled alike needs no entry, `conv1.weight` and `conv1/kernel` are.
             Without it modules are matched by values, order and shape; a warning has the table that was found, and

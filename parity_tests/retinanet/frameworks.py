@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from numpy.typing import NDArray
+
 from parity_tests.rule.errors import UsageError
 
 
@@ -72,12 +74,19 @@ if keras.config.image_data_format() != "channels_last":
     raise UsageError("image_data_format: Keras is configured for channels first, and the reference is channels last")
 
 __all__ = [
+    "array_of",
     "forget_kernels",
     "keras",
     "keras_precision",
     "keras_reference",
     "python_seed",
 ]
+
+
+def array_of(tensor: Any) -> NDArray[Any]:
+    """A tensor of Keras' backend in numpy."""
+    array: NDArray[Any] = keras.ops.convert_to_numpy(tensor)
+    return array
 
 
 def forget_kernels() -> None:

@@ -37,6 +37,10 @@ class Scene(NamedTuple):
         return self.images.shape[1], self.images.shape[2]
 
 
+Batches = Sequence[Sequence[Sequence[Scene]]]
+"""Of each step its batches, and of each batch its pictures one by one, since they have different sizes."""
+
+
 class Inputs(Protocol):
     """Where a run takes its pictures from."""
 

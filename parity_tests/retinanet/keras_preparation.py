@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_reference.preprocess import flip_horizontal, normalise, pad, prepare_image, resize, resized_size
-from parity_tests.retinanet.frameworks import keras, keras_precision, keras_reference
+from parity_tests.retinanet.frameworks import array_of, keras, keras_precision, keras_reference
 from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.picture_files import as_given
@@ -34,19 +34,19 @@ class KerasPreparation:
 
     def resized(self, picture: Array) -> Array:
         with keras_precision(self.dtype):
-            return _array(resize(self._tensor(picture), resized_size(picture.shape[:2], *self.sides).pixels))
+            return array_of(resize(self._tensor(picture), resized_size(picture.shape[:2], *self.sides).pixels))
 
     def normalised(self, picture: Array) -> Array:
         with keras_precision(self.dtype):
-            return _array(normalise(self._tensor(picture)))
+            return array_of(normalise(self._tensor(picture)))
 
     def padded(self, resized: Array, size: Size) -> Array:
         with keras_precision(self.dtype):
-            return _array(normalise(pad(self._tensor(resized), resized_size(size, *self.sides))))
+            return array_of(normalise(pad(self._tensor(resized), resized_size(size, *self.sides))))
 
     def prepared(self, picture: Array) -> Array:
         with keras_precision(self.dtype):
-            image: Array = _array(prepare_image(picture, *self.sides)[0])[0]
+            image: Array = array_of(prepare_image(picture, *self.sides)[0])[0]
         return image
 
     def trained(self, picture: Array) -> Array:
@@ -54,7 +54,7 @@ class KerasPreparation:
 
     def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
         corners = np.array([picture.shape[1], picture.shape[0]] * 2, np.float64)
-        flipped, normalised = map(_array, flip_horizontal(self._tensor(picture), self._tensor(boxes / corners)))
+        flipped, normalised = map(array_of, flip_horizontal(self._tensor(picture), self._tensor(boxes / corners)))
         both = {"picture": flipped, "boxes": normalised * corners}
         return {f"{how}.{what}": values for how in ("mirrored", "trained") for what, values in both.items()}
 
@@ -64,7 +64,7 @@ class KerasPreparation:
     def _detected(self, picture: Array) -> Detections:
         with keras_precision(self.dtype):
             prepared, ratio = prepare_image(picture, *self.sides)
-        found = self.detect(_array(prepared))
+        found = self.detect(array_of(prepared))
         return found._replace(boxes=found.boxes / ratio)
 
     def _tensor(self, values: Array) -> object:
@@ -88,9 +88,4 @@ def _fitted(picture: Scene, sides: PictureSides, dtype: str) -> tuple[Array, Arr
     with keras_precision(dtype):
         image = pad(resize(keras.ops.convert_to_tensor(picture.images[0], dtype), size.pixels), size)
     normalised = picture.boxes[0] / np.array(picture.size[::-1] * 2)
-    return _array(image), normalised * np.array(size.followed[::-1] * 2)
-
-
-def _array(tensor: object) -> Array:
-    array: Array = keras.ops.convert_to_numpy(tensor)
-    return array
+    return array_of(image), normalised * np.array(size.followed[::-1] * 2)

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity_tests.retinanet.frameworks import forget_kernels, keras, keras_precision, keras_reference, python_seed
-from parity_tests.retinanet.inputs import Labels, Scene, Size
+from parity_tests.retinanet.frameworks import (
+    array_of,
+    forget_kernels,
+    keras,
+    keras_precision,
+    keras_reference,
+    python_seed,
+)
+from parity_tests.retinanet.inputs import Batches, Labels, Scene, Size
 from parity_tests.retinanet.keras_preparation import KerasPreparation, fitted_batch
 from parity_tests.retinanet.matching import Detections, Limits
+from parity_tests.retinanet.names import statistics_of
 from parity_tests.retinanet.narrow import fewer
 from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.side import Recipe, values_of
@@ -179,10 +187,10 @@ class KerasDetectorSide(KerasSide):
 
     def anchors(self, size: Size) -> Array:
         anchors = keras_reference.AnchorBox(self.dtype, self.anchor_scale).get_anchors(*size)
-        return _array(keras_reference.convert_to_corners(anchors))
+        return array_of(keras_reference.convert_to_corners(anchors))
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
-        encoded = _array(self._labels(size, boxes, labels))
+        encoded = array_of(self._labels(size, boxes, labels))
         classes = encoded[..., 4]
         return {
             "targets.classes": classes,
@@ -194,7 +202,7 @@ class KerasDetectorSide(KerasSide):
         with keras_precision(self.dtype):
             terms = self.loss.terms(labels, outputs)
             total = self.loss(labels, outputs)
-        return {f"loss.{name}": _array(term) for name, term in terms.items()} | {"loss.total": _array(total)[None]}
+        return {f"loss.{name}": array_of(term) for name, term in terms.items()} | {"loss.total": array_of(total)[None]}
 
     def loss_gradient(self, outputs: Array, targets: Mapping[str, Array]) -> Array:
         labels = self.tensors.tensor(_as_labels(targets))
@@ -214,7 +222,7 @@ class KerasDetectorSide(KerasSide):
         order = [names[v.path] for v in self.model.trainable_variables]
         with self.running(training=True):
             after = self.training.apply([gradients[name] for name in order], order, factors, recipe)
-        return {name: _array(variable) for name, variable in after.items()}
+        return {name: array_of(variable) for name, variable in after.items()}
 
     def train_on(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         with self.running(training=True):
@@ -228,15 +236,13 @@ class KerasDetectorSide(KerasSide):
         norms = sorted(name.rpartition("/")[0] for name in self._variables if name.endswith("_bn/gamma"))
         return closed_form(plan, self.parameters(), back, lambda: {}) | around_steps(plan, norms)
 
-    def trained_on(
-        self, plan: Plan, scenes: Sequence[Sequence[Sequence[Scene]]], sides: PictureSides
-    ) -> Mapping[str, Array]:
+    def trained_on(self, plan: Plan, scenes: Batches, sides: PictureSides) -> Mapping[str, Array]:
         def back(weights: Mapping[str, Array], step: int, batch: int) -> BatchGradients:
             self.assign({name: value for name, value in weights.items() if plan.trains(name)})
             scene = fitted_batch(scenes[step][batch], sides, self.dtype)
             return self._gradients_on(scene, training=plan.norm_follows)
 
-        return closed_form(plan, self.parameters(), back, lambda: _statistics(self.parameters()))
+        return closed_form(plan, self.parameters(), back, lambda: statistics_of(self.parameters()))
 
     def _gradients_on(self, scene: Scene, *, training: bool) -> BatchGradients:
         """The loss of pictures from 0 to 255, and its gradient by every weight."""
@@ -244,7 +250,7 @@ class KerasDetectorSide(KerasSide):
         with self.running(training=True):
             loss, found = self.training.gradients(*self.encode(scene), training=training)
             order = [names[variable.path] for variable in self._model.trainable_variables]
-            gradients = {name: _array(gradient) for name, gradient in zip(order, found, strict=True)}
+            gradients = {name: array_of(gradient) for name, gradient in zip(order, found, strict=True)}
         return BatchGradients(float(loss), gradients)
 
     def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
@@ -252,7 +258,7 @@ class KerasDetectorSide(KerasSide):
         with keras_precision(self.dtype):
             decode = keras_reference.DecodePredictions(**_cut(limits), anchor_scale=self.anchor_scale)
             found = decode(images, outputs.astype(self.dtype))
-        boxes, scores, classes, valid = (_array(found[name]) for name in ("boxes", "scores", "classes", "valid"))
+        boxes, scores, classes, valid = (array_of(found[name]) for name in ("boxes", "scores", "classes", "valid"))
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
 
     def preparation(self, sides: PictureSides | None = None) -> KerasPreparation:
@@ -316,12 +322,3 @@ def _cut(limits: Limits | None) -> dict[str, Any]:
         return {}
     most = {"max_detections_per_class": limits.most, "max_detections": limits.most}
     return {"confidence_threshold": limits.score, "nms_iou_threshold": limits.iou, **most}
-
-
-def _statistics(variables: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: value for name, value in variables.items() if "/moving_" in name}
-
-
-def _array(tensor: Any) -> Array:
-    array: Array = keras.ops.convert_to_numpy(tensor)
-    return array

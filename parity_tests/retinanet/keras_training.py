@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow
 
-from parity_tests.retinanet.frameworks import forget_kernels, keras
+from parity_tests.retinanet.frameworks import array_of, forget_kernels, keras
 from parity_tests.retinanet.side import Recipe
 from parity_tests.rule.record import Array
 
@@ -51,7 +51,7 @@ class KerasTraining:
         for images, labels in feeds:
             loss, gradients = self.gradients(images, labels, training=training)
             step(gradients)
-            losses.append(_array(loss))
+            losses.append(array_of(loss))
         return np.array(losses)
 
     def _loss_and_gradients(self, images: Any, labels: Any, training: bool) -> tuple[Any, list[Any]]:
@@ -92,8 +92,3 @@ def _optimizer(recipe: Recipe) -> Any:
 
 def _apply(optimizer: Any, variables: Sequence[Any], gradients: Sequence[Any]) -> None:
     optimizer.apply(gradients, variables)
-
-
-def _array(tensor: Any) -> Array:
-    array: Array = keras.ops.convert_to_numpy(tensor)
-    return array

@@ -2,9 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from typing import TypeVar
 
 from parity_tests.rule.record import Tag
 from parity_tests.sides.names import fan_in
+
+T = TypeVar("T")
+
+STATISTICS = "/moving_"
+"""What the names of BatchNorm's statistics have in them."""
 
 MODULES = (
     (r"stem|c\d+", ("backbone",)),
@@ -34,6 +40,16 @@ def tag_of(name: str) -> Tag:
             group = tuple(match.expand(module) for module in path)
             return Tag("tap", ".".join(group[1:]) if group[0] == "heads" else name, group)
     return Tag()
+
+
+def weights_of(values: Mapping[str, T]) -> dict[str, T]:
+    """Values by variable name without those of BatchNorm's statistics."""
+    return {name: value for name, value in values.items() if STATISTICS not in name}
+
+
+def statistics_of(values: Mapping[str, T]) -> dict[str, T]:
+    """Those of BatchNorm's statistics alone."""
+    return {name: value for name, value in values.items() if STATISTICS in name}
 
 
 def longest_sums(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from parity_tests.retinanet.inputs import Labels, Scene, Size
+from parity_tests.retinanet.inputs import Batches, Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.preparation import PictureSides, Preparation
 from parity_tests.retinanet.trainer import Plan
@@ -97,9 +97,7 @@ class DetectorSide(Side, Protocol):
         It is given `drawn_gradients` of these shapes. And what else a run has (`around_steps`).
         """
 
-    def trained_on(
-        self, plan: Plan, scenes: Sequence[Sequence[Sequence[Scene]]], sides: PictureSides
-    ) -> Mapping[str, Array]:
+    def trained_on(self, plan: Plan, scenes: Batches, sides: PictureSides) -> Mapping[str, Array]:
         """The same, and the `loss` (S,), on pictures from 0 to 255 that are resized: by step, batch and picture."""
 
     def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:

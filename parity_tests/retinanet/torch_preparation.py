@@ -14,6 +14,7 @@ from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.picture_files import as_given
 from parity_tests.retinanet.preparation import PictureSides
+from parity_tests.retinanet.torch_surroundings import in_numpy
 from parity_tests.rule.record import Array
 from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector, pictures, preprocess
 from torch_retinanet.data.transforms import training_transforms
@@ -86,7 +87,7 @@ class TorchPreparation:
         given = [torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1) for picture in pictures]
         with _bytes_become(next(self.network.parameters()).dtype):
             found = detector.predict(given, batch_size=3)
-        return [Detections(d["boxes"].numpy(), d["scores"].numpy(), d["labels"].numpy()) for d in found]
+        return in_numpy(found)
 
 
 @contextmanager

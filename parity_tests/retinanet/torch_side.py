@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 import torch_retinanet
-from parity_tests.retinanet.inputs import Scene, Size
+from parity_tests.retinanet.inputs import Batches, Scene, Size
 from parity_tests.retinanet.narrow_torch import narrow_network
 from parity_tests.retinanet.optimizers import KERAS, Optimizer
 from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.rounding import rounding_bounds
 from parity_tests.retinanet.side import Recipe, values_of
 from parity_tests.retinanet.torch_preparation import TorchPreparation
-from parity_tests.retinanet.torch_surroundings import Config, TorchSurroundings
+from parity_tests.retinanet.torch_surroundings import Config, TorchSurroundings, by_keras_name
 from parity_tests.retinanet.trainer import Plan, drawn_gradients
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture, WrittenTaps
@@ -28,7 +28,7 @@ from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import Backward, Call, Calls, Loss
 from parity_tests.sides.torch_side import TorchSide
 from parity_tests.sides.torch_tensors import DTYPES, TorchTensors
-from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, to_keras, to_torch
+from torch_retinanet.weights.keras_names import keras_name, keras_shape, to_keras, to_torch
 
 if TYPE_CHECKING:
     from parity_tests.retinanet.torch_trainer import TorchTrainer
@@ -116,7 +116,7 @@ class TorchDetectorSide(TorchSurroundings):
         return TorchDetectorSide(config, self.dtype, seed=self.seed, is_narrow=True, channels_last=channels_last)
 
     def parameters(self) -> dict[str, Array]:
-        return {name: value.numpy().copy() for name, value in keras_variables(self.model.state_dict()).items()}
+        return by_keras_name(self.model.state_dict())
 
     def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         network = self._built.module if "_built" in vars(self) else self._on_no_device
@@ -211,9 +211,7 @@ class TorchDetectorSide(TorchSurroundings):
     def trained_with(self, plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Array]:
         return self._trainer(plan).given(lambda *at: self._parameter_gradients(drawn_gradients(shapes, *at)))
 
-    def trained_on(
-        self, plan: Plan, scenes: Sequence[Sequence[Sequence[Scene]]], sides: PictureSides
-    ) -> Mapping[str, Array]:
+    def trained_on(self, plan: Plan, scenes: Batches, sides: PictureSides) -> Mapping[str, Array]:
         return self._trainer(plan).on(scenes, sides)
 
     def _trainer(self, plan: Plan) -> "TorchTrainer":

@@ -13,6 +13,7 @@ from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.rule.record import Array
 from parity_tests.sides.torch_tensors import DTYPES
 from torch_retinanet.targets import Targets
+from torch_retinanet.weights.keras_names import keras_variables
 
 Config = torch_retinanet.RetinaNetConfig
 """The conventions of the port."""
@@ -70,7 +71,7 @@ class TorchSurroundings:
         deltas, logits = torch.split(self.tensor(outputs), [4, self.config.num_classes], dim=-1)
         per_level = self.anchor_box.anchors_per_level(*size)
         found = self._decoding(limits)(logits, deltas, self._anchors(size), per_level, [size] * len(outputs))
-        return [Detections(d["boxes"].numpy(), d["scores"].numpy(), d["labels"].numpy()) for d in found]
+        return in_numpy(found)
 
     def _decoding(self, limits: Limits | None) -> torch_retinanet.DecodePredictions:
         if limits is None:
@@ -102,3 +103,13 @@ class TorchSurroundings:
 
     def tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(np.array(values, self.dtype, order="C"))  # a copy, which the port may change
+
+
+def in_numpy(found: Sequence[Mapping[str, Tensor]]) -> list[Detections]:
+    """Detections of the port, picture by picture."""
+    return [Detections(**{name: each[name].numpy() for name in Detections._fields}) for each in found]
+
+
+def by_keras_name(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
+    """Copies of the variables among tensors of the port, by Keras name and in Keras' layout."""
+    return {name: value.numpy().copy() for name, value in keras_variables(tensors).items()}

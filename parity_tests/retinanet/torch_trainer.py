@@ -11,8 +11,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from parity_tests.retinanet.inputs import Scene
+from parity_tests.retinanet.inputs import Batches, Scene
 from parity_tests.retinanet.preparation import TRAINED_STRIDE, PictureSides
+from parity_tests.retinanet.torch_surroundings import by_keras_name
 from parity_tests.retinanet.trainer import BATCH, EPOCHS, PICTURES, Plan
 from parity_tests.rule.record import Array
 from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector
@@ -22,7 +23,7 @@ from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
 from torch_retinanet.train.draws import Draws
 from torch_retinanet.train.loop import Training
 from torch_retinanet.train.model import freeze
-from torch_retinanet.weights.keras_names import keras_name, keras_variables
+from torch_retinanet.weights.keras_names import keras_name
 
 Gradients = Callable[[int, int], Mapping[str, Tensor]]
 """By parameter, for the number of a step and of a batch within it."""
@@ -79,7 +80,7 @@ class TorchTrainer:
             "draws": np.array(told, np.float64),
         }
 
-    def on(self, scenes: Sequence[Sequence[Sequence[Scene]]], sides: PictureSides) -> dict[str, Array]:
+    def on(self, scenes: Batches, sides: PictureSides) -> dict[str, Array]:
         """The same on pictures (1,H,W,3) from 0 to 255, by step, batch and picture, that are resized to `sides`."""
         small = replace(self.config, min_side=sides.least, max_side=sides.most, pad_multiple=TRAINED_STRIDE)
         with torch.device("meta"):
@@ -98,8 +99,8 @@ class TorchTrainer:
                 if number and number == self.plan.resumed_after:
                     training = self._resumed(training, detector)
                 steps.append(training.step(of_step))
-            weights = _arrays(detector.model.state_dict())
-            average = {} if training.average is None else _arrays(training.average.tensors)
+            weights = by_keras_name(detector.model.state_dict())
+            average = {} if training.average is None else by_keras_name(training.average.tensors)
         finally:
             detector.requires_grad_(True)
         lines = {name: np.array([step[name] for step in steps]) for name in told}
@@ -143,7 +144,3 @@ def _batch(pictures: Sequence[Scene]) -> Batch:
         for picture in pictures
     ]
     return Batch(images, targets, [])
-
-
-def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
-    return {name: value.numpy().copy() for name, value in keras_variables(tensors).items()}

@@ -54,7 +54,7 @@ def _at_edges(run: DetectorComparison, limits: Limits) -> DetectorCase:
             both = ([Detections(**each) for each in side["found"][name]] for side in (reference, port))
             place = replace(where, data=name)
             records += compare_detections("detections", place, *both, limits=None, units=ISOLATED)
-            records += _compare_order(place, reference["found"][name], port["found"][name])
+            records += _compare_sequence(place, reference["found"][name], port["found"][name])
         return records
 
     whole = ("outputs", "found")
@@ -63,9 +63,9 @@ def _at_edges(run: DetectorComparison, limits: Limits) -> DetectorCase:
     )
 
 
-def _compare_order(where: Where, reference: Found, port: Found) -> list[Record]:
+def _compare_sequence(where: Where, reference: Found, port: Found) -> list[Record]:
     """The boxes of the only picture, one after the other as they are given."""
-    both = ({"det.order": side[0]["boxes"]} for side in (reference, port))
+    both = ({"det.sequence": side[0]["boxes"]} for side in (reference, port))
     return compare_taps("detections", where, *both, units=ISOLATED)
 
 

@@ -13,9 +13,9 @@ from parity_tests.ladder.case import Answer
 from parity_tests.ladder.training import statistic_scale
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides, refusal
 from parity_tests.retinanet.inputs import Size
-from parity_tests.retinanet.names import longest_sums, tag_of
+from parity_tests.retinanet.names import longest_sums, statistics_of, tag_of
 from parity_tests.retinanet.rungs.asked_again import asked_again
-from parity_tests.retinanet.side import fed_with, values_of
+from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.rule.budgets import (
     CASCADED,
     ISOLATED,
@@ -28,7 +28,7 @@ from parity_tests.rule.budgets import (
 )
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
-from parity_tests.rule.sampled import Sampled, viewed
+from parity_tests.rule.sampled import Sampled
 
 FORWARD_SIZES: tuple[Size, ...] = ((128, 128), (96, 160), (32, 64))
 """Picture sizes of the forward rung: P5 and P6 with even and odd sides, so that the padding of P6 and P7 shows."""
@@ -56,7 +56,9 @@ def forward(run: DetectorComparison) -> list[DetectorCase]:
 def _at_size(run: DetectorComparison, size: Size) -> DetectorCase:
     def reference(sides: DetectorSides) -> Answer:
         images = run.inputs.images(size)
-        return {"images": images} | {d: values_of(sides.reference(d).forward([images])) for d in run.precisions}
+        taps = {d: values_of(sides.reference(d).forward([images])) for d in run.precisions}
+        own = _own_of_fed(sides.reference("float64"), images, taps["float32"]) if "float32" in taps else {}
+        return {"images": images, "own": own} | taps
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         images, answer = given["images"], dict[str, Any]()
@@ -66,8 +68,8 @@ def _at_size(run: DetectorComparison, size: Size) -> DetectorCase:
             if dtype in run.dtypes and can_be_fed(given[dtype]):
                 answer[f"{dtype} isolated"] = values_of(side.forward([images], fed=fed_with(given[dtype])))
         if "float32 isolated" in answer:
-            exact = values_of(sides.port("float64").forward([images], fed=fed_with(given["float32"])))
-            answer["own"] = _own_of_fed(given["float32"], answer["float32 isolated"], exact)
+            made = answer["float32 isolated"]
+            answer["own"] = _own_of_fed(sides.port("float64"), images, given["float32"], made)
         if "float32 isolated" in answer and "outputs" in given["float32"]:
             answer["bounds"] = sides.port("float64").rounding_bounds(images, given["float32"])
         return answer
@@ -86,7 +88,7 @@ def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answe
         place = replace(where, dtype=dtype, mode="isolated")
         if f"{dtype} isolated" in port:
             budgets = isolated if dtype == "float64" else float32_bounds(reference[dtype], port.get("bounds", {}))
-            of_fed = {} if dtype == "float64" else _known(port["own"], reference, port, cascaded["float64"])
+            of_fed = {} if dtype == "float64" else _of_both(reference["own"], port["own"])
             records += compare(port[f"{dtype} isolated"], place, budgets, of_fed)
         if dtype in run.dtypes:
             of_dtype = own if dtype == "float32" else {}
@@ -139,22 +141,19 @@ def _cascaded_budgets(reference: Answer, port: Answer) -> tuple[dict[str, dict[s
     return budgets | {"float32": found}, own
 
 
-def _own_of_fed(reference: Taps, port: Taps, exact: Taps) -> dict[str, OwnErrors]:
-    """How far float32 is from float64 where modules are fed the same numbers.
+def _own_of_fed(side: DetectorSide, images: Array, given: Taps, made: Taps | None = None) -> dict[str, float]:
+    """How far float32 is from a side's own float64 where each module is fed the same numbers.
 
-    The port's float64 is taken for both: it is the reference's too, up to rounding, where both agree in float64.
+    Args:
+        given: the reference's taps in float32, with which modules are fed.
+        made: what the side makes of them in float32; those of the reference itself are `given`.
     """
-    common = [name for name, value in reference.items() if all(_has(side, name, value.shape) for side in (port, exact))]
-    return {name: own_errors(reference[name], exact[name], port[name], exact[name]) for name in common}
+    exact, made = values_of(side.forward([images], fed=fed_with(given))), given if made is None else made
+    return {n: largest_difference(made[n], value) for n, value in exact.items() if _has(made, n, value.shape)}
 
 
-def _known(
-    own: Mapping[str, OwnErrors], reference: Answer, port: Answer, budgets: Mapping[str, float]
-) -> dict[str, OwnErrors]:
-    """The errors of those taps in which both sides agree in float64."""
-    left, right = reference["float64"], port["float64"]
-    shared = [name for name in own if name in left and _has(right, name, left[name].shape)]
-    return {n: own[n] for n in shared if largest_difference(*viewed(left[n], right[n])) <= budgets[n]}
+def _of_both(reference: Mapping[str, float], port: Mapping[str, float]) -> dict[str, OwnErrors]:
+    return {name: (reference[name], port[name]) for name in reference if name in port}
 
 
 def _has(taps: Taps, name: str, shape: tuple[int, ...]) -> bool:
@@ -173,12 +172,12 @@ def _statistics_after_training(run: DetectorComparison) -> DetectorCase:
         images, side = run.inputs.images(TRAINING_SIZE), sides.reference("float64")
         taps = values_of(side.forward([images], training=True))
         fed = {name: value for name, value in taps.items() if name.startswith(BLOCKS)}
-        return {"images": images, "fed": fed, "statistics": _statistics(side.parameters())}
+        return {"images": images, "fed": fed, "statistics": statistics_of(side.parameters())}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         side = sides.port("float64")
         side.forward([given["images"]], fed=fed_with(given["fed"]), training=True)
-        return {"statistics": _statistics(side.parameters())}
+        return {"statistics": statistics_of(side.parameters())}
 
     where = Where(size=TRAINING_SIZE, dtype="float64", mode="training")
     return DetectorCase(
@@ -190,10 +189,6 @@ def _statistics_after_training(run: DetectorComparison) -> DetectorCase:
         whole=("images", "fed"),
         trains=True,
     )
-
-
-def _statistics(variables: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: value for name, value in variables.items() if "/moving_" in name}
 
 
 def _judge_statistics(where: Where, reference: Answer, port: Answer) -> list[Record]:

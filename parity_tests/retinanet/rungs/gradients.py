@@ -66,8 +66,3 @@ def gradients_of(side: DetectorSide, scene: Scene, training: bool) -> Mapping[st
 def training_scenes(run: DetectorComparison) -> Sequence[Scene]:
     """The batches of digits that all rungs that train are fed, in order."""
     return run.inputs.training(TRAINING_SIZE, BATCH, STEPS)
-
-
-def weights_of(values: Mapping[str, Array]) -> dict[str, Array]:
-    """Values by variable name without those of BatchNorm's statistics."""
-    return {name: value for name, value in values.items() if "/moving_" not in name}

@@ -13,8 +13,8 @@ from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.ladder.training import statistic_scale
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Scene
-from parity_tests.retinanet.names import tag_of
-from parity_tests.retinanet.rungs.gradients import training_scenes, weights_of
+from parity_tests.retinanet.names import statistics_of, tag_of, weights_of
+from parity_tests.retinanet.rungs.gradients import training_scenes
 from parity_tests.retinanet.side import DetectorSide, Recipe
 from parity_tests.rule.budgets import CASCADED, GRADIENT
 from parity_tests.rule.compare import compare_taps
@@ -123,4 +123,4 @@ def _judge_statistics(where: Where, reference: Answer, port: Answer) -> list[Rec
 def _statistics_after(side: DetectorSide, scene: Scene) -> dict[str, Array]:
     """What a batch in training mode leaves in a side."""
     side.forward([scene.images], training=True)
-    return {name: value for name, value in side.parameters().items() if "/moving_" in name}
+    return statistics_of(side.parameters())

@@ -5,27 +5,24 @@ gone on from: the trainer on the one side, a closed form on the other. First wit
 on pictures, of which the reference takes gradients by itself. The narrow network does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 
-from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.ladder.case import Answer
 from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_rounding
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
-from parity_tests.retinanet.inputs import Scene
-from parity_tests.retinanet.names import tag_of
+from parity_tests.retinanet.inputs import Batches, Scene
+from parity_tests.retinanet.names import tag_of, weights_of
 from parity_tests.retinanet.narrow import for_bytes
 from parity_tests.retinanet.preparation import PictureSides
-from parity_tests.retinanet.rungs.gradients import TRAINING_SIZE, training_scenes, weights_of
+from parity_tests.retinanet.rungs.gradients import TRAINING_SIZE, training_scenes
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.trainer import Plan
 from parity_tests.rule.budgets import BATCHNORM_LIMIT, CASCADED, GRADIENT, SELF_FACTOR, largest, largest_difference
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
-
-Scenes = Sequence[Sequence[Sequence[Scene]]]
-"""The batches of each step, and in each the pictures one by one, since they have different sizes."""
 
 GIVEN = {
     "AdamW, one_cycle": Plan(
@@ -97,7 +94,7 @@ def _on_pictures(run: DetectorComparison, name: str, plan: Plan, shared: int) ->
     once its weights are moved by rounding."""
     where = Where(dtype="float64", subject=name)
 
-    def trained(side: DetectorSide, weights: Mapping[str, Array], scenes: Scenes) -> Mapping[str, Array]:
+    def trained(side: DetectorSide, weights: Mapping[str, Array], scenes: Batches) -> Mapping[str, Array]:
         side.narrow.assign(for_bytes(weights))
         return side.narrow.trained_on(plan, scenes, SIDES)
 
@@ -109,12 +106,10 @@ def _on_pictures(run: DetectorComparison, name: str, plan: Plan, shared: int) ->
         own = {
             name: max((largest_difference(after[name], each[name]) for each in moved), default=0.0) for name in after
         }
-        return {"after": after, "own": own} | asked_with(*_drawn(scenes))
+        return {"after": after, "own": own}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        scenes = _scenes(run, plan)
-        check_drawn(given, *_drawn(scenes))
-        return {"after": trained(sides.port("float64"), run.narrow_weights, scenes)}
+        return {"after": trained(sides.port("float64"), run.narrow_weights, _scenes(run, plan))}
 
     judge = partial(_judge, where, GRADIENT)
     return DetectorCase(
@@ -122,7 +117,7 @@ def _on_pictures(run: DetectorComparison, name: str, plan: Plan, shared: int) ->
     )
 
 
-def _scenes(run: DetectorComparison, plan: Plan) -> Scenes:
+def _scenes(run: DetectorComparison, plan: Plan) -> Batches:
     """The batches of each step, as pictures from 0 to 255 that are larger than the network sees them."""
     drawn = [_enlarged(scene) for scene in training_scenes(run)[: plan.steps * plan.accumulate]]
     return [drawn[step * plan.accumulate :][: plan.accumulate] for step in range(plan.steps)]
@@ -136,10 +131,6 @@ def _enlarged(scene: Scene) -> list[Scene]:
         larger = ((picture.astype(np.float64) + 1) * 127.5)[rows][:, columns]
         pictures.append(Scene(larger[None], [boxes * times], [labels]))
     return pictures
-
-
-def _drawn(scenes: Scenes) -> list[Array]:
-    return [picture.images for step in scenes for batch in step for picture in batch]
 
 
 def _judge(where: Where, share: float, reference: Answer, port: Answer) -> list[Record]:

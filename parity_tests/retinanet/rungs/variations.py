@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from parity_tests.ladder.case import Answer, asked_with, check_drawn
+from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Labels, NoiseInputs, Scene, Size, random_images, random_last_layer
-from parity_tests.retinanet.matching import Detections, compare_detections
+from parity_tests.retinanet.matching import compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import gradients_of
 from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
@@ -63,20 +63,18 @@ def variations(run: DetectorComparison) -> list[DetectorCase]:
 def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCase:
     where = Where(size=varied.size, dtype="float64", subject=varied.text)
 
-    def found(side: DetectorSide) -> dict[str, Answer]:
+    def found(side: DetectorSide) -> Answer:
         other = side.with_classes(varied.classes, channels_last=varied.channels_last)
         other.assign(_weights(run, varied.classes))
         return _all_of(other, _scene(run, varied), run)
 
-    def reference(sides: DetectorSides) -> Answer:
-        return found(sides.reference("float64")) | asked_with(_scene(run, varied).images)
-
-    def port(sides: DetectorSides, given: Answer) -> Answer:
-        check_drawn(given, _scene(run, varied).images)
-        return found(sides.port("float64"))
-
     return DetectorCase(
-        rung="variations", where=where, reference=reference, port=port, judge=partial(_judge, run, where), shared=shared
+        rung="variations",
+        where=where,
+        reference=lambda sides: found(sides.reference("float64")),
+        port=lambda sides, given: found(sides.port("float64")),
+        judge=partial(_judge, run, where),
+        shared=shared,
     )
 
 
@@ -99,7 +97,7 @@ def _last_ones(labels: Labels, classes: int) -> Labels:
     return (classes - 1 - labels) % classes
 
 
-def _all_of(side: DetectorSide, scene: Scene, run: DetectorComparison) -> dict[str, Answer]:
+def _all_of(side: DetectorSide, scene: Scene, run: DetectorComparison) -> Answer:
     """Everything that a side makes of a scene, from its taps to its gradients."""
     taps = values_of(side.forward([scene.images]))
     outputs = taps["outputs"]
@@ -109,10 +107,7 @@ def _all_of(side: DetectorSide, scene: Scene, run: DetectorComparison) -> dict[s
         "targets": targets,
         "losses": side.losses(outputs, targets),
         "gradients": gradients_of(side, scene, training=False),
-        "found": {
-            str(i): each._asdict()
-            for i, each in enumerate(side.detections(outputs, scene.size, run.limits._replace(most=MOST)))
-        },
+        "found": side.detections(outputs, scene.size, run.limits._replace(most=MOST)),
     }
 
 
@@ -123,8 +118,7 @@ def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answe
         records += compare(reference[part], port[part], units=CASCADED)
     shares = {name: GRADIENT * largest(gradient) for name, gradient in reference["gradients"].items()}
     records += compare(reference["gradients"], port["gradients"], budgets=shares)
-    found = ([Detections(**each) for each in side["found"].values()] for side in (reference, port))
-    limits = run.limits._replace(most=MOST)
+    limits, found = run.limits._replace(most=MOST), (reference["found"], port["found"])
     return records + compare_detections("variations", where, *found, limits=limits, units=CASCADED)
 
 
@@ -142,10 +136,8 @@ def _in_half(run: DetectorComparison) -> DetectorCase:
         bounds = run.narrowed(sides.port("float64")).rounding_bounds(images, given["taps"], HALF)
         return {"taps": values_of(run.narrowed(sides.port(HALF)).forward([images], fed=fed)), "bounds": bounds}
 
-    whole = ("images", "taps")
-    return DetectorCase(
-        rung="variations", where=where, reference=reference, port=port, judge=partial(_judge_half, where), whole=whole
-    )
+    judge = partial(_judge_half, where)
+    return DetectorCase(rung="variations", where=where, reference=reference, port=port, judge=judge)
 
 
 def _judge_half(where: Where, reference: Answer, port: Answer) -> list[Record]:

@@ -1,4 +1,4 @@
-"""Every rung can fail: a fault planted in the port is caught on its rung, and named."""
+"""Every rung can fail: a convention changed in the port is caught on its rung, and named."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -15,7 +15,6 @@ from parity_tests.rule.record import Array, verdict_of
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.changed_conventions import CONVENTIONS, KERAS_IO
 from parity_tests.tests.support.planted import ANSWERS, cases_on, changed_run, narrow_run, records_on, where_it_starts
-from parity_tests.tests.support.port_faults import PORT_FAULTS
 
 
 @pytest.mark.planted
@@ -27,16 +26,6 @@ def test_a_changed_convention_is_named_on_its_rung(
     run: DetectorComparison, rung: str, case: str, assignment: str, name: str
 ) -> None:
     assert where_it_starts(changed_run(run, assignment), rung, case) == name
-
-
-@pytest.mark.planted
-@pytest.mark.parametrize("fault", PORT_FAULTS)
-def test_a_planted_fault_is_named_on_its_rung(
-    run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rung, case, plant, name = PORT_FAULTS[fault]
-    plant(monkeypatch)
-    assert where_it_starts(changed_run(run), rung, case) == name
 
 
 @pytest.mark.planted

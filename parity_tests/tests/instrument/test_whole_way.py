@@ -12,9 +12,12 @@ from parity_tests.rule.record import verdict_of
 from parity_tests.tests.support.edge_faults import EDGE_FAULTS, VARIATION_FAULTS
 from parity_tests.tests.support.picture_faults import PICTURE_CONVENTIONS, PICTURE_FAULTS
 from parity_tests.tests.support.planted import cases_on, changed_network, changed_run, records_on, where_it_starts
+from parity_tests.tests.support.port_faults import PORT_FAULTS
 from parity_tests.tests.support.training_faults import TRAINING_FAULTS
 
-AROUND = {**PICTURE_FAULTS, **EDGE_FAULTS}
+IN_TRAINING = {fault: ("training", *how) for fault, how in TRAINING_FAULTS.items()}
+FAULTS = {**PORT_FAULTS, **PICTURE_FAULTS, **EDGE_FAULTS, **IN_TRAINING}
+assert len(FAULTS) == sum(map(len, (PORT_FAULTS, PICTURE_FAULTS, EDGE_FAULTS, IN_TRAINING)))
 
 
 @pytest.mark.parametrize("rung", ["pictures", "detector", "training", "variations"])
@@ -23,11 +26,11 @@ def test_the_right_port_is_equal(run: DetectorComparison, rung: str) -> None:
 
 
 @pytest.mark.planted
-@pytest.mark.parametrize("fault", AROUND)
-def test_a_fault_around_the_network_is_named(
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_named_on_its_rung(
     run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rung, case, plant, name = AROUND[fault]
+    rung, case, plant, name = FAULTS[fault]
     plant(monkeypatch)
     assert where_it_starts(changed_run(run), rung, case) == name
 
@@ -56,14 +59,6 @@ def test_a_reference_that_takes_the_means_in_the_wrong_order_is_caught(
     parting = divergence(climb(cases_on(run, "pictures", "steps"), run.sides))
     assert parting is not None
     assert parting.first.name == "normalised"
-
-
-@pytest.mark.planted
-@pytest.mark.parametrize("fault", TRAINING_FAULTS)
-def test_a_fault_of_the_trainer_is_named(run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    case, plant, name = TRAINING_FAULTS[fault]
-    plant(monkeypatch)
-    assert where_it_starts(changed_run(run), "training", case) == name
 
 
 @pytest.mark.planted

@@ -21,7 +21,7 @@ from parity_tests import (
     randomise,
     record_model,
 )
-from parity_tests.ladder.asked_again import SUBJECT, rolled
+from parity_tests.ladder.asked_again import SUBJECT, moved_up
 from parity_tests.rule.record import Array, Record
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model, pictures, tap
@@ -60,7 +60,7 @@ def test_each_side_runs_once_more() -> None:
         return np.tanh(x)
 
     assert compare_models(function, np.tanh, ROWS).verdict == "equal"
-    assert sum(np.array_equal(x, np.roll(ROWS, 1, axis=0)) for x in seen) == 1
+    assert sum(np.array_equal(x, ROWS[[0, *range(len(ROWS) - 1)]]) for x in seen) == 1
 
 
 class Cached(nn.Module):
@@ -182,7 +182,7 @@ def test_a_right_pair_of_token_ids_a_mask_and_examples_that_see_each_other_is_eq
     assert [(record.name, record.vacuous) for record in again(result)] == [("output", "")]
 
 
-def test_inputs_whose_order_means_something_are_not_asked_for_in_another() -> None:
+def test_lengths_that_must_fall_still_do() -> None:
     class Packed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -194,14 +194,13 @@ def test_inputs_whose_order_means_something_are_not_asked_for_in_another() -> No
 
     result = compare_models(Packed(), Packed(), [pictures(3, 5, 3), np.array([5, 3, 2])], rungs=["forward"])
     assert result.verdict == "equal", result.summary
-    [record] = again(result)
-    assert record.vacuous.startswith("the reference does not take its inputs in another order (RuntimeError: ")
+    assert [(record.name, record.vacuous) for record in again(result)] == [("output", "")]
 
 
 @pytest.mark.planted
 def test_a_port_that_does_not_answer_again_is_incomplete() -> None:
     def port(x: Array) -> Array:
-        if x[0, 0] != ROWS[0, 0]:
+        if x[1, 0] != ROWS[1, 0]:
             raise ValueError("again")
         return np.tanh(x)
 
@@ -211,13 +210,13 @@ def test_a_port_that_does_not_answer_again_is_incomplete() -> None:
 
 
 ARRAYS: dict[str, tuple[list[Any], list[Any] | None]] = {
-    "one": ([[[1, 2], [3, 4]]], [[[3, 4], [1, 2]]]),
-    "examples in common": ([[[1], [2]], [5, 6]], [[[2], [1]], [6, 5]]),
-    "one that is the same for all": ([[1, 2], [5, 5]], [[2, 1], [5, 5]]),
-    "a batch of one": ([[[1, 2, 3]]], [[[3, 1, 2]]]),
-    "a batch of one, of several": ([[[1, 2]], [[[3], [4]]]], [[[2, 1]], [[[4], [3]]]]),
-    "examples that are alike": ([[[1, 2], [1, 2]]], [[[2, 1], [2, 1]]]),
-    "texts": ([["a", "b"]], [["b", "a"]]),
+    "one": ([[[1, 2], [3, 4]]], [[[1, 2], [1, 2]]]),
+    "examples in common": ([[[1], [2]], [5, 6]], [[[1], [1]], [5, 5]]),
+    "one that is the same for all": ([[1, 2, 3], [5, 5, 5]], [[1, 1, 2], [5, 5, 5]]),
+    "a batch of one": ([[[1, 2, 3]]], [[[1, 1, 2]]]),
+    "a batch of one, of several": ([[[1, 2]], [[[3], [4]]]], [[[1, 1]], [[[3], [3]]]]),
+    "examples that are alike": ([[[1, 2], [1, 2]]], [[[1, 1], [1, 1]]]),
+    "texts": ([["a", "b"]], [["a", "a"]]),
     "no number": ([[np.nan, np.nan]], None),
     "no axis in common": ([[[1, 2], [3, 4]], [5, 6, 7]], None),
     "nothing else in common of one": ([[[1, 2]], [[3, 4, 5]]], None),
@@ -229,20 +228,22 @@ ARRAYS: dict[str, tuple[list[Any], list[Any] | None]] = {
 
 
 @pytest.mark.parametrize("what", ARRAYS)
-def test_the_other_inputs_are_the_same_in_another_order(what: str) -> None:
+def test_in_the_other_inputs_each_example_is_the_one_before(what: str) -> None:
     given, expected = ARRAYS[what]
-    found = rolled([np.array(values) for values in given])
+    found = moved_up([np.array(values) for values in given])
     assert (None if found is None else [values.tolist() for values in found]) == expected
 
 
-def test_inputs_that_have_no_other_order_are_said() -> None:
+def test_inputs_without_examples_in_common_are_said() -> None:
     def product(x: Array, y: Array) -> Array:
         return x @ y
 
     result = compare_models(product, product, [pictures(2, 3), pictures(3, 4)])
     assert again(result) == []
-    assert any(words.startswith("inputs: 2x3+3x4 cannot be put in another order") for words in result.warnings)
-    assert not any("another order" in words for words in compare_models(np.tanh, np.tanh, ROWS).warnings)
+    assert any(
+        words.startswith("inputs: 2x3+3x4 have no examples that could be exchanged") for words in result.warnings
+    )
+    assert not any("exchanged" in words for words in compare_models(np.tanh, np.tanh, ROWS).warnings)
 
 
 @pytest.mark.planted

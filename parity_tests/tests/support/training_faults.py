@@ -240,7 +240,7 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
         patch("torch_retinanet.detector._scaled", lambda make: lambda boxes, *scale_and_anchors: boxes),
         "gradient_norm",
     ),
-    "all boxes by the first picture's factor": (
+    "boxes of a batch by its first picture's factor": (
         *("pictures", patch("torch_retinanet.detector.prepare", of_the_first), "gradient_norm"),
     ),
     "boxes by another factor": (
