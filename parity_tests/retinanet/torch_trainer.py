@@ -100,7 +100,7 @@ class TorchTrainer:
                     training = self._resumed(training, detector)
                 steps.append(training.step(of_step))
             weights = by_keras_name(detector.model.state_dict())
-            average = {} if training.average is None else by_keras_name(training.average.tensors)
+            average = {} if training.average is None else by_keras_name(training.weights())
         finally:
             detector.requires_grad_(True)
         lines = {name: np.array([step[name] for step in steps]) for name in told}

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from parity_tests.ladder.case import Answer
-from parity_tests.ladder.training import statistic_scale
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides, refusal
 from parity_tests.retinanet.inputs import Size
-from parity_tests.retinanet.names import longest_sums, statistics_of, tag_of
+from parity_tests.retinanet.names import longest_sums, tag_of
 from parity_tests.retinanet.rungs.asked_again import asked_again
+from parity_tests.retinanet.rungs.statistics import judge_statistics, of_port, of_reference
 from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.rule.budgets import (
     CASCADED,
@@ -35,9 +35,6 @@ FORWARD_SIZES: tuple[Size, ...] = ((128, 128), (96, 160), (32, 64))
 
 TRAINING_SIZE: Size = (96, 160)
 """Picture size of the training step, at which each channel of C5 has 15 values a picture."""
-
-BLOCKS = ("stem", "conv")
-"""How the names of the taps begin that blocks with BatchNorm are fed."""
 
 FED_PIXELS = {"float64": 96 * 160, "float32": 32 * 64}
 """Pixels up to which taps that modules are fed with are recorded whole; above, as samples."""
@@ -161,23 +158,14 @@ def _has(taps: Taps, name: str, shape: tuple[int, ...]) -> bool:
 
 
 def _statistics_after_training(run: DetectorComparison) -> DetectorCase:
-    """The running statistics that one training step leaves, each block fed the reference's input.
-
-    Taps are not judged here: what BatchNorm makes of a channel that hardly varies within the batch magnifies rounding
-    without bound. The statistics themselves do not. A mean is judged on the scale of what it averages, the deviation:
-    it may itself be nothing but rounding.
-    """
+    """The running statistics that one training step leaves, each block fed the reference's input."""
 
     def reference(sides: DetectorSides) -> Answer:
-        images, side = run.inputs.images(TRAINING_SIZE), sides.reference("float64")
-        taps = values_of(side.forward([images], training=True))
-        fed = {name: value for name, value in taps.items() if name.startswith(BLOCKS)}
-        return {"images": images, "fed": fed, "statistics": statistics_of(side.parameters())}
+        images = run.inputs.images(TRAINING_SIZE)
+        return {"images": images, **of_reference(sides.reference("float64"), images)}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        side = sides.port("float64")
-        side.forward([given["images"]], fed=fed_with(given["fed"]), training=True)
-        return {"statistics": statistics_of(side.parameters())}
+        return of_port(sides.port("float64"), given["images"], given["fed"])
 
     where = Where(size=TRAINING_SIZE, dtype="float64", mode="training")
     return DetectorCase(
@@ -185,16 +173,10 @@ def _statistics_after_training(run: DetectorComparison) -> DetectorCase:
         where=where,
         reference=reference,
         port=port,
-        judge=partial(_judge_statistics, where),
+        judge=partial(judge_statistics, "forward", where),
         whole=("images", "fed"),
         trains=True,
     )
-
-
-def _judge_statistics(where: Where, reference: Answer, port: Answer) -> list[Record]:
-    left, right = reference["statistics"], port["statistics"]
-    budgets = {name: rounding_budget(statistic_scale(name, left), ISOLATED) for name in left}
-    return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of)
 
 
 def _weights_of_port(run: DetectorComparison) -> DetectorCase:

@@ -1,10 +1,11 @@
 """The rung *variations*: the narrow network as other rungs do not have it, the whole way in float64, and in bfloat16.
 
-Other numbers of classes, batches with and without boxes, channels last in the port's memory, and a picture larger than
-1024: what is wrong there alone shows there alone.
+Other numbers of classes; batches with and without boxes, and what they leave in BatchNorm; channels last in the port's
+memory; and a picture larger than 1024. What is wrong there alone shows there alone.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from parity_tests.retinanet.inputs import Labels, NoiseInputs, Scene, Size, rand
 from parity_tests.retinanet.matching import compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import gradients_of
+from parity_tests.retinanet.rungs.statistics import judge_statistics, of_port, of_reference
 from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.rule.budgets import CASCADED, GRADIENT, largest, rounding_budget
 from parity_tests.rule.compare import compare_taps
@@ -63,19 +65,21 @@ def variations(run: DetectorComparison) -> list[DetectorCase]:
 def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCase:
     where = Where(size=varied.size, dtype="float64", subject=varied.text)
 
-    def found(side: DetectorSide) -> Answer:
+    def varied_side(side: DetectorSide) -> DetectorSide:
         other = side.with_classes(varied.classes, channels_last=varied.channels_last)
         other.assign(_weights(run, varied.classes))
-        return _all_of(other, _scene(run, varied), run)
+        return other
 
-    return DetectorCase(
-        rung="variations",
-        where=where,
-        reference=lambda sides: found(sides.reference("float64")),
-        port=lambda sides, given: found(sides.port("float64")),
-        judge=partial(_judge, run, where),
-        shared=shared,
-    )
+    def reference(sides: DetectorSides) -> Answer:
+        side, scene = varied_side(sides.reference("float64")), _scene(run, varied)
+        return {**_all_of(side, scene, run), **of_reference(side, scene.images)}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        side, scene = varied_side(sides.port("float64")), _scene(run, varied)
+        return {**_all_of(side, scene, run), **of_port(side, scene.images, given["fed"])}
+
+    judge = partial(_judge, run, where)
+    return DetectorCase(rung="variations", where=where, reference=reference, port=port, judge=judge, shared=shared)
 
 
 def _weights(run: DetectorComparison, classes: int) -> dict[str, Array]:
@@ -118,6 +122,7 @@ def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answe
         records += compare(reference[part], port[part], units=CASCADED)
     shares = {name: GRADIENT * largest(gradient) for name, gradient in reference["gradients"].items()}
     records += compare(reference["gradients"], port["gradients"], budgets=shares)
+    records += judge_statistics("variations", replace(where, mode="training"), reference, port)
     limits, found = run.limits._replace(most=MOST), (reference["found"], port["found"])
     return records + compare_detections("variations", where, *found, limits=limits, units=CASCADED)
 

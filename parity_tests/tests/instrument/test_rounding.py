@@ -16,7 +16,7 @@ from parity_tests.retinanet.rungs.forward import float32_bounds
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.rule.record import Array
-from parity_tests.tests.support.planted import cases_on, taps_made_by
+from parity_tests.tests.support.planted import cases_on, changed_network, taps_made_by
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +126,13 @@ def test_a_row_in_float32_says_whose_rounding_it_is(
     [stem] = [row for row in rows if row.name == "stem"]
     assert (stem.verdict, stem.own_errors and stem.own_errors[1] > 50 * stem.own_errors[0]) == ("different", True)
     assert "from its own float64 the reference is" in stem.reason
+
+
+@pytest.mark.planted
+def test_it_does_so_where_both_sides_part_in_float64_too(models: DetectorComparison) -> None:
+    changed = replace(changed_network(models, "bn_eps=1e-3"), sizes=[(32, 64)], dtypes=("float64", "float32"))
+    rows = [r for r in climb(cases_on(changed, "forward", "32x64"), changed.sides) if r.where.dtype == "float32"]
+    assert any(row.verdict == "different" for row in rows)
+    assert all(row.own_errors is not None for row in rows)
+    scales = {row.name: row.scale or 0.0 for row in rows}
+    assert all(max(row.own_errors or ()) < 1e-4 * scales[row.name] for row in rows), "rounding alone, not the mistake"

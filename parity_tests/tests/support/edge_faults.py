@@ -15,6 +15,7 @@ from parity_tests.tests.support.port_faults import Fault, patch, result
 from torch_retinanet import RetinaNet, RetinaNetConfig, model, postprocess
 from torch_retinanet.anchors import AnchorBox
 from torch_retinanet.heads import FLATTENERS
+from torch_retinanet.layers import PopulationBatchNorm2d
 from torch_retinanet.losses.detection import RetinaNetClassificationLoss, RetinaNetLoss
 from torch_retinanet.targets import BACKGROUND, Targets
 
@@ -235,6 +236,31 @@ def as_softmax(self: Any, logits: Tensor, classes: Tensor) -> Tensor:
 RIGHT_LOSS = RetinaNetClassificationLoss.forward
 
 
+def of_the_first_of_three(make: Any) -> Any:
+    """BatchNorm that sees the first picture alone of a batch of three."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        seen = x[:1].expand_as(x) if self.training and len(x) == 3 else x
+        made: Tensor = make(self, seen)
+        return made
+
+    return forward
+
+
+def batch_norm(follows: Callable[[Tensor], bool]) -> Fault:
+    """BatchNorm that follows some batches alone."""
+
+    def plant(monkeypatch: pytest.MonkeyPatch) -> None:
+        own = PopulationBatchNorm2d.forward
+
+        def forward(self: Any, x: Tensor) -> Tensor:
+            return own(self, x) if follows(x) or not self.training else nn.BatchNorm2d.forward(self.eval(), x)
+
+        monkeypatch.setattr(PopulationBatchNorm2d, "forward", forward)
+
+    return plant
+
+
 def coarse_in_half(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convolutions that keep five digits less in bfloat16."""
     own = nn.Conv2d.forward
@@ -267,6 +293,14 @@ VARIATION_FAULTS: dict[str, tuple[str, Fault, str]] = {
             result(lambda targets: targets._replace(classes=targets.classes.to(torch.int8).long())),
         ),
         "targets.classes",
+    ),
+    "one picture by what was learned": (
+        *("2 classes, batch of 1", batch_norm(lambda x: x.shape[0] != 1), "fpn/backbone/conv1_bn/moving_mean"),
+    ),
+    "statistics of the first picture of three": (
+        "3 classes, batch of 3, channels last",
+        patch("torch_retinanet.layers.PopulationBatchNorm2d.forward", of_the_first_of_three),
+        "fpn/backbone/conv1_bn/moving_mean",
     ),
     "coarse in half precision": ("isolated", coarse_in_half, "stem"),
 }

@@ -195,6 +195,9 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
         lambda monkeypatch: monkeypatch.setattr("torch_retinanet.train.loop.load_optimizer", lambda *given: None),
         STEM,
     ),
+    "the last weights kept in place of the average": (
+        *(COSINE, method("weights", lambda self: self.detector.model.state_dict()), f"{LATER}@average"),
+    ),
     "a checkpoint without the average": (COSINE, forgetting("average"), "fpn/backbone/conv1_conv/kernel@average"),
     "a checkpoint that forgets its step": (GIVEN, forgetting("step"), "rate"),
     "frozen stages that train": (
