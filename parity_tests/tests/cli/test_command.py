@@ -197,7 +197,7 @@ def test_what_cannot_be_run_is_incomplete_and_never_green(
     def out_of_memory(*arguments: object) -> Answer:
         raise MemoryError
 
-    monkeypatch.setattr(forward, "_statistics", out_of_memory)
+    monkeypatch.setattr(forward, "of_port", out_of_memory)
     assert cli.main(FAST) == 3
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "incomplete: 1 comparison could not be made, first forward 96x160 float64 training (MemoryError)"
