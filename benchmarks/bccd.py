@@ -32,10 +32,10 @@ from torch_retinanet.data.screening import screen
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.evaluate import coco_metrics
 from torch_retinanet.pictures import read_picture
-from torch_retinanet.train import Run, TrainConfig
+from torch_retinanet.train import TrainConfig, Trainer
 from torch_retinanet.train.data import build_dataset
-from torch_retinanet.train.draws import Draws
-from torch_retinanet.train.record import EVALUATIONS, STEPS, read_record
+from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, read_record
+from torch_retinanet.train.sampler import EpochSampler
 
 SIDES, LOOKS = (240, 320), 5
 
@@ -70,11 +70,11 @@ def recipe(data: Path, out: Path, steps: int) -> TrainConfig:
 
 def train_ours(config: TrainConfig) -> Trained:
     """A run as `retinanet train` makes it."""
-    Run(config).go()
+    Trainer(config).fit()
     evaluations, steps = (read_record(config.out / name) for name in (EVALUATIONS, STEPS))
     curve = [(int(step), value) for step, value in zip(evaluations["step"], evaluations["map"], strict=True)]
     seconds = sum(config.log_every * config.batch / speed for speed in steps["pictures_a_second"])
-    return Trained(RetinaNetDetector.from_file(config.out), curve, seconds)
+    return Trained(RetinaNetDetector.from_pretrained(config.out), curve, seconds)
 
 
 def train_torchvision(config: TrainConfig, steps: int, data: Annotations, val: Annotations) -> Trained:
@@ -110,7 +110,7 @@ def torchvision_model(num_classes: int, seed: int) -> RetinaNet:
 def loader(data: Annotations, config: TrainConfig, steps: int) -> "DataLoader[Any]":
     """The pictures that our own run draws, flipped at the same draws."""
     dataset = build_dataset(data, config, config.model_config(len(data.classes)))
-    draws = Draws(pictures=len(data.pictures), batch=config.batch, seed=config.seed)
+    draws = EpochSampler(pictures=len(data.pictures), batch=config.batch, seed=config.seed)
     batches = list(draws.batches(0, steps))
     return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=1, prefetch_factor=4)
 

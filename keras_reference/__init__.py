@@ -13,7 +13,7 @@ if "tensorflow" not in sys.modules:
     with contextlib.suppress(ImportError):
         importlib.import_module("triton")
 
-from keras_reference.anchors import AnchorBox
+from keras_reference.anchors import AnchorGenerator
 from keras_reference.backbone import get_backbone
 from keras_reference.boxes import compute_iou, convert_to_corners, convert_to_xywh, swap_xy
 from keras_reference.config import RetinaNetConfig
@@ -34,7 +34,7 @@ from keras_reference.preprocess import prepare_image, preprocess_data, random_fl
 from keras_reference.targets import LabelEncoder
 
 __all__ = [
-    "AnchorBox",
+    "AnchorGenerator",
     "BinaryFocalLoss",
     "DecodePredictions",
     "FeaturePyramidNetwork",

@@ -25,7 +25,7 @@ ANCHOR_SCALE = 4.0
 """The side of a square anchor in strides: 32 pixels at P3, 512 at P7; one of another ratio has its area."""
 
 
-class AnchorBox:
+class AnchorGenerator:
     """Where the anchors of a picture stand.
 
     Args:

@@ -44,13 +44,13 @@ def read_picture(path: str | Path) -> Bytes:
     try:
         with Image.open(path) as picture:
             picture.load()  # which turns a TIFF by itself, and takes the tag away
-            turned = UPRIGHT.get(picture.getexif().get(ORIENTATION, 1))
+            transpose = UPRIGHT.get(picture.getexif().get(ORIENTATION, 1))
             pixels = _pixels(picture, str(path))
     except (FileNotFoundError, InputError):
         raise
     except Exception as error:  # a decoder raises nearly anything for a broken file
         raise InputError(f"{path}: not a picture that Pillow can read ({error})") from None
-    return np.ascontiguousarray(turned(pixels) if turned else pixels)
+    return np.ascontiguousarray(transpose(pixels) if transpose else pixels)
 
 
 def _pixels(picture: Image.Image, name: str) -> Bytes:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_reference.anchors import ANCHOR_SCALE, AnchorBox
+from keras_reference.anchors import ANCHOR_SCALE, AnchorGenerator
 from keras_reference.boxes import convert_to_corners, decode_boxes
 from keras_reference.errors import InputError
 
@@ -27,7 +27,7 @@ class DecodePredictions(keras.layers.Layer):
             scores that of the first anchor.
         max_detections_per_class: how many stay of each class.
         max_detections: how many stay of all classes; of equal scores that of the first class.
-        anchor_scale: as for `AnchorBox`.
+        anchor_scale: as for `AnchorGenerator`.
 
     Raises:
         InputError: for thresholds that are not from 0 to 1, and numbers of detections below 1.
@@ -50,7 +50,7 @@ class DecodePredictions(keras.layers.Layer):
             "max_detections": max_detections,
         }
         check_limits(self.limits)
-        self.anchor_box = AnchorBox(self.variable_dtype, anchor_scale)
+        self.anchor_box = AnchorGenerator(self.variable_dtype, anchor_scale)
 
     def call(self, images: Any, predictions: Any) -> dict[str, Any]:
         predictions = ops.cast(predictions, self.variable_dtype)

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_reference.anchors import ANCHOR_SCALE, AnchorBox
+from keras_reference.anchors import ANCHOR_SCALE, AnchorGenerator
 from keras_reference.boxes import compute_iou, encode_boxes
 from keras_reference.errors import InputError
 from keras_reference.preprocess import normalise
@@ -28,12 +28,12 @@ class LabelEncoder:
     """Pictures and their objects as what `RetinaNetLoss` takes, in the precision of Keras when this is made.
 
     Args:
-        anchor_scale: as for `AnchorBox`.
+        anchor_scale: as for `AnchorGenerator`.
     """
 
     def __init__(self, anchor_scale: float = ANCHOR_SCALE) -> None:
         self.dtype = keras.config.floatx()
-        self.anchor_box = AnchorBox(self.dtype, anchor_scale)
+        self.anchor_box = AnchorGenerator(self.dtype, anchor_scale)
 
     def encode_batch(self, batch_images: Any, gt_boxes: Any, cls_ids: Any) -> tuple[Any, Any]:
         """Pictures as the backbone takes them, and the labels of their anchors.

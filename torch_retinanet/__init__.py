@@ -14,7 +14,7 @@ if "tensorflow" in sys.modules and "triton" not in sys.modules and hasattr(os, "
         importlib.import_module("triton")
     sys.setdlopenflags(_flags)
 
-from torch_retinanet.anchors import AnchorBox
+from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.detector import RetinaNetDetector
@@ -33,7 +33,7 @@ from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import load_model, load_weights, read_backbone, save_weights
 
 __all__ = [
-    "AnchorBox",
+    "AnchorGenerator",
     "BackboneWeights",
     "BinaryFocalLoss",
     "DecodePredictions",

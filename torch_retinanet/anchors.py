@@ -17,7 +17,7 @@ STRIDES = (8, 16, 32, 64, 128)
 """Pixels between two cells of P3 to P7."""
 
 
-class AnchorBox:
+class AnchorGenerator:
     """The anchors of pictures of any size, in the order of the network's outputs."""
 
     def __init__(self, config: RetinaNetConfig) -> None:

@@ -104,23 +104,23 @@ class RetinaNetConfig:
     )
     anchor_ratio: Literal["w/h", "h/w"] = convention(
         "What the ratios 1/2, 1 and 2 divide by what: of opposite meaning, the order within a cell is reversed.",
-        "the keras.io example's AnchorBox; torchvision models/detection/anchor_utils.py",
+        "the keras.io example's AnchorGenerator; torchvision models/detection/anchor_utils.py",
     )
     anchor_order: Literal["ratio_scale", "scale_ratio"] = convention(
         "The nine anchors of a cell: for each ratio its three scales, or for each scale its three ratios.",
-        "the keras.io example's AnchorBox; detectron2 modeling/anchor_generator.py",
+        "the keras.io example's AnchorGenerator; detectron2 modeling/anchor_generator.py",
     )
     anchor_centre: Literal["half_cell", "corner"] = convention(
         "Where a cell's anchors are centred: in its middle, or on its top left corner.",
-        "the keras.io example's AnchorBox; torchvision models/detection/anchor_utils.py",
+        "the keras.io example's AnchorGenerator; torchvision models/detection/anchor_utils.py",
     )
     anchor_rounding: Literal["none", "torchvision"] = convention(
         "Whether an anchor's sides stay as computed, or sizes are cut to whole pixels and half sides rounded.",
-        "the keras.io example's AnchorBox; torchvision models/detection/retinanet.py _default_anchorgen",
+        "the keras.io example's AnchorGenerator; torchvision models/detection/retinanet.py _default_anchorgen",
     )
     anchor_stride: Literal["power_of_2", "picture_over_cells"] = convention(
         "Pixels between two cells: 8 to 128, or the padded picture's side divided by its cells, rounded down.",
-        "the keras.io example's AnchorBox; torchvision models/detection/anchor_utils.py",
+        "the keras.io example's AnchorGenerator; torchvision models/detection/anchor_utils.py",
     )
     box_variance: tuple[float, float, float, float] = convention(
         "What a delta is divided by when it is learnt: shifts by x and y, then the logarithms of width and height.",
@@ -295,7 +295,7 @@ class RetinaNetConfig:
         return f"{nearest} with {', '.join(changes)}" if changes else nearest
 
     def with_convention(self, assignment: str) -> "RetinaNetConfig":
-        """This config with one convention turned, written as on a command line: `p7_relu=before`."""
+        """This config with one convention changed, written as on a command line: `p7_relu=before`."""
         name, _, text = assignment.partition("=")
         known = {f.name: f for f in conventions(self)}
         if name not in known:

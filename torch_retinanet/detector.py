@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from torch_retinanet.anchors import AnchorBox
+from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.backbone import BackboneWeights
+from torch_retinanet.checks import check_pictures, check_targets
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.detector_input import check_pictures, check_targets
 from torch_retinanet.errors import InputError
 from torch_retinanet.losses import RetinaNetLoss
 from torch_retinanet.model import RetinaNet
@@ -22,7 +22,7 @@ from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
 from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import read_weights, write_weights
-from torch_retinanet.weights.contents import Contents
+from torch_retinanet.weights.weights_file import WeightsFile
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 """What `RetinaNetDetector.predict` reads."""
@@ -63,13 +63,13 @@ class RetinaNetDetector(nn.Module):
             )
         self.config, self.class_names = config, tuple(class_names)
         self.model = RetinaNet(config, backbone_weights=backbone_weights)
-        self.anchors = AnchorBox(config)
+        self.anchors = AnchorGenerator(config)
         self.label_encoder = LabelEncoder(config)
         self.loss = RetinaNetLoss(config)
         self.decode_predictions = DecodePredictions(config)
 
     @classmethod
-    def from_file(cls, path: str | Path) -> "RetinaNetDetector":
+    def from_pretrained(cls, path: str | Path) -> "RetinaNetDetector":
         """The detector that `save` or a training run wrote, or around the weights of a Keras file, in evaluation mode.
 
         Raises:
@@ -88,7 +88,7 @@ class RetinaNetDetector(nn.Module):
 
         Errors are those of `write_weights`.
         """
-        write_weights(path, Contents(self.config, self.model.state_dict(), class_names=self.class_names))
+        write_weights(path, WeightsFile(self.config, self.model.state_dict(), class_names=self.class_names))
 
     @overload
     def forward(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]: ...

@@ -92,7 +92,7 @@ def _from_picture(picture: Image.Image, name: str, upright: bool) -> Tensor:
 
 
 def _load(picture: Image.Image, upright: bool) -> Image.Transpose | None:
-    """Load a picture, and say how it is still to be turned: TIFF is turned by Pillow, which then forgets it."""
+    """Load a picture, and say how it is still to be rotated: TIFF is rotated by Pillow, which then forgets it."""
     back = AS_STORED.get(orientation_of(picture)) if picture.format == "TIFF" else None
     picture.load()
     return UPRIGHT.get(orientation_of(picture)) if upright else back

@@ -8,7 +8,7 @@ from parity_tests.ablation.override import Override, Part
 from parity_tests.retinanet.optimizers import KERAS
 from parity_tests.retinanet.torch_surroundings import Config
 from torch_retinanet.conventions import allowed_values, conventions
-from torch_retinanet.weights.contents import expected_shapes
+from torch_retinanet.weights.weights_file import expected_shapes
 
 NETWORK = (
     *("stride_in", "conv_bias", "bn_eps", "bn_momentum", "bn_running_var", "stem_padding", "stride2_padding"),

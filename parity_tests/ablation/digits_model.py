@@ -78,12 +78,12 @@ def train_digits(config: Config, steps: int, *, seed: int, report: Callable[[int
     from accelerate import Accelerator  # of the extra `train`
 
     from torch_retinanet.train import TrainConfig
-    from torch_retinanet.train.loop import Training
+    from torch_retinanet.train.train_step import TrainStep
 
     settings = TrainConfig(data=Path("digits"), out=Path("digits"), steps=steps, batch=BATCH, rate=RATE, seed=seed)
     detector = fresh_detector(replace(config, **TRAINED_IN), seed).to(memory_format=torch.channels_last)
     accelerator = Accelerator(cpu=True, mixed_precision="bf16")
-    training = Training(settings, detector, steps * BATCH, accelerator)
+    training = TrainStep(settings, detector, steps * BATCH, accelerator)
     for step in range(steps):
         report(step)
         samples = pictures("train", SQUARE, range(step * BATCH, (step + 1) * BATCH), seed)

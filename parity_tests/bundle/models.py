@@ -8,8 +8,8 @@ from typing import Any, get_args
 from parity_tests.bundle.check import recorded_about
 from parity_tests.bundle.files import Bundle
 from parity_tests.bundle.record import record
-from parity_tests.ladder.arguments import check_batches, check_function, check_tables, check_words
 from parity_tests.ladder.case import Case
+from parity_tests.ladder.checks import check_batches, check_function, check_tables, check_words
 from parity_tests.ladder.compare_models import DTYPES, RUNGS, check_training, compared_models, rungs_for
 from parity_tests.ladder.pairing import comparison
 from parity_tests.rule.errors import UsageError

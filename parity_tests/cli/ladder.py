@@ -20,7 +20,7 @@ from parity_tests.cli.options import (
     report_on,
     settings_of,
 )
-from parity_tests.ladder.arguments import check_folder
+from parity_tests.ladder.checks import check_folder
 from parity_tests.ladder.climb import Report
 from parity_tests.ladder.memory import keep_for_reuse, without_collecting
 from parity_tests.ladder.processes import climb_in_processes

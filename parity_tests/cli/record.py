@@ -67,12 +67,12 @@ def _record_pair(options: argparse.Namespace) -> int:
 
 def _started(options: argparse.Namespace) -> DetectorComparison:
     """What the side is recorded from; every refusal is an `UsageError`."""
-    from parity_tests.retinanet.alone import start_alone
+    from parity_tests.retinanet.one_side import start_one_side
 
     if options.side == "keras":
         check_backend()
     try:
         preset = "" if options.weights else options.preset
-        return start_alone(options.side, preset, weights=options.weights, seed=options.seed)
+        return start_one_side(options.side, preset, weights=options.weights, seed=options.seed)
     except refusals(*PACKAGES) as error:
         raise UsageError(str(error)) from None

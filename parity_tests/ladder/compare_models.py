@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from parity_tests.ladder import rungs as of_models
 from parity_tests.ladder import training
-from parity_tests.ladder.arguments import (
+from parity_tests.ladder.blind_spots import blind_spots
+from parity_tests.ladder.case import Answer
+from parity_tests.ladder.checks import (
     check_batches,
     check_folder,
     check_tables,
@@ -18,8 +20,6 @@ from parity_tests.ladder.arguments import (
     check_words,
     lists,
 )
-from parity_tests.ladder.blind_spots import blind_spots
-from parity_tests.ladder.case import Answer
 from parity_tests.ladder.climb import climb
 from parity_tests.ladder.coarse import in_words
 from parity_tests.ladder.comparison import Comparison
@@ -58,7 +58,6 @@ def compare_models(
     optimizers: Optimizers | None = None,
     batches: Sequence[Any] = (),
     repro: Path | str | None = None,
-    exempt: Mapping[str, str] | None = None,
 ) -> Result:
     """Hold a port against its reference: parameters, activations and gradients, module by module.
 
@@ -86,7 +85,6 @@ def compare_models(
         optimizers: for each side what makes an optimiser of its parameters, for `step` and `trajectory`.
         batches: the inputs of each step of `trajectory`.
         repro: a folder for the first module that differs by itself: a script that runs it alone, and what it is given.
-        exempt: the name that `skip` had before.
 
     Returns:
         What every report is made from. A name without partner or reason makes it incomplete, and so does a side that
@@ -96,7 +94,7 @@ def compare_models(
         UsageError: for an argument that breaks a rule.
     """
     check_words("dtypes", dtypes, DTYPES)
-    check_tables(names=names, layouts=layouts, skip=skip, exempt=exempt)
+    check_tables(names=names, layouts=layouts, skip=skip)
     check_two_functions("loss", loss)
     check_two_functions("optimizers", optimizers)
     check_folder("repro", repro)
@@ -106,7 +104,7 @@ def compare_models(
         inputs,
         names=names,
         layouts=layouts or {},
-        skip={**(exempt or {}), **(skip or {})},
+        skip=dict(skip or {}),
         losses=loss,
         transfer=transfer,
         dtypes=dtypes,

@@ -22,7 +22,7 @@ STATM = Path("/proc/self/statm")
 def without_collecting() -> Iterator[None]:
     """While frameworks are loaded: they make 700,000 objects that stay, and looking through them takes a third longer.
 
-    What is there in the end is not looked through again, however often the collector runs: once they are loaded it is
+    What is there in the end is not looked through again, however often the builder runs: once they are loaded it is
     left alone, as what was there by then might be garbage.
     """
     if "keras" in sys.modules:

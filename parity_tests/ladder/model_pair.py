@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from parity_tests.ladder.arguments import check_two_functions
+from parity_tests.ladder.checks import check_two_functions
 from parity_tests.rule.errors import UsageError, in_one_line
 
 SETTINGS = ("names", "layouts", "loss", "skip", "transfer", "dtypes", "rungs", "optimizers", "batches")

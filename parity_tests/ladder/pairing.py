@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from parity_tests.ladder.arguments import check_layouts, fed
+from parity_tests.ladder.checks import check_layouts, fed
 from parity_tests.ladder.comparison import Comparison, tap_of
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array

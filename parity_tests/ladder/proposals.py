@@ -23,10 +23,10 @@ def fitting(reference: Shape, port: Shape) -> list[Permutation]:
     """
     if sorted(reference) != sorted(port):
         return []
-    turned = [axes for axes in permutations(range(len(port))) if [port[axis] for axis in axes] == list(reference)]
+    exchanged = [axes for axes in permutations(range(len(port))) if [port[axis] for axis in axes] == list(reference)]
     pairs = [(0, 1), (-2, -1)] if len(reference) > 2 else []
     kept = [(i, j) for i, j in pairs if reference[i] == reference[j]]
-    return [axes for axes in turned if all(axes[i] < axes[j] for i, j in kept)]
+    return [axes for axes in exchanged if all(axes[i] < axes[j] for i, j in kept)]
 
 
 def misfits(pair: Comparison) -> dict[str, str]:
@@ -71,18 +71,18 @@ def _of_steps(pair: Comparison) -> dict[str, Permutation]:
         return {}
     names = input_names(ROOT, len(pair.inputs))
     said = pair.layouts.table
-    turned = {n for n, values in zip(names, pair.inputs, strict=True) if _is_of_steps(values) and n not in said}
-    for inputs in [turned, set[str]()] if turned else [turned]:
+    exchanged = {n for n, values in zip(names, pair.inputs, strict=True) if _is_of_steps(values) and n not in said}
+    for inputs in [exchanged, set[str]()] if exchanged else [exchanged]:
         with suppress(Exception):  # whatever a model of the user's raises: what it refuses is no proposal
             if (found := _exchanged(pair, inputs, names)) or inputs:
                 return dict.fromkeys((*sorted(inputs), *found), LAST_TO_SECOND)
     return {}
 
 
-def _exchanged(pair: Comparison, turned: set[str], names: Sequence[str]) -> list[str]:
-    """The taps whose last two axes the port has exchanged when it runs on inputs of which some are turned."""
+def _exchanged(pair: Comparison, exchanged: set[str], names: Sequence[str]) -> list[str]:
+    """The taps whose last two axes the port has exchanged when it runs on inputs of which some are exchanged."""
     fed = pair.to_port_inputs(pair.inputs)
-    inputs = [a.transpose(LAST_TO_SECOND) if n in turned else a for n, a in zip(names, fed, strict=True)]
+    inputs = [a.transpose(LAST_TO_SECOND) if n in exchanged else a for n, a in zip(names, fed, strict=True)]
     calls = [
         pair.reference.open("float64", pair.paths[0]).forward(pair.inputs),
         pair.port.open("float64", pair.paths[1]).forward(inputs),

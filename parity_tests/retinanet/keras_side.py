@@ -186,7 +186,7 @@ class KerasDetectorSide(KerasSide):
         return {}  # computed from the layers of the port
 
     def anchors(self, size: Size) -> Array:
-        anchors = keras_reference.AnchorBox(self.dtype, self.anchor_scale).get_anchors(*size)
+        anchors = keras_reference.AnchorGenerator(self.dtype, self.anchor_scale).get_anchors(*size)
         return array_of(keras_reference.convert_to_corners(anchors))
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:

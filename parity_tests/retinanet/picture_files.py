@@ -26,7 +26,7 @@ ORIENTATION, ORIENTATIONS = 0x0112, range(1, 9)
 def picture_files(*, seed: int = 0) -> dict[str, Bytes]:
     """The bytes of a file of each kind, by what it is: colours, gray, palette, alpha, 16 bits, EXIF 1 to 8, and arrays.
 
-    TIFF is turned by Pillow itself as it is read.
+    TIFF is rotated by Pillow itself as it is read.
     """
     rng = np.random.default_rng(seed)
     colours = rng.integers(0, 256, (*SIZE, 4), np.uint8)

@@ -6,10 +6,10 @@ from typing import Any
 
 from parity_tests.bundle.check import recorded_about
 from parity_tests.bundle.files import Bundle
-from parity_tests.retinanet.alone import no_metric
 from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import NoiseInputs
 from parity_tests.retinanet.matching import Limits
+from parity_tests.retinanet.one_side import no_metric
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.errors import UsageError
 

@@ -20,9 +20,9 @@ from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from torch_retinanet.conventions import check_value, conventions, read_value
 from torch_retinanet.weights import read_weights
-from torch_retinanet.weights.contents import check_numpy, expected_shapes
 from torch_retinanet.weights.keras_file import keras_preset
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables
+from torch_retinanet.weights.weights_file import check_numpy, expected_shapes
 
 
 def start_run(

@@ -29,7 +29,7 @@ class TorchSurroundings:
     def surround(self, config: Config) -> None:
         """Take the conventions of what surrounds the network, which stays as it is, from `config`."""
         self.config = config
-        self.anchor_box, self.loss = torch_retinanet.AnchorBox(config), torch_retinanet.RetinaNetLoss(config)
+        self.anchor_box, self.loss = torch_retinanet.AnchorGenerator(config), torch_retinanet.RetinaNetLoss(config)
         self.label_encoder = torch_retinanet.LabelEncoder(config)
         self.decode_predictions = torch_retinanet.DecodePredictions(config)
 

@@ -20,9 +20,9 @@ from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.data.dataset import Batch
 from torch_retinanet.train import TrainConfig
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
-from torch_retinanet.train.draws import Draws
-from torch_retinanet.train.loop import Training
 from torch_retinanet.train.model import freeze
+from torch_retinanet.train.sampler import EpochSampler
+from torch_retinanet.train.train_step import TrainStep
 from torch_retinanet.weights.keras_names import keras_name
 
 Gradients = Callable[[int, int], Mapping[str, Tensor]]
@@ -64,14 +64,14 @@ class TorchTrainer:
     def _around(self, detector: RetinaNetDetector) -> dict[str, Array]:
         """What else a run has (`around_steps`)."""
         settings = replace(self.settings, steps=None, epochs=EPOCHS, batch=BATCH, ema=None)
-        training = Training(settings, detector, PICTURES, Accelerator(cpu=True))
-        drawn = _order(training.draws, 0, training.steps)
+        training = TrainStep(settings, detector, PICTURES, Accelerator(cpu=True))
+        drawn = _order(training.sampler, 0, training.steps)
         epochs = np.array(drawn[: PICTURES * EPOCHS], np.float64).reshape(EPOCHS, -1)
         told = (
-            drawn[BATCH * self.plan.accumulate :] == _order(training.draws, 1, training.steps),
+            drawn[BATCH * self.plan.accumulate :] == _order(training.sampler, 1, training.steps),
             list(epochs[0]) != list(epochs[1]),
-            drawn != _order(replace(training.draws, seed=1), 0, training.steps),
-            drawn == _order(replace(training.draws), 0, training.steps),
+            drawn != _order(replace(training.sampler, seed=1), 0, training.steps),
+            drawn == _order(replace(training.sampler), 0, training.steps),
         )
         return {
             "norm_follows": np.array([float(follows) for _, follows in sorted(_norms(detector))]),
@@ -106,10 +106,10 @@ class TorchTrainer:
         lines = {name: np.array([step[name] for step in steps]) for name in told}
         return lines | weights | {f"{name}@average": value for name, value in average.items()}
 
-    def _begun(self, detector: RetinaNetDetector) -> Training:
-        return Training(self.settings, detector, self.plan.steps, Accelerator(cpu=True))
+    def _begun(self, detector: RetinaNetDetector) -> TrainStep:
+        return TrainStep(self.settings, detector, self.plan.steps, Accelerator(cpu=True))
 
-    def _resumed(self, training: Training, detector: RetinaNetDetector) -> Training:
+    def _resumed(self, training: TrainStep, detector: RetinaNetDetector) -> TrainStep:
         """The run as it goes on from a checkpoint, in a network that has forgotten everything."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.safetensors"
@@ -123,7 +123,7 @@ class TorchTrainer:
         return resumed
 
 
-def _order(draws: Draws, first: int, end: int) -> list[int]:
+def _order(draws: EpochSampler, first: int, end: int) -> list[int]:
     """The pictures of all batches from one step to another."""
     return [draw.picture for batch in draws.batches(first, end) for draw in batch]
 

@@ -24,10 +24,10 @@ from torch_retinanet.data.progress import track
 from torch_retinanet.preprocess import padded_size, resized_size
 from torch_retinanet.train import TrainConfig
 from torch_retinanet.train.data import build_dataset, read_data
-from torch_retinanet.train.draws import Draws
-from torch_retinanet.train.loop import Training
 from torch_retinanet.train.model import build_detector
+from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.schedule import rate_share
+from torch_retinanet.train.train_step import TrainStep
 from torch_retinanet.weights.keras_names import keras_variables
 
 BETAS, EPS, MOMENTUM, CLIP_EPS = (0.9, 0.999), 1e-8, 0.9, 1e-6
@@ -50,7 +50,7 @@ class TrainingRun:
         self.annotations, _ = read_data(config)
         self.conventions = config.model_config(len(self.annotations.classes))
         dataset = build_dataset(self.annotations, config, self.conventions)
-        draws = Draws(pictures=len(dataset), batch=config.batch, seed=config.seed).batches(0, steps)
+        draws = EpochSampler(pictures=len(dataset), batch=config.batch, seed=config.seed).batches(0, steps)
         self._keras = cache(self._build_keras)
         self.batches = [collate([dataset[draw] for draw in batch]) for batch in draws]
 
@@ -92,9 +92,9 @@ class TrainingRun:
                 setattr(optimizer, name, _exact(getattr(optimizer, name)))
         return optimizer
 
-    def _training(self, dtype: str) -> Training:
+    def _training(self, dtype: str) -> TrainStep:
         detector = build_detector(self.config, self.annotations.classes).to(DTYPES[dtype])
-        return Training(self.config, detector, len(self.annotations.pictures), Accelerator())
+        return TrainStep(self.config, detector, len(self.annotations.pictures), Accelerator())
 
     def _step(self, side: KerasDetectorSide, optimizer: "keras.optimizers.Optimizer", batch: Batch) -> float:
         """A step of the reference; gives its loss."""

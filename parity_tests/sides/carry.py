@@ -35,7 +35,7 @@ class Way(NamedTuple):
     gradients_back: Change
 
     @property
-    def turned(self) -> "Way":
+    def reversed(self) -> "Way":
         """The same from the other side."""
         return Way(self.back, self.there, self.gradients_back, self.gradients_there)
 
@@ -45,7 +45,7 @@ def linear(there: Change, back: Change) -> Way:
     return Way(there, back, there, back)
 
 
-class Turn(NamedTuple):
+class Rearrangement(NamedTuple):
     """One array out of another: its axes in another order, then drawn together or apart.
 
     Attributes:
@@ -63,15 +63,15 @@ class Turn(NamedTuple):
         return [a.transpose(self.axes).reshape(self.after) if a.shape == self.before else a for a in arrays]
 
     def back(self, arrays: Arrays) -> list[Array]:
-        turned, again = [self.before[axis] for axis in self.axes], np.argsort(self.axes)
-        return [a.reshape(turned).transpose(again) if a.shape == self.after else a for a in arrays]
+        lengths, again = [self.before[axis] for axis in self.axes], np.argsort(self.axes)
+        return [a.reshape(lengths).transpose(again) if a.shape == self.after else a for a in arrays]
 
     @property
     def way(self) -> Way:
         return linear(self.there, self.back)
 
 
-def kernel_turn(kernel: Shape, weight: Shape) -> Turn | None:
+def rearranged_kernel(kernel: Shape, weight: Shape) -> Rearrangement | None:
     """How torch has a kernel of Keras: as a convolution or a dense layer does, or one of each channel by itself.
 
     Axes of length one count for nothing: a dense layer may stand for a convolution of one pixel. A dense kernel of
@@ -79,23 +79,23 @@ def kernel_turn(kernel: Shape, weight: Shape) -> Turn | None:
     """
     last = len(kernel)
     if last < 2:
-        return same_turn(kernel, weight)
-    turned = (last - 1, last - 2, *range(last - 2))
-    if _without_ones([kernel[axis] for axis in turned]) == _without_ones(weight):
-        return Turn(kernel, turned, weight)
+        return same_values(kernel, weight)
+    axes = (last - 1, last - 2, *range(last - 2))
+    if _without_ones([kernel[axis] for axis in axes]) == _without_ones(weight):
+        return Rearrangement(kernel, axes, weight)
     if weight == (kernel[-2] * kernel[-1], 1, *kernel[:-2]):
-        return Turn(kernel, (last - 2, last - 1, *range(last - 2)), weight)
+        return Rearrangement(kernel, (last - 2, last - 1, *range(last - 2)), weight)
     for split in range(1, last):
         if weight == (math.prod(kernel[split:]), math.prod(kernel[:split])):
-            return Turn(kernel, (*range(split, last), *range(split)), weight)
+            return Rearrangement(kernel, (*range(split, last), *range(split)), weight)
     return None
 
 
-def same_turn(before: Shape, after: Shape) -> Turn | None:
+def same_values(before: Shape, after: Shape) -> Rearrangement | None:
     """The same numbers in the same order: a vector for a table of them, or axes of length one more or less."""
     is_flat = math.prod(before) == math.prod(after) and 1 in (len(before), len(after))
     if is_flat or _without_ones(before) == _without_ones(after):
-        return Turn(before, tuple(range(len(before))), after)
+        return Rearrangement(before, tuple(range(len(before))), after)
     return None
 
 
@@ -103,21 +103,21 @@ def _without_ones(shape: Sequence[int]) -> list[int]:
     return [length for length in shape if length > 1]
 
 
-def stacked(turns: Sequence[Turn]) -> Way:
+def stacked(rearrangements: Sequence[Rearrangement]) -> Way:
     """Projections of Keras' attention, query, key and value, which torch has in one array, one upon the other."""
-    ends = np.cumsum([turn.after[0] for turn in turns])
+    ends = np.cumsum([one.after[0] for one in rearrangements])
 
     def there(arrays: Arrays) -> list[Array]:
-        return [np.concatenate([turn.there([array])[0] for turn, array in zip(turns, arrays, strict=True)])]
+        return [np.concatenate([one.there([array])[0] for one, array in zip(rearrangements, arrays, strict=True)])]
 
     def back(arrays: Arrays) -> list[Array]:
         parts = np.split(arrays[0], ends[:-1])
-        return [turn.back([part])[0] for turn, part in zip(turns, parts, strict=True)]
+        return [one.back([part])[0] for one, part in zip(rearrangements, parts, strict=True)]
 
     return linear(there, back)
 
 
-def gates_turn(gates: int) -> Way:
+def gates_stacked(gates: int) -> Way:
     """A kernel of a recurrent layer, with its gates side by side in Keras and one upon the other in torch."""
     return linear(
         lambda arrays: [_in_order(array, gates).T for array in arrays],

@@ -10,14 +10,14 @@ from typing import NamedTuple
 from parity_tests.rule.record import Array
 from parity_tests.sides.carry import (
     Change,
+    Rearrangement,
     Shape,
-    Turn,
     Way,
     biases,
-    gates_turn,
-    kernel_turn,
+    gates_stacked,
     linear,
-    same_turn,
+    rearranged_kernel,
+    same_values,
     stacked,
 )
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
@@ -238,7 +238,7 @@ def _link(reference: tuple[str, ...], port: tuple[str, ...], shapes: tuple[Shape
             return Link(reference, port, permuted, first, fits)
     if _is_of_torch(reference) and not _is_of_torch(port):
         way = _to_torch(port, reference, (shapes[1], shapes[0]))
-        way = way.turned if way else None
+        way = way.reversed if way else None
     else:
         way = _to_torch(reference, port, shapes)
     return Link(reference, port, way or permuted, first, way is not None)
@@ -265,8 +265,8 @@ def _to_torch(keras: Sequence[str], torch: Sequence[str], shapes: tuple[Shapes, 
     before, after = ([of[name] for name in names] for of, names in zip(shapes, (keras, torch), strict=True))
     if len(keras) == 3:
         lengths = [after[0][0] // 3, *after[0][1:]]
-        turns = [_turn(name, shape, tuple(lengths)) for name, shape in zip(keras, before, strict=True)]
-        known = [turn for turn in turns if turn is not None]
+        rearrangements = [_rearranged(name, shape, tuple(lengths)) for name, shape in zip(keras, before, strict=True)]
+        known = [one for one in rearrangements if one is not None]
         return stacked(known) if len(known) == 3 else None
     gates = _gates(keras[0], shapes[0])
     if _are_biases(torch):
@@ -274,13 +274,13 @@ def _to_torch(keras: Sequence[str], torch: Sequence[str], shapes: tuple[Shapes, 
         fits = before[0][-1:] == after[0] and len(torch) in ((2,) if kept_apart else (1, 2))
         return biases(gates, kept_apart=kept_apart, count=len(torch)) if fits else None
     if re.match("weight_[ih]h", _leaf(torch[0])):
-        return gates_turn(gates) if before[0][::-1] == after[0] else None
-    turn = _turn(keras[0], before[0], after[0])
-    return turn.way if turn else None
+        return gates_stacked(gates) if before[0][::-1] == after[0] else None
+    one = _rearranged(keras[0], before[0], after[0])
+    return one.way if one else None
 
 
-def _turn(name: str, before: Shape, after: Shape) -> Turn | None:
-    return kernel_turn(before, after) if _leaf(name).endswith("kernel") else same_turn(before, after)
+def _rearranged(name: str, before: Shape, after: Shape) -> Rearrangement | None:
+    return rearranged_kernel(before, after) if _leaf(name).endswith("kernel") else same_values(before, after)
 
 
 def _gates(name: str, shapes: Shapes) -> int:

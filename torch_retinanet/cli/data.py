@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.errors import InputError
+from torch_retinanet.files import atomic_write
 from torch_retinanet.weights import read_weights
-from torch_retinanet.weights.whole_file import atomic_write
 
 if TYPE_CHECKING:
     from torch_retinanet.data.annotations import Annotations
@@ -53,7 +53,7 @@ def _inspect(options: argparse.Namespace) -> int:
     if annotations.problems:
         root = options.data if options.data.is_dir() else options.data.parent
         print_problems(annotations.problems, root, every=options.all)
-    lost = sum(problem.lost for problem in annotations.problems)
+    lost = sum(problem.data_loss for problem in annotations.problems)
     print(printable(f"{_summary(annotations)}; lost in places: {lost}"))
     return 1 if lost else 0
 

@@ -12,9 +12,9 @@ from torch_retinanet.cli.detection_files import FORMATS, PICTURES, Numbered, pic
 from torch_retinanet.cli.detector import batch_size, quiet_pillow, read_detector, report_unreadable, watched
 from torch_retinanet.cli.picture_sources import distinct_names, find_sources
 from torch_retinanet.data.dataset import Unreadable
-from torch_retinanet.detect import detect_pictures
 from torch_retinanet.errors import InputError
 from torch_retinanet.postprocess import DecodePredictions
+from torch_retinanet.predict import detect_pictures
 
 TOGETHER = 8
 """Pictures that a GPU detects together, and that are read ahead on a CPU too."""
@@ -28,7 +28,9 @@ def add_to(commands: Any) -> None:
     detect.add_argument("--out", type=Path, default=Path("detections"), help="the folder to write to (detections)")
     detect.add_argument("--threshold", type=float, default=0.3, help="the score that a detection must be above (0.3)")
     detect.add_argument(
-        "--batch", type=batch_size, help="pictures detected together (8 on a GPU; 1 on a CPU, where more are slower)"
+        "--batch-size",
+        type=batch_size,
+        help="pictures detected together (8 on a GPU; 1 on a CPU, where more are slower)",
     )
     detect.add_argument(
         "--format", nargs="+", choices=FORMATS, default=["pictures", "json"], help="what is written (pictures json)"
@@ -44,7 +46,7 @@ def _detect(options: argparse.Namespace) -> int:
     sources = find_sources(options.pictures, output=options.out / PICTURES)
     detector = read_detector(options.model)
     detector.decode_predictions = DecodePredictions(replace(detector.config, score_threshold=options.threshold))
-    together = options.batch or (TOGETHER if next(detector.parameters()).is_cuda else 1)
+    together = options.batch_size or (TOGETHER if next(detector.parameters()).is_cuda else 1)
     paths = (source.path for source in sources)
     found = detect_pictures(detector, paths, batch_size=together, ahead=max(together, TOGETHER))
     options.out.mkdir(parents=True, exist_ok=True)

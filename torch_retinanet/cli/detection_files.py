@@ -9,10 +9,10 @@ from typing import NamedTuple, TextIO
 from PIL import Image
 
 from torch_retinanet.data.dataset import Unreadable
-from torch_retinanet.detect import Detected
 from torch_retinanet.draw import draw_labelled
 from torch_retinanet.evaluate.results import json_list, result_rows
-from torch_retinanet.weights.whole_file import atomic_write
+from torch_retinanet.files import atomic_write
+from torch_retinanet.predict import Detected
 
 
 class Numbered(NamedTuple):

@@ -29,9 +29,9 @@ def batch_size(text: str) -> int:
 def read_detector(path: Path) -> RetinaNetDetector:
     """The detector of a run or a weights file, on the GPU where there is one.
 
-    Errors are those of `RetinaNetDetector.from_file`.
+    Errors are those of `RetinaNetDetector.from_pretrained`.
     """
-    detector = RetinaNetDetector.from_file(path).to(memory_format=torch.channels_last)
+    detector = RetinaNetDetector.from_pretrained(path).to(memory_format=torch.channels_last)
     return detector.to("cuda" if torch.cuda.is_available() else "cpu")
 
 

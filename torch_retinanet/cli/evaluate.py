@@ -28,7 +28,7 @@ def add_to(commands: Any) -> None:
     evaluate.add_argument("--split", help="the split of DATA")
     evaluate.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")
     evaluate.add_argument("--classes", type=Path, help="a file with the names of DATA's classes")
-    evaluate.add_argument("--batch", type=batch_size, default=8, help="pictures read ahead; changes no number (8)")
+    evaluate.add_argument("--read-ahead", type=batch_size, default=8, help="pictures read ahead; changes no number (8)")
     evaluate.add_argument("--out", type=Path, help="a folder for numbers, detections, curves and mistakes as pictures")
     evaluate.add_argument("--json", type=Path, help="a file for all numbers")
     evaluate.add_argument("--truth", type=Path, help="objects in COCO's JSON, in place of RUN and DATA")
@@ -92,7 +92,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
         found = detect_annotated(
             detector,
             screened,
-            ahead=options.batch,
+            ahead=options.read_ahead,
             watch=lambda pictures: watched(pictures, total=len(screened.pictures), words="detecting"),
         )
     unreadable = [*_left_out(read, screened), *found.unreadable]
@@ -138,8 +138,8 @@ def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector"
 def _say_what_is_lost(data: Path, read: "Annotations", screened: "Annotations") -> None:
     """Boxes and entries that do not count, since nobody could use them; pictures and classes are named elsewhere."""
     named = {unreadable.path for unreadable in _left_out(read, screened)}
-    lost = [problem for problem in screened.problems if problem.lost and problem.file not in named]
-    places = sum(not problem.what.startswith(UNKNOWN_CLASS) for problem in lost)
+    lost = [problem for problem in screened.problems if problem.data_loss and problem.file not in named]
+    places = sum(not problem.finding.startswith(UNKNOWN_CLASS) for problem in lost)
     if places:
         print(f"retinanet: {data}: lost in {places} places, which `retinanet inspect` lists", file=sys.stderr)
 
@@ -149,6 +149,6 @@ def _left_out(read: "Annotations", screened: "Annotations") -> "list[Unreadable]
     from torch_retinanet.data.dataset import Unreadable
 
     kept = set(screened.pictures)
-    reasons = {problem.file: problem.what for problem in screened.problems if problem.lost}
+    reasons = {problem.file: problem.finding for problem in screened.problems if problem.data_loss}
     lost = [path for path in dict.fromkeys(read.pictures) if path not in kept]
     return [Unreadable(path, f"{path}: {reasons[path]}") for path in lost]

@@ -19,7 +19,7 @@ WIDTH = 160
 
 
 def print_problems(problems: Sequence[Problem], root: Path, *, every: bool = False) -> None:
-    """Print a table of file, place, what was found and what training does; files as seen from `root`.
+    """Print a table of file, location, finding and what training does; files as seen from `root`.
 
     Of many of one kind the first few are listed and the others counted, or `every` one is listed.
     """
@@ -29,11 +29,11 @@ def print_problems(problems: Sequence[Problem], root: Path, *, every: bool = Fal
 
     console = Console()
     console = console if console.is_terminal else Console(width=WIDTH)
-    table = Table("file", "place", "what", "what training does", show_lines=False)
+    table = Table("file", "location", "finding", "what training does", show_lines=False)
     for column in table.columns:
         column.overflow = "fold"
     for lost in (True, False):
-        for row in _rows([problem for problem in problems if problem.lost == lost], root, every):
+        for row in _rows([problem for problem in problems if problem.data_loss == lost], root, every):
             table.add_row(*(Text(_cut(printable(cell)), style="red" if lost else "") for cell in row))
         table.add_section()
     with console.capture() as written:
@@ -44,10 +44,10 @@ def print_problems(problems: Sequence[Problem], root: Path, *, every: bool = Fal
 def _rows(problems: Sequence[Problem], root: Path, every: bool) -> Iterator[tuple[str, str, str, str]]:
     kinds: dict[Any, list[Problem]] = defaultdict(list)
     for problem in problems:
-        kinds[problem.what.partition(":")[0], problem.then].append(problem)
+        kinds[problem.finding.partition(":")[0], problem.action].append(problem)
     for (kind, then), alike in kinds.items():
         shown = alike if every or len(alike) < MANY else alike[:SHOWN]
-        yield from ((_seen_from(root, one.file), one.place, one.what, then) for one in shown)
+        yield from ((_seen_from(root, one.file), one.location, one.finding, then) for one in shown)
         if len(shown) < len(alike):
             yield "", "", f"{kind}: {len(alike) - len(shown)} more, which --all lists", then
 

@@ -31,17 +31,17 @@ def add_to(commands: Any) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from torch_retinanet.train import Run, StoppedError, settings_of
+    from torch_retinanet.train import Interrupted, Trainer, settings_of
 
     flags = list(options.flags)
     folder = _taken(flags, "--resume")
     if folder is not None and flags:
         raise InputError(f"--resume: {folder} has its settings, and {flags[0]} cannot change them")
     config = _settings(flags) if folder is None else replace(settings_of(Path(folder)), out=Path(folder))
-    run = Run(config, resume=folder is not None)
+    run = Trainer(config, resume=folder is not None)
     try:
-        run.go()
-    except StoppedError as stopped:
+        run.fit()
+    except Interrupted as stopped:
         print(f"retinanet: {stopped}; `retinanet train --resume {config.out}` goes on", file=sys.stderr)
         return STOPPED
     if run.accelerator.is_main_process:

@@ -8,8 +8,8 @@ from typing import Any
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.conventions import conventions
 from torch_retinanet.weights import read_weights, write_weights
-from torch_retinanet.weights.contents import Contents
 from torch_retinanet.weights.keras_file import keras_preset
+from torch_retinanet.weights.weights_file import WeightsFile
 
 
 def add_to(commands: Any) -> None:
@@ -35,7 +35,7 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def _lost_in_keras(contents: Contents) -> list[str]:
+def _lost_in_keras(contents: WeightsFile) -> list[str]:
     """What Keras must be told beside the file: sizes of pictures, what is kept of detections, names of classes."""
     preset = RetinaNetConfig.preset(keras_preset(contents.config) or "notebook")
     changed = [*contents.config.differences(preset, acts_on="detections")]

@@ -22,17 +22,17 @@ class Problem(NamedTuple):
 
     Attributes:
         file: the annotation file or picture.
-        place: where in it, as `line 7` or `annotations[3]`; empty where the file as a whole is meant.
-        what: what was found: a few words that are the same for all of its kind, and its value after a colon.
-        then: what training does about it.
-        lost: whether an object or a picture is lost by it.
+        location: where in it, as `line 7` or `annotations[3]`; empty where the file as a whole is meant.
+        finding: what was found: a few words that are the same for all of its kind, and its value after a colon.
+        action: what training does about it.
+        data_loss: whether an object or a picture is lost by it.
     """
 
     file: Path
-    place: str
-    what: str
-    then: str
-    lost: bool
+    location: str
+    finding: str
+    action: str
+    data_loss: bool
 
 
 class Objects(NamedTuple):
@@ -91,10 +91,10 @@ class Annotations:
         """The index (T,) of the picture that each box is on."""
         return np.repeat(np.arange(len(self.pictures)), np.diff(self.offsets))
 
-    def box_problem(self, index: int, what: str, then: str, *, lost: bool) -> Problem:
+    def box_problem(self, index: int, finding: str, action: str, *, data_loss: bool) -> Problem:
         """What is wrong with one box."""
         owner = int(np.searchsorted(self.offsets, index, side="right")) - 1
-        return Problem(self.files[owner], self.place_format.format(self.places[index]), what, then, lost)
+        return Problem(self.files[owner], self.place_format.format(self.places[index]), finding, action, data_loss)
 
     def select(self, *, pictures: Bools | None = None, boxes: Bools | None = None) -> "Annotations":
         """Some of the pictures (P,) with their boxes, or some of the boxes (T,)."""

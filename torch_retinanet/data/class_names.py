@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from torch_retinanet.data.annotations import Annotations, Problem
-from torch_retinanet.data.collect import NO_CLASS
+from torch_retinanet.data.builder import NO_CLASS
 from torch_retinanet.data.text import Line, read_lines, split_fields
 from torch_retinanet.errors import InputError
 
@@ -73,7 +73,7 @@ def with_class_names(annotations: Annotations, class_names: Sequence[str]) -> An
     counts = np.bincount(annotations.labels[unknown], minlength=len(annotations.classes))
     files = sorted(set(annotations.files))
     problems = [
-        Problem(files[0], "", f"unknown class: {name!r}, boxes: {count}", "its boxes are left out", lost=True)
+        Problem(files[0], "", f"unknown class: {name!r}, boxes: {count}", "its boxes are left out", data_loss=True)
         for name, count in zip(annotations.classes, counts.tolist(), strict=True)
         if count
     ]
@@ -88,7 +88,7 @@ def _names_in_lines(path: Path) -> list[str]:
     problems: list[Problem] = []
     lines = list(read_lines(path, problems))
     if problems:
-        raise InputError(f"{path}: {problems[0].place} must be text in UTF-8")
+        raise InputError(f"{path}: {problems[0].location} must be text in UTF-8")
     if not lines:
         raise InputError(f"{path}: must hold names of classes")
     rows = [_fields(path, line) for line in lines]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from torch_retinanet.data.annotations import Annotations, Problem
-from torch_retinanet.data.collect import Collector
+from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.picture_folder import beside, find_folder
 from torch_retinanet.errors import InputError
 
@@ -91,9 +91,9 @@ def read_coco(path: Path, *, images: Path | None = None) -> Annotations:
             continue
         size, where = (picture.height or 0, picture.width or 0), f"images[{place}]"
         found = folder.find(picture.file_name)
-        indices[picture.id] = entries.collector.add_picture(found, path, place=where, size=size, picture_id=picture.id)
+        indices[picture.id] = entries.builder.add_picture(found, path, place=where, size=size, picture_id=picture.id)
     _add_boxes(entries, indices, labels)
-    annotations = entries.collector.annotations(classes, class_ids=list(labels))
+    annotations = entries.builder.annotations(classes, class_ids=list(labels))
     problems = [*annotations.problems, *folder.unlisted(annotations.pictures, path)]
     return replace(annotations, problems=problems)
 
@@ -102,7 +102,7 @@ class _Entries:
     """The lists of a file; an entry that is not as it must be is noted, and the others are given."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.collector = path, Collector("annotations[{}]")
+        self.path, self.builder = path, AnnotationsBuilder("annotations[{}]")
         self._lists, self._decoder = _decode(path)
 
     def of(self, name: str, kind: type[T]) -> Iterator[tuple[int, T]]:
@@ -117,7 +117,7 @@ class _Entries:
 
     def lose(self, name: str, place: int, what: str) -> None:
         """Note that an entry of a list is lost."""
-        self.collector.problems.append(Problem(self.path, f"{name}[{place}]", what, LEFT_OUT[name], lost=True))
+        self.builder.problems.append(Problem(self.path, f"{name}[{place}]", what, LEFT_OUT[name], data_loss=True))
 
 
 def _try(decode: Callable[[Any], T], entry: Any) -> T | _Malformed:
@@ -161,14 +161,14 @@ def _classes(entries: _Entries) -> tuple[dict[int, int], list[str]]:
         if category.name in names.values():
             what = f"name of two categories: {category.name!r}"
             place_of = f"categories[{place}]"
-            entries.collector.problems.append(Problem(entries.path, place_of, what, "both are classes", lost=False))
+            entries.builder.problems.append(Problem(entries.path, place_of, what, "both are classes", data_loss=False))
         names[category.id] = category.name
     ids = sorted(names)
     return {class_id: label for label, class_id in enumerate(ids)}, [names[class_id] for class_id in ids]
 
 
 def _add_boxes(entries: _Entries, indices: Mapping[Id, int], labels: Mapping[int, int]) -> None:
-    add = entries.collector.add_box
+    add = entries.builder.add_box
     for place, annotation in entries.of("annotations", _Annotation):
         picture, label = indices.get(annotation.image_id), labels.get(annotation.category_id)
         if picture is None:

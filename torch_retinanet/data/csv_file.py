@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations, Problem
-from torch_retinanet.data.collect import Collector
+from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
 from torch_retinanet.data.text import Line, is_number, parse_number, read_lines, split_fields
 from torch_retinanet.errors import InputError
@@ -66,18 +66,18 @@ def read_csv(path: Path, *, images: Path | None = None) -> Annotations:
         InputError: for a header without a column that is needed, and where no line can be read.
         OSError: for a file that cannot be read.
     """
-    collector = Collector("line {}")
-    lines = list(read_lines(path, collector.problems))
+    builder = AnnotationsBuilder("line {}")
+    lines = list(read_lines(path, builder.problems))
     header = _header(path, lines[0]) if lines else None
-    rows = [_read(line, header or HEADERLESS, path, collector) for line in lines[header is not None :]]
+    rows = [_read(line, header or HEADERLESS, path, builder) for line in lines[header is not None :]]
     read = [row for row in rows if row is not None]
     if not read:
-        first = collector.problems[0] if collector.problems else None
-        why = f"; {first.place}: {first.what}" if first else ""
+        first = builder.problems[0] if builder.problems else None
+        why = f"; {first.location}: {first.finding}" if first else ""
         raise InputError(f"{path}: must have a line with path, box and class{why}")
     folder = find_folder([row.picture for row in read], beside(path), images)
-    _add(read, folder, path, collector)
-    annotations = collector.annotations()
+    _add(read, folder, path, builder)
+    annotations = builder.annotations()
     return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
 
 
@@ -103,11 +103,11 @@ def _column(fields: Sequence[str], names: Sequence[str]) -> int | None:
     return next((fields.index(name) for name in names if name in fields), None)
 
 
-def _read(line: Line, columns: _Columns, path: Path, collector: Collector) -> _Row | None:
+def _read(line: Line, columns: _Columns, path: Path, builder: AnnotationsBuilder) -> _Row | None:
     try:
         return _parse(line, columns)
     except ValueError as error:
-        collector.lose(path, line.number, str(error), "the line is left out")
+        builder.lose(path, line.number, str(error), "the line is left out")
         return None
 
 
@@ -142,16 +142,16 @@ def _size(texts: Sequence[str]) -> tuple[float, float]:
     return height, width
 
 
-def _add(rows: Sequence[_Row], folder: PictureFolder, path: Path, collector: Collector) -> None:
+def _add(rows: Sequence[_Row], folder: PictureFolder, path: Path, builder: AnnotationsBuilder) -> None:
     indices: dict[str, int] = {}
     with_objects = {row.picture for row in rows if row.box}
     for row in rows:
         if row.picture not in indices:
-            place, found = collector.place_format.format(row.line), folder.find(row.picture)
-            indices[row.picture] = collector.add_picture(found, path, place=place, size=row.size)
+            place, found = builder.place_format.format(row.line), folder.find(row.picture)
+            indices[row.picture] = builder.add_picture(found, path, place=place, size=row.size)
         if row.box:
-            collector.add_box(indices[row.picture], row.box, collector.label(row.name), row.line)
+            builder.add_box(indices[row.picture], row.box, builder.label(row.name), row.line)
         elif row.picture in with_objects:
             what = f"picture without objects, and with some: {row.picture!r}"
-            place = collector.place_format.format(row.line)
-            collector.problems.append(Problem(path, place, what, "its objects are kept", lost=False))
+            place = builder.place_format.format(row.line)
+            builder.problems.append(Problem(path, place, what, "its objects are kept", data_loss=False))

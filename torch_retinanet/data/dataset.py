@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from torch_retinanet.data.annotations import Annotations
-from torch_retinanet.data.collect import NO_CLASS
+from torch_retinanet.data.builder import NO_CLASS
 from torch_retinanet.errors import InputError
 from torch_retinanet.pictures import read_picture
 
@@ -19,7 +19,7 @@ Sample = tuple[Tensor, dict[str, Any]]
 """A picture of bytes (3,H,W), and its target: `boxes` (G,4) xyxy, `labels` (G,), `ignored` (I,4), `image_id`."""
 
 
-class Draw(NamedTuple):
+class SampleKey(NamedTuple):
     """One picture of a run: the number of the draw, counted from 0 over the whole run, and that of the picture."""
 
     number: int
@@ -36,7 +36,8 @@ class Unreadable(NamedTuple):
 class PictureDataset(Dataset[Sample | Unreadable]):
     """The pictures of annotations with their objects, for training; what is `ignored` is no object, nor background.
 
-    `dataset[Draw(n, i)]` is picture i as it is changed at draw n of a run: whatever process draws it, at whatever time.
+    `dataset[SampleKey(n, i)]` is picture i as it is changed at draw n of a run, in whatever process and at whatever time.
+    `dataset[i]` is picture i as it is changed at draw i, for a plain DataLoader.
 
     Args:
         annotations: whose pictures are read, upright unless their boxes lie on them as they are stored.
@@ -50,7 +51,7 @@ class PictureDataset(Dataset[Sample | Unreadable]):
     def __len__(self) -> int:
         return len(self.annotations.pictures)
 
-    def __getitem__(self, draw: Draw) -> Sample | Unreadable:
+    def __getitem__(self, draw: SampleKey) -> Sample | Unreadable:
         path = self.annotations.pictures[draw.picture]
         try:
             picture = read_picture(path, upright=not self.annotations.as_stored[draw.picture])

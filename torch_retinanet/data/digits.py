@@ -172,7 +172,7 @@ def _draw(split: Split, short_side: int, rng: np.random.Generator) -> tuple[int,
 
 
 def _enlarge(scan: Bytes, side: float, angle: float) -> Floats:
-    """The alpha of a scan whose 8 pixels become `side`, turned by `angle` radians."""
+    """The alpha of a scan whose 8 pixels become `side`, rotated by `angle` radians."""
     padded = np.pad(scan, 3)
     canvas = math.ceil(side * 1.5)
     cos, sin = 8 / side * math.cos(angle), 8 / side * math.sin(angle)

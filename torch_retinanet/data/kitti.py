@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations
-from torch_retinanet.data.collect import NO_CLASS, Collector
+from torch_retinanet.data.builder import NO_CLASS, AnnotationsBuilder
 from torch_retinanet.data.picture_folder import Found, PictureFolder, find_folder, pictures_in
 from torch_retinanet.data.progress import track
 from torch_retinanet.data.text import Line, parse_number, read_lines
@@ -31,13 +31,13 @@ def read_kitti(path: Path, *, images: Path | None = None) -> Annotations:
         OSError: for a folder that cannot be read.
     """
     root = kitti_root(path) or path
-    collector = Collector("line {}")
+    builder = AnnotationsBuilder("line {}")
     files = sorted((root / LABELS).glob("*.txt"))
     folder = find_folder([], [root / PICTURES, root], images)
     for file in track(files, total=len(files), words="reading labels"):
-        _add(file, folder, collector)
-    _lose_unlabelled(files, folder, collector)
-    return collector.annotations()
+        _add(file, folder, builder)
+    _lose_unlabelled(files, folder, builder)
+    return builder.annotations()
 
 
 def kitti_root(path: Path) -> Path | None:
@@ -45,15 +45,15 @@ def kitti_root(path: Path) -> Path | None:
     return next((root for root in (path, path / "training") if (root / LABELS).is_dir()), None)
 
 
-def _add(file: Path, folder: PictureFolder, collector: Collector) -> None:
+def _add(file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:
     try:
-        lines = list(read_lines(file, collector.problems))
+        lines = list(read_lines(file, builder.problems))
     except (InputError, OSError) as error:
-        collector.lose(file, None, str(error).removeprefix(f"{file}: "), "its picture is left out")
+        builder.lose(file, None, str(error).removeprefix(f"{file}: "), "its picture is left out")
         return
-    picture = collector.add_picture(_picture(file, folder), file)
+    picture = builder.add_picture(_picture(file, folder), file)
     for line in lines:
-        _add_object(line, picture, file, collector)
+        _add_object(line, picture, file, builder)
 
 
 def _picture(file: Path, folder: PictureFolder) -> Found:
@@ -63,22 +63,22 @@ def _picture(file: Path, folder: PictureFolder) -> Found:
     return Found(of_stem[0] if of_stem else folder.folder / f"{file.stem}.png")
 
 
-def _add_object(line: Line, picture: int, file: Path, collector: Collector) -> None:
+def _add_object(line: Line, picture: int, file: Path, builder: AnnotationsBuilder) -> None:
     fields = line.text.split()
     try:
         if len(fields) not in FIELDS:
             raise ValueError(f"fields that are not 15: {len(fields)}")
         left, top, right, bottom = map(parse_number, fields[EDGES])
     except ValueError as error:
-        collector.lose(file, line.number, str(error), "the line is left out")
+        builder.lose(file, line.number, str(error), "the line is left out")
         return
     ignored = fields[0] == DONT_CARE
-    label = NO_CLASS if ignored else collector.label(fields[0])
-    collector.add_box(picture, (left, top, right, bottom), label, line.number, ignored=ignored)
+    label = NO_CLASS if ignored else builder.label(fields[0])
+    builder.add_box(picture, (left, top, right, bottom), label, line.number, ignored=ignored)
 
 
-def _lose_unlabelled(files: Iterable[Path], folder: PictureFolder, collector: Collector) -> None:
+def _lose_unlabelled(files: Iterable[Path], folder: PictureFolder, builder: AnnotationsBuilder) -> None:
     labelled = {file.stem for file in files}
     for picture in pictures_in(folder.folder):
         if picture.stem not in labelled:
-            collector.lose(picture, None, f"picture without labels: {picture.stem}.txt", "the picture is left out")
+            builder.lose(picture, None, f"picture without labels: {picture.stem}.txt", "the picture is left out")

@@ -29,7 +29,7 @@ PNG_SIGNATURE, PNG_CHECKSUM = 8, 4
 """Bytes at the start of a PNG, and at the end of each of its chunks (W3C PNG, section 5)."""
 
 PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
-"""Chunks that may say how a picture is turned."""
+"""Chunks that may say how a picture is rotated."""
 
 NO_FILE = "no such file"
 
@@ -112,7 +112,7 @@ def _header(picture: Image.Image, *, deep: bool = False) -> PictureFile:
     if 0 in size:
         return PictureFile(why=f"a side of 0: {picture.width}x{picture.height}")
     other = size[::-1] if orientation in SWAPPED else size
-    # The header of a TIFF gives the size that it has once Pillow has turned it.
+    # The header of a TIFF gives the size that it has once Pillow has rotated it.
     upright, stored = (size, other) if picture.format == "TIFF" else (other, size)
     deep = deep or DEEP in str(getattr(picture, "tile", ""))
     mode = picture.mode + (DEEP if deep and DEEP not in picture.mode else "")

@@ -108,7 +108,7 @@ class PictureFolder:
         if not others:
             return []
         what = f"pictures that no annotation names: {len(others)}, as {others[0].name!r}"
-        return [Problem(file, "", what, "they are left out", lost=False)]
+        return [Problem(file, "", what, "they are left out", data_loss=False)]
 
 
 def pictures_in(folder: Path) -> list[Path]:

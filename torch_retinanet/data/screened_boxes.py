@@ -90,7 +90,7 @@ def _note(
     annotations: Annotations, odd: Bools, kind: str, then: str, written: Written, *, lost: bool = False
 ) -> Annotations:
     notes = [
-        annotations.box_problem(i, f"{kind}: {written(annotations, i)}", then, lost=lost)
+        annotations.box_problem(i, f"{kind}: {written(annotations, i)}", then, data_loss=lost)
         for i in np.flatnonzero(odd).tolist()
     ]
     return replace(annotations, problems=[*annotations.problems, *notes])

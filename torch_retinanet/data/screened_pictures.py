@@ -44,7 +44,7 @@ def _lost(annotations: Annotations, index: int, file: PictureFile) -> Problem:
     owner = annotations.files[index].name
     kind = f"missing picture: named in {owner!r}" if file.why == NO_FILE else f"unreadable picture: {file.why}"
     what = f"{kind}, boxes lost with it: {count}"
-    return Problem(annotations.pictures[index], "", what, "picture and boxes are left out", lost=True)
+    return Problem(annotations.pictures[index], "", what, "picture and boxes are left out", data_loss=True)
 
 
 def _lies_as_stored(file: PictureFile, annotated: Size) -> bool:
@@ -55,19 +55,21 @@ def _notes(path: Path, file: PictureFile, annotated: Size, as_stored: bool) -> I
     """What is odd about one picture."""
     if as_stored:
         what = f"annotated as it is stored: {_by(annotated)}, EXIF orientation {file.orientation}"
-        yield Problem(path, "", what, "its boxes are taken to lie on its pixels as they are stored", lost=False)
+        yield Problem(path, "", what, "its boxes are taken to lie on its pixels as they are stored", data_loss=False)
     elif file.orientation not in ORIENTATIONS:
-        yield Problem(path, "", f"EXIF orientation that is none: {file.orientation}", "it is not turned", lost=False)
+        yield Problem(
+            path, "", f"EXIF orientation that is none: {file.orientation}", "it is not rotated", data_loss=False
+        )
     elif file.orientation != 1:
         what = f"EXIF orientation: {file.orientation}"
-        yield Problem(path, "", what, "it is turned upright, and its boxes are taken to lie on it so", lost=False)
+        yield Problem(path, "", what, "it is rotated upright, and its boxes are taken to lie on it so", data_loss=False)
     if not as_stored and 0 not in annotated and annotated != file.upright:
         what = f"annotated size that differs: {_by(annotated)}, the picture has {_by(file.upright)}"
-        yield Problem(path, "", what, "its boxes stay as they are", lost=False)
+        yield Problem(path, "", what, "its boxes stay as they are", data_loss=False)
     meant = Image.registered_extensions().get(path.suffix.lower(), "")
     if ALIKE.get(meant, meant) != ALIKE.get(file.format, file.format):
         what = f"suffix of another format: {path.suffix!r}, and it is {file.format}"
-        yield Problem(path, "", what, "it is read as what it is", lost=False)
+        yield Problem(path, "", what, "it is read as what it is", data_loss=False)
 
 
 def _modes(paths: Sequence[Path], files: Sequence[PictureFile]) -> Iterator[Problem]:
@@ -78,7 +80,7 @@ def _modes(paths: Sequence[Path], files: Sequence[PictureFile]) -> Iterator[Prob
     for mode, those in sorted(kinds.items()):
         if mode != "RGB":
             what = f"pictures of mode {mode}: {len(those)}, this the first"
-            yield Problem(those[0], "", what, "they are read as RGB of 8 bits", lost=False)
+            yield Problem(those[0], "", what, "they are read as RGB of 8 bits", data_loss=False)
 
 
 def _one_name(paths: Sequence[Path]) -> Iterator[Problem]:
@@ -91,7 +93,7 @@ def _one_name(paths: Sequence[Path]) -> Iterator[Problem]:
     for key, those in alike.items():
         if len(those) > 1 and key in stems:
             what = f"pictures of one name: {', '.join(repr(path.name) for path in those)}"
-            yield Problem(those[0], "", what, "each is a picture of its own", lost=False)
+            yield Problem(those[0], "", what, "each is a picture of its own", data_loss=False)
 
 
 def _by(size: Size) -> str:

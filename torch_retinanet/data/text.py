@@ -31,7 +31,7 @@ def read_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:
             text = line.decode().strip()
         except UnicodeDecodeError as error:
             what = f"not UTF-8: {line[error.start : error.end]!r} at byte {error.start} of the line"
-            problems.append(Problem(path, f"line {number}", what, "the line is left out", lost=True))
+            problems.append(Problem(path, f"line {number}", what, "the line is left out", data_loss=True))
             continue
         if text:
             yield Line(number, text)

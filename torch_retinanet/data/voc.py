@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.ElementTree import fromstring
 
 from torch_retinanet.data.annotations import Annotations, Problem
-from torch_retinanet.data.collect import Collector
+from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.picture_folder import Found, PictureFolder, find_folder, is_there
 from torch_retinanet.data.progress import track
 from torch_retinanet.data.text import parse_number, read_lines
@@ -46,16 +46,16 @@ def read_voc(path: Path, *, split: str | None = None, images: Path | None = None
     """
     root = path if path.is_dir() else path.parent
     xml = root / "Annotations" if (root / "Annotations").is_dir() else root
-    collector = Collector("object[{}]")
-    files = [path] if path.is_file() else _files(root, xml, split, collector.problems)
+    builder = AnnotationsBuilder("object[{}]")
+    files = [path] if path.is_file() else _files(root, xml, split, builder.problems)
     names = [file.with_suffix(suffix).name for suffix in (".jpg", ".png", ".tif") for file in files]
     folder = find_folder(names, [root / "JPEGImages", root / "images", xml, xml.parent / "JPEGImages"], images)
     if path.is_file():
-        _add(_parse(path), path, folder, collector)
+        _add(_parse(path), path, folder, builder)
     else:
         for file in track(files, total=len(files), words="reading annotations"):
-            _add_or_lose(file, folder, collector)
-    annotations = collector.annotations()
+            _add_or_lose(file, folder, builder)
+    annotations = builder.annotations()
     unlisted = [] if split or path.is_file() else folder.unlisted(annotations.pictures, xml)
     return replace(annotations, problems=[*annotations.problems, *unlisted])
 
@@ -76,34 +76,34 @@ def _files(root: Path, xml: Path, split: str | None, problems: list[Problem]) ->
         found = names.find(f"{line.text}.xml")
         what = found.what or (f"no annotation: {line.text!r}" if found.path and not is_there(found.path) else "")
         if what:
-            problems.append(Problem(listed, f"line {line.number}", what, "the picture is left out", lost=True))
+            problems.append(Problem(listed, f"line {line.number}", what, "the picture is left out", data_loss=True))
         elif found.path:
             files.append(found.path)
     return list(dict.fromkeys(files))
 
 
-def _add_or_lose(file: Path, folder: PictureFolder, collector: Collector) -> None:
+def _add_or_lose(file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:
     try:
-        _add(_parse(file), file, folder, collector)
+        _add(_parse(file), file, folder, builder)
     except (InputError, OSError) as error:
-        collector.lose(file, None, str(error).removeprefix(f"{file}: "), "its picture is left out")
+        builder.lose(file, None, str(error).removeprefix(f"{file}: "), "its picture is left out")
 
 
-def _add(root: Element, file: Path, folder: PictureFolder, collector: Collector) -> None:
+def _add(root: Element, file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:
     filename = (root.findtext("filename") or "").strip()
     found = _picture(file, filename, folder)
-    picture = collector.add_picture(found, file, size=_size(root, file, collector.problems))
+    picture = builder.add_picture(found, file, size=_size(root, file, builder.problems))
     for index, element in enumerate(root.findall("object")):
-        _add_object(element, index, picture, file, collector)
+        _add_object(element, index, picture, file, builder)
 
 
-def _add_object(element: Element, index: int, picture: int, file: Path, collector: Collector) -> None:
+def _add_object(element: Element, index: int, picture: int, file: Path, builder: AnnotationsBuilder) -> None:
     try:
         read = _read_object(element)
     except ValueError as error:
-        collector.lose(file, index, str(error), "the box is left out")
+        builder.lose(file, index, str(error), "the box is left out")
     else:
-        collector.add_box(picture, read.box, collector.label(read.name), index, ignored=read.difficult)
+        builder.add_box(picture, read.box, builder.label(read.name), index, ignored=read.difficult)
 
 
 def _parse(file: Path) -> Element:
@@ -140,7 +140,7 @@ def _size(root: Element, file: Path, problems: list[Problem]) -> tuple[float, fl
         height, width = 0, 0
     if not (height > 0 and width > 0):
         what = f"size that is none: {texts[1].strip()!r}x{texts[0].strip()!r}"
-        problems.append(Problem(file, "", what, "the picture itself says its size", lost=False))
+        problems.append(Problem(file, "", what, "the picture itself says its size", data_loss=False))
         return 0, 0
     return height, width
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations
-from torch_retinanet.data.collect import Collector
+from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.picture_files import PictureFile, look_at
 from torch_retinanet.data.picture_folder import Found, is_there, pictures_in
 from torch_retinanet.data.text import Line, is_number, parse_number, read_lines
@@ -36,62 +36,67 @@ def read_yolo(
         InputError: for an unknown split, and a file of names that is not whole.
         OSError: for a folder that cannot be read.
     """
-    layout, collector = Layout(path), Collector("line {}")
+    layout, builder = Layout(path), AnnotationsBuilder("line {}")
     names = names or layout.names()
     pairs = layout.pairs(split, images)
     files = look_at([pair.found.path or pair.labels for pair in pairs], decode=False)
     for pair, file in zip(pairs, files, strict=True):
-        _add(pair, file, names, collector)
-    _lose_orphans(pairs, collector)
-    annotations = collector.annotations(names)
+        _add(pair, file, names, builder)
+    _lose_orphans(pairs, builder)
+    annotations = builder.annotations(names)
     return replace(annotations, problems=[*layout.problems, *annotations.problems])
 
 
-def _add(pair: LabelledPicture, file: PictureFile, names: Sequence[str] | None, collector: Collector) -> None:
+def _add(pair: LabelledPicture, file: PictureFile, names: Sequence[str] | None, builder: AnnotationsBuilder) -> None:
     found, labels = pair
     if found.path and file.why:
         found = Found(None, f"unreadable picture: {found.path.name!r}, {file.why}")
     if not is_there(labels):
         what = f"picture without labels: {labels.name!r}"
-        collector.lose(found.path or labels, None, what, "the picture is left out; an empty file says it has no object")
+        builder.lose(found.path or labels, None, what, "the picture is left out; an empty file says it has no object")
         return
     try:
-        lines = list(read_lines(labels, collector.problems))
+        lines = list(read_lines(labels, builder.problems))
     except (InputError, OSError) as error:
-        collector.lose(labels, None, str(error).removeprefix(f"{labels}: "), "its picture is left out")
+        builder.lose(labels, None, str(error).removeprefix(f"{labels}: "), "its picture is left out")
         return
-    picture = collector.add_picture(found, labels)
+    picture = builder.add_picture(found, labels)
     for line in lines:
-        _add_box(line, picture, labels, file.upright, names, collector)
+        _add_box(line, picture, labels, file.upright, names, builder)
 
 
 def _add_box(
-    line: Line, picture: int, file: Path, size: tuple[int, int], names: Sequence[str] | None, collector: Collector
+    line: Line,
+    picture: int,
+    file: Path,
+    size: tuple[int, int],
+    names: Sequence[str] | None,
+    builder: AnnotationsBuilder,
 ) -> None:
     fields = line.text.split()
     try:
         if len(fields) != FIELDS:
             raise ValueError(f"fields that are not {FIELDS}: {len(fields)}")
-        label = _label(fields[0], names, collector)
+        label = _label(fields[0], names, builder)
         x, y, width, height = map(parse_number, fields[1:])
     except ValueError as error:
-        collector.lose(file, line.number, str(error), "the line is left out")
+        builder.lose(file, line.number, str(error), "the line is left out")
         return
     box = (x - width / 2) * size[1], (y - height / 2) * size[0], (x + width / 2) * size[1], (y + height / 2) * size[0]
-    collector.add_box(picture, box, label, line.number)
+    builder.add_box(picture, box, label, line.number)
 
 
-def _label(text: str, names: Sequence[str] | None, collector: Collector) -> int:
+def _label(text: str, names: Sequence[str] | None, builder: AnnotationsBuilder) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(f"no number of a class: {text!r}")
     if names is None:
-        return collector.label(str(int(text)))
+        return builder.label(str(int(text)))
     if int(text) >= len(names):
         raise ValueError(f"unknown class: {int(text)} of {len(names)}")
     return int(text)
 
 
-def _lose_orphans(pairs: Sequence[LabelledPicture], collector: Collector) -> None:
+def _lose_orphans(pairs: Sequence[LabelledPicture], builder: AnnotationsBuilder) -> None:
     """Note the labels that belong to no picture, in the folders of those that do."""
     folders = {(pair.labels.parent, pair.found.path.parent) for pair in pairs if pair.found.path}
     stems = {(labels, path.stem) for labels, pictures in folders for path in pictures_in(pictures)}
@@ -100,7 +105,7 @@ def _lose_orphans(pairs: Sequence[LabelledPicture], collector: Collector) -> Non
         for file in sorted(folder.glob("*.txt")):
             reserved = not _has_boxes(file) if folder in together else file.name in RESERVED
             if (folder, file.stem) not in stems and not reserved:
-                collector.lose(file, None, "labels without picture", "they are left out")
+                builder.lose(file, None, "labels without picture", "they are left out")
 
 
 def _has_boxes(file: Path) -> bool:

@@ -92,7 +92,7 @@ class Layout:
                 entry = self.settings[name]  # of lists in lists YAML's aliases can make more than memory holds
                 shown = repr(entry) if isinstance(entry, str) else f"a {type(entry).__name__}"
                 what = f"split that leads nowhere in the folder: {name}: {shown}"
-                self.problems.append(Problem(self.yaml, "", what, "the split is left out", lost=True))
+                self.problems.append(Problem(self.yaml, "", what, "the split is left out", data_loss=True))
 
     def _place(self, entry: Any) -> Path | None:
         """What an entry of the YAML names, where that is in the folder; `../` in front is not followed."""
@@ -124,7 +124,7 @@ class Layout:
         for line in read_lines(file, self.problems):
             found = folder.find(line.text)
             if found.path is None:
-                lost = Problem(file, f"line {line.number}", found.what, "the picture is left out", lost=True)
+                lost = Problem(file, f"line {line.number}", found.what, "the picture is left out", data_loss=True)
                 self.problems.append(lost)
             else:
                 labels = self._labels_of(found.path.parent) / found.path.name

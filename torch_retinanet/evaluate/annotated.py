@@ -9,9 +9,9 @@ from torch import Tensor
 
 from torch_retinanet.data.annotations import Annotations, Floats
 from torch_retinanet.data.dataset import Unreadable
-from torch_retinanet.detect import Detected, detect_pictures
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.evaluate.coco_json import in_order
+from torch_retinanet.predict import Detected, detect_pictures
 
 Found = Iterable[Detected | Unreadable]
 

@@ -15,8 +15,8 @@ from torch_retinanet.evaluate.curves import plot_precision_recall
 from torch_retinanet.evaluate.mistake_sheet import MistakeSheet
 from torch_retinanet.evaluate.results import json_list, result_rows
 from torch_retinanet.evaluate.summary import Evaluation
+from torch_retinanet.files import atomic_write
 from torch_retinanet.pictures import read_picture
-from torch_retinanet.weights.whole_file import atomic_write
 
 METRICS, DETECTIONS = "metrics.json", "detections.json"
 CURVES, CONFUSION, MISTAKES = "precision_recall.png", "confusion.png", "mistakes.png"

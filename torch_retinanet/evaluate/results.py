@@ -17,7 +17,7 @@ from torch import Tensor
 from torch_retinanet.errors import InputError
 from torch_retinanet.evaluate.coco_json import Box, Id, by_picture, corners, looked_up, read_json
 from torch_retinanet.evaluate.coco_truth import Truth
-from torch_retinanet.weights.whole_file import atomic_write
+from torch_retinanet.files import atomic_write
 
 
 @dataclass

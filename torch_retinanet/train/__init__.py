@@ -1,7 +1,7 @@
-"""Training on one's own pictures: `Run(TrainConfig(data=..., out=...)).go()`, or the command `retinanet train`."""
+"""Training on one's own pictures: `Trainer(TrainConfig(data=..., out=...)).fit()`, or the command `retinanet train`."""
 
 from torch_retinanet.train.config import TrainConfig
-from torch_retinanet.train.folder import settings_of
-from torch_retinanet.train.run import Run, StoppedError
+from torch_retinanet.train.run_folder import settings_of
+from torch_retinanet.train.trainer import Interrupted, Trainer
 
-__all__ = ["Run", "StoppedError", "TrainConfig", "settings_of"]
+__all__ = ["Interrupted", "TrainConfig", "Trainer", "settings_of"]

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from torch_retinanet.errors import InputError
-from torch_retinanet.weights.whole_file import atomic_write
+from torch_retinanet.files import atomic_write
 
 FORMAT = "torch_retinanet checkpoint 1"
 

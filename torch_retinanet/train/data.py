@@ -11,8 +11,8 @@ from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.data.screening import screen
 from torch_retinanet.data.transforms import training_transforms
 from torch_retinanet.errors import InputError
+from torch_retinanet.files import atomic_write
 from torch_retinanet.train.config import TrainConfig
-from torch_retinanet.weights.whole_file import atomic_write
 
 TRAINING, VALIDATION = "train", ("val", "valid", "validation")
 """How splits are called that are taken where none is asked for."""
@@ -86,7 +86,7 @@ def build_dataset(annotations: Annotations, config: TrainConfig, conventions: Re
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
-    """Write what is wrong as a CSV: file, place, what, what training does, whether anything is lost."""
+    """Write what is wrong as a CSV: file, location, finding, what training does, whether data is lost."""
     with (
         atomic_write(path) as beside,
         beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
@@ -102,12 +102,12 @@ def read_problems(path: Path) -> list[Problem]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return [Problem(Path(r["file"]), r["place"], r["what"], r["then"], r["lost"] == "True") for r in rows]
+    return [Problem(Path(r["file"]), r["location"], r["finding"], r["action"], r["data_loss"] == "True") for r in rows]
 
 
 def _refuse_losses(problems: Sequence[Problem]) -> None:
-    lost = [problem for problem in problems if problem.lost]
+    lost = [problem for problem in problems if problem.data_loss]
     if lost:
         first = lost[0]
-        place = f"{first.file}, {first.place}" if first.place else f"{first.file}"
-        raise InputError(f"{place}: {first.what}; with strict nothing may be lost, and {len(lost)} would be")
+        place = f"{first.file}, {first.location}" if first.location else f"{first.file}"
+        raise InputError(f"{place}: {first.finding}; with strict nothing may be lost, and {len(lost)} would be")

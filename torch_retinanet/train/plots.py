@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from torch_retinanet.train.record import EVALUATIONS, STEPS, read_record
-from torch_retinanet.weights.whole_file import atomic_write
+from torch_retinanet.files import atomic_write
+from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, read_record
 
 LOSSES_PLOT, MAP_PLOT = "losses.png", "map.png"
 
 
 def plot_run(folder: Path) -> list[Path]:
-    """Draw what there is to draw of the run in `folder`; gives the pictures written."""
+    """SampleKey what there is to draw of the run in `folder`; gives the pictures written."""
     steps, evaluations = read_record(folder / STEPS), read_record(folder / EVALUATIONS)
     written = []
     if steps:

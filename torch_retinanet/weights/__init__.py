@@ -10,15 +10,15 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
-from torch_retinanet.weights.contents import Contents, check_shapes, expected_shapes
 from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import read_keras, write_keras
 from torch_retinanet.weights.safetensors_file import read_safetensors, write_safetensors
+from torch_retinanet.weights.weights_file import WeightsFile, check_shapes, expected_shapes
 
 RUN_FILE = "model.safetensors"
 """The weights within the folder of a training run."""
 
-WRITERS: dict[str, Callable[[Path, Contents], None]] = {
+WRITERS: dict[str, Callable[[Path, WeightsFile], None]] = {
     ".safetensors": write_safetensors,
     ".keras": write_keras,
     ".weights.h5": write_keras,
@@ -26,7 +26,7 @@ WRITERS: dict[str, Callable[[Path, Contents], None]] = {
 """What writes a file with each suffix."""
 
 
-def read_weights(path: str | Path, *, preset: str | None = None) -> Contents:
+def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
     """What a weights file holds.
 
     Args:
@@ -50,18 +50,18 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> Contents:
     return contents
 
 
-def _read(path: Path, preset: str | None) -> Contents:
+def _read(path: Path, preset: str | None) -> WeightsFile:
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     if path.suffix == ".keras" or path.name.endswith(".weights.h5"):
         return read_keras(path, preset)
     if path.suffix == ".h5":
         backbone = read_keras_applications(path)
-        return Contents(backbone.config, backbone.tensors, "backbone")
+        return WeightsFile(backbone.config, backbone.tensors, "backbone")
     raise InputError(f"{path}: suffix must be one of {', '.join(WRITERS)}, or .h5 for an ImageNet file")
 
 
-def write_weights(path: str | Path, contents: Contents) -> None:
+def write_weights(path: str | Path, contents: WeightsFile) -> None:
     """A weights file in the format that its suffix names; it is written beside and renamed.
 
     Raises:
@@ -103,7 +103,7 @@ def save_weights(model: RetinaNet, path: str | Path) -> None:
     Errors are those of `write_weights`.
     """
     original = getattr(model, "_orig_mod", model)  # what torch.compile wraps
-    write_weights(path, Contents(original.config, original.state_dict()))
+    write_weights(path, WeightsFile(original.config, original.state_dict()))
 
 
 def read_backbone(path: str | Path) -> BackboneWeights:
@@ -121,7 +121,7 @@ def read_backbone(path: str | Path) -> BackboneWeights:
     return BackboneWeights(str(path), contents.config, contents.tensors)
 
 
-def _load(model: RetinaNet, path: str | Path, contents: Contents) -> None:
+def _load(model: RetinaNet, path: str | Path, contents: WeightsFile) -> None:
     if contents.part != "model":
         raise InputError(f"{path}: holds a backbone alone, and RetinaNet(config, backbone_weights=...) takes it")
     if contents.config.differences(model.config, acts_on="result"):

@@ -11,9 +11,9 @@ import h5py
 from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
-from torch_retinanet.weights.contents import BACKBONE, check_shapes, expected_shapes
 from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, torch_tensors
+from torch_retinanet.weights.weights_file import BACKBONE, check_shapes, expected_shapes
 
 
 def read_keras_applications(path: Path) -> BackboneWeights:

@@ -21,11 +21,11 @@ from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
+from torch_retinanet.files import atomic_write
 from torch_retinanet.model import ANCHORS_PER_CELL
-from torch_retinanet.weights.contents import Contents, check_numpy, check_shapes, expected_shapes
 from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, torch_tensors
-from torch_retinanet.weights.whole_file import atomic_write
+from torch_retinanet.weights.weights_file import WeightsFile, check_numpy, check_shapes, expected_shapes
 
 WEIGHTS_MEMBER = "model.weights.h5"
 """The weights within a `.keras` archive."""
@@ -51,7 +51,7 @@ SCALE = "anchor_scale"
 POSITIONS = {"kernel": 0, "bias": 1, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}
 
 
-def read_keras(path: Path, preset: str | None) -> Contents:
+def read_keras(path: Path, preset: str | None) -> WeightsFile:
     """The model in a Keras file: of the preset that a `.keras` archive says, else of `preset`, else of the notebook.
 
     Raises:
@@ -70,10 +70,10 @@ def read_keras(path: Path, preset: str | None) -> Contents:
         check_shapes(str(path), found, {_h5_path(key): shape for key, shape in shapes.items()})
         _check_layer_names(path, file)
         variables = {key: read_variable(path, file[_h5_path(key)]) for key in shapes}
-    return Contents(config, torch_tensors(variables, expected))
+    return WeightsFile(config, torch_tensors(variables, expected))
 
 
-def write_keras(path: Path, contents: Contents) -> None:
+def write_keras(path: Path, contents: WeightsFile) -> None:
     """A `.keras` archive, or a `.weights.h5` file, which Keras loads as its own.
 
     Raises:

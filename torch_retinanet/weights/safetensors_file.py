@@ -9,14 +9,14 @@ from safetensors.torch import save_file
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
-from torch_retinanet.weights.contents import Contents, Part, check_floating, check_shapes, expected_shapes
-from torch_retinanet.weights.whole_file import atomic_write
+from torch_retinanet.files import atomic_write
+from torch_retinanet.weights.weights_file import Part, WeightsFile, check_floating, check_shapes, expected_shapes
 
 FORMAT = "torch_retinanet 2"
 """Name and version of this format; the version counts up where old readers could not read new files."""
 
 
-def read_safetensors(path: Path) -> Contents:
+def read_safetensors(path: Path) -> WeightsFile:
     """What `write_safetensors` wrote.
 
     Raises:
@@ -29,7 +29,7 @@ def read_safetensors(path: Path) -> Contents:
             check_shapes(str(path), found, _expected_shapes(path, config, part))
             tensors = {name: file.get_tensor(name) for name in found}
             check_floating(str(path), tensors)
-            return Contents(config, tensors, part, class_names)
+            return WeightsFile(config, tensors, part, class_names)
     except SafetensorError as error:
         raise InputError(f"{path}: not a whole safetensors file ({error})") from None
 
@@ -41,7 +41,7 @@ def _expected_shapes(path: Path, config: RetinaNetConfig, part: Part) -> dict[st
         raise InputError(f"{path}: its metadata say num_classes={config.num_classes}, too many to build") from None
 
 
-def write_safetensors(path: Path, contents: Contents) -> None:
+def write_safetensors(path: Path, contents: WeightsFile) -> None:
     """Tensors by state dict name; format, preset, part, config and class names as metadata."""
     metadata = {
         "format": FORMAT,

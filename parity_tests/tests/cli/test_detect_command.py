@@ -85,7 +85,7 @@ def scores(folder: Path) -> list[float]:
 
 def test_the_threshold_is_the_score_that_detections_are_above(run: Path, photos: Path, tmp_path: Path) -> None:
     """Below that of the model too."""
-    model = RetinaNetDetector.from_file(run)
+    model = RetinaNetDetector.from_pretrained(run)
     model.config = replace(model.config, score_threshold=0.98)
     model.save(tmp_path / "model.safetensors")
     counts = []
@@ -100,7 +100,7 @@ def test_the_threshold_is_the_score_that_detections_are_above(run: Path, photos:
 def test_the_batch_changes_nothing_but_rounding(run: Path, photos: Path, tmp_path: Path) -> None:
     found = []
     for batch in ("1", "8"):
-        arguments = ["--batch", batch, "--out", str(tmp_path / batch), "--format", "json"]
+        arguments = ["--batch-size", batch, "--out", str(tmp_path / batch), "--format", "json"]
         assert main(["detect", str(run), str(photos), *arguments]) == 0
         pictures = json.loads((tmp_path / batch / "detections.json").read_text())
         found.append([sorted((o["label"], o["box"]) for o in picture["objects"]) for picture in pictures])
@@ -160,7 +160,7 @@ def test_names_that_no_text_has_are_written_all_the_same(run: Path, tmp_path: Pa
 
 
 def test_a_model_without_names_has_numbers(run: Path, photos: Path, tmp_path: Path) -> None:
-    nameless = RetinaNetDetector.from_file(run)
+    nameless = RetinaNetDetector.from_pretrained(run)
     nameless.class_names = ()
     nameless.save(tmp_path / "model.safetensors")
     arguments = [str(tmp_path / "model.safetensors"), str(photos), "--out", str(tmp_path / "out"), "--format", "json"]
@@ -210,7 +210,7 @@ def test_what_stops_on_the_way_leaves_no_half_file(
         (["{run}", "{empty}"], "{empty}: must hold a picture, by its suffix one of .jpg"),
         (["{run}", "{photos}", "--threshold", "1.5"], "--threshold: 1.5 must be from 0 to 1"),
         (["{run}", "{photos}", "--threshold", "nan"], "--threshold: nan must be from 0 to 1"),
-        (["{run}", "{photos}", "--batch", "0"], "argument --batch: 0 must be a whole number of at least 1"),
+        (["{run}", "{photos}", "--batch-size", "0"], "argument --batch-size: 0 must be a whole number of at least 1"),
         (["{run}", "{photos}", "--out", "{photos}/b.png"], "--out: {photos}/b.png must be a folder"),
         (
             ["{run}", "{photos}/pictures/b.png", "--out", "{photos}"],

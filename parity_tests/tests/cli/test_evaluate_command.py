@@ -66,7 +66,7 @@ def data(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluated(run: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the command leaves."""
     out = tmp_path_factory.mktemp("evaluated") / "out"
-    assert main(["evaluate", str(run), str(data), "--out", str(out), "--batch", "8"]) == 0
+    assert main(["evaluate", str(run), str(data), "--out", str(out), "--read-ahead", "8"]) == 0
     return out
 
 
@@ -105,7 +105,7 @@ def test_the_detections_evaluated_as_results_give_the_same_numbers(
 
 
 def test_no_number_depends_on_the_batch(run: Path, data: Path, evaluated: Path, tmp_path: Path) -> None:
-    assert main(["evaluate", str(run), str(data), "--batch", "1", "--out", str(tmp_path)]) == 0
+    assert main(["evaluate", str(run), str(data), "--read-ahead", "1", "--out", str(tmp_path)]) == 0
     assert metrics(tmp_path) == metrics(evaluated)
     assert (tmp_path / "detections.json").read_bytes() == (evaluated / "detections.json").read_bytes()
 
@@ -154,7 +154,7 @@ def test_pictures_that_cannot_be_read_are_counted_and_the_others_evaluated(
 
 
 def without_names(run: Path, folder: Path) -> str:
-    nameless = RetinaNetDetector.from_file(run)
+    nameless = RetinaNetDetector.from_pretrained(run)
     nameless.class_names = ()
     nameless.save(folder / "model.safetensors")
     return str(folder / "model.safetensors")
@@ -247,7 +247,7 @@ def test_many_classes_have_a_list_of_confusions(tmp_path: Path, capsys: pytest.C
         (["{run}", "{data}", "--json", "{data}"], "--json: {data} is what is evaluated, and must not be written over"),
         (["{run}", "{data}", "--json", "no/where.json"], "--json: no/where.json must be a file in a folder that is"),
         (["{run}", "{data}", "--out", "{data}"], "--out: {data} must be a folder"),
-        (["{run}", "{data}", "--batch", "0"], "argument --batch: 0 must be"),
+        (["{run}", "{data}", "--read-ahead", "0"], "argument --read-ahead: 0 must be"),
         (["nowhere", "{data}"], "nowhere: there is no such file"),
         (["{run}", "nowhere"], "nowhere: there is no such file or folder"),
         (["{run}", "{fish}"], "{fish}: has classes fish, and {run} cat, dog, bird"),

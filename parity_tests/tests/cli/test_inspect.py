@@ -18,7 +18,7 @@ from parity_tests.tests.support.data_sets import (
     write_pictures,
 )
 from parity_tests.tests.support.paths import shared
-from torch_retinanet.anchors import AnchorBox
+from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.cli import main
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.data.anchor_coverage import best_overlaps
@@ -166,7 +166,7 @@ def test_an_anchor_itself_is_matched_and_half_of_it_by_half(preset: str) -> None
     """On a picture that is resized by 2: an anchor of the network is half as large on the picture."""
     config = RetinaNetConfig.preset(preset, num_classes=1)
     side = config.min_side // 2
-    anchors = AnchorBox(config).get_anchors(2 * side, 2 * side, dtype=torch.float64) / 2
+    anchors = AnchorGenerator(config).get_anchors(2 * side, 2 * side, dtype=torch.float64) / 2
     inside = anchors[((anchors >= 0) & (anchors <= side)).all(-1)][::997]
     best = best_overlaps(inside, (side, side), config)
     assert len(inside) > 5

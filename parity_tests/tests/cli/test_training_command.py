@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from parity_tests.tests.support.data_sets import write_digits, write_voc
 from torch_retinanet.cli import main
 from torch_retinanet.data.digits import Digits
-from torch_retinanet.train import Run, TrainConfig
+from torch_retinanet.train import TrainConfig, Trainer
 
 MODEL = ["--backbone", "resnet18", "--width", "16", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
 
@@ -60,7 +60,7 @@ def test_no_process_is_left_after_a_run(data: Path, tmp_path: Path) -> None:
     small = TrainConfig(data=data, backbone="resnet18", width=16, head_depth=1, min_side=64, max_side=64)
     gc.disable()
     try:
-        Run(replace(small, out=tmp_path / "run", steps=2, batch=2)).go()
+        Trainer(replace(small, out=tmp_path / "run", steps=2, batch=2)).fit()
         assert not multiprocessing.active_children()
     finally:
         gc.enable()

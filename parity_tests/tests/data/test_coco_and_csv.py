@@ -28,7 +28,7 @@ from torch_retinanet.errors import InputError
 
 def problems(annotations: Annotations) -> list[tuple[str, str, bool]]:
     """Place, kind, and whether something is lost."""
-    return [(one.place, one.what.partition(":")[0], one.lost) for one in annotations.problems]
+    return [(one.location, one.finding.partition(":")[0], one.data_loss) for one in annotations.problems]
 
 
 def coco_with(tmp_path: Path, entry: str, **values: Any) -> Annotations:

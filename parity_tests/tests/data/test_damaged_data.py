@@ -103,7 +103,7 @@ def bare_name(field: str) -> str:
 
 
 def places_of_losses(problems: Iterable[Problem]) -> Entries:
-    return {(problem.file, problem.place) for problem in problems if problem.lost}
+    return {(problem.file, problem.location) for problem in problems if problem.data_loss}
 
 
 def silent_in_reading(name: str, file: Path, annotations: Annotations) -> Entries:

@@ -28,7 +28,7 @@ from torch_retinanet.errors import InputError
 
 
 def lost(annotations: Annotations) -> list[Problem]:
-    return [problem for problem in annotations.problems if problem.lost]
+    return [problem for problem in annotations.problems if problem.data_loss]
 
 
 def refused(sentence: str, path: Path) -> AbstractContextManager[Any]:
@@ -61,7 +61,7 @@ def test_boxes_of_classes_that_a_model_does_not_know_are_left_out_and_counted(na
         "b.png": 1,
         "c.png": 0,
     }
-    assert [problem.what for problem in lost(annotations)] == ["unknown class: 'dog', boxes: 3"]
+    assert [problem.finding for problem in lost(annotations)] == ["unknown class: 'dog', boxes: 3"]
 
 
 def test_ids_of_coco_follow_the_classes_of_a_model(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_name_that_leads_out_of_the_folder_is_not_followed(name: str, tmp_path
         file.write(f"{name},1,2,3,4,cat\n{name},1,2,5,6,cat\n")
     annotations = read_annotations(path)
     assert what_is_in(annotations) == BOXES
-    assert [(one.place, one.what) for one in lost(annotations)] == [
+    assert [(one.location, one.finding) for one in lost(annotations)] == [
         ("line 7", f"path out of the folder of the pictures: {name!r}, boxes lost with it: 2")
     ]
 
@@ -185,7 +185,7 @@ def test_of_an_absolute_path_the_bare_name_is_used_where_it_is_there(name: str, 
     path.write_text(f"{name},1,2,3,4,cat\n")
     annotations = read_annotations(path)
     assert annotations.pictures == [tmp_path / "a.png"]
-    assert [problem.what for problem in annotations.problems if "absolute" in problem.what] == [
+    assert [problem.finding for problem in annotations.problems if "absolute" in problem.finding] == [
         f"absolute path: {name!r}, of which the bare name lies in the folder"
     ]
     assert not lost(annotations)
@@ -196,7 +196,7 @@ def test_absolute_paths_that_would_be_one_picture_are_not_mixed_up(tmp_path: Pat
     path.write_text("/x/a.png,1,2,3,4,cat\n/y/a.png,5,6,7,8,cat\n/x/nowhere.png,1,2,3,4,cat\n")
     annotations = read_annotations(path)
     assert what_is_in(annotations) == {"a.png": [("cat", (1, 2, 3, 4))]}
-    assert [problem.what.partition(":")[0] for problem in lost(annotations)] == [
+    assert [problem.finding.partition(":")[0] for problem in lost(annotations)] == [
         "absolute paths of one name",
         "absolute path",
     ]
@@ -248,7 +248,9 @@ def test_pictures_that_no_annotation_names_are_noted_together(tmp_path: Path) ->
     path = write_csv(tmp_path)
     write_pictures(tmp_path, [f"other_{i:02}.png" for i in range(12)])
     assert read_annotations(path).problems == [
-        Problem(path, "", "pictures that no annotation names: 12, as 'other_00.png'", "they are left out", lost=False)
+        Problem(
+            path, "", "pictures that no annotation names: 12, as 'other_00.png'", "they are left out", data_loss=False
+        )
     ]
 
 

@@ -31,7 +31,7 @@ from torch_retinanet.pictures import read_picture
 
 
 def kinds(problems: list[Problem]) -> list[tuple[str, bool]]:
-    return [(problem.what.partition(":")[0], problem.lost) for problem in problems]
+    return [(problem.finding.partition(":")[0], problem.data_loss) for problem in problems]
 
 
 def found(annotations: Annotations, *, decode: bool = False) -> list[Problem]:
@@ -75,7 +75,7 @@ def test_a_box_that_no_training_can_use_is_lost(box: str, kind: str, tmp_path: P
     screened = screen(annotations, decode=False)
     assert what_is_in(screened) == {"a.png": BOXES["a.png"]}
     assert kinds(list(screened.problems)) == [(kind, True)]
-    assert screened.problems[0].place == "line 2"
+    assert screened.problems[0].location == "line 2"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_box_that_is_odd_is_noted_and_kept(box: str, kind: str, tmp_path: Path
     screened = screen(annotations, decode=False)
     assert len(screened.boxes) == 2
     assert kinds(list(screened.problems))[0] == (kind, False)
-    assert screened.problems[0].place == "line 2"
+    assert screened.problems[0].location == "line 2"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_pictures_that_are_missing_or_broken_are_lost_with_their_boxes(tmp_path:
     (tmp_path / "b.png").write_bytes(b"no picture")
     screened = screen(annotations, decode=False)
     assert what_is_in(screened) == {"c.png": []}
-    assert [(problem.file.name, problem.what, problem.lost) for problem in screened.problems] == [
+    assert [(problem.file.name, problem.finding, problem.data_loss) for problem in screened.problems] == [
         ("a.png", "missing picture: named in 'objects.csv', boxes lost with it: 2", True),
         (
             "b.png",
@@ -217,20 +217,20 @@ def test_orientation_behind_the_pixels_of_a_png_counts_too(tmp_path: Path) -> No
 
 def test_a_size_that_differs_otherwise_is_noted(tmp_path: Path) -> None:
     problems = found(oriented(tmp_path, 1, (59, 40)))
-    assert [problem.what for problem in problems] == ["annotated size that differs: 59x40, the picture has 60x40"]
+    assert [problem.finding for problem in problems] == ["annotated size that differs: 59x40, the picture has 60x40"]
 
 
 def test_a_suffix_of_another_format_is_noted(tmp_path: Path) -> None:
     annotations = read_annotations(write_csv(tmp_path))
     Image.new("RGB", SIZE).save(tmp_path / "a.png", format="JPEG")
-    assert [problem.what for problem in found(annotations)] == ["suffix of another format: '.png', and it is JPEG"]
+    assert [problem.finding for problem in found(annotations)] == ["suffix of another format: '.png', and it is JPEG"]
 
 
 def test_pixels_that_are_not_rgb_are_noted_once_a_kind(tmp_path: Path) -> None:
     annotations = read_annotations(write_csv(tmp_path))
     for name, mode in zip(PICTURES, ("L", "RGBA", "L"), strict=True):
         Image.new(mode, SIZE).save(tmp_path / name)
-    assert [(problem.file.name, problem.what) for problem in found(annotations)] == [
+    assert [(problem.file.name, problem.finding) for problem in found(annotations)] == [
         ("a.png", "pictures of mode L: 2, this the first"),
         ("b.png", "pictures of mode RGBA: 1, this the first"),
     ]
@@ -239,7 +239,7 @@ def test_pixels_that_are_not_rgb_are_noted_once_a_kind(tmp_path: Path) -> None:
 def test_pictures_of_one_name_are_noted(tmp_path: Path) -> None:
     annotations = read_annotations(write_csv(tmp_path))
     write_pictures(tmp_path, ["a.jpg", "other.jpg", "other.png"])
-    assert [problem.what for problem in found(annotations)] == ["pictures of one name: 'a.jpg', 'a.png'"]
+    assert [problem.finding for problem in found(annotations)] == ["pictures of one name: 'a.jpg', 'a.png'"]
 
 
 def test_a_picture_that_one_file_lists_twice_has_the_boxes_of_both(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_of_two_files_of_one_picture_the_second_is_lost(tmp_path: Path) -> None:
     screened = screen(replace(read_annotations(path), problems=[]), decode=False)
     assert what_is_in(screened) == BOXES
     (problem,) = screened.problems
-    assert (problem.file.name, problem.what, problem.lost) == (
+    assert (problem.file.name, problem.finding, problem.data_loss) == (
         "a.xml",
         "picture of another file too: 'a.png', of 'a copy.xml', boxes lost with it: 2",
         True,
@@ -275,12 +275,12 @@ def test_nothing_at_all_can_be_screened(tmp_path: Path) -> None:
 def test_blood_cells_lose_two_boxes_and_have_eight_that_are_nearly_others() -> None:
     screened = screen(read_annotations(shared("bccd")), decode=False)
     assert len(screened.boxes) == 4886
-    assert [(problem.file.stem, problem.what) for problem in screened.problems if problem.lost] == [
+    assert [(problem.file.stem, problem.finding) for problem in screened.problems if problem.data_loss] == [
         ("BloodImage_00338", "no extent: 504, 337, 504, 337 in 640x480"),
         ("BloodImage_00343", "no extent: 181, 329, 181, 329 in 640x480"),
     ]
     assert (
-        kinds([problem for problem in screened.problems if not problem.lost])
+        kinds([problem for problem in screened.problems if not problem.data_loss])
         == [("nearly the box of another", False)] * 8
     )
 
@@ -289,7 +289,7 @@ def test_awkward_pictures_are_lost_if_training_cannot_read_them(awkward: Path, t
     names = sorted(path.name for path in awkward.iterdir() if path.suffix in (".png", ".jpg", ".mpo", ".tif"))
     (tmp_path / "objects.csv").write_text("".join(f"{name},,,,,\n" for name in names))
     screened = screen(read_annotations(tmp_path / "objects.csv", images=awkward), decode=True)
-    assert {problem.file.name for problem in screened.problems if problem.lost} == {
+    assert {problem.file.name for problem in screened.problems if problem.data_loss} == {
         "broken_data_stream.png",
         "truncated_image.png",
         "truncated_jpeg.jpg",

@@ -14,7 +14,7 @@ from torchvision import tv_tensors
 
 from torch_retinanet import RetinaNetConfig
 from torch_retinanet.data.annotations import Annotations
-from torch_retinanet.data.dataset import Draw, PictureDataset, collate
+from torch_retinanet.data.dataset import PictureDataset, SampleKey, collate
 from torch_retinanet.data.transforms import training_transforms
 
 CONFIG = replace(RetinaNetConfig.torchvision(num_classes=1), min_side=96, max_side=160)
@@ -132,19 +132,19 @@ def test_a_picture_depends_on_its_draw_and_seed_alone(annotations: Annotations) 
     datasets = [PictureDataset(annotations, transform=change, seed=seed) for seed in (0, 0, 1)]
     torch.manual_seed(7)
     state = torch.get_rng_state()
-    drawn: list[Any] = [dataset[Draw(5, 0)] for dataset in datasets]
+    drawn: list[Any] = [dataset[SampleKey(5, 0)] for dataset in datasets]
     first, again, other = drawn
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1]["boxes"], again[1]["boxes"])
-    later: Any = datasets[0][Draw(6, 0)]
+    later: Any = datasets[0][SampleKey(6, 0)]
     assert first[0].shape != later[0].shape or not torch.equal(first[0], later[0])
     assert first[0].shape != other[0].shape or not torch.equal(first[0], other[0])
 
 
 def test_ignored_boxes_stand_by_themselves_and_an_unreadable_picture_is_a_sentence(annotations: Annotations) -> None:
     dataset = PictureDataset(annotations, transform=training_transforms(CONFIG, flip=0.0), seed=0)
-    batch = collate([dataset[Draw(0, 0)], dataset[Draw(1, 1)]])
+    batch = collate([dataset[SampleKey(0, 0)], dataset[SampleKey(1, 1)]])
     assert len(batch.images) == len(batch.targets) == len(batch.unreadable) == 1
     assert batch.targets[0]["boxes"].tolist() == [[32, 24, 88, 64]]
     assert batch.targets[0]["labels"].tolist() == [0]

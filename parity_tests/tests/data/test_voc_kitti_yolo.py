@@ -32,7 +32,7 @@ WITHOUT_A = {name: BOXES[name] for name in PICTURES[1:]}
 
 def problems(annotations: Annotations) -> list[tuple[str, str, str, bool]]:
     """File, place, kind, and whether something is lost."""
-    return [(one.file.name, one.place, one.what.partition(":")[0], one.lost) for one in annotations.problems]
+    return [(one.file.name, one.location, one.finding.partition(":")[0], one.data_loss) for one in annotations.problems]
 
 
 @pytest.mark.parametrize(("split", "names"), [(None, "abc"), ("train", "ac"), ("val", "b")])
@@ -265,7 +265,7 @@ def test_a_picture_that_cannot_be_opened_has_no_size_for_shares(tmp_path: Path) 
     (path / "images" / "a.png").write_bytes(b"no picture")
     annotations = read_yolo(path)
     assert what_is_in(annotations) == WITHOUT_A
-    assert annotations.problems[0].what.endswith("boxes lost with it: 2")
+    assert annotations.problems[0].finding.endswith("boxes lost with it: 2")
 
 
 SPLIT_LAYOUTS = {

@@ -94,6 +94,7 @@ def test_an_override_starts_where_it_is_and_is_unseen_at_the_sizes_that_hide_it(
     assert found["refused"] == (["120x120"] if name == "p6" else [])
 
 
+@pytest.mark.slow
 def test_an_override_shows_alike_whatever_was_changed_before_it(
     weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,7 @@ def test_keras_on_torch_does_not_judge() -> None:
     assert {record.verdict for record in found.judged} == {"equal"}
 
 
+@pytest.mark.slow
 def test_each_column_is_computed_and_a_changed_port_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["backends", "--backends", "tensorflow", "--override", "stride2_padding=symmetric"]) == 1
     printed = capsys.readouterr().out

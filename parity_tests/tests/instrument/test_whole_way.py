@@ -20,6 +20,7 @@ FAULTS = {**PORT_FAULTS, **PICTURE_FAULTS, **EDGE_FAULTS, **IN_TRAINING}
 assert len(FAULTS) == sum(map(len, (PORT_FAULTS, PICTURE_FAULTS, EDGE_FAULTS, IN_TRAINING)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rung", ["pictures", "detector", "training", "variations"])
 def test_the_right_port_is_equal(run: DetectorComparison, rung: str) -> None:
     assert verdict_of(records_on(replace(run, dtypes=("float64",)), rung)) == "equal"

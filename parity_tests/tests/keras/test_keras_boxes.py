@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_reference import (
-    AnchorBox,
+    AnchorGenerator,
     compute_iou,
     convert_to_corners,
     convert_to_xywh,
@@ -43,7 +43,7 @@ def test_what_is_encoded_is_decoded(dtype: str) -> None:
 
 
 def test_a_ratio_is_width_over_height_and_stands_outside_the_scales(dtype: str) -> None:
-    first_cell = numbers(AnchorBox().get_anchors(64, 64), dtype)[:9]
+    first_cell = numbers(AnchorGenerator().get_anchors(64, 64), dtype)[:9]
     root, scales = np.sqrt(2), [1, 2 ** (1 / 3), 2 ** (2 / 3)]
     sizes = [(32 * w * s, 32 * h * s) for w, h in [(1 / root, root), (1, 1), (root, 1 / root)] for s in scales]
     assert np.array_equal(first_cell[:, :2], np.full((9, 2), 4.0))
@@ -52,7 +52,7 @@ def test_a_ratio_is_width_over_height_and_stands_outside_the_scales(dtype: str) 
 
 
 def test_cells_run_over_levels_rows_and_columns(dtype: str) -> None:
-    cells = numbers(AnchorBox().get_anchors(32, 24), dtype)[::9]
+    cells = numbers(AnchorGenerator().get_anchors(32, 24), dtype)[::9]
     p3 = [[4 + 8 * column, 4 + 8 * row] for row in range(4) for column in range(3)]
     p4 = [[8, 8], [24, 8], [8, 24], [24, 24]]
     assert np.array_equal(cells[:, :2], [*p3, *p4, [16, 16], [32, 32], [64, 64]])
@@ -60,7 +60,7 @@ def test_cells_run_over_levels_rows_and_columns(dtype: str) -> None:
 
 
 def test_anchors_of_another_scale_stand_in_the_same_places(dtype: str) -> None:
-    anchors, half = (numbers(AnchorBox(anchor_scale=s).get_anchors(64, 96), dtype) for s in (4.0, 2.0))
+    anchors, half = (numbers(AnchorGenerator(anchor_scale=s).get_anchors(64, 96), dtype) for s in (4.0, 2.0))
     assert np.array_equal(half[:, :2], anchors[:, :2])
     assert np.allclose(half[:, 2:], anchors[:, 2:] / 2, rtol=rounding(dtype), atol=0)
 
@@ -69,10 +69,10 @@ def test_anchors_of_another_scale_stand_in_the_same_places(dtype: str) -> None:
     ("height", "width", "count"), [(128, 128, 3069), (896, 1408, 236313), (100, 60, 9 * (104 + 28 + 8 + 2 + 1))]
 )
 def test_a_side_that_is_begun_has_a_cell(height: int, width: int, count: int) -> None:
-    assert AnchorBox().get_anchors(height, width).shape == (count, 4)
+    assert AnchorGenerator().get_anchors(height, width).shape == (count, 4)
 
 
 def test_float64_is_exact() -> None:
-    exact, rounded = AnchorBox("float64").get_anchors(96, 64), AnchorBox("float32").get_anchors(96, 64)
+    exact, rounded = AnchorGenerator("float64").get_anchors(96, 64), AnchorGenerator("float32").get_anchors(96, 64)
     assert np.array_equal(numbers(exact, "float64").astype("float32"), numbers(rounded, "float32"))
     assert numbers(exact, "float64")[0, 2] == 1024 / np.sqrt(1024 / 0.5)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_reference import (
-    AnchorBox,
+    AnchorGenerator,
     InputError,
     LabelEncoder,
 )
@@ -39,7 +39,7 @@ def test_overlap_decides_what_an_anchor_stands_for(box: list[float], expected: i
 
 
 def test_an_object_that_is_an_anchor_has_offsets_of_nothing(dtype: str) -> None:
-    anchors = numbers(AnchorBox().get_anchors(64, 64), dtype)
+    anchors = numbers(AnchorGenerator().get_anchors(64, 64), dtype)
     labels = labels_of(anchors[[SQUARE, 600]], [0, 1], dtype)
     assert np.array_equal(labels[[SQUARE, 600]], [[0, 0, 0, 0, 0], [0, 0, 0, 0, 1]])
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from parity_tests import KerasModel, TorchModule, compare_models, randomise
 from parity_tests.ladder.proposals import fitting
-from parity_tests.sides.carry import kernel_turn
+from parity_tests.sides.carry import rearranged_kernel
 from parity_tests.tests.support.compared_twins import Port, compared
 from parity_tests.tests.support.keras_twins import MAPS, STEPS
 from parity_tests.tests.support.trained_twins import TRAINED, TWINS, Attention
@@ -161,12 +161,12 @@ def test_layouts_are_proposed_that_keep_rows_before_columns(reference: Any, port
     [((3, 2, 4, 2), (8, 1, 3, 2)), ((6, 2, 4), (8, 6)), ((2, 4, 6), (6, 8)), ((1, 1, 6, 5), (5, 6)), ((4, 6), (6, 4))],
 )
 def test_kernels_go_to_torch_and_come_back(kernel: Any, weight: Any) -> None:
-    turn = kernel_turn(kernel, weight)
-    assert turn is not None
-    [there] = turn.there([noise(*kernel)])
+    rearranged = rearranged_kernel(kernel, weight)
+    assert rearranged is not None
+    [there] = rearranged.there([noise(*kernel)])
     assert there.shape == weight
-    assert np.array_equal(turn.back([there])[0], noise(*kernel))
+    assert np.array_equal(rearranged.back([there])[0], noise(*kernel))
 
 
 def test_a_kernel_of_other_numbers_has_no_turn() -> None:
-    assert kernel_turn((3, 3, 4, 2), (8, 4, 3, 3)) is None
+    assert rearranged_kernel((3, 3, 4, 2), (8, 4, 3, 3)) is None

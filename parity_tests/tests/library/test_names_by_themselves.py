@@ -113,8 +113,8 @@ def steps_of_keras(make: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize(
     ("make", "port", "wrong", "width"),
     [
-        (lambda: L.LSTM(4, return_sequences=True), recurrent(nn.LSTM), recurrent(nn.LSTM, turned=True), 4),
-        (lambda: L.GRU(4, return_sequences=True), recurrent(nn.GRU), recurrent(nn.GRU, turned=True), 4),
+        (lambda: L.LSTM(4, return_sequences=True), recurrent(nn.LSTM), recurrent(nn.LSTM, backwards=True), 4),
+        (lambda: L.GRU(4, return_sequences=True), recurrent(nn.GRU), recurrent(nn.GRU, backwards=True), 4),
         (
             lambda: L.MultiHeadAttention(2, 3),
             lambda: Attention(2),

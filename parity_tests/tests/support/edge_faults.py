@@ -13,7 +13,7 @@ from torchvision.ops import batched_nms, box_iou
 
 from parity_tests.tests.support.port_faults import Fault, patch, result
 from torch_retinanet import RetinaNet, RetinaNetConfig, model, postprocess
-from torch_retinanet.anchors import AnchorBox
+from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.heads import FLATTENERS
 from torch_retinanet.layers import PopulationBatchNorm2d
 from torch_retinanet.losses.detection import RetinaNetClassificationLoss, RetinaNetLoss
@@ -136,22 +136,22 @@ def in_half_beyond_1024(anchors: Tensor) -> Tensor:
 
 def no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anchors that are handed out as they are kept."""
-    make, kept = AnchorBox.get_anchors, dict[tuple[Any, ...], Tensor]()
+    make, kept = AnchorGenerator.get_anchors, dict[tuple[Any, ...], Tensor]()
 
     def get_anchors(self: Any, *size: int, **settings: Any) -> Tensor:
         return kept.setdefault((self.config, *size, *settings.values()), make(self, *size, **settings))
 
-    monkeypatch.setattr(AnchorBox, "get_anchors", get_anchors)
+    monkeypatch.setattr(AnchorGenerator, "get_anchors", get_anchors)
 
 
 def kept_by_area(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anchors that are computed once for each number of pixels."""
-    make, kept = AnchorBox.get_anchors, dict[int, Tensor]()
+    make, kept = AnchorGenerator.get_anchors, dict[int, Tensor]()
 
     def get_anchors(self: Any, height: int, width: int, **settings: Any) -> Tensor:
         return kept.setdefault(height * width, make(self, height, width, **settings))
 
-    monkeypatch.setattr(AnchorBox, "get_anchors", get_anchors)
+    monkeypatch.setattr(AnchorGenerator, "get_anchors", get_anchors)
 
 
 def nearer(config: RetinaNetConfig) -> RetinaNetConfig:
@@ -193,7 +193,7 @@ EDGE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     "centres in half precision": (
         "anchors",
         "32x1344",
-        patch("torch_retinanet.anchors.AnchorBox.get_anchors", result(in_half_beyond_1024)),
+        patch("torch_retinanet.anchors.AnchorGenerator.get_anchors", result(in_half_beyond_1024)),
         "anchors",
     ),
     "anchors kept by the picture's area": ("anchors", "", kept_by_area, "anchors"),

@@ -70,7 +70,7 @@ def cut_off(picture: Image.Image, name: str) -> Any:
 
 
 def turned_twice(picture: Image.Image, upright: bool) -> Image.Transpose | None:
-    """A TIFF that Pillow has turned is turned again."""
+    """A TIFF that Pillow has rotated is rotated again."""
     turn = TURNS.get(pictures.orientation_of(picture))
     picture.load()
     return turn
@@ -228,7 +228,7 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         ),
         "det.order",
     ),
-    "TIFF turned twice": (
+    "TIFF rotated twice": (
         *FILES,
         lambda monkeypatch: monkeypatch.setattr(pictures, "_load", turned_twice),
         "picture",

@@ -49,12 +49,12 @@ def result(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
 PORT_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     "anchors with x for y": (
         *("anchors", "64x224"),
-        patch("torch_retinanet.anchors.AnchorBox.get_anchors", result(transposed)),
+        patch("torch_retinanet.anchors.AnchorGenerator.get_anchors", result(transposed)),
         "anchors",
     ),
     "anchors off by one index": (
         *("anchors", "64x64"),
-        patch("torch_retinanet.anchors.AnchorBox.get_anchors", shift_anchors),
+        patch("torch_retinanet.anchors.AnchorGenerator.get_anchors", shift_anchors),
         "anchors",
     ),
     "classes off by one anchor": (

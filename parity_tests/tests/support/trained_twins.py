@@ -39,20 +39,20 @@ class Separable(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """A recurrent module of torch that gives its outputs alone; `turned` reads the steps from the last one on."""
+    """A recurrent module of torch that gives its outputs alone; `backwards` reads the steps from the last one on."""
 
-    def __init__(self, core: nn.RNNBase, *, turned: bool) -> None:
+    def __init__(self, core: nn.RNNBase, *, backwards: bool) -> None:
         super().__init__()
-        self.core, self.turned = core, turned
+        self.core, self.backwards = core, backwards
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.core(x.flip(1) if self.turned else x)[0]
+        found: Tensor = self.core(x.flip(1) if self.backwards else x)[0]
         return found
 
 
-def recurrent(kind: Callable[..., nn.RNNBase], *, turned: bool = False, **settings: Any) -> Make:
+def recurrent(kind: Callable[..., nn.RNNBase], *, backwards: bool = False, **settings: Any) -> Make:
     """A recurrent module for steps of six numbers."""
-    return lambda: Recurrent(kind(6, 4, batch_first=True, **settings), turned=turned)
+    return lambda: Recurrent(kind(6, 4, batch_first=True, **settings), backwards=backwards)
 
 
 class Attention(nn.Module):
@@ -177,9 +177,11 @@ TRAINED = {
         lambda: L.Embedding(7, 4), lambda: nn.Embedding(7, 4), lambda: RectifiedEmbedding(7, 4), ((3, 5),), words=7
     ),
     "LSTM": Twin(
-        lambda: L.LSTM(4, return_sequences=True), recurrent(nn.LSTM), recurrent(nn.LSTM, turned=True), (STEPS,)
+        lambda: L.LSTM(4, return_sequences=True), recurrent(nn.LSTM), recurrent(nn.LSTM, backwards=True), (STEPS,)
     ),
-    "GRU": Twin(lambda: L.GRU(4, return_sequences=True), recurrent(nn.GRU), recurrent(nn.GRU, turned=True), (STEPS,)),
+    "GRU": Twin(
+        lambda: L.GRU(4, return_sequences=True), recurrent(nn.GRU), recurrent(nn.GRU, backwards=True), (STEPS,)
+    ),
     "SimpleRNN": Twin(
         lambda: L.SimpleRNN(4, return_sequences=True),
         recurrent(nn.RNN),
@@ -189,13 +191,13 @@ TRAINED = {
     "Bidirectional": Twin(
         lambda: L.Bidirectional(L.GRU(4, return_sequences=True)),
         recurrent(nn.GRU, bidirectional=True),
-        recurrent(nn.GRU, bidirectional=True, turned=True),
+        recurrent(nn.GRU, bidirectional=True, backwards=True),
         (STEPS,),
     ),
     "RNN of two cells": Twin(
         lambda: L.RNN([L.LSTMCell(4), L.LSTMCell(4)], return_sequences=True),
         recurrent(nn.LSTM, num_layers=2),
-        recurrent(nn.LSTM, num_layers=2, turned=True),
+        recurrent(nn.LSTM, num_layers=2, backwards=True),
         (STEPS,),
     ),
     "MultiHeadAttention": Twin(

@@ -7,7 +7,7 @@ import torch
 
 from parity_tests.tests.support.port_faults import Fault, patch, result
 from torch_retinanet.train.ema import MovingAverage
-from torch_retinanet.train.loop import Training
+from torch_retinanet.train.train_step import TrainStep
 
 STEM, LATER = "fpn/backbone/conv1_conv/kernel", "fpn/backbone/conv3_block1_1_conv/kernel"
 GIVEN, COSINE, STEP, CONSTANT = "AdamW, one_cycle", "SGD, cosine", "SGD, step", "AdamW, constant"
@@ -16,7 +16,7 @@ GIVEN, COSINE, STEP, CONSTANT = "AdamW, one_cycle", "SGD, cosine", "SGD, step", 
 def rate(change: Any) -> Fault:
     """The share of the rate at another step, or of a run of another length."""
     return patch(
-        "torch_retinanet.train.loop.rate_share",
+        "torch_retinanet.train.train_step.rate_share",
         lambda make: lambda step, steps, **settings: make(*change(step, steps), **settings),
     )
 
@@ -48,7 +48,7 @@ def optimizer(change: Any) -> Fault:
 
         return build
 
-    return patch("torch_retinanet.train.loop.build_optimizer", changed)
+    return patch("torch_retinanet.train.train_step.build_optimizer", changed)
 
 
 def groups(**settings: Any) -> Fault:
@@ -91,7 +91,7 @@ def forgetting(part: str) -> Fault:
     """A run that is gone on from without a part of its checkpoint."""
 
     def plant(monkeypatch: pytest.MonkeyPatch) -> None:
-        whole = Training.restore
+        whole = TrainStep.restore
 
         def restore(self: Any, progress: Any, tensors: Any) -> None:
             known = self.average.tensors if self.average else {}
@@ -101,14 +101,14 @@ def forgetting(part: str) -> Fault:
             if part == "step":
                 self.progress.step = 0
 
-        monkeypatch.setattr(Training, "restore", restore)
+        monkeypatch.setattr(TrainStep, "restore", restore)
 
     return plant
 
 
 def method(name: str, make: Any) -> Fault:
     """Another method of the trainer."""
-    return lambda monkeypatch: monkeypatch.setattr(Training, name, make)
+    return lambda monkeypatch: monkeypatch.setattr(TrainStep, name, make)
 
 
 def ramped(decay: float, step: int) -> float:
@@ -172,7 +172,7 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
     ),
     "batches added up": (
         GIVEN,
-        patch("torch_retinanet.train.loop.Training._add_gradients", not_divided),
+        patch("torch_retinanet.train.train_step.TrainStep._add_gradients", not_divided),
         "gradient_norm",
     ),
     "decay of all variables": (GIVEN, optimizer(decay_of_all), "fpn/backbone/conv1_conv/bias"),
@@ -192,7 +192,7 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
     "clipped after the step": (CONSTANT, method("_follow", clipped_after), STEM),
     "a checkpoint without the optimiser": (
         GIVEN,
-        lambda monkeypatch: monkeypatch.setattr("torch_retinanet.train.loop.load_optimizer", lambda *given: None),
+        lambda monkeypatch: monkeypatch.setattr("torch_retinanet.train.train_step.load_optimizer", lambda *given: None),
         STEM,
     ),
     "the last weights kept in place of the average": (
@@ -207,33 +207,33 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
     ),
     "frozen BatchNorm that goes on": (
         "frozen backbone",
-        patch("torch_retinanet.train.loop.set_training", norms_alone),
+        patch("torch_retinanet.train.train_step.set_training", norms_alone),
         "gradient_norm",
     ),
     "all BatchNorm in evaluation with two stages": (
-        *(COSINE, patch("torch_retinanet.train.loop.set_training", with_norms), "norm_follows"),
+        *(COSINE, patch("torch_retinanet.train.train_step.set_training", with_norms), "norm_follows"),
     ),
     "a resumed run that draws from the start": (
         GIVEN,
-        patch("torch_retinanet.train.draws.Draws.batches", from_the_start),
+        patch("torch_retinanet.train.sampler.EpochSampler.batches", from_the_start),
         "draws",
     ),
     "the same order in every epoch": (
         GIVEN,
-        patch("torch_retinanet.train.draws._order", lambda make: lambda seed, epoch, count: make(seed, 0, count)),
+        patch("torch_retinanet.train.sampler._order", lambda make: lambda seed, epoch, count: make(seed, 0, count)),
         "draws",
     ),
     "the last step of a run left out": (
         *(
             GIVEN,
-            patch("torch_retinanet.train.draws.Draws.steps", result(lambda steps: steps - 1)),
+            patch("torch_retinanet.train.sampler.EpochSampler.steps", result(lambda steps: steps - 1)),
             "steps",
         ),
     ),
     "pictures drawn with others' numbers": (
         GIVEN,
         patch(
-            "torch_retinanet.train.draws._order",
+            "torch_retinanet.train.sampler._order",
             lambda make: lambda seed, epoch, pictures: make(seed, epoch, pictures) // 2,
         ),
         "drawn",

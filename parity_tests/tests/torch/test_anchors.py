@@ -9,13 +9,13 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import _default_anchorgen
 
 from torch_retinanet import RetinaNetConfig
-from torch_retinanet.anchors import AnchorBox, cells
+from torch_retinanet.anchors import AnchorGenerator, cells
 
 SIZES = [(128, 128), (96, 160), (800, 1344), (100, 75), (32, 32)]
 
 
 def anchors(config: RetinaNetConfig, height: int = 128, width: int = 128) -> Tensor:
-    return AnchorBox(config).get_anchors(height, width, dtype=torch.float64)
+    return AnchorGenerator(config).get_anchors(height, width, dtype=torch.float64)
 
 
 def widths_and_heights(boxes: Tensor) -> Tensor:
@@ -26,14 +26,14 @@ def widths_and_heights(boxes: Tensor) -> Tensor:
 def test_the_torchvision_preset_has_the_anchors_of_torchvision(size: tuple[int, int]) -> None:
     maps = [torch.zeros(1, 1, *cells(*size, stride)) for stride in (8, 16, 32, 64, 128)]
     theirs = _default_anchorgen()(ImageList(torch.zeros(1, 3, *size), [size]), maps)[0]
-    assert torch.equal(AnchorBox(RetinaNetConfig.torchvision()).get_anchors(*size), theirs)
+    assert torch.equal(AnchorGenerator(RetinaNetConfig.torchvision()).get_anchors(*size), theirs)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_levels_divide_the_anchors_among_them(size: tuple[int, int]) -> None:
-    box = AnchorBox(RetinaNetConfig.keras_io())
+    box = AnchorGenerator(RetinaNetConfig.keras_io())
     assert sum(box.anchors_per_level(*size)) == len(box.get_anchors(*size))
-    assert AnchorBox(RetinaNetConfig.keras_io()).anchors_per_level(128, 128) == [2304, 576, 144, 36, 9]
+    assert AnchorGenerator(RetinaNetConfig.keras_io()).anchors_per_level(128, 128) == [2304, 576, 144, 36, 9]
 
 
 def test_the_first_anchors_of_the_keras_io_example_by_hand() -> None:
@@ -92,13 +92,13 @@ def test_anchors_lie_in_the_order_of_the_outputs() -> None:
 
 
 def test_precision_is_that_asked_for() -> None:
-    box = AnchorBox(RetinaNetConfig.keras_io())
+    box = AnchorGenerator(RetinaNetConfig.keras_io())
     assert box.get_anchors(64, 64).dtype == torch.float32
     assert torch.equal(box.get_anchors(64, 64, dtype=torch.float64).float(), box.get_anchors(64, 64))
 
 
 def test_anchors_that_are_changed_are_not_changed_for_the_next_who_asks() -> None:
-    anchors = AnchorBox(RetinaNetConfig.keras_io())
+    anchors = AnchorGenerator(RetinaNetConfig.keras_io())
     expected = anchors.get_anchors(64, 32, dtype=torch.float64).clone()
     anchors.get_anchors(64, 32, dtype=torch.float64).zero_()
-    assert torch.equal(AnchorBox(RetinaNetConfig.keras_io()).get_anchors(64, 32, dtype=torch.float64), expected)
+    assert torch.equal(AnchorGenerator(RetinaNetConfig.keras_io()).get_anchors(64, 32, dtype=torch.float64), expected)

@@ -9,12 +9,12 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from torch_retinanet import RetinaNetConfig
-from torch_retinanet.anchors import AnchorBox
+from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.losses import RetinaNetBoxLoss, RetinaNetClassificationLoss, RetinaNetLoss
 from torch_retinanet.targets import BACKGROUND, IGNORED, LabelEncoder, Targets
 
 KERAS_IO = RetinaNetConfig.keras_io(num_classes=3)
-ANCHORS = AnchorBox(KERAS_IO).get_anchors(64, 64, dtype=torch.float64)
+ANCHORS = AnchorGenerator(KERAS_IO).get_anchors(64, 64, dtype=torch.float64)
 
 
 def noise(*shape: int) -> Tensor:

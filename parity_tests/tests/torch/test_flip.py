@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector
-from torch_retinanet.anchors import AnchorBox
+from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.preprocess import flip_horizontal, prepare
 
@@ -101,7 +101,7 @@ def test_a_mirrored_detector_finds_flipped_boxes_in_a_flipped_picture(preset: st
 def test_strides_from_the_first_pixel_are_not_symmetric(preset: str) -> None:
     made = detector(preset)
     found = made.model(PICTURE[None, :, :96, :128])
-    levels = AnchorBox(made.config).anchors_per_level(96, 128)
+    levels = AnchorGenerator(made.config).anchors_per_level(96, 128)
     for strides in (True, False):
         flipped = mirrored(made.model, strides=strides)(PICTURE[None, :, :96, :128].flip(-1))
         back = flip_levels(flipped, levels, width=128)
@@ -112,7 +112,7 @@ def test_strides_from_the_first_pixel_are_not_symmetric(preset: str) -> None:
 def test_flipped_outputs_are_flipped_boxes() -> None:
     """All that follows the network: anchors lie symmetric, decoding and suppression know no side."""
     config = replace(RetinaNetConfig.keras_io(num_classes=CLASSES), score_threshold=0.5)
-    decode, box = DecodePredictions(config), AnchorBox(config)
+    decode, box = DecodePredictions(config), AnchorGenerator(config)
     anchors, per_level = box.get_anchors(128, 128, dtype=torch.float64), box.anchors_per_level(128, 128)
     logits, deltas = (noise(1, 3069, CLASSES) - 0.9) * 9, noise(1, 3069, 4, seed=1) * 4 - 2
     mirrored = [flip_levels(values, per_level, width=128) for values in (logits, deltas)]

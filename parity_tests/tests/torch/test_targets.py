@@ -9,7 +9,7 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
 from torch_retinanet import RetinaNetConfig, targets
-from torch_retinanet.anchors import AnchorBox
+from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.targets import BACKGROUND, IGNORED, LabelEncoder, Targets
 
 KERAS_IO, TORCHVISION = RetinaNetConfig.keras_io(num_classes=10), RetinaNetConfig.torchvision(num_classes=10)
@@ -23,7 +23,7 @@ def random_picture(count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def encode(config: RetinaNetConfig, *pictures: tuple[Tensor, Tensor]) -> Targets:
-    anchors = AnchorBox(config).get_anchors(128, 128)
+    anchors = AnchorGenerator(config).get_anchors(128, 128)
     boxes, labels = zip(*pictures, strict=True)
     return LabelEncoder(config).encode_batch(anchors, boxes, labels)
 
@@ -35,7 +35,7 @@ PICTURES = [random_picture(5, 0), EMPTY, random_picture(200, 1), random_picture(
 @pytest.mark.parametrize("picture", [0, 2, 3])
 def test_the_torchvision_preset_assigns_as_torchvision_does(picture: int) -> None:
     boxes, labels = PICTURES[picture]
-    anchors = AnchorBox(TORCHVISION).get_anchors(128, 128)
+    anchors = AnchorGenerator(TORCHVISION).get_anchors(128, 128)
     matched = Matcher(0.5, 0.4, allow_low_quality_matches=True)(box_iou(boxes, anchors))
     expected = torch.where(matched >= 0, labels[matched.clamp(min=0)], matched)
     assert torch.equal(encode(TORCHVISION, PICTURES[picture]).classes[0], expected)
@@ -96,7 +96,7 @@ def test_of_equal_boxes_the_first_wins() -> None:
 
 
 def test_boxes_equal_to_anchors_have_no_deltas() -> None:
-    anchors = AnchorBox(KERAS_IO).get_anchors(128, 128)[::301]
+    anchors = AnchorGenerator(KERAS_IO).get_anchors(128, 128)[::301]
     assigned = LabelEncoder(KERAS_IO).encode_batch(anchors, [anchors], [torch.arange(len(anchors)) % 10])
     assert torch.equal(assigned.classes[0], torch.arange(len(anchors)) % 10)
     torch.testing.assert_close(assigned.deltas, torch.zeros_like(assigned.deltas), rtol=0, atol=1e-4)

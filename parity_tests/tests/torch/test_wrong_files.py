@@ -20,8 +20,8 @@ from torch_retinanet import (
     read_backbone,
 )
 from torch_retinanet.weights import read_weights
-from torch_retinanet.weights.contents import Contents
 from torch_retinanet.weights.safetensors_file import write_safetensors
+from torch_retinanet.weights.weights_file import WeightsFile
 
 
 def truncate(source: Path, target: Path) -> None:
@@ -128,19 +128,19 @@ def safetensors_without_config(source: Path, target: Path) -> None:
 
 def safetensors_of_too_many_classes(source: Path, target: Path) -> None:
     contents = read_weights(source)
-    write_safetensors(target, Contents(replace(contents.config, num_classes=10**30), contents.tensors))
+    write_safetensors(target, WeightsFile(replace(contents.config, num_classes=10**30), contents.tensors))
 
 
 def safetensors_of_whole_numbers(source: Path, target: Path) -> None:
     contents = read_weights(source)
     bias = contents.tensors["cls_head.4.bias"].long()
-    write_safetensors(target, Contents(contents.config, {**contents.tensors, "cls_head.4.bias": bias}))
+    write_safetensors(target, WeightsFile(contents.config, {**contents.tensors, "cls_head.4.bias": bias}))
 
 
 def safetensors_missing_a_tensor(source: Path, target: Path) -> None:
     contents = read_weights(source)
     tensors = {name: value for name, value in contents.tensors.items() if name != "cls_head.4.bias"}
-    write_safetensors(target, Contents(contents.config, tensors))
+    write_safetensors(target, WeightsFile(contents.config, tensors))
 
 
 DAMAGES: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {

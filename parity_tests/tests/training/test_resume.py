@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 
 from parity_tests.tests.support.data_sets import write_digits
 from torch_retinanet.cli import main
-from torch_retinanet.data.dataset import Batch, Draw, PictureDataset
+from torch_retinanet.data.dataset import Batch, PictureDataset, SampleKey
 from torch_retinanet.data.digits import Digits
 from torch_retinanet.train.checkpoint import read_checkpoint
-from torch_retinanet.train.loop import Training
+from torch_retinanet.train.train_step import TrainStep
 
 MODEL = ["--backbone", "resnet18", "--width", "16", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
 RUN = ["--steps", "12", "--batch", "2", "--rate", "1e-3", "--ema", "0.9", "--save-every", "4", "--log-every", "1"]
@@ -60,10 +60,10 @@ def assert_same_run(left: Path, right: Path) -> None:
 
 
 KILLS = {
-    "before the first checkpoint": ("torch_retinanet.train.loop.Training.step", 2),
-    "within a step": ("torch_retinanet.train.loop.MovingAverage.update", 7),
+    "before the first checkpoint": ("torch_retinanet.train.train_step.TrainStep.step", 2),
+    "within a step": ("torch_retinanet.train.train_step.MovingAverage.update", 7),
     "as a checkpoint is renamed": ("pathlib.Path.replace", 2),
-    "between the weights and the checkpoint": ("torch_retinanet.train.run.write_checkpoint", 1),
+    "between the weights and the checkpoint": ("torch_retinanet.train.trainer.write_checkpoint", 1),
 }
 """What is called as a run is killed, one time after the other, and for which time since it went on."""
 
@@ -125,14 +125,14 @@ def test_ten_kills_at_random_moments_change_nothing(data: Path, tmp_path: Path) 
 def test_ctrl_c_ends_between_two_steps_with_a_sentence(
     data: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(training: Training, batches: Sequence[Batch]) -> dict[str, float]:
+    def interrupted(training: TrainStep, batches: Sequence[Batch]) -> dict[str, float]:
         if training.progress.step == 4:
             os.kill(os.getpid(), signal.SIGINT)
         return step(training, batches)
 
-    step, folder = Training.step, tmp_path / "run"
+    step, folder = TrainStep.step, tmp_path / "run"
     with monkeypatch.context() as patched:
-        patched.setattr(Training, "step", interrupted)
+        patched.setattr(TrainStep, "step", interrupted)
         assert main(arguments(data, folder)) == 130
     sentence = f"retinanet: stopped after step 5 of 12; `retinanet train --resume {folder}` goes on"
     assert capsys.readouterr().err.splitlines()[-1] == sentence
@@ -161,7 +161,7 @@ def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_whole(
 def test_a_reader_that_is_killed_is_a_sentence(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def killed(dataset: PictureDataset, draw: Draw) -> Any:
+    def killed(dataset: PictureDataset, draw: SampleKey) -> Any:
         if draw.number == 18:
             os.kill(os.getpid(), signal.SIGKILL)
         return read(dataset, draw)
@@ -177,13 +177,13 @@ def test_a_reader_that_is_killed_is_a_sentence(
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_batch(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(training: Training, batches: Sequence[Batch]) -> dict[str, float]:
+    def broken(training: TrainStep, batches: Sequence[Batch]) -> dict[str, float]:
         if training.progress.step == 4:
             torch.nn.init.constant_(training.detector.model.fpn.conv_c3_1x1.weight, float("nan"))
         return step(training, batches)
 
-    step, folder = Training.step, tmp_path / "run"
-    monkeypatch.setattr(Training, "step", broken)
+    step, folder = TrainStep.step, tmp_path / "run"
+    monkeypatch.setattr(TrainStep, "step", broken)
     assert main(arguments(data, folder)) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert re.match(r"retinanet: step 5 is not finite: classification nan, .*; its batch is in .*bad_batch", error)

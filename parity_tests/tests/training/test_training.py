@@ -10,14 +10,14 @@ from torch import nn
 
 from torch_retinanet import InputError
 from torch_retinanet.train import TrainConfig
-from torch_retinanet.train.draws import Draws
 from torch_retinanet.train.ema import MovingAverage
+from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.schedule import Schedule, rate_share
 
 
 class TestDraws:
     def test_every_picture_is_drawn_once_in_each_epoch_in_another_order(self) -> None:
-        draws = Draws(pictures=10, batch=5, seed=3)
+        draws = EpochSampler(pictures=10, batch=5, seed=3)
         drawn = [draw for batch in draws.batches(0, 4) for draw in batch]
         epochs = [[draw.picture for draw in drawn[start : start + 10]] for start in (0, 10)]
         assert [draw.number for draw in drawn] == list(range(20))
@@ -25,17 +25,19 @@ class TestDraws:
         assert epochs[0] != epochs[1]
 
     def test_going_on_from_a_step_draws_what_would_have_come(self) -> None:
-        draws = Draws(pictures=7, batch=3, accumulate=2)
+        draws = EpochSampler(pictures=7, batch=3, accumulate=2)
         assert list(draws.batches(5, 9)) == list(draws.batches(0, 9))[10:]
 
     def test_processes_share_the_batches_of_a_step(self) -> None:
-        alone = list(Draws(pictures=7, batch=3, accumulate=4).batches(2, 5))
-        shared = [list(Draws(pictures=7, batch=3, accumulate=2, process=p, processes=2).batches(2, 5)) for p in (0, 1)]
+        alone = list(EpochSampler(pictures=7, batch=3, accumulate=4).batches(2, 5))
+        shared = [
+            list(EpochSampler(pictures=7, batch=3, accumulate=2, process=p, processes=2).batches(2, 5)) for p in (0, 1)
+        ]
         assert [batch for pair in zip(*shared, strict=True) for batch in pair] == alone
 
     def test_epochs_are_filled_up_to_whole_steps(self) -> None:
-        assert Draws(pictures=10, batch=4).steps(epochs=1) == 3
-        assert Draws(pictures=10, batch=4, accumulate=5).steps(epochs=4) == 2
+        assert EpochSampler(pictures=10, batch=4).steps(epochs=1) == 3
+        assert EpochSampler(pictures=10, batch=4, accumulate=5).steps(epochs=4) == 2
 
 
 class TestSchedule:

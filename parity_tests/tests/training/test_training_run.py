@@ -78,7 +78,7 @@ def test_another_step_is_seen(
     reference: Reference,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(f"torch_retinanet.train.loop.{name}", fault)
+    monkeypatch.setattr(f"torch_retinanet.train.train_step.{name}", fault)
     assert not agree(reference, (run.port("float32"), run.port("float64")))
 
 
@@ -88,5 +88,5 @@ def test_with_sgd_too_the_losses_are_those_of_keras(run: TrainingRun, monkeypatc
     expected = with_sgd.reference("float64")
     budgets = training_budgets(expected, np.zeros(STEPS))
     assert (np.abs(expected - with_sgd.port("float64")) <= budgets).all()
-    monkeypatch.setattr("torch_retinanet.train.loop.SGD_MOMENTUM", 0.89)
+    monkeypatch.setattr("torch_retinanet.train.train_step.SGD_MOMENTUM", 0.89)
     assert (np.abs(expected - with_sgd.port("float64")) > budgets).any(), "another step is seen"

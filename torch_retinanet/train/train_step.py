@@ -1,4 +1,4 @@
-"""A step of training, and all that a run must remember from one to the next; `run.py` has what stands around it."""
+"""A step of training, and all that a run must remember from one to the next; `trainer.py` has what stands around it."""
 
 import math
 from collections.abc import Generator, Mapping, Sequence
@@ -15,11 +15,11 @@ from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.checkpoint import Progress, load_optimizer, optimizer_tensors
 from torch_retinanet.train.config import TrainConfig
-from torch_retinanet.train.draws import Draws
 from torch_retinanet.train.ema import MovingAverage
 from torch_retinanet.train.model import set_training
+from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.schedule import rate_share
-from torch_retinanet.train.stopping import leave_signals_to_the_run
+from torch_retinanet.train.signals import leave_signals_to_the_run
 
 SGD_MOMENTUM = 0.9
 
@@ -32,7 +32,7 @@ class NotFiniteError(RuntimeError):
         self.batch = batch
 
 
-class Training:
+class TrainStep:
     """Model, optimiser and average of the weights of a run, and how far it has come.
 
     Args:
@@ -47,10 +47,10 @@ class Training:
     ) -> None:
         self.config, self.accelerator = config, accelerator
         processes = {"process": accelerator.process_index, "processes": accelerator.num_processes}
-        self.draws = Draws(
+        self.sampler = EpochSampler(
             pictures=pictures, batch=config.batch, accumulate=config.accumulate, seed=config.seed, **processes
         )
-        self.steps = config.steps or self.draws.steps(config.epochs)
+        self.steps = config.steps or self.sampler.steps(config.epochs)
         self.detector = detector.to(accelerator.device)
         self.optimizer = build_optimizer(self.detector, config)
         self.model, self._optimizer = accelerator.prepare(self.detector, self.optimizer)
@@ -62,7 +62,7 @@ class Training:
         workers = self.config.workers
         loader: DataLoader[Any] = DataLoader(
             dataset,
-            batch_sampler=self.draws.batches(self.progress.step, self.steps),
+            batch_sampler=self.sampler.batches(self.progress.step, self.steps),
             collate_fn=collate,
             worker_init_fn=leave_signals_to_the_run,
             num_workers=workers,
@@ -81,7 +81,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         read = [batch for batch in batches if batch.images]
-        if self.any_process(len(read) < len(batches) and self.draws.processes > 1) or not read:
+        if self.any_process(len(read) < len(batches) and self.sampler.processes > 1) or not read:
             self.progress.step += 1  # processes that share their gradients leave a batch out together, or none does
             return {"rate": rate}
         sums: dict[str, float] = {}

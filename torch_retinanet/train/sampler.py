@@ -7,11 +7,11 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from torch_retinanet.data.dataset import Draw
+from torch_retinanet.data.dataset import SampleKey
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draws:
+class EpochSampler:
     """The batches of a run: every picture is drawn once in each epoch, in an order of its own.
 
     Attributes:
@@ -38,15 +38,15 @@ class Draws:
         """Steps in which every picture is drawn `epochs` times, the last step filled up."""
         return -(-self.pictures * epochs // self.per_step)
 
-    def batches(self, first: int, end: int) -> Iterator[list[Draw]]:
+    def batches(self, first: int, end: int) -> Iterator[list[SampleKey]]:
         """The batches of this process from step `first`, counted from 0, up to but without step `end`."""
         each = self.accumulate * self.processes
         for number in range(first * each + self.process, end * each, self.processes):
             yield [self._draw(number * self.batch + i) for i in range(self.batch)]
 
-    def _draw(self, number: int) -> Draw:
+    def _draw(self, number: int) -> SampleKey:
         epoch, place = divmod(number, self.pictures)
-        return Draw(number, int(_order(self.seed, epoch, self.pictures)[place]))
+        return SampleKey(number, int(_order(self.seed, epoch, self.pictures)[place]))
 
 
 @lru_cache(maxsize=2)

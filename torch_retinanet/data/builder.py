@@ -20,7 +20,7 @@ LONGEST_NUMBER = 18
 """Digits up to which the name of a class is sorted as a number."""
 
 
-class Collector:
+class AnnotationsBuilder:
     """The pictures and boxes of a data set as they are read.
 
     Args:
@@ -56,7 +56,7 @@ class Collector:
         if found.path is None:
             self._refused[index] = found.what
         elif found.what:
-            self.problems.append(Problem(file, place, found.what, "the picture in the folder is used", lost=False))
+            self.problems.append(Problem(file, place, found.what, "the picture in the folder is used", data_loss=False))
         self._pictures.append(found.path or file)
         self._files.append(file)
         self._places_of_pictures.append(place)
@@ -90,7 +90,7 @@ class Collector:
     def lose(self, file: Path, place: int | None, what: str, then: str) -> None:
         """Note that something at a place, or a whole file, is lost."""
         self.problems.append(
-            Problem(file, "" if place is None else self.place_format.format(place), what, then, lost=True)
+            Problem(file, "" if place is None else self.place_format.format(place), what, then, data_loss=True)
         )
 
     def annotations(self, classes: Sequence[str] | None = None, *, class_ids: Sequence[int] = ()) -> Annotations:
@@ -129,7 +129,9 @@ class Collector:
     def _without_refused(self, annotations: Annotations, counts: Sequence[int]) -> Annotations:
         for index, what in self._refused.items():
             place, what = self._places_of_pictures[index], f"{what}, boxes lost with it: {counts[index]}"
-            self.problems.append(Problem(self._files[index], place, what, "picture and boxes are left out", lost=True))
+            self.problems.append(
+                Problem(self._files[index], place, what, "picture and boxes are left out", data_loss=True)
+            )
         kept = np.ones(len(self._pictures), dtype=bool)
         kept[list(self._refused)] = False
         return annotations.select(pictures=kept) if self._refused else annotations

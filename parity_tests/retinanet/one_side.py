@@ -20,7 +20,7 @@ class Framework(NamedTuple):
     build: Callable[[Any, str, int], DetectorSide]
 
 
-def start_alone(side: str, preset: str = "", *, weights: Path | None = None, seed: int = 0) -> DetectorComparison:
+def start_one_side(side: str, preset: str = "", *, weights: Path | None = None, seed: int = 0) -> DetectorComparison:
     """A comparison that has one side alone; from one seed, either side has the same weights and pictures.
 
     Args:

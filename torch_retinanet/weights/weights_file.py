@@ -20,7 +20,7 @@ BACKBONE = "fpn.backbone."
 
 
 @dataclass(frozen=True)
-class Contents:
+class WeightsFile:
     """The tensors of a whole model or of its backbone alone, by state dict name, and the config they hold for.
 
     `class_names` are those of the K classes, or none.

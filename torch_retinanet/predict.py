@@ -86,8 +86,8 @@ def _read_ahead(paths: Iterable[Path], upright: Iterable[bool], ahead: int, work
     with ThreadPoolExecutor(workers) as threads:
         waiting: deque[Future[Read]] = deque()
         try:
-            for path, turned in zip(paths, upright, strict=False):
-                waiting.append(threads.submit(_read, path, turned))
+            for path, is_upright in zip(paths, upright, strict=False):
+                waiting.append(threads.submit(_read, path, is_upright))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:

@@ -14,27 +14,27 @@ from torch import Tensor
 from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.dataset import Batch
 from torch_retinanet.errors import InputError
+from torch_retinanet.files import atomic_write, remove_halves
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.data import PROBLEMS, build_dataset, read_data, read_problems, write_problems
-from torch_retinanet.train.folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin
-from torch_retinanet.train.loop import NotFiniteError, Training
+from torch_retinanet.train.evaluation import Evaluator
+from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, Means, Recorder
 from torch_retinanet.train.model import build_detector
 from torch_retinanet.train.plots import plot_run
 from torch_retinanet.train.progress import Show, run_bar
-from torch_retinanet.train.record import EVALUATIONS, STEPS, Means, Recorder
-from torch_retinanet.train.stopping import stopping
-from torch_retinanet.train.validation import Validation
+from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin
+from torch_retinanet.train.signals import stopping
+from torch_retinanet.train.train_step import NotFiniteError, TrainStep
 from torch_retinanet.weights import RUN_FILE, write_weights
-from torch_retinanet.weights.contents import Contents
-from torch_retinanet.weights.whole_file import atomic_write, remove_halves
+from torch_retinanet.weights.weights_file import WeightsFile
 
 
-class StoppedError(Exception):
+class Interrupted(Exception):  # noqa: N818 - its usual name; to be stopped is no error
     """A run that was asked to end before its last step; what it has is in its checkpoint."""
 
 
-class Run:
+class Trainer:
     """A run in its folder.
 
     Args:
@@ -51,8 +51,8 @@ class Run:
         self.annotations, val = read_data(config)
         self.problems = [*self.annotations.problems, *(val.problems if val else ())]
         detector = build_detector(config, self.annotations.classes)
-        self.training = Training(config, detector, len(self.annotations.pictures), self.accelerator)
-        self.validation = Validation(val, detector.config, self.accelerator.device) if val else None
+        self.training = TrainStep(config, detector, len(self.annotations.pictures), self.accelerator)
+        self.validation = Evaluator(val, detector.config, self.accelerator.device) if val else None
         main = self.accelerator.is_main_process
         if resume:
             if main:
@@ -62,11 +62,11 @@ class Run:
         elif main:
             begin(self.folder, config)
 
-    def go(self) -> None:
+    def fit(self) -> None:
         """Take all steps that are left, and leave the weights in the folder.
 
         Raises:
-            StoppedError: where a signal asked for the end; the checkpoint holds all steps so far.
+            Interrupted: where a signal asked for the end; the checkpoint holds all steps so far.
             InputError: for a loss that is not finite, and with `strict` a picture that cannot be read.
             OSError: where the folder cannot be written, or a process that reads pictures was ended from outside.
         """
@@ -82,14 +82,14 @@ class Run:
                 self._look(recorder, means)
                 if training.any_process(stop.asked):
                     self._save()
-                    raise StoppedError(f"stopped after step {training.progress.step} of {training.steps}")
+                    raise Interrupted(f"stopped after step {training.progress.step} of {training.steps}")
         self._finish()
 
     def summary(self) -> str:
         """What came of the run, in a sentence or two, for people."""
         progress = self.training.progress
         best = f"; mAP {progress.best:.3f} after step {progress.best_step}" if self.validation else ""
-        lost = sum(problem.lost for problem in self.problems)
+        lost = sum(problem.data_loss for problem in self.problems)
         words = f"; lost from the data in {lost} places, see {self.folder / PROBLEMS}" if lost else ""
         return f"{self.folder}: {progress.step} steps{best}{words}; the weights are in {self.folder / RUN_FILE}"
 
@@ -111,7 +111,7 @@ class Run:
         last = step == training.steps
         if step % self.config.log_every == 0 or last:
             recorder.write(
-                STEPS, step, means.take() | {"epoch": step * training.draws.per_step / len(self.annotations.pictures)}
+                STEPS, step, means.take() | {"epoch": step * training.sampler.per_step / len(self.annotations.pictures)}
             )
         due = self.config.evaluate_every and step % self.config.evaluate_every == 0
         if self.validation and (due or last):
@@ -119,7 +119,7 @@ class Run:
         if step % self.config.save_every == 0 or last:
             self._save()
 
-    def _evaluate(self, recorder: Recorder, validation: Validation) -> None:
+    def _evaluate(self, recorder: Recorder, validation: Evaluator) -> None:
         progress, weights = self.training.progress, self.training.weights()
         numbers = validation.numbers(weights) if self.accelerator.is_main_process else {}
         [numbers] = broadcast_object_list([numbers])
@@ -145,7 +145,7 @@ class Run:
         if self.accelerator.is_main_process:
             detector = self.training.detector
             tensors = {name: tensor.cpu() for name, tensor in self.training.weights().items()}
-            contents = Contents(detector.config, tensors, class_names=detector.class_names)
+            contents = WeightsFile(detector.config, tensors, class_names=detector.class_names)
             write_weights(self.folder / RUN_FILE, contents)
 
     def _save(self) -> None:
@@ -171,7 +171,7 @@ class Run:
         for path, reason in (unreadable for batch in batches for unreadable in batch.unreadable):
             if self.config.strict:
                 raise InputError(reason)
-            problem = Problem(path, "", reason, "the picture is left out", lost=True)
+            problem = Problem(path, "", reason, "the picture is left out", data_loss=True)
             if problem not in self.problems:
                 self.problems.append(problem)
                 self._write_problems()

@@ -14,7 +14,7 @@ from torch_retinanet.evaluate.files import write_evaluation
 from torch_retinanet.weights import read_weights
 
 
-class Validation:
+class Evaluator:
     """Evaluates weights on annotations, with a detector of its own, in single precision as `retinanet evaluate` does.
 
     Args:

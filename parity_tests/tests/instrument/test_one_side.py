@@ -10,9 +10,9 @@ import pytest
 
 from parity_tests.bundle.files import Bundle
 from parity_tests.ladder.climb import climb
-from parity_tests.retinanet.alone import start_alone
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.inputs import NoiseInputs
+from parity_tests.retinanet.one_side import start_one_side
 from parity_tests.retinanet.recorded import OTHER, recorded_comparison, recorded_facts
 from parity_tests.retinanet.rungs import cases_of
 from parity_tests.retinanet.setup import detection_limits
@@ -30,12 +30,12 @@ PathFinder.find_spec = lambda name, *more: None if name.partition(".")[0] in abs
 RECORDS = """
 from dataclasses import replace
 from pathlib import Path
-from parity_tests.retinanet.alone import start_alone
+from parity_tests.retinanet.one_side import start_one_side
 from parity_tests.bundle.record import record
 from parity_tests.retinanet.recorded import facts_of
 from parity_tests.retinanet.rungs import cases_of
 side, folder = sys.argv[1:]
-run = replace(start_alone(side, "notebook"), sizes=[(32, 64)])
+run = replace(start_one_side(side, "notebook"), sizes=[(32, 64)])
 record(cases_of(run, ["anchors", "targets"]), run.sides, run.weights, Path(folder), about=facts_of(run, side))
 print([name for name in absent if name in sys.modules])
 """
@@ -75,12 +75,12 @@ def test_weights_in_a_file_are_refused_where_there_is_no_torch(tmp_path: Path) -
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_detections_are_cut_off_alike_on_either_side(preset: str) -> None:
-    limits = [start_alone(side, preset).limits for side in SIDES]
+    limits = [start_one_side(side, preset).limits for side in SIDES]
     assert limits == [detection_limits(preset)] * 2
 
 
 def test_either_side_has_the_same_weights_and_pictures_from_a_seed() -> None:
-    runs = [start_alone(side, "notebook", seed=3) for side in SIDES]
+    runs = [start_one_side(side, "notebook", seed=3) for side in SIDES]
     assert runs[0].weights.keys() == runs[1].weights.keys()
     assert all(np.array_equal(values, runs[1].weights[name]) for name, values in runs[0].weights.items())
     scenes = [run.inputs.training((32, 64), 2, 5)[4] for run in runs]

@@ -12,10 +12,10 @@ from PIL import ExifTags, Image
 
 from parity_tests.tests.support.detectors import detector
 from torch_retinanet import InputError, RetinaNetDetector
-from torch_retinanet import detect as detect_room
+from torch_retinanet import predict as predict_room
 from torch_retinanet.data.dataset import Unreadable
-from torch_retinanet.detect import Detected, detect_pictures
 from torch_retinanet.pictures import read_picture
+from torch_retinanet.predict import Detected, detect_pictures
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_reading_goes_on_while_the_network_works(
             later.set()
         return real(path, **options)
 
-    monkeypatch.setattr(detect_room, "read_picture", read)
+    monkeypatch.setattr(predict_room, "read_picture", read)
     found = detect_pictures(small, pictures, ahead=4)
     monkeypatch.setattr(small, "predict", lambda *_, **__: [{}] if later.wait(60) else pytest.fail("nothing was read"))
     assert next(found).path == pictures[0]

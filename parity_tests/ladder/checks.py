@@ -37,7 +37,7 @@ def _rounded(argument: str, values: Any) -> Array:
 
 
 def check_tables(**tables: Any) -> None:
-    """Refuse `names`, `layouts`, `skip` and `exempt` that are no dictionaries by name of what they must have.
+    """Refuse `names`, `layouts` and `skip` that are no dictionaries by name of what they must have.
 
     Raises:
         UsageError: saying so.

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from torch_retinanet.weights.whole_file import atomic_write
+from torch_retinanet.files import atomic_write
 
 STEPS, EVALUATIONS = "metrics.csv", "evaluations.csv"
 """A line of each `log_every` steps, and one of each evaluation; the first column is the number of steps done."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import tomli_w
 
 from torch_retinanet.errors import InputError
+from torch_retinanet.files import atomic_write
 from torch_retinanet.train.config import TrainConfig
-from torch_retinanet.weights.whole_file import atomic_write
 
 SETTINGS, VERSIONS = "config.toml", "versions.json"
 CHECKPOINT = "checkpoint.safetensors"
