@@ -33,7 +33,11 @@ from keras_reference.postprocess import DecodePredictions
 from keras_reference.preprocess import prepare_image, preprocess_data, random_flip_horizontal, resize_and_pad_image
 from keras_reference.targets import LabelEncoder
 
+AnchorBox = AnchorGenerator
+"""The name that the keras.io example has for it."""
+
 __all__ = [
+    "AnchorBox",
     "AnchorGenerator",
     "BinaryFocalLoss",
     "DecodePredictions",

@@ -22,8 +22,8 @@ class RetinaNetConfig:
         p7_relu: where P7's ReLU stands, relu(conv(P6)) or conv(relu(P6)).
         head_init: fresh heads, Glorot uniform with zero biases, or normal with deviation 0.01 and the class bias
             -log(99), a prior of 0.01 for each class (Lin et al. 2017, section 4.1).
-        anchor_scale: the side of a level's smallest square anchor, in strides, for `AnchorGenerator` and what takes it: 4
-            in both RetinaNets, and less for small objects.
+        anchor_scale: the side of a level's smallest square anchor, in strides, for `AnchorGenerator` and what takes it:
+            4 in both RetinaNets, and less for small objects.
         width: filters of each level of the pyramid and of the heads, 256 in both RetinaNets.
 
     Raises:

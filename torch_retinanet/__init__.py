@@ -4,6 +4,8 @@ import contextlib
 import importlib
 import os
 import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 # Where tensorflow was imported first, triton takes its LLVM for its own and ends the interpreter in a segmentation
 # fault as soon as torchvision imports it (tensorflow 2.21.0, triton 3.8.0), unless it is bound to its own symbols.
@@ -19,6 +21,7 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
+from torch_retinanet.factories import retinanet_resnet50_fpn
 from torch_retinanet.losses import (
     BinaryFocalLoss,
     RetinaNetBoxLoss,
@@ -32,7 +35,35 @@ from torch_retinanet.preprocess import preprocess_data, resize_and_pad_image
 from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import load_model, load_weights, read_backbone, save_weights
 
+if TYPE_CHECKING:
+    from torch_retinanet.data.formats import read_annotations as read_dataset
+    from torch_retinanet.train import TrainConfig, Trainer
+
+AnchorBox = AnchorGenerator
+"""The name that the keras.io example has for it."""
+
+try:
+    __version__ = version("torch-retinanet")
+except PackageNotFoundError:  # the sources alone, as torch.hub has them
+    __version__ = "0+unknown"
+
+LATER = {
+    "TrainConfig": ("torch_retinanet.train", "TrainConfig"),
+    "Trainer": ("torch_retinanet.train", "Trainer"),
+    "read_dataset": ("torch_retinanet.data.formats", "read_annotations"),
+}
+"""What is imported where it is used: it needs the extra `train`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = LATER[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
 __all__ = [
+    "AnchorBox",
     "AnchorGenerator",
     "BackboneWeights",
     "BinaryFocalLoss",
@@ -46,10 +77,14 @@ __all__ = [
     "RetinaNetDetector",
     "RetinaNetLoss",
     "SparseCategoricalFocalLoss",
+    "TrainConfig",
+    "Trainer",
     "load_model",
     "load_weights",
     "preprocess_data",
     "read_backbone",
+    "read_dataset",
     "resize_and_pad_image",
+    "retinanet_resnet50_fpn",
     "save_weights",
 ]

@@ -12,6 +12,7 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import WeightsEnum, get_model, get_model_weights
 from torchvision.models.resnet import ResNet
 
@@ -33,6 +34,19 @@ class BackboneWeights:
     tensors: Mapping[str, Tensor]
 
 
+torch.fx.wrap("tap")  # one step of a traced network
+
+
+class Stage(nn.Sequential):
+    """The residual blocks of one resolution; with `taps`, each is written down as `name_block1`, `name_block2`."""
+
+    def forward(self, input: Tensor, name: str = "", taps: Taps | None = None) -> Tensor:
+        x = input
+        for i, block in enumerate(self, start=1):
+            x = tap(taps, f"{name}_block{i}", block(x))
+        return x
+
+
 class ResNetBackbone(nn.Module):
     """Images (B,3,H,W) to C3 (B,c3,H/8,W/8), C4 (B,c4,H/16,W/16) and C5 (B,c5,H/32,W/32).
 
@@ -43,17 +57,17 @@ class ResNetBackbone(nn.Module):
     def __init__(self, resnet: ResNet) -> None:
         super().__init__()
         self.conv1, self.bn1, self.relu, self.maxpool = resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool
-        self.layer1, self.layer2, self.layer3, self.layer4 = resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4
+        self.layer1, self.layer2 = Stage(*resnet.layer1), Stage(*resnet.layer2)
+        self.layer3, self.layer4 = Stage(*resnet.layer3), Stage(*resnet.layer4)
         self.widths = tuple(resnet.fc.in_features // share for share in (4, 2, 1))
 
     def forward(self, images: Tensor, taps: Taps | None = None) -> list[Tensor]:
-        x = tap(taps, "stem", self.maxpool(self.relu(self.bn1(self.conv1(images)))))
-        outputs = []
-        for stage, blocks in enumerate((self.layer1, self.layer2, self.layer3, self.layer4), start=2):
-            for j, block in enumerate(blocks, start=1):
-                x = tap(taps, f"conv{stage}_block{j}", block(x))
-            outputs.append(x)
-        return [tap(taps, f"c{level}", c) for level, c in enumerate(outputs[1:], start=3)]
+        stem = tap(taps, "stem", self.maxpool(self.relu(self.bn1(self.conv1(images)))))
+        c2 = self.layer1(stem, "conv2", taps)
+        c3 = self.layer2(c2, "conv3", taps)
+        c4 = self.layer3(c3, "conv4", taps)
+        c5 = self.layer4(c4, "conv5", taps)
+        return [tap(taps, "c3", c3), tap(taps, "c4", c4), tap(taps, "c5", c5)]
 
 
 def get_backbone(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights | None = None) -> ResNetBackbone:
@@ -78,6 +92,20 @@ def get_backbone(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights
     if weights is not None:
         backbone.load_state_dict(_trained_tensors(weights, config))
     return backbone
+
+
+def parts_to_freeze(backbone: ResNetBackbone, *, stages: int, norm: bool) -> list[nn.Module]:
+    """The first `stages` of a backbone's 5 parts, the stem and four stages; with `norm`, all its BatchNorm too.
+
+    Raises:
+        InputError: for more stages than there are.
+    """
+    stem: list[nn.Module] = [backbone.conv1, backbone.bn1]
+    parts = [stem, [backbone.layer1], [backbone.layer2], [backbone.layer3], [backbone.layer4]]
+    if not 0 <= stages <= len(parts):
+        raise InputError(f"frozen_stages: {stages!r} must be from 0 to {len(parts)}")
+    norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)] if norm else []
+    return [*(module for part in parts[:stages] for module in part), *norms]
 
 
 def init_glorot(module: nn.Module) -> None:

@@ -1,49 +1,78 @@
-"""What a detector is given, checked picture by picture: each sentence names the index in the batch and the value."""
+"""What a detector is given, checked picture by picture: each sentence names the index in the batch and the value.
+
+Shapes and types are checked in every step. Values of pictures, and of targets on a device, would cost a pass over them
+and a synchronisation: they are checked where asked for, as in the first batch.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as v2
 
 from torch_retinanet.errors import InputError
 
 
-def check_pictures(images: Sequence[Tensor]) -> list[Tensor]:
-    """Pictures (3,H,W), RGB, floating, by convention from 0 to 1; those of 8 bits are brought there.
+def check_pictures(images: Sequence[Tensor], *, values: bool = True) -> list[Tensor]:
+    """Pictures (3,H,W), RGB, floating from 0 to 1; those of 8 bits are brought there.
 
     In single precision at least: pixels of a large picture cannot be told apart in half precision.
 
     Raises:
-        InputError: for an empty batch, another shape or dtype, a side of no pixels, and values that are not finite.
+        InputError: for an empty batch, another shape or dtype, a side of no pixels; with `values`, for floating ones
+            outside 0 to 1.
     """
     if isinstance(images, Tensor) and images.ndim != 4:
         raise InputError(f"images: a tensor of shape {tuple(images.shape)} must be a list of pictures (3,H,W)")
     if not len(images):
-        raise InputError("images: [] must hold a picture or more")
-    return [_checked_picture(f"images[{i}]", image) for i, image in enumerate(images)]
+        raise InputError("images: the list is empty; pass at least one picture")
+    return [_checked_picture(f"images[{i}]", image, values) for i, image in enumerate(images)]
 
 
-def check_targets(targets: Sequence[dict[str, Any]], images: Sequence[Tensor], num_classes: int) -> None:
-    """Refuse targets that do not fit their pictures.
+def check_targets(
+    targets: Sequence[dict[str, Any]], images: Sequence[Tensor], num_classes: int, *, values: bool = True
+) -> list[dict[str, Any]]:
+    """Targets that fit their pictures, with boxes xyxy: `BoundingBoxes` of torchvision in another format are converted.
 
     Raises:
-        InputError: for a target too few or too many, one without `boxes` or `labels`, boxes that are not (G,4),
-            finite and with x1 < x2 and y1 < y2, and labels that are not (G,) whole numbers from 0 to K - 1.
+        InputError: for a target too few or too many, one without `boxes` or `labels`, boxes that are not (G,4), and
+            labels that are not (G,) whole numbers; with `values`, for boxes that are not finite or without extent, and
+            labels outside 0 to K - 1.
     """
     if len(targets) != len(images):
         raise InputError(f"targets: {len(targets)} of them must be as many as the {len(images)} pictures")
-    for i, target in enumerate(targets):
+    checked = [_in_xyxy(target) for target in targets]
+    for i, target in enumerate(checked):
         for name in ("boxes", "labels"):
             if not isinstance(target.get(name), Tensor):
                 raise InputError(f"targets[{i}]: {name} is {target.get(name)!r} and must be a tensor")
-        _check_boxes(f"targets[{i}]", target["boxes"])
-        _check_labels(f"targets[{i}]", target["labels"], len(target["boxes"]), num_classes)
+        _check_boxes(f"targets[{i}]", target["boxes"], values)
+        _check_labels(f"targets[{i}]", target["labels"], len(target["boxes"]), num_classes, values)
         if "ignored" in target:
-            _check_boxes(f"targets[{i}]: ignored", target["ignored"])
+            _check_boxes(f"targets[{i}]: ignored", target["ignored"], values)
+    return checked
 
 
-def _checked_picture(name: str, image: Tensor) -> Tensor:
+def on_cpu(targets: Sequence[dict[str, Any]]) -> bool:
+    """Whether all tensors of targets lie where their values are known without waiting for a device."""
+    return all(v.device.type == "cpu" for target in targets for v in target.values() if isinstance(v, Tensor))
+
+
+def _in_xyxy(target: dict[str, Any]) -> dict[str, Any]:
+    return {name: _converted(value) for name, value in target.items()}
+
+
+def _converted(value: Any) -> Any:
+    if not isinstance(value, tv_tensors.BoundingBoxes):
+        return value
+    if value.format is not tv_tensors.BoundingBoxFormat.XYXY:
+        value = v2.convert_bounding_box_format(value, new_format=tv_tensors.BoundingBoxFormat.XYXY)
+    return value.as_subclass(Tensor)
+
+
+def _checked_picture(name: str, image: Tensor, values: bool) -> Tensor:
     if not isinstance(image, Tensor):
         raise InputError(f"{name}: {type(image).__name__} must be a tensor; predict() reads other pictures")
     if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
@@ -53,15 +82,25 @@ def _checked_picture(name: str, image: Tensor) -> Tensor:
         return image / 255
     if not image.is_floating_point():
         raise InputError(f"{name}: dtype {image.dtype} must be a floating type or uint8")
-    if not torch.isfinite(image).all():
-        count = int((~torch.isfinite(image)).sum())
-        raise InputError(f"{name}: {count} values are NaN or infinite, and all must be finite")
+    if values:
+        _check_unit(name, image)
     return image.float() if image.dtype in (torch.float16, torch.bfloat16) else image
 
 
-def _check_boxes(name: str, boxes: Tensor) -> None:
+def _check_unit(name: str, image: Tensor) -> None:
+    if not torch.isfinite(image).all():
+        count = int((~torch.isfinite(image)).sum())
+        raise InputError(f"{name}: {count} values are NaN or infinite, and all must be finite")
+    low, high = image.min().item(), image.max().item()
+    if low < 0 or high > 1:
+        raise InputError(f"{name}: floating values from {low:g} to {high:g} must be from 0 to 1")
+
+
+def _check_boxes(name: str, boxes: Tensor, values: bool) -> None:
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise InputError(f"{name}: boxes have shape {tuple(boxes.shape)} and must be (G,4)")
+    if not values:
+        return
     finite = torch.isfinite(boxes).all(dim=1)
     if not finite.all():
         row = int((~finite).nonzero()[0])
@@ -72,12 +111,11 @@ def _check_boxes(name: str, boxes: Tensor) -> None:
         raise InputError(f"{name}: box {row} is {boxes[row].tolist()}, and x1 < x2 and y1 < y2 must hold")
 
 
-def _check_labels(name: str, labels: Tensor, boxes: int, num_classes: int) -> None:
+def _check_labels(name: str, labels: Tensor, boxes: int, num_classes: int, values: bool) -> None:
     if labels.shape != (boxes,):
         raise InputError(f"{name}: labels have shape {tuple(labels.shape)} and must be ({boxes},), one for each box")
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise InputError(f"{name}: labels have dtype {labels.dtype} and must be whole numbers")
-    known = (labels >= 0) & (labels < num_classes)
-    if not known.all():
+    if values and not (known := (labels >= 0) & (labels < num_classes)).all():
         row = int((~known).nonzero()[0])
         raise InputError(f"{name}: label {row} is {int(labels[row])} and must be from 0 to {num_classes - 1}")

@@ -1,6 +1,7 @@
 """A detector that is used as torchvision's are: pictures in, losses or detections out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from torch_retinanet.anchors import AnchorGenerator
-from torch_retinanet.backbone import BackboneWeights
-from torch_retinanet.checks import check_pictures, check_targets
+from torch_retinanet.backbone import BackboneWeights, parts_to_freeze
+from torch_retinanet.checks import check_pictures, check_targets, on_cpu
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
 from torch_retinanet.errors import InputError
 from torch_retinanet.losses import RetinaNetLoss
 from torch_retinanet.model import RetinaNet
@@ -21,11 +23,27 @@ from torch_retinanet.pictures import read_picture
 from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
 from torch_retinanet.targets import LabelEncoder
-from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights import WRITERS, read_weights, write_weights
+from torch_retinanet.weights.hub import download, upload, write_folder
 from torch_retinanet.weights.weights_file import WeightsFile
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 """What `RetinaNetDetector.predict` reads."""
+
+BUILT_IN = {
+    *("num_classes", "backbone", "width", "head_depth"),
+    *(name for group in (BackboneConventions, PyramidConventions, HeadConventions) for name in group.__annotations__),
+}
+"""The fields of a config that cannot change once the network is built."""
+
+
+def _setting(name: str, meaning: str) -> Any:
+    """A field of the config as an attribute that acts."""
+    return property(
+        lambda detector: getattr(detector.config, name),
+        lambda detector, value: setattr(detector, "config", replace(detector.config, **{name: value})),
+        doc=meaning,
+    )
 
 
 class RetinaNetDetector(nn.Module):
@@ -38,16 +56,26 @@ class RetinaNetDetector(nn.Module):
     In evaluation pictures of one padded size go through the network together and others by themselves, so that a
     picture's detections do not depend on the pictures beside it.
 
+    Values of pictures are looked at in the first batch alone, and so are those of targets on a device: to look at them
+    costs a pass and a synchronisation. `predict` and the loaders of this package check each.
+
     Args:
         config: the conventions and K. Labels are 0 to K - 1; there is no class for the background.
         backbone_weights: as for `RetinaNet`.
         class_names: of the K labels, for people; they are kept in the file of the detector.
+
+    Attributes:
+        score_threshold, nms_iou, detections_per_picture: fields of `config` that act from the next picture on.
 
     Raises:
         InputError: for names that are not K; for pictures that are not (3,H,W) and finite, floating (from 0 to 1) or
             of 8 bits; in training, for targets that are missing, or that hold a box without extent or a label outside
             0 to K - 1. The sentence names the picture's index in the batch and the value.
     """
+
+    score_threshold = _setting("score_threshold", "The score above which a detection is kept.")
+    nms_iou = _setting("nms_iou", "The IoU with a better detection of its class above which one is dropped.")
+    detections_per_picture = _setting("detections_per_picture", "How many of a picture's best detections are kept.")
 
     def __init__(
         self,
@@ -61,34 +89,124 @@ class RetinaNetDetector(nn.Module):
             raise InputError(
                 f"class_names: {len(class_names)} names must be as many as the {config.num_classes} classes"
             )
-        self.config, self.class_names = config, tuple(class_names)
+        self.class_names = tuple(class_names)
         self.model = RetinaNet(config, backbone_weights=backbone_weights)
+        self._surround(config)
+        self._unchecked = {True, False}  # modes whose first batch has not been seen
+        self._frozen: list[nn.Module] = []
+
+    @property
+    def config(self) -> RetinaNetConfig:
+        """The conventions; those of anchors, targets, losses, pictures and detections can be set.
+
+        Raises:
+            InputError: as it is set, for a field that is built into the network.
+        """
+        return self._config
+
+    @config.setter
+    def config(self, config: RetinaNetConfig) -> None:
+        for name in ("num_classes", *config.differences(self._config)):
+            if name in BUILT_IN and getattr(config, name) != getattr(self._config, name):
+                raise InputError(f"{name}: {getattr(config, name)!r} cannot be set once the network is built")
+        self.model.config = config
+        self._surround(config)
+
+    def freeze(self, *, stages: int = 0, norm: bool = False) -> None:
+        """Keep parts of the backbone as they are, in training too; it stays so when `train()` is called.
+
+        Args:
+            stages: how many of its 5 parts get no gradients, nor new statistics: the stem, then `layer1` to `layer4`.
+            norm: whether all its BatchNorm keep statistics, scales and offsets.
+
+        Raises:
+            InputError: for more stages than there are.
+        """
+        self._frozen = parts_to_freeze(self.model.fpn.backbone, stages=stages, norm=norm)
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "RetinaNetDetector":
+        """Training mode, for all but what `freeze` keeps; or evaluation mode."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+    def _surround(self, config: RetinaNetConfig) -> None:
+        """All but the network, in the conventions of a config."""
+        self._config = config
         self.anchors = AnchorGenerator(config)
         self.label_encoder = LabelEncoder(config)
         self.loss = RetinaNetLoss(config)
         self.decode_predictions = DecodePredictions(config)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path) -> "RetinaNetDetector":
-        """The detector that `save` or a training run wrote, or around the weights of a Keras file, in evaluation mode.
+    def from_pretrained(
+        cls, path: str | Path, *, revision: str | None = None, cache_dir: str | Path | None = None, **changes: Any
+    ) -> "RetinaNetDetector":
+        """The detector in a file or folder, or in a repository of the Hugging Face Hub, in evaluation mode.
+
+        Args:
+            path: what `save_pretrained` or a training run wrote, a weights file of Keras or torchvision, or the name
+                of a repository on the Hub, `owner/name`; needs huggingface_hub then.
+            revision: branch, tag or commit of the repository.
+            cache_dir: where the Hub's files are kept; by default where huggingface_hub keeps them.
+            changes: fields of the config that act on what surrounds the network, as `score_threshold=0.3`.
 
         Raises:
-            InputError: for a file that is not whole, or of a backbone alone.
-            FileNotFoundError: where there is no file.
+            InputError: for a file that is not whole, or of a backbone alone, and an unknown or built-in field.
+            FileNotFoundError: where there is no such file and no such repository.
         """
-        contents = read_weights(path)
+        contents = read_weights(download(path, revision=revision, cache_dir=cache_dir))
         if contents.part != "model":
             raise InputError(f"{path}: holds a {contents.part} alone, and a whole model is needed")
+        return cls.from_weights(contents, **changes)
+
+    @classmethod
+    def from_weights(cls, contents: WeightsFile, **changes: Any) -> "RetinaNetDetector":
+        """The detector of a weights file that is read already, in evaluation mode; `changes` as `from_pretrained`."""
         detector = cls(contents.config, class_names=contents.class_names)
         detector.model.load_state_dict(contents.tensors)
+        detector.config = contents.config.changed(**changes)
         return detector.eval()
 
-    def save(self, path: str | Path) -> None:
-        """Write weights, conventions and class names to a `.safetensors`; or the weights to a file of Keras.
+    def save_pretrained(
+        self, path: str | Path, *, data: str | None = None, metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Write a folder: `model.safetensors`, `config.json` and a model card, `README.md`, as the Hub shows it.
+
+        Args:
+            path: the folder; or a file, `.safetensors` or of Keras, for the weights with their conventions alone.
+            data: what it was trained on, for the card.
+            metrics: how good it is, by name, for the card.
 
         Errors are those of `write_weights`.
         """
-        write_weights(path, WeightsFile(self.config, self.model.state_dict(), class_names=self.class_names))
+        contents = WeightsFile(self.config, self.model.state_dict(), class_names=self.class_names)
+        if str(path).endswith(tuple(WRITERS)):
+            write_weights(path, contents)
+        else:
+            write_folder(Path(path), contents, data=data, metrics=metrics or {})
+
+    def push_to_hub(
+        self,
+        repository: str,
+        *,
+        private: bool = False,
+        data: str | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> str:
+        """Publish the folder that `save_pretrained` writes as a repository `owner/name` of the Hub; gives its address.
+
+        Raises:
+            ConnectionError: where the Hub cannot be reached, or refuses.
+        """
+        contents = WeightsFile(self.config, self.model.state_dict(), class_names=self.class_names)
+        return upload(repository, contents, private=private, data=data, metrics=metrics or {})
+
+    from_file, save = from_pretrained, save_pretrained  # their names before version 0.2
 
     @overload
     def forward(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]: ...
@@ -104,40 +222,55 @@ class RetinaNetDetector(nn.Module):
         A target has `boxes` (G,4) xyxy in pixels and `labels` (G,); it may have `ignored` (I,4), regions in which
         whatever is found is neither right nor wrong.
         """
-        images = check_pictures(images)
+        first = self.training in self._unchecked and not torch.compiler.is_compiling()
+        images = check_pictures(images, values=first)
         if not self.training:
+            self._unchecked.discard(False)
             return self._detect(images)
         if targets is None:
             raise InputError("targets: None must be a list with one dict a picture in training")
-        check_targets(targets, images, self.config.num_classes)
+        targets = check_targets(targets, images, self.config.num_classes, values=first or on_cpu(targets))
+        self._unchecked.discard(True)
         return self._losses(images, targets)
 
     @torch.no_grad()
-    def predict(self, pictures: Picture | Sequence[Picture], *, batch_size: int = 8) -> list[dict[str, Tensor]]:
+    def predict(
+        self, pictures: Picture | Sequence[Picture], *, batch_size: int = 8, **changes: Any
+    ) -> list[dict[str, Tensor]]:
         """Detections of pictures: paths, PIL pictures, arrays (H,W,C) or tensors (C,H,W), one or many.
 
         Runs in evaluation mode, whatever mode the detector is in, `batch_size` pictures at a time.
 
+        Args:
+            pictures: what is looked at.
+            batch_size: pictures that go through the network together.
+            changes: fields of the config for these pictures alone, as `score_threshold=0.3`.
+
         Raises:
-            InputError: for a picture that cannot be read, as `read_picture` does.
+            InputError: for a picture that cannot be read, as `read_picture` does, and a field that cannot be changed.
             FileNotFoundError: where there is no file.
         """
         if batch_size < 1:
             raise InputError(f"batch_size: {batch_size!r} must be at least 1")
         sources = cast("list[Picture]", list(pictures) if isinstance(pictures, (list, tuple)) else [pictures])
         device, modes = next(self.parameters()).device, {module: module.training for module in self.modules()}
-        self.eval()
+        config = self.config
         try:
+            if changes:
+                self.config = config.changed(**changes)
+            self.eval()
             starts = range(0, len(sources), batch_size)
             batches = ([_read(sources, j).to(device) for j in range(len(sources))[i : i + batch_size]] for i in starts)
             return [detections for batch in batches for detections in self(batch)]
         finally:
             for module, training in modes.items():
                 module.training = training
+            if changes:
+                self.config = config
 
     def _losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         batch = prepare(images, self.config)
-        outputs = self.model(batch.images.to(self._dtype))
+        deltas, logits = self.model(batch.images.to(self._dtype), apart=True)
         anchors = self._anchors(batch.images)
         boxes = [_scaled(target["boxes"], *scale, anchors) for target, scale in zip(targets, batch.scales, strict=True)]
         labels = [target["labels"].as_subclass(Tensor).to(anchors.device) for target in targets]
@@ -145,7 +278,6 @@ class RetinaNetDetector(nn.Module):
         nowhere = anchors.new_zeros(0, 4)
         regions = [_scaled(t.get("ignored", nowhere), *s, anchors) for t, s in zip(targets, batch.scales, strict=True)]
         assigned = self.label_encoder.ignore(assigned, anchors, regions)
-        deltas, logits = outputs.split([4, self.config.num_classes], dim=-1)
         losses: dict[str, Tensor] = self.loss(logits, deltas, assigned, anchors)
         return losses
 
@@ -162,8 +294,8 @@ class RetinaNetDetector(nn.Module):
 
     def _detect_batch(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         batch = prepare(images, self.config)
-        outputs = self.model(batch.images.to(self._dtype)).to(batch.images.dtype)
-        deltas, logits = outputs.split([4, self.config.num_classes], dim=-1)
+        outputs = self.model(batch.images.to(self._dtype), apart=True)
+        deltas, logits = (output.to(batch.images.dtype) for output in outputs)
         per_level = self.anchors.anchors_per_level(*batch.images.shape[-2:])
         found = self.decode_predictions(logits, deltas, self._anchors(batch.images), per_level, batch.sizes)
         for detections, (h, w) in zip(found, batch.returns, strict=True):

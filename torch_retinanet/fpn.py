@@ -4,6 +4,7 @@ Lin et al., Feature Pyramid Networks (2017), section 3, with the levels P6 and P
 4, footnote 2).
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,6 +13,8 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.layers import Conv2dSameStride2
 from torch_retinanet.taps import Taps, tap
+
+torch.fx.wrap("tap")  # one step of a traced network
 
 
 class FeaturePyramidNetwork(nn.Module):

@@ -6,6 +6,7 @@ default), one 3x3 convolution without; the same weights at all levels.
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
@@ -17,14 +18,27 @@ PRIOR_PROBABILITY = 0.01
 """The score that a fresh class head gives each anchor (Lin et al. 2017, section 4.1)."""
 
 
-def build_head(output_filters: int, config: RetinaNetConfig) -> nn.Sequential:
+torch.fx.wrap("tap")  # one step of a traced network
+
+
+class Head(nn.Sequential):
+    """Layers from a level (B,width,h,w) to (B,filters,h,w); with `taps`, each is written down as `name.0`, `name.1`."""
+
+    def forward(self, input: Tensor, name: str = "", taps: Taps | None = None) -> Tensor:
+        x = input
+        for i, layer in enumerate(self):
+            x = tap(taps, f"{name}.{i}", layer(x))
+        return x
+
+
+def build_head(output_filters: int, config: RetinaNetConfig) -> Head:
     """A head from a level (B,width,h,w) to (B,output_filters,h,w)."""
     width = config.width
     towers = [Conv2dNormActivation(width, width, kernel_size=3, norm_layer=None) for _ in range(config.head_depth)]
-    return nn.Sequential(*towers, nn.Conv2d(width, output_filters, kernel_size=3, padding=1))
+    return Head(*towers, nn.Conv2d(width, output_filters, kernel_size=3, padding=1))
 
 
-def init_head(head: nn.Sequential, config: RetinaNetConfig, *, prior: float | None = None) -> None:
+def init_head(head: Head, config: RetinaNetConfig, *, prior: float | None = None) -> None:
     """Fresh values for a head as `config.head_init` says; `prior` is the score its last bias shall give."""
     if config.head_init == "glorot_uniform":
         init_glorot(head)
@@ -40,14 +54,6 @@ def init_head(head: nn.Sequential, config: RetinaNetConfig, *, prior: float | No
         nn.init.zeros_(convolutions[-1].weight)
     if prior is not None:
         init_bias(convolutions[-1], -math.log((1 - prior) / prior))
-
-
-def run_head(head: nn.Sequential, level: Tensor, *, name: str, taps: Taps | None) -> Tensor:
-    """The output of `head` at one level; with `taps`, each of its layers as `name.0`, `name.1` and so on."""
-    x = level
-    for i, layer in enumerate(head):
-        x = tap(taps, f"{name}.{i}", layer(x))
-    return x
 
 
 def row_column_anchor(output: Tensor, values: int) -> Tensor:

@@ -3,6 +3,8 @@
 Lin et al., Focal Loss for Dense Object Detection (2017), section 4.
 """
 
+from typing import Literal, overload
+
 import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
@@ -11,7 +13,7 @@ from torch_retinanet.backbone import BackboneWeights, ResNetBackbone, get_backbo
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.fpn import FeaturePyramidNetwork
-from torch_retinanet.heads import FLATTENERS, PRIOR_PROBABILITY, build_head, init_head, run_head
+from torch_retinanet.heads import FLATTENERS, PRIOR_PROBABILITY, build_head, init_head
 from torch_retinanet.taps import Taps, tap
 
 ANCHORS_PER_CELL = 9
@@ -32,7 +34,7 @@ class RetinaNet(nn.Module):
 
     Raises:
         InputError: for weights that need other conventions or stand beside a backbone, images that are not floating
-            (B,3,H,W) or not finite, and sides that do not divide by 32 where the config upsamples times 2.
+            (B,3,H,W), and sides that do not divide by 32 where the config upsamples times 2.
         ConnectionError: where torchvision's weights cannot be downloaded.
     """
 
@@ -56,26 +58,34 @@ class RetinaNet(nn.Module):
         init_head(self.cls_head, config, prior=PRIOR_PROBABILITY)
         init_head(self.box_head, config)
 
-    def forward(self, images: Tensor, taps: Taps | None = None) -> Tensor:
+    @overload
+    def forward(self, images: Tensor, taps: Taps | None = None, *, apart: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(self, images: Tensor, taps: Taps | None = None, *, apart: Literal[True]) -> tuple[Tensor, Tensor]: ...
+
+    def forward(
+        self, images: Tensor, taps: Taps | None = None, *, apart: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Boxes and scores on one axis, or `apart`: deltas (B,N,4), and logits (B,N,K)."""
         check_images(images)
         levels = self.fpn(images, taps)
         cls_outputs, box_outputs = [], []
         for name, level in zip(("p3", "p4", "p5", "p6", "p7"), levels, strict=True):
-            scores = run_head(self.cls_head, level, name=f"cls.{name}", taps=taps)
-            boxes = run_head(self.box_head, level, name=f"box.{name}", taps=taps)
+            scores = self.cls_head(level, f"cls.{name}", taps)
+            boxes = self.box_head(level, f"box.{name}", taps)
             cls_outputs.append(self.flatten_output(scores, self.config.num_classes))
             box_outputs.append(self.flatten_output(boxes, 4))
         logits = tap(taps, "logits", torch.cat(cls_outputs, dim=1))
         deltas = tap(taps, "deltas", torch.cat(box_outputs, dim=1))
+        if apart:
+            return deltas, logits
         return tap(taps, "outputs", torch.cat([deltas, logits], dim=-1))
 
 
 def check_images(images: Tensor) -> None:
-    """Refuse what is not a batch of finite RGB images (B,3,H,W); a compiled or exported model leaves out the values."""
+    """Refuse what is not a batch of floating RGB images (B,3,H,W); their values are checked where they come in."""
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
         raise InputError(f"images: shape {tuple(images.shape)} must be (B,3,H,W), with sides of a pixel or more")
     if not images.is_floating_point():
         raise InputError(f"images: dtype {images.dtype} must be a floating type")
-    if not torch.compiler.is_compiling() and not images.is_meta and not torch.isfinite(images).all():
-        count = int((~torch.isfinite(images)).sum())
-        raise InputError(f"images: {count} values are NaN or infinite, and all must be finite")

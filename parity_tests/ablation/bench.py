@@ -35,7 +35,7 @@ from parity_tests.retinanet.side import DetectorSide
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.record import Record
-from torch_retinanet.conventions import conventions
+from torch_retinanet.config.fields import conventions
 from torch_retinanet.weights.keras_names import keras_variables
 
 NETWORK_SIZES: tuple[Size, ...] = ((32, 32), (64, 64), (96, 96), (96, 160), (120, 120), (128, 128), (160, 160))

@@ -7,7 +7,7 @@ from typing import Any
 from parity_tests.ablation.override import Override, Part
 from parity_tests.retinanet.optimizers import KERAS
 from parity_tests.retinanet.torch_surroundings import Config
-from torch_retinanet.conventions import allowed_values, conventions
+from torch_retinanet.config.fields import allowed_values, conventions
 from torch_retinanet.weights.weights_file import expected_shapes
 
 NETWORK = (

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from parity_tests.retinanet.side import Recipe
-from torch_retinanet.conventions import convention
+from torch_retinanet.config.fields import convention
 
 BETAS = 0.9, 0.999
 """What Adam's two moments keep of their old value in a step, in both libraries."""

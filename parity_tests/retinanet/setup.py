@@ -18,7 +18,7 @@ from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
-from torch_retinanet.conventions import check_value, conventions, read_value
+from torch_retinanet.config.fields import check_value, conventions, read_value
 from torch_retinanet.weights import read_weights
 from torch_retinanet.weights.keras_file import keras_preset
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables

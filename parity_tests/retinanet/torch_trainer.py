@@ -20,7 +20,6 @@ from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.data.dataset import Batch
 from torch_retinanet.train import TrainConfig
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
-from torch_retinanet.train.model import freeze
 from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.train_step import TrainStep
 from torch_retinanet.weights.keras_names import keras_name
@@ -93,7 +92,8 @@ class TorchTrainer:
     ) -> dict[str, Array]:
         detector.model = self.network
         try:
-            freeze(detector, self.settings)
+            detector.freeze(stages=self.settings.frozen_stages, norm=self.settings.frozen_norm)
+            detector.train()
             training, steps = self._begun(detector), []
             for number, of_step in enumerate(batches):
                 if number and number == self.plan.resumed_after:

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from torch_retinanet.cli.detector import batch_size, quiet_pillow, read_detector
 from torch_retinanet.cli.picture_sources import distinct_names, find_sources
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.errors import InputError
-from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.predict import detect_pictures
 
 TOGETHER = 8
@@ -45,7 +43,7 @@ def _detect(options: argparse.Namespace) -> int:
         raise InputError(f"--out: {options.out} must be a folder")
     sources = find_sources(options.pictures, output=options.out / PICTURES)
     detector = read_detector(options.model)
-    detector.decode_predictions = DecodePredictions(replace(detector.config, score_threshold=options.threshold))
+    detector.score_threshold = options.threshold
     together = options.batch_size or (TOGETHER if next(detector.parameters()).is_cuda else 1)
     paths = (source.path for source in sources)
     found = detect_pictures(detector, paths, batch_size=together, ahead=max(together, TOGETHER))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from torch_retinanet.config import PRESETS, RetinaNetConfig
-from torch_retinanet.conventions import conventions
+from torch_retinanet.config.fields import by_group
 from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.keras_file import keras_preset
 from torch_retinanet.weights.weights_file import WeightsFile
@@ -44,10 +44,12 @@ def _lost_in_keras(contents: WeightsFile) -> list[str]:
 
 
 def _conventions(options: argparse.Namespace) -> int:
-    configs = {name: make() for name, make in PRESETS.items()}
-    print("| convention | " + " | ".join(configs) + " | what it means |")
-    print("|---|" + "---|" * len(configs) + "---|")
-    for field in conventions(RetinaNetConfig):
-        values = " | ".join(f"`{getattr(config, field.name)}`" for config in configs.values())
-        print(f"| `{field.name}` | {values} | {field.metadata['meaning']} |")
+    for group, fields in by_group(RetinaNetConfig).items():
+        print(f"## {group.capitalize()}\n")
+        print("| convention | " + " | ".join(PRESETS) + " | what it means |")
+        print("|---|" + "---|" * len(PRESETS) + "---|")
+        for field in fields:
+            values = " | ".join(f"`{getattr(config, field.name)}`" for config in PRESETS.values())
+            print(f"| `{field.name}` | {values} | {field.metadata['meaning']} |")
+        print()
     return 0

@@ -36,7 +36,7 @@ class Unreadable(NamedTuple):
 class PictureDataset(Dataset[Sample | Unreadable]):
     """The pictures of annotations with their objects, for training; what is `ignored` is no object, nor background.
 
-    `dataset[SampleKey(n, i)]` is picture i as it is changed at draw n of a run, in whatever process and at whatever time.
+    `dataset[SampleKey(n, i)]` is picture i as it is changed at draw n of a run, in any process and at any time.
     `dataset[i]` is picture i as it is changed at draw i, for a plain DataLoader.
 
     Args:

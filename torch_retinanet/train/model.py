@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import WeightsEnum, get_model_weights
 
 from torch_retinanet.backbone import BackboneWeights
@@ -29,36 +27,9 @@ def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet
         )
     if config.weights is not None:
         _go_on_from(detector, config.weights)
-    freeze(detector, config)
-    return detector.to(memory_format=torch.channels_last)
-
-
-def freeze(detector: RetinaNetDetector, config: TrainConfig) -> None:
-    """Training mode, and no gradients for the layers that stay as they are."""
-    for module in _frozen(detector, config):
-        module.requires_grad_(False)
-    set_training(detector, config)
-
-
-def set_training(detector: RetinaNetDetector, config: TrainConfig) -> None:
-    """Training mode for all but the layers that stay as they are."""
+    detector.freeze(stages=config.frozen_stages, norm=config.frozen_norm)
     detector.train()
-    for module in _frozen(detector, config):
-        module.eval()
-
-
-def _frozen(detector: RetinaNetDetector, config: TrainConfig) -> list[nn.Module]:
-    backbone = detector.model.fpn.backbone
-    stages = [[backbone.conv1, backbone.bn1], *([stage] for stage in _stages(backbone))]
-    if config.frozen_stages > len(stages):
-        raise InputError(f"frozen_stages: {config.frozen_stages!r} must be at most {len(stages)}")
-    frozen = [module for stage in stages[: config.frozen_stages] for module in stage]
-    norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)]
-    return frozen + (norms if config.frozen_norm else [])
-
-
-def _stages(backbone: nn.Module) -> list[nn.Module]:
-    return [backbone.get_submodule(f"layer{number}") for number in (1, 2, 3, 4)]
+    return detector.to(memory_format=torch.channels_last)
 
 
 def _backbone_weights(config: TrainConfig) -> WeightsEnum | BackboneWeights | None:

@@ -16,7 +16,6 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.train.checkpoint import Progress, load_optimizer, optimizer_tensors
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.ema import MovingAverage
-from torch_retinanet.train.model import set_training
 from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.schedule import rate_share
 from torch_retinanet.train.signals import leave_signals_to_the_run
@@ -76,7 +75,7 @@ class TrainStep:
         Raises:
             NotFiniteError: for a loss or gradients that are NaN or infinite; the weights are those before the step.
         """
-        set_training(self.detector, self.config)
+        self.detector.train()
         rate = self.config.rate * self._rate_share()
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -1,6 +1,6 @@
 """Weights in files: the project's own safetensors and those of the Keras reference, told apart by their suffix.
 
-Nothing is ever unpickled.
+No file can run code: `.pth` files are read with `weights_only=True`.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from torch_retinanet.model import RetinaNet
 from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import read_keras, write_keras
 from torch_retinanet.weights.safetensors_file import read_safetensors, write_safetensors
+from torch_retinanet.weights.torchvision_file import read_torchvision
 from torch_retinanet.weights.weights_file import WeightsFile, check_shapes, expected_shapes
 
 RUN_FILE = "model.safetensors"
@@ -30,8 +31,8 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
     """What a weights file holds.
 
     Args:
-        path: `.safetensors`, or of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`; or the
-            folder of a training run.
+        path: `.safetensors`; of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`; of
+            torchvision `.pth` or `.pt`; or the folder of a training run.
         preset: the preset that it must hold. A `.weights.h5` does not say its own, and is by default taken for
             `notebook`.
 
@@ -58,7 +59,9 @@ def _read(path: Path, preset: str | None) -> WeightsFile:
     if path.suffix == ".h5":
         backbone = read_keras_applications(path)
         return WeightsFile(backbone.config, backbone.tensors, "backbone")
-    raise InputError(f"{path}: suffix must be one of {', '.join(WRITERS)}, or .h5 for an ImageNet file")
+    if path.suffix in (".pth", ".pt"):
+        return read_torchvision(path)
+    raise InputError(f"{path}: suffix must be one of {', '.join(WRITERS)}, .h5 of an ImageNet file, or .pth")
 
 
 def write_weights(path: str | Path, contents: WeightsFile) -> None:

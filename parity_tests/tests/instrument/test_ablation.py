@@ -28,7 +28,7 @@ from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.record import Record, Verdict, Where
 from parity_tests.tests.support.paths import ROOT
 from parity_tests.tests.support.planted import taps_made_by
-from torch_retinanet.conventions import conventions
+from torch_retinanet.config.fields import conventions
 
 FIELDS = {field.name for config in (Config, OptimizerConventions) for field in conventions(config)}
 

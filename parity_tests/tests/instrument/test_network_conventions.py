@@ -11,7 +11,7 @@ from parity_tests.retinanet.keras_side import KerasDetectorSide
 from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.tests.support.changed_conventions import CONVENTIONS, FORWARD, PARAMETERS, STATISTICS, UPSAMPLING
 from parity_tests.tests.support.planted import changed_network, where_it_starts
-from torch_retinanet.conventions import conventions
+from torch_retinanet.config.fields import conventions
 
 
 @pytest.mark.planted

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from parity_tests.retinanet.optimizers import KERAS, Optimizer, OptimizerConventions
 from parity_tests.retinanet.side import Recipe
-from torch_retinanet.conventions import conventions
+from torch_retinanet.config.fields import conventions
 
 Array = NDArray[np.float64]
 Values = dict[str, Array]

@@ -1,4 +1,4 @@
-"""Small detectors, noise for them to look at, and the names that torchvision has for their tensors."""
+"""Small detectors, and noise for them to look at."""
 
 from dataclasses import replace
 
@@ -33,17 +33,3 @@ def detector(config: RetinaNetConfig = SMALL) -> RetinaNetDetector:
         for parameter in made.model.cls_head[-1].parameters():
             nn.init.normal_(parameter, std=0.3)
     return made.double().eval()
-
-
-def torchvision_name(name: str) -> str:
-    """The name in torchvision's `retinanet_resnet50_fpn` of a tensor of the torchvision preset."""
-    name = name.replace("fpn.backbone.", "backbone.body.")
-    for i, level in enumerate((3, 4, 5)):
-        name = name.replace(f"fpn.conv_c{level}_1x1.", f"backbone.fpn.inner_blocks.{i}.0.")
-        name = name.replace(f"fpn.conv_c{level}_3x3.", f"backbone.fpn.layer_blocks.{i}.0.")
-    for level in (6, 7):
-        name = name.replace(f"fpn.conv_c{level}_3x3.", f"backbone.fpn.extra_blocks.p{level}.")
-    heads = {"cls_head": ("classification_head", "cls_logits"), "box_head": ("regression_head", "bbox_reg")}
-    for head, (theirs, last) in heads.items():
-        name = name.replace(f"{head}.4.", f"head.{theirs}.{last}.").replace(f"{head}.", f"head.{theirs}.conv.")
-    return name

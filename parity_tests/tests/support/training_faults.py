@@ -118,19 +118,21 @@ def ramped(decay: float, step: int) -> float:
 
 def nothing_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     """All layers train."""
-    monkeypatch.setattr("torch_retinanet.train.model._frozen", lambda detector, config: [])
+    monkeypatch.setattr("torch_retinanet.detector.parts_to_freeze", lambda backbone, stages, norm: [])
 
 
 def with_norms(make: Any) -> Any:
     """Every BatchNorm in evaluation mode as soon as some stage is frozen."""
 
-    def set_training(detector: Any, config: Any) -> None:
-        make(detector, config)
-        for module in detector.modules():
-            if isinstance(module, torch.nn.BatchNorm2d) and config.frozen_stages:
-                module.eval()
+    def train(detector: Any, mode: bool = True) -> Any:
+        make(detector, mode)
+        if any(not isinstance(module, torch.nn.BatchNorm2d) for module in detector._frozen):
+            for module in detector.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.eval()
+        return detector
 
-    return set_training
+    return train
 
 
 def from_the_start(make: Any) -> Any:
@@ -150,7 +152,7 @@ def of_the_first(make: Any) -> Any:
 
 def norms_alone(make: Any) -> Any:
     """Layers that are frozen, of which BatchNorm goes on to follow the batches."""
-    return lambda detector, config: detector.train()
+    return torch.nn.Module.train
 
 
 TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
@@ -207,11 +209,11 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
     ),
     "frozen BatchNorm that goes on": (
         "frozen backbone",
-        patch("torch_retinanet.train.train_step.set_training", norms_alone),
+        patch("torch_retinanet.detector.RetinaNetDetector.train", norms_alone),
         "gradient_norm",
     ),
     "all BatchNorm in evaluation with two stages": (
-        *(COSINE, patch("torch_retinanet.train.train_step.set_training", with_norms), "norm_follows"),
+        *(COSINE, patch("torch_retinanet.detector.RetinaNetDetector.train", with_norms), "norm_follows"),
     ),
     "a resumed run that draws from the start": (
         GIVEN,

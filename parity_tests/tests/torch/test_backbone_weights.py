@@ -81,7 +81,8 @@ def test_torchvision_weights_fill_a_backbone_of_its_conventions(torchvision_cach
     trained = resnet50()
     torch.save(trained.state_dict(), torchvision_cache / ResNet50_Weights.IMAGENET1K_V2.url.rpartition("/")[2])
     model = RetinaNet(RetinaNetConfig.torchvision(), backbone_weights=ResNet50_Weights.IMAGENET1K_V2)
-    assert torch.equal(model.fpn.backbone.layer4[2].conv3.weight, trained.layer4[2].conv3.weight)
+    block: Any = model.fpn.backbone.layer4[2]
+    assert torch.equal(block.conv3.weight, trained.layer4[2].conv3.weight)
 
 
 def test_a_pickle_in_the_place_of_torchvision_weights_is_not_opened(torchvision_cache: Path, tmp_path: Path) -> None:

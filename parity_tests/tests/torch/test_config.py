@@ -7,7 +7,7 @@ import pytest
 
 from torch_retinanet import InputError, RetinaNetConfig
 from torch_retinanet.config import PRESETS
-from torch_retinanet.conventions import allowed_values, conventions
+from torch_retinanet.config.fields import allowed_values, by_group, conventions
 
 CONVENTIONS = conventions(RetinaNetConfig)
 
@@ -28,6 +28,24 @@ def test_a_preset_has_its_name_and_survives_being_written_down(preset: str) -> N
 def test_a_changed_preset_says_what_was_changed() -> None:
     config = replace(RetinaNetConfig.notebook(), p7_relu="before", bn_eps=1e-5)
     assert config.name == "notebook with bn_eps=1e-05, p7_relu='before'"
+
+
+def test_each_convention_is_in_the_group_of_the_room_that_reads_it() -> None:
+    groups = by_group(RetinaNetConfig)
+    assert [field.name for fields in groups.values() for field in fields] == [field.name for field in CONVENTIONS]
+    assert "nms_iou" in [field.name for field in groups["postprocessing"]]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_config_is_shown_as_its_preset_and_what_differs(preset: str) -> None:
+    config = RetinaNetConfig.preset(preset, num_classes=3, backbone="resnet18", anchor_scale=2)
+    assert repr(config) == (f"RetinaNetConfig.preset({preset!r}, num_classes=3, backbone='resnet18', anchor_scale=2)")
+    assert eval(repr(config)) == config
+
+
+def test_a_field_that_does_not_exist_is_named_beside_the_nearest() -> None:
+    with pytest.raises(InputError, match="anchor_scales: is no field of RetinaNetConfig; did you mean anchor_scale"):
+        RetinaNetConfig.torchvision(3, anchor_scales=2)
 
 
 @pytest.mark.parametrize("field", CONVENTIONS, ids=lambda field: field.name)

@@ -11,10 +11,13 @@ import torch
 import torchvision
 from PIL import Image
 from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.ops import box_convert
 
-from parity_tests.tests.support.detectors import BOXES, LABELS, SMALL, detector, noise, torchvision_name
+from parity_tests.tests.support.detectors import BOXES, LABELS, SMALL, detector, noise
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.boxes import box_iou
+from torch_retinanet.weights.torchvision_file import torchvision_name
 
 
 @pytest.fixture(scope="module")
@@ -222,14 +225,69 @@ def test_wrong_targets_are_refused_with_their_index_and_value(target: dict[str, 
         (noise(64, 64), r"images\[1\]: shape \(64, 64\) must be \(3,H,W\)"),
         (noise(3, 8, 8).log().log(), r"images\[1\]: 192 values are NaN or infinite"),
         (torch.zeros(3, 8, 8, dtype=torch.int64), r"images\[1\]: dtype torch.int64 must be"),
+        (noise(3, 8, 8) * 255, r"images\[1\]: floating values from .* to 25\d.* must be from 0 to 1"),
         (np.zeros((3, 8, 8)), r"images\[1\]: ndarray must be a tensor"),
     ],
 )
-def test_wrong_pictures_are_refused_with_their_index_and_value(
-    small: RetinaNetDetector, picture: Any, sentence: str
-) -> None:
+def test_wrong_pictures_are_refused_with_their_index_and_value(picture: Any, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        small([noise(3, 64, 64), picture])
+        detector()([noise(3, 64, 64), picture])
+
+
+def test_values_of_pictures_are_looked_at_in_the_first_batch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass over all pixels, and a synchronisation, are no part of a step."""
+    model, looked = RetinaNetDetector(SMALL), []
+    monkeypatch.setattr("torch_retinanet.checks._check_unit", lambda name, image: looked.append(name))
+    for _ in range(3):
+        model([noise(3, 64, 64)], [GOOD])
+    assert looked == ["images[0]"]
+    model.eval()([noise(3, 64, 64)])
+    assert looked == ["images[0]"] * 2
+
+
+def test_boxes_of_torchvision_in_another_format_are_converted() -> None:
+    as_xyxy = RetinaNetDetector(SMALL).double()
+    centres = tv_tensors.BoundingBoxes(box_convert(BOXES, "xyxy", "cxcywh"), format="CXCYWH", canvas_size=(64, 64))
+    picture = tv_tensors.Image(noise(3, 64, 64).double())
+    assert as_xyxy([picture], [GOOD | {"boxes": centres}]) == as_xyxy([picture.as_subclass(Tensor)], [GOOD])
+
+
+@torch.no_grad()
+def test_what_is_set_later_counts() -> None:
+    model, picture = detector(), noise(3, 90, 70).double()
+    every = model([picture])[0]["scores"]
+    limit = every[3].item()
+    model.score_threshold = limit
+    assert torch.equal(model([picture])[0]["scores"], every[:3])
+    assert len(model.predict(picture, score_threshold=0.0, detections_per_picture=5)[0]["scores"]) == 5
+    assert model.score_threshold == limit, "what `predict` is given holds for its pictures"
+    model.config = replace(model.config, score_threshold=0.0, detections_per_picture=2)
+    assert len(model([picture])[0]["scores"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"width": 64}, "width: 64 cannot be set once the network is built"),
+        ({"num_classes": 3}, "num_classes: 3 cannot be set once the network is built"),
+        ({"threshold": 0.3}, "threshold: is no field of RetinaNetConfig; did you mean score_threshold"),
+    ],
+)
+def test_what_cannot_be_set_is_said(small: RetinaNetDetector, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        small.predict([noise(3, 64, 64)], **changes)
+
+
+def test_frozen_parts_stay_as_they_are_when_training_begins_again() -> None:
+    model = RetinaNetDetector(SMALL)
+    model.freeze(stages=2, norm=True)
+    backbone = model.train().model.fpn.backbone
+    assert not any(p.requires_grad for part in (backbone.conv1, backbone.layer1) for p in part.parameters())
+    assert not any(m.training for m in backbone.modules() if isinstance(m, nn.BatchNorm2d))
+    assert backbone.layer2.training
+    assert backbone.layer2[0].conv1.weight.requires_grad  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="frozen_stages: 6 must be from 0 to 5"):
+        model.freeze(stages=6)
 
 
 def test_training_needs_as_many_targets_as_pictures() -> None:
@@ -238,5 +296,5 @@ def test_training_needs_as_many_targets_as_pictures() -> None:
         model([noise(3, 64, 64)])
     with pytest.raises(InputError, match="targets: 1 of them must be as many as the 2 pictures"):
         model([noise(3, 64, 64)] * 2, [GOOD])
-    with pytest.raises(InputError, match=r"images: \[\] must hold a picture or more"):
+    with pytest.raises(InputError, match="images: the list is empty; pass at least one"):
         model([], [])

@@ -8,8 +8,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from parity_tests.tests.support.detectors import torchvision_name
 from torch_retinanet import InputError, RetinaNet, RetinaNetConfig
+from torch_retinanet.weights.torchvision_file import torchvision_name
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,6 @@ def test_it_exports_with_a_dynamic_batch_and_picture_size() -> None:
         (noise(1, 1, 64, 64), r"images: shape \(1, 1, 64, 64\) must be \(B,3,H,W\)"),
         (noise(1, 64, 64, 3), r"images: shape \(1, 64, 64, 3\) must be \(B,3,H,W\)"),
         (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "images: dtype torch.uint8 must be a floating type"),
-        (noise(1, 3, 64, 64).log(), "images: .* values are NaN or infinite"),
         (noise(1, 3, 100, 64), "images: sides 100x64 do not divide by 32"),
         (noise(1, 3, 0, 64), r"images: shape \(1, 3, 0, 64\) must be .* sides of a pixel or more"),
     ],

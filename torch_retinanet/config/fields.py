@@ -11,15 +11,28 @@ ActsOn = Literal["result", "training", "detections"]
 
 
 def convention(
-    meaning: str, source: str, *, acts_on: ActsOn = "result", bounds: tuple[float, float] = (0.0, 1.0)
+    meaning: str,
+    source: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    acts_on: ActsOn = "result",
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> Any:
     """A field with the sentence that says what it means, its source, and for numbers the least and the largest."""
-    return field(metadata={"meaning": meaning, "source": source, "acts_on": acts_on, "bounds": bounds})
+    said = {"meaning": meaning, "source": source, "acts_on": acts_on, "bounds": bounds}
+    return field(default=default, metadata=said)
 
 
 def conventions(config: Any) -> list[Field[Any]]:
     """The fields of a dataclass, or of one of its instances, that are conventions, in order."""
     return [f for f in dataclasses.fields(config) if f.metadata]
+
+
+def by_group(config_class: type) -> dict[str, list[Field[Any]]]:
+    """The conventions of a config by group: of each base that has a `group`, the fields that it declares."""
+    known = {f.name: f for f in conventions(config_class)}
+    groups = [base for base in reversed(config_class.__mro__) if "group" in vars(base)]
+    return {vars(base)["group"]: [known[name] for name in base.__annotations__ if name in known] for base in groups}
 
 
 def allowed_values(convention_field: Field[Any]) -> tuple[Any, ...]:

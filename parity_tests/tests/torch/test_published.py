@@ -1,0 +1,206 @@
+"""Detectors from files and repositories: torchvision's factory, its files, a folder of one's own, the Hub."""
+
+import json
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.error import URLError
+
+import huggingface_hub
+import pytest
+import torch
+import torchvision
+from huggingface_hub import constants
+from torch import Tensor, nn
+
+from parity_tests.tests.support.detectors import SMALL, noise
+from torch_retinanet import InputError, RetinaNetDetector, cli, retinanet_resnet50_fpn
+from torch_retinanet.weights import read_weights
+
+PICTURE = noise(3, 120, 90).double()
+SIZES = {"min_size": 96, "max_size": 160}
+OURS = {"min_side": 96, "max_side": 160}
+
+
+def theirs(eps: float = 1e-5, **settings: Any) -> Any:
+    """torchvision's own model with random weights and statistics, loud enough to detect something."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        build = torchvision.models.detection.retinanet_resnet50_fpn
+        model = build(weights=None, weights_backbone=None, num_classes=5, **SIZES, **settings)
+        for parameter in model.head.classification_head.cls_logits.parameters():
+            nn.init.normal_(parameter, std=0.01)  # loud, and not so loud that scores are 1
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = eps
+                nn.init.uniform_(module.running_mean, -0.1, 0.1)
+                nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return model.eval()
+
+
+def assert_found(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert len(expected["boxes"]) > 10
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values, rtol=1e-6, atol=1e-4)
+
+
+def old_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As torchvision 0.11 wrote them."""
+    old = {}
+    for name, tensor in tensors.items():
+        parts = name.split(".")
+        if ".conv." in name and "_head" in name:
+            parts = [*parts[:3], str(2 * int(parts[3])), parts[-1]]
+        elif "_blocks." in name and name.startswith("backbone.fpn") and "extra" not in name:
+            parts = [*parts[:4], parts[-1]]
+        old[".".join(parts)] = tensor
+    return old
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("named", [dict, old_names])
+def test_a_file_of_torchvision_detects_what_torchvision_does(named: Any, tmp_path: Path) -> None:
+    model = theirs()
+    torch.save(named(model.state_dict()), tmp_path / "model.pth")
+    detector = RetinaNetDetector.from_pretrained(tmp_path / "model.pth", **OURS)
+    assert_found(detector.double()([PICTURE])[0], model.double()([PICTURE])[0])
+
+
+@torch.no_grad()
+def test_the_coco_weights_are_read_from_torchvisions_cache_with_their_eps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1
+    model = theirs(eps=0.0)
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **settings: model.state_dict())
+    detector = retinanet_resnet50_fpn(weights="COCO_V1", **OURS)
+    assert detector.config.bn_eps == 0
+    assert_found(detector.double()([PICTURE])[0], model.double()([PICTURE])[0])
+
+
+def test_offline_the_sentence_says_where_the_file_can_be_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(self: Any, **settings: Any) -> None:
+        raise URLError("no network")
+
+    weights = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1
+    monkeypatch.setattr(type(weights), "get_state_dict", offline)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(ConnectionError, match=f"put {weights.url} into {tmp_path}/hub/checkpoints/retinanet_resnet50"):
+        retinanet_resnet50_fpn(weights=weights)
+
+
+@pytest.mark.parametrize("layers", [None, 0, 2])
+def test_the_factory_trains_the_kernels_that_torchvisions_trains(
+    layers: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imagenet = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
+    weights = torchvision.models.resnet50().state_dict()
+    monkeypatch.setattr(type(imagenet), "get_state_dict", lambda self, **settings: weights)
+    ours = retinanet_resnet50_fpn(num_classes=5, trainable_backbone_layers=layers)
+    build = torchvision.models.detection.retinanet_resnet50_fpn
+    body = build(num_classes=5, weights_backbone=imagenet, trainable_backbone_layers=layers).backbone.body
+    expected = {name for name, parameter in body.named_parameters() if parameter.requires_grad}
+    found = {name for name, parameter in ours.model.fpn.backbone.named_parameters() if parameter.requires_grad}
+    assert found == expected
+    assert not any(module.training for module in ours.train().modules() if isinstance(module, nn.BatchNorm2d))
+
+
+def test_random_weights_are_trained_whole() -> None:
+    with pytest.warns(UserWarning, match="trainable_backbone_layers: 3 acts on trained weights alone"):
+        made = retinanet_resnet50_fpn(num_classes=3, weights_backbone=None, trainable_backbone_layers=3)
+    assert all(parameter.requires_grad for parameter in made.parameters())
+
+
+def test_the_factory_takes_conventions_by_keyword(tmp_path: Path) -> None:
+    made = retinanet_resnet50_fpn(weights_backbone=None, class_names=["cat", "dog"], anchor_scale=2)
+    assert (made.config.num_classes, made.config.anchor_scale, made.class_names) == (2, 2, ("cat", "dog"))
+    made.save_pretrained(tmp_path / "model.safetensors")
+    assert retinanet_resnet50_fpn(weights=tmp_path / "model.safetensors").class_names == ("cat", "dog")
+    with pytest.raises(InputError, match="num_classes: 3 must be 2, which the weights have"):
+        retinanet_resnet50_fpn(weights=tmp_path / "model.safetensors", num_classes=3)
+
+
+class Harm:
+    def __reduce__(self) -> Any:
+        return print, ("harm",)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({"model": Harm()}, "not a whole file of tensors"),
+        ({"step": 3}, "holds no state dict, a table of tensors by name"),
+        ({"fc.weight": torch.zeros(3)}, "is no RetinaNet of torchvision, as it has no tensor head.classification"),
+    ],
+)
+def test_another_pth_file_is_refused_in_a_sentence(
+    content: Any, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(content, tmp_path / "model.pth", pickle_module=pickle)
+    assert cli.main(["convert", str(tmp_path / "model.pth"), str(tmp_path / "model.safetensors")]) == 2
+    said = capsys.readouterr()
+    assert sentence in said.err
+    assert (said.err.count("\n"), said.out) == (1, "")
+
+
+def test_v2_of_torchvision_is_called_by_its_name(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        v2 = torchvision.models.detection.retinanet_resnet50_fpn_v2(weights=None, weights_backbone=None)
+    torch.save({name: torch.zeros(tensor.shape) for name, tensor in v2.state_dict().items()}, tmp_path / "v2.pth")
+    with pytest.raises(InputError, match="holds retinanet_resnet50_fpn_v2, whose heads have GroupNorm"):
+        read_weights(tmp_path / "v2.pth")
+
+
+@pytest.fixture
+def made() -> RetinaNetDetector:
+    return RetinaNetDetector(SMALL, class_names=list("abcde")).eval()
+
+
+def assert_same_weights(left: RetinaNetDetector, right: RetinaNetDetector) -> None:
+    tensors = right.state_dict()
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in left.state_dict().items())
+
+
+def test_a_saved_folder_is_read_again_and_says_what_it_is(made: RetinaNetDetector, tmp_path: Path) -> None:
+    made.save_pretrained(tmp_path / "published", data="digits", metrics={"mAP": 0.6327})
+    assert sorted(path.name for path in (tmp_path / "published").iterdir()) == [
+        *("README.md", "config.json", "model.safetensors"),
+    ]
+    again = RetinaNetDetector.from_pretrained(tmp_path / "published", score_threshold=0.5)
+    assert_same_weights(again, made)
+    assert (again.class_names, again.score_threshold) == (made.class_names, 0.5)
+    card = (tmp_path / "published" / "README.md").read_text()
+    assert {"Trained on: digits.", "| mAP | 0.633 |", "Classes: a, b, c, d, e."} <= set(card.splitlines())
+    described = json.loads((tmp_path / "published" / "config.json").read_text())
+    assert (described["class_names"], described["anchor_scale"]) == (list("abcde"), 4.0)
+
+
+def test_a_repository_is_read_from_the_cache_of_the_hub(made: RetinaNetDetector, tmp_path: Path) -> None:
+    """As huggingface_hub keeps it, and as it is found without a network."""
+    repository = tmp_path / "models--owner--name"
+    made.save_pretrained(repository / "snapshots" / "0a1b")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0a1b")
+    with pytest.MonkeyPatch.context() as offline:
+        offline.setattr(constants, "HF_HUB_OFFLINE", True)
+        assert_same_weights(RetinaNetDetector.from_pretrained("owner/name", cache_dir=tmp_path), made)
+        with pytest.raises(FileNotFoundError, match="owner/other: there is no such file, and no repository on the Hub"):
+            RetinaNetDetector.from_pretrained("owner/other", cache_dir=tmp_path)
+
+
+def test_a_detector_is_published_as_its_folder(made: RetinaNetDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    published: dict[str, Any] = {}
+
+    def upload_folder(*, repo_id: str, folder_path: str, commit_message: str) -> None:
+        published[repo_id] = sorted(path.name for path in Path(folder_path).iterdir())
+
+    def create_repo(name: str, *, private: bool, exist_ok: bool) -> str:
+        return f"hub/{name}"
+
+    hub = SimpleNamespace(create_repo=create_repo, upload_folder=upload_folder)
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
+    assert made.push_to_hub("owner/name") == "hub/owner/name"
+    assert published == {"owner/name": ["README.md", "config.json", "model.safetensors"]}
+    with pytest.raises(InputError, match="repository: 'name' must be the owner's name and its own"):
+        made.push_to_hub("name")

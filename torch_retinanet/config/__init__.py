@@ -1,0 +1,9 @@
+"""Every convention in which RetinaNets differ, one field each; a published RetinaNet is a preset.
+
+No module asks for a preset's name: it asks for the convention.
+"""
+
+from torch_retinanet.config.config import RetinaNetConfig
+from torch_retinanet.config.presets import PRESETS
+
+__all__ = ["PRESETS", "RetinaNetConfig"]

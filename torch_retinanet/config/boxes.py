@@ -1,0 +1,131 @@
+"""The conventions of boxes: anchors, their coding, and what is learnt from true boxes."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch_retinanet.config.fields import convention
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorConventions:
+    """Where anchors stand and how large they are; see `torch_retinanet/anchors.py`."""
+
+    group: ClassVar[str] = "anchors"
+
+    anchor_scale: float = convention(
+        "The side of a level's smallest square anchor, in strides: 4 gives 32 pixels at P3.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 4 (areas 32^2 to 512^2 on P3 to P7)",
+        default=4.0,
+        bounds=(2**-10, 2**10),
+    )
+    anchor_ratio: Literal["w/h", "h/w"] = convention(
+        "What the ratios 1/2, 1 and 2 divide by what: of opposite meaning, the order within a cell is reversed.",
+        "the keras.io example's AnchorGenerator; torchvision models/detection/anchor_utils.py",
+        default="h/w",
+    )
+    anchor_order: Literal["ratio_scale", "scale_ratio"] = convention(
+        "The nine anchors of a cell: for each ratio its three scales, or for each scale its three ratios.",
+        "the keras.io example's AnchorGenerator; detectron2 modeling/anchor_generator.py",
+        default="ratio_scale",
+    )
+    anchor_centre: Literal["half_cell", "corner"] = convention(
+        "Where a cell's anchors are centred: in its middle, or on its top left corner.",
+        "the keras.io example's AnchorGenerator; torchvision models/detection/anchor_utils.py",
+        default="corner",
+    )
+    anchor_rounding: Literal["none", "torchvision"] = convention(
+        "Whether an anchor's sides stay as computed, or sizes are cut to whole pixels and half sides rounded.",
+        "the keras.io example's AnchorGenerator; torchvision models/detection/retinanet.py _default_anchorgen",
+        default="torchvision",
+    )
+    anchor_stride: Literal["power_of_2", "picture_over_cells"] = convention(
+        "Pixels between two cells: 8 to 128, or the padded picture's side divided by its cells, rounded down.",
+        "the keras.io example's AnchorGenerator; torchvision models/detection/anchor_utils.py",
+        default="picture_over_cells",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxConventions:
+    """How deltas become boxes; see `torch_retinanet/boxes.py`."""
+
+    group: ClassVar[str] = "box coding"
+
+    box_variance: tuple[float, float, float, float] = convention(
+        "What a delta is divided by when it is learnt: shifts by x and y, then the logarithms of width and height.",
+        "the keras.io example's LabelEncoder (0.1, 0.1, 0.2, 0.2); torchvision models/detection/_utils.py BoxCoder (1)",
+        default=(1.0, 1.0, 1.0, 1.0),
+        bounds=(2**-10, 2**10),
+    )
+    box_clamp: Literal["none", "1000/16"] = convention(
+        "How many times its anchor a decoded box can be wide or high: no limit, or 62.5.",
+        "the keras.io example's DecodePredictions; torchvision models/detection/_utils.py BoxCoder",
+        default="1000/16",
+        acts_on="detections",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetConventions:
+    """Which anchors are positive; see `torch_retinanet/targets.py`."""
+
+    group: ClassVar[str] = "targets"
+
+    match_iou: float = convention(
+        "The IoU with its best box from which on an anchor is positive.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 4",
+        default=0.5,
+        acts_on="training",
+    )
+    ignore_iou: float = convention(
+        "The IoU below which an anchor is background; from it to `match_iou` it is ignored.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 4",
+        default=0.4,
+        acts_on="training",
+    )
+    force_match: bool = convention(
+        "Whether a box's best anchors are positive however low their IoU; each keeps the box it fits best.",
+        "the keras.io example's LabelEncoder (no); torchvision models/detection/_utils.py Matcher (yes)",
+        default=True,
+        acts_on="training",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConventions:
+    """What is minimised; see `torch_retinanet/losses/detection.py`."""
+
+    group: ClassVar[str] = "losses"
+
+    focal_alpha: float = convention(
+        "The weight of a class score that should be one; that of the others is one minus it.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 3.2",
+        default=0.25,
+        acts_on="training",
+    )
+    focal_gamma: float = convention(
+        "The focusing exponent of the focal loss.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 3.2",
+        default=2.0,
+        acts_on="training",
+        bounds=(0, 100),
+    )
+    box_loss: Literal["smooth_l1", "l1", "giou"] = convention(
+        "The loss of a positive anchor's box: of its deltas, quadratic below 1 or not, or of the decoded box.",
+        "the keras.io example's RetinaNetBoxLoss; torchvision retinanet_resnet50_fpn and its v2",
+        default="l1",
+        acts_on="training",
+    )
+    loss_normaliser: Literal["picture", "batch"] = convention(
+        "What losses are divided by: each picture's by its own positive anchors, then the mean of the batch, or the "
+        "batch's by all its positive anchors.",
+        "the keras.io example's RetinaNetLoss; fizyr/keras-retinanet losses.py",
+        default="picture",
+        acts_on="training",
+    )
+    empty_loss: Literal["zero", "sum"] = convention(
+        "The class loss of a picture (or batch) without positive anchors: none, or the undivided sum.",
+        "the keras.io example's divide_no_nan; torchvision's max(1, positives)",
+        default="sum",
+        acts_on="training",
+    )

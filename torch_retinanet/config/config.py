@@ -1,0 +1,159 @@
+"""The config: the size of a network and all its conventions, which lie in groups beside this file."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from torch_retinanet.config.boxes import AnchorConventions, BoxConventions, LossConventions, TargetConventions
+from torch_retinanet.config.fields import ActsOn, check_value, conventions, read_value
+from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
+from torch_retinanet.config.pictures import PostprocessingConventions, PreprocessingConventions
+from torch_retinanet.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSize:
+    """What a network is made of, apart from conventions."""
+
+    num_classes: int
+    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "resnet50"
+    width: int = 256
+    head_depth: int = 4
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RetinaNetConfig(
+    PostprocessingConventions,  # of several bases, dataclasses take the fields of the last first
+    PreprocessingConventions,
+    LossConventions,
+    TargetConventions,
+    BoxConventions,
+    AnchorConventions,
+    HeadConventions,
+    PyramidConventions,
+    BackboneConventions,
+    NetworkSize,
+):
+    """The size and the conventions of one RetinaNet: `RetinaNetConfig.keras_io(num_classes=3, anchor_scale=2)`.
+
+    `retinanet conventions` prints all conventions with their values in each preset.
+
+    Attributes:
+        num_classes: K, at least 1; there is no class for the background.
+        backbone: the residual network of torchvision that gives C3, C4, C5.
+        width: filters of each level of the pyramid and of the heads.
+        head_depth: 3x3 convolutions of a head before its last.
+
+    Raises:
+        InputError: for a value that its field does not know.
+    """
+
+    def __post_init__(self) -> None:
+        for name in ("num_classes", "width", "head_depth"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name}: {value!r} must be a whole number of at least 1")
+        for f in fields(self):
+            if f.name == "backbone" or f.metadata:
+                check_value(f, getattr(self, f.name))
+        if self.ignore_iou > self.match_iou:
+            raise InputError(f"ignore_iou: {self.ignore_iou!r} must not be above match_iou={self.match_iou!r}")
+
+    @classmethod
+    def notebook(cls, num_classes: int = 10, **changes: Any) -> "RetinaNetConfig":
+        """The teaching notebook: `keras.applications` ResNet-50 and Keras' default layers."""
+        return cls.preset("notebook", num_classes=num_classes, **changes)
+
+    @classmethod
+    def keras_io(cls, num_classes: int = 80, **changes: Any) -> "RetinaNetConfig":
+        """The keras.io example "Object Detection with RetinaNet"."""
+        return cls.preset("keras_io", num_classes=num_classes, **changes)
+
+    @classmethod
+    def torchvision(cls, num_classes: int = 91, **changes: Any) -> "RetinaNetConfig":
+        """torchvision's `retinanet_resnet50_fpn`, 91 classes of which the first stands for none."""
+        return cls.preset("torchvision", num_classes=num_classes, **changes)
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> "RetinaNetConfig":
+        """The preset called `name`, with the fields that are given.
+
+        Raises:
+            InputError: for an unknown preset or field, and a value that its field does not know.
+        """
+        presets = _presets()
+        if name not in presets:
+            raise InputError(f"preset: {name!r} must be one of {', '.join(presets)}")
+        return presets[name].changed(**changes)
+
+    def changed(self, **changes: Any) -> "RetinaNetConfig":
+        """This config with the fields that are given.
+
+        Raises:
+            InputError: for an unknown field, and a value that its field does not know.
+        """
+        known = [f.name for f in fields(self)]
+        for field in changes:
+            if field not in known:
+                nearest = "".join(f"; did you mean {close}?" for close in get_close_matches(field, known, 1))
+                raise InputError(f"{field}: is no field of RetinaNetConfig{nearest}")
+        return replace(self, **changes)
+
+    @property
+    def name(self) -> str:
+        """The preset with these fields; of changed ones the nearest preset, and what was changed in it."""
+        nearest, changes = self._nearest()
+        words = ", ".join(f"{name}={value!r}" for name, value in changes.items())
+        return f"{nearest} with {words}" if words else nearest
+
+    def __repr__(self) -> str:
+        """The nearest preset and what differs from it, as Python that makes this config."""
+        nearest, changes = self._nearest()
+        words = [f"{name}={value!r}" for name, value in ({"num_classes": self.num_classes} | changes).items()]
+        return f"RetinaNetConfig.preset({', '.join([repr(nearest), *words])})"
+
+    def _nearest(self) -> tuple[str, dict[str, Any]]:
+        presets = _presets()
+        nearest = min(presets, key=lambda name: len(self.differences(presets[name])))
+        return nearest, {name: getattr(self, name) for name in self.differences(presets[nearest])}
+
+    def with_convention(self, assignment: str) -> "RetinaNetConfig":
+        """This config with one convention changed, written as on a command line: `p7_relu=before`."""
+        name, _, text = assignment.partition("=")
+        known = {f.name: f for f in conventions(self)}
+        if name not in known:
+            raise InputError(f"convention: {assignment!r} must be NAME=VALUE with a name of {', '.join(known)}")
+        return replace(self, **{name: read_value(known[name], text)})
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "RetinaNetConfig":
+        """The config that `as_dict` wrote."""
+        names = {f.name for f in fields(cls)}
+        if values.keys() != names:
+            raise InputError(f"config: fields {sorted(values.keys() ^ names)} are unknown or missing")
+        plain: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
+        return cls(**plain)
+
+    def differences(self, other: "RetinaNetConfig", *, acts_on: ActsOn | None = None) -> list[str]:
+        """Names of the fields that differ from `other`'s, without `num_classes`.
+
+        With `acts_on` of those conventions alone; what decides the shapes of weights acts on the result.
+        """
+        return [
+            f.name
+            for f in fields(self)
+            if f.name != "num_classes"
+            and getattr(self, f.name) != getattr(other, f.name)
+            and acts_on in (None, f.metadata.get("acts_on", "result"))
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields by name, as plain numbers, strings, truth values and tuples of numbers."""
+        return asdict(self)
+
+
+def _presets() -> Mapping[str, RetinaNetConfig]:
+    from torch_retinanet.config.presets import PRESETS  # its presets are made of the class above
+
+    return PRESETS

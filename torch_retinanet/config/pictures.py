@@ -1,0 +1,118 @@
+"""The conventions of what goes in and comes out: pictures and detections."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch_retinanet.config.fields import convention
+
+LONGEST_SIDE = 2**20
+"""Pixels that a side in a config may have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessingConventions:
+    """How a picture is fed; see `torch_retinanet/preprocess.py`."""
+
+    group: ClassVar[str] = "preprocessing"
+
+    channel_order: Literal["rgb", "bgr"] = convention(
+        "The order of the colours in which the network is fed.",
+        "keras.applications.resnet preprocess_input (bgr); torchvision models/detection/transform.py (rgb)",
+        default="rgb",
+    )
+    pixel_mean: tuple[float, float, float] = convention(
+        "What is subtracted from red, green and blue, of 255.",
+        "keras.applications.resnet preprocess_input; torchvision models/detection/transform.py",
+        default=(123.675, 116.28, 103.53),
+        bounds=(0, 255),
+    )
+    pixel_std: tuple[float, float, float] = convention(
+        "What red, green and blue are then divided by.",
+        "keras.applications.resnet preprocess_input (1); torchvision models/detection/transform.py",
+        default=(58.395, 57.12, 57.375),
+        bounds=(2**-10, 255),
+    )
+    padding_value: Literal["black", "mean"] = convention(
+        "What stands beside a picture that is padded: black, or the mean colour.",
+        "the keras.io example pads before it subtracts the mean; torchvision after",
+        default="mean",
+    )
+    resize_antialias: bool = convention(
+        "Whether a picture is smoothed before it is made smaller.",
+        "tf.image.resize and torchvision models/detection/transform.py (no); PIL in detectron2 (yes)",
+        default=False,
+        acts_on="detections",
+    )
+    min_side: int = convention(
+        "Pixels of the short side of a picture after resizing.",
+        "the keras.io example's resize_and_pad_image; torchvision retinanet_resnet50_fpn",
+        default=800,
+        acts_on="detections",
+        bounds=(1, LONGEST_SIDE),
+    )
+    max_side: int = convention(
+        "Pixels that the long side has at most; the short side then gets fewer.",
+        "the keras.io example's resize_and_pad_image; torchvision retinanet_resnet50_fpn",
+        default=1333,
+        acts_on="detections",
+        bounds=(1, LONGEST_SIDE),
+    )
+    resize_rounding: Literal["single", "double"] = convention(
+        "The precision in which a side's new length is computed, before it is cut to whole pixels.",
+        "the keras.io example's resize_and_pad_image (single); torchvision models/detection/transform.py (double)",
+        default="double",
+        acts_on="detections",
+    )
+    padded_from: Literal["uncut", "cut"] = convention(
+        "Whether padding and boxes follow a side's new length before it is cut to whole pixels, or after.",
+        "the keras.io example's resize_and_pad_image and preprocess_data; torchvision models/detection/transform.py",
+        default="cut",
+        acts_on="detections",
+    )
+    pad_multiple: int = convention(
+        "What both sides divide by after padding at the bottom and right.",
+        "the keras.io example's resize_and_pad_image (128); torchvision models/detection/transform.py (32)",
+        default=32,
+        acts_on="detections",
+        bounds=(1, LONGEST_SIDE),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostprocessingConventions:
+    """Which detections are kept; see `torch_retinanet/postprocess.py`."""
+
+    group: ClassVar[str] = "postprocessing"
+
+    score_threshold: float = convention(
+        "The score above which a detection is kept.",
+        "the keras.io example's DecodePredictions; torchvision models/detection/retinanet.py",
+        default=0.05,
+        acts_on="detections",
+    )
+    topk_per_level: int = convention(
+        "How many of a level's best scores go on to decoding; 0 for all.",
+        "the keras.io example's DecodePredictions (all); torchvision models/detection/retinanet.py (1000)",
+        default=1000,
+        acts_on="detections",
+        bounds=(0, 2**31),
+    )
+    nms_iou: float = convention(
+        "The IoU with a better detection of its class above which one is dropped.",
+        "the keras.io example's DecodePredictions; torchvision models/detection/retinanet.py",
+        default=0.5,
+        acts_on="detections",
+    )
+    detections_per_picture: int = convention(
+        "How many of a picture's best detections are kept.",
+        "the keras.io example's DecodePredictions (100); torchvision models/detection/retinanet.py (300)",
+        default=300,
+        acts_on="detections",
+        bounds=(1, 2**31),
+    )
+    clip_boxes: bool = convention(
+        "Whether boxes are cut off at the picture's border, before overlaps are looked for.",
+        "the keras.io example's DecodePredictions (no); torchvision models/detection/retinanet.py (yes)",
+        default=True,
+        acts_on="detections",
+    )

@@ -1,0 +1,50 @@
+"""Published RetinaNets, each a config; the sources of their values stand beside the fields.
+
+A field that a preset does not name has the value of torchvision's RetinaNet, which is the field's default.
+"""
+
+from dataclasses import replace
+
+from torch_retinanet.config.config import RetinaNetConfig
+
+TORCHVISION = RetinaNetConfig(num_classes=91)
+"""torchvision 0.29.1 `retinanet_resnet50_fpn`, models/detection/retinanet.py; its first class stands for none."""
+
+KERAS_IO = RetinaNetConfig(
+    num_classes=80,
+    stride_in="1x1",
+    conv_bias=True,
+    bn_eps=1.001e-05,
+    bn_momentum=0.01,
+    bn_running_var="population",
+    stride2_padding="same",
+    p6_source="c5",
+    upsample="nearest_2x",
+    body_init="glorot_uniform",
+    anchor_ratio="w/h",
+    anchor_centre="half_cell",
+    anchor_rounding="none",
+    anchor_stride="power_of_2",
+    box_variance=(0.1, 0.1, 0.2, 0.2),
+    box_clamp="none",
+    force_match=False,
+    box_loss="smooth_l1",
+    empty_loss="zero",
+    channel_order="bgr",
+    pixel_mean=(123.68, 116.779, 103.939),
+    pixel_std=(1.0, 1.0, 1.0),
+    padding_value="black",
+    resize_rounding="single",
+    padded_from="uncut",
+    pad_multiple=128,
+    topk_per_level=0,
+    detections_per_picture=100,
+    clip_boxes=False,
+)
+"""The keras.io example "Object Detection with RetinaNet" (examples/vision/retinanet.py, 2021-09-30)."""
+
+NOTEBOOK = replace(KERAS_IO, num_classes=10, p7_relu="after", head_init="glorot_uniform")
+"""The teaching notebook. It holds the network alone; what surrounds it is as in the keras.io example."""
+
+PRESETS = {"notebook": NOTEBOOK, "keras_io": KERAS_IO, "torchvision": TORCHVISION}
+"""Presets by name."""

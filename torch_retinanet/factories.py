@@ -1,0 +1,75 @@
+"""Detectors by the names and arguments that torchvision has: `torchvision/models/detection/retinanet.py`."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torchvision.models import ResNet50_Weights, WeightsEnum
+from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
+
+from torch_retinanet.backbone import BackboneWeights
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.detector import RetinaNetDetector
+from torch_retinanet.errors import InputError
+from torch_retinanet.weights.torchvision_file import download_coco
+
+ALL_LAYERS = 5
+"""Parts of a ResNet that can be trained: the stem, and four stages."""
+
+TRAINED_LAYERS = 3
+"""How many of them torchvision trains by default, the last ones, where the others are trained already."""
+
+
+def retinanet_resnet50_fpn(
+    *,
+    weights: str | Path | WeightsEnum | None = None,
+    progress: bool = True,
+    num_classes: int | None = None,
+    weights_backbone: WeightsEnum | BackboneWeights | None = ResNet50_Weights.IMAGENET1K_V1,
+    trainable_backbone_layers: int | None = None,
+    class_names: Sequence[str] = (),
+    **conventions: Any,
+) -> RetinaNetDetector:
+    """RetinaNet with ResNet-50, as `torchvision.models.detection.retinanet_resnet50_fpn` makes it.
+
+    Other conventions by keyword, as `anchor_scale=2`; `retinanet conventions` lists them. Labels are 0 to K - 1.
+
+    Args:
+        weights: torchvision's COCO weights, `"COCO_V1"` or their enum; or what `RetinaNetDetector.from_pretrained`
+            reads.
+        progress: whether a download shows a bar.
+        num_classes: K; 91 by default.
+        weights_backbone: ImageNet weights of the backbone, where `weights` are none. `None` for random ones.
+        trainable_backbone_layers: how many of the backbone's 5 parts are trained, the last ones; by default 3 where
+            the weights are trained already, else 5. BatchNorm of trained weights keeps its statistics.
+        class_names: of the K labels.
+        conventions: fields of `RetinaNetConfig` that differ from torchvision's.
+
+    Raises:
+        InputError: for unknown weights or fields, and another number of classes than the weights have.
+        ConnectionError: where weights cannot be downloaded; the sentence says where the file can be put.
+    """
+    pretrained = weights is not None or weights_backbone is not None
+    if weights is None:
+        config = RetinaNetConfig.torchvision(num_classes or len(class_names) or 91, **conventions)
+        detector = RetinaNetDetector(config, backbone_weights=weights_backbone, class_names=class_names)
+    elif isinstance(weights, WeightsEnum) or str(weights) in RetinaNet_ResNet50_FPN_Weights.__members__:
+        coco = download_coco(RetinaNet_ResNet50_FPN_Weights.verify(weights), progress=progress)
+        detector = RetinaNetDetector.from_weights(coco, **conventions)
+    else:
+        detector = RetinaNetDetector.from_pretrained(str(weights), **conventions)
+    if num_classes not in (None, detector.config.num_classes):
+        raise InputError(f"num_classes: {num_classes!r} must be {detector.config.num_classes}, which the weights have")
+    detector.freeze(stages=ALL_LAYERS - _layers(trainable_backbone_layers, pretrained), norm=pretrained)
+    return detector
+
+
+def _layers(asked: int | None, pretrained: bool) -> int:
+    if pretrained:
+        return TRAINED_LAYERS if asked is None else asked
+    if asked is not None:
+        warnings.warn(
+            f"trainable_backbone_layers: {asked} acts on trained weights alone; all are trained", stacklevel=3
+        )
+    return ALL_LAYERS

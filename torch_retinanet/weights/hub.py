@@ -1,0 +1,110 @@
+"""A detector as a folder, and as a repository of the Hugging Face Hub: safetensors, a config to read, a model card."""
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch_retinanet.errors import InputError
+from torch_retinanet.files import atomic_write
+from torch_retinanet.weights.safetensors_file import write_safetensors
+from torch_retinanet.weights.weights_file import WeightsFile
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+"""The files of a published detector."""
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+"""The name of a repository: its owner's, and its own."""
+
+
+def download(path: str | Path, *, revision: str | None = None, cache_dir: str | Path | None = None) -> Path:
+    """A file or folder as it is; of a repository's name, the folder in which the Hub's files are kept.
+
+    Raises:
+        FileNotFoundError: where there is neither, or the Hub cannot be reached and has not been before.
+        ModuleNotFoundError: where a repository is named and huggingface_hub is not installed.
+    """
+    if Path(path).exists() or not REPOSITORY.fullmatch(str(path)) or Path(path).suffix:
+        return Path(path)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(path), revision=revision, cache_dir=cache_dir, allow_patterns=[WEIGHTS]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise FileNotFoundError(f"{path}: there is no such file, and no repository on the Hub ({reason})") from None
+
+
+def write_folder(folder: Path, contents: WeightsFile, *, data: str | None, metrics: Mapping[str, float]) -> None:
+    """Write the three files of a published detector.
+
+    Raises:
+        InputError: where `folder` is a file.
+        OSError: where it cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file, and must be a folder or a name that is free")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_safetensors(folder / WEIGHTS, contents)
+    described = {"library": "torch-retinanet", "class_names": contents.class_names, **contents.config.as_dict()}
+    with atomic_write(folder / CONFIG) as beside:
+        beside.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+    with atomic_write(folder / CARD) as beside:
+        beside.write_text(model_card(contents, data=data, metrics=metrics), encoding="utf-8")
+
+
+def upload(
+    repository: str, contents: WeightsFile, *, private: bool, data: str | None, metrics: Mapping[str, float]
+) -> str:
+    """Publish what `write_folder` writes; gives the address of the repository.
+
+    Raises:
+        InputError: for a name that is no `owner/name`.
+        ConnectionError: where the Hub cannot be reached, or refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if not REPOSITORY.fullmatch(repository):
+        raise InputError(f"repository: {repository!r} must be the owner's name and its own, as owner/name")
+    with tempfile.TemporaryDirectory() as folder:
+        write_folder(Path(folder), contents, data=data, metrics=metrics)
+        try:
+            hub = HfApi()
+            address = hub.create_repo(repository, private=private, exist_ok=True)
+            hub.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload a RetinaNet detector")
+        except (HfHubHTTPError, OSError) as error:
+            raise ConnectionError(f"{repository}: the Hub did not take it ({error})") from None
+    return str(address)
+
+
+def model_card(contents: WeightsFile, *, data: str | None, metrics: Mapping[str, float]) -> str:
+    """The model card in Markdown: how to load it, what it was trained on, how good it is, its conventions."""
+    names = ", ".join(contents.class_names) or f"{contents.config.num_classes}, without names"
+    figures = "".join(f"| {name} | {value:.3f} |\n" for name, value in metrics.items())
+    table = f"\n| metric | value |\n|---|---|\n{figures}" if figures else ""
+    return f"""---
+library_name: torch-retinanet
+pipeline_tag: object-detection
+tags:
+- retinanet
+---
+
+# RetinaNet with {contents.config.backbone}
+
+```python
+from torch_retinanet import RetinaNetDetector
+
+detector = RetinaNetDetector.from_pretrained("OWNER/NAME")
+detections = detector.predict("photo.jpg")  # boxes (M,4) xyxy in pixels, scores (M,), labels (M,)
+```
+
+Classes: {names}.
+Trained on: {data or "not said"}.
+{table}
+## Conventions
+
+`{contents.config!r}`
+"""
