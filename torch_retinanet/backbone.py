@@ -101,7 +101,7 @@ def parts_to_freeze(backbone: ResNetBackbone, *, stages: int, norm: bool) -> lis
         InputError: for more stages than there are.
     """
     stem: list[nn.Module] = [backbone.conv1, backbone.bn1]
-    parts = [stem, [backbone.layer1], [backbone.layer2], [backbone.layer3], [backbone.layer4]]
+    parts: list[list[nn.Module]] = [stem, [backbone.layer1], [backbone.layer2], [backbone.layer3], [backbone.layer4]]
     if not 0 <= stages <= len(parts):
         raise InputError(f"frozen_stages: {stages!r} must be from 0 to {len(parts)}")
     norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)] if norm else []

@@ -78,6 +78,7 @@ def test_what_could_not_be_compared_does_not_count(run: DetectorComparison, reco
 
 
 def test_a_layer_that_the_name_table_does_not_know_is_missed(run: DetectorComparison, records: list[Record]) -> None:
+    run.sides.release()  # the inventory is that of the side that was built first
     port: Any = run.sides.port("float64")
     port.model.extra = nn.Linear(2, 2).to(torch.float64)
     try:

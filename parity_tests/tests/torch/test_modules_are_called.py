@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -39,7 +40,8 @@ def test_a_hook_on_the_network_of_a_detector_fires() -> None:
 
 @torch.no_grad()
 def test_features_are_extracted_from_the_backbone(model: RetinaNet) -> None:
-    images, taps = noise(1, 3, 64, 96), {}
+    images = noise(1, 3, 64, 96)
+    taps: dict[str, Tensor] = {}
     backbone = model.fpn.backbone
     found = create_feature_extractor(backbone, {"layer2": "c3", "layer4": "c5"})(images)
     backbone(images, taps)
@@ -61,7 +63,7 @@ def test_stages_are_sharded_one_by_one(one_process: None) -> None:
     whole = RetinaNet(SMALL).eval()
     torch.manual_seed(0)
     sharded: nn.Module = RetinaNet(SMALL).eval()
-    mesh = dist.init_device_mesh("cpu", (1,))
+    mesh = init_device_mesh("cpu", (1,))
     for name in PARTS[:4]:
         fully_shard(sharded.get_submodule(name), mesh=mesh)
     fully_shard(sharded, mesh=mesh)

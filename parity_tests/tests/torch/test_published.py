@@ -20,7 +20,7 @@ from torch_retinanet.weights import read_weights
 
 PICTURE = noise(3, 120, 90).double()
 SIZES = {"min_size": 96, "max_size": 160}
-OURS = {"min_side": 96, "max_side": 160}
+OURS: dict[str, Any] = {"min_side": 96, "max_side": 160}
 
 
 def theirs(eps: float = 1e-5, **settings: Any) -> Any:
@@ -34,8 +34,8 @@ def theirs(eps: float = 1e-5, **settings: Any) -> Any:
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = eps
-                nn.init.uniform_(module.running_mean, -0.1, 0.1)
-                nn.init.uniform_(module.running_var, 0.5, 1.5)
+                module.running_mean.uniform_(-0.1, 0.1)  # type: ignore[union-attr]
+                module.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr]
     return model.eval()
 
 
