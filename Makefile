@@ -2,7 +2,7 @@
 PYTHON ?= python3
 EXTRAS := parity,train,dev
 
-.PHONY: demo test
+.PHONY: demo docs test
 
 demo: .venv/.installed
 	.venv/bin/python examples/demo.py
@@ -11,6 +11,14 @@ demo: .venv/.installed
 # not by their number of tests. glibc asks for huge pages of memory.
 test: .venv/.installed
 	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 GLIBC_TUNABLES=glibc.malloc.hugetlb=1 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# The pages as a site, in out/site; a broken link fails.
+docs: .venv/.docs
+	.venv/bin/mkdocs build --quiet --strict
+
+.venv/.docs: .venv/.installed
+	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -25,6 +25,7 @@ from torch_retinanet.preprocess import padded_size, prepare, resized_size
 from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import WRITERS, read_weights, write_weights
 from torch_retinanet.weights.hub import download, upload, write_folder
+from torch_retinanet.weights.torchvision_file import COCO_NAMES, download_coco
 from torch_retinanet.weights.weights_file import WeightsFile
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
@@ -149,8 +150,9 @@ class RetinaNetDetector(nn.Module):
         """The detector in a file or folder, or in a repository of the Hugging Face Hub, in evaluation mode.
 
         Args:
-            path: what `save_pretrained` or a training run wrote, a weights file of Keras or torchvision, or the name
-                of a repository on the Hub, `owner/name`; needs huggingface_hub then.
+            path: what `save_pretrained` or a training run wrote; a weights file of Keras or torchvision; `COCO_V1`,
+                torchvision's weights, which it downloads; or a repository of the Hub, `owner/name`, which needs
+                huggingface_hub.
             revision: branch, tag or commit of the repository.
             cache_dir: where the Hub's files are kept; by default where huggingface_hub keeps them.
             changes: fields of the config that act on what surrounds the network, as `score_threshold=0.3`.
@@ -159,6 +161,8 @@ class RetinaNetDetector(nn.Module):
             InputError: for a file that is not whole, or of a backbone alone, and an unknown or built-in field.
             FileNotFoundError: where there is no such file and no such repository.
         """
+        if str(path) in COCO_NAMES:
+            return cls.from_weights(download_coco(str(path)), **changes)
         contents = read_weights(download(path, revision=revision, cache_dir=cache_dir))
         if contents.part != "model":
             raise InputError(f"{path}: holds a {contents.part} alone, and a whole model is needed")

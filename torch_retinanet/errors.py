@@ -1,5 +1,20 @@
-"""The one error that a wrong argument or file raises."""
+"""What a user did wrong, said in one sentence, and the words that help."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
 
 
 class InputError(ValueError):
-    """What the caller gave breaks a rule; the message is one sentence: the argument, its value, the rule."""
+    """Wrong input; the sentence names the argument, its value, and the rule."""
+
+
+def suggestion(typed: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` for the nearest of the known words, or nothing."""
+    return "".join(f"; did you mean {near}?" for near in get_close_matches(typed, list(known), 1))
+
+
+def install_hint(extra: str) -> str:
+    """The command that installs an extra: from the clone that runs, or by the package's name."""
+    is_clone = (Path(__file__).parents[1] / "pyproject.toml").is_file()
+    return f"pip install '{'.' if is_clone else 'torch-retinanet'}[{extra}]'"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from torchvision.models import ResNet50_Weights, WeightsEnum
-from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
 
 from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
@@ -54,11 +53,10 @@ def retinanet_resnet50_fpn(
     if weights is None:
         config = RetinaNetConfig.torchvision(num_classes or len(class_names) or 91, **conventions)
         detector = RetinaNetDetector(config, backbone_weights=weights_backbone, class_names=class_names)
-    elif isinstance(weights, WeightsEnum) or str(weights) in RetinaNet_ResNet50_FPN_Weights.__members__:
-        coco = download_coco(RetinaNet_ResNet50_FPN_Weights.verify(weights), progress=progress)
-        detector = RetinaNetDetector.from_weights(coco, **conventions)
+    elif isinstance(weights, WeightsEnum):
+        detector = RetinaNetDetector.from_weights(download_coco(weights, progress=progress), **conventions)
     else:
-        detector = RetinaNetDetector.from_pretrained(str(weights), **conventions)
+        detector = RetinaNetDetector.from_pretrained(weights, **conventions)
     if num_classes not in (None, detector.config.num_classes):
         raise InputError(f"num_classes: {num_classes!r} must be {detector.config.num_classes}, which the weights have")
     detector.freeze(stages=ALL_LAYERS - _layers(trainable_backbone_layers, pretrained), norm=pretrained)

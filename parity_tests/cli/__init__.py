@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from parity_tests.rule.errors import UsageError
+from parity_tests.rule.errors import UsageError, install_hint
 
 INCOMPLETE = 3
 INTERRUPTED, CLOSED_OUTPUT = 130, 141
@@ -62,7 +62,7 @@ def _guarded(command: ModuleType, options: argparse.Namespace) -> int:
         return _refuse(error)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get(error.name or "", "parity")
-        return _refuse(f"{error.name} is not installed; pip install 'torch-retinanet[{extra}]' brings it")
+        return _refuse(f"{error.name} is not installed; {install_hint(extra)} brings it")
     except Exception:  # a fault of the instrument itself: Python would exit with 1, which says that the models differ
         traceback.print_exc()
         return INCOMPLETE

@@ -66,7 +66,12 @@ def parser() -> argparse.ArgumentParser:
         help="precisions to compare; what trains, detects or prepares has float64 alone (default: %(default)s)",
     )
     parser.add_argument(
-        "--rungs", nargs="+", choices=RUNGS, default=list(RUNGS), help="steps of the ladder (default: all)"
+        "--rungs",
+        nargs="+",
+        choices=RUNGS,
+        default=list(RUNGS),
+        metavar="NAME",
+        help=f"steps of the ladder: {', '.join(RUNGS)} (default: all)",
     )
     parser.add_argument(
         "--weights",

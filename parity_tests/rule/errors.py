@@ -2,6 +2,7 @@
 
 import re
 import sys
+from pathlib import Path
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 """What Keras puts into its messages to have a terminal write bold."""
@@ -27,4 +28,10 @@ def in_one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-__all__ = ["UsageError", "in_one_line", "refusals"]
+def install_hint(extra: str) -> str:
+    """The command that installs an extra: from the clone that runs, or by the package's name."""
+    is_clone = (Path(__file__).parents[2] / "pyproject.toml").is_file()
+    return f"pip install '{'.' if is_clone else 'torch-retinanet'}[{extra}]'"
+
+
+__all__ = ["UsageError", "in_one_line", "install_hint", "refusals"]

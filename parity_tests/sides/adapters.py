@@ -10,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
-from parity_tests.rule.errors import UsageError
+from parity_tests.rule.errors import UsageError, install_hint
 from parity_tests.rule.record import Array
 from parity_tests.sides.adapter import Adapter, shown_when_run, with_output
 from parity_tests.sides.layouts import Layout
@@ -205,7 +205,7 @@ class OnnxModel(Adapter):
         try:
             from parity_tests.sides.onnx_graph import read
         except ModuleNotFoundError as error:
-            raise UsageError(f"model: {self.words} needs {error.name}; pip install 'torch-retinanet[onnx]'") from None
+            raise UsageError(f"model: {self.words} needs {error.name}; {install_hint('onnx')} brings it") from None
         return read(self.model)
 
 

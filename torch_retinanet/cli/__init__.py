@@ -3,12 +3,13 @@
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from torch_retinanet.cli import data, detect, evaluate, train, weights
-from torch_retinanet.errors import InputError
+from torch_retinanet.errors import InputError, install_hint, suggestion
 
 COMMANDS = (data, train, evaluate, detect, weights)
 """The files whose commands there are, in the order in which the help lists them."""
@@ -19,7 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A signal's end has the code that a shell gives it: 130 for Ctrl-C, 141 where the reader of the output went away.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if not given:
+        parser.print_help()
+        return 0
+    options = parser.parse_args(given)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
     try:
@@ -34,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, OSError) as error:
         return _refuse(error)
     except ModuleNotFoundError as error:
-        return _refuse(f"{error.name} is not installed; pip install 'torch-retinanet[train]' brings it")
+        return _refuse(f"{error.name} is not installed; {install_hint('train')} brings it")
     return code
 
 
@@ -42,7 +48,15 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence, without the usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: {message}{self._nearest(message)}\n")
+
+    def _nearest(self, message: str) -> str:
+        """The flag or word that was meant, where one is near."""
+        typed = re.search(r"unrecognized arguments: (--[\w-]+)|invalid choice: '([^']+)'", message)
+        if typed is None:
+            return ""
+        known = [word for action in self._actions for word in (*action.option_strings, *(action.choices or ()))]
+        return suggestion(typed[1] or typed[2], known)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from torch_retinanet.cli.detection_files import FORMATS, PICTURES, Numbered, picture_name
-from torch_retinanet.cli.detector import batch_size, quiet_pillow, read_detector, report_unreadable, watched
+from torch_retinanet.cli.detector import MODEL, add_device, batch_size, quiet_pillow, read_detector, report_unreadable
 from torch_retinanet.cli.picture_sources import distinct_names, find_sources
 from torch_retinanet.data.dataset import Unreadable
+from torch_retinanet.data.progress import track
 from torch_retinanet.errors import InputError
 from torch_retinanet.predict import detect_pictures
 
@@ -21,7 +22,7 @@ TOGETHER = 8
 def add_to(commands: Any) -> None:
     """Add the command to those of the parser."""
     detect = commands.add_parser("detect", help="detect objects on pictures")
-    detect.add_argument("model", metavar="RUN", type=Path, help="the folder of a run, or a weights file")
+    detect.add_argument("model", metavar="RUN", help=MODEL)
     detect.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path, help="pictures, and folders of pictures")
     detect.add_argument("--out", type=Path, default=Path("detections"), help="the folder to write to (detections)")
     detect.add_argument("--threshold", type=float, default=0.3, help="the score that a detection must be above (0.3)")
@@ -33,6 +34,7 @@ def add_to(commands: Any) -> None:
     detect.add_argument(
         "--format", nargs="+", choices=FORMATS, default=["pictures", "json"], help="what is written (pictures json)"
     )
+    add_device(detect)
     detect.set_defaults(run=_detect)
 
 
@@ -42,14 +44,14 @@ def _detect(options: argparse.Namespace) -> int:
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out: {options.out} must be a folder")
     sources = find_sources(options.pictures, output=options.out / PICTURES)
-    detector = read_detector(options.model)
+    detector = read_detector(options.model, options.device)
     detector.score_threshold = options.threshold
     together = options.batch_size or (TOGETHER if next(detector.parameters()).is_cuda else 1)
     paths = (source.path for source in sources)
     found = detect_pictures(detector, paths, batch_size=together, ahead=max(together, TOGETHER))
     options.out.mkdir(parents=True, exist_ok=True)
     names = distinct_names(picture_name(source.name) for source in sources)
-    shown = watched(found, total=len(sources), words="detecting")
+    shown = track(found, total=len(sources), words="detecting")
     # The pictures first: they must have come to their end before anything is said.
     numbered = (Numbered(number, name, one) for one, number, name in zip(shown, count(1), names, strict=False))
     class_names = detector.class_names or [str(label) for label in range(detector.config.num_classes)]

@@ -3,45 +3,43 @@
 import argparse
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
+from torch_retinanet.devices import DEVICES, find_device
 
-T = TypeVar("T")
+MODEL = "the folder of a run, a weights file, COCO_V1 for torchvision's weights, or OWNER/NAME on the Hub"
+"""What RUN can be."""
 
 SHOWN = 20
 """Pictures that could not be read whose reasons are printed."""
 
 
 def batch_size(text: str) -> int:
-    """The value of `--batch`."""
+    """The value of `--batch-size` and of `--read-ahead`."""
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} must be a whole number of at least 1")
     return int(text)
 
 
-def read_detector(path: Path) -> RetinaNetDetector:
-    """The detector of a run or a weights file, on the GPU where there is one.
+def add_device(command: argparse.ArgumentParser) -> None:
+    """Add the flag `--device`."""
+    command.add_argument("--device", choices=DEVICES, help="where it runs (default: the GPU where there is one)")
 
-    Errors are those of `RetinaNetDetector.from_pretrained`.
+
+def read_detector(path: str | Path, device: str | None = None) -> RetinaNetDetector:
+    """The detector of a run, a weights file or a repository, on a device, by default on the GPU where there is one.
+
+    Raises:
+        InputError: for a device that this machine does not have; and as `RetinaNetDetector.from_pretrained`.
     """
-    detector = RetinaNetDetector.from_pretrained(path).to(memory_format=torch.channels_last)
-    return detector.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def watched(items: Iterable[T], *, total: int, words: str) -> Iterable[T]:
-    """The items one by one, with a bar where stderr is a terminal."""
-    if not sys.stderr.isatty():
-        return items
-    from torch_retinanet.data.progress import track
-
-    return track(items, total=total, words=words)
+    place = find_device(device)
+    return RetinaNetDetector.from_pretrained(path).to(memory_format=torch.channels_last).to(place)
 
 
 @contextmanager

@@ -6,7 +6,15 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch_retinanet.cli.detector import batch_size, quiet_pillow, read_detector, report_unreadable, waiting, watched
+from torch_retinanet.cli.detector import (
+    MODEL,
+    add_device,
+    batch_size,
+    quiet_pillow,
+    read_detector,
+    report_unreadable,
+    waiting,
+)
 from torch_retinanet.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +31,7 @@ USAGE = "retinanet evaluate RUN DATA [options]\n       retinanet evaluate --trut
 def add_to(commands: Any) -> None:
     """Add the command to those of the parser."""
     evaluate = commands.add_parser("evaluate", help="evaluate a model, or results in COCO's JSON", usage=USAGE)
-    evaluate.add_argument("model", metavar="RUN", nargs="?", type=Path, help="the folder of a run, or a weights file")
+    evaluate.add_argument("model", metavar="RUN", nargs="?", help=MODEL)
     evaluate.add_argument("data", metavar="DATA", nargs="?", type=Path, help="annotations in any format")
     evaluate.add_argument("--split", help="the split of DATA")
     evaluate.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")
@@ -33,6 +41,7 @@ def add_to(commands: Any) -> None:
     evaluate.add_argument("--json", type=Path, help="a file for all numbers")
     evaluate.add_argument("--truth", type=Path, help="objects in COCO's JSON, in place of RUN and DATA")
     evaluate.add_argument("--results", type=Path, help="detections of them, in COCO's JSON of results")
+    add_device(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -80,11 +89,12 @@ def _evaluate_results(options: argparse.Namespace) -> int:
 
 def _evaluate_model(options: argparse.Namespace) -> int:
     from torch_retinanet.cli.evaluation_tables import last_line, print_evaluation
+    from torch_retinanet.data.progress import track
     from torch_retinanet.data.screening import screen
     from torch_retinanet.evaluate import detect_annotated, evaluate
     from torch_retinanet.evaluate.files import write_evaluation, write_numbers
 
-    detector = read_detector(options.model)
+    detector = read_detector(options.model, options.device)
     read = _read_annotations(options, detector)
     screened = screen(read, decode=False)
     _say_what_is_lost(options.data, read, screened)
@@ -93,7 +103,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
             detector,
             screened,
             ahead=options.read_ahead,
-            watch=lambda pictures: watched(pictures, total=len(screened.pictures), words="detecting"),
+            watch=lambda pictures: track(pictures, total=len(screened.pictures), words="detecting"),
         )
     unreadable = [*_left_out(read, screened), *found.unreadable]
     with waiting("evaluating"):

@@ -3,13 +3,13 @@
 import argparse
 import sys
 from contextlib import redirect_stderr
-from dataclasses import replace
+from dataclasses import fields, replace
 from io import StringIO
 from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch_retinanet.errors import InputError
+from torch_retinanet.errors import InputError, suggestion
 
 if TYPE_CHECKING:
     from torch_retinanet.train import TrainConfig
@@ -70,15 +70,22 @@ def _settings(flags: list[str]) -> "TrainConfig":
     except SystemExit as end:
         if end.code != WRONG_USAGE:
             raise
-        raise InputError(_sentence(said.getvalue())) from None
+        typed = next((flag for flag in flags if flag.startswith("--") and flag not in _flags()), "")
+        raise InputError(_sentence(said.getvalue(), suggestion(typed, _flags()))) from None
 
 
-def _sentence(box: str) -> str:
+def _flags() -> list[str]:
+    from torch_retinanet.train import TrainConfig
+
+    return [f"--{field.name.replace('_', '-')}" for field in fields(TrainConfig)]
+
+
+def _sentence(box: str, nearest: str) -> str:
     """What tyro says in a box, without its title and lines, and without the help on a flag that is below them."""
     rows = [line.strip(" │╭╮╰╯") for line in box.splitlines()[1:]]
     said = takewhile(lambda row: row.strip("─-"), dropwhile(lambda row: not row.strip("─-"), rows))
     sentence = " ".join(said).removeprefix("Error parsing TrainConfig: ")
-    return f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}; `retinanet train --help` lists all settings"
+    return f"{sentence[:1].lower()}{sentence[1:].rstrip('.')}{nearest}; `retinanet train --help` lists all settings"
 
 
 def _taken(flags: list[str], name: str) -> str | None:

@@ -11,11 +11,14 @@ from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.keras_file import keras_preset
 from torch_retinanet.weights.weights_file import WeightsFile
 
+SOURCES = ".safetensors, .keras, .weights.h5, .pth of torchvision, an ImageNet .h5 of keras.applications, or a run"
+"""What can be read."""
+
 
 def add_to(commands: Any) -> None:
     """Add the commands to those of the parser."""
     convert = commands.add_parser("convert", help="convert a weights file between Keras and torch")
-    convert.add_argument("source", type=Path, help=".keras, .weights.h5, an ImageNet .h5, or .safetensors")
+    convert.add_argument("source", type=Path, help=SOURCES)
     convert.add_argument("target", type=Path, help=".safetensors, .keras or .weights.h5")
     convert.add_argument("--preset", help="preset of a .weights.h5, which does not say it (default: notebook)")
     convert.set_defaults(run=_convert)

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from torch_retinanet.config.boxes import AnchorConventions, BoxConventions, LossConventions, TargetConventions
 from torch_retinanet.config.fields import ActsOn, check_value, conventions, read_value
 from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
 from torch_retinanet.config.pictures import PostprocessingConventions, PreprocessingConventions
-from torch_retinanet.errors import InputError
+from torch_retinanet.errors import InputError, suggestion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +95,7 @@ class RetinaNetConfig(
         known = [f.name for f in fields(self)]
         for field in changes:
             if field not in known:
-                nearest = "".join(f"; did you mean {close}?" for close in get_close_matches(field, known, 1))
-                raise InputError(f"{field}: is no field of RetinaNetConfig{nearest}")
+                raise InputError(f"{field}: is no field of RetinaNetConfig{suggestion(field, known)}")
         return replace(self, **changes)
 
     @property

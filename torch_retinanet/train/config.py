@@ -99,6 +99,9 @@ class TrainConfig:
     precision: Literal["no", "bf16", "fp16"] = "no"
     """numbers in which the network computes; `no` is float32"""
 
+    device: Literal["cpu", "cuda", "mps"] | None = None
+    """where it runs; by default on the GPU where there is one"""
+
     # When it is looked at
     evaluate_every: int = 0
     """steps between two evaluations; by default one, at the end"""
@@ -114,6 +117,9 @@ class TrainConfig:
     """of the first weights, of the order of pictures, and of how they are changed"""
 
     def __post_init__(self) -> None:
+        for name in PATHS:
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, Path(value))
         for name, least in LEAST.items():
             value = getattr(self, name)
             if value is not None and not value >= least:
@@ -177,6 +183,9 @@ LEAST = {
     **{"save_every": 1, "log_every": 1, "workers": 0, "seed": 0, "colour": 0},
 }
 """The least that a number may be."""
+
+PATHS = ("data", "out", "val", "images", "val_images", "classes", "weights")
+"""Files and folders, which can be given as text."""
 
 SHARES = ("flip", "vertical_flip", "crop", "warm_up")
 """Numbers from 0 to 1."""

@@ -1,21 +1,39 @@
-"""How far a run has come, on a terminal alone."""
+"""How far a run has come: a bar on a terminal, a line a minute in a log."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from torch_retinanet.data.progress import Minutes
+
 Show = Callable[[int, str], None]
 """Takes the steps done and a few words beside them."""
 
 
 @contextmanager
-def run_bar(steps: int, *, done: int) -> Iterator[Show]:
-    """A bar over the steps of a run."""
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+def run_bar(steps: int, *, done: int, is_shown: bool = True) -> Iterator[Show]:
+    """A bar over the steps of a run on stderr; a line a minute where that is no terminal."""
     console = Console(stderr=True)
-    times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *times, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("", total=steps, completed=done)
-        yield lambda step, words: bars.update(task, completed=step, description=words)
+    if not is_shown:
+        yield lambda step, words: None
+    elif not console.is_terminal:
+        yield _line_a_minute(steps)
+    else:
+        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        with Progress(*columns, *times, console=console, transient=True) as bars:
+            task = bars.add_task("", total=steps, completed=done)
+            yield lambda step, words: bars.update(task, completed=step, description=words)
+
+
+def _line_a_minute(steps: int) -> Show:
+    minutes = Minutes()
+
+    def show(step: int, words: str) -> None:
+        if minutes.due():
+            print(f"training: step {step:,} of {steps:,}, {words}", file=sys.stderr, flush=True)
+
+    return show

@@ -1,11 +1,11 @@
 """A training run from its settings to its folder: steps, evaluations, checkpoints, and the weights in the end."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import islice
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_file
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.dataset import Batch
+from torch_retinanet.devices import find_device
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write, remove_halves
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
@@ -73,6 +74,7 @@ class Trainer:
         training, means = self.training, Means()
         dataset = build_dataset(self.annotations, self.config, training.detector.config)
         self._write_problems()
+        self._say_what_is_lost()
         recorded = Recorder(self.folder, training.progress.step, writes=self.accelerator.is_main_process)
         read = closing(training.batches(dataset))
         with _lost_workers(), stopping() as stop, recorded as recorder, self._bar() as show, read as batches:
@@ -180,6 +182,13 @@ class Trainer:
         if self.accelerator.is_main_process:
             write_problems(self.folder / PROBLEMS, self.problems)
 
+    def _say_what_is_lost(self) -> None:
+        """Before the first step, as data that lies elsewhere is best found then."""
+        lost = sum(problem.data_loss for problem in self.problems)
+        if lost and self.accelerator.is_main_process:
+            kept = f"{len(self.annotations.pictures):,} pictures and {len(self.annotations.boxes):,} objects are left"
+            print(f"retinanet: {lost:,} entries cannot be used, see {self.folder / PROBLEMS}; {kept}", file=sys.stderr)
+
     def _keep_batch(self, error: NotFiniteError) -> str:
         """Save the batch of a loss that is not finite, and say so."""
         tensors = {f"images.{i}": image.contiguous() for i, image in enumerate(error.batch.images)}
@@ -191,13 +200,15 @@ class Trainer:
         return f"step {step} is not finite: {error}; its batch is in {self.folder / BAD_BATCH}"
 
     def _bar(self) -> AbstractContextManager[Show]:
-        return run_bar(self.training.steps, done=self.training.progress.step)
+        is_main = self.accelerator.is_main_process
+        return run_bar(self.training.steps, done=self.training.progress.step, is_shown=is_main)
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
     """accelerate's; without being told of the CPU it takes several processes on one for runs of their own."""
     try:
-        return Accelerator(mixed_precision=config.precision, cpu=not torch.accelerator.is_available())
+        on_cpu = find_device(config.device).type == "cpu"
+        return Accelerator(mixed_precision=config.precision, cpu=on_cpu)
     except ValueError as error:
         raise InputError(f"precision: {config.precision!r} must be one that this device has ({error})") from None
 

@@ -6,6 +6,7 @@ Source: torchvision 0.29.1, models/detection/retinanet.py and ops/feature_pyrami
 import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -13,12 +14,16 @@ from urllib.error import URLError
 import torch
 from torch import Tensor
 from torchvision.models import WeightsEnum
+from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import ANCHORS_PER_CELL
 from torch_retinanet.weights.keras_names import COUNTER
 from torch_retinanet.weights.weights_file import WeightsFile, check_floating, check_shapes, expected_shapes
+
+COCO_NAMES = tuple(RetinaNet_ResNet50_FPN_Weights.__members__)
+"""What torchvision calls its COCO weights: `COCO_V1`, and `DEFAULT`."""
 
 COCO_FILE = "retinanet_resnet50_fpn_coco"
 """How the file of the COCO weights begins; their BatchNorm was trained with an eps of 0 (`overwrite_eps`)."""
@@ -48,19 +53,22 @@ def read_torchvision(path: Path) -> WeightsFile:
     return from_state_dict(path.name, found, is_coco=path.name.startswith(COCO_FILE))
 
 
-def download_coco(weights: WeightsEnum, *, progress: bool) -> WeightsFile:
-    """The published COCO weights, through torchvision's own download and cache.
+def download_coco(weights: WeightsEnum | str = "COCO_V1", *, progress: bool = True) -> WeightsFile:
+    """The published COCO weights with the names of their 91 classes, through torchvision's own download and cache.
 
     Raises:
         ConnectionError: where they cannot be downloaded, saying where the file can be put.
     """
+    weights = RetinaNet_ResNet50_FPN_Weights.verify(weights)
     try:
         found = weights.get_state_dict(progress=progress, check_hash=True, weights_only=True)
     except URLError as error:
         file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
         said = f"weights: {weights} cannot be downloaded: {error.reason}"
         raise ConnectionError(f"{said}; put {weights.url} into {file}") from None
-    return from_state_dict(str(weights), found, is_coco=True)
+    contents = from_state_dict(str(weights), found, is_coco=True)
+    names = weights.meta["categories"]
+    return contents if len(names) != contents.config.num_classes else replace(contents, class_names=tuple(names))
 
 
 def from_state_dict(source: str, found: Mapping[str, Tensor], *, is_coco: bool = False) -> WeightsFile:

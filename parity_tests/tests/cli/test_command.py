@@ -21,12 +21,11 @@ from parity_tests.retinanet.setup import prepare
 from parity_tests.rule.record import Record, Where
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.commands import photo
-from parity_tests.tests.support.paths import ROOT
+from parity_tests.tests.support.pages import TEXT
 
 forward: Any = importlib.import_module("parity_tests.retinanet.rungs.forward")
 
 
-README = (ROOT / "README.md").read_text()
 FAST = ["--preset", "notebook", "--rungs", "forward", "--dtype", "float64", "--sizes", "32x64"]
 
 
@@ -201,14 +200,14 @@ def test_what_cannot_be_run_is_incomplete_and_never_green(
     assert cli.main(FAST) == 3
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "incomplete: 1 comparison could not be made, first forward 96x160 float64 training (MemoryError)"
-    assert f"\n{last}\n" in README
+    assert f"\n{last}\n" in TEXT
 
 
 def test_a_changed_convention_that_nothing_shows_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--rungs", "anchors", "--sizes", "64x64", "--dtype", "float64", "--override", "channel_order=rgb"]
     assert cli.main(["--preset", "notebook", *asked]) == 0
     [warning] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
-    assert f"\n{warning}\n" in README
+    assert f"\n{warning}\n" in TEXT
 
 
 def test_presets_are_climbed_beside_each_other_and_reported_together(capsys: pytest.CaptureFixture[str]) -> None:

@@ -178,7 +178,7 @@ def test_the_bar_has_ended_before_anything_is_said(
         yield from items
         said.append(capsys.readouterr().err)
 
-    monkeypatch.setattr("torch_retinanet.cli.detect.watched", bar)
+    monkeypatch.setattr("torch_retinanet.cli.detect.track", bar)
     assert main(["detect", str(run), str(photos), "nowhere.jpg", "--out", str(tmp_path), "--format", "json"]) == 1
     assert said == [""]
     assert "nowhere.jpg" in capsys.readouterr().err

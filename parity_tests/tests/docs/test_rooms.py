@@ -39,7 +39,7 @@ REPOSITORY = ("torch_retinanet", "keras_reference", "parity_tests", "benchmarks"
 
 FLOORS = (
     {"errors", "files", "taps", "layers", "pictures", "boxes", "draw"},
-    {"config", "checks"},
+    {"config", "checks", "devices"},
     {"backbone", "anchors", "preprocess", "postprocess", "targets"},
     {"fpn", "losses", "data"},
     {"heads"},

@@ -26,6 +26,7 @@ from parity_tests.retinanet.optimizers import OptimizerConventions
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.record import Record, Verdict, Where
+from parity_tests.tests.support.pages import PAGES
 from parity_tests.tests.support.paths import ROOT
 from parity_tests.tests.support.planted import taps_made_by
 from torch_retinanet.config.fields import conventions
@@ -210,13 +211,13 @@ def test_the_last_line_counts_conventions_and_their_turns() -> None:
     assert in_words(rows[:2]) == "1 conventions changed, one at a time; no picture size hides any of them"
 
 
-def test_the_table_of_the_readme_is_that_of_the_run_that_is_kept() -> None:
+def test_the_table_of_the_page_is_that_of_the_run_that_is_kept() -> None:
     ablation = read_json(ROOT / "docs" / "ablation.json").ablation
     assert ablation is not None
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert as_markdown(ablation) in readme
+    page = PAGES["docs/ablation.md"]
+    assert as_markdown(ablation) in page
     assert ablation["summary"] == in_words(ablation["rows"])
-    assert ablation["summary"] in readme
+    assert ablation["summary"] in page
     assert {row["convention"] for row in ablation["rows"]} >= FIELDS - {"conv_bias", "p6_source"}
 
 

@@ -28,16 +28,11 @@ RESULTS = """
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A test suite elsewhere, where this project is installed with the entry points that it declares."""
-    declared = (ROOT / "pyproject.toml").read_text().partition("[project.entry-points.pytest11]\n")[2]
-    installed = pytester.mkdir("installed") / "own-1.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1\n")
-    (installed / "entry_points.txt").write_text("[pytest11]\n" + declared.partition("\n\n")[0].replace('"', ""))
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{installed.parent}")
+    """A test suite elsewhere that asks for the plugin."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(results=RESULTS)
-    pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider")
+    pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider -p parity_tests.plugin")
     return pytester
 
 

@@ -1,0 +1,66 @@
+"""The pages that are made from the code: `python docs/pages.py` writes them, and a test compares them with it."""
+
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+from parity_tests.cli import main as retinanet_parity
+from torch_retinanet.cli import main as retinanet
+
+HERE = Path(__file__).parent
+
+COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
+    "retinanet": (retinanet, ["", "inspect", "browse", "train", "evaluate", "detect", "convert", "conventions"]),
+    "retinanet-parity": (retinanet_parity, ["", "record", "check", "ablate", "backends", "diff"]),
+}
+"""The commands, what runs them, and their subcommands."""
+
+PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+"""A terminal without colours, 100 letters wide."""
+
+CONVENTIONS = """# Conventions
+
+RetinaNets differ in small ways. Each is one field of `RetinaNetConfig`; a published RetinaNet is a preset. Sources are
+beside the fields, in `torch_retinanet/config`. `retinanet conventions` prints the tables below.
+
+The tests compare the preset `torchvision` with `torchvision.models.detection.retinanet_resnet50_fpn` itself. Presets
+`notebook` and `keras_io` have a Keras reference, with which `retinanet-parity` compares them. The notebook holds the
+network alone: what surrounds it is as in the keras.io example.
+
+Optimisers differ too: `parity_tests/retinanet/optimizers.py` lists nine conventions of theirs, for
+`retinanet-parity --override` and `ablate`.
+
+"""
+
+
+def pages() -> dict[str, str]:
+    """The text of each page by the name of its file."""
+    return {"conventions.md": CONVENTIONS + said(retinanet, "conventions").strip() + "\n", "cli.md": reference()}
+
+
+def reference() -> str:
+    """The help of all commands."""
+    text = "# CLI reference\n\nWhat `--help` prints.\n"
+    for name, (run, subcommands) in COMMANDS.items():
+        for subcommand in subcommands:
+            title = f"{name} {subcommand}".strip()
+            shown = said(run, *([subcommand] if subcommand else []), "--help")
+            lines = "\n".join(line.rstrip() for line in shown.strip().splitlines())
+            text += f"\n## {title}\n\n```\n{lines}\n```\n"
+    return text
+
+
+def said(run: Callable[[list[str]], int], *arguments: str) -> str:
+    """What a command prints."""
+    with mock.patch.dict(os.environ, PLAIN), contextlib.redirect_stdout(io.StringIO()) as shown:
+        with contextlib.suppress(SystemExit):
+            run([*arguments])
+        return shown.getvalue()
+
+
+if __name__ == "__main__":
+    for page, text in pages().items():
+        (HERE / page).write_text(text, encoding="utf-8")

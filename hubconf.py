@@ -1,0 +1,7 @@
+"""`torch.hub.load("OWNER/torch-retinanet", "retinanet_resnet50_fpn", weights="COCO_V1")`."""
+
+from torch_retinanet.factories import retinanet_resnet50_fpn
+
+dependencies = ["torch", "torchvision", "numpy", "PIL", "safetensors", "h5py"]
+
+__all__ = ["dependencies", "retinanet_resnet50_fpn"]

@@ -1,0 +1,21 @@
+"""The device that a command runs on."""
+
+import torch
+
+from torch_retinanet.errors import InputError
+
+DEVICES = ("cpu", "cuda", "mps")
+
+
+def find_device(name: str | None) -> torch.device:
+    """The device of this name, by default the GPU where there is one.
+
+    Raises:
+        InputError: for a device that this machine does not have.
+    """
+    best = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    if name is None or best is None:
+        return best or torch.device("cpu")
+    if name not in ("cpu", best.type):
+        raise InputError(f"--device: {name} is not there; this machine has {' and '.join(sorted({'cpu', best.type}))}")
+    return torch.device(name)
