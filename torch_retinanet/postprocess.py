@@ -70,7 +70,7 @@ class DecodePredictions:
         anchors_per_level: Sequence[int],
     ) -> dict[str, Tensor]:
         config = self.config
-        anchor, labels, scores = self._candidates(logits.sigmoid(), anchors_per_level)
+        anchor, labels, scores = self._candidates(logits, anchors_per_level)
         factor = LARGEST_FACTORS[config.box_clamp]
         boxes = decode(deltas[anchor], anchors_xyxy[anchor], config.box_variance, largest_factor=factor)
         if config.clip_boxes:
@@ -78,10 +78,11 @@ class DecodePredictions:
         keep = class_wise_nms(boxes, scores, labels, config.nms_iou)[: config.detections_per_picture]
         return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
 
-    def _candidates(self, scores: Tensor, anchors_per_level: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    def _candidates(self, logits: Tensor, anchors_per_level: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Anchor, class and score of all (M,) above the threshold, the best of each level."""
         level_start, found = 0, []
-        for level in torch.split(scores, list(anchors_per_level)):
+        for of_logits in torch.split(logits, list(anchors_per_level)):
+            level = of_logits.sigmoid()
             anchor, label = (level > self.config.score_threshold).nonzero(as_tuple=True)
             of_level = level[anchor, label]
             if 0 < self.config.topk_per_level < len(of_level):

@@ -39,7 +39,7 @@ def read_detector(path: str | Path, device: str | None = None) -> RetinaNetDetec
         InputError: for a device that this machine does not have; and as `RetinaNetDetector.from_pretrained`.
     """
     place = find_device(device)
-    return RetinaNetDetector.from_pretrained(path).to(memory_format=torch.channels_last).to(place)
+    return RetinaNetDetector.from_pretrained(path).to(place)
 
 
 @contextmanager

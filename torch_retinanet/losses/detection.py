@@ -27,12 +27,19 @@ class RetinaNetClassificationLoss(nn.Module):
         self.alpha, self.gamma = alpha, gamma
 
     def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
-        """`classes` (...) from 0 to K - 1; a negative one stands for none of them."""
-        true = classes.unsqueeze(-1) == torch.arange(logits.shape[-1], device=logits.device)
-        towards = torch.where(true, logits, -logits)
-        weight = torch.where(true, self.alpha, 1 - self.alpha).to(logits)
+        """`classes` (...) from 0 to K - 1; a negative one stands for none of them.
+
+        All scores are taken for wrong ones first, and the right one of each anchor, if it has one, is then replaced:
+        that takes no pass over all scores.
+        """
+        place, positive = classes.clamp(min=0).unsqueeze(-1), (classes >= 0).unsqueeze(-1)
+        right = logits.gather(-1, place)
+        towards = (-logits).scatter(-1, place, torch.where(positive, right, -right))
         miss = (self.gamma * F.logsigmoid(-towards)).exp()  # (1 - p)^gamma
-        return -(weight * miss * F.logsigmoid(towards)).sum(-1)
+        hit = F.logsigmoid(towards)
+        weight = torch.where(positive, right.new_tensor(self.alpha), 1 - self.alpha)
+        of_right = weight * miss.gather(-1, place) * hit.gather(-1, place)
+        return -((1 - self.alpha) * miss * hit).scatter(-1, place, of_right).sum(-1)
 
 
 class RetinaNetBoxLoss(nn.Module):

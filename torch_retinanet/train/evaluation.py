@@ -25,7 +25,7 @@ class Evaluator:
 
     def __init__(self, annotations: Annotations, config: RetinaNetConfig, device: torch.device) -> None:
         self.annotations = annotations
-        self.detector = RetinaNetDetector(config).to(memory_format=torch.channels_last).to(device).eval()
+        self.detector = RetinaNetDetector(config).to(device).eval()
 
     def numbers(self, weights: Mapping[str, Tensor]) -> dict[str, float]:
         """COCO's numbers of weights."""

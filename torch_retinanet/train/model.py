@@ -29,7 +29,7 @@ def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet
         _go_on_from(detector, config.weights)
     detector.freeze(stages=config.frozen_stages, norm=config.frozen_norm)
     detector.train()
-    return detector.to(memory_format=torch.channels_last)
+    return detector
 
 
 def _backbone_weights(config: TrainConfig) -> WeightsEnum | BackboneWeights | None:
