@@ -14,7 +14,7 @@ test: .venv/.installed
 
 # The pages as a site, in out/site; a broken link fails.
 docs: .venv/.docs
-	.venv/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
 
 .venv/.docs: .venv/.installed
 	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[docs]'

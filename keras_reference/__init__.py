@@ -5,13 +5,17 @@ The reference that the PyTorch model is held against.
 
 import contextlib
 import importlib
+import os
 import sys
 
 # Loaded after tensorflow, triton takes its LLVM for its own and ends the interpreter in a segmentation fault, as soon
-# as someone imports torchvision (tensorflow 2.21.0, triton 3.8.0); loaded before, both find their own.
-if "tensorflow" not in sys.modules:
+# as someone imports torchvision (tensorflow 2.21.0, triton 3.8.0), unless it is bound to its own symbols.
+if "triton" not in sys.modules and hasattr(os, "RTLD_DEEPBIND"):
+    _flags = sys.getdlopenflags()
+    sys.setdlopenflags(_flags | (os.RTLD_DEEPBIND if "tensorflow" in sys.modules else 0))
     with contextlib.suppress(ImportError):
         importlib.import_module("triton")
+    sys.setdlopenflags(_flags)
 
 from keras_reference.anchors import AnchorGenerator
 from keras_reference.backbone import get_backbone

@@ -1,4 +1,4 @@
-"""The conventions in which the two Keras RetinaNets differ; mirrors `torch_retinanet/config.py`.
+"""The conventions in which the two Keras RetinaNets differ; mirrors `torch_retinanet/config/`.
 
 Both have `keras.applications`' ResNet-50, Keras' layers and P6 from C5; they differ in P7 and in fresh heads.
 """

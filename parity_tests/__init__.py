@@ -5,6 +5,7 @@ Any other two models are held against each other by `compare_models`; what is na
 
 import contextlib
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
     from parity_tests.sides.own_taps import OwnTaps
     from parity_tests.sides.randomise import randomise
 
-# Loaded after tensorflow, triton ends the interpreter in a segmentation fault, as soon as an optimiser of torch is made
-# (tensorflow 2.21.0, triton 3.8.0); loaded before, both find what is their own.
-if "tensorflow" not in sys.modules:
+# Loaded after tensorflow, triton takes its LLVM for its own and ends the interpreter in a segmentation fault, as soon
+# as someone imports torchvision (tensorflow 2.21.0, triton 3.8.0), unless it is bound to its own symbols.
+if "triton" not in sys.modules and hasattr(os, "RTLD_DEEPBIND"):
+    _flags = sys.getdlopenflags()
+    sys.setdlopenflags(_flags | (os.RTLD_DEEPBIND if "tensorflow" in sys.modules else 0))
     with contextlib.suppress(ImportError):
         importlib.import_module("triton")
+    sys.setdlopenflags(_flags)
 
 PLACES = {
     **dict.fromkeys(("Function", "JaxFunction", "KerasModel", "OnnxModel", "TorchModule"), "sides.adapters"),

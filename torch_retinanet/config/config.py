@@ -126,12 +126,18 @@ class RetinaNetConfig(
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RetinaNetConfig":
-        """The config that `as_dict` wrote."""
-        names = {f.name for f in fields(cls)}
-        if values.keys() != names:
-            raise InputError(f"config: fields {sorted(values.keys() ^ names)} are unknown or missing")
+        """The config that `as_dict` wrote, of this version or an older one.
+
+        A field that did not exist then has its value in the nearest preset: that is what the code did.
+        """
+        if unknown := sorted(values.keys() - {f.name for f in fields(cls)}):
+            raise InputError(f"config: {', '.join(unknown)} is unknown; the file is of a newer version or another program")
         plain: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
-        return cls(**plain)
+        if "num_classes" not in plain:
+            raise InputError("config: num_classes is missing")
+        presets = _presets().values()
+        nearest = max(presets, key=lambda preset: sum(getattr(preset, name) == value for name, value in plain.items()))
+        return replace(nearest, **plain)
 
     def differences(self, other: "RetinaNetConfig", *, acts_on: ActsOn | None = None) -> list[str]:
         """Names of the fields that differ from `other`'s, without `num_classes`.

@@ -176,6 +176,8 @@ def run_python(code: str) -> "subprocess.CompletedProcess[str]":
     [
         "import keras_reference, torchvision, torch_retinanet",
         "import tensorflow, torch_retinanet",
+        "import tensorflow, keras_reference, torchvision",
+        "import tensorflow, parity_tests, torchvision",
     ],
 )
 def test_the_frameworks_live_in_one_process_in_either_order(order: str) -> None:

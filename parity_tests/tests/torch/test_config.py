@@ -116,7 +116,14 @@ def test_an_unknown_preset_is_named_beside_the_known_ones() -> None:
 
 
 def test_fields_of_another_version_are_named() -> None:
-    values = RetinaNetConfig.notebook().as_dict()
-    values["anchors"] = values.pop("p7_relu")
-    with pytest.raises(InputError, match=r"\['anchors', 'p7_relu'\] are unknown or missing"):
+    values = RetinaNetConfig.notebook().as_dict() | {"anchors": 9}
+    with pytest.raises(InputError, match="config: anchors is unknown; the file is of a newer version"):
         RetinaNetConfig.from_dict(values)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("field", ["clip_boxes", "stride_in"])
+def test_a_field_that_an_older_file_lacks_is_that_of_its_preset(preset: str, field: str) -> None:
+    config = RetinaNetConfig.preset(preset, num_classes=3, anchor_scale=2)
+    older = {name: value for name, value in config.as_dict().items() if name != field}
+    assert RetinaNetConfig.from_dict(older) == config
