@@ -1,7 +1,7 @@
-"""CPU time of one thread, ours to torchvision's, measured in turn in one run: `python benchmarks/against_torchvision.py`.
+"""CPU time of one thread, ours to torchvision's, in turn in one run: `python benchmarks/against_torchvision.py`.
 
-A training step of ResNet-50 with trainable BatchNorm at 512x512, batch 2; detection from picture to boxes at 640x640; and
-the import of the packages. Ratios below 1 mean that ours takes less.
+A training step of ResNet-50 with trainable BatchNorm at 512x512, batch 2; detection from picture to boxes at 640x640;
+and the import of the packages. Ratios below 1 mean that ours takes less.
 """
 
 import gc
@@ -63,7 +63,8 @@ def seconds(run: Callable[[], object]) -> float:
 def import_seconds(package: str) -> float:
     """The CPU time of a Python that imports a package."""
     code = f"import time, {package}; print(time.process_time())"
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    return float(ended.stdout)
 
 
 def ratio(name: str, own: Callable[[], float], other: Callable[[], float]) -> str:

@@ -27,7 +27,11 @@ class AnchorGenerator:
         self, height: int, width: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> Tensor:
         """Anchors (N,4) xyxy of a picture of `height` by `width`, in its pixels."""
-        return _anchors(self.config, height, width).to(device, dtype, copy=True)
+        return self.kept_anchors(height, width, dtype=dtype, device=device).clone()
+
+    def kept_anchors(self, height: int, width: int, *, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+        """The same, kept on its device for the next picture of this size: they must not be written to."""
+        return _placed(self.config, height, width, dtype, torch.device(device))
 
     def anchors_per_level(self, height: int, width: int) -> list[int]:
         """How many of the N anchors belong to P3, P4, P5, P6 and P7."""
@@ -37,6 +41,12 @@ class AnchorGenerator:
 def cells(height: int, width: int, stride: int) -> tuple[int, int]:
     """Rows and columns of a level on a picture of `height` by `width`."""
     return math.ceil(height / stride), math.ceil(width / stride)
+
+
+@lru_cache(maxsize=16)
+def _placed(config: RetinaNetConfig, height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return _anchors(config, height, width).to(device, dtype)
 
 
 @lru_cache(maxsize=16)

@@ -26,7 +26,7 @@ from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import WRITERS, read_weights, write_weights
 from torch_retinanet.weights.hub import download, upload, write_folder
 from torch_retinanet.weights.torchvision_file import COCO_NAMES, download_coco
-from torch_retinanet.weights.weights_file import WeightsFile
+from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 """What `RetinaNetDetector.predict` reads."""
@@ -66,6 +66,7 @@ class RetinaNetDetector(nn.Module):
         class_names: of the K labels, for people; they are kept in the file of the detector.
 
     Attributes:
+        loss: what training minimises, `RetinaNetLoss`; a module of one's own with the same call can take its place.
         score_threshold, nms_iou, detections_per_picture: fields of `config` that act from the next picture on.
 
     Raises:
@@ -141,7 +142,8 @@ class RetinaNetDetector(nn.Module):
         self._config = config
         self.anchors = AnchorGenerator(config)
         self.label_encoder = LabelEncoder(config)
-        self.loss = RetinaNetLoss(config)
+        if type(getattr(self, "loss", None)) in (type(None), RetinaNetLoss):  # a loss of the user's own stays
+            self.loss: nn.Module = RetinaNetLoss(config)
         self.decode_predictions = DecodePredictions(config)
 
     @classmethod
@@ -189,7 +191,7 @@ class RetinaNetDetector(nn.Module):
 
         Errors are those of `write_weights`.
         """
-        contents = WeightsFile(self.config, self.model.state_dict(), class_names=self.class_names)
+        contents = WeightsFile(self.config, plain_tensors(self.model), class_names=self.class_names)
         if str(path).endswith(tuple(WRITERS)):
             write_weights(path, contents)
         else:
@@ -208,7 +210,7 @@ class RetinaNetDetector(nn.Module):
         Raises:
             ConnectionError: where the Hub cannot be reached, or refuses.
         """
-        contents = WeightsFile(self.config, self.model.state_dict(), class_names=self.class_names)
+        contents = WeightsFile(self.config, plain_tensors(self.model), class_names=self.class_names)
         return upload(repository, contents, private=private, data=data, metrics=metrics or {})
 
     from_file, save = from_pretrained, save_pretrained  # their names before version 0.2
@@ -308,7 +310,7 @@ class RetinaNetDetector(nn.Module):
         return found
 
     def _anchors(self, images: Tensor) -> Tensor:
-        return self.anchors.get_anchors(*images.shape[-2:], dtype=images.dtype, device=images.device)
+        return self.anchors.kept_anchors(*images.shape[-2:], dtype=images.dtype, device=images.device)
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -4,7 +4,7 @@ Lin et al., Focal Loss for Dense Object Detection (2017), section 4: an anchor b
 IoU is high enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -44,6 +44,17 @@ class Targets(NamedTuple):
     def normaliser(self) -> Tensor:
         """How many anchors (B,) of each picture have a box."""
         return self.positive.sum(dim=1)
+
+
+class Tables:
+    """The IoU (B,G,n) of boxes with each chunk of anchors; one that is whole is kept, several are made anew."""
+
+    def __init__(self, boxes_xyxy: Tensor, chunks: Sequence[Tensor]) -> None:
+        self.boxes_xyxy, self.chunks = boxes_xyxy, chunks
+        self.kept = [box_iou(boxes_xyxy, chunks[0])] if len(chunks) == 1 else None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.kept or (box_iou(self.boxes_xyxy, chunk) for chunk in self.chunks))
 
 
 class LabelEncoder:
@@ -88,11 +99,11 @@ class LabelEncoder:
         """For each anchor (B,N) the IoU with its best box, that box, and whether it is the best anchor of any box."""
         batch, count, _ = boxes_xyxy.shape
         chunks = torch.split(anchors_xyxy, max(1, LARGEST_TABLE // (batch * count)))
-        best = [box_iou(boxes_xyxy, chunk).max(dim=1) for chunk in chunks]
+        tables = Tables(boxes_xyxy, chunks)
+        best = [table.max(dim=1) for table in tables]
         best_iou, best_box = (torch.cat(parts, dim=1) for parts in zip(*best, strict=True))
         if not self.config.force_match:
             return best_iou, best_box, torch.zeros_like(best_iou, dtype=torch.bool)
-        tables = (box_iou(boxes_xyxy, chunk) for chunk in chunks)
-        of_box = torch.stack([box_iou(boxes_xyxy, chunk).amax(dim=2) for chunk in chunks]).amax(dim=0).unsqueeze(-1)
+        of_box = torch.stack([table.amax(dim=2) for table in tables]).amax(dim=0).unsqueeze(-1)
         forced = torch.cat([((table == of_box) & (of_box > 0)).any(dim=1) for table in tables], dim=1)
         return best_iou, best_box, forced

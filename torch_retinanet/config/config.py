@@ -131,7 +131,7 @@ class RetinaNetConfig(
         A field that did not exist then has its value in the nearest preset: that is what the code did.
         """
         if unknown := sorted(values.keys() - {f.name for f in fields(cls)}):
-            raise InputError(f"config: {', '.join(unknown)} is unknown; the file is of a newer version or another program")
+            raise InputError(f"config: {', '.join(unknown)} is unknown; the file is of a newer version or program")
         plain: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
         if "num_classes" not in plain:
             raise InputError("config: num_classes is missing")

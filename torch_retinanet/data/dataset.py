@@ -51,7 +51,10 @@ class PictureDataset(Dataset[Sample | Unreadable]):
     def __len__(self) -> int:
         return len(self.annotations.pictures)
 
-    def __getitem__(self, draw: SampleKey) -> Sample | Unreadable:
+    def __getitem__(self, draw: SampleKey | int) -> Sample | Unreadable:
+        draw = SampleKey(draw, draw) if isinstance(draw, int) else draw
+        if not 0 <= draw.picture < len(self):
+            raise IndexError(f"index: {draw.picture} must be from 0 to {len(self) - 1}")
         path = self.annotations.pictures[draw.picture]
         try:
             picture = read_picture(path, upright=not self.annotations.as_stored[draw.picture])

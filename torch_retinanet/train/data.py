@@ -4,6 +4,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import nn
+
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.dataset import PictureDataset
@@ -72,9 +74,11 @@ def _refuse_without_validation(config: TrainConfig) -> None:
             )
 
 
-def build_dataset(annotations: Annotations, config: TrainConfig, conventions: RetinaNetConfig) -> PictureDataset:
-    """The pictures that a run draws, changed as its settings say, in the sizes of a model's conventions."""
-    transform = training_transforms(
+def build_dataset(
+    annotations: Annotations, config: TrainConfig, conventions: RetinaNetConfig, *, transform: nn.Module | None = None
+) -> PictureDataset:
+    """The pictures that a run draws, changed by `transform` or as its settings say, in the sizes of a model."""
+    transform = transform or training_transforms(
         conventions,
         flip=config.flip,
         vertical_flip=config.vertical_flip,

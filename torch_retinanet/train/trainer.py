@@ -9,10 +9,11 @@ from itertools import islice
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.dataset import Batch
+from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.devices import find_device
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write, remove_halves
@@ -41,17 +42,31 @@ class Trainer:
     Args:
         config: the settings.
         resume: whether to go on from the checkpoint in the folder.
+        detector: one of one's own, in place of that which the settings describe.
+        loss: one of one's own, called as `RetinaNetLoss` is: logits (B,N,K), deltas (B,N,4), targets and anchors (N,4)
+            to losses by name.
+        transform: what changes a `tv_tensors.Image` and its target, in place of what the settings describe.
 
     Raises:
         InputError: for data, settings or weights that cannot be used, and a folder that holds a run already.
     """
 
-    def __init__(self, config: TrainConfig, *, resume: bool = False) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        resume: bool = False,
+        detector: RetinaNetDetector | None = None,
+        loss: nn.Module | None = None,
+        transform: nn.Module | None = None,
+    ) -> None:
         self.config, self.folder = config, config.out
         self.accelerator = _accelerator(config)
         self.annotations, val = read_data(config)
         self.problems = [*self.annotations.problems, *(val.problems if val else ())]
-        detector = build_detector(config, self.annotations.classes)
+        detector = build_detector(config, self.annotations.classes) if detector is None else self._given(detector)
+        detector.loss = detector.loss if loss is None else loss
+        self.transform = transform
         self.training = TrainStep(config, detector, len(self.annotations.pictures), self.accelerator)
         self.validation = Evaluator(val, detector.config, self.accelerator.device) if val else None
         main = self.accelerator.is_main_process
@@ -72,7 +87,7 @@ class Trainer:
             OSError: where the folder cannot be written, or a process that reads pictures was ended from outside.
         """
         training, means = self.training, Means()
-        dataset = build_dataset(self.annotations, self.config, training.detector.config)
+        dataset = build_dataset(self.annotations, self.config, training.detector.config, transform=self.transform)
         self._write_problems()
         self._say_what_is_lost()
         recorded = Recorder(self.folder, training.progress.step, writes=self.accelerator.is_main_process)
@@ -94,6 +109,17 @@ class Trainer:
         lost = sum(problem.data_loss for problem in self.problems)
         words = f"; lost from the data in {lost} places, see {self.folder / PROBLEMS}" if lost else ""
         return f"{self.folder}: {progress.step} steps{best}{words}; the weights are in {self.folder / RUN_FILE}"
+
+    def _given(self, detector: RetinaNetDetector) -> RetinaNetDetector:
+        """A detector of the user's own, which must know the classes of the data."""
+        found, count = detector.config.num_classes, len(self.annotations.classes)
+        if found != count:
+            raise InputError(f"detector: it has {found} classes, and {self.config.data} has {count}")
+        if detector.class_names not in ((), tuple(self.annotations.classes)):
+            raise InputError(f"detector: its classes {detector.class_names} must be {tuple(self.annotations.classes)}")
+        detector.class_names = tuple(self.annotations.classes)
+        detector.freeze(stages=self.config.frozen_stages, norm=self.config.frozen_norm)
+        return detector.train()
 
     def _one_step(self, batches: Iterator[Batch]) -> dict[str, float]:
         started = time.perf_counter()

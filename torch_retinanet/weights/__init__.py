@@ -5,6 +5,7 @@ No file can run code: `.pth` files are read with `weights_only=True`.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
@@ -14,7 +15,7 @@ from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import read_keras, write_keras
 from torch_retinanet.weights.safetensors_file import read_safetensors, write_safetensors
 from torch_retinanet.weights.torchvision_file import read_torchvision
-from torch_retinanet.weights.weights_file import WeightsFile, check_shapes, expected_shapes
+from torch_retinanet.weights.weights_file import WeightsFile, check_shapes, expected_shapes, plain_tensors
 
 RUN_FILE = "model.safetensors"
 """The weights within the folder of a training run."""
@@ -56,7 +57,7 @@ def _read(path: Path, preset: str | None) -> WeightsFile:
         return read_safetensors(path)
     if path.suffix == ".keras" or path.name.endswith(".weights.h5"):
         return read_keras(path, preset)
-    if path.suffix == ".h5":
+    if path.suffix in (".h5", ".hdf5"):
         backbone = read_keras_applications(path)
         return WeightsFile(backbone.config, backbone.tensors, "backbone")
     if path.suffix in (".pth", ".pt"):
@@ -91,22 +92,50 @@ def load_model(path: str | Path, *, preset: str | None = None) -> RetinaNet:
     return model.eval()
 
 
-def load_weights(model: RetinaNet, path: str | Path) -> None:
-    """Load a weights file into `model`, which must have the file's conventions but those that act on training alone.
+class LoadedWeights(NamedTuple):
+    """What of a file a model took over, by state dict names.
+
+    Attributes:
+        loaded: tensors that the model now has.
+        missing: those of the model that the file lacks, or has in another shape; they stay as they were.
+        unused: those of the file that the model has no place for.
+    """
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def load_weights(model: RetinaNet, path: str | Path, *, strict: bool = True) -> LoadedWeights:
+    """Load a weights file into `model`, and say what was taken over.
+
+    Args:
+        model: it must have the file's conventions but those that act on training alone.
+        path: the file.
+        strict: whether every tensor must fit. Otherwise those that fit are loaded, whatever the conventions of the
+            file, as for another number of classes.
 
     Raises:
-        InputError: for a file of another preset or number of classes, and as `read_weights` does.
+        InputError: for a file of another preset or number of classes where `strict`, and as `read_weights` does.
     """
-    _load(model, path, read_weights(path))
+    contents = read_weights(path)
+    if strict:
+        _load(model, path, contents)
+        return LoadedWeights(tuple(contents.tensors), (), ())
+    own = plain_tensors(model)
+    fit = {n: tensor for n, tensor in contents.tensors.items() if n in own and own[n].shape == tensor.shape}
+    getattr(model, "_orig_mod", model).load_state_dict(fit, strict=False)
+    left = tuple(name for name in contents.tensors if name not in fit)
+    return LoadedWeights(tuple(fit), tuple(name for name in own if name not in fit), left)
 
 
 def save_weights(model: RetinaNet, path: str | Path) -> None:
-    """Write the weights of `model`, compiled or not, in the format that the suffix of `path` names.
+    """Write the weights of `model`, compiled, wrapped or with frozen BatchNorm, in the format that `path` names.
 
     Errors are those of `write_weights`.
     """
     original = getattr(model, "_orig_mod", model)  # what torch.compile wraps
-    write_weights(path, WeightsFile(original.config, original.state_dict()))
+    write_weights(path, WeightsFile(original.config, plain_tensors(original)))
 
 
 def read_backbone(path: str | Path) -> BackboneWeights:

@@ -23,6 +23,7 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.model import ANCHORS_PER_CELL
+from torch_retinanet.weights.foreign_hdf5 import described
 from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, torch_tensors
 from torch_retinanet.weights.weights_file import WeightsFile, check_numpy, check_shapes, expected_shapes
@@ -63,6 +64,8 @@ def read_keras(path: Path, preset: str | None) -> WeightsFile:
         raise InputError(f"preset: {preset!r} must be one that Keras files can hold: {', '.join(KERAS_PRESETS)}")
     with opened(path, archived) as file:
         found = {name: shape_of(dataset) for name, dataset in _datasets(file).items()}
+        if not any(name.startswith(("fpn/", "cls_head/")) for name in found):
+            raise InputError(f"{path}: holds {described(file)}, and no model of the Keras reference")
         config = RetinaNetConfig.preset(preset, num_classes=_num_classes(path, found))
         config = replace(config, anchor_scale=said.get(SCALE, config.anchor_scale))
         expected = expected_shapes(config)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
@@ -30,6 +30,24 @@ class WeightsFile:
     tensors: Mapping[str, Tensor]
     part: Part = "model"
     class_names: tuple[str, ...] = ()
+
+
+WRAPPERS = ("_orig_mod.", "module.", "_checkpoint_wrapped_module.")
+"""What torch.compile, DataParallel and activation checkpointing put into the names of a state dict."""
+
+
+def plain_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict of a network by the names that it has before parts of it are wrapped.
+
+    A frozen BatchNorm has no counter of batches: it gets one of zero, which serves a cumulative average alone.
+    """
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        for wrapper in WRAPPERS:
+            name = name.replace(wrapper, "")
+        tensors[name] = tensor
+    norms = [name.removesuffix("running_var") for name in tensors if name.endswith("running_var")]
+    return {f"{norm}{COUNTER}": torch.zeros((), dtype=torch.int64) for norm in norms} | tensors
 
 
 def expected_shapes(config: RetinaNetConfig, part: Part = "model") -> dict[str, tuple[int, ...]]:

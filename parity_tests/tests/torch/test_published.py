@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +14,19 @@ import torch
 import torchvision
 from huggingface_hub import constants
 from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
 
 from parity_tests.tests.support.detectors import SMALL, noise
-from torch_retinanet import InputError, RetinaNetDetector, cli, retinanet_resnet50_fpn
+from torch_retinanet import (
+    InputError,
+    RetinaNet,
+    RetinaNetDetector,
+    cli,
+    load_model,
+    load_weights,
+    retinanet_resnet50_fpn,
+    save_weights,
+)
 from torch_retinanet.weights import read_weights
 
 PICTURE = noise(3, 120, 90).double()
@@ -150,6 +161,42 @@ def test_v2_of_torchvision_is_called_by_its_name(tmp_path: Path) -> None:
     torch.save({name: torch.zeros(tensor.shape) for name, tensor in v2.state_dict().items()}, tmp_path / "v2.pth")
     with pytest.raises(InputError, match="holds retinanet_resnet50_fpn_v2, whose heads have GroupNorm"):
         read_weights(tmp_path / "v2.pth")
+
+
+def frozen(model: RetinaNet) -> None:
+    """BatchNorm in torchvision's frozen form, which has no counter."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, FrozenBatchNorm2d(child.num_features))
+
+
+def compiled_in_part(model: RetinaNet) -> None:
+    model.fpn = torch.compile(model.fpn)  # type: ignore[assignment]
+
+
+def wrapped_in_part(model: RetinaNet) -> None:
+    model.cls_head = nn.DataParallel(model.cls_head)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("touch", [frozen, compiled_in_part, wrapped_in_part])
+def test_a_touched_model_is_saved_as_the_one_it_was(touch: Callable[[RetinaNet], None], tmp_path: Path) -> None:
+    model = RetinaNet(SMALL)
+    bias = model.cls_head[-1].bias
+    touch(model)
+    save_weights(model, tmp_path / "model.safetensors")
+    assert torch.equal(load_model(tmp_path / "model.safetensors").cls_head[-1].bias, bias)  # type: ignore[arg-type]
+
+
+def test_weights_of_other_classes_are_loaded_but_for_the_class_layer(tmp_path: Path) -> None:
+    save_weights(RetinaNet(SMALL), tmp_path / "model.safetensors")
+    other = RetinaNet(SMALL.changed(num_classes=3))
+    found = load_weights(other, tmp_path / "model.safetensors", strict=False)
+    last = ("cls_head.1.weight", "cls_head.1.bias")
+    assert (found.missing, found.unused) == (last, last)
+    assert set(found.loaded) == other.state_dict().keys() - set(last)
+    with pytest.raises(InputError, match="holds 5 classes, and the model has num_classes=3"):
+        load_weights(other, tmp_path / "model.safetensors")
 
 
 @pytest.fixture

@@ -23,6 +23,22 @@ from torch_retinanet.weights import read_weights
 from torch_retinanet.weights.safetensors_file import write_safetensors
 from torch_retinanet.weights.weights_file import WeightsFile
 
+FIZYR = r"holds a model of keras-retinanet \(fizyr\)"
+
+
+def of_keras_2(layers: dict[str, tuple[int, ...]], *, whole: bool = False) -> Callable[[Path, Path], None]:
+    """A file as Keras 2 writes it: a group for each layer, within `model_weights` where it is a whole model."""
+
+    def write(source: Path, target: Path) -> None:
+        with h5py.File(target, "w") as file:
+            group = file.create_group("model_weights") if whole else file
+            group.attrs["layer_names"] = [name.encode() for name in layers]
+            for name, shape in layers.items():
+                group.create_group(name).attrs["weight_names"] = [f"{name}/kernel:0".encode()]
+                group[name][f"{name}/kernel:0"] = np.zeros(shape, "f4")
+
+    return write
+
 
 def truncate(source: Path, target: Path) -> None:
     target.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
@@ -203,7 +219,13 @@ def test_a_wrong_file_is_named_in_one_sentence_and_nothing_is_written(
         (truncate, "not a whole HDF5 file"),
         (without("conv1_bn/conv1_bn/gamma:0"), "gamma:0"),
         (with_dataset("conv1_conv/conv1_conv/bias:0", (3,)), r"has shape \(3,\), and the model has \(64,\)"),
-        (foreign_h5, "has no attribute layer_names"),
+        (foreign_h5, "holds no model of Keras, and no ImageNet weights of keras.applications"),
+        (of_keras_2({"P3": (3, 3), "classification_submodel": (3,)}, whole=True), FIZYR + ", saved whole by Keras 2"),
+        (of_keras_2({"P3": (3, 3), "classification_submodel": (3,)}), FIZYR + ", weights saved by Keras 2"),
+        (
+            of_keras_2({"conv1_conv": (3,), "predictions": (3,)}),
+            "holds a classifier of keras.applications with its top",
+        ),
     ],
 )
 def test_a_wrong_imagenet_file_is_named(
@@ -217,5 +239,5 @@ def test_a_wrong_imagenet_file_is_named(
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     for suffix in (".pt", ".pth", ".pkl", ""):
         (tmp_path / f"model{suffix}").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")
-        with pytest.raises(InputError, match="suffix must be one of|not a whole file of tensors"):
+        with pytest.raises(InputError, match=r"suffix must be one of|not a whole file of tensors"):
             load_model(tmp_path / f"model{suffix}")

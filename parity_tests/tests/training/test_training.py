@@ -6,10 +6,14 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torchvision.transforms import v2
 
-from torch_retinanet import InputError
-from torch_retinanet.train import TrainConfig
+from parity_tests.tests.support.data_sets import write_digits
+from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector, RetinaNetLoss
+from torch_retinanet.data.digits import Digits
+from torch_retinanet.targets import Targets
+from torch_retinanet.train import TrainConfig, Trainer
 from torch_retinanet.train.ema import MovingAverage
 from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.schedule import Schedule, rate_share
@@ -148,3 +152,62 @@ class TestSettings:
         assert (model.min_side, model.max_side, model.stride_in) == (128, 1333, "3x3")
         with pytest.raises(InputError, match="anchor_size"):
             replace(CONFIG, conventions=("anchor_size=2",)).model_config(3)
+
+
+class Halved(nn.Module):
+    """A loss of one's own."""
+
+    def __init__(self, config: RetinaNetConfig) -> None:
+        super().__init__()
+        self.whole = RetinaNetLoss(config)
+
+    def forward(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> dict[str, Tensor]:
+        return {name: loss / 2 for name, loss in self.whole(logits, deltas, targets, anchors_xyxy).items()}
+
+
+class Counted(v2.Compose):
+    """Transforms of one's own."""
+
+    calls = 0
+
+    def forward(self, *sample: Any) -> Any:
+        Counted.calls += 1
+        return super().forward(*sample)
+
+
+class TestWhatIsOnesOwn:
+    """`Trainer` takes paths as text, a detector, a loss and transforms of one's own."""
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> TrainConfig:
+        data = write_digits(tmp_path, Digits("train", length=4, size=(64, 64)))
+        sizes: dict[str, Any] = {"backbone": "resnet18", "width": 16, "head_depth": 1, "min_side": 64, "max_side": 64}
+        return TrainConfig(data=str(data), out=str(tmp_path / "run"), steps=1, batch=2, workers=0, **sizes)  # type: ignore[arg-type]
+
+    def losses(self, settings: TrainConfig, **own: Any) -> list[float]:
+        Trainer(settings, **own).fit()
+        rows = (Path(settings.out) / "metrics.csv").read_text().splitlines()
+        place = rows[0].split(",").index("loss")
+        return [float(row.split(",")[place]) for row in rows[1:]]
+
+    def test_a_loss(self, settings: TrainConfig, tmp_path: Path) -> None:
+        whole = self.losses(settings)
+        config = settings.model_config(10)
+        assert self.losses(replace(settings, out=tmp_path / "own"), loss=Halved(config)) == pytest.approx(
+            [loss / 2 for loss in whole]
+        )
+
+    def test_transforms(self, settings: TrainConfig) -> None:
+        Counted.calls = 0
+        self.losses(settings, transform=Counted([v2.Resize(64)]))
+        assert Counted.calls == 2
+
+    def test_a_detector(self, settings: TrainConfig) -> None:
+        own = RetinaNetDetector(settings.model_config(10))
+        trainer = Trainer(settings, detector=own)
+        assert trainer.training.detector is own
+        assert own.class_names == tuple(trainer.annotations.classes)
+
+    def test_a_detector_of_other_classes_is_refused(self, settings: TrainConfig) -> None:
+        with pytest.raises(InputError, match="detector: it has 3 classes, and .* has 10"):
+            Trainer(settings, detector=RetinaNetDetector(settings.model_config(3)))
