@@ -162,7 +162,7 @@ def safetensors_missing_a_tensor(source: Path, target: Path) -> None:
 DAMAGES: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
     "half an h5": (".weights.h5", truncate, "not a whole HDF5 file"),
     "an empty h5": (".weights.h5", empty, "not a whole HDF5 file"),
-    "an h5 of another model": (".weights.h5", foreign, "holds no class head"),
+    "an h5 of another model": (".weights.h5", foreign, "holds another model, weights saved by Keras 3"),
     "an h5 without a tensor": (".weights.h5", without("fpn/conv_c7_3x3/vars/1"), "fpn/conv_c7_3x3/vars/1 is missing"),
     "an h5 with one too many": (
         ".weights.h5",
@@ -179,7 +179,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
     "an h5 with values in another file": (".weights.h5", with_values_elsewhere, "keeps its values in another file"),
     "an archive with flipped bytes": (".keras", with_flipped_bytes, "not a whole .keras archive"),
     "half an archive": (".keras", truncate, "not a whole .keras archive"),
-    "an archive of another model": (".keras", foreign, "holds no class head"),
+    "an archive of another model": (".keras", foreign, "holds another model, weights saved by Keras 3"),
     "an archive without weights": (".keras", without_member, "the archive has no model.weights.h5"),
     "an archive that swells": (".keras", with_bomb, "model.weights.h5 claims 10000000 bytes"),
     "half a safetensors": (".safetensors", truncate, "not a whole safetensors file"),
