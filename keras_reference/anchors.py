@@ -4,6 +4,7 @@ Lin et al., Focal Loss for Dense Object Detection (2017), section 4: three ratio
 P7. In this example a ratio is width over height, and a centre stands in the middle of its cell.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -31,14 +32,27 @@ class AnchorGenerator:
     Args:
         dtype: the precision of anchors; by default that of Keras at this moment, `keras.config.floatx()`.
         anchor_scale: the side of a level's smallest square anchor, in strides.
+        anchor_scales: what that side is multiplied by, for each of a cell's sizes.
+        anchor_ratios: width over height, for each of a cell's forms.
 
     Raises:
-        InputError: for an `anchor_scale` that is no number above 0.
+        InputError: for an `anchor_scale`, or one of the scales or ratios, that is no number above 0.
     """
 
-    def __init__(self, dtype: str | None = None, anchor_scale: float = ANCHOR_SCALE) -> None:
-        check_anchor_scale(anchor_scale)
+    def __init__(
+        self,
+        dtype: str | None = None,
+        anchor_scale: float = ANCHOR_SCALE,
+        anchor_scales: Sequence[float] = SCALES,
+        anchor_ratios: Sequence[float] = ASPECT_RATIOS,
+    ) -> None:
+        check_anchors(anchor_scale, anchor_scales, anchor_ratios)
         self.dtype, self.anchor_scale = dtype or keras.config.floatx(), anchor_scale
+        self.anchor_scales, self.anchor_ratios = tuple(anchor_scales), tuple(anchor_ratios)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments but the precision."""
+        return {name: getattr(self, name) for name in ("anchor_scale", "anchor_scales", "anchor_ratios")}
 
     def get_anchors(self, image_height: Any, image_width: Any) -> Any:
         """Anchors (N,4) in xywh, in pixels of a picture whose sides are whole numbers, or tensors of them.
@@ -52,23 +66,29 @@ class AnchorGenerator:
         return ops.concatenate(levels, axis=0)
 
     def _level_anchors(self, rows: Any, columns: Any, stride: int) -> Any:
-        sizes = ops.convert_to_tensor(cell_sizes(self.anchor_scale * stride), dtype=self.dtype)
+        sides = cell_sizes(self.anchor_scale * stride, self.anchor_scales, self.anchor_ratios)
+        sizes = ops.convert_to_tensor(sides, dtype=self.dtype)
         y = (ops.arange(rows, dtype=self.dtype) + 0.5) * stride
         x = (ops.arange(columns, dtype=self.dtype) + 0.5) * stride
-        shape = (rows, columns, len(ASPECT_RATIOS) * len(SCALES))
+        shape = (rows, columns, len(sides))
         centre_y, centre_x = ops.broadcast_to(y[:, None, None], shape), ops.broadcast_to(x[None, :, None], shape)
         widths, heights = ops.broadcast_to(sizes[:, 0], shape), ops.broadcast_to(sizes[:, 1], shape)
         return ops.reshape(ops.stack([centre_x, centre_y, widths, heights], axis=-1), (-1, 4))
 
 
-def check_anchor_scale(anchor_scale: float) -> None:
-    """Refuse anchors without extent, or without end."""
-    if not isinstance(anchor_scale, int | float) or not 0 < anchor_scale < float("inf"):
-        raise InputError(f"anchor_scale: {anchor_scale!r} must be a number above 0")
+def check_anchors(anchor_scale: float, anchor_scales: Sequence[float], anchor_ratios: Sequence[float]) -> None:
+    """Refuse anchors without extent, or without end, and none at all."""
+    given = {"anchor_scale": [anchor_scale], "anchor_scales": anchor_scales, "anchor_ratios": anchor_ratios}
+    for name, numbers in given.items():
+        if not numbers:
+            raise InputError(f"{name}: {numbers!r} must have a number or more")
+        for number in numbers:
+            if not isinstance(number, int | float) or not 0 < number < float("inf"):
+                raise InputError(f"{name}: {number!r} must be a number above 0")
 
 
-def cell_sizes(side: float) -> np.ndarray:
-    """Width and height (9,2) of a cell's anchors, in pixels and float64, ratio by ratio and in each scale by scale."""
-    heights = [np.sqrt(side**2 / ratio) for ratio in ASPECT_RATIOS]
-    sizes = [(scale * side**2 / height, scale * height) for height in heights for scale in SCALES]
+def cell_sizes(side: float, scales: Sequence[float] = SCALES, ratios: Sequence[float] = ASPECT_RATIOS) -> np.ndarray:
+    """Width and height (A,2) of a cell's anchors, in pixels and float64, ratio by ratio and in each scale by scale."""
+    heights = [np.sqrt(side**2 / ratio) for ratio in ratios]
+    sizes = [(scale * side**2 / height, scale * height) for height in heights for scale in scales]
     return np.array(sizes, dtype=np.float64)

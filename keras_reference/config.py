@@ -6,7 +6,7 @@ Both have `keras.applications`' ResNet-50, Keras' layers and P6 from C5; they di
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from keras_reference.anchors import check_anchor_scale
+from keras_reference.anchors import ASPECT_RATIOS, SCALES, check_anchors
 from keras_reference.errors import InputError
 
 ALLOWED: dict[str, tuple[str, ...]] = {"p7_relu": ("after", "before"), "head_init": ("glorot_uniform", "normal_prior")}
@@ -24,6 +24,7 @@ class RetinaNetConfig:
             -log(99), a prior of 0.01 for each class (Lin et al. 2017, section 4.1).
         anchor_scale: the side of a level's smallest square anchor, in strides, for `AnchorGenerator` and what takes it:
             4 in both RetinaNets, and less for small objects.
+        anchor_scales, anchor_ratios: those of a cell's anchors, three each in both RetinaNets.
         width: filters of each level of the pyramid and of the heads, 256 in both RetinaNets.
 
     Raises:
@@ -35,6 +36,8 @@ class RetinaNetConfig:
     p7_relu: Literal["after", "before"]
     head_init: Literal["glorot_uniform", "normal_prior"]
     anchor_scale: float = 4.0
+    anchor_scales: tuple[float, ...] = SCALES
+    anchor_ratios: tuple[float, ...] = ASPECT_RATIOS
     width: int = 256
 
     def __post_init__(self) -> None:
@@ -42,7 +45,9 @@ class RetinaNetConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{name}: {value!r} must be a whole number of at least 1")
-        check_anchor_scale(self.anchor_scale)
+        for name in ("anchor_scales", "anchor_ratios"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # lists, where they come from a file
+        check_anchors(self.anchor_scale, self.anchor_scales, self.anchor_ratios)
         for name, allowed in ALLOWED.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name}: {getattr(self, name)!r} must be one of {', '.join(map(repr, allowed))}")
@@ -56,6 +61,11 @@ class RetinaNetConfig:
     def keras_io(cls, num_classes: int = 80) -> "RetinaNetConfig":
         """The keras.io example "Object Detection with RetinaNet" (examples/vision/retinanet.py, 2021-09-30)."""
         return cls(num_classes=num_classes, p7_relu="before", head_init="normal_prior")
+
+    @property
+    def anchors_per_cell(self) -> int:
+        """The number of scales times that of ratios."""
+        return len(self.anchor_scales) * len(self.anchor_ratios)
 
     def as_dict(self) -> dict[str, Any]:
         """All fields by name, as plain numbers and strings."""

@@ -16,16 +16,13 @@ from keras_reference.fpn import FeaturePyramidNetwork
 from keras_reference.heads import PRIOR_PROBABILITY, build_head, run_head
 from keras_reference.taps import Taps, tap
 
-ANCHORS_PER_CELL = 9
-"""Three scales times three ratios (Lin et al. 2017, section 4)."""
-
 
 @keras.saving.register_keras_serializable(package="keras_reference")
 class RetinaNet(keras.Model):
-    """Images (B,H,W,3) to boxes and class scores (B,N,4+K) on N = 9 x (cells of P3 to P7) anchors.
+    """Images (B,H,W,3) to boxes and class scores (B,N,4+K) on N = A x (cells of P3 to P7) anchors.
 
     The last axis holds four box values, then K class scores without activation. Anchors run over levels P3 to P7,
-    within a level over rows, columns, and the nine anchors of a cell.
+    within a level over rows, columns, and the anchors of a cell.
 
     Args:
         config: the conventions and K.
@@ -43,12 +40,12 @@ class RetinaNet(keras.Model):
         self.config = config
         self.fpn = FeaturePyramidNetwork(backbone, p7_relu=config.p7_relu, width=config.width)
         self.cls_head = build_head(
-            ANCHORS_PER_CELL * config.num_classes,
+            config.anchors_per_cell * config.num_classes,
             head_init=config.head_init,
             prior=PRIOR_PROBABILITY,
             width=config.width,
         )
-        self.box_head = build_head(ANCHORS_PER_CELL * 4, head_init=config.head_init, width=config.width)
+        self.box_head = build_head(config.anchors_per_cell * 4, head_init=config.head_init, width=config.width)
 
     def build(self, images_shape: Any) -> None:
         self.fpn.build(images_shape)  # the heads have their weights already

@@ -4,12 +4,13 @@ Lin et al., Focal Loss for Dense Object Detection (2017), section 4, with the ru
 those of `tf.image.combined_non_max_suppression`: each class for itself, nothing clipped to the picture.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_reference.anchors import ANCHOR_SCALE, AnchorGenerator
+from keras_reference.anchors import ANCHOR_SCALE, ASPECT_RATIOS, SCALES, AnchorGenerator
 from keras_reference.boxes import convert_to_corners, decode_boxes
 from keras_reference.errors import InputError
 
@@ -27,7 +28,7 @@ class DecodePredictions(keras.layers.Layer):
             scores that of the first anchor.
         max_detections_per_class: how many stay of each class.
         max_detections: how many stay of all classes; of equal scores that of the first class.
-        anchor_scale: as for `AnchorGenerator`.
+        anchor_scale, anchor_scales, anchor_ratios: as for `AnchorGenerator`.
 
     Raises:
         InputError: for thresholds that are not from 0 to 1, and numbers of detections below 1.
@@ -40,6 +41,8 @@ class DecodePredictions(keras.layers.Layer):
         max_detections_per_class: int = 100,
         max_detections: int = 100,
         anchor_scale: float = ANCHOR_SCALE,
+        anchor_scales: Sequence[float] = SCALES,
+        anchor_ratios: Sequence[float] = ASPECT_RATIOS,
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -50,7 +53,7 @@ class DecodePredictions(keras.layers.Layer):
             "max_detections": max_detections,
         }
         check_limits(self.limits)
-        self.anchor_box = AnchorGenerator(self.variable_dtype, anchor_scale)
+        self.anchor_box = AnchorGenerator(self.variable_dtype, anchor_scale, anchor_scales, anchor_ratios)
 
     def call(self, images: Any, predictions: Any) -> dict[str, Any]:
         predictions = ops.cast(predictions, self.variable_dtype)
@@ -60,7 +63,7 @@ class DecodePredictions(keras.layers.Layer):
         return combined_non_max_suppression(boxes, ops.sigmoid(predictions[..., 4:]), **self.limits)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **self.limits, "anchor_scale": self.anchor_box.anchor_scale}
+        return {**super().get_config(), **self.limits, **self.anchor_box.get_config()}
 
 
 def check_limits(limits: dict[str, Any]) -> None:

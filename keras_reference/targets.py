@@ -4,12 +4,13 @@ Lin et al., Focal Loss for Dense Object Detection (2017), section 4, with the ru
 object of an anchor is the first of highest overlap, and an object that is no anchor's best has no anchor.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_reference.anchors import ANCHOR_SCALE, AnchorGenerator
+from keras_reference.anchors import ANCHOR_SCALE, ASPECT_RATIOS, SCALES, AnchorGenerator
 from keras_reference.boxes import compute_iou, encode_boxes
 from keras_reference.errors import InputError
 from keras_reference.preprocess import normalise
@@ -28,12 +29,17 @@ class LabelEncoder:
     """Pictures and their objects as what `RetinaNetLoss` takes, in the precision of Keras when this is made.
 
     Args:
-        anchor_scale: as for `AnchorGenerator`.
+        anchor_scale, anchor_scales, anchor_ratios: as for `AnchorGenerator`.
     """
 
-    def __init__(self, anchor_scale: float = ANCHOR_SCALE) -> None:
+    def __init__(
+        self,
+        anchor_scale: float = ANCHOR_SCALE,
+        anchor_scales: Sequence[float] = SCALES,
+        anchor_ratios: Sequence[float] = ASPECT_RATIOS,
+    ) -> None:
         self.dtype = keras.config.floatx()
-        self.anchor_box = AnchorGenerator(self.dtype, anchor_scale)
+        self.anchor_box = AnchorGenerator(self.dtype, anchor_scale, anchor_scales, anchor_ratios)
 
     def encode_batch(self, batch_images: Any, gt_boxes: Any, cls_ids: Any) -> tuple[Any, Any]:
         """Pictures as the backbone takes them, and the labels of their anchors.

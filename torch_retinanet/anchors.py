@@ -1,6 +1,7 @@
 """The anchors in the conventions of a config; mirrors `keras_reference/anchors.py`.
 
-Lin et al., Focal Loss for Dense Object Detection (2017), section 4: on each level three scales times three ratios.
+Lin et al., Focal Loss for Dense Object Detection (2017), section 4: on each level three scales times
+three ratios, or those of a config.
 """
 
 import math
@@ -11,8 +12,6 @@ from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
 
-RATIOS = (0.5, 1.0, 2.0)
-SCALES = (2 ** (0 / 3), 2 ** (1 / 3), 2 ** (2 / 3))
 STRIDES = (8, 16, 32, 64, 128)
 """Pixels between two cells of P3 to P7."""
 
@@ -35,7 +34,7 @@ class AnchorGenerator:
 
     def anchors_per_level(self, height: int, width: int) -> list[int]:
         """How many of the N anchors belong to P3, P4, P5, P6 and P7."""
-        return [len(RATIOS) * len(SCALES) * math.prod(cells(height, width, stride)) for stride in STRIDES]
+        return [self.config.anchors_per_cell * math.prod(cells(height, width, stride)) for stride in STRIDES]
 
 
 def cells(height: int, width: int, stride: int) -> tuple[int, int]:
@@ -56,7 +55,7 @@ def _anchors(config: RetinaNetConfig, height: int, width: int) -> Tensor:
 
 
 def _level_anchors(config: RetinaNetConfig, height: int, width: int, stride: int) -> Tensor:
-    """Anchors (cells x 9, 4) of one level, computed in double precision."""
+    """Anchors (cells x A, 4) of one level, computed in double precision."""
     rows, columns = cells(height, width, stride)
     steps = (stride, stride) if config.anchor_stride == "power_of_2" else (height // rows, width // columns)
     offset = 0.5 if config.anchor_centre == "half_cell" else 0.0
@@ -71,14 +70,14 @@ def _level_anchors(config: RetinaNetConfig, height: int, width: int, stride: int
 
 
 def _half_sides(config: RetinaNetConfig, stride: int) -> Tensor:
-    """Half the widths and heights (9,2) of the anchors of a cell."""
-    sizes = [config.anchor_scale * stride * scale for scale in SCALES]
+    """Half the widths and heights (A,2) of the anchors of a cell."""
+    sizes = [config.anchor_scale * stride * scale for scale in config.anchor_scales]
     if config.anchor_rounding == "torchvision":
         sizes = [float(int(size)) for size in sizes]
     if config.anchor_order == "ratio_scale":
-        pairs = [(ratio, size) for ratio in RATIOS for size in sizes]
+        pairs = [(ratio, size) for ratio in config.anchor_ratios for size in sizes]
     else:
-        pairs = [(ratio, size) for size in sizes for ratio in RATIOS]
+        pairs = [(ratio, size) for size in sizes for ratio in config.anchor_ratios]
     half = torch.tensor([_sides(ratio, size, config.anchor_ratio) for ratio, size in pairs], dtype=torch.float64) / 2
     return half.round() if config.anchor_rounding == "torchvision" else half
 

@@ -32,7 +32,7 @@ Picture = str | Path | Image.Image | np.ndarray | Tensor
 """What `RetinaNetDetector.predict` reads."""
 
 BUILT_IN = {
-    *("num_classes", "backbone", "width", "head_depth"),
+    *("num_classes", "backbone", "width", "head_depth", "anchors_per_cell"),
     *(name for group in (BackboneConventions, PyramidConventions, HeadConventions) for name in group.__annotations__),
 }
 """The fields of a config that cannot change once the network is built."""
@@ -109,7 +109,7 @@ class RetinaNetDetector(nn.Module):
 
     @config.setter
     def config(self, config: RetinaNetConfig) -> None:
-        for name in ("num_classes", *config.differences(self._config)):
+        for name in ("num_classes", "anchors_per_cell", *config.differences(self._config)):
             if name in BUILT_IN and getattr(config, name) != getattr(self._config, name):
                 raise InputError(f"{name}: {getattr(config, name)!r} cannot be set once the network is built")
         self.model.config = config

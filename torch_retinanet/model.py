@@ -16,12 +16,9 @@ from torch_retinanet.fpn import FeaturePyramidNetwork
 from torch_retinanet.heads import FLATTENERS, PRIOR_PROBABILITY, build_head, init_head
 from torch_retinanet.taps import Taps, tap
 
-ANCHORS_PER_CELL = 9
-"""Three scales times three ratios (Lin et al. 2017, section 4)."""
-
 
 class RetinaNet(nn.Module):
-    """Images (B,3,H,W) to boxes and class scores (B,N,4+K) on N = 9 x (cells of P3 to P7) anchors.
+    """Images (B,3,H,W) to boxes and class scores (B,N,4+K) on N = A x (cells of P3 to P7) anchors.
 
     The last axis holds four box values, then K class scores without activation. Anchors run over levels P3 to P7,
     within a level as `config.output_order` says.
@@ -52,8 +49,8 @@ class RetinaNet(nn.Module):
         self.fpn = FeaturePyramidNetwork(
             config, backbone=get_backbone(config, backbone_weights) if backbone is None else backbone
         )
-        self.cls_head = build_head(ANCHORS_PER_CELL * config.num_classes, config)
-        self.box_head = build_head(ANCHORS_PER_CELL * 4, config)
+        self.cls_head = build_head(config.anchors_per_cell * config.num_classes, config)
+        self.box_head = build_head(config.anchors_per_cell * 4, config)
         self.flatten_output = FLATTENERS[config.output_order]
         init_head(self.cls_head, config, prior=PRIOR_PROBABILITY)
         init_head(self.box_head, config)

@@ -32,6 +32,14 @@ def class_wise_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thres
     return keep[scores[keep].sort(descending=True, stable=True).indices]
 
 
+def all_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
+    """The same, where a box is dropped for a better one of any class; of equal scores the first class stays."""
+    order = torch.argsort(labels, stable=True)
+    order = order[scores[order].sort(descending=True, stable=True).indices]
+    keep = order[nms(boxes_xyxy[order], scores[order], iou_threshold)]
+    return keep[scores[keep].sort(descending=True, stable=True).indices]
+
+
 class DecodePredictions:
     """Turns logits and deltas into detections, in the conventions of a config."""
 
@@ -75,7 +83,8 @@ class DecodePredictions:
         boxes = decode(deltas[anchor], anchors_xyxy[anchor], config.box_variance, largest_factor=factor)
         if config.clip_boxes:
             boxes = clip(boxes, *size)
-        keep = class_wise_nms(boxes, scores, labels, config.nms_iou)[: config.detections_per_picture]
+        suppress = all_class_nms if config.nms_classes == "all" else class_wise_nms
+        keep = suppress(boxes, scores, labels, config.nms_iou)[: config.detections_per_picture]
         return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
 
     def _candidates(self, logits: Tensor, anchors_per_level: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:

@@ -39,6 +39,8 @@ NUMBERS: dict[str, tuple[str, ...]] = {
     "bn_eps": ("1.001e-05", "1e-05", "0.001"),  # keras.applications; torch.nn.BatchNorm2d; keras.layers
     "bn_momentum": ("0.01", "0.1"),  # Keras; torch
     "anchor_scale": ("2",),  # anchors from 16 pixels on, as for blood cells
+    "anchor_scales": ("1,1.5,2",),  # as many anchors a cell, larger ones
+    "anchor_ratios": ("0.333,1,3",),  # as many, longer ones
     "box_variance": ("0.1,0.1,0.2,0.2", "1,1,1,1"),  # the keras.io example; torchvision
     "match_iou": ("0.6",),
     "ignore_iou": ("0.5",),  # TensorFlow Models: nothing is ignored

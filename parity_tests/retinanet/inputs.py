@@ -59,6 +59,9 @@ class Inputs(Protocol):
 LAST_LAYERS = ("cls_head/4/", "box_head/4/")
 """How the variables of the last layers of the heads begin."""
 
+CLASS_HEAD, BOX_HEAD = 0, 1
+"""Which of them is which."""
+
 MAX_PIXELS = 2**21
 """The largest picture compared: some 1344x1344, whose taps in both precisions fill most of a large machine's memory."""
 
@@ -116,9 +119,11 @@ def random_variables(shapes: Mapping[str, tuple[int, ...]], *, seed: int = 0) ->
     return {name: _draw(rng, name, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def random_last_layer(variables: Mapping[str, Array], times: float = 1.0, *, seed: int = 0) -> dict[str, Array]:
-    """Values for the last class layer among variables, for so many times its classes."""
-    last = {name: value.shape for name, value in variables.items() if name.startswith(LAST_LAYERS[0])}
+def random_last_layer(
+    variables: Mapping[str, Array], times: float = 1.0, *, seed: int = 0, head: int = CLASS_HEAD
+) -> dict[str, Array]:
+    """Values for the last layer of a head among variables, with so many times its filters."""
+    last = {name: value.shape for name, value in variables.items() if name.startswith(LAST_LAYERS[head])}
     return random_variables({name: (*shape[:-1], round(shape[-1] * times)) for name, shape in last.items()}, seed=seed)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from parity_tests.retinanet.anchors import PUBLISHED, Anchors
 from parity_tests.retinanet.frameworks import (
     array_of,
     forget_kernels,
@@ -41,9 +42,6 @@ REFERENCES: dict[str, Callable[[int], keras_reference.RetinaNetConfig]] = {
     "keras_io": keras_reference.RetinaNetConfig.keras_io,
 }
 """The conventions of the Keras reference of each preset."""
-
-ANCHOR_SCALE = keras_reference.anchors.ANCHOR_SCALE
-"""That of both presets."""
 
 WIDTH = 256
 """Filters of the pyramid's levels and of the heads in both presets."""
@@ -77,18 +75,19 @@ class KerasDetectorSide(KerasSide):
         num_classes: int,
         dtype: str,
         *,
-        anchor_scale: float = ANCHOR_SCALE,
+        anchors: Anchors = PUBLISHED,
         seed: int = 0,
         backbone: Any = None,
         width: int = WIDTH,
     ) -> None:
-        self.preset, self.num_classes, self.anchor_scale, self.seed = preset, num_classes, anchor_scale, seed
+        self.preset, self.num_classes, self.of_anchors, self.seed = preset, num_classes, anchors, seed
         self.is_narrow = backbone is not None
         forget_kernels()
         with keras_precision(dtype), python_seed(seed):
             if not self.is_narrow:
                 backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
-            model = keras_reference.RetinaNet(replace(REFERENCES[preset](num_classes), width=width), backbone)
+            config = replace(REFERENCES[preset](num_classes), width=width, **anchors._asdict())
+            model = keras_reference.RetinaNet(config, backbone)
             model.build((None, None, None, 3))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
         super().__init__(model, None, dtype, OWN)
@@ -148,18 +147,18 @@ class KerasDetectorSide(KerasSide):
             return self
         with keras_precision(self.dtype), python_seed(self.seed):
             backbone = keras.models.clone_model(self._model.fpn.backbone, clone_function=_with_fewer_channels)
-        return self._around(backbone, self.num_classes)
+        return self._around(backbone, self.num_classes, self.of_anchors)
 
-    def with_classes(self, num_classes: int, *, channels_last: bool = False) -> "KerasDetectorSide":
-        return self._around(self.narrow._model.fpn.backbone, num_classes)  # Keras' channels are last
+    def varied(self, num_classes: int, anchors: Anchors, *, channels_last: bool = False) -> "KerasDetectorSide":
+        return self._around(self.narrow._model.fpn.backbone, num_classes, anchors)  # Keras' channels are last
 
-    def _around(self, backbone: Any, num_classes: int) -> "KerasDetectorSide":
+    def _around(self, backbone: Any, num_classes: int, anchors: Anchors) -> "KerasDetectorSide":
         """The narrow network around a backbone, which it may share with another."""
         return KerasDetectorSide(
             self.preset,
             num_classes,
             self.dtype,
-            anchor_scale=self.anchor_scale,
+            anchors=anchors,
             seed=self.seed,
             backbone=backbone,
             width=fewer(WIDTH),
@@ -186,7 +185,7 @@ class KerasDetectorSide(KerasSide):
         return {}  # computed from the layers of the port
 
     def anchors(self, size: Size) -> Array:
-        anchors = keras_reference.AnchorGenerator(self.dtype, self.anchor_scale).get_anchors(*size)
+        anchors = keras_reference.AnchorGenerator(self.dtype, *self.of_anchors).get_anchors(*size)
         return array_of(keras_reference.convert_to_corners(anchors))
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
@@ -256,7 +255,7 @@ class KerasDetectorSide(KerasSide):
     def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
         images = np.zeros((len(outputs), *size, 3), self.dtype)
         with keras_precision(self.dtype):
-            decode = keras_reference.DecodePredictions(**_cut(limits), anchor_scale=self.anchor_scale)
+            decode = keras_reference.DecodePredictions(**_cut(limits), **self.of_anchors._asdict())
             found = decode(images, outputs.astype(self.dtype))
         boxes, scores, classes, valid = (array_of(found[name]) for name in ("boxes", "scores", "classes", "valid"))
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
@@ -299,7 +298,7 @@ class KerasDetectorSide(KerasSide):
                 if len(ids):
                     padded[i, : len(ids)] = keras_reference.convert_to_xywh(corners.astype(self.dtype))
                     classes[i, : len(ids)] = ids
-            encoder = keras_reference.LabelEncoder(self.anchor_scale)
+            encoder = keras_reference.LabelEncoder(*self.of_anchors)
             encoded: tuple[Any, Any] = encoder.encode_batch(images, padded, classes)
             return encoded
 

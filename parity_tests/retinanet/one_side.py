@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from parity_tests.retinanet.anchors import anchors_of
 from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import NoiseInputs, random_variables
 from parity_tests.retinanet.matching import Limits
@@ -81,7 +82,7 @@ def _keras(preset: str) -> Framework:
     from parity_tests.retinanet.keras_side import REFERENCES, KerasDetectorSide, preset_classes
 
     def build(config: Any, dtype: str, seed: int) -> DetectorSide:
-        return KerasDetectorSide(preset, config.num_classes, dtype, anchor_scale=config.anchor_scale, seed=seed)
+        return KerasDetectorSide(preset, config.num_classes, dtype, anchors=anchors_of(config), seed=seed)
 
     cut = keras_reference.DecodePredictions().limits
     limits = Limits(cut["confidence_threshold"], cut["nms_iou_threshold"], cut["max_detections"])

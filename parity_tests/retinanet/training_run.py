@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 
 from parity_tests.ladder.perturbation import moved_by_rounding
+from parity_tests.retinanet.anchors import anchors_of
 from parity_tests.retinanet.frameworks import keras, keras_precision
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.keras_side import KerasDetectorSide
@@ -77,7 +78,7 @@ class TrainingRun:
             self.config.preset,
             conventions.num_classes,
             dtype,
-            anchor_scale=conventions.anchor_scale,
+            anchors=anchors_of(conventions),
             width=conventions.width,
         )
 

@@ -5,7 +5,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from torch_retinanet.cli import data, detect, evaluate, train, weights
@@ -55,8 +55,16 @@ class _Parser(argparse.ArgumentParser):
         typed = re.search(r"unrecognized arguments: (--[\w-]+)|invalid choice: '([^']+)'", message)
         if typed is None:
             return ""
-        known = [word for action in self._actions for word in (*action.option_strings, *(action.choices or ()))]
-        return suggestion(typed[1] or typed[2], known)
+        return suggestion(typed[1] or typed[2], _words(self))
+
+
+def _words(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """All flags and choices of a parser and its commands."""
+    for action in parser._actions:
+        yield from (*action.option_strings, *map(str, action.choices or ()))
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _words(command)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,13 +18,26 @@ class AnchorConventions:
         default=4.0,
         bounds=(2**-10, 2**10),
     )
+    anchor_scales: tuple[float, ...] = convention(
+        "The sides of a cell's square anchors, as factors of the smallest. A cell has as many anchors as scales times "
+        "ratios.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 4",
+        default=(1.0, 2 ** (1 / 3), 2 ** (2 / 3)),
+        bounds=(2**-10, 2**10),
+    )
+    anchor_ratios: tuple[float, ...] = convention(
+        "The aspect ratios of a cell's anchors.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 4",
+        default=(0.5, 1.0, 2.0),
+        bounds=(2**-10, 2**10),
+    )
     anchor_ratio: Literal["w/h", "h/w"] = convention(
-        "What the ratios 1/2, 1 and 2 divide by what: of opposite meaning, the order within a cell is reversed.",
+        "What the ratios divide by what: of opposite meaning, the order within a cell is reversed.",
         "the keras.io example's AnchorGenerator; torchvision models/detection/anchor_utils.py",
         default="h/w",
     )
     anchor_order: Literal["ratio_scale", "scale_ratio"] = convention(
-        "The nine anchors of a cell: for each ratio its three scales, or for each scale its three ratios.",
+        "The anchors of a cell: for each ratio all scales, or for each scale all ratios.",
         "the keras.io example's AnchorGenerator; detectron2 modeling/anchor_generator.py",
         default="ratio_scale",
     )

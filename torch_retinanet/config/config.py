@@ -59,6 +59,11 @@ class RetinaNetConfig(
         if self.ignore_iou > self.match_iou:
             raise InputError(f"ignore_iou: {self.ignore_iou!r} must not be above match_iou={self.match_iou!r}")
 
+    @property
+    def anchors_per_cell(self) -> int:
+        """How many anchors stand in a cell: the number of scales times that of ratios."""
+        return len(self.anchor_scales) * len(self.anchor_ratios)
+
     @classmethod
     def notebook(cls, num_classes: int = 10, **changes: Any) -> "RetinaNetConfig":
         """The teaching notebook: `keras.applications` ResNet-50 and Keras' default layers."""

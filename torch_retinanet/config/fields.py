@@ -70,13 +70,19 @@ def check_value(convention_field: Field[Any], value: Any) -> None:
         return
     numbers, count = (value,), 1
     if get_origin(convention_field.type) is tuple:
-        numbers, count = value if isinstance(value, tuple) else (), len(get_args(convention_field.type))
+        numbers, count = value if isinstance(value, tuple) else (), _count(convention_field, value)
     whole = convention_field.type is int
     kind = "whole number" if whole else "number"
     least, most = convention_field.metadata["bounds"]
-    if len(numbers) != count or not all(_is_number(n, whole) and least <= n <= most for n in numbers):
-        what = f"a {kind}" if count == 1 else f"{count} numbers"
+    if len(numbers) != count or not count or not all(_is_number(n, whole) and least <= n <= most for n in numbers):
+        what = f"a {kind}" if numbers == (value,) else f"{count} numbers" if count else "numbers, at least one,"
         raise InputError(f"{name}: {value!r} must be {what} from {least:g} to {most:g}")
+
+
+def _count(convention_field: Field[Any], value: Any) -> int:
+    """How many numbers a tuple must have: those of its type, or as many as there are where that is open."""
+    kinds = get_args(convention_field.type)
+    return len(kinds) if kinds[-1] is not Ellipsis else len(value) if isinstance(value, tuple) else 0
 
 
 def _is_number(value: Any, whole: bool) -> bool:

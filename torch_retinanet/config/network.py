@@ -98,8 +98,8 @@ class HeadConventions:
         acts_on="training",
     )
     output_order: Literal["row_column_anchor", "anchor_row_column"] = convention(
-        "The order of anchors within a level: all nine of a cell together, cells by row then column, or the whole map "
+        "The order of anchors within a level: all those of a cell together, cells by row then column, or the whole map "
         "of the first anchor, then of the second.",
-        "a reshape of channels last to (B,-1,K); of channels first to (B,9,K,H,W), with its maps kept whole",
+        "a reshape of channels last to (B,-1,K); of channels first to (B,A,K,H,W), with its maps kept whole",
         default="row_column_anchor",
     )

@@ -103,6 +103,12 @@ class PostprocessingConventions:
         default=0.5,
         acts_on="detections",
     )
+    nms_classes: Literal["each", "all"] = convention(
+        "Whether a better detection drops one of its own class alone, or of any class: an object then has one label.",
+        "torchvision models/detection/retinanet.py batched_nms (each); ultralytics agnostic_nms (all)",
+        default="each",
+        acts_on="detections",
+    )
     detections_per_picture: int = convention(
         "How many of a picture's best detections are kept.",
         "the keras.io example's DecodePredictions (100); torchvision models/detection/retinanet.py (300)",

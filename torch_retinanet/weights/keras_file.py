@@ -22,7 +22,6 @@ from torch import Tensor
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
-from torch_retinanet.model import ANCHORS_PER_CELL
 from torch_retinanet.weights.foreign_hdf5 import described
 from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, torch_tensors
@@ -44,10 +43,10 @@ KERAS_PRESETS = ("notebook", "keras_io")
 """The presets that the Keras reference can build, hence that its files can hold."""
 
 CONVENTIONS = ("p7_relu", "head_init")
-"""The conventions in which the presets of the Keras reference differ; a `.keras` archive says them, and `SCALE`."""
+"""The conventions in which the presets of the Keras reference differ; a `.keras` archive says them, and `ANCHORS`."""
 
-SCALE = "anchor_scale"
-"""The convention that the Keras reference has in every preset."""
+ANCHORS = ("anchor_scale", "anchor_scales", "anchor_ratios")
+"""The conventions that the Keras reference has in every preset; a `.weights.h5` file cannot say them."""
 
 POSITIONS = {"kernel": 0, "bias": 1, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}
 
@@ -66,8 +65,8 @@ def read_keras(path: Path, preset: str | None) -> WeightsFile:
         found = {name: shape_of(dataset) for name, dataset in _datasets(file).items()}
         if not any(name.startswith(("fpn/", "cls_head/")) for name in found):
             raise InputError(f"{path}: holds {described(file)}, and no model of the Keras reference")
-        config = RetinaNetConfig.preset(preset, num_classes=_num_classes(path, found))
-        config = replace(config, anchor_scale=said.get(SCALE, config.anchor_scale))
+        config = RetinaNetConfig.preset(preset, **{name: said[name] for name in ANCHORS if name in said})
+        config = replace(config, num_classes=_num_classes(path, found, config.anchors_per_cell))
         expected = expected_shapes(config)
         shapes = {key: keras_shape(shape) for name, shape in expected.items() if (key := keras_name(name))}
         check_shapes(str(path), found, {_h5_path(key): shape for key, shape in shapes.items()})
@@ -87,8 +86,9 @@ def write_keras(path: Path, contents: WeightsFile) -> None:
     preset = keras_preset(contents.config)
     if preset is None:
         raise InputError(f"{path}: a Keras file holds preset {', '.join(KERAS_PRESETS)}, not {contents.config.name}")
-    if path.suffix != ".keras" and contents.config.anchor_scale != RetinaNetConfig.preset(preset).anchor_scale:
-        said = f"anchor_scale={contents.config.anchor_scale:g}"
+    changed = [n for n in contents.config.differences(RetinaNetConfig.preset(preset)) if n in ANCHORS]
+    if path.suffix != ".keras" and changed:
+        said = ", ".join(f"{name}={getattr(contents.config, name)!r}" for name in changed)
         raise InputError(f"{path}: cannot say {said}, without which boxes are wrong; a .keras file can")
     variables = keras_variables(contents.tensors)
     check_numpy(str(path), variables)
@@ -106,16 +106,19 @@ def keras_preset(config: RetinaNetConfig) -> str | None:
     Fresh values, sizes of pictures, the scale of anchors and which detections are kept may be others.
     """
     for name in KERAS_PRESETS:
-        preset = replace(RetinaNetConfig.preset(name), anchor_scale=config.anchor_scale)
+        preset = RetinaNetConfig.preset(name, **_anchors(config))
         if not config.differences(preset, acts_on="result"):
             return name
     return None
 
 
 def _config(preset: str, config: RetinaNetConfig) -> RetinaNetConfig:
-    """What of a config a Keras file holds: its preset, classes and scale of anchors."""
-    kept = RetinaNetConfig.preset(preset, num_classes=config.num_classes)
-    return replace(kept, anchor_scale=config.anchor_scale)
+    """What of a config a Keras file holds: its preset, classes and anchors."""
+    return RetinaNetConfig.preset(preset, num_classes=config.num_classes, **_anchors(config))
+
+
+def _anchors(config: RetinaNetConfig) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in ANCHORS}
 
 
 def _write_archive(path: Path, config: RetinaNetConfig, variables: Mapping[str, Tensor]) -> None:
@@ -134,7 +137,7 @@ def _model_config(config: RetinaNetConfig) -> dict[str, object]:
         "class_name": "RetinaNet",
         "config": {
             "name": "retina_net",
-            "conventions": {name: getattr(config, name) for name in ("num_classes", *CONVENTIONS, SCALE)},
+            "conventions": {name: getattr(config, name) for name in ("num_classes", *CONVENTIONS, *ANCHORS)},
             "input_shape": [None, None, 3],
         },
         "registered_name": "keras_reference>RetinaNet",
@@ -149,7 +152,7 @@ def _write_variables(file: h5py.File, variables: Mapping[str, Tensor]) -> None:
 
 
 def _archived(path: Path) -> tuple[io.BytesIO, dict[str, Any]]:
-    """The weights in a `.keras` archive, and its `preset` and `anchor_scale`, as far as its config says them."""
+    """The weights in a `.keras` archive, and its `preset` and anchors, as far as its config says them."""
     try:
         with zipfile.ZipFile(path) as archive:
             member = archive.getinfo(WEIGHTS_MEMBER)
@@ -175,7 +178,8 @@ def _said(path: Path, text: bytes) -> dict[str, Any]:
     for name in KERAS_PRESETS:
         preset = RetinaNetConfig.preset(name)
         if isinstance(said, dict) and all(said.get(c) == getattr(preset, c) for c in CONVENTIONS):
-            return {"preset": name, SCALE: said.get(SCALE, preset.anchor_scale)}
+            lists = {n: tuple(said[n]) if isinstance(said[n], list) else said[n] for n in ANCHORS if n in said}
+            return {"preset": name, **lists}
     raise InputError(f"{path}: its conventions {said!r} are those of no preset that Keras files can hold")
 
 
@@ -186,11 +190,11 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     return {name: item for name, item in datasets.items() if not name.startswith("optimizer/")}
 
 
-def _num_classes(path: Path, found: Mapping[str, tuple[int, ...]]) -> int:
+def _num_classes(path: Path, found: Mapping[str, tuple[int, ...]], anchors_per_cell: int) -> int:
     bias = found.get(_h5_path("cls_head/4/bias"), (0,))
-    if len(bias) != 1 or bias[0] == 0 or bias[0] % ANCHORS_PER_CELL:
+    if len(bias) != 1 or bias[0] == 0 or bias[0] % anchors_per_cell:
         raise InputError(f"{path}: holds no class head, whose last bias would be {_h5_path('cls_head/4/bias')}")
-    return bias[0] // ANCHORS_PER_CELL
+    return bias[0] // anchors_per_cell
 
 
 def _check_layer_names(path: Path, file: h5py.File) -> None:

@@ -18,7 +18,6 @@ from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
-from torch_retinanet.model import ANCHORS_PER_CELL
 from torch_retinanet.weights.keras_names import COUNTER
 from torch_retinanet.weights.weights_file import WeightsFile, check_floating, check_shapes, expected_shapes
 
@@ -118,7 +117,7 @@ def _config(source: str, named: Mapping[str, Tensor]) -> RetinaNetConfig:
     if "head.classification_head.conv.0.1.weight" in named:
         raise InputError(f"{source}: holds retinanet_resnet50_fpn_v2, whose heads have GroupNorm; v1 can be read")
     sizes: dict[str, Any] = {
-        "num_classes": len(named[last]) // ANCHORS_PER_CELL,
+        "num_classes": len(named[last]) // RetinaNetConfig.torchvision().anchors_per_cell,
         "width": len(named[first]),
         "head_depth": _count(named, r"head\.classification_head\.conv\.(\d+)\."),
         "backbone": _backbone(source, named),

@@ -1,7 +1,7 @@
 """The rung *variations*: the narrow network as other rungs do not have it, the whole way in float64, and in bfloat16.
 
-Other numbers of classes; batches with and without boxes, and what they leave in BatchNorm; channels last in the port's
-memory; and a picture larger than 1024. What is wrong there alone shows there alone.
+Other numbers of classes, and of anchors in a cell; batches with and without boxes, and what they leave in BatchNorm;
+channels last in the port's memory; and a picture larger than 1024. What is wrong there alone shows there alone.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from parity_tests.ladder.case import Answer
+from parity_tests.retinanet.anchors import PUBLISHED, Anchors
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
-from parity_tests.retinanet.inputs import Labels, NoiseInputs, Scene, Size, random_images, random_last_layer
+from parity_tests.retinanet.inputs import BOX_HEAD, Labels, NoiseInputs, Scene, Size, random_images, random_last_layer
 from parity_tests.retinanet.matching import compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import gradients_of
@@ -29,6 +30,9 @@ MOST = 10
 HALF, HALF_SIZE = "bfloat16", (64, 96)
 """The precision that the port is held to by itself, and the size of its pictures."""
 
+NINE = PUBLISHED.per_cell
+"""The anchors of a cell on other rungs."""
+
 HALF_ROUNDINGS = 2**16
 """How many roundings of float32, of 24 digits, one of bfloat16 is, of 8."""
 
@@ -41,19 +45,21 @@ class Variation(NamedTuple):
     size: Size
     empty: int | None = None
     channels_last: bool = False
+    anchors: Anchors = PUBLISHED
 
     @property
     def text(self) -> str:
         """In words."""
         classes = "1 class" if self.classes == 1 else f"{self.classes} classes"
-        return f"{classes}, batch of {self.batch}{', channels last' if self.channels_last else ''}"
+        anchors = "" if self.anchors.per_cell == NINE else f", {self.anchors.per_cell} anchors a cell"
+        return f"{classes}, batch of {self.batch}{', channels last' if self.channels_last else ''}{anchors}"
 
 
 VARIATIONS = (
     Variation(1, 2, (32, 1056), empty=0),
-    Variation(3, 3, (96, 64), empty=1, channels_last=True),
-    Variation(200, 1, (64, 96)),
-    Variation(2, 1, (32, 64)),
+    Variation(3, 3, (96, 64), empty=1, channels_last=True, anchors=Anchors(4.0, (1.0, 1.5))),
+    Variation(200, 1, (64, 96), anchors=Anchors(2.0, (1.0,))),
+    Variation(2, 1, (32, 64), anchors=Anchors(3.0, anchor_ratios=(0.25, 0.5, 1.0, 2.0, 4.0))),
 )
 
 
@@ -66,8 +72,8 @@ def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCa
     where = Where(size=varied.size, dtype="float64", subject=varied.text)
 
     def varied_side(side: DetectorSide) -> DetectorSide:
-        other = side.with_classes(varied.classes, channels_last=varied.channels_last)
-        other.assign(_weights(run, varied.classes))
+        other = side.varied(varied.classes, varied.anchors, channels_last=varied.channels_last)
+        other.assign(_weights(run, varied))
         return other
 
     def reference(sides: DetectorSides) -> Answer:
@@ -82,10 +88,12 @@ def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCa
     return DetectorCase(rung="variations", where=where, reference=reference, port=port, judge=judge, shared=shared)
 
 
-def _weights(run: DetectorComparison, classes: int) -> dict[str, Array]:
-    """Those of the narrow network, with a last layer for other classes."""
-    weights = run.narrow_weights
-    return {**weights, **random_last_layer(weights, classes / run.config.num_classes, seed=classes)}
+def _weights(run: DetectorComparison, varied: Variation) -> dict[str, Array]:
+    """Those of the narrow network, with last layers for other classes and anchors."""
+    weights, anchors, seed = run.narrow_weights, varied.anchors.per_cell / NINE, varied.classes
+    of_classes = random_last_layer(weights, anchors * varied.classes / run.config.num_classes, seed=seed)
+    of_boxes = {} if anchors == 1 else random_last_layer(weights, anchors, seed=seed, head=BOX_HEAD)
+    return {**weights, **of_classes, **of_boxes}
 
 
 def _scene(run: DetectorComparison, varied: Variation) -> Scene:

@@ -155,6 +155,8 @@ def test_there_is_at_least_one_class(num_classes: int) -> None:
         ({"head_init": None}, "head_init: None must be one of 'glorot_uniform', 'normal_prior'"),
         ({"anchor_scale": 0.0}, "anchor_scale: 0.0 must be a number above 0"),
         ({"anchor_scale": "2"}, "anchor_scale: '2' must be a number above 0"),
+        ({"anchor_scales": ()}, r"anchor_scales: \(\) must have a number or more"),
+        ({"anchor_ratios": (1.0, -1.0)}, "anchor_ratios: -1.0 must be a number above 0"),
     ],
 )
 def test_a_value_that_its_convention_does_not_know_is_refused(convention: dict[str, Any], sentence: str) -> None:
@@ -174,6 +176,8 @@ def test_the_example_of_keras_io_puts_the_relu_before_p7() -> None:
         "p7_relu": "before",
         "head_init": "normal_prior",
         "anchor_scale": 4.0,
+        "anchor_scales": (1.0, 2 ** (1 / 3), 2 ** (2 / 3)),
+        "anchor_ratios": (0.5, 1.0, 2.0),
         "width": 256,
     }
     pyramid, taps = FeaturePyramidNetwork(get_backbone((64, 64, 3)), p7_relu="before"), Taps()

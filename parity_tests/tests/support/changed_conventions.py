@@ -8,6 +8,8 @@ CONVENTIONS = {
         "anchor_rounding=torchvision": "anchors",
         "anchor_stride=picture_over_cells": "anchors",
         "anchor_scale=2": "anchors",
+        "anchor_scales=1,1.5,2": "anchors",
+        "anchor_ratios=0.25,1,4": "anchors",
     },
     ("targets", "128x128"): {
         "match_iou=0.50001": "targets.classes",
@@ -26,6 +28,7 @@ CONVENTIONS = {
     ("detections", "128x128"): {
         "score_threshold=0.06": "det.set",
         "nms_iou=0.55": "det.set",
+        "nms_classes=all": "det.set",
         "topk_per_level=1000": "det.set",
         "detections_per_picture=20": "det.set",
         "clip_boxes=True": "det.set",

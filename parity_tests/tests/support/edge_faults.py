@@ -274,20 +274,24 @@ def coarse_in_half(monkeypatch: pytest.MonkeyPatch) -> None:
 
 VARIATION_FAULTS: dict[str, tuple[str, Fault, str]] = {
     "one class without a loss": ("1 class, batch of 2", focal(without_a_class), "loss.classification"),
-    "two classes as a softmax": ("2 classes, batch of 1", focal(as_softmax), "loss.classification"),
+    "two classes as a softmax": ("2 classes, batch of 1, 15 anchors a cell", focal(as_softmax), "loss.classification"),
     "pictures beyond 1024 cut": (
         "1 class, batch of 2",
         flattened(lambda scores, right: right * (scores.shape[-1] <= 128)),
         "logits",
     ),
     "the third picture for the first": (
-        "3 classes, batch of 3, channels last",
+        "3 classes, batch of 3, channels last, 6 anchors a cell",
         flattened(lambda scores, right: right.roll(1, dims=0) if len(right) > 2 else right),
         "logits",
     ),
-    "channels last read as they lie": ("3 classes, batch of 3, channels last", flattened(as_it_lies), "logits"),
+    "channels last read as they lie": (
+        "3 classes, batch of 3, channels last, 6 anchors a cell",
+        flattened(as_it_lies),
+        "logits",
+    ),
     "labels in a byte": (
-        "200 classes, batch of 1",
+        "200 classes, batch of 1, 3 anchors a cell",
         patch(
             "torch_retinanet.targets.LabelEncoder.encode_batch",
             result(lambda targets: targets._replace(classes=targets.classes.to(torch.int8).long())),
@@ -295,10 +299,14 @@ VARIATION_FAULTS: dict[str, tuple[str, Fault, str]] = {
         "targets.classes",
     ),
     "one picture by what was learned": (
-        *("2 classes, batch of 1", batch_norm(lambda x: x.shape[0] != 1), "fpn/backbone/conv1_bn/moving_mean"),
+        *(
+            "2 classes, batch of 1, 15 anchors a cell",
+            batch_norm(lambda x: x.shape[0] != 1),
+            "fpn/backbone/conv1_bn/moving_mean",
+        ),
     ),
     "statistics of the first picture of three": (
-        "3 classes, batch of 3, channels last",
+        "3 classes, batch of 3, channels last, 6 anchors a cell",
         patch("torch_retinanet.layers.PopulationBatchNorm2d.forward", of_the_first_of_three),
         "fpn/backbone/conv1_bn/moving_mean",
     ),

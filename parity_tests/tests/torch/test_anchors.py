@@ -1,6 +1,7 @@
 """Anchors: those of torchvision in its preset, those of the keras.io example by hand, and one convention at a time."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import _default_anchorgen
 
-from torch_retinanet import RetinaNetConfig
+from torch_retinanet import InputError, RetinaNet, RetinaNetConfig
 from torch_retinanet.anchors import AnchorGenerator, cells
 
 SIZES = [(128, 128), (96, 160), (800, 1344), (100, 75), (32, 32)]
@@ -102,3 +103,32 @@ def test_anchors_that_are_changed_are_not_changed_for_the_next_who_asks() -> Non
     expected = anchors.get_anchors(64, 32, dtype=torch.float64).clone()
     anchors.get_anchors(64, 32, dtype=torch.float64).zero_()
     assert torch.equal(AnchorGenerator(RetinaNetConfig.keras_io()).get_anchors(64, 32, dtype=torch.float64), expected)
+
+
+@pytest.mark.parametrize(
+    ("scales", "ratios"), [((1.0,), (1.0, 2.0)), ((1.0, 1.5), (0.5, 1.0, 2.0)), ((1.0,) * 5, (1.0,) * 3)]
+)
+def test_a_cell_has_as_many_anchors_as_scales_times_ratios(
+    scales: tuple[float, ...], ratios: tuple[float, ...]
+) -> None:
+    config = RetinaNetConfig.keras_io(2, anchor_scales=scales, anchor_ratios=ratios, backbone="resnet18", width=16)
+    count = len(scales) * len(ratios)
+    found = AnchorGenerator(config).get_anchors(64, 96)
+    assert len(found) == count * (8 * 12 + 4 * 6 + 2 * 3 + 1 * 2 + 1)
+    assert RetinaNet(config)(torch.zeros(1, 3, 64, 96)).shape == (1, len(found), 6)
+    sides = found[:count, 2:] - found[:count, :2]
+    expected = [(32 * s * r**0.5, 32 * s / r**0.5) for r in ratios for s in scales]
+    torch.testing.assert_close(sides, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"anchor_scales": ()}, r"anchor_scales: \(\) must be numbers, at least one, from "),
+        ({"anchor_ratios": (0.0, 1.0)}, r"anchor_ratios: \(0.0, 1.0\) must be 2 numbers from "),
+        ({"anchor_ratios": 1.0}, "anchor_ratios: 1.0 must be numbers, at least one, from "),
+    ],
+)
+def test_anchors_that_are_none_are_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        RetinaNetConfig.keras_io(2, **changes)

@@ -44,8 +44,8 @@ def test_a_config_is_shown_as_its_preset_and_what_differs(preset: str) -> None:
 
 
 def test_a_field_that_does_not_exist_is_named_beside_the_nearest() -> None:
-    with pytest.raises(InputError, match="anchor_scales: is no field of RetinaNetConfig; did you mean anchor_scale"):
-        RetinaNetConfig.torchvision(3, anchor_scales=2)
+    with pytest.raises(InputError, match="score_treshold: is no field of RetinaNetConfig; did you mean score_thr"):
+        RetinaNetConfig.torchvision(3, score_treshold=0.2)
 
 
 @pytest.mark.parametrize("field", CONVENTIONS, ids=lambda field: field.name)

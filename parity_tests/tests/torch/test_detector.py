@@ -17,6 +17,7 @@ from torchvision.ops import box_convert
 from parity_tests.tests.support.detectors import BOXES, LABELS, SMALL, detector, noise
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.boxes import box_iou
+from torch_retinanet.postprocess import all_class_nms, class_wise_nms
 from torch_retinanet.weights.torchvision_file import torchvision_name
 
 
@@ -298,3 +299,11 @@ def test_training_needs_as_many_targets_as_pictures() -> None:
         model([noise(3, 64, 64)] * 2, [GOOD])
     with pytest.raises(InputError, match="images: the list is empty; pass at least one"):
         model([], [])
+
+
+def test_an_object_found_under_two_classes_has_one_label_where_all_classes_suppress() -> None:
+    boxes = torch.tensor([[0.0, 0, 20, 20], [1, 0, 20, 20], [40, 0, 60, 20], [0, 0, 20, 20]])
+    scores, labels = torch.tensor([0.8, 0.9, 0.7, 0.9]), torch.tensor([0, 2, 1, 1])
+    assert class_wise_nms(boxes, scores, labels, 0.5).tolist() == [3, 1, 0, 2]
+    assert all_class_nms(boxes, scores, labels, 0.5).tolist() == [3, 2], "of equal scores the first class"
+    assert all_class_nms(boxes[:0], scores[:0], labels[:0], 0.5).tolist() == []

@@ -230,11 +230,12 @@ def test_a_keras_archive_says_its_preset_and_a_weights_file_is_told(tmp_path: Pa
 def test_keras_loads_the_preset_that_torch_wrote(tmp_path: Path) -> None:
     import keras
 
-    small_anchors = replace(RetinaNetConfig.keras_io(2), anchor_scale=2.0)
+    small_anchors = RetinaNetConfig.keras_io(2, anchor_scale=2.0, anchor_scales=(1.0, 1.5))
     trained = replace(small_anchors, head_init="he_prior", min_side=240, pad_multiple=32)
     save_weights(RetinaNet(trained), tmp_path / "model.keras")
     theirs = keras.saving.load_model(tmp_path / "model.keras")
     assert (theirs.config.p7_relu, theirs.config.anchor_scale) == ("before", 2.0)
+    assert theirs.config.anchor_scales == (1.0, 1.5)
     assert load_model(tmp_path / "model.keras").config == small_anchors
     theirs.save(tmp_path / "theirs.keras")
     assert load_model(tmp_path / "theirs.keras").config == small_anchors
