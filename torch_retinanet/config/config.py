@@ -10,13 +10,27 @@ from torch_retinanet.config.network import BackboneConventions, HeadConventions,
 from torch_retinanet.config.pictures import PostprocessingConventions, PreprocessingConventions
 from torch_retinanet.errors import InputError, suggestion
 
+Backbone = Literal[
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+]
+"""The residual networks of torchvision, by its names."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSize:
     """What a network is made of, apart from conventions."""
 
     num_classes: int
-    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] = "resnet50"
+    backbone: Backbone = "resnet50"
     width: int = 256
     head_depth: int = 4
 

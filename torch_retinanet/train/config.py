@@ -43,7 +43,7 @@ class TrainConfig:
     conventions: tuple[str, ...] = ()
     """conventions that differ from the preset, as `anchor_scale=2`"""
     backbone: str = "resnet50"
-    """resnet18, resnet34, resnet50, resnet101 or resnet152"""
+    """a residual network of torchvision, as resnet18, resnet101, resnext50_32x4d or wide_resnet50_2"""
     width: int = 256
     """channels of the pyramid and the heads"""
     head_depth: int = 4
@@ -52,6 +52,8 @@ class TrainConfig:
     """pixels of a picture's short side; by default the preset's"""
     max_side: int | None = None
     """pixels that its long side has at most; by default the preset's"""
+    min_sides: tuple[int, ...] = ()
+    """short sides of which each step draws one, as `640 720 800`; by default all steps have `min_side`"""
     weights: Path | None = None
     """a whole model to go on from, its heads too if it has the same classes"""
     backbone_weights: str | None = None
@@ -130,6 +132,8 @@ class TrainConfig:
         for field, hint in get_type_hints(type(self)).items():
             if get_origin(hint) is Literal and getattr(self, field) not in get_args(hint):
                 raise InputError(f"{field}: {getattr(self, field)!r} must be one of {', '.join(get_args(hint))}")
+        if any(side < 1 for side in self.min_sides):
+            raise InputError(f"min_sides: {self.min_sides!r} must be pixels, at least 1")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise InputError(f"scale: {self.scale!r} must be two factors above 0, the smaller one first")
         if self.ema is not None and not 0 <= self.ema < 1:

@@ -1,9 +1,11 @@
 """A step of training, and all that a run must remember from one to the next; `trainer.py` has what stands around it."""
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device
@@ -84,14 +86,28 @@ class TrainStep:
             self.progress.step += 1  # processes that share their gradients leave a batch out together, or none does
             return {"rate": rate}
         sums: dict[str, float] = {}
-        for batch in read:
-            for name, value in self._add_gradients(batch, len(read)).items():
-                sums[name] = sums.get(name, 0.0) + value / len(read)
+        with self._drawn_side():
+            for batch in read:
+                for name, value in self._add_gradients(batch, len(read)).items():
+                    sums[name] = sums.get(name, 0.0) + value / len(read)
         norm = self._follow(read[-1])
         self.progress.step += 1
         if self.average is not None:
             self.average.update(self.detector.model, self.progress.step - 1)
         return {"rate": rate, "loss": sum(sums.values()), **sums, "gradient_norm": norm}
+
+    @contextmanager
+    def _drawn_side(self) -> Iterator[None]:
+        """The short side of this step's pictures, which follows from the seed and the number of the step."""
+        config = self.detector.config
+        if self.config.min_sides:
+            drawn = np.random.default_rng([self.config.seed, self.progress.step]).choice(self.config.min_sides)
+            self.detector.config = config.changed(min_side=int(drawn))
+        try:
+            yield
+        finally:
+            if self.config.min_sides:
+                self.detector.config = config
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors that the run needs to go on, by name."""

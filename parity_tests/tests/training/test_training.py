@@ -12,6 +12,7 @@ from torchvision.transforms import v2
 from parity_tests.tests.support.data_sets import write_digits
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector, RetinaNetLoss
 from torch_retinanet.data.digits import Digits
+from torch_retinanet.preprocess import prepare
 from torch_retinanet.targets import Targets
 from torch_retinanet.train import TrainConfig, Trainer
 from torch_retinanet.train.ema import MovingAverage
@@ -211,3 +212,22 @@ class TestWhatIsOnesOwn:
     def test_a_detector_of_other_classes_is_refused(self, settings: TrainConfig) -> None:
         with pytest.raises(InputError, match=r"detector: it has 3 classes, and .* has 10"):
             Trainer(settings, detector=RetinaNetDetector(settings.model_config(3)))
+
+    def test_each_step_draws_its_picture_size_from_the_seed(
+        self, settings: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        seen: list[int] = []
+        monkeypatch.setattr("torch_retinanet.detector.prepare", lambda images, config: noted(images, config))
+
+        def noted(images: Any, config: RetinaNetConfig) -> Any:
+            seen.append(config.min_side)
+            return prepare(images, config)
+
+        for number in (1, 2):
+            run = replace(settings, steps=6, min_sides=(32, 64, 96), out=tmp_path / f"run{number}")
+            trainer = Trainer(run)
+            trainer.fit()
+            assert trainer.training.detector.config.min_side == 64
+        assert seen[:6] == seen[6:]
+        assert len({*seen}) > 1
+        assert {*seen} <= {32, 64, 96}
