@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
 from torch_retinanet import RetinaNetConfig
@@ -151,3 +152,12 @@ def test_ignored_boxes_stand_by_themselves_and_an_unreadable_picture_is_a_senten
     assert batch.targets[0]["ignored"].tolist() == [[0, 0, 16, 16]]
     assert batch.unreadable[0].path == annotations.pictures[1]
     assert batch.unreadable[0].reason.startswith(f"{annotations.pictures[1]}: not a picture that Pillow can read")
+
+
+def test_a_plain_loader_draws_by_plain_indices(annotations: Annotations) -> None:
+    dataset = PictureDataset(annotations, transform=training_transforms(CONFIG), seed=0)
+    [batch] = DataLoader(dataset, batch_size=2, collate_fn=collate)
+    assert torch.equal(batch.images[0], dataset[SampleKey(0, 0)][0])
+    assert [unreadable.path.name for unreadable in batch.unreadable] == ["cut.png"]
+    with pytest.raises(IndexError, match="index: 2 must be from 0 to 1"):
+        dataset[2]
