@@ -20,7 +20,7 @@ from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.detector import RetinaNetDetector
-from torch_retinanet.errors import InputError
+from torch_retinanet.errors import InputError, install_hint
 from torch_retinanet.factories import retinanet_resnet50_fpn
 from torch_retinanet.losses import (
     BinaryFocalLoss,
@@ -36,8 +36,8 @@ from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import load_model, load_weights, read_backbone, save_weights
 
 if TYPE_CHECKING:
-    from torch_retinanet.data.formats import read_annotations as read_dataset
-    from torch_retinanet.train import TrainConfig, Trainer
+    from torch_retinanet.data.formats import read_annotations as read_dataset  # noqa: F401
+    from torch_retinanet.train import TrainConfig, Trainer  # noqa: F401
 
 AnchorBox = AnchorGenerator
 """The name that the keras.io example has for it."""
@@ -59,7 +59,10 @@ def __getattr__(name: str) -> Any:
     if name not in LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = LATER[name]
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{name} needs {error.name}; {install_hint('train')} brings it") from None
 
 
 __all__ = [
@@ -77,13 +80,10 @@ __all__ = [
     "RetinaNetDetector",
     "RetinaNetLoss",
     "SparseCategoricalFocalLoss",
-    "TrainConfig",
-    "Trainer",
     "load_model",
     "load_weights",
     "preprocess_data",
     "read_backbone",
-    "read_dataset",
     "resize_and_pad_image",
     "retinanet_resnet50_fpn",
     "save_weights",

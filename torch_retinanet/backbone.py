@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 from urllib.error import URLError
 
 import torch
@@ -94,18 +95,25 @@ def get_backbone(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights
     return backbone
 
 
-def parts_to_freeze(backbone: ResNetBackbone, *, stages: int, norm: bool) -> list[nn.Module]:
-    """The first `stages` of a backbone's 5 parts, the stem and four stages; with `norm`, all its BatchNorm too.
+class Frozen(NamedTuple):
+    """What of a backbone is kept as it is: the first of its 5 parts, and all its BatchNorm."""
+
+    stages: int = 0
+    norm: bool = False
+
+
+def parts_to_freeze(backbone: ResNetBackbone, frozen: Frozen) -> list[nn.Module]:
+    """The first stages of a backbone's 5 parts, the stem and four stages; with `norm`, all its BatchNorm too.
 
     Raises:
         InputError: for more stages than there are.
     """
     stem: list[nn.Module] = [backbone.conv1, backbone.bn1]
     parts: list[list[nn.Module]] = [stem, [backbone.layer1], [backbone.layer2], [backbone.layer3], [backbone.layer4]]
-    if not 0 <= stages <= len(parts):
-        raise InputError(f"frozen_stages: {stages!r} must be from 0 to {len(parts)}")
-    norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)] if norm else []
-    return [*(module for part in parts[:stages] for module in part), *norms]
+    if not 0 <= frozen.stages <= len(parts):
+        raise InputError(f"frozen_stages: {frozen.stages!r} must be from 0 to {len(parts)}")
+    norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)] if frozen.norm else []
+    return [*(module for part in parts[: frozen.stages] for module in part), *norms]
 
 
 def init_glorot(module: nn.Module) -> None:

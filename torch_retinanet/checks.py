@@ -14,6 +14,9 @@ from torchvision.transforms.v2 import functional as v2
 
 from torch_retinanet.errors import InputError
 
+OVERSHOOT = 0.2
+"""How far beyond 0 and 1 a value may be: bicubic resizing goes there, and bytes taken for floats go much further."""
+
 
 def check_pictures(images: Sequence[Tensor], *, values: bool = True) -> list[Tensor]:
     """Pictures (3,H,W), RGB, floating from 0 to 1; those of 8 bits are brought there.
@@ -92,8 +95,8 @@ def _check_unit(name: str, image: Tensor) -> None:
         count = int((~torch.isfinite(image)).sum())
         raise InputError(f"{name}: {count} values are NaN or infinite, and all must be finite")
     low, high = image.min().item(), image.max().item()
-    if low < 0 or high > 1:
-        raise InputError(f"{name}: floating values from {low:g} to {high:g} must be from 0 to 1")
+    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
+        raise InputError(f"{name}: floating values from {low:.4g} to {high:.4g} must be from 0 to 1")
 
 
 def _check_boxes(name: str, boxes: Tensor, values: bool) -> None:

@@ -1,5 +1,6 @@
 """A detector that is used as torchvision's are: pictures in, losses or detections out."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +13,15 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from torch_retinanet.anchors import AnchorGenerator
-from torch_retinanet.backbone import BackboneWeights, parts_to_freeze
+from torch_retinanet.backbone import BackboneWeights, Frozen, parts_to_freeze
 from torch_retinanet.checks import check_pictures, check_targets, on_cpu
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
 from torch_retinanet.errors import InputError
-from torch_retinanet.losses import RetinaNetLoss
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.pictures import read_picture
 from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
+from torch_retinanet.surroundings import BUILT_IN, SURROUNDINGS
 from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import WRITERS, read_weights, write_weights
 from torch_retinanet.weights.hub import download, upload, write_folder
@@ -30,12 +30,6 @@ from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 """What `RetinaNetDetector.predict` reads."""
-
-BUILT_IN = {
-    *("num_classes", "backbone", "width", "head_depth", "anchors_per_cell"),
-    *(name for group in (BackboneConventions, PyramidConventions, HeadConventions) for name in group.__annotations__),
-}
-"""The fields of a config that cannot change once the network is built."""
 
 
 def _setting(name: str, meaning: str) -> Any:
@@ -91,12 +85,17 @@ class RetinaNetDetector(nn.Module):
             raise InputError(
                 f"class_names: {len(class_names)} names must be as many as the {config.num_classes} classes"
             )
+        self.anchors: AnchorGenerator
+        self.label_encoder: LabelEncoder
+        self.loss: nn.Module
+        self.decode_predictions: DecodePredictions
         self.class_names = tuple(class_names)
         # Channels last is faster on CPUs, and on GPUs in half precision; what comes out is the same but for rounding.
         self.model = RetinaNet(config, backbone_weights=backbone_weights).to(memory_format=torch.channels_last)
-        self._surround(config)
+        self._config, self._frozen = config, Frozen()
+        for name, (kind, _) in SURROUNDINGS.items():
+            setattr(self, name, kind(config))
         self._unchecked = {True, False}  # modes whose first batch has not been seen
-        self._frozen: list[nn.Module] = []
 
     @property
     def config(self) -> RetinaNetConfig:
@@ -109,14 +108,35 @@ class RetinaNetDetector(nn.Module):
 
     @config.setter
     def config(self, config: RetinaNetConfig) -> None:
+        self._check_built_in(config)
+        self.model.config = config
+        self._take(config)
+
+    def _take(self, config: RetinaNetConfig) -> None:
+        """Make anew what a changed field acts on; parts of the user's own stay."""
+        changed, self._config = {*config.differences(self._config)}, config
+        for name, (kind, groups) in SURROUNDINGS.items():
+            if type(getattr(self, name)) is kind and changed & {f for group in groups for f in group.__annotations__}:
+                setattr(self, name, kind(config))
+
+    def _changed(self, config: RetinaNetConfig) -> "RetinaNetDetector":
+        """A view of this detector in another config, with the same network; nobody else sees it."""
+        self._check_built_in(config)
+        view = copy.copy(self)
+        view._modules = dict(self._modules)
+        view._compiled_call_impl = None  # it is bound to this one
+        view._take(config)
+        return view
+
+    def _check_built_in(self, config: RetinaNetConfig) -> None:
         for name in ("num_classes", "anchors_per_cell", *config.differences(self._config)):
             if name in BUILT_IN and getattr(config, name) != getattr(self._config, name):
                 raise InputError(f"{name}: {getattr(config, name)!r} cannot be set once the network is built")
-        self.model.config = config
-        self._surround(config)
 
     def freeze(self, *, stages: int = 0, norm: bool = False) -> None:
         """Keep parts of the backbone as they are, in training too; it stays so when `train()` is called.
+
+        What an earlier call kept is trained again. BatchNorm with a `bn_eps` of 0 is always kept: it cannot train.
 
         Args:
             stages: how many of its 5 parts get no gradients, nor new statistics: the stem, then `layer1` to `layer4`.
@@ -125,26 +145,20 @@ class RetinaNetDetector(nn.Module):
         Raises:
             InputError: for more stages than there are.
         """
-        self._frozen = parts_to_freeze(self.model.fpn.backbone, stages=stages, norm=norm)
-        for module in self._frozen:
-            module.requires_grad_(False)
+        frozen = Frozen(stages, norm or self.config.bn_eps == 0)
+        for kept, requires_grad in ((self._frozen, True), (frozen, False)):
+            for module in parts_to_freeze(self.model.fpn.backbone, kept):
+                module.requires_grad_(requires_grad)
+        self._frozen = frozen
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "RetinaNetDetector":
         """Training mode, for all but what `freeze` keeps; or evaluation mode."""
         super().train(mode)
-        for module in self._frozen:
-            module.eval()
+        if any(self._frozen):
+            for module in parts_to_freeze(self.model.fpn.backbone, self._frozen):
+                module.eval()
         return self
-
-    def _surround(self, config: RetinaNetConfig) -> None:
-        """All but the network, in the conventions of a config."""
-        self._config = config
-        self.anchors = AnchorGenerator(config)
-        self.label_encoder = LabelEncoder(config)
-        if type(getattr(self, "loss", None)) in (type(None), RetinaNetLoss):  # a loss of the user's own stays
-            self.loss: nn.Module = RetinaNetLoss(config)
-        self.decode_predictions = DecodePredictions(config)
 
     @classmethod
     def from_pretrained(
@@ -177,6 +191,8 @@ class RetinaNetDetector(nn.Module):
         detector = cls(contents.config, class_names=contents.class_names)
         detector.model.load_state_dict(contents.tensors)
         detector.config = contents.config.changed(**changes)
+        if contents.config.bn_eps == 0:
+            detector.freeze()
         return detector.eval()
 
     def save_pretrained(
@@ -192,7 +208,7 @@ class RetinaNetDetector(nn.Module):
         Errors are those of `write_weights`.
         """
         contents = WeightsFile(self.config, plain_tensors(self.model), class_names=self.class_names)
-        if str(path).endswith(tuple(WRITERS)):
+        if Path(path).is_file() or str(path).endswith((*WRITERS, ".h5", ".pth", ".pt", ".onnx", ".bin", ".ckpt")):
             write_weights(path, contents)
         else:
             write_folder(Path(path), contents, data=data, metrics=metrics or {})
@@ -230,9 +246,10 @@ class RetinaNetDetector(nn.Module):
         whatever is found is neither right nor wrong.
         """
         first = self.training in self._unchecked and not torch.compiler.is_compiling()
-        images = check_pictures(images, values=first)
+        given, images = images, check_pictures(images, values=first)
         if not self.training:
-            self._unchecked.discard(False)
+            if any(image.is_floating_point() for image in given):  # bytes need no check, and spend none
+                self._unchecked.discard(False)
             return self._detect(images)
         if targets is None:
             raise InputError("targets: None must be a list with one dict a picture in training")
@@ -246,7 +263,8 @@ class RetinaNetDetector(nn.Module):
     ) -> list[dict[str, Tensor]]:
         """Detections of pictures: paths, PIL pictures, arrays (H,W,C) or tensors (C,H,W), one or many.
 
-        Runs in evaluation mode, whatever mode the detector is in, `batch_size` pictures at a time.
+        Runs in evaluation mode, whatever mode the detector is in, `batch_size` pictures at a time. A detector in
+        evaluation mode can be used by several threads at once.
 
         Args:
             pictures: what is looked at.
@@ -260,20 +278,19 @@ class RetinaNetDetector(nn.Module):
         if batch_size < 1:
             raise InputError(f"batch_size: {batch_size!r} must be at least 1")
         sources = cast("list[Picture]", list(pictures) if isinstance(pictures, (list, tuple)) else [pictures])
-        device, modes = next(self.parameters()).device, {module: module.training for module in self.modules()}
-        config = self.config
+        device, detector = next(self.parameters()).device, self
+        if changes:
+            detector = self._changed(self.config.changed(**changes))
+        modes = {module: module.training for module in self.modules() if module.training}
         try:
-            if changes:
-                self.config = config.changed(**changes)
-            self.eval()
+            if modes or detector.training:
+                detector.eval()
             starts = range(0, len(sources), batch_size)
             batches = ([_read(sources, j).to(device) for j in range(len(sources))[i : i + batch_size]] for i in starts)
-            return [detections for batch in batches for detections in self(batch)]
+            return [detections for batch in batches for detections in detector(batch)]
         finally:
             for module, training in modes.items():
                 module.training = training
-            if changes:
-                self.config = config
 
     def _losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         batch = prepare(images, self.config)

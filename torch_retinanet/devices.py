@@ -17,5 +17,5 @@ def find_device(name: str | None) -> torch.device:
     if name is None or best is None:
         return best or torch.device("cpu")
     if name not in ("cpu", best.type):
-        raise InputError(f"--device: {name} is not there; this machine has {' and '.join(sorted({'cpu', best.type}))}")
+        raise InputError(f"device: {name} is not there; this machine has {' and '.join(sorted({'cpu', best.type}))}")
     return torch.device(name)

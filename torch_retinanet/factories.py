@@ -16,6 +16,13 @@ from torch_retinanet.weights.torchvision_file import download_coco
 ALL_LAYERS = 5
 """Parts of a ResNet that can be trained: the stem, and four stages."""
 
+NAMES = {
+    **{"min_size": "min_side", "max_size": "max_side", "score_thresh": "score_threshold", "nms_thresh": "nms_iou"},
+    **{"detections_per_img": "detections_per_picture", "topk_candidates": "topk_per_level"},
+    **{"fg_iou_thresh": "match_iou", "bg_iou_thresh": "ignore_iou"},
+}
+"""Our names of torchvision's settings."""
+
 TRAINED_LAYERS = 3
 """How many of them torchvision trains by default, the last ones, where the others are trained already."""
 
@@ -25,7 +32,7 @@ def retinanet_resnet50_fpn(
     weights: str | Path | WeightsEnum | None = None,
     progress: bool = True,
     num_classes: int | None = None,
-    weights_backbone: WeightsEnum | BackboneWeights | None = ResNet50_Weights.IMAGENET1K_V1,
+    weights_backbone: WeightsEnum | BackboneWeights | str | None = ResNet50_Weights.IMAGENET1K_V1,
     trainable_backbone_layers: int | None = None,
     class_names: Sequence[str] = (),
     **conventions: Any,
@@ -43,15 +50,23 @@ def retinanet_resnet50_fpn(
         trainable_backbone_layers: how many of the backbone's 5 parts are trained, the last ones; by default 3 where
             the weights are trained already, else 5. BatchNorm of trained weights keeps its statistics.
         class_names: of the K labels.
-        conventions: fields of `RetinaNetConfig` that differ from torchvision's.
+        conventions: fields of `RetinaNetConfig` that differ from torchvision's, by our names or by torchvision's, as
+            `min_size`, `score_thresh` or `image_mean`.
+
+    Returns:
+        The detector in training mode, as torchvision's is.
 
     Raises:
         InputError: for unknown weights or fields, and another number of classes than the weights have.
         ConnectionError: where weights cannot be downloaded; the sentence says where the file can be put.
     """
     pretrained = weights is not None or weights_backbone is not None
+    conventions = _in_our_words(conventions)
     if weights is None:
-        config = RetinaNetConfig.torchvision(num_classes or len(class_names) or 91, **conventions)
+        classes = num_classes if num_classes is not None else len(class_names) or 91
+        config = RetinaNetConfig.torchvision(classes, **conventions)
+        if isinstance(weights_backbone, str):
+            weights_backbone = ResNet50_Weights.verify(weights_backbone)
         detector = RetinaNetDetector(config, backbone_weights=weights_backbone, class_names=class_names)
     elif isinstance(weights, WeightsEnum):
         detector = RetinaNetDetector.from_weights(download_coco(weights, progress=progress), **conventions)
@@ -59,8 +74,20 @@ def retinanet_resnet50_fpn(
         detector = RetinaNetDetector.from_pretrained(weights, **conventions)
     if num_classes not in (None, detector.config.num_classes):
         raise InputError(f"num_classes: {num_classes!r} must be {detector.config.num_classes}, which the weights have")
+    if class_names and len(class_names) != detector.config.num_classes:
+        raise InputError(f"class_names: {len(class_names)} must be {detector.config.num_classes}, as the classes")
+    detector.class_names = tuple(class_names) or detector.class_names
     detector.freeze(stages=ALL_LAYERS - _layers(trainable_backbone_layers, pretrained), norm=pretrained)
-    return detector
+    return detector.train()
+
+
+def _in_our_words(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings by our names, where they are torchvision's; colours are from 0 to 1 there."""
+    found = {NAMES.get(name, name): value for name, value in settings.items()}
+    for theirs, ours in (("image_mean", "pixel_mean"), ("image_std", "pixel_std")):
+        if theirs in found:
+            found[ours] = tuple(255 * float(value) for value in found.pop(theirs))
+    return found
 
 
 def _layers(asked: int | None, pretrained: bool) -> int:

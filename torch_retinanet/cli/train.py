@@ -90,6 +90,9 @@ def _sentence(box: str, nearest: str) -> str:
 
 def _taken(flags: list[str], name: str) -> str | None:
     """The value of a flag, which is taken out of `flags`."""
+    if joined := next((flag for flag in flags if flag.startswith(f"{name}=")), None):
+        flags.remove(joined)
+        return joined.partition("=")[2]
     if name not in flags:
         return None
     place = flags.index(name)

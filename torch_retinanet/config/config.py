@@ -154,7 +154,7 @@ class RetinaNetConfig(
         plain: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
         if "num_classes" not in plain:
             raise InputError("config: num_classes is missing")
-        presets = _presets().values()
+        presets = [*_presets().values()][::-1]  # of equal ones torchvision's, whose values are the defaults
         nearest = max(presets, key=lambda preset: sum(getattr(preset, name) == value for name, value in plain.items()))
         return replace(nearest, **plain)
 

@@ -130,8 +130,12 @@ class TrainConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name}: {getattr(self, name)!r} must be from 0 to 1")
         for field, hint in get_type_hints(type(self)).items():
-            if get_origin(hint) is Literal and getattr(self, field) not in get_args(hint):
-                raise InputError(f"{field}: {getattr(self, field)!r} must be one of {', '.join(get_args(hint))}")
+            choices = [
+                choice for kind in (hint, *get_args(hint)) if get_origin(kind) is Literal for choice in get_args(kind)
+            ]
+            value = getattr(self, field)
+            if choices and value not in choices and not (value is None and type(None) in get_args(hint)):
+                raise InputError(f"{field}: {value!r} must be one of {', '.join(choices)}")
         if any(side < 1 for side in self.min_sides):
             raise InputError(f"min_sides: {self.min_sides!r} must be pixels, at least 1")
         if not 0 < self.scale[0] <= self.scale[1]:

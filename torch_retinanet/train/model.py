@@ -11,6 +11,7 @@ from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.weights import read_backbone, read_weights
+from torch_retinanet.weights.torchvision_file import COCO_NAMES, download_coco
 
 
 def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNetDetector:
@@ -42,11 +43,12 @@ def _backbone_weights(config: TrainConfig) -> WeightsEnum | BackboneWeights | No
 
 def _go_on_from(detector: RetinaNetDetector, path: Path) -> None:
     """Take over all weights of a file; those of the last class layer only where the classes are the same."""
-    contents = read_weights(path)
+    contents = download_coco(str(path)) if str(path) in COCO_NAMES else read_weights(path)
     if contents.part != "model":
         raise InputError(f"weights: {path} holds a {contents.part} alone; backbone_weights takes it")
     if differences := contents.config.differences(detector.config, acts_on="result"):
-        raise InputError(f"weights: {path} has other conventions: {', '.join(differences)}")
+        needed = " ".join(f"{name}={getattr(contents.config, name)}" for name in differences)
+        raise InputError(f"weights: {path} has other conventions; --conventions {needed} takes them over")
     tensors = dict(contents.tensors)
     if contents.config.num_classes != detector.config.num_classes or contents.class_names != detector.class_names:
         last = f"cls_head.{len(detector.model.cls_head) - 1}."

@@ -1,6 +1,7 @@
 """Ends a run between two steps, where nothing is half done, when it is asked to."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -25,6 +26,9 @@ class Stop:
 def stopping() -> Iterator[Stop]:
     """Signals are noted meanwhile, and as they were afterwards."""
     stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # Python gives signals to the main thread alone
+        return
     before = [signal.signal(number, stop.ask) for number in SIGNALS]
     try:
         yield stop

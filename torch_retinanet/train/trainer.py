@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import islice
 
+import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -232,8 +234,10 @@ class Trainer:
 
 def _accelerator(config: TrainConfig) -> Accelerator:
     """accelerate's; without being told of the CPU it takes several processes on one for runs of their own."""
+    on_cpu = find_device(config.device).type == "cpu"
+    if not torch.distributed.is_initialized():
+        AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     try:
-        on_cpu = find_device(config.device).type == "cpu"
         return Accelerator(mixed_precision=config.precision, cpu=on_cpu)
     except ValueError as error:
         raise InputError(f"precision: {config.precision!r} must be one that this device has ({error})") from None

@@ -15,7 +15,7 @@ from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import read_keras, write_keras
 from torch_retinanet.weights.safetensors_file import read_safetensors, write_safetensors
 from torch_retinanet.weights.torchvision_file import read_torchvision
-from torch_retinanet.weights.weights_file import WeightsFile, check_shapes, expected_shapes, plain_tensors
+from torch_retinanet.weights.weights_file import WeightsFile, check_contents, plain_tensors
 
 RUN_FILE = "model.safetensors"
 """The weights within the folder of a training run."""
@@ -72,8 +72,7 @@ def write_weights(path: str | Path, contents: WeightsFile) -> None:
         InputError: for another suffix, or contents that the format cannot hold.
     """
     path = Path(path)
-    found = {name: tuple(tensor.shape) for name, tensor in contents.tensors.items()}
-    check_shapes("contents", found, expected_shapes(contents.config, contents.part))
+    check_contents(contents)
     for suffix, write in WRITERS.items():
         if path.name.endswith(suffix):
             return write(path, contents)

@@ -9,10 +9,13 @@ from pathlib import Path
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.safetensors_file import write_safetensors
-from torch_retinanet.weights.weights_file import WeightsFile
+from torch_retinanet.weights.weights_file import WeightsFile, check_contents
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 """The files of a published detector."""
+
+FILES = (".safetensors", ".keras", ".h5", ".hdf5", ".pth", ".pt")
+"""How a file's name ends, which is no repository's."""
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 """The name of a repository: its owner's, and its own."""
@@ -25,7 +28,7 @@ def download(path: str | Path, *, revision: str | None = None, cache_dir: str | 
         FileNotFoundError: where there is neither, or the Hub cannot be reached and has not been before.
         ModuleNotFoundError: where a repository is named and huggingface_hub is not installed.
     """
-    if Path(path).exists() or not REPOSITORY.fullmatch(str(path)) or Path(path).suffix:
+    if Path(path).exists() or not REPOSITORY.fullmatch(str(path)) or str(path).endswith(FILES):
         return Path(path)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -46,13 +49,16 @@ def write_folder(folder: Path, contents: WeightsFile, *, data: str | None, metri
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, and must be a folder or a name that is free")
+    card = model_card(contents, data=data, metrics=metrics)
+    check_contents(contents)
     folder.mkdir(parents=True, exist_ok=True)
     write_safetensors(folder / WEIGHTS, contents)
     described = {"library": "torch-retinanet", "class_names": contents.class_names, **contents.config.as_dict()}
     with atomic_write(folder / CONFIG) as beside:
         beside.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
-    with atomic_write(folder / CARD) as beside:
-        beside.write_text(model_card(contents, data=data, metrics=metrics), encoding="utf-8")
+    if not (folder / CARD).exists():  # one that people wrote stays
+        with atomic_write(folder / CARD) as beside:
+            beside.write_text(card, encoding="utf-8")
 
 
 def upload(
@@ -65,7 +71,7 @@ def upload(
         ConnectionError: where the Hub cannot be reached, or refuses.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HFValidationError
 
     if not REPOSITORY.fullmatch(repository):
         raise InputError(f"repository: {repository!r} must be the owner's name and its own, as owner/name")
@@ -74,8 +80,12 @@ def upload(
         try:
             hub = HfApi()
             address = hub.create_repo(repository, private=private, exist_ok=True)
-            hub.upload_folder(repo_id=repository, folder_path=folder, commit_message="Upload a RetinaNet detector")
-        except (HfHubHTTPError, OSError) as error:
+            kept = [CARD] if hub.file_exists(repository, CARD) else None  # one that people wrote stays
+            said = "Upload a RetinaNet detector"
+            hub.upload_folder(repo_id=repository, folder_path=folder, commit_message=said, ignore_patterns=kept)
+        except HFValidationError as error:
+            raise InputError(f"repository: {repository!r} is no name that the Hub allows ({error})") from None
+        except Exception as error:  # the client raises what its network library does
             raise ConnectionError(f"{repository}: the Hub did not take it ({error})") from None
     return str(address)
 

@@ -46,7 +46,9 @@ def read_torchvision(path: Path) -> WeightsFile:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not a whole file of tensors ({str(error).splitlines()[0]})") from None
+        if "Unsupported" in str(error) or "weights_only" in str(error):
+            raise InputError(f"{path}: holds more than tensors; save the model's state_dict() alone") from None
+        raise InputError(f"{path}: not a whole file of tensors ({type(error).__name__})") from None
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise InputError(f"{path}: holds no state dict, a table of tensors by name")
     return from_state_dict(path.name, found, is_coco=path.name.startswith(COCO_FILE))

@@ -63,6 +63,16 @@ def _shapes(config: RetinaNetConfig) -> Mapping[str, tuple[int, ...]]:
         return {name: tuple(value.shape) for name, value in RetinaNet(config).state_dict().items()}
 
 
+def check_contents(contents: WeightsFile) -> None:
+    """Refuse tensors that are not those of the config.
+
+    Raises:
+        InputError: naming the first tensor that is wrong.
+    """
+    found = {name: tuple(tensor.shape) for name, tensor in contents.tensors.items()}
+    check_shapes("contents", found, expected_shapes(contents.config, contents.part))
+
+
 def check_floating(source: str, tensors: Mapping[str, Tensor]) -> None:
     """Refuse tensors that are no floating numbers; counters are whole ones.
 

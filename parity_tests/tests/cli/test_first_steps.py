@@ -50,7 +50,7 @@ def test_a_device_that_is_not_there_is_named_beside_those_that_are(
             (tmp_path / "a.jpg").touch()
             command[2] = str(tmp_path / "a.jpg")
         assert main([*command, "--device", "cuda", "--out", str(tmp_path / "out")]) == 2
-        assert "--device: cuda is not there; this machine has cpu" in capsys.readouterr().err
+        assert "device: cuda is not there; this machine has cpu" in capsys.readouterr().err
 
 
 def test_a_log_has_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from torchvision import tv_tensors
 
 from torch_retinanet import RetinaNetConfig
 from torch_retinanet.data.annotations import Annotations
-from torch_retinanet.data.dataset import PictureDataset, SampleKey, collate
+from torch_retinanet.data.dataset import PictureDataset, SampleKey, Unreadable, collate
 from torch_retinanet.data.transforms import training_transforms
 
 CONFIG = replace(RetinaNetConfig.torchvision(num_classes=1), min_side=96, max_side=160)
@@ -157,7 +157,9 @@ def test_ignored_boxes_stand_by_themselves_and_an_unreadable_picture_is_a_senten
 def test_a_plain_loader_draws_by_plain_indices(annotations: Annotations) -> None:
     dataset = PictureDataset(annotations, transform=training_transforms(CONFIG), seed=0)
     [batch] = DataLoader(dataset, batch_size=2, collate_fn=collate)
-    assert torch.equal(batch.images[0], dataset[SampleKey(0, 0)][0])
+    drawn = dataset[SampleKey(0, 0)]
+    assert not isinstance(drawn, Unreadable)
+    assert torch.equal(batch.images[0], drawn[0])
     assert [unreadable.path.name for unreadable in batch.unreadable] == ["cut.png"]
     with pytest.raises(IndexError, match="index: 2 must be from 0 to 1"):
         dataset[2]

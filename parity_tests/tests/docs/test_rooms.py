@@ -42,7 +42,7 @@ FLOORS = (
     {"config", "checks", "devices"},
     {"backbone", "anchors", "preprocess", "postprocess", "targets"},
     {"fpn", "losses", "data"},
-    {"heads"},
+    {"heads", "surroundings"},
     {"model"},
     {"weights"},
     {"detector"},

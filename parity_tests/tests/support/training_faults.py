@@ -118,7 +118,7 @@ def ramped(decay: float, step: int) -> float:
 
 def nothing_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     """All layers train."""
-    monkeypatch.setattr("torch_retinanet.detector.parts_to_freeze", lambda backbone, stages, norm: [])
+    monkeypatch.setattr("torch_retinanet.detector.parts_to_freeze", lambda backbone, frozen: [])
 
 
 def with_norms(make: Any) -> Any:
@@ -126,7 +126,7 @@ def with_norms(make: Any) -> Any:
 
     def train(detector: Any, mode: bool = True) -> Any:
         make(detector, mode)
-        if any(not isinstance(module, torch.nn.BatchNorm2d) for module in detector._frozen):
+        if detector._frozen.stages:
             for module in detector.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.eval()

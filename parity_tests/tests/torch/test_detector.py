@@ -1,6 +1,7 @@
 """The detector as torchvision's users meet it: a drop-in, true to its pictures, plain about wrong input."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -307,3 +308,55 @@ def test_an_object_found_under_two_classes_has_one_label_where_all_classes_suppr
     assert class_wise_nms(boxes, scores, labels, 0.5).tolist() == [3, 1, 0, 2]
     assert all_class_nms(boxes, scores, labels, 0.5).tolist() == [3, 2], "of equal scores the first class"
     assert all_class_nms(boxes[:0], scores[:0], labels[:0], 0.5).tolist() == []
+
+
+class Own(nn.Module):
+    """A loss of the user's own."""
+
+
+def test_parts_of_the_users_own_stay_when_a_field_is_set() -> None:
+    model = detector()
+    model.loss, anchors = Own(), model.anchors
+    model.predict(noise(3, 64, 64), score_threshold=0.5)
+    model.score_threshold = 0.4
+    model.config = model.config.changed(focal_alpha=0.5)
+    assert isinstance(model.loss, Own)
+    assert model.anchors is anchors
+    assert model.decode_predictions.config.score_threshold == 0.4
+
+
+@torch.no_grad()
+def test_threads_with_different_thresholds_do_not_meet() -> None:
+    model, thresholds = detector(), [0.2, 0.3, 0.4, 0.5] * 4
+    pictures = [noise(3, 64, 64, seed=i) for i in range(2)]
+    expected = {t: model.predict(pictures, score_threshold=t) for t in {*thresholds}}
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda t: model.predict(pictures, score_threshold=t), thresholds))
+    for threshold, detections in zip(thresholds, found, strict=True):
+        for one, other in zip(detections, expected[threshold], strict=True):
+            assert_same(one, other)
+    assert model.score_threshold == SMALL.score_threshold
+
+
+def test_to_freeze_again_frees_what_was_frozen() -> None:
+    model = RetinaNetDetector(SMALL)
+    model.freeze(stages=3, norm=True)
+    model.freeze()
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(module.training for module in model.modules())
+
+
+def test_what_is_frozen_stays_so_when_modules_are_replaced() -> None:
+    model = RetinaNetDetector(SMALL)
+    model.freeze(norm=True)
+    replaced = nn.SyncBatchNorm.convert_sync_batchnorm(model).train()  # type: ignore[no-untyped-call]
+    norms = [module for module in replaced.model.fpn.backbone.modules() if isinstance(module, nn.SyncBatchNorm)]
+    assert len(norms) == 20
+    assert not any(norm.training for norm in norms)
+
+
+def test_prediction_spends_no_check_of_values() -> None:
+    model = detector()
+    model.predict(noise(3, 64, 64))
+    with pytest.raises(InputError, match="must be from 0 to 1"):
+        model([noise(3, 64, 64) * 255])

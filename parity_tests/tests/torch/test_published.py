@@ -85,7 +85,7 @@ def test_the_coco_weights_are_read_from_torchvisions_cache_with_their_eps(
     weights = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1
     model = theirs(eps=0.0)
     monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **settings: model.state_dict())
-    detector = retinanet_resnet50_fpn(weights="COCO_V1", **OURS)
+    detector = retinanet_resnet50_fpn(weights="COCO_V1", **OURS).eval()
     assert detector.config.bn_eps == 0
     assert_found(detector.double()([PICTURE])[0], model.double()([PICTURE])[0])
 
@@ -140,7 +140,7 @@ class Harm:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ({"model": Harm()}, "not a whole file of tensors"),
+        ({"model": Harm()}, "holds more than tensors; save the model's state_dict() alone"),
         ({"step": 3}, "holds no state dict, a table of tensors by name"),
         ({"fc.weight": torch.zeros(3)}, "is no RetinaNet of torchvision, as it has no tensor head.classification"),
     ],
@@ -239,15 +239,65 @@ def test_a_repository_is_read_from_the_cache_of_the_hub(made: RetinaNetDetector,
 def test_a_detector_is_published_as_its_folder(made: RetinaNetDetector, monkeypatch: pytest.MonkeyPatch) -> None:
     published: dict[str, Any] = {}
 
-    def upload_folder(*, repo_id: str, folder_path: str, commit_message: str) -> None:
+    def upload_folder(
+        *, repo_id: str, folder_path: str, commit_message: str, ignore_patterns: list[str] | None
+    ) -> None:
         published[repo_id] = sorted(path.name for path in Path(folder_path).iterdir())
 
     def create_repo(name: str, *, private: bool, exist_ok: bool) -> str:
         return f"hub/{name}"
 
-    hub = SimpleNamespace(create_repo=create_repo, upload_folder=upload_folder)
+    hub = SimpleNamespace(create_repo=create_repo, upload_folder=upload_folder, file_exists=lambda *_: False)
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
     assert made.push_to_hub("owner/name") == "hub/owner/name"
     assert published == {"owner/name": ["README.md", "config.json", "model.safetensors"]}
     with pytest.raises(InputError, match="repository: 'name' must be the owner's name and its own"):
         made.push_to_hub("name")
+
+
+def test_a_card_that_people_wrote_stays(made: RetinaNetDetector, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("by hand")
+    made.save_pretrained(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "by hand"
+
+
+def test_a_folder_is_only_written_where_it_can_be_read_again(made: RetinaNetDetector, tmp_path: Path) -> None:
+    made.model.fpn.backbone.bn1 = nn.GroupNorm(2, 64)
+    with pytest.raises(InputError, match=r"tensor fpn\.backbone\.bn1\.running_mean is missing"):
+        made.save_pretrained(tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_another_format_is_no_folder(made: RetinaNetDetector, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="suffix must be one of"):
+        made.save_pretrained(tmp_path / "model.pth")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_coco_weights_can_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BatchNorm with an eps of 0 cannot, so it is kept."""
+    weights = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **settings: theirs(eps=0.0).state_dict())
+    detector = RetinaNetDetector.from_pretrained("COCO_V1", **OURS).train()
+    target = {"boxes": torch.tensor([[4.0, 6, 40, 50]]), "labels": torch.tensor([1])}
+    assert sum(detector([noise(3, 96, 96)], [target]).values()) > 0
+    made = retinanet_resnet50_fpn(weights=weights, **OURS)
+    assert made.training
+    made.freeze(stages=1)
+    assert sum(made([noise(3, 96, 96)], [target]).values()) > 0
+
+
+def test_the_factory_knows_torchvisions_names_of_settings() -> None:
+    made = retinanet_resnet50_fpn(
+        weights_backbone=None,
+        num_classes=2,
+        min_size=320,
+        nms_thresh=0.4,
+        image_mean=[0.5, 0.5, 0.5],
+        fg_iou_thresh=0.6,
+    )
+    config = made.config
+    assert (config.min_side, config.nms_iou, config.match_iou) == (320, 0.4, 0.6)
+    assert config.pixel_mean == (127.5, 127.5, 127.5)
+    with pytest.raises(InputError, match="num_classes: 0 must be a whole number of at least 1"):
+        retinanet_resnet50_fpn(weights_backbone=None, num_classes=0)
