@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+import parity_tests.plugin as plugin
 from parity_tests.report import AS, read_json
 from parity_tests.rule.record import EXIT_CODES
 from parity_tests.rule.result import Result
@@ -173,7 +174,7 @@ def test_a_page_is_written_where_there_is_one(inline: pytest.Pytester, monkeypat
     monkeypatch.setitem(AS, "html", lambda result: f"<p>{result.verdict}</p>")
     assert inline.runpytest_inprocess("--parity-html=page.html").ret == 0
     assert (inline.path / "page.html").read_text() == "<p>incomplete</p>"
-    monkeypatch.setattr("parity_tests.plugin.find_spec", lambda library: library != "jinja2" or None)
+    monkeypatch.setattr(plugin, "find_spec", lambda library: library != "jinja2" or None)
     run = inline.runpytest_inprocess("--parity-html=other.html")
     assert run.ret is pytest.ExitCode.USAGE_ERROR
     run.stderr.fnmatch_lines(["ERROR: --parity-html: jinja2 is not installed, and reports are written with it"])
