@@ -235,6 +235,10 @@ class Trainer:
 def _accelerator(config: TrainConfig) -> Accelerator:
     """accelerate's; without being told of the CPU it takes several processes on one for runs of their own."""
     on_cpu = find_device(config.device).type == "cpu"
+    if on_cpu and config.precision == "fp16":
+        raise InputError(
+            "precision: 'fp16' must be one that this device has; a CPU has bf16"
+        )  # accelerate says nothing
     if not torch.distributed.is_initialized():
         AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     try:
