@@ -235,7 +235,7 @@ class Trainer:
 def _accelerator(config: TrainConfig) -> Accelerator:
     """accelerate's; without being told of the CPU it takes several processes on one for runs of their own."""
     on_cpu = find_device(config.device).type == "cpu"
-    if on_cpu and config.precision == "fp16":
+    if on_cpu and config.precision == "fp16":  # accelerate says nothing, and computes in float32
         raise InputError(
             "precision: 'fp16' must be one that this device has; a CPU has bf16"
         )  # accelerate says nothing
