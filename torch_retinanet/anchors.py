@@ -45,13 +45,8 @@ def cells(height: int, width: int, stride: int) -> tuple[int, int]:
 @lru_cache(maxsize=16)
 def _placed(config: RetinaNetConfig, height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
-        return _anchors(config, height, width).to(device, dtype)
-
-
-@lru_cache(maxsize=16)
-def _anchors(config: RetinaNetConfig, height: int, width: int) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.cat([_level_anchors(config, height, width, stride) for stride in STRIDES])
+        levels = [_level_anchors(config, height, width, stride) for stride in STRIDES]
+        return torch.cat(levels).to(device, dtype)
 
 
 def _level_anchors(config: RetinaNetConfig, height: int, width: int, stride: int) -> Tensor:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
 
@@ -158,7 +159,8 @@ def _trained_tensors(weights: WeightsEnum | BackboneWeights, config: RetinaNetCo
         return weights.tensors
     if isinstance(weights, get_model_weights(config.backbone)):
         _check_conventions(str(weights), replace(RetinaNetConfig.torchvision(), backbone=config.backbone), config)
-        return _download(weights)
+        tensors = download_tensors(weights, argument="backbone_weights", progress=sys.stderr.isatty())
+        return {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
     needed = get_model_weights(config.backbone).__name__
     raise InputError(f"backbone_weights: {weights!r} must be a {needed} or what read_backbone gave")
 
@@ -170,14 +172,22 @@ def _check_conventions(source: str, trained: RetinaNetConfig, config: RetinaNetC
         raise InputError(f"backbone_weights: {source} needs {needs}, and preset {config.name} has it otherwise")
 
 
-def _download(weights: WeightsEnum) -> dict[str, Tensor]:
+def download_tensors(weights: WeightsEnum, *, argument: str, progress: bool) -> Mapping[str, Tensor]:
+    """Published weights of torchvision, through its own download and cache; a refusal begins with `argument`.
+
+    Raises:
+        ConnectionError: where they cannot be downloaded, saying where the file can be put.
+        InputError: where the file in the cache is damaged.
+    """
     try:
-        tensors = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, weights_only=True)
+        tensors: Mapping[str, Tensor] = weights.get_state_dict(progress=progress, check_hash=True, weights_only=True)
     except URLError as error:
-        raise ConnectionError(f"backbone_weights: {weights} cannot be downloaded: {error.reason}") from None
+        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+        said = f"{argument}: {weights} cannot be downloaded: {error.reason}"
+        raise ConnectionError(f"{said}; put {weights.url} into {file}") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise InputError(f"backbone_weights: the file of {weights} is damaged ({_first_line(error)})") from None
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith("fc.")}
+        raise InputError(f"{argument}: the file of {weights} is damaged ({_first_line(error)})") from None
+    return tensors
 
 
 def _first_line(error: Exception) -> str:

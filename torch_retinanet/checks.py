@@ -4,7 +4,7 @@ Shapes and types are checked in every step. Values of pictures, and of targets o
 and a synchronisation: they are checked where asked for, as in the first batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,8 +14,8 @@ from torchvision.transforms.v2 import functional as v2
 
 from torch_retinanet.errors import InputError
 
-OVERSHOOT = 0.2
-"""How far beyond 0 and 1 a value may be: bicubic resizing goes there, and bytes taken for floats go much further."""
+OVERSHOOT = 1e-3
+"""How far beyond 0 and 1 rounding may take a value, as in resizing."""
 
 
 def check_pictures(images: Sequence[Tensor], *, values: bool = True) -> list[Tensor]:
@@ -39,6 +39,8 @@ def check_targets(
 ) -> list[dict[str, Any]]:
     """Targets that fit their pictures, with boxes xyxy: `BoundingBoxes` of torchvision in another format are converted.
 
+    Values on the CPU are always checked: that waits for no device.
+
     Raises:
         InputError: for a target too few or too many, one without `boxes` or `labels`, boxes that are not (G,4), and
             labels that are not (G,) whole numbers; with `values`, for boxes that are not finite or without extent, and
@@ -46,7 +48,10 @@ def check_targets(
     """
     if len(targets) != len(images):
         raise InputError(f"targets: {len(targets)} of them must be as many as the {len(images)} pictures")
-    checked = [_in_xyxy(target) for target in targets]
+    for i, target in enumerate(targets):
+        if not isinstance(target, Mapping):
+            raise InputError(f"targets[{i}]: {type(target).__name__} must be a dict with boxes and labels")
+    checked = [{name: _in_xyxy(value) for name, value in target.items()} for target in targets]
     for i, target in enumerate(checked):
         for name in ("boxes", "labels"):
             if not isinstance(target.get(name), Tensor):
@@ -58,16 +63,7 @@ def check_targets(
     return checked
 
 
-def on_cpu(targets: Sequence[dict[str, Any]]) -> bool:
-    """Whether all tensors of targets lie where their values are known without waiting for a device."""
-    return all(v.device.type == "cpu" for target in targets for v in target.values() if isinstance(v, Tensor))
-
-
-def _in_xyxy(target: dict[str, Any]) -> dict[str, Any]:
-    return {name: _converted(value) for name, value in target.items()}
-
-
-def _converted(value: Any) -> Any:
+def _in_xyxy(value: Any) -> Any:
     if not isinstance(value, tv_tensors.BoundingBoxes):
         return value
     if value.format is not tv_tensors.BoundingBoxFormat.XYXY:
@@ -96,13 +92,13 @@ def _check_unit(name: str, image: Tensor) -> None:
         raise InputError(f"{name}: {count} values are NaN or infinite, and all must be finite")
     low, high = image.min().item(), image.max().item()
     if low < -OVERSHOOT or high > 1 + OVERSHOOT:
-        raise InputError(f"{name}: floating values from {low:.4g} to {high:.4g} must be from 0 to 1")
+        raise InputError(f"{name}: floating values from {low:.6g} to {high:.6g} must be from 0 to 1")
 
 
 def _check_boxes(name: str, boxes: Tensor, values: bool) -> None:
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise InputError(f"{name}: boxes have shape {tuple(boxes.shape)} and must be (G,4)")
-    if not values:
+    if not values and boxes.device.type != "cpu":
         return
     finite = torch.isfinite(boxes).all(dim=1)
     if not finite.all():
@@ -119,6 +115,7 @@ def _check_labels(name: str, labels: Tensor, boxes: int, num_classes: int, value
         raise InputError(f"{name}: labels have shape {tuple(labels.shape)} and must be ({boxes},), one for each box")
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise InputError(f"{name}: labels have dtype {labels.dtype} and must be whole numbers")
-    if values and not (known := (labels >= 0) & (labels < num_classes)).all():
+    looked_at = values or labels.device.type == "cpu"
+    if looked_at and not (known := (labels >= 0) & (labels < num_classes)).all():
         row = int((~known).nonzero()[0])
         raise InputError(f"{name}: label {row} is {int(labels[row])} and must be from 0 to {num_classes - 1}")

@@ -14,7 +14,7 @@ from torchvision.models import WeightsEnum
 
 from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.backbone import BackboneWeights, Frozen, parts_to_freeze
-from torch_retinanet.checks import check_pictures, check_targets, on_cpu
+from torch_retinanet.checks import check_pictures, check_targets
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
@@ -253,7 +253,7 @@ class RetinaNetDetector(nn.Module):
             return self._detect(images)
         if targets is None:
             raise InputError("targets: None must be a list with one dict a picture in training")
-        targets = check_targets(targets, images, self.config.num_classes, values=first or on_cpu(targets))
+        targets = check_targets(targets, images, self.config.num_classes, values=first)
         self._unchecked.discard(True)
         return self._losses(images, targets)
 

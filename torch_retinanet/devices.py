@@ -1,13 +1,16 @@
 """The device that a command runs on."""
 
+from typing import Literal, get_args
+
 import torch
 
 from torch_retinanet.errors import InputError
 
-DEVICES = ("cpu", "cuda", "mps")
+Device = Literal["cpu", "cuda", "mps"]
+DEVICES = get_args(Device)
 
 
-def find_device(name: str | None) -> torch.device:
+def find_device(name: Device | None) -> torch.device:
     """The device of this name, by default the GPU where there is one.
 
     Raises:

@@ -63,10 +63,10 @@ def retinanet_resnet50_fpn(
     pretrained = weights is not None or weights_backbone is not None
     conventions = _in_our_words(conventions)
     if weights is None:
-        classes = num_classes if num_classes is not None else len(class_names) or 91
+        classes = num_classes if num_classes is not None else len(class_names) or None
         config = RetinaNetConfig.torchvision(classes, **conventions)
         if isinstance(weights_backbone, str):
-            weights_backbone = ResNet50_Weights.verify(weights_backbone)
+            weights_backbone = _imagenet(weights_backbone)
         detector = RetinaNetDetector(config, backbone_weights=weights_backbone, class_names=class_names)
     elif isinstance(weights, WeightsEnum):
         detector = RetinaNetDetector.from_weights(download_coco(weights, progress=progress), **conventions)
@@ -79,6 +79,12 @@ def retinanet_resnet50_fpn(
     detector.class_names = tuple(class_names) or detector.class_names
     detector.freeze(stages=ALL_LAYERS - _layers(trainable_backbone_layers, pretrained), norm=pretrained)
     return detector.train()
+
+
+def _imagenet(name: str) -> WeightsEnum:
+    if name not in ResNet50_Weights.__members__:
+        raise InputError(f"weights_backbone: {name!r} must be one of {', '.join(ResNet50_Weights.__members__)}")
+    return ResNet50_Weights[name]
 
 
 def _in_our_words(settings: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from parity_tests.cli.options import (
     report_on,
     settings_of,
 )
-from parity_tests.retinanet.anchors import Anchors
 from parity_tests.retinanet.blind_spots import unseen_overrides
 from parity_tests.retinanet.climb import climb_rungs
 from parity_tests.retinanet.rungs import RUNGS
@@ -117,4 +116,4 @@ def _keras(facts: Mapping[str, Any], overrides: Sequence[str]) -> "Callable[[str
     if (preset := facts["preset"]) not in REFERENCES:
         raise UsageError(f"preset {preset!r} must be one of {', '.join(REFERENCES)}")
     classes, scale = facts["num_classes"], facts["anchor_scale"]
-    return lambda dtype: KerasDetectorSide(preset, classes, dtype, anchors=Anchors(scale))
+    return lambda dtype: KerasDetectorSide(preset, classes, dtype, anchors={"anchor_scale": scale})

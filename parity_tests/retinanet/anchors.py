@@ -1,17 +1,24 @@
-"""The anchors of a cell, in numbers that both sides take; in both presets they are the same."""
+"""The anchors of a cell, as both sides are told them where they are other than their own.
 
+What a preset has by itself is never handed from one side to the other: a wrong number in it must show.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-SCALES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
-RATIOS = (0.5, 1.0, 2.0)
+Changed = Mapping[str, Any]
+"""Anchors other than a preset's own, by the names of their fields."""
+
+NOTHING: Changed = MappingProxyType({})
 
 
 class Anchors(NamedTuple):
     """The side of a level's smallest square anchor in strides, and the factors and ratios of a cell's anchors."""
 
-    anchor_scale: float = 4.0
-    anchor_scales: tuple[float, ...] = SCALES
-    anchor_ratios: tuple[float, ...] = RATIOS
+    anchor_scale: float
+    anchor_scales: tuple[float, ...]
+    anchor_ratios: tuple[float, ...]
 
     @property
     def per_cell(self) -> int:
@@ -19,10 +26,7 @@ class Anchors(NamedTuple):
         return len(self.anchor_scales) * len(self.anchor_ratios)
 
 
-PUBLISHED = Anchors()
-"""Those of both presets, nine a cell."""
-
-
-def anchors_of(config: Any) -> Anchors:
-    """Those of a config of either side, of which one that was recorded says the first number alone."""
-    return Anchors(**{name: getattr(config, name) for name in Anchors._fields if hasattr(config, name)})
+def changed_anchors(config: Any, preset: Any) -> Changed:
+    """What of the anchors a config has otherwise than its preset, by name; a recorded one says the scale alone."""
+    said = {name: getattr(config, name) for name in Anchors._fields if hasattr(config, name)}
+    return {name: value for name, value in said.items() if value != getattr(preset, name)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from parity_tests.retinanet.anchors import PUBLISHED, Anchors
+from parity_tests.retinanet.anchors import NOTHING, Changed
 from parity_tests.retinanet.frameworks import (
     array_of,
     forget_kernels,
@@ -64,9 +64,10 @@ def preset_classes(preset: str) -> int:
 
 
 class KerasDetectorSide(KerasSide):
-    """The Keras reference of a preset with fresh values, and anchors of a scale; built in the precision it runs in.
+    """The Keras reference of a preset with fresh values, built in the precision it runs in.
 
-    A narrow network is given its `backbone`, and the width of pyramid and heads.
+    Its anchors are its own, but for those that are given. A narrow network is given its `backbone`, and the width of
+    pyramid and heads.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class KerasDetectorSide(KerasSide):
         num_classes: int,
         dtype: str,
         *,
-        anchors: Anchors = PUBLISHED,
+        anchors: Changed = NOTHING,
         seed: int = 0,
         backbone: Any = None,
         width: int = WIDTH,
@@ -86,7 +87,7 @@ class KerasDetectorSide(KerasSide):
         with keras_precision(dtype), python_seed(seed):
             if not self.is_narrow:
                 backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
-            config = replace(REFERENCES[preset](num_classes), width=width, **anchors._asdict())
+            config = replace(REFERENCES[preset](num_classes), width=width, **anchors)
             model = keras_reference.RetinaNet(config, backbone)
             model.build((None, None, None, 3))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
@@ -149,10 +150,11 @@ class KerasDetectorSide(KerasSide):
             backbone = keras.models.clone_model(self._model.fpn.backbone, clone_function=_with_fewer_channels)
         return self._around(backbone, self.num_classes, self.of_anchors)
 
-    def varied(self, num_classes: int, anchors: Anchors, *, channels_last: bool = False) -> "KerasDetectorSide":
-        return self._around(self.narrow._model.fpn.backbone, num_classes, anchors)  # Keras' channels are last
+    def varied(self, num_classes: int, anchors: Changed, *, channels_last: bool = False) -> "KerasDetectorSide":
+        backbone = self.narrow._model.fpn.backbone  # Keras' channels are last
+        return self._around(backbone, num_classes, {**self.of_anchors, **anchors})
 
-    def _around(self, backbone: Any, num_classes: int, anchors: Anchors) -> "KerasDetectorSide":
+    def _around(self, backbone: Any, num_classes: int, anchors: Changed) -> "KerasDetectorSide":
         """The narrow network around a backbone, which it may share with another."""
         return KerasDetectorSide(
             self.preset,
@@ -185,7 +187,7 @@ class KerasDetectorSide(KerasSide):
         return {}  # computed from the layers of the port
 
     def anchors(self, size: Size) -> Array:
-        anchors = keras_reference.AnchorGenerator(self.dtype, *self.of_anchors).get_anchors(*size)
+        anchors = keras_reference.AnchorGenerator(self.dtype, **self.of_anchors).get_anchors(*size)
         return array_of(keras_reference.convert_to_corners(anchors))
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
@@ -255,7 +257,7 @@ class KerasDetectorSide(KerasSide):
     def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
         images = np.zeros((len(outputs), *size, 3), self.dtype)
         with keras_precision(self.dtype):
-            decode = keras_reference.DecodePredictions(**_cut(limits), **self.of_anchors._asdict())
+            decode = keras_reference.DecodePredictions(**_cut(limits), **self.of_anchors)
             found = decode(images, outputs.astype(self.dtype))
         boxes, scores, classes, valid = (array_of(found[name]) for name in ("boxes", "scores", "classes", "valid"))
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
@@ -298,7 +300,7 @@ class KerasDetectorSide(KerasSide):
                 if len(ids):
                     padded[i, : len(ids)] = keras_reference.convert_to_xywh(corners.astype(self.dtype))
                     classes[i, : len(ids)] = ids
-            encoder = keras_reference.LabelEncoder(*self.of_anchors)
+            encoder = keras_reference.LabelEncoder(**self.of_anchors)
             encoded: tuple[Any, Any] = encoder.encode_batch(images, padded, classes)
             return encoded
 

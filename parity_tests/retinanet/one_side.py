@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from parity_tests.retinanet.anchors import anchors_of
+from parity_tests.retinanet.anchors import changed_anchors
 from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import NoiseInputs, random_variables
 from parity_tests.retinanet.matching import Limits
@@ -39,6 +39,8 @@ def start_one_side(side: str, preset: str = "", *, weights: Path | None = None, 
     preset = read[0] if read else preset
     own = FRAMEWORKS[side](preset)
     config = read[1] if read else own.config
+    if set(changed_anchors(config, own.config)) - {"anchor_scale"}:
+        raise UsageError(f"--weights: {weights} has other anchors a cell than {preset}, which bundles cannot say")
 
     def build(dtype: str) -> DetectorSide:
         return own.build(config, dtype, seed)
@@ -82,7 +84,8 @@ def _keras(preset: str) -> Framework:
     from parity_tests.retinanet.keras_side import REFERENCES, KerasDetectorSide, preset_classes
 
     def build(config: Any, dtype: str, seed: int) -> DetectorSide:
-        return KerasDetectorSide(preset, config.num_classes, dtype, anchors=anchors_of(config), seed=seed)
+        anchors = changed_anchors(config, REFERENCES[preset](config.num_classes))
+        return KerasDetectorSide(preset, config.num_classes, dtype, anchors=anchors, seed=seed)
 
     cut = keras_reference.DecodePredictions().limits
     limits = Limits(cut["confidence_threshold"], cut["nms_iou_threshold"], cut["max_detections"])

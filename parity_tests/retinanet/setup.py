@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from parity_tests.retinanet.anchors import anchors_of
+from parity_tests.retinanet.anchors import changed_anchors
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import LazyWeights, Size, random_variables, size_name
 from parity_tests.retinanet.matching import Limits
@@ -80,7 +80,8 @@ def start_run(
 def _reference(preset: str, config: Config, seed: int, dtype: str) -> DetectorSide:
     from parity_tests.retinanet.keras_side import KerasDetectorSide  # what prepares the port does not need Keras
 
-    return KerasDetectorSide(preset, config.num_classes, dtype, anchors=anchors_of(config), seed=seed)
+    anchors = changed_anchors(config, Config.preset(preset))
+    return KerasDetectorSide(preset, config.num_classes, dtype, anchors=anchors, seed=seed)
 
 
 def _scenes(data: Path, weights: Path, config: Config) -> list[Any]:

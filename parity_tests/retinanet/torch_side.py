@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import torch_retinanet
-from parity_tests.retinanet.anchors import Anchors
+from parity_tests.retinanet.anchors import Changed
 from parity_tests.retinanet.inputs import Batches, Scene, Size
 from parity_tests.retinanet.narrow_torch import narrow_network
 from parity_tests.retinanet.optimizers import KERAS, Optimizer
@@ -112,8 +112,8 @@ class TorchDetectorSide(TorchSurroundings):
         overrides = self.optimizer_overrides
         return TorchDetectorSide(self.config, self.dtype, seed=self.seed, optimizer_overrides=overrides, is_narrow=True)
 
-    def varied(self, num_classes: int, anchors: Anchors, *, channels_last: bool = False) -> "TorchDetectorSide":
-        config = replace(self.config, num_classes=num_classes, **anchors._asdict())
+    def varied(self, num_classes: int, anchors: Changed, *, channels_last: bool = False) -> "TorchDetectorSide":
+        config = replace(self.config, num_classes=num_classes, **anchors)
         return TorchDetectorSide(config, self.dtype, seed=self.seed, is_narrow=True, channels_last=channels_last)
 
     def parameters(self) -> dict[str, Array]:

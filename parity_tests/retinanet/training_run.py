@@ -14,12 +14,13 @@ import torch
 from accelerate import Accelerator
 
 from parity_tests.ladder.perturbation import moved_by_rounding
-from parity_tests.retinanet.anchors import anchors_of
+from parity_tests.retinanet.anchors import changed_anchors
 from parity_tests.retinanet.frameworks import keras, keras_precision
 from parity_tests.retinanet.inputs import Scene
 from parity_tests.retinanet.keras_side import KerasDetectorSide
 from parity_tests.rule.record import Array
 from parity_tests.sides.torch_tensors import DTYPES
+from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.data.dataset import Batch, collate
 from torch_retinanet.data.progress import track
 from torch_retinanet.preprocess import padded_size, resized_size
@@ -78,7 +79,7 @@ class TrainingRun:
             self.config.preset,
             conventions.num_classes,
             dtype,
-            anchors=anchors_of(conventions),
+            anchors=changed_anchors(conventions, RetinaNetConfig.preset(self.config.preset)),
             width=conventions.width,
         )
 

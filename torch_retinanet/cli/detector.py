@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
-from torch_retinanet.devices import DEVICES, find_device
+from torch_retinanet.devices import DEVICES, Device, find_device
 
 MODEL = "the folder of a run, a weights file, COCO_V1 for torchvision's weights, or OWNER/NAME on the Hub"
 """What RUN can be."""
@@ -30,7 +30,7 @@ def add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=DEVICES, help="where it runs (default: the GPU where there is one)")
 
 
-def read_detector(path: str | Path, device: str | None = None) -> RetinaNetDetector:
+def read_detector(path: str | Path, device: Device | None = None) -> RetinaNetDetector:
     """The detector of a run, a weights file or a repository, on a device, by default on the GPU where there is one.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from torch_retinanet.errors import InputError, suggestion
 
 if TYPE_CHECKING:
-    from torch_retinanet.train import TrainConfig
+    from torch_retinanet.train import TrainConfig, Trainer
 
 STOPPED = 130
 """What a shell reports of a program that Ctrl-C ended."""
@@ -39,6 +39,7 @@ def _train(options: argparse.Namespace) -> int:
         raise InputError(f"--resume: {folder} has its settings, and {flags[0]} cannot change them")
     config = _settings(flags) if folder is None else replace(settings_of(Path(folder)), out=Path(folder))
     run = Trainer(config, resume=folder is not None)
+    _say_what_is_lost(run)
     try:
         run.fit()
     except Interrupted as stopped:
@@ -47,6 +48,14 @@ def _train(options: argparse.Namespace) -> int:
     if run.accelerator.is_main_process:
         print(run.summary())
     return 0
+
+
+def _say_what_is_lost(run: "Trainer") -> None:
+    """Before the first step, as data that lies elsewhere is best found then."""
+    lost = sum(problem.data_loss for problem in run.problems)
+    if lost and run.accelerator.is_main_process:
+        kept = f"{len(run.annotations.pictures):,} pictures and {len(run.annotations.boxes):,} objects are left"
+        print(f"retinanet: {lost:,} entries cannot be used, `retinanet inspect` lists them; {kept}", file=sys.stderr)
 
 
 def _settings(flags: list[str]) -> "TrainConfig":

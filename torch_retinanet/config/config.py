@@ -79,23 +79,23 @@ class RetinaNetConfig(
         return len(self.anchor_scales) * len(self.anchor_ratios)
 
     @classmethod
-    def notebook(cls, num_classes: int = 10, **changes: Any) -> "RetinaNetConfig":
+    def notebook(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
         """The teaching notebook: `keras.applications` ResNet-50 and Keras' default layers."""
         return cls.preset("notebook", num_classes=num_classes, **changes)
 
     @classmethod
-    def keras_io(cls, num_classes: int = 80, **changes: Any) -> "RetinaNetConfig":
+    def keras_io(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
         """The keras.io example "Object Detection with RetinaNet"."""
         return cls.preset("keras_io", num_classes=num_classes, **changes)
 
     @classmethod
-    def torchvision(cls, num_classes: int = 91, **changes: Any) -> "RetinaNetConfig":
+    def torchvision(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
         """torchvision's `retinanet_resnet50_fpn`, 91 classes of which the first stands for none."""
         return cls.preset("torchvision", num_classes=num_classes, **changes)
 
     @classmethod
-    def preset(cls, name: str, **changes: Any) -> "RetinaNetConfig":
-        """The preset called `name`, with the fields that are given.
+    def preset(cls, name: str, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """The preset called `name`, with the fields that are given; by default with its own number of classes.
 
         Raises:
             InputError: for an unknown preset or field, and a value that its field does not know.
@@ -103,7 +103,7 @@ class RetinaNetConfig(
         presets = _presets()
         if name not in presets:
             raise InputError(f"preset: {name!r} must be one of {', '.join(presets)}")
-        return presets[name].changed(**changes)
+        return presets[name].changed(**changes if num_classes is None else {"num_classes": num_classes, **changes})
 
     def changed(self, **changes: Any) -> "RetinaNetConfig":
         """This config with the fields that are given.

@@ -9,6 +9,7 @@ import msgspec
 import tyro
 
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.devices import Device
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.schedule import Schedule
 
@@ -101,7 +102,7 @@ class TrainConfig:
     precision: Literal["no", "bf16", "fp16"] = "no"
     """numbers in which the network computes; `no` is float32"""
 
-    device: Literal["cpu", "cuda", "mps"] | None = None
+    device: Device | None = None
     """where it runs; by default on the GPU where there is one"""
 
     # When it is looked at

@@ -1,6 +1,5 @@
 """A training run from its settings to its folder: steps, evaluations, checkpoints, and the weights in the end."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -91,7 +90,6 @@ class Trainer:
         training, means = self.training, Means()
         dataset = build_dataset(self.annotations, self.config, training.detector.config, transform=self.transform)
         self._write_problems()
-        self._say_what_is_lost()
         recorded = Recorder(self.folder, training.progress.step, writes=self.accelerator.is_main_process)
         read = closing(training.batches(dataset))
         with _lost_workers(), stopping() as stop, recorded as recorder, self._bar() as show, read as batches:
@@ -209,13 +207,6 @@ class Trainer:
     def _write_problems(self) -> None:
         if self.accelerator.is_main_process:
             write_problems(self.folder / PROBLEMS, self.problems)
-
-    def _say_what_is_lost(self) -> None:
-        """Before the first step, as data that lies elsewhere is best found then."""
-        lost = sum(problem.data_loss for problem in self.problems)
-        if lost and self.accelerator.is_main_process:
-            kept = f"{len(self.annotations.pictures):,} pictures and {len(self.annotations.boxes):,} objects are left"
-            print(f"retinanet: {lost:,} entries cannot be used, see {self.folder / PROBLEMS}; {kept}", file=sys.stderr)
 
     def _keep_batch(self, error: NotFiniteError) -> str:
         """Save the batch of a loss that is not finite, and say so."""

@@ -15,7 +15,7 @@ from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import read_keras, write_keras
 from torch_retinanet.weights.safetensors_file import read_safetensors, write_safetensors
 from torch_retinanet.weights.torchvision_file import read_torchvision
-from torch_retinanet.weights.weights_file import WeightsFile, check_contents, plain_tensors
+from torch_retinanet.weights.weights_file import WeightsFile, check_contents, plain_name, plain_tensors
 
 RUN_FILE = "model.safetensors"
 """The weights within the folder of a training run."""
@@ -121,9 +121,9 @@ def load_weights(model: RetinaNet, path: str | Path, *, strict: bool = True) -> 
     if strict:
         _load(model, path, contents)
         return LoadedWeights(tuple(contents.tensors), (), ())
-    own = plain_tensors(model)
-    fit = {n: tensor for n, tensor in contents.tensors.items() if n in own and own[n].shape == tensor.shape}
-    getattr(model, "_orig_mod", model).load_state_dict(fit, strict=False)
+    own = {plain_name(name): (name, tensor.shape) for name, tensor in model.state_dict().items()}
+    fit = [name for name, tensor in contents.tensors.items() if name in own and own[name][1] == tensor.shape]
+    model.load_state_dict({own[name][0]: contents.tensors[name] for name in fit}, strict=False)
     left = tuple(name for name in contents.tensors if name not in fit)
     return LoadedWeights(tuple(fit), tuple(name for name in own if name not in fit), left)
 
@@ -160,4 +160,5 @@ def _load(model: RetinaNet, path: str | Path, contents: WeightsFile) -> None:
     if contents.config.num_classes != model.config.num_classes:
         have, need = contents.config.num_classes, model.config.num_classes
         raise InputError(f"{path}: holds {have} classes, and the model has num_classes={need}")
-    getattr(model, "_orig_mod", model).load_state_dict(contents.tensors)
+    own = {plain_name(name): name for name in model.state_dict()}
+    model.load_state_dict({own[name]: tensor for name, tensor in contents.tensors.items() if name in own})

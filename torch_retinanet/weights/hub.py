@@ -40,8 +40,10 @@ def download(path: str | Path, *, revision: str | None = None, cache_dir: str | 
         raise FileNotFoundError(f"{path}: there is no such file, and no repository on the Hub ({reason})") from None
 
 
-def write_folder(folder: Path, contents: WeightsFile, *, data: str | None, metrics: Mapping[str, float]) -> None:
-    """Write the three files of a published detector.
+def write_folder(
+    folder: Path, contents: WeightsFile, *, data: str | None, metrics: Mapping[str, float], name: str = "OWNER/NAME"
+) -> None:
+    """Write the three files of a published detector; the card tells to load it by `name`.
 
     Raises:
         InputError: where `folder` is a file.
@@ -49,7 +51,7 @@ def write_folder(folder: Path, contents: WeightsFile, *, data: str | None, metri
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, and must be a folder or a name that is free")
-    card = model_card(contents, data=data, metrics=metrics)
+    card = model_card(contents, data=data, metrics=metrics, name=name)
     check_contents(contents)
     folder.mkdir(parents=True, exist_ok=True)
     write_safetensors(folder / WEIGHTS, contents)
@@ -76,7 +78,7 @@ def upload(
     if not REPOSITORY.fullmatch(repository):
         raise InputError(f"repository: {repository!r} must be the owner's name and its own, as owner/name")
     with tempfile.TemporaryDirectory() as folder:
-        write_folder(Path(folder), contents, data=data, metrics=metrics)
+        write_folder(Path(folder), contents, data=data, metrics=metrics, name=repository)
         try:
             hub = HfApi()
             address = hub.create_repo(repository, private=private, exist_ok=True)
@@ -90,10 +92,10 @@ def upload(
     return str(address)
 
 
-def model_card(contents: WeightsFile, *, data: str | None, metrics: Mapping[str, float]) -> str:
+def model_card(contents: WeightsFile, *, data: str | None, metrics: Mapping[str, float], name: str) -> str:
     """The model card in Markdown: how to load it, what it was trained on, how good it is, its conventions."""
     names = ", ".join(contents.class_names) or f"{contents.config.num_classes}, without names"
-    figures = "".join(f"| {name} | {value:.3f} |\n" for name, value in metrics.items())
+    figures = "".join(f"| {metric} | {value:.3f} |\n" for metric, value in metrics.items())
     table = f"\n| metric | value |\n|---|---|\n{figures}" if figures else ""
     return f"""---
 library_name: torch-retinanet
@@ -107,7 +109,7 @@ tags:
 ```python
 from torch_retinanet import RetinaNetDetector
 
-detector = RetinaNetDetector.from_pretrained("OWNER/NAME")
+detector = RetinaNetDetector.from_pretrained("{name}")
 detections = detector.predict("photo.jpg")  # boxes (M,4) xyxy in pixels, scores (M,), labels (M,)
 ```
 

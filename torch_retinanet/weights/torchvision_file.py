@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
 from torch import Tensor
 from torchvision.models import WeightsEnum
 from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
 
+from torch_retinanet.backbone import download_tensors
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.keras_names import COUNTER
@@ -55,18 +55,9 @@ def read_torchvision(path: Path) -> WeightsFile:
 
 
 def download_coco(weights: WeightsEnum | str = "COCO_V1", *, progress: bool = True) -> WeightsFile:
-    """The published COCO weights with the names of their 91 classes, through torchvision's own download and cache.
-
-    Raises:
-        ConnectionError: where they cannot be downloaded, saying where the file can be put.
-    """
+    """The published COCO weights with the names of their 91 classes; errors are those of `download_tensors`."""
     weights = RetinaNet_ResNet50_FPN_Weights.verify(weights)
-    try:
-        found = weights.get_state_dict(progress=progress, check_hash=True, weights_only=True)
-    except URLError as error:
-        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-        said = f"weights: {weights} cannot be downloaded: {error.reason}"
-        raise ConnectionError(f"{said}; put {weights.url} into {file}") from None
+    found = download_tensors(weights, argument="weights", progress=progress)
     contents = from_state_dict(str(weights), found, is_coco=True)
     names = weights.meta["categories"]
     return contents if len(names) != contents.config.num_classes else replace(contents, class_names=tuple(names))

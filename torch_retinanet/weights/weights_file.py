@@ -36,16 +36,19 @@ WRAPPERS = ("_orig_mod.", "module.", "_checkpoint_wrapped_module.")
 """What torch.compile, DataParallel and activation checkpointing put into the names of a state dict."""
 
 
+def plain_name(name: str) -> str:
+    """The name of a tensor before the part that it is in was wrapped."""
+    for wrapper in WRAPPERS:
+        name = name.replace(wrapper, "")
+    return name
+
+
 def plain_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The state dict of a network by the names that it has before parts of it are wrapped.
 
     A frozen BatchNorm has no counter of batches: it gets one of zero, which serves a cumulative average alone.
     """
-    tensors = {}
-    for name, tensor in model.state_dict().items():
-        for wrapper in WRAPPERS:
-            name = name.replace(wrapper, "")
-        tensors[name] = tensor
+    tensors = {plain_name(name): tensor for name, tensor in model.state_dict().items()}
     norms = [name.removesuffix("running_var") for name in tensors if name.endswith("running_var")]
     return {f"{norm}{COUNTER}": torch.zeros((), dtype=torch.int64) for norm in norms} | tensors
 

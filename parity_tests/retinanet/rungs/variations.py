@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from parity_tests.ladder.case import Answer
-from parity_tests.retinanet.anchors import PUBLISHED, Anchors
+from parity_tests.retinanet.anchors import Anchors
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import BOX_HEAD, Labels, NoiseInputs, Scene, Size, random_images, random_last_layer
 from parity_tests.retinanet.matching import compare_detections
@@ -30,9 +30,6 @@ MOST = 10
 HALF, HALF_SIZE = "bfloat16", (64, 96)
 """The precision that the port is held to by itself, and the size of its pictures."""
 
-NINE = PUBLISHED.per_cell
-"""The anchors of a cell on other rungs."""
-
 HALF_ROUNDINGS = 2**16
 """How many roundings of float32, of 24 digits, one of bfloat16 is, of 8."""
 
@@ -45,21 +42,21 @@ class Variation(NamedTuple):
     size: Size
     empty: int | None = None
     channels_last: bool = False
-    anchors: Anchors = PUBLISHED
+    anchors: Anchors | None = None
 
     @property
     def text(self) -> str:
         """In words."""
         classes = "1 class" if self.classes == 1 else f"{self.classes} classes"
-        anchors = "" if self.anchors.per_cell == NINE else f", {self.anchors.per_cell} anchors a cell"
+        anchors = "" if self.anchors is None else f", {self.anchors.per_cell} anchors a cell"
         return f"{classes}, batch of {self.batch}{', channels last' if self.channels_last else ''}{anchors}"
 
 
 VARIATIONS = (
     Variation(1, 2, (32, 1056), empty=0),
-    Variation(3, 3, (96, 64), empty=1, channels_last=True, anchors=Anchors(4.0, (1.0, 1.5))),
-    Variation(200, 1, (64, 96), anchors=Anchors(2.0, (1.0,))),
-    Variation(2, 1, (32, 64), anchors=Anchors(3.0, anchor_ratios=(0.25, 0.5, 1.0, 2.0, 4.0))),
+    Variation(3, 3, (96, 64), empty=1, channels_last=True, anchors=Anchors(4.0, (1.0, 1.5), (0.5, 1.0, 2.0))),
+    Variation(200, 1, (64, 96), anchors=Anchors(2.0, (1.0,), (0.5, 1.0, 2.0))),
+    Variation(2, 1, (32, 64), anchors=Anchors(3.0, (1.0, 1.3, 1.6), (0.25, 0.5, 1.0, 2.0, 4.0))),
 )
 
 
@@ -72,7 +69,8 @@ def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCa
     where = Where(size=varied.size, dtype="float64", subject=varied.text)
 
     def varied_side(side: DetectorSide) -> DetectorSide:
-        other = side.varied(varied.classes, varied.anchors, channels_last=varied.channels_last)
+        anchors = varied.anchors._asdict() if varied.anchors else {}
+        other = side.varied(varied.classes, anchors, channels_last=varied.channels_last)
         other.assign(_weights(run, varied))
         return other
 
@@ -90,9 +88,11 @@ def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCa
 
 def _weights(run: DetectorComparison, varied: Variation) -> dict[str, Array]:
     """Those of the narrow network, with last layers for other classes and anchors."""
-    weights, anchors, seed = run.narrow_weights, varied.anchors.per_cell / NINE, varied.classes
+    weights, seed = run.narrow_weights, varied.classes
+    own = len(weights["box_head/4/bias"]) / 4
+    anchors = varied.anchors.per_cell / own if varied.anchors else 1
     of_classes = random_last_layer(weights, anchors * varied.classes / run.config.num_classes, seed=seed)
-    of_boxes = {} if anchors == 1 else random_last_layer(weights, anchors, seed=seed, head=BOX_HEAD)
+    of_boxes = random_last_layer(weights, anchors, seed=seed, head=BOX_HEAD) if varied.anchors else {}
     return {**weights, **of_classes, **of_boxes}
 
 

@@ -69,5 +69,5 @@ def test_pictures_that_are_not_there_are_said_before_the_first_step(
         (tmp_path / missing).unlink()
     assert main(["train", str(data), *SMALL, "--steps", "1", "--batch", "2", "--out", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().err
-    assert "retinanet: 2 entries cannot be used, see " in said
+    assert "retinanet: 2 entries cannot be used, `retinanet inspect` lists them; " in said
     assert "; 2 pictures and " in said

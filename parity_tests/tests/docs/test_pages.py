@@ -61,7 +61,7 @@ def test_every_flag_on_a_page_is_one_of_its_command() -> None:
         title = f"{name} {first}" if f"\n## {name} {first}\n" in known else name
         section = known.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
         for flag in re.findall(r"(?<=[ [])--[\w-]+", command):
-            assert flag in section or flag in ("--resume", "--config"), command
+            assert flag in section, command
 
 
 def test_its_example_of_a_changed_convention_ends_as_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,15 +2,20 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
+from parity_tests.ladder.climb import climb
 from parity_tests.retinanet.comparison import DetectorComparison, detector_sides
 from parity_tests.retinanet.inputs import read_size
 from parity_tests.retinanet.keras_side import KerasDetectorSide
+from parity_tests.retinanet.rungs import cases_of
+from parity_tests.retinanet.setup import start_run
 from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.tests.support.changed_conventions import CONVENTIONS, FORWARD, PARAMETERS, STATISTICS, UPSAMPLING
 from parity_tests.tests.support.planted import changed_network, where_it_starts
+from torch_retinanet.config import PRESETS
 from torch_retinanet.config.fields import conventions
 
 
@@ -40,6 +45,19 @@ def test_fresh_variables_are_equal_where_no_convention_is_changed(whole: Detecto
 @pytest.mark.parametrize("changed", PARAMETERS)
 def test_a_changed_convention_is_named_in_fresh_variables(whole: DetectorComparison, changed: str) -> None:
     assert where_it_starts(fresh(changed_network(whole, changed)), "parameters") == PARAMETERS[changed]
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize(
+    "wrong", [{"anchor_scale": 3.0}, {"anchor_ratios": (0.5, 1.0, 3.0)}, {"anchor_scales": (1.0, 1.3, 1.6)}]
+)
+def test_a_wrong_number_in_a_preset_of_the_port_is_named(
+    wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRESETS, "notebook", replace(PRESETS["notebook"], **wrong))
+    started = start_run("notebook", sizes=[(64, 64)])
+    cases = [case for case in cases_of(started, ("anchors",)) if case.where.size == (64, 64)]
+    assert {record.verdict for record in climb(cases, started.sides)} == {"different"}
 
 
 PICTURE_SIDE = {

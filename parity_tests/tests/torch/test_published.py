@@ -42,11 +42,11 @@ def theirs(eps: float = 1e-5, **settings: Any) -> Any:
         model = build(weights=None, weights_backbone=None, num_classes=5, **SIZES, **settings)
         for parameter in model.head.classification_head.cls_logits.parameters():
             nn.init.normal_(parameter, std=0.01)  # loud, and not so loud that scores are 1
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eps = eps
-                module.running_mean.uniform_(-0.1, 0.1)  # type: ignore[union-attr]
-                module.running_var.uniform_(0.5, 1.5)  # type: ignore[union-attr]
+        norms: list[Any] = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.eps = eps
+            norm.running_mean.uniform_(-0.1, 0.1)
+            norm.running_var.uniform_(0.5, 1.5)
     return model.eval()
 
 
@@ -171,21 +171,33 @@ def frozen(model: RetinaNet) -> None:
                 setattr(parent, name, FrozenBatchNorm2d(child.num_features))
 
 
-def compiled_in_part(model: RetinaNet) -> None:
-    model.fpn = torch.compile(model.fpn)  # type: ignore[assignment]
+def compiled_in_part(model: Any) -> None:
+    model.fpn = torch.compile(model.fpn)
 
 
-def wrapped_in_part(model: RetinaNet) -> None:
-    model.cls_head = nn.DataParallel(model.cls_head)  # type: ignore[assignment]
+def wrapped_in_part(model: Any) -> None:
+    model.cls_head = nn.DataParallel(model.cls_head)
+
+
+def last_bias(model: nn.Module) -> str:
+    """The name that a touched model has for the bias of its last class layer."""
+    [name] = [name for name in model.state_dict() if name.startswith("cls_head.") and name.endswith("1.bias")]
+    return name
 
 
 @pytest.mark.parametrize("touch", [frozen, compiled_in_part, wrapped_in_part])
 def test_a_touched_model_is_saved_as_the_one_it_was(touch: Callable[[RetinaNet], None], tmp_path: Path) -> None:
     model = RetinaNet(SMALL)
-    bias = model.cls_head[-1].bias
+    [bias] = [tensor.clone() for name, tensor in model.named_parameters() if name == "cls_head.1.bias"]
     touch(model)
     save_weights(model, tmp_path / "model.safetensors")
-    assert torch.equal(load_model(tmp_path / "model.safetensors").cls_head[-1].bias, bias)  # type: ignore[arg-type]
+    assert torch.equal(load_model(tmp_path / "model.safetensors").state_dict()["cls_head.1.bias"], bias)
+    other = RetinaNet(SMALL)
+    touch(other)
+    for strict in (True, False):
+        nn.init.zeros_(dict(other.named_parameters(remove_duplicate=False))[last_bias(other)])
+        assert load_weights(other, tmp_path / "model.safetensors", strict=strict).missing == ()
+        assert torch.equal(other.state_dict()[last_bias(other)], bias)
 
 
 def test_weights_of_other_classes_are_loaded_but_for_the_class_layer(tmp_path: Path) -> None:
