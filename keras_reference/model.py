@@ -21,12 +21,14 @@ from keras_reference.taps import Taps, tap
 class RetinaNet(keras.Model):
     """Images (B,H,W,3) to boxes and class scores (B,N,4+K) on N = A x (cells of P3 to P7) anchors.
 
-    The last axis holds four box values, then K class scores without activation. Anchors run over levels P3 to P7,
-    within a level over rows, columns, and the anchors of a cell.
+    The last axis holds four box values, then K class scores without activation. Anchors run over the levels from fine
+    to coarse, within a level over rows, columns, and the anchors of a cell. The config can have other levels, and other
+    channels than 3.
 
     Args:
         config: the conventions and K.
-        backbone: a functional model that gives C3, C4, C5; by default `get_backbone()`, for images of 128x128.
+        backbone: a functional model that gives C3, C4, C5, or C2 too where the config begins with P2; by default
+            `get_backbone()`, for images of 128x128.
 
     Raises:
         InputError: for a config that is none, images that are not floating (B,H,W,3) or not finite, and sides that do
@@ -38,7 +40,10 @@ class RetinaNet(keras.Model):
             raise InputError(f"config: {config!r} must be a RetinaNetConfig")
         super().__init__(**kwargs)
         self.config = config
-        self.fpn = FeaturePyramidNetwork(backbone, p7_relu=config.p7_relu, width=config.width)
+        levels = {"min_level": config.min_level, "max_level": config.max_level}
+        if backbone is None:
+            backbone = get_backbone((128, 128, config.in_channels), min_level=config.min_level)
+        self.fpn = FeaturePyramidNetwork(backbone, p7_relu=config.p7_relu, width=config.width, **levels)
         self.cls_head = build_head(
             config.anchors_per_cell * config.num_classes,
             head_init=config.head_init,
@@ -51,13 +56,13 @@ class RetinaNet(keras.Model):
         self.fpn.build(images_shape)  # the heads have their weights already
 
     def call(self, images: Any, training: bool = False, taps: Taps | None = None) -> Any:
-        check_images(images)
+        check_images(images, self.config.in_channels)
         levels = self.fpn(images, training=training, taps=taps)
         batch = ops.shape(images)[0]
         cls_outputs, box_outputs = [], []
-        for name, level in zip(("p3", "p4", "p5", "p6", "p7"), levels, strict=True):
-            scores = run_head(self.cls_head, level, name=f"cls.{name}", taps=taps)
-            boxes = run_head(self.box_head, level, name=f"box.{name}", taps=taps)
+        for i, level in enumerate(levels, start=self.config.min_level):
+            scores = run_head(self.cls_head, level, name=f"cls.p{i}", taps=taps)
+            boxes = run_head(self.box_head, level, name=f"box.p{i}", taps=taps)
             cls_outputs.append(ops.reshape(scores, [batch, -1, self.config.num_classes]))
             box_outputs.append(ops.reshape(boxes, [batch, -1, 4]))
         logits = tap(taps, "logits", ops.concatenate(cls_outputs, axis=1))
@@ -70,14 +75,15 @@ class RetinaNet(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "RetinaNet":
-        backbone = get_backbone(tuple(config["input_shape"]))
-        return cls(RetinaNetConfig(**config["conventions"]), backbone, name=config["name"])
+        conventions = RetinaNetConfig(**config["conventions"])
+        backbone = get_backbone(tuple(config["input_shape"]), min_level=conventions.min_level)
+        return cls(conventions, backbone, name=config["name"])
 
 
-def check_images(images: Any) -> None:
-    """Refuse what is not a batch of finite RGB images, channels last; within a graph the values cannot be seen."""
-    if len(images.shape) != 4 or images.shape[-1] != 3:
-        raise InputError(f"images: shape {tuple(images.shape)} must be (B,H,W,3)")
+def check_images(images: Any, channels: int) -> None:
+    """Refuse what is not a batch of finite images, channels last; within a graph the values cannot be seen."""
+    if len(images.shape) != 4 or images.shape[-1] != channels:
+        raise InputError(f"images: shape {tuple(images.shape)} must be (B,H,W,{channels})")
     if not keras.backend.is_float_dtype(images.dtype):
         raise InputError(f"images: dtype {images.dtype} must be a floating type")
     if hasattr(images, "numpy") and not np.isfinite(images.numpy()).all():

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_reference.anchors import ANCHOR_SCALE, ASPECT_RATIOS, SCALES, AnchorGenerator
+from keras_reference.anchors import ANCHOR_SCALE, ASPECT_RATIOS, MAX_LEVEL, MIN_LEVEL, SCALES, AnchorGenerator
 from keras_reference.boxes import convert_to_corners, decode_boxes
 from keras_reference.errors import InputError
 
@@ -28,7 +28,7 @@ class DecodePredictions(keras.layers.Layer):
             scores that of the first anchor.
         max_detections_per_class: how many stay of each class.
         max_detections: how many stay of all classes; of equal scores that of the first class.
-        anchor_scale, anchor_scales, anchor_ratios: as for `AnchorGenerator`.
+        anchor_scale, anchor_scales, anchor_ratios, anchor_sizes, min_level, max_level: as for `AnchorGenerator`.
 
     Raises:
         InputError: for thresholds that are not from 0 to 1, and numbers of detections below 1.
@@ -43,6 +43,9 @@ class DecodePredictions(keras.layers.Layer):
         anchor_scale: float = ANCHOR_SCALE,
         anchor_scales: Sequence[float] = SCALES,
         anchor_ratios: Sequence[float] = ASPECT_RATIOS,
+        anchor_sizes: Sequence[float] = (),
+        min_level: int = MIN_LEVEL,
+        max_level: int = MAX_LEVEL,
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -53,7 +56,8 @@ class DecodePredictions(keras.layers.Layer):
             "max_detections": max_detections,
         }
         check_limits(self.limits)
-        self.anchor_box = AnchorGenerator(self.variable_dtype, anchor_scale, anchor_scales, anchor_ratios)
+        of_cell = (anchor_scale, anchor_scales, anchor_ratios, anchor_sizes)
+        self.anchor_box = AnchorGenerator(self.variable_dtype, *of_cell, min_level=min_level, max_level=max_level)
 
     def call(self, images: Any, predictions: Any) -> dict[str, Any]:
         predictions = ops.cast(predictions, self.variable_dtype)

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_reference.anchors import ANCHOR_SCALE, ASPECT_RATIOS, SCALES, AnchorGenerator
+from keras_reference.anchors import ANCHOR_SCALE, ASPECT_RATIOS, MAX_LEVEL, MIN_LEVEL, SCALES, AnchorGenerator
 from keras_reference.boxes import compute_iou, encode_boxes
 from keras_reference.errors import InputError
 from keras_reference.preprocess import normalise
@@ -29,7 +29,7 @@ class LabelEncoder:
     """Pictures and their objects as what `RetinaNetLoss` takes, in the precision of Keras when this is made.
 
     Args:
-        anchor_scale, anchor_scales, anchor_ratios: as for `AnchorGenerator`.
+        anchor_scale, anchor_scales, anchor_ratios, anchor_sizes, min_level, max_level: as for `AnchorGenerator`.
     """
 
     def __init__(
@@ -37,9 +37,13 @@ class LabelEncoder:
         anchor_scale: float = ANCHOR_SCALE,
         anchor_scales: Sequence[float] = SCALES,
         anchor_ratios: Sequence[float] = ASPECT_RATIOS,
+        anchor_sizes: Sequence[float] = (),
+        min_level: int = MIN_LEVEL,
+        max_level: int = MAX_LEVEL,
     ) -> None:
         self.dtype = keras.config.floatx()
-        self.anchor_box = AnchorGenerator(self.dtype, anchor_scale, anchor_scales, anchor_ratios)
+        of_cell = (anchor_scale, anchor_scales, anchor_ratios, anchor_sizes)
+        self.anchor_box = AnchorGenerator(self.dtype, *of_cell, min_level=min_level, max_level=max_level)
 
     def encode_batch(self, batch_images: Any, gt_boxes: Any, cls_ids: Any) -> tuple[Any, Any]:
         """Pictures as the backbone takes them, and the labels of their anchors.

@@ -12,9 +12,6 @@ from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
 
-STRIDES = (8, 16, 32, 64, 128)
-"""Pixels between two cells of P3 to P7."""
-
 
 class AnchorGenerator:
     """The anchors of pictures of any size, in the order of the network's outputs."""
@@ -33,8 +30,8 @@ class AnchorGenerator:
         return _placed(self.config, height, width, dtype, torch.device(device))
 
     def anchors_per_level(self, height: int, width: int) -> list[int]:
-        """How many of the N anchors belong to P3, P4, P5, P6 and P7."""
-        return [self.config.anchors_per_cell * math.prod(cells(height, width, stride)) for stride in STRIDES]
+        """How many of the N anchors belong to each level, P3 to P7 by default."""
+        return [self.config.anchors_per_cell * math.prod(cells(height, width, 2**i)) for i in self.config.levels]
 
 
 def cells(height: int, width: int, stride: int) -> tuple[int, int]:
@@ -45,28 +42,30 @@ def cells(height: int, width: int, stride: int) -> tuple[int, int]:
 @lru_cache(maxsize=16)
 def _placed(config: RetinaNetConfig, height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
-        levels = [_level_anchors(config, height, width, stride) for stride in STRIDES]
+        levels = [_level_anchors(config, height, width, i) for i in config.levels]
         return torch.cat(levels).to(device, dtype)
 
 
-def _level_anchors(config: RetinaNetConfig, height: int, width: int, stride: int) -> Tensor:
+def _level_anchors(config: RetinaNetConfig, height: int, width: int, level: int) -> Tensor:
     """Anchors (cells x A, 4) of one level, computed in double precision."""
+    stride: int = 2**level
     rows, columns = cells(height, width, stride)
     steps = (stride, stride) if config.anchor_stride == "power_of_2" else (height // rows, width // columns)
     offset = 0.5 if config.anchor_centre == "half_cell" else 0.0
     y = (torch.arange(rows, dtype=torch.float64) + offset) * steps[0]
     x = (torch.arange(columns, dtype=torch.float64) + offset) * steps[1]
     centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).unsqueeze(-2)  # (rows, columns, 1, 2)
-    half = _half_sides(config, stride)
+    size = config.anchor_sizes[level - config.min_level] if config.anchor_sizes else config.anchor_scale * stride
+    half = _half_sides(config, size)
     boxes = torch.cat([centres - half, centres + half], dim=-1)
     if config.output_order == "anchor_row_column":
         boxes = boxes.permute(2, 0, 1, 3)
     return boxes.reshape(-1, 4)
 
 
-def _half_sides(config: RetinaNetConfig, stride: int) -> Tensor:
-    """Half the widths and heights (A,2) of the anchors of a cell."""
-    sizes = [config.anchor_scale * stride * scale for scale in config.anchor_scales]
+def _half_sides(config: RetinaNetConfig, smallest: float) -> Tensor:
+    """Half the widths and heights (A,2) of the anchors of a cell, from the side of its smallest square one."""
+    sizes = [smallest * scale for scale in config.anchor_scales]
     if config.anchor_rounding == "torchvision":
         sizes = [float(int(size)) for size in sizes]
     if config.anchor_order == "ratio_scale":

@@ -23,7 +23,7 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, PopulationBatchNorm2d
 from torch_retinanet.taps import Taps, tap
 
-BACKBONE_FIELDS = ("backbone", "stride_in", "conv_bias", "bn_eps", "stem_padding")
+BACKBONE_FIELDS = ("backbone", "in_channels", "stride_in", "conv_bias", "bn_eps", "stem_padding")
 """The fields of a config that trained backbone weights hold for."""
 
 
@@ -50,18 +50,21 @@ class Stage(nn.Sequential):
 
 
 class ResNetBackbone(nn.Module):
-    """Images (B,3,H,W) to C3 (B,c3,H/8,W/8), C4 (B,c4,H/16,W/16) and C5 (B,c5,H/32,W/32).
+    """Images (B,C,H,W) to C3 (B,c3,H/8,W/8), C4 (B,c4,H/16,W/16) and C5 (B,c5,H/32,W/32).
+
+    Where `min_level` is 2, C2 (B,c2,H/4,W/4) comes before them.
 
     Attributes:
-        widths: c3, c4 and c5, for ResNet-50 512, 1024 and 2048.
+        widths: c3, c4 and c5, for ResNet-50 512, 1024 and 2048; before them c2, 256, where it is given.
     """
 
-    def __init__(self, resnet: ResNet) -> None:
+    def __init__(self, resnet: ResNet, min_level: int = 3) -> None:
         super().__init__()
+        self.min_level = min_level
         self.conv1, self.bn1, self.relu, self.maxpool = resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool
         self.layer1, self.layer2 = Stage(*resnet.layer1), Stage(*resnet.layer2)
         self.layer3, self.layer4 = Stage(*resnet.layer3), Stage(*resnet.layer4)
-        self.widths = tuple(resnet.fc.in_features // share for share in (4, 2, 1))
+        self.widths = tuple(resnet.fc.in_features // 2 ** (5 - level) for level in range(min_level, 6))
 
     def forward(self, images: Tensor, taps: Taps | None = None) -> list[Tensor]:
         stem = tap(taps, "stem", self.maxpool(self.relu(self.bn1(self.conv1(images)))))
@@ -69,7 +72,8 @@ class ResNetBackbone(nn.Module):
         c3 = self.layer2(c2, "conv3", taps)
         c4 = self.layer3(c3, "conv4", taps)
         c5 = self.layer4(c4, "conv5", taps)
-        return [tap(taps, "c3", c3), tap(taps, "c4", c4), tap(taps, "c5", c5)]
+        levels = [(2, c2), (3, c3), (4, c4), (5, c5)]
+        return [tap(taps, f"c{i}", level) for i, level in levels if i >= self.min_level]
 
 
 def get_backbone(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights | None = None) -> ResNetBackbone:
@@ -86,11 +90,11 @@ def get_backbone(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights
     """
     resnet = get_model(config.backbone, norm_layer=_norm_layer(config))
     _place_strides(resnet, config)
+    _make_stem(resnet, config)
     _add_biases(resnet, config)
-    _pad_stem(resnet, config)
     if config.body_init == "glorot_uniform":
         init_glorot(resnet)
-    backbone = ResNetBackbone(resnet)
+    backbone = ResNetBackbone(resnet, config.min_level)
     if weights is not None:
         backbone.load_state_dict(_trained_tensors(weights, config))
     return backbone
@@ -147,10 +151,15 @@ def _add_biases(resnet: ResNet, config: RetinaNetConfig) -> None:
             conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
 
 
-def _pad_stem(resnet: ResNet, config: RetinaNetConfig) -> None:
+def _make_stem(resnet: ResNet, config: RetinaNetConfig) -> None:
+    first = resnet.conv1
     if config.stem_padding == "same":
-        resnet.conv1 = Conv2dSameStride2(3, 64, kernel_size=7, bias=config.conv_bias)
+        resnet.conv1 = Conv2dSameStride2(config.in_channels, first.out_channels, kernel_size=7, bias=False)
         resnet.maxpool = nn.Sequential(PadSameStride2(kernel=3), nn.MaxPool2d(kernel_size=3, stride=2))
+    elif config.in_channels != first.in_channels:
+        resnet.conv1 = nn.Conv2d(config.in_channels, first.out_channels, 7, stride=2, padding=3, bias=False)
+    if resnet.conv1 is not first:
+        nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _trained_tensors(weights: WeightsEnum | BackboneWeights, config: RetinaNetConfig) -> Mapping[str, Tensor]:

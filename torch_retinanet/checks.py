@@ -18,8 +18,8 @@ OVERSHOOT = 1e-3
 """How far beyond 0 and 1 rounding may take a value, as in resizing."""
 
 
-def check_pictures(images: Sequence[Tensor], *, values: bool = True) -> list[Tensor]:
-    """Pictures (3,H,W), RGB, floating from 0 to 1; those of 8 bits are brought there.
+def check_pictures(images: Sequence[Tensor], channels: int = 3, *, values: bool = True) -> list[Tensor]:
+    """Pictures (C,H,W), by default RGB, floating from 0 to 1; those of 8 bits are brought there.
 
     In single precision at least: pixels of a large picture cannot be told apart in half precision.
 
@@ -28,10 +28,10 @@ def check_pictures(images: Sequence[Tensor], *, values: bool = True) -> list[Ten
             outside 0 to 1.
     """
     if isinstance(images, Tensor) and images.ndim != 4:
-        raise InputError(f"images: a tensor of shape {tuple(images.shape)} must be a list of pictures (3,H,W)")
+        raise InputError(f"images: a tensor of shape {tuple(images.shape)} must be a list of pictures ({channels},H,W)")
     if not len(images):
         raise InputError("images: the list is empty; pass at least one picture")
-    return [_checked_picture(f"images[{i}]", image, values) for i, image in enumerate(images)]
+    return [_checked_picture(f"images[{i}]", image, channels, values) for i, image in enumerate(images)]
 
 
 def check_targets(
@@ -71,11 +71,11 @@ def _in_xyxy(value: Any) -> Any:
     return value.as_subclass(Tensor)
 
 
-def _checked_picture(name: str, image: Tensor, values: bool) -> Tensor:
+def _checked_picture(name: str, image: Tensor, channels: int, values: bool) -> Tensor:
     if not isinstance(image, Tensor):
         raise InputError(f"{name}: {type(image).__name__} must be a tensor; predict() reads other pictures")
-    if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
-        raise InputError(f"{name}: shape {tuple(image.shape)} must be (3,H,W), with sides of a pixel or more")
+    if image.ndim != 3 or image.shape[0] != channels or 0 in image.shape:
+        raise InputError(f"{name}: shape {tuple(image.shape)} must be ({channels},H,W), with sides of a pixel or more")
     image = image.as_subclass(Tensor)
     if image.dtype == torch.uint8:
         return image / 255

@@ -246,7 +246,7 @@ class RetinaNetDetector(nn.Module):
         whatever is found is neither right nor wrong.
         """
         first = self.training in self._unchecked and not torch.compiler.is_compiling()
-        given, images = images, check_pictures(images, values=first)
+        given, images = images, check_pictures(images, self.config.in_channels, values=first)
         if not self.training:
             if any(image.is_floating_point() for image in given):  # bytes need no check, and spend none
                 self._unchecked.discard(False)
@@ -286,7 +286,9 @@ class RetinaNetDetector(nn.Module):
             if modes or detector.training:
                 detector.eval()
             starts = range(0, len(sources), batch_size)
-            batches = ([_read(sources, j).to(device) for j in range(len(sources))[i : i + batch_size]] for i in starts)
+            batches = (
+                [self._read(sources, j).to(device) for j in range(len(sources))[i : i + batch_size]] for i in starts
+            )
             return [detections for batch in batches for detections in detector(batch)]
         finally:
             for module, training in modes.items():
@@ -329,6 +331,12 @@ class RetinaNetDetector(nn.Module):
     def _anchors(self, images: Tensor) -> Tensor:
         return self.anchors.kept_anchors(*images.shape[-2:], dtype=images.dtype, device=images.device)
 
+    def _read(self, pictures: Sequence[Picture], index: int) -> Tensor:
+        try:
+            return read_picture(pictures[index], channels=self.config.in_channels)
+        except InputError as error:
+            raise InputError(f"pictures[{index}]: {error}") from None
+
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
@@ -337,10 +345,3 @@ class RetinaNetDetector(nn.Module):
 def _scaled(boxes: Tensor, height: float, width: float, anchors: Tensor) -> Tensor:
     """Boxes (G,4) in a picture that has become so many times higher and wider, in the type of the anchors."""
     return boxes.as_subclass(Tensor).to(anchors) * anchors.new_tensor([width, height, width, height])
-
-
-def _read(pictures: Sequence[Picture], index: int) -> Tensor:
-    try:
-        return read_picture(pictures[index])
-    except InputError as error:
-        raise InputError(f"pictures[{index}]: {error}") from None

@@ -14,50 +14,67 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.layers import Conv2dSameStride2
 from torch_retinanet.taps import Taps, tap
 
+C5 = 5
+"""The number of the coarsest feature of the backbone, and of the level made from it."""
+
 torch.fx.wrap("tap")  # one step of a traced network
 
 
 class FeaturePyramidNetwork(nn.Module):
-    """Images (B,3,H,W) to the levels P3 to P7, each (B,width,h,w), at strides 8, 16, 32, 64 and 128.
+    """Images (B,C,H,W) to the levels P3 to P7, each (B,width,h,w), at strides 8, 16, 32, 64 and 128.
+
+    The config can begin with P2, at a stride of 4, and end with P5 or P6.
 
     Raises:
         InputError: for sides that do not divide by 32, where levels are upsampled times 2.
     """
 
+    conv_c3_1x1: nn.Conv2d
+    conv_c4_1x1: nn.Conv2d
+    conv_c5_1x1: nn.Conv2d
+    conv_c3_3x3: nn.Conv2d
+    conv_c4_3x3: nn.Conv2d
+    conv_c5_3x3: nn.Conv2d
+
     def __init__(self, config: RetinaNetConfig, *, backbone: ResNetBackbone | None = None) -> None:
         super().__init__()
         self.backbone = backbone if backbone is not None else get_backbone(config)
-        (c3, c4, c5), width = self.backbone.widths, config.width
-        self.conv_c3_1x1 = nn.Conv2d(c3, width, kernel_size=1)
-        self.conv_c4_1x1 = nn.Conv2d(c4, width, kernel_size=1)
-        self.conv_c5_1x1 = nn.Conv2d(c5, width, kernel_size=1)
-        self.conv_c3_3x3 = nn.Conv2d(width, width, kernel_size=3, padding=1)
-        self.conv_c4_3x3 = nn.Conv2d(width, width, kernel_size=3, padding=1)
-        self.conv_c5_3x3 = nn.Conv2d(width, width, kernel_size=3, padding=1)
-        self.conv_c6_3x3 = _stride2_conv(config, c5 if config.p6_source == "c5" else width)
-        self.conv_c7_3x3 = _stride2_conv(config, width)
+        self.min_level, self.max_level, width = config.min_level, config.max_level, config.width
+        merged = range(self.min_level, C5 + 1)
+        for i, channels in zip(merged, self.backbone.widths, strict=True):
+            self.add_module(f"conv_c{i}_1x1", nn.Conv2d(channels, width, kernel_size=1))
+        for i in merged:
+            self.add_module(f"conv_c{i}_3x3", nn.Conv2d(width, width, kernel_size=3, padding=1))
+        if self.max_level >= 6:
+            channels = self.backbone.widths[-1] if config.p6_source == "c5" else width
+            self.conv_c6_3x3 = _stride2_conv(config, channels)
+        if self.max_level == 7:
+            self.conv_c7_3x3 = _stride2_conv(config, width)
         self.upsample_2x = UPSAMPLERS[config.upsample]
         self.p6_from_c5 = config.p6_source == "c5"
-        self.p7_relu_after = config.p7_relu == "after"
+        self.p7_relu = config.p7_relu
         self._init_convolutions(config)
 
     def forward(self, images: Tensor, taps: Taps | None = None) -> list[Tensor]:
-        c3, c4, c5 = self.backbone(images, taps)
-        lateral3 = tap(taps, "lateral3", self.conv_c3_1x1(c3))
-        lateral4 = tap(taps, "lateral4", self.conv_c4_1x1(c4))
-        lateral5 = tap(taps, "lateral5", self.conv_c5_1x1(c5))
+        features = dict(enumerate(self.backbone(images, taps), start=self.min_level))
+        lateral = {i: tap(taps, f"lateral{i}", self._conv(i, "1x1")(c)) for i, c in features.items()}
         self._check_sides(images)
-        merged4 = tap(taps, "merged4", lateral4 + self.upsample_2x(lateral5, lateral4))
-        merged3 = tap(taps, "merged3", lateral3 + self.upsample_2x(merged4, lateral3))
-        p3 = tap(taps, "p3", self.conv_c3_3x3(merged3))
-        p4 = tap(taps, "p4", self.conv_c4_3x3(merged4))
-        p5 = tap(taps, "p5", self.conv_c5_3x3(lateral5))
-        p6 = tap(taps, "p6", self.conv_c6_3x3(c5 if self.p6_from_c5 else p5))
-        p7 = tap(taps, "p7", self._p7(p6))
-        return [p3, p4, p5, p6, p7]
+        merged = {C5: lateral[C5]}
+        for i in range(C5 - 1, self.min_level - 1, -1):
+            merged[i] = tap(taps, f"merged{i}", lateral[i] + self.upsample_2x(merged[i + 1], lateral[i]))
+        levels = [tap(taps, f"p{i}", self._conv(i, "3x3")(merged[i])) for i in features]
+        if self.max_level >= 6:
+            levels.append(tap(taps, "p6", self.conv_c6_3x3(features[C5] if self.p6_from_c5 else levels[-1])))
+        if self.max_level == 7:
+            levels.append(tap(taps, "p7", self._p7(levels[-1])))
+        return levels
+
+    def _conv(self, level: int, kind: str) -> nn.Module:
+        return self.get_submodule(f"conv_c{level}_{kind}")
 
     def _p7(self, p6: Tensor) -> Tensor:
-        return F.relu(self.conv_c7_3x3(p6)) if self.p7_relu_after else self.conv_c7_3x3(F.relu(p6))
+        p7: Tensor = self.conv_c7_3x3(F.relu(p6) if self.p7_relu == "before" else p6)
+        return F.relu(p7) if self.p7_relu == "after" else p7
 
     def _check_sides(self, images: Tensor) -> None:
         height, width = images.shape[-2:]

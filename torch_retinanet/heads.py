@@ -5,6 +5,7 @@ default), one 3x3 convolution without; the same weights at all levels.
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from torch_retinanet.backbone import init_bias, init_glorot
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config.config import NORM_GROUPS
 from torch_retinanet.taps import Taps, tap
 
 PRIOR_PROBABILITY = 0.01
@@ -33,8 +35,10 @@ class Head(nn.Sequential):
 
 def build_head(output_filters: int, config: RetinaNetConfig) -> Head:
     """A head from a level (B,width,h,w) to (B,output_filters,h,w)."""
-    width = config.width
-    towers = [Conv2dNormActivation(width, width, kernel_size=3, norm_layer=None) for _ in range(config.head_depth)]
+    width, norm = config.width, None
+    if config.head_norm == "group":
+        norm = partial(nn.GroupNorm, NORM_GROUPS, eps=config.gn_eps)
+    towers = [Conv2dNormActivation(width, width, kernel_size=3, norm_layer=norm) for _ in range(config.head_depth)]
     return Head(*towers, nn.Conv2d(width, output_filters, kernel_size=3, padding=1))
 
 

@@ -20,8 +20,9 @@ from torch_retinanet.taps import Taps, tap
 class RetinaNet(nn.Module):
     """Images (B,3,H,W) to boxes and class scores (B,N,4+K) on N = A x (cells of P3 to P7) anchors.
 
-    The last axis holds four box values, then K class scores without activation. Anchors run over levels P3 to P7,
-    within a level as `config.output_order` says.
+    The last axis holds four box values, then K class scores without activation. Anchors run over the levels from fine
+    to coarse, within a level as `config.output_order` says. `config.levels` can be others than P3 to P7, and
+    `config.in_channels` other than 3.
 
     Args:
         config: the conventions and K.
@@ -65,12 +66,12 @@ class RetinaNet(nn.Module):
         self, images: Tensor, taps: Taps | None = None, *, apart: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Boxes and scores on one axis, or `apart`: deltas (B,N,4), and logits (B,N,K)."""
-        check_images(images)
+        check_images(images, self.config.in_channels)
         levels = self.fpn(images, taps)
         cls_outputs, box_outputs = [], []
-        for name, level in zip(("p3", "p4", "p5", "p6", "p7"), levels, strict=True):
-            scores = self.cls_head(level, f"cls.{name}", taps)
-            boxes = self.box_head(level, f"box.{name}", taps)
+        for i, level in zip(self.config.levels, levels, strict=True):
+            scores = self.cls_head(level, f"cls.p{i}", taps)
+            boxes = self.box_head(level, f"box.p{i}", taps)
             cls_outputs.append(self.flatten_output(scores, self.config.num_classes))
             box_outputs.append(self.flatten_output(boxes, 4))
         logits = tap(taps, "logits", torch.cat(cls_outputs, dim=1))
@@ -80,9 +81,10 @@ class RetinaNet(nn.Module):
         return tap(taps, "outputs", torch.cat([deltas, logits], dim=-1))
 
 
-def check_images(images: Tensor) -> None:
-    """Refuse what is not a batch of floating RGB images (B,3,H,W); their values are checked where they come in."""
-    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape[2:]:
-        raise InputError(f"images: shape {tuple(images.shape)} must be (B,3,H,W), with sides of a pixel or more")
+def check_images(images: Tensor, channels: int) -> None:
+    """Refuse what is not a batch of floating images (B,C,H,W); their values are checked where they come in."""
+    if images.ndim != 4 or images.shape[1] != channels or 0 in images.shape[2:]:
+        shape = tuple(images.shape)
+        raise InputError(f"images: shape {shape} must be (B,{channels},H,W), with sides of a pixel or more")
     if not images.is_floating_point():
         raise InputError(f"images: dtype {images.dtype} must be a floating type")

@@ -18,6 +18,9 @@ from torch_retinanet.errors import InputError
 
 Bytes = npt.NDArray[np.uint8]
 
+COLOURS = 3
+"""Channels of a picture in red, green and blue."""
+
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,7 +36,9 @@ AS_STORED = UPRIGHT | {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_2
 """What undoes it."""
 
 
-def read_picture(source: str | Path | Image.Image | npt.NDArray[Any] | Tensor, *, upright: bool = True) -> Tensor:
+def read_picture(
+    source: str | Path | Image.Image | npt.NDArray[Any] | Tensor, *, upright: bool = True, channels: int = COLOURS
+) -> Tensor:
     """`source` as an RGB picture of bytes.
 
     Args:
@@ -44,6 +49,8 @@ def read_picture(source: str | Path | Image.Image | npt.NDArray[Any] | Tensor, *
             - an array (H,W), (H,W,1), (H,W,3) or (H,W,4) of uint8, uint16, bool, or floating from 0 to 1.
             - a tensor (1,H,W) or (3,H,W) of uint8, or floating from 0 to 1; it stays on its device.
         upright: whether EXIF orientation is applied; otherwise the pixels are those of the file as they are stored.
+        channels: C of what is returned. For 1, colours become gray (ITU-R 601, as Pillow does); for a number other
+            than 1 and 3 the source must be an array (H,W,C) or a tensor (C,H,W).
 
     Returns:
         Bytes (3,H,W), red first; a tensor that is so already is returned itself. 16 bits are divided by 257 and 0 to 1
@@ -54,6 +61,8 @@ def read_picture(source: str | Path | Image.Image | npt.NDArray[Any] | Tensor, *
             bombs, values out of range or NaN, a side of 0, any other shape or dtype.
         FileNotFoundError: where there is no file.
     """
+    if channels != COLOURS:
+        return _other_channels(source, channels, upright)
     if isinstance(source, Tensor):
         return _from_tensor(source)
     if isinstance(source, np.ndarray):
@@ -65,6 +74,27 @@ def read_picture(source: str | Path | Image.Image | npt.NDArray[Any] | Tensor, *
         with _refusing(str(source)), Image.open(source) as picture:
             return _from_picture(picture, str(source), upright)
     raise InputError(f"source: {source!r} must be a path, a picture of Pillow, an array or a tensor")
+
+
+def _other_channels(source: Any, channels: int, upright: bool) -> Tensor:
+    """A picture (C,H,W) of bytes that is not in colours."""
+    shape = tuple(source.shape) if isinstance(source, Tensor | np.ndarray) else ()
+    if isinstance(source, Tensor) and source.ndim == 3 and shape[0] == channels and 0 not in shape:
+        return _tensor_of_bytes(source)
+    if isinstance(source, np.ndarray) and source.ndim == 3 and shape[2] == channels and 0 not in shape:
+        return _channels_first(_to_bytes(source))
+    if channels == 1:
+        return _gray(read_picture(source, upright=upright))
+    what = f"of shape {shape}" if shape else f"{source!r}"
+    raise InputError(
+        f"source: {what} must be an array (H,W,{channels}) or a tensor ({channels},H,W), as in_channels says"
+    )
+
+
+def _gray(picture: Tensor) -> Tensor:
+    """Bytes (3,H,W) as gray (1,H,W)."""
+    gray = np.array(Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()).convert("L"))
+    return torch.from_numpy(gray)[None].to(picture.device)
 
 
 @contextmanager
@@ -156,12 +186,16 @@ def _from_tensor(tensor: Tensor) -> Tensor:
         raise InputError(
             f"source: a tensor of shape {tuple(tensor.shape)} must be (1,H,W) or (3,H,W), with no side of 0"
         )
+    return _tensor_of_bytes(tensor).expand(3, -1, -1).contiguous()
+
+
+def _tensor_of_bytes(tensor: Tensor) -> Tensor:
     plain = tensor.detach().as_subclass(Tensor)
     if plain.is_floating_point():
-        plain = _unit_to_bytes(plain)
-    elif plain.dtype != torch.uint8:
+        return _unit_to_bytes(plain)
+    if plain.dtype != torch.uint8:
         raise InputError(f"source: a tensor of {tensor.dtype} must be uint8 or floating from 0 to 1")
-    return plain.expand(3, -1, -1).contiguous()
+    return plain
 
 
 def _unit_to_bytes(values: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ def resize(image: Tensor, size: tuple[int, int], *, antialias: bool = False) -> 
 
 
 def normalise(image: Tensor, config: RetinaNetConfig) -> Tensor:
-    """A picture (3,H,W), RGB from 0 to 1, in the channel order and on the scale of a config."""
+    """A picture (C,H,W), by default RGB, from 0 to 1, in the channel order and on the scale of a config."""
     mean, std = (image.new_tensor(values)[:, None, None] for values in (config.pixel_mean, config.pixel_std))
     scaled = (image * 255 - mean) / std
     return scaled.flip(0) if config.channel_order == "bgr" else scaled

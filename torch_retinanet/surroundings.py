@@ -13,7 +13,7 @@ from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.targets import LabelEncoder
 
 BUILT_IN = {
-    *("num_classes", "backbone", "width", "head_depth", "anchors_per_cell"),
+    *("num_classes", "backbone", "width", "head_depth", "in_channels", "anchors_per_cell"),
     *(name for group in (BackboneConventions, PyramidConventions, HeadConventions) for name in group.__annotations__),
 }
 """The fields of a config that cannot change once the network is built."""

@@ -8,21 +8,22 @@ from parity_tests.ablation.override import Override, Part
 from parity_tests.retinanet.optimizers import KERAS
 from parity_tests.retinanet.torch_surroundings import Config
 from torch_retinanet.config.fields import allowed_values, conventions
+from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
+from torch_retinanet.config.pictures import PreprocessingConventions
 from torch_retinanet.weights.weights_file import expected_shapes
 
-NETWORK = (
-    *("stride_in", "conv_bias", "bn_eps", "bn_momentum", "bn_running_var", "stem_padding", "stride2_padding"),
-    *("p6_source", "p7_relu", "upsample", "output_order", "body_init", "head_init"),
+NETWORK = tuple(
+    name
+    for group in (BackboneConventions, PyramidConventions, HeadConventions)
+    for name in group.__annotations__
+    if name != "group"
 )
 """The conventions of the network itself."""
 
 INIT = ("body_init", "head_init")
 """Those of fresh weights, which given ones do not show."""
 
-PICTURES = (
-    *("channel_order", "pixel_mean", "pixel_std", "padding_value", "resize_antialias", "min_side", "max_side"),
-    *("resize_rounding", "padded_from", "pad_multiple"),
-)
+PICTURES = tuple(name for name in PreprocessingConventions.__annotations__ if name != "group")
 """Those of what is done to pictures before the network."""
 
 NOTES = {
@@ -38,6 +39,8 @@ NOTES = {
 NUMBERS: dict[str, tuple[str, ...]] = {
     "bn_eps": ("1.001e-05", "1e-05", "0.001"),  # keras.applications; torch.nn.BatchNorm2d; keras.layers
     "bn_momentum": ("0.01", "0.1"),  # Keras; torch
+    "gn_eps": ("1e-05", "0.001"),  # torch.nn.GroupNorm; keras.layers.GroupNormalization
+    "anchor_sizes": ("24,48,96,192,384",),  # three quarters of the usual ones
     "anchor_scale": ("2",),  # anchors from 16 pixels on, as for blood cells
     "anchor_scales": ("1,1.5,2",),  # as many anchors a cell, larger ones
     "anchor_ratios": ("0.333,1,3",),  # as many, longer ones
@@ -98,6 +101,8 @@ def _part(name: str, config: Any) -> Part:
 
 
 def _left_out(name: str, after: str, config: Any) -> str:
+    if name == "gn_eps" and config.head_norm == "none":
+        return "the network has no GroupNorm"
     if name in NETWORK and name not in INIT:
         changed = config.with_convention(f"{name}={after}")
         if expected_shapes(changed) != expected_shapes(config):

@@ -14,16 +14,28 @@ NOTHING: Changed = MappingProxyType({})
 
 
 class Anchors(NamedTuple):
-    """The side of a level's smallest square anchor in strides, and the factors and ratios of a cell's anchors."""
+    """The side of a level's smallest square anchor in strides, and the factors and ratios of a cell's anchors.
+
+    In place of the first the sizes of each level; and the levels, P3 to P7 by default.
+    """
 
     anchor_scale: float
     anchor_scales: tuple[float, ...]
     anchor_ratios: tuple[float, ...]
+    anchor_sizes: tuple[float, ...] = ()
+    min_level: int = 3
+    max_level: int = 7
 
     @property
     def per_cell(self) -> int:
         """How many stand in a cell."""
         return len(self.anchor_scales) * len(self.anchor_ratios)
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        sizes = ", a size for each level" if self.anchor_sizes else ""
+        return f"{self.per_cell} anchors a cell on P{self.min_level} to P{self.max_level}{sizes}"
 
 
 def changed_anchors(config: Any, preset: Any) -> Changed:

@@ -56,6 +56,9 @@ class Inputs(Protocol):
         """The batches of a training run, in order; every picture has a box that some anchor fits."""
 
 
+COLOURS = 3
+"""Channels of a picture in red, green and blue."""
+
 LAST_LAYERS = ("cls_head/4/", "box_head/4/")
 """How the variables of the last layers of the heads begin."""
 
@@ -81,12 +84,12 @@ def size_name(size: Size) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def random_images(size: Size, *, batch: int = 2, seed: int = 0) -> Array:
-    """Noise (B,H,W,3) from -1 to 1 over a slope along each axis, another in each channel."""
+def random_images(size: Size, *, batch: int = 2, seed: int = 0, channels: int = COLOURS) -> Array:
+    """Noise (B,H,W,C) from -1 to 1 over a slope along each axis, another in each channel."""
     height, width = size
     rng = np.random.default_rng([seed, height, width])
-    noise = rng.uniform(-0.5, 0.5, (batch, height, width, 3))
-    slopes = rng.uniform(-0.25, 0.25, (2, batch, 1, 1, 3))
+    noise = rng.uniform(-0.5, 0.5, (batch, height, width, channels))
+    slopes = rng.uniform(-0.25, 0.25, (2, batch, 1, 1, channels))
     rows, columns = np.linspace(-1, 1, height)[None, :, None, None], np.linspace(-1, 1, width)[None, None, :, None]
     images: Array = (noise + slopes[0] * rows + slopes[1] * columns).astype(np.float32)
     return images

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_reference.backbone import with_outputs_from
 from parity_tests.retinanet.anchors import NOTHING, Changed
 from parity_tests.retinanet.frameworks import (
     array_of,
@@ -19,7 +20,7 @@ from parity_tests.retinanet.frameworks import (
     keras_reference,
     python_seed,
 )
-from parity_tests.retinanet.inputs import Batches, Labels, Scene, Size
+from parity_tests.retinanet.inputs import COLOURS, Batches, Labels, Scene, Size
 from parity_tests.retinanet.keras_preparation import KerasPreparation, fitted_batch
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.names import statistics_of
@@ -86,10 +87,12 @@ class KerasDetectorSide(KerasSide):
         forget_kernels()
         with keras_precision(dtype), python_seed(seed):
             if not self.is_narrow:
-                backbone = keras_reference.get_backbone((None, None, 3))  # pictures of any size
-            config = replace(REFERENCES[preset](num_classes), width=width, **anchors)
+                level = anchors.get("min_level", 3)
+                backbone = keras_reference.get_backbone((None, None, 3), min_level=level)  # pictures of any size
+            channels = backbone.input_shape[-1]
+            config = replace(REFERENCES[preset](num_classes), width=width, in_channels=channels, **anchors)
             model = keras_reference.RetinaNet(config, backbone)
-            model.build((None, None, None, 3))
+            model.build((None, None, None, channels))
             self.loss = keras_reference.RetinaNetLoss(num_classes)
         super().__init__(model, None, dtype, OWN)
         self._feeds: dict[bytes, tuple[Any, Any]] = {}
@@ -150,9 +153,16 @@ class KerasDetectorSide(KerasSide):
             backbone = keras.models.clone_model(self._model.fpn.backbone, clone_function=_with_fewer_channels)
         return self._around(backbone, self.num_classes, self.of_anchors)
 
-    def varied(self, num_classes: int, anchors: Changed, *, channels_last: bool = False) -> "KerasDetectorSide":
-        backbone = self.narrow._model.fpn.backbone  # Keras' channels are last
-        return self._around(backbone, num_classes, {**self.of_anchors, **anchors})
+    def varied(
+        self, num_classes: int, anchors: Changed, *, channels: int = COLOURS, channels_last: bool = False
+    ) -> "KerasDetectorSide":
+        backbone, anchors = self.narrow._model.fpn.backbone, {**self.of_anchors, **anchors}  # Keras' channels are last
+        with keras_precision(self.dtype), python_seed(self.seed):
+            if channels != COLOURS:
+                backbone = keras.models.clone_model(backbone, keras.Input((None, None, channels)))
+            if level := anchors.get("min_level"):
+                backbone = with_outputs_from(backbone, level)
+        return self._around(backbone, num_classes, anchors)
 
     def _around(self, backbone: Any, num_classes: int, anchors: Changed) -> "KerasDetectorSide":
         """The narrow network around a backbone, which it may share with another."""

@@ -26,7 +26,7 @@ TAPS_OF_LAYERS = {
     r"fpn/backbone/(conv\d_block\d+)_\d_conv": [r"\1"],
     r"fpn/conv_c(\d)_1x1": [r"lateral\1"],
     r"fpn/conv_c(\d)_3x3": [r"p\1"],
-    r"(cls|box)_head/(\d)": [rf"\1.p{level}.\2" for level in range(3, 8)],
+    r"(cls|box)_head/(\d)": [rf"\1.p{level}.\2" for level in range(2, 8)],
 }
 """Convolutions by Keras name, and the taps that they make, alone or with others."""
 

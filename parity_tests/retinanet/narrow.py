@@ -14,9 +14,6 @@ from parity_tests.sides.names import fan_in
 SHARE = 16
 """How many times fewer channels it has; its root is whole, so that kernels stay float32 numbers."""
 
-COLOURS = 3
-"""Channels of a picture, which stay."""
-
 FIRST, PIXELS = "fpn/backbone/conv1_conv/kernel", 64
 """The variable that pictures meet first, and how much larger bytes are than numbers from -1 to 1."""
 
@@ -39,8 +36,8 @@ def narrow_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def fewer(channels: int) -> int:
-    """The channels that the narrow network has of so many."""
-    return channels if channels == COLOURS else channels // SHARE
+    """The channels that the narrow network has of so many; those of a picture stay."""
+    return channels if channels < SHARE else channels // SHARE
 
 
 def _cut(name: str, values: Array) -> Array:

@@ -21,6 +21,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from torchvision.ops import Conv2dNormActivation
 
 from torch_retinanet import RetinaNet
+from torch_retinanet.fpn import FeaturePyramidNetwork
 from torch_retinanet.layers import PadSameStride2
 
 UNITS = {"float32": float(np.finfo(np.float32).eps) / 2, "bfloat16": float(torch.finfo(torch.bfloat16).eps) / 2}
@@ -30,8 +31,6 @@ UNIT = UNITS["float32"]
 
 NORM_OPERATIONS = 4
 """Of BatchNorm on one value: less the mean, times the scale, plus the shift, and the scale itself."""
-
-LEVELS = ("p3", "p4", "p5", "p6", "p7")
 
 
 class Rounded(NamedTuple):
@@ -54,7 +53,7 @@ def rounding_bounds(
     x = {name: Rounded(value, first * value.abs()) for name, value in {**given, "images": images}.items()}
     with torch.no_grad():
         found = _backbone(model, x) | _pyramid(model, x)
-        for name in LEVELS:
+        for name in (f"p{i}" for i in model.config.levels):
             found |= _head(model.cls_head, f"cls.{name}", x[name], x) | _head(model.box_head, f"box.{name}", x[name], x)
     scale = UNITS[dtype] / UNIT * (1 + UNITS[dtype])
     return {name: rounded.bounds * scale for name, rounded in found.items()}
@@ -71,15 +70,22 @@ def _backbone(model: RetinaNet, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
 
 
 def _pyramid(model: RetinaNet, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
-    fpn, relu = model.fpn, nn.ReLU()
-    found = {f"lateral{i}": through(fpn.get_submodule(f"conv_c{i}_1x1"), x[f"c{i}"]) for i in (3, 4, 5)}
-    for low, high in (("lateral4", "lateral5"), ("lateral3", "merged4")):
-        larger = Rounded(*(fpn.upsample_2x(tensor, x[low].values) for tensor in x[high]))
-        found[low.replace("lateral", "merged")] = added(x[low], larger)
-    sources = {3: "merged3", 4: "merged4", 5: "lateral5", 6: "c5" if fpn.p6_from_c5 else "p5"}
+    fpn, levels = model.fpn, range(model.config.min_level, 6)
+    found = {f"lateral{i}": through(fpn.get_submodule(f"conv_c{i}_1x1"), x[f"c{i}"]) for i in levels}
+    for i in levels[:-1]:
+        low, high = x[f"lateral{i}"], x["lateral5" if i == 4 else f"merged{i + 1}"]
+        larger = Rounded(*(fpn.upsample_2x(tensor, low.values) for tensor in high))
+        found[f"merged{i}"] = added(low, larger)
+    sources = {i: f"merged{i}" for i in levels[:-1]} | {5: "lateral5", 6: "c5" if fpn.p6_from_c5 else "p5"}
+    sources = {i: name for i, name in sources.items() if i in model.config.levels}
     found |= {f"p{i}": through(fpn.get_submodule(f"conv_c{i}_3x3"), x[name]) for i, name in sources.items()}
-    last = (fpn.conv_c7_3x3, relu) if fpn.p7_relu_after else (relu, fpn.conv_c7_3x3)
-    return found | {"p7": through(nn.Sequential(*last), x["p6"])}
+    return found | ({"p7": through(_last(fpn), x["p6"])} if 7 in model.config.levels else {})
+
+
+def _last(fpn: FeaturePyramidNetwork) -> nn.Module:
+    """What makes P7 from P6."""
+    layers = {"after": (fpn.conv_c7_3x3, nn.ReLU()), "before": (nn.ReLU(), fpn.conv_c7_3x3)}
+    return nn.Sequential(*layers.get(fpn.p7_relu, (fpn.conv_c7_3x3,)))
 
 
 def _head(head: nn.Sequential, name: str, level: Rounded, x: Mapping[str, Rounded]) -> dict[str, Rounded]:

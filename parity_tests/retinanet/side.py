@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from parity_tests.retinanet.anchors import Changed
-from parity_tests.retinanet.inputs import Batches, Labels, Scene, Size
+from parity_tests.retinanet.inputs import COLOURS, Batches, Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.preparation import PictureSides, Preparation
 from parity_tests.retinanet.trainer import Plan
@@ -54,7 +54,9 @@ class DetectorSide(Side, Protocol):
     def release(self) -> None:
         """Give the memory of the model back; the side is not used any more."""
 
-    def varied(self, num_classes: int, anchors: Changed, *, channels_last: bool = False) -> "DetectorSide":
+    def varied(
+        self, num_classes: int, anchors: Changed, *, channels: int = COLOURS, channels_last: bool = False
+    ) -> "DetectorSide":
         """A narrow network for so many classes; where the framework leaves it open, with channels last in memory."""
 
     def rounding_bounds(self, images: Array, given: Mapping[str, Array], dtype: str = "float32") -> dict[str, Array]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import torch_retinanet
 from parity_tests.retinanet.anchors import Changed
-from parity_tests.retinanet.inputs import Batches, Scene, Size
+from parity_tests.retinanet.inputs import COLOURS, Batches, Scene, Size
 from parity_tests.retinanet.narrow_torch import narrow_network
 from parity_tests.retinanet.optimizers import KERAS, Optimizer
 from parity_tests.retinanet.preparation import PictureSides
@@ -112,8 +112,10 @@ class TorchDetectorSide(TorchSurroundings):
         overrides = self.optimizer_overrides
         return TorchDetectorSide(self.config, self.dtype, seed=self.seed, optimizer_overrides=overrides, is_narrow=True)
 
-    def varied(self, num_classes: int, anchors: Changed, *, channels_last: bool = False) -> "TorchDetectorSide":
-        config = replace(self.config, num_classes=num_classes, **anchors)
+    def varied(
+        self, num_classes: int, anchors: Changed, *, channels: int = COLOURS, channels_last: bool = False
+    ) -> "TorchDetectorSide":
+        config = replace(self.config, num_classes=num_classes, **anchors, **_of_channels(channels))
         return TorchDetectorSide(config, self.dtype, seed=self.seed, is_narrow=True, channels_last=channels_last)
 
     def parameters(self) -> dict[str, Array]:
@@ -288,4 +290,16 @@ def _mapped(calls: Calls, change: Callable[[str, Array], Array]) -> dict[str, Ca
             output_gradients={place: change(name, values) for place, values in call.output_gradients.items()},
         )
         for name, call in calls.items()
+    }
+
+
+def _of_channels(channels: int) -> dict[str, Any]:
+    """The fields of a config for pictures of so many channels; the network alone is fed, whatever their scale."""
+    if channels == COLOURS:
+        return {}
+    return {
+        "in_channels": channels,
+        "channel_order": "rgb",
+        "pixel_mean": (0.0,) * channels,
+        "pixel_std": (1.0,) * channels,
     }

@@ -18,6 +18,14 @@ class AnchorConventions:
         default=4.0,
         bounds=(2**-10, 2**10),
     )
+    anchor_sizes: tuple[float, ...] = convention(
+        "The sides of each level's smallest square anchor in pixels, finest level first; where none are given, "
+        "`anchor_scale` strides.",
+        "torchvision models/detection/anchor_utils.py AnchorGenerator (sizes)",
+        default=(),
+        bounds=(2**-10, 2**20),
+        may_be_empty=True,
+    )
     anchor_scales: tuple[float, ...] = convention(
         "The sides of a cell's square anchors, as factors of the smallest. A cell has as many anchors as scales times "
         "ratios.",

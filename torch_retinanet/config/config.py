@@ -9,6 +9,7 @@ from torch_retinanet.config.fields import ActsOn, check_value, conventions, read
 from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
 from torch_retinanet.config.pictures import PostprocessingConventions, PreprocessingConventions
 from torch_retinanet.errors import InputError, suggestion
+from torch_retinanet.pictures import COLOURS
 
 Backbone = Literal[
     "resnet18",
@@ -25,6 +26,10 @@ Backbone = Literal[
 """The residual networks of torchvision, by its names."""
 
 
+NORM_GROUPS = 32
+"""Groups of channels in the GroupNorm of heads (torchvision retinanet_resnet50_fpn_v2)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkSize:
     """What a network is made of, apart from conventions."""
@@ -33,6 +38,7 @@ class NetworkSize:
     backbone: Backbone = "resnet50"
     width: int = 256
     head_depth: int = 4
+    in_channels: int = 3
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -57,13 +63,14 @@ class RetinaNetConfig(
         backbone: the residual network of torchvision that gives C3, C4, C5.
         width: filters of each level of the pyramid and of the heads.
         head_depth: 3x3 convolutions of a head before its last.
+        in_channels: C of a picture; other than 3, `pixel_mean` and `pixel_std` have as many numbers.
 
     Raises:
         InputError: for a value that its field does not know.
     """
 
     def __post_init__(self) -> None:
-        for name in ("num_classes", "width", "head_depth"):
+        for name in ("num_classes", "width", "head_depth", "in_channels"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{name}: {value!r} must be a whole number of at least 1")
@@ -72,6 +79,26 @@ class RetinaNetConfig(
                 check_value(f, getattr(self, f.name))
         if self.ignore_iou > self.match_iou:
             raise InputError(f"ignore_iou: {self.ignore_iou!r} must not be above match_iou={self.match_iou!r}")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """What several fields must agree on."""
+        for name in ("pixel_mean", "pixel_std"):
+            if len(getattr(self, name)) != self.in_channels:
+                raise InputError(f"{name}: {getattr(self, name)!r} must have in_channels={self.in_channels} numbers")
+        if self.channel_order == "bgr" and self.in_channels != COLOURS:
+            raise InputError(f"channel_order: 'bgr' needs in_channels={COLOURS}, not {self.in_channels}; give 'rgb'")
+        if len(self.anchor_sizes) not in (0, len(self.levels)):
+            raise InputError(
+                f"anchor_sizes: {self.anchor_sizes!r} must have a number for each of {len(self.levels)} levels"
+            )
+        if self.head_norm == "group" and self.width % NORM_GROUPS:
+            raise InputError(f"width: {self.width!r} must divide by {NORM_GROUPS}, the groups of head_norm='group'")
+
+    @property
+    def levels(self) -> range:
+        """The numbers of the pyramid's levels, 3 to 7 for P3 to P7; level i has a cell each 2**i pixels."""
+        return range(self.min_level, self.max_level + 1)
 
     @property
     def anchors_per_cell(self) -> int:

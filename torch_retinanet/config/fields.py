@@ -17,9 +17,10 @@ def convention(
     default: Any = dataclasses.MISSING,
     acts_on: ActsOn = "result",
     bounds: tuple[float, float] = (0.0, 1.0),
+    may_be_empty: bool = False,
 ) -> Any:
     """A field with the sentence that says what it means, its source, and for numbers the least and the largest."""
-    said = {"meaning": meaning, "source": source, "acts_on": acts_on, "bounds": bounds}
+    said = {"meaning": meaning, "source": source, "acts_on": acts_on, "bounds": bounds, "may_be_empty": may_be_empty}
     return field(default=default, metadata=said)
 
 
@@ -46,6 +47,8 @@ def read_value(convention_field: Field[Any], text: str) -> Any:
     """The value of a convention as a command line has it; what is no value of it is left for `check_value`."""
     if allowed := allowed_values(convention_field):
         return {str(value): value for value in allowed}.get(text, text)
+    if text in ("", "()") and convention_field.metadata["may_be_empty"]:
+        return ()
     try:
         numbers = tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -67,6 +70,8 @@ def check_value(convention_field: Field[Any], value: Any) -> None:
     if allowed:
         if value not in allowed or isinstance(value, bool) != isinstance(allowed[0], bool):
             raise InputError(f"{name}: {value!r} must be one of {', '.join(map(repr, allowed))}")
+        return
+    if value == () and convention_field.metadata["may_be_empty"]:
         return
     numbers, count = (value,), 1
     if get_origin(convention_field.type) is tuple:

@@ -60,6 +60,16 @@ class PyramidConventions:
 
     group: ClassVar[str] = "feature pyramid"
 
+    min_level: Literal[2, 3] = convention(
+        "The finest level that the heads look at: P2, with a cell each 4 pixels, or P3, with one each 8.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 4 (P3); Lin et al. 2017 (arXiv 1612.03144), section 4.1 (P2)",
+        default=3,
+    )
+    max_level: Literal[5, 6, 7] = convention(
+        "The coarsest level that the heads look at: P5, P6 or P7.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 4 (P7); Lin et al. 2017 (arXiv 1612.03144), section 4.1 (P6)",
+        default=7,
+    )
     stride2_padding: Literal["same", "symmetric"] = convention(
         "Zeros around the stride-2 convolutions of P6 and P7: Keras' same, where an even side gets (0, 1) and an odd "
         "one (1, 1), or always (1, 1).",
@@ -71,9 +81,9 @@ class PyramidConventions:
         "Lin et al. 2017 (arXiv 1708.02002), section 4, footnote 2; torchvision retinanet_resnet50_fpn",
         default="p5",
     )
-    p7_relu: Literal["after", "before"] = convention(
-        "Where P7's ReLU stands: relu(conv(P6)), or conv(relu(P6)).",
-        "the notebook's Conv2D(activation='relu'); the keras.io example",
+    p7_relu: Literal["after", "before", "none"] = convention(
+        "Where P7's ReLU stands: relu(conv(P6)), conv(relu(P6)), or nowhere.",
+        "the notebook's Conv2D(activation='relu'); the keras.io example; mmdetection necks/fpn.py",
         default="before",
     )
     upsample: Literal["nearest_2x", "nearest_to_size", "bilinear_2x"] = convention(
@@ -90,6 +100,17 @@ class HeadConventions:
 
     group: ClassVar[str] = "heads"
 
+    head_norm: Literal["none", "group"] = convention(
+        "What stands between a convolution of a head and its ReLU: nothing, or GroupNorm in 32 groups, and then the "
+        "convolution has no bias.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 4; torchvision retinanet_resnet50_fpn_v2",
+        default="none",
+    )
+    gn_eps: float = convention(
+        "What GroupNorm adds to the variance before the root.",
+        "torch.nn.GroupNorm (1e-5); keras.layers.GroupNormalization (1e-3)",
+        default=1e-05,
+    )
     head_init: Literal["glorot_uniform", "normal_prior", "he_prior"] = convention(
         "Fresh heads: Glorot uniform with zero biases; or the class bias -log(99), a prior of 0.01 for each class, "
         "with normal kernels of deviation 0.01, or He normal ones and a last kernel of zeros.",

@@ -20,14 +20,14 @@ class PreprocessingConventions:
         "keras.applications.resnet preprocess_input (bgr); torchvision models/detection/transform.py (rgb)",
         default="rgb",
     )
-    pixel_mean: tuple[float, float, float] = convention(
-        "What is subtracted from red, green and blue, of 255.",
+    pixel_mean: tuple[float, ...] = convention(
+        "What is subtracted from red, green and blue, of 255; from each channel, where there are others.",
         "keras.applications.resnet preprocess_input; torchvision models/detection/transform.py",
         default=(123.675, 116.28, 103.53),
         bounds=(0, 255),
     )
-    pixel_std: tuple[float, float, float] = convention(
-        "What red, green and blue are then divided by.",
+    pixel_std: tuple[float, ...] = convention(
+        "What red, green and blue are then divided by; or each channel.",
         "keras.applications.resnet preprocess_input (1); torchvision models/detection/transform.py",
         default=(58.395, 57.12, 57.375),
         bounds=(2**-10, 255),

@@ -13,7 +13,7 @@ from torchvision import tv_tensors
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.builder import NO_CLASS
 from torch_retinanet.errors import InputError
-from torch_retinanet.pictures import read_picture
+from torch_retinanet.pictures import COLOURS, read_picture
 
 Sample = tuple[Tensor, dict[str, Any]]
 """A picture of bytes (3,H,W), and its target: `boxes` (G,4) xyxy, `labels` (G,), `ignored` (I,4), `image_id`."""
@@ -43,10 +43,11 @@ class PictureDataset(Dataset[Sample | Unreadable]):
         annotations: whose pictures are read, upright unless their boxes lie on them as they are stored.
         transform: what changes a `tv_tensors.Image` and its target.
         seed: of the changes.
+        channels: of a picture, 3 for colours or 1 for gray.
     """
 
-    def __init__(self, annotations: Annotations, *, transform: nn.Module, seed: int) -> None:
-        self.annotations, self.transform, self.seed = annotations, transform, seed
+    def __init__(self, annotations: Annotations, *, transform: nn.Module, seed: int, channels: int = COLOURS) -> None:
+        self.annotations, self.transform, self.seed, self.channels = annotations, transform, seed, channels
 
     def __len__(self) -> int:
         return len(self.annotations.pictures)
@@ -57,7 +58,8 @@ class PictureDataset(Dataset[Sample | Unreadable]):
             raise IndexError(f"index: {draw.picture} must be from 0 to {len(self) - 1}")
         path = self.annotations.pictures[draw.picture]
         try:
-            picture = read_picture(path, upright=not self.annotations.as_stored[draw.picture])
+            upright = not self.annotations.as_stored[draw.picture]
+            picture = read_picture(path, upright=upright, channels=self.channels)
         except (InputError, OSError) as error:
             return Unreadable(path, str(error))
         with torch.random.fork_rng(devices=[]):

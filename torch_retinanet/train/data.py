@@ -86,7 +86,7 @@ def build_dataset(
         crop=config.crop,
         colour=config.colour,
     )
-    return PictureDataset(annotations, transform=transform, seed=config.seed)
+    return PictureDataset(annotations, transform=transform, seed=config.seed, channels=conventions.in_channels)
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:

@@ -45,7 +45,7 @@ KERAS_PRESETS = ("notebook", "keras_io")
 CONVENTIONS = ("p7_relu", "head_init")
 """The conventions in which the presets of the Keras reference differ; a `.keras` archive says them, and `ANCHORS`."""
 
-ANCHORS = ("anchor_scale", "anchor_scales", "anchor_ratios")
+ANCHORS = ("anchor_scale", "anchor_scales", "anchor_ratios", "anchor_sizes", "min_level", "max_level")
 """The conventions that the Keras reference has in every preset; a `.weights.h5` file cannot say them."""
 
 POSITIONS = {"kernel": 0, "bias": 1, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}

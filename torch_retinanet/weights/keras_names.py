@@ -30,6 +30,8 @@ def keras_name(name: str) -> str | None:
     if layer.startswith("fpn.backbone."):
         keras_layer = "fpn/backbone/" + backbone_layer(layer.removeprefix("fpn.backbone."))
         return f"{keras_layer}/{(NORM_VARIABLES if keras_layer.endswith('_bn') else CONV_VARIABLES)[variable]}"
+    if norm := re.fullmatch(r"(cls_head|box_head)\.(\d)\.1", layer):
+        return f"{norm[1]}/{norm[2]}_norm/{NORM_VARIABLES[variable]}"
     head = re.fullmatch(r"(cls_head|box_head)\.(\d)(\.0)?", layer)
     keras_layer = f"{head[1]}/{head[2]}" if head else layer.replace(".", "/")
     return f"{keras_layer}/{CONV_VARIABLES[variable]}"

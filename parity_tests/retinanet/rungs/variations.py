@@ -1,7 +1,8 @@
 """The rung *variations*: the narrow network as other rungs do not have it, the whole way in float64, and in bfloat16.
 
-Other numbers of classes, and of anchors in a cell; batches with and without boxes, and what they leave in BatchNorm;
-channels last in the port's memory; and a picture larger than 1024. What is wrong there alone shows there alone.
+Other numbers of classes, of anchors in a cell, of channels, and other levels; batches with and without boxes, and what
+they leave in BatchNorm; channels last in the port's memory; and a picture larger than 1024. What is wrong there alone
+shows there alone.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,17 @@ import numpy as np
 from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.anchors import Anchors
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
-from parity_tests.retinanet.inputs import BOX_HEAD, Labels, NoiseInputs, Scene, Size, random_images, random_last_layer
+from parity_tests.retinanet.inputs import (
+    BOX_HEAD,
+    COLOURS,
+    Labels,
+    NoiseInputs,
+    Scene,
+    Size,
+    random_images,
+    random_last_layer,
+    random_variables,
+)
 from parity_tests.retinanet.matching import compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import gradients_of
@@ -23,6 +34,8 @@ from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.rule.budgets import CASCADED, GRADIENT, largest, rounding_budget
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
+
+RATIOS = (0.5, 1.0, 2.0)
 
 MOST = 10
 """Detections that are compared: the reference takes a turn for each."""
@@ -43,20 +56,23 @@ class Variation(NamedTuple):
     empty: int | None = None
     channels_last: bool = False
     anchors: Anchors | None = None
+    channels: int = COLOURS
 
     @property
     def text(self) -> str:
         """In words."""
         classes = "1 class" if self.classes == 1 else f"{self.classes} classes"
-        anchors = "" if self.anchors is None else f", {self.anchors.per_cell} anchors a cell"
-        return f"{classes}, batch of {self.batch}{', channels last' if self.channels_last else ''}{anchors}"
+        anchors = "" if self.anchors is None else f", {self.anchors.text}"
+        channels = "" if self.channels == COLOURS else ", gray" if self.channels == 1 else f", {self.channels} channels"
+        return f"{classes}, batch of {self.batch}{', channels last' if self.channels_last else ''}{channels}{anchors}"
 
 
 VARIATIONS = (
     Variation(1, 2, (32, 1056), empty=0),
-    Variation(3, 3, (96, 64), empty=1, channels_last=True, anchors=Anchors(4.0, (1.0, 1.5), (0.5, 1.0, 2.0))),
-    Variation(200, 1, (64, 96), anchors=Anchors(2.0, (1.0,), (0.5, 1.0, 2.0))),
-    Variation(2, 1, (32, 64), anchors=Anchors(3.0, (1.0, 1.3, 1.6), (0.25, 0.5, 1.0, 2.0, 4.0))),
+    Variation(3, 3, (96, 64), empty=1, channels_last=True, anchors=Anchors(4.0, (1.0, 1.5), RATIOS, max_level=6)),
+    Variation(200, 1, (64, 96), anchors=Anchors(2.0, (1.0,), RATIOS), channels=1),
+    Variation(2, 1, (32, 64), anchors=Anchors(3.0, (1.0, 1.3, 1.6), (0.25, *RATIOS, 4.0), min_level=2)),
+    Variation(2, 2, (64, 32), anchors=Anchors(4.0, (1.0,), RATIOS, (9.0, 20.0, 40.5, 77.0), 2, 5), channels=4),
 )
 
 
@@ -70,8 +86,8 @@ def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCa
 
     def varied_side(side: DetectorSide) -> DetectorSide:
         anchors = varied.anchors._asdict() if varied.anchors else {}
-        other = side.varied(varied.classes, anchors, channels_last=varied.channels_last)
-        other.assign(_weights(run, varied))
+        other = side.varied(varied.classes, anchors, channels=varied.channels, channels_last=varied.channels_last)
+        other.assign(_weights(run, varied, other.parameters()))
         return other
 
     def reference(sides: DetectorSides) -> Answer:
@@ -86,18 +102,27 @@ def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCa
     return DetectorCase(rung="variations", where=where, reference=reference, port=port, judge=judge, shared=shared)
 
 
-def _weights(run: DetectorComparison, varied: Variation) -> dict[str, Array]:
-    """Those of the narrow network, with last layers for other classes and anchors."""
+def _weights(run: DetectorComparison, varied: Variation, own: Mapping[str, Array]) -> dict[str, Array]:
+    """Those of the narrow network, with last layers for other classes and anchors, and what else a variation adds."""
     weights, seed = run.narrow_weights, varied.classes
-    own = len(weights["box_head/4/bias"]) / 4
-    anchors = varied.anchors.per_cell / own if varied.anchors else 1
+    anchors = varied.anchors.per_cell / (len(weights["box_head/4/bias"]) / 4) if varied.anchors else 1
     of_classes = random_last_layer(weights, anchors * varied.classes / run.config.num_classes, seed=seed)
     of_boxes = random_last_layer(weights, anchors, seed=seed, head=BOX_HEAD) if varied.anchors else {}
-    return {**weights, **of_classes, **of_boxes}
+    found = {**weights, **of_classes, **of_boxes}
+    missing = {name: own[name].shape for name in sorted(own) if name not in found or _is_other(found[name], own[name])}
+    return {name: value for name, value in (found | random_variables(missing, seed=seed)).items() if name in own}
+
+
+def _is_other(given: Array, own: Array) -> bool:
+    """Whether a variable has other channels of pictures than the narrow network's."""
+    return given.ndim == 4 and given.shape[2] != own.shape[2]
 
 
 def _scene(run: DetectorComparison, varied: Variation) -> Scene:
     scene = NoiseInputs(seed=run.inputs.seed).digits(varied.size, varied.batch)
+    if varied.channels != COLOURS:
+        images = random_images(varied.size, batch=varied.batch, seed=run.inputs.seed, channels=varied.channels)
+        scene = scene._replace(images=images)
     boxes, labels = list(scene.boxes), [_last_ones(drawn, varied.classes) for drawn in scene.labels]
     if varied.empty is not None:
         boxes[varied.empty], labels[varied.empty] = boxes[varied.empty][:0], labels[varied.empty][:0]

@@ -10,6 +10,7 @@ CONVENTIONS = {
         "anchor_scale=2": "anchors",
         "anchor_scales=1,1.5,2": "anchors",
         "anchor_ratios=0.25,1,4": "anchors",
+        "anchor_sizes=32,64,128,256,511": "anchors",
     },
     ("targets", "128x128"): {
         "match_iou=0.50001": "targets.classes",
@@ -74,6 +75,9 @@ PARAMETERS = {
     "head_init=normal_prior": "cls_head/0/kernel",
     "conv_bias=False": "fpn/backbone/conv1_conv/bias",
     "p6_source=p5": "fpn/conv_c6_3x3/kernel",
+    "min_level=2": "fpn/conv_c2_1x1/kernel",
+    "max_level=6": "fpn/conv_c7_3x3/kernel",
+    "head_norm=group": "cls_head/0/bias",
 }
 """Those that show in fresh variables."""
 

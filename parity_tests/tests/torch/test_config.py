@@ -48,9 +48,14 @@ def test_a_field_that_does_not_exist_is_named_beside_the_nearest() -> None:
         RetinaNetConfig.torchvision(3, score_treshold=0.2)
 
 
+NUMBERS = {"anchor_sizes": 5, "pixel_mean": 3, "pixel_std": 3}
+"""How many numbers a convention has where its type leaves that open, and another field decides."""
+
+
 @pytest.mark.parametrize("field", CONVENTIONS, ids=lambda field: field.name)
 def test_a_convention_takes_each_of_its_values_as_text(field: Field[Any]) -> None:
-    number = ",".join("4" for _ in get_args(field.type)) or ("7" if field.type is int else "0.45")
+    count = NUMBERS.get(field.name, len(get_args(field.type)))
+    number = ",".join(count * ["4"]) or ("7" if field.type is int else "0.45")
     for text in map(str, allowed_values(field) or (number,)):
         config = RetinaNetConfig.notebook().with_convention(f"{field.name}={text}")
         value = getattr(config, field.name)
@@ -95,6 +100,28 @@ def test_there_is_at_least_one_class(num_classes: int) -> None:
 def test_a_network_has_a_backbone_and_sizes(field: str, value: Any, rule: str) -> None:
     with pytest.raises(InputError, match=f"{field}: {value!r} {rule}"):
         RetinaNetConfig.from_dict(RetinaNetConfig.notebook().as_dict() | {field: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"in_channels": 4}, r"pixel_mean: \(123.675, 116.28, 103.53\) must have in_channels=4 numbers"),
+        ({"in_channels": 1, "pixel_mean": (127.5,)}, "pixel_std: .* must have in_channels=1 numbers"),
+        ({"anchor_sizes": (16, 32)}, r"anchor_sizes: \(16, 32\) must have a number for each of 5 levels"),
+        ({"max_level": 5, "anchor_sizes": (8.0,) * 5}, "anchor_sizes: .* must have a number for each of 3 levels"),
+        ({"min_level": 4}, "min_level: 4 must be one of 2, 3"),
+        ({"head_norm": "group", "width": 48}, "width: 48 must divide by 32, the groups of head_norm='group'"),
+    ],
+)
+def test_fields_that_belong_together_agree(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        RetinaNetConfig.torchvision(3, **changes)
+
+
+def test_no_sizes_of_anchors_are_written_as_nothing() -> None:
+    sized = RetinaNetConfig.torchvision().with_convention("anchor_sizes=16,32,64,128,256")
+    assert sized.anchor_sizes == (16, 32, 64, 128, 256)
+    assert sized.with_convention("anchor_sizes=") == RetinaNetConfig.torchvision()
 
 
 def test_another_size_is_named_and_is_another_result() -> None:
