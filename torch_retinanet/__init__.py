@@ -21,7 +21,7 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError, install_hint
-from torch_retinanet.factories import retinanet_resnet50_fpn
+from torch_retinanet.factories import retinanet_resnet50_fpn, retinanet_resnet50_fpn_v2
 from torch_retinanet.losses import (
     BinaryFocalLoss,
     RetinaNetBoxLoss,
@@ -86,5 +86,6 @@ __all__ = [
     "read_backbone",
     "resize_and_pad_image",
     "retinanet_resnet50_fpn",
+    "retinanet_resnet50_fpn_v2",
     "save_weights",
 ]

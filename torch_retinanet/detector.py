@@ -25,7 +25,7 @@ from torch_retinanet.surroundings import BUILT_IN, SURROUNDINGS
 from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import WRITERS, read_weights, write_weights
 from torch_retinanet.weights.hub import download, upload, write_folder
-from torch_retinanet.weights.torchvision_file import COCO_NAMES, download_coco
+from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torchvision.models import ResNet50_Weights, WeightsEnum
 
@@ -11,7 +11,7 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
-from torch_retinanet.weights.torchvision_file import download_coco
+from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 
 ALL_LAYERS = 5
 """Parts of a ResNet that can be trained: the stem, and four stages."""
@@ -61,24 +61,68 @@ def retinanet_resnet50_fpn(
         ConnectionError: where weights cannot be downloaded; the sentence says where the file can be put.
     """
     pretrained = weights is not None or weights_backbone is not None
-    conventions = _in_our_words(conventions)
-    if weights is None:
-        classes = num_classes if num_classes is not None else len(class_names) or None
-        config = RetinaNetConfig.torchvision(classes, **conventions)
-        if isinstance(weights_backbone, str):
-            weights_backbone = _imagenet(weights_backbone)
-        detector = RetinaNetDetector(config, backbone_weights=weights_backbone, class_names=class_names)
-    elif isinstance(weights, WeightsEnum):
-        detector = RetinaNetDetector.from_weights(download_coco(weights, progress=progress), **conventions)
-    else:
-        detector = RetinaNetDetector.from_pretrained(weights, **conventions)
-    if num_classes not in (None, detector.config.num_classes):
-        raise InputError(f"num_classes: {num_classes!r} must be {detector.config.num_classes}, which the weights have")
-    if class_names and len(class_names) != detector.config.num_classes:
-        raise InputError(f"class_names: {len(class_names)} must be {detector.config.num_classes}, as the classes")
-    detector.class_names = tuple(class_names) or detector.class_names
+    asked = Asked(weights, progress, num_classes, weights_backbone, class_names, conventions)
+    detector = _made("torchvision", asked)
     detector.freeze(stages=ALL_LAYERS - _layers(trainable_backbone_layers, pretrained), norm=pretrained)
     return detector.train()
+
+
+def retinanet_resnet50_fpn_v2(
+    *,
+    weights: str | Path | WeightsEnum | None = None,
+    progress: bool = True,
+    num_classes: int | None = None,
+    weights_backbone: WeightsEnum | BackboneWeights | str | None = None,
+    trainable_backbone_layers: int | None = None,
+    class_names: Sequence[str] = (),
+    **conventions: Any,
+) -> RetinaNetDetector:
+    """The improved RetinaNet, as `torchvision.models.detection.retinanet_resnet50_fpn_v2` makes it.
+
+    GroupNorm in the heads, P6 from C5, GIoU as the loss of boxes. Arguments, defaults apart, and errors are those of
+    `retinanet_resnet50_fpn`; BatchNorm is trained, whatever weights are given.
+    """
+    pretrained = weights is not None or weights_backbone is not None
+    asked = Asked(weights, progress, num_classes, weights_backbone, class_names, conventions)
+    detector = _made("torchvision_v2", asked)
+    detector.freeze(stages=ALL_LAYERS - _layers(trainable_backbone_layers, pretrained))
+    return detector.train()
+
+
+class Asked(NamedTuple):
+    """What a factory is asked for."""
+
+    weights: str | Path | WeightsEnum | None
+    progress: bool
+    num_classes: int | None
+    weights_backbone: WeightsEnum | BackboneWeights | str | None
+    class_names: Sequence[str]
+    conventions: dict[str, Any]
+
+
+def _made(preset: str, asked: Asked) -> RetinaNetDetector:
+    """A detector of a preset, with the weights that are asked for."""
+    detector = _with_weights(preset, asked, _in_our_words(asked.conventions))
+    classes = detector.config.num_classes
+    if asked.num_classes not in (None, classes):
+        raise InputError(f"num_classes: {asked.num_classes!r} must be {classes}, which the weights have")
+    if asked.class_names and len(asked.class_names) != classes:
+        raise InputError(f"class_names: {len(asked.class_names)} must be {classes}, as the classes")
+    detector.class_names = tuple(asked.class_names) or detector.class_names
+    return detector
+
+
+def _with_weights(preset: str, asked: Asked, conventions: dict[str, Any]) -> RetinaNetDetector:
+    weights, backbone = asked.weights, asked.weights_backbone
+    if isinstance(weights, WeightsEnum) or str(weights) in COCO_NAMES:
+        coco = download_coco(weights, preset=preset, progress=asked.progress)
+        return RetinaNetDetector.from_weights(coco, **conventions)
+    if weights is not None:
+        return RetinaNetDetector.from_pretrained(weights, **conventions)
+    classes = asked.num_classes if asked.num_classes is not None else len(asked.class_names) or None
+    config = RetinaNetConfig.preset(preset, classes, **conventions)
+    trained = _imagenet(backbone) if isinstance(backbone, str) else backbone
+    return RetinaNetDetector(config, backbone_weights=trained, class_names=asked.class_names)
 
 
 def _imagenet(name: str) -> WeightsEnum:

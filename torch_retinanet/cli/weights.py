@@ -7,34 +7,53 @@ from typing import Any
 
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.config.fields import by_group
+from torch_retinanet.errors import InputError
 from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.keras_file import keras_preset
+from torch_retinanet.weights.published import names
+from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 from torch_retinanet.weights.weights_file import WeightsFile
 
-SOURCES = ".safetensors, .keras, .weights.h5, .pth of torchvision, an ImageNet .h5 of keras.applications, or a run"
+SOURCES = (
+    "what is read: .safetensors, .keras, .weights.h5, an ImageNet .h5 of keras.applications, a run, COCO_V1, or a file "
+    f"of another RetinaNet ({', '.join(names())})"
+)
 """What can be read."""
 
 
 def add_to(commands: Any) -> None:
     """Add the commands to those of the parser."""
-    convert = commands.add_parser("convert", help="convert a weights file between Keras and torch")
+    convert = commands.add_parser("convert", help="say what a weights file holds, and write it in another format")
     convert.add_argument("source", type=Path, help=SOURCES)
-    convert.add_argument("target", type=Path, help=".safetensors, .keras or .weights.h5")
-    convert.add_argument("--preset", help="preset of a .weights.h5, which does not say it (default: notebook)")
+    convert.add_argument(
+        "target", type=Path, nargs="?", help=".safetensors, .keras or .weights.h5; without it nothing is written"
+    )
+    convert.add_argument(
+        "--preset", help="preset of the source, where its names do not say it (default: the likeliest)"
+    )
+    convert.add_argument(
+        "--to", metavar="PRESET", choices=names(), help="write the target as this RetinaNet's program does"
+    )
     convert.set_defaults(run=_convert)
     table = commands.add_parser("conventions", help="list the conventions and what each preset has")
     table.set_defaults(run=_conventions)
 
 
 def _convert(options: argparse.Namespace) -> int:
-    contents = read_weights(options.source, preset=options.preset)
-    write_weights(options.target, contents)
-    what = f"{contents.part} of preset {contents.config.name}"
-    print(f"{options.target}: {len(contents.tensors)} tensors, {what}")
-    if options.target.suffix != ".safetensors" and (lost := _lost_in_keras(contents)):
-        print(
-            f"retinanet: {options.target}: a Keras file holds the network alone, not {', '.join(lost)}", file=sys.stderr
-        )
+    source, target = options.source, options.target
+    contents = download_coco(str(source)) if str(source) in COCO_NAMES else read_weights(source, preset=options.preset)
+    what = f"{contents.part} of preset {contents.config.name}, {contents.config.num_classes} classes"
+    if contents.origin:
+        print(f"{source}: {contents.origin}")
+    if target is None:
+        if options.to is not None:
+            raise InputError(f"--to: {options.to} needs a target, the file that is written")
+        print(f"{source}: {len(contents.tensors)} tensors, {what}")
+        return 0
+    write_weights(target, contents, to=options.to)
+    print(f"{target}: {len(contents.tensors)} tensors, {what}")
+    if options.to is None and target.suffix != ".safetensors" and (lost := _lost_in_keras(contents)):
+        print(f"retinanet: {target}: a Keras file holds the network alone, not {', '.join(lost)}", file=sys.stderr)
     return 0
 
 

@@ -121,6 +121,11 @@ class RetinaNetConfig(
         return cls.preset("torchvision", num_classes=num_classes, **changes)
 
     @classmethod
+    def torchvision_v2(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """torchvision's `retinanet_resnet50_fpn_v2`: GroupNorm in the heads, P6 from C5, GIoU."""
+        return cls.preset("torchvision_v2", num_classes=num_classes, **changes)
+
+    @classmethod
     def preset(cls, name: str, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
         """The preset called `name`, with the fields that are given; by default with its own number of classes.
 

@@ -10,6 +10,14 @@ from torch_retinanet.config.config import RetinaNetConfig
 TORCHVISION = RetinaNetConfig(num_classes=91)
 """torchvision 0.29.1 `retinanet_resnet50_fpn`, models/detection/retinanet.py; its first class stands for none."""
 
+TORCHVISION_V2 = RetinaNetConfig(
+    num_classes=91,
+    p6_source="c5",
+    head_norm="group",
+    box_loss="giou",
+)
+"""torchvision 0.29.1 `retinanet_resnet50_fpn_v2`, models/detection/retinanet.py."""
+
 KERAS_IO = RetinaNetConfig(
     num_classes=80,
     stride_in="1x1",
@@ -46,5 +54,5 @@ KERAS_IO = RetinaNetConfig(
 NOTEBOOK = replace(KERAS_IO, num_classes=10, p7_relu="after", head_init="glorot_uniform")
 """The teaching notebook. It holds the network alone; what surrounds it is as in the keras.io example."""
 
-PRESETS = {"notebook": NOTEBOOK, "keras_io": KERAS_IO, "torchvision": TORCHVISION}
+PRESETS = {"notebook": NOTEBOOK, "keras_io": KERAS_IO, "torchvision": TORCHVISION, "torchvision_v2": TORCHVISION_V2}
 """Presets by name."""

@@ -11,7 +11,7 @@ from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.weights import read_backbone, read_weights
-from torch_retinanet.weights.torchvision_file import COCO_NAMES, download_coco
+from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 
 
 def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNetDetector:

@@ -11,10 +11,11 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
+from torch_retinanet.weights.containers.state_dict import read_foreign_safetensors, read_torch
 from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import read_keras, write_keras
-from torch_retinanet.weights.safetensors_file import read_safetensors, write_safetensors
-from torch_retinanet.weights.torchvision_file import read_torchvision
+from torch_retinanet.weights.published import published_of, read_published
+from torch_retinanet.weights.safetensors_file import is_ours, read_safetensors, write_safetensors
 from torch_retinanet.weights.weights_file import WeightsFile, check_contents, plain_name, plain_tensors
 
 RUN_FILE = "model.safetensors"
@@ -28,12 +29,16 @@ WRITERS: dict[str, Callable[[Path, WeightsFile], None]] = {
 """What writes a file with each suffix."""
 
 
+TORCH_FILES = (".pth", ".pt", ".ckpt", ".bin")
+"""The suffixes of what torch writes."""
+
+
 def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
     """What a weights file holds.
 
     Args:
-        path: `.safetensors`; of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`; of
-            torchvision `.pth` or `.pt`; or the folder of a training run.
+        path: `.safetensors`; of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`; a file
+            of another published RetinaNet, which its names tell; or the folder of a training run.
         preset: the preset that it must hold. A `.weights.h5` does not say its own, and is by default taken for
             `notebook`.
 
@@ -47,6 +52,8 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
     contents = _read(path, preset)
+    if contents.origin:
+        return contents
     if wanted is not None and contents.config.differences(wanted, acts_on="result"):
         raise InputError(f"{path}: holds preset {contents.config.name}, not {preset}")
     return contents
@@ -54,29 +61,38 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
 
 def _read(path: Path, preset: str | None) -> WeightsFile:
     if path.suffix == ".safetensors":
-        return read_safetensors(path)
+        return (
+            read_safetensors(path) if is_ours(path) else read_published(read_foreign_safetensors(path), preset=preset)
+        )
     if path.suffix == ".keras" or path.name.endswith(".weights.h5"):
         return read_keras(path, preset)
     if path.suffix in (".h5", ".hdf5"):
         backbone = read_keras_applications(path)
         return WeightsFile(backbone.config, backbone.tensors, "backbone")
-    if path.suffix in (".pth", ".pt"):
-        return read_torchvision(path)
-    raise InputError(f"{path}: suffix must be one of {', '.join(WRITERS)}, .h5 of an ImageNet file, or .pth")
+    if path.suffix in TORCH_FILES:
+        return read_published(read_torch(path), preset=preset)
+    raise InputError(f"{path}: suffix must be one of {', '.join((*WRITERS, '.h5', *TORCH_FILES))}")
 
 
-def write_weights(path: str | Path, contents: WeightsFile) -> None:
+def write_weights(path: str | Path, contents: WeightsFile, *, to: str | None = None) -> None:
     """A weights file in the format that its suffix names; it is written beside and renamed.
+
+    Args:
+        path: the file.
+        contents: its weights.
+        to: the preset of a published RetinaNet, in whose own format it is written.
 
     Raises:
         InputError: for another suffix, or contents that the format cannot hold.
     """
     path = Path(path)
     check_contents(contents)
+    if to is not None:
+        return published_of(to).write_file(path, contents)
     for suffix, write in WRITERS.items():
         if path.name.endswith(suffix):
             return write(path, contents)
-    raise InputError(f"{path}: suffix must be one of {', '.join(WRITERS)}")
+    raise InputError(f"{path}: suffix must be one of {', '.join(WRITERS)}, or the format of a preset be named")
 
 
 def load_model(path: str | Path, *, preset: str | None = None) -> RetinaNet:

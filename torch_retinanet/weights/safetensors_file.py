@@ -16,6 +16,16 @@ FORMAT = "torch_retinanet 2"
 """Name and version of this format; the version counts up where old readers could not read new files."""
 
 
+def is_ours(path: Path) -> bool:
+    """Whether a file says to be of this format, in any version."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            written_by = (file.metadata() or {}).get("format", "")
+    except SafetensorError:
+        return True  # not whole, as `read_safetensors` says
+    return str(written_by).startswith(FORMAT.split()[0])
+
+
 def read_safetensors(path: Path) -> WeightsFile:
     """What `write_safetensors` wrote.
 

@@ -23,13 +23,14 @@ BACKBONE = "fpn.backbone."
 class WeightsFile:
     """The tensors of a whole model or of its backbone alone, by state dict name, and the config they hold for.
 
-    `class_names` are those of the K classes, or none.
+    `class_names` are those of the K classes, or none; `origin` says whose file it was, where another program wrote it.
     """
 
     config: RetinaNetConfig
     tensors: Mapping[str, Tensor]
     part: Part = "model"
     class_names: tuple[str, ...] = ()
+    origin: str = ""
 
 
 WRAPPERS = ("_orig_mod.", "module.", "_checkpoint_wrapped_module.")

@@ -17,7 +17,7 @@ from torchvision.ops import box_convert
 from parity_tests.tests.support.detectors import BOXES, LABELS, SMALL, detector, noise
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.boxes import box_iou
-from torch_retinanet.weights.torchvision_file import torchvision_name
+from torch_retinanet.weights.published.torchvision import torchvision_name
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from parity_tests.tests.support.detectors import SMALL, noise
 from torch_retinanet import (
     InputError,
     RetinaNet,
+    RetinaNetConfig,
     RetinaNetDetector,
     cli,
     load_model,
@@ -27,18 +28,20 @@ from torch_retinanet import (
     retinanet_resnet50_fpn,
     save_weights,
 )
-from torch_retinanet.weights import read_weights
+from torch_retinanet.weights import write_weights
+from torch_retinanet.weights.published.torchvision import torchvision_name
+from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 PICTURE = noise(3, 120, 90).double()
 SIZES = {"min_size": 96, "max_size": 160}
 OURS: dict[str, Any] = {"min_side": 96, "max_side": 160}
 
 
-def theirs(eps: float = 1e-5, **settings: Any) -> Any:
+def theirs(eps: float = 1e-5, version: str = "", **settings: Any) -> Any:
     """torchvision's own model with random weights and statistics, loud enough to detect something."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        build = torchvision.models.detection.retinanet_resnet50_fpn
+        build = getattr(torchvision.models.detection, f"retinanet_resnet50_fpn{version}")
         model = build(weights=None, weights_backbone=None, num_classes=5, **SIZES, **settings)
         for parameter in model.head.classification_head.cls_logits.parameters():
             nn.init.normal_(parameter, std=0.01)  # loud, and not so loud that scores are 1
@@ -76,6 +79,42 @@ def test_a_file_of_torchvision_detects_what_torchvision_does(named: Any, tmp_pat
     torch.save(named(model.state_dict()), tmp_path / "model.pth")
     detector = RetinaNetDetector.from_pretrained(tmp_path / "model.pth", **OURS)
     assert_found(detector.double()([PICTURE])[0], model.double()([PICTURE])[0])
+
+
+@torch.no_grad()
+def test_a_file_of_torchvisions_second_retinanet_is_known_by_its_norm(tmp_path: Path) -> None:
+    model = theirs(version="_v2")
+    torch.save(model.state_dict(), tmp_path / "model.pth")
+    detector = RetinaNetDetector.from_pretrained(tmp_path / "model.pth", **OURS)
+    assert detector.config.differences(RetinaNetConfig.torchvision_v2(**OURS)) == []
+    assert_found(detector.double()([PICTURE])[0], model.double()([PICTURE])[0])
+
+
+@pytest.mark.parametrize("version", ["", "_v2"])
+def test_training_as_torchvision_does_gives_its_losses_and_gradients(version: str, tmp_path: Path) -> None:
+    model = theirs(version=version)
+    torch.save(model.state_dict(), tmp_path / "model.pth")
+    detector = RetinaNetDetector.from_pretrained(tmp_path / "model.pth", **OURS).double().train()
+    picture = noise(3, 96, 128).double()  # not resized: torchvision's ratios are float32
+    boxes = torch.tensor([[10.0, 20.0, 60.0, 70.0], [30.0, 5.0, 80.0, 90.0]])
+    target = {"boxes": boxes.double(), "labels": torch.tensor([1, 4])}
+    sums = [sum(network([picture], [target]).values()) for network in (model.double().train(), detector)]
+    torch.testing.assert_close(sums[1], sums[0], rtol=1e-12, atol=0)
+    for total in sums:
+        total.backward()
+    expected = dict(model.named_parameters())
+    for name, parameter in detector.model.named_parameters():
+        torch.testing.assert_close(parameter.grad, expected[torchvision_name(name)].grad, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("version", ["", "_v2"])
+def test_what_is_written_for_torchvision_torchvision_loads(version: str, tmp_path: Path) -> None:
+    config = RetinaNetConfig.preset(f"torchvision{version}", num_classes=5)
+    ours = RetinaNetDetector(config)
+    write_weights(tmp_path / "ours.pth", WeightsFile(config, plain_tensors(ours.model)), to=f"torchvision{version}")
+    model = theirs(version=version)
+    model.load_state_dict(torch.load(tmp_path / "ours.pth", weights_only=True))
+    torch.testing.assert_close(model.head.regression_head.bbox_reg.weight, ours.model.box_head[-1].weight)
 
 
 @torch.no_grad()
@@ -142,7 +181,7 @@ class Harm:
     [
         ({"model": Harm()}, "holds more than tensors; save the model's state_dict() alone"),
         ({"step": 3}, "holds no state dict, a table of tensors by name"),
-        ({"fc.weight": torch.zeros(3)}, "is no RetinaNet of torchvision, as it has no tensor head.classification"),
+        ({"fc.weight": torch.zeros(3)}, "is of no RetinaNet that is known (torchvision, "),
     ],
 )
 def test_another_pth_file_is_refused_in_a_sentence(
@@ -155,12 +194,13 @@ def test_another_pth_file_is_refused_in_a_sentence(
     assert (said.err.count("\n"), said.out) == (1, "")
 
 
-def test_v2_of_torchvision_is_called_by_its_name(tmp_path: Path) -> None:
-    with torch.device("meta"):
-        v2 = torchvision.models.detection.retinanet_resnet50_fpn_v2(weights=None, weights_backbone=None)
-    torch.save({name: torch.zeros(tensor.shape) for name, tensor in v2.state_dict().items()}, tmp_path / "v2.pth")
-    with pytest.raises(InputError, match="holds retinanet_resnet50_fpn_v2, whose heads have GroupNorm"):
-        read_weights(tmp_path / "v2.pth")
+def test_the_command_says_what_a_file_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(theirs(version="_v2").state_dict(), tmp_path / "v2.pth")
+    assert cli.main(["convert", str(tmp_path / "v2.pth")]) == 0
+    said = capsys.readouterr().out
+    assert "holds torchvision's retinanet_resnet50_fpn_v2, taken for preset torchvision_v2\n" in said
+    assert said.endswith("tensors, model of preset torchvision_v2, 5 classes\n")
+    assert [*tmp_path.iterdir()] == [tmp_path / "v2.pth"]
 
 
 def frozen(model: RetinaNet) -> None:

@@ -9,7 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from torch_retinanet import InputError, RetinaNet, RetinaNetConfig
-from torch_retinanet.weights.torchvision_file import torchvision_name
+from torch_retinanet.weights.published.torchvision import torchvision_name
 
 
 @pytest.fixture(scope="module")

@@ -184,7 +184,11 @@ DAMAGES: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
     "an archive that swells": (".keras", with_bomb, "model.weights.h5 claims 10000000 bytes"),
     "half a safetensors": (".safetensors", truncate, "not a whole safetensors file"),
     "an empty safetensors": (".safetensors", empty, "not a whole safetensors file"),
-    "safetensors of another program": (".safetensors", safetensors_of_another_program, "format None must be"),
+    "safetensors of another program": (
+        ".safetensors",
+        safetensors_of_another_program,
+        "is of no RetinaNet that is",
+    ),
     "safetensors of another version": (
         ".safetensors",
         safetensors_of_another_version,

@@ -1,0 +1,48 @@
+"""Published RetinaNets whose files are read and written: one module each, told apart by the names of tensors."""
+
+from torch_retinanet.errors import InputError
+from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.published.published import PROBES, Published
+from torch_retinanet.weights.published.torchvision import TORCHVISION, TORCHVISION_V2
+from torch_retinanet.weights.weights_file import WeightsFile
+
+PUBLISHED: tuple[Published, ...] = (TORCHVISION, TORCHVISION_V2)
+"""All of them; of several with the same names the first is taken, where no preset is asked for."""
+
+
+def read_published(found: TensorFile, *, preset: str | None = None) -> WeightsFile:
+    """The weights of a published RetinaNet by our names; whose it is, its names say.
+
+    Args:
+        found: the tensors of its file.
+        preset: that it must be of; by default the one whose names are most alike.
+
+    Raises:
+        InputError: for a file of no RetinaNet that is known, and one that is not whole.
+    """
+    named = [published for published in PUBLISHED if preset in (None, published.preset)]
+    if not named:
+        raise InputError(f"{found.source}: files of preset {preset} cannot be read; {', '.join(names())} can")
+    names_in_it = set(found.tensors)
+    best = max(named, key=lambda published: published.likeness(names_in_it))
+    if best.likeness(names_in_it) <= len(PROBES) // 2:
+        first = next(iter(found.tensors), None)
+        raise InputError(f"{found.source}: is of no RetinaNet that is known ({', '.join(names())}); it holds {first!r}")
+    return best.read(found)
+
+
+def published_of(preset: str) -> Published:
+    """What reads and writes the files of a preset.
+
+    Raises:
+        InputError: for a preset without files of its own.
+    """
+    for published in PUBLISHED:
+        if published.preset == preset:
+            return published
+    raise InputError(f"format: {preset!r} must be one of {', '.join(names())}")
+
+
+def names() -> list[str]:
+    """The presets whose files are read and written."""
+    return [published.preset for published in PUBLISHED]

@@ -1,0 +1,157 @@
+"""What is known of the files of a published RetinaNet: whose conventions they hold for, and its names."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config.config import Backbone
+from torch_retinanet.errors import InputError
+from torch_retinanet.files import atomic_write
+from torch_retinanet.weights.containers.state_dict import write_torch
+from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.keras_names import COUNTER
+from torch_retinanet.weights.weights_file import WeightsFile, check_floating, check_shapes, expected_shapes
+
+Write = Callable[[Path, Mapping[str, Tensor]], None]
+"""Writes tensors by the names of a published RetinaNet in its own container."""
+
+PROBES = (
+    *("fpn.backbone.conv1.weight", "fpn.backbone.layer1.0.conv1.weight", "fpn.backbone.layer2.0.downsample.0.weight"),
+    *("fpn.conv_c3_1x1.weight", "fpn.conv_c5_1x1.bias", "fpn.conv_c3_3x3.weight", "fpn.conv_c6_3x3.weight"),
+    *("cls_head.0.0.weight", "box_head.3.0.weight", "cls_head.4.bias", "box_head.4.weight"),
+)
+"""Tensors that every RetinaNet has, by our names: by how many of them a file has, it is told whose it is."""
+
+NORM = "cls_head.0.1.weight"
+"""A tensor of the normalisation in heads, which some have."""
+
+BACKBONES: dict[tuple[int, tuple[int, ...] | None], Backbone] = {
+    **{(2, None): "resnet18", (6, None): "resnet34"},
+    **{(6, (64, 64)): "resnet50", (23, (64, 64)): "resnet101", (36, (64, 64)): "resnet152"},
+    **{(6, (128, 4)): "resnext50_32x4d", (23, (256, 8)): "resnext101_32x8d", (23, (256, 4)): "resnext101_64x4d"},
+    **{(6, (128, 128)): "wide_resnet50_2", (23, (128, 128)): "wide_resnet101_2"},
+}
+"""A ResNet by the blocks of its third stage, and the channels of a 3x3 kernel where blocks have three convolutions."""
+
+
+def no_change(name: str) -> str:
+    """Names that are today what they always were."""
+    return name
+
+
+def nothing_told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
+    """Fields that a file does not tell."""
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """The files of one published RetinaNet.
+
+    Attributes:
+        preset: the conventions that its files hold for, by the name of their preset.
+        title: whose it is, for sentences.
+        their_name: its name of a tensor of ours.
+        today: the name that a tensor of an older version has today.
+        tell: fields of the config that a file tells, other than sizes.
+        ignored: names, as a regular expression, of what is in a file beside weights.
+        has_counters: whether its files count the batches of BatchNorm.
+        suffix: of its files, where others have another container.
+        write: writes tensors by its names.
+    """
+
+    preset: str
+    title: str
+    their_name: Callable[[str], str]
+    today: Callable[[str], str] = no_change
+    tell: Callable[[TensorFile, RetinaNetConfig], dict[str, Any]] = nothing_told
+    ignored: str = r"(?!)"
+    has_counters: bool = True
+    suffix: str = ".pth"
+    write: Write = write_torch
+
+    def likeness(self, names: set[str]) -> int:
+        """How many of the tensors that tell RetinaNets apart are among names of a file."""
+        today = {self.today(name) for name in names}
+        has_norm = RetinaNetConfig.preset(self.preset).head_norm != "none"
+        return sum(self.their_name(probe) in today for probe in PROBES) + ((self.their_name(NORM) in today) == has_norm)
+
+    def read(self, found: TensorFile) -> WeightsFile:
+        """The weights by our names, with the config that they hold for.
+
+        Raises:
+            InputError: naming the first tensor that does not fit.
+        """
+        named = {self.today(name): tensor for name, tensor in found.tensors.items()}
+        named = {n: t for n, t in named.items() if not n.endswith(COUNTER) and not re.fullmatch(self.ignored, n)}
+        config = RetinaNetConfig.preset(self.preset)
+        config = config.changed(**self.tell(found, config))
+        config = config.changed(**self._sizes(found.source, named, config))
+        expected = expected_shapes(config)
+        shapes = {self.their_name(name): shape for name, shape in expected.items() if not name.endswith(COUNTER)}
+        check_shapes(found.source, {name: tuple(tensor.shape) for name, tensor in named.items()}, shapes)
+        check_floating(found.source, named)
+        counter = torch.zeros((), dtype=torch.int64)
+        tensors = {n: counter if n.endswith(COUNTER) else named[self.their_name(n)] for n in expected}
+        names = found.class_names if len(found.class_names) == config.num_classes else ()
+        return WeightsFile(config, tensors, class_names=names, origin=self._origin(config))
+
+    def write_file(self, path: Path, contents: WeightsFile) -> None:
+        """Write a file as the published program does, which then reads it as its own.
+
+        Raises:
+            InputError: for a backbone alone, and weights in conventions that are not those of the program.
+        """
+        if contents.part != "model":
+            raise InputError(f"{path}: a file of {self.title} holds a whole model, and the source a {contents.part}")
+        others = contents.config.differences(RetinaNetConfig.preset(self.preset), acts_on="result")
+        if others := [name for name in others if name not in (*SIZES, "bn_eps")]:
+            said = ", ".join(f"{name}={getattr(contents.config, name)!r}" for name in others)
+            raise InputError(f"{path}: a file of {self.title} cannot say {said}")
+        kept = {n: tensor for n, tensor in contents.tensors.items() if self.has_counters or not n.endswith(COUNTER)}
+        with atomic_write(path) as beside:
+            self.write(beside, {self.their_name(name): tensor for name, tensor in kept.items()})
+
+    def _origin(self, config: RetinaNetConfig) -> str:
+        return f"holds {self.title}, taken for preset {config.name}"
+
+    def _sizes(self, source: str, named: Mapping[str, Tensor], config: RetinaNetConfig) -> dict[str, Any]:
+        """The sizes of a network by the shapes of its tensors."""
+
+        def shape(name: str) -> tuple[int, ...]:
+            theirs = self.their_name(name)
+            if theirs not in named:
+                raise InputError(f"{source}: looks like {self.title}, and has no tensor {theirs}")
+            return tuple(named[theirs].shape)
+
+        depth = self._count(named, "cls_head.{}.0.weight")
+        return {
+            "num_classes": max(1, shape(f"cls_head.{depth}.bias")[0] // config.anchors_per_cell),
+            "width": shape("fpn.conv_c3_1x1.weight")[0],
+            "head_depth": depth,
+            "backbone": self._backbone(source, named, shape("fpn.backbone.layer1.0.conv2.weight")),
+        }
+
+    def _backbone(self, source: str, named: Mapping[str, Tensor], conv2: tuple[int, ...]) -> Backbone:
+        has_three = self.their_name("fpn.backbone.layer1.0.conv3.weight") in named
+        key = self._count(named, "fpn.backbone.layer3.{}.conv1.weight"), conv2[:2] if has_three else None
+        if key not in BACKBONES:
+            raise InputError(f"{source}: its backbone is none of {', '.join(BACKBONES.values())}")
+        return BACKBONES[key]
+
+    def _count(self, named: Mapping[str, Tensor], name: str) -> int:
+        """How many tensors of numbered names there are, from 0 on."""
+        i = 0
+        while self.their_name(name.format(i)) in named:
+            i += 1
+        return i
+
+
+SIZES = ("num_classes", "width", "head_depth", "backbone")
+"""The fields of a config that the shapes of tensors tell."""
