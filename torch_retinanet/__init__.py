@@ -18,7 +18,7 @@ if "tensorflow" in sys.modules and "triton" not in sys.modules and hasattr(os, "
 
 from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.backbone import BackboneWeights
-from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config import RetinaNetConfig, register_backbone
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError, install_hint
 from torch_retinanet.factories import retinanet_resnet50_fpn, retinanet_resnet50_fpn_v2
@@ -84,6 +84,7 @@ __all__ = [
     "load_weights",
     "preprocess_data",
     "read_backbone",
+    "register_backbone",
     "resize_and_pad_image",
     "retinanet_resnet50_fpn",
     "retinanet_resnet50_fpn_v2",

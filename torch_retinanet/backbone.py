@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.error import URLError
 
 import torch
@@ -19,8 +19,10 @@ from torchvision.models import WeightsEnum, get_model, get_model_weights
 from torchvision.models.resnet import ResNet
 
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config.backbones import RESNETS
 from torch_retinanet.errors import InputError
 from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, PopulationBatchNorm2d
+from torch_retinanet.other_backbones import C5, build_other
 from torch_retinanet.taps import Taps, tap
 
 BACKBONE_FIELDS = ("backbone", "in_channels", "stride_in", "conv_bias", "bn_eps", "stem_padding")
@@ -64,7 +66,7 @@ class ResNetBackbone(nn.Module):
         self.conv1, self.bn1, self.relu, self.maxpool = resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool
         self.layer1, self.layer2 = Stage(*resnet.layer1), Stage(*resnet.layer2)
         self.layer3, self.layer4 = Stage(*resnet.layer3), Stage(*resnet.layer4)
-        self.widths = tuple(resnet.fc.in_features // 2 ** (5 - level) for level in range(min_level, 6))
+        self.widths = tuple(resnet.fc.in_features // 2 ** (C5 - level) for level in range(min_level, C5 + 1))
 
     def forward(self, images: Tensor, taps: Taps | None = None) -> list[Tensor]:
         stem = tap(taps, "stem", self.maxpool(self.relu(self.bn1(self.conv1(images)))))
@@ -76,8 +78,8 @@ class ResNetBackbone(nn.Module):
         return [tap(taps, f"c{i}", level) for i, level in levels if i >= self.min_level]
 
 
-def get_backbone(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights | None = None) -> ResNetBackbone:
-    """The residual network of `config` without its classifier, in its conventions.
+def get_backbone(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights | None = None) -> ResNetBackbone | Any:
+    """The backbone of `config`: a residual network without its classifier, in its conventions, or what else it names.
 
     Args:
         config: the conventions.
@@ -88,6 +90,14 @@ def get_backbone(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights
         InputError: where the weights need other conventions, are of no known kind, or their file is damaged.
         ConnectionError: where torchvision's weights cannot be downloaded.
     """
+    if config.backbone not in RESNETS:
+        if weights is not None:
+            raise InputError(f"backbone_weights: they are those of a ResNet, and backbone {config.backbone!r} is none")
+        return build_other(config)
+    return _get_resnet(config, weights)
+
+
+def _get_resnet(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights | None) -> ResNetBackbone:
     resnet = get_model(config.backbone, norm_layer=_norm_layer(config))
     _place_strides(resnet, config)
     _make_stem(resnet, config)
@@ -107,16 +117,29 @@ class Frozen(NamedTuple):
     norm: bool = False
 
 
-def parts_to_freeze(backbone: ResNetBackbone, frozen: Frozen) -> list[nn.Module]:
+def run_backbone(backbone: nn.Module, images: Tensor, taps: Taps | None) -> list[Tensor]:
+    """The maps of a backbone, finest first; with `taps`, those of a ResNet with each of its blocks by name."""
+    if isinstance(backbone, ResNetBackbone):
+        found: list[Tensor] = backbone(images, taps)
+        return found
+    maps = backbone(images)
+    first = C5 + 1 - len(maps)
+    return [tap(taps, f"c{i}", level) for i, level in enumerate(maps, start=first)]
+
+
+def parts_to_freeze(backbone: nn.Module, frozen: Frozen) -> list[nn.Module]:
     """The first stages of a backbone's 5 parts, the stem and four stages; with `norm`, all its BatchNorm too.
 
     Raises:
-        InputError: for more stages than there are.
+        InputError: for more stages than there are, and stages of what is no ResNet.
     """
-    stem: list[nn.Module] = [backbone.conv1, backbone.bn1]
-    parts: list[list[nn.Module]] = [stem, [backbone.layer1], [backbone.layer2], [backbone.layer3], [backbone.layer4]]
+    parts: list[list[nn.Module]] = []
+    if isinstance(backbone, ResNetBackbone):
+        parts = [[backbone.conv1, backbone.bn1], [backbone.layer1], [backbone.layer2], [backbone.layer3]]
+        parts.append([backbone.layer4])
     if not 0 <= frozen.stages <= len(parts):
-        raise InputError(f"frozen_stages: {frozen.stages!r} must be from 0 to {len(parts)}")
+        whose = "" if parts else f" of {type(backbone).__name__}, which has no stages that are known"
+        raise InputError(f"frozen_stages: {frozen.stages!r} must be from 0 to {len(parts)}{whose}")
     norms = [module for module in backbone.modules() if isinstance(module, _BatchNorm)] if frozen.norm else []
     return [*(module for part in parts[: frozen.stages] for module in part), *norms]
 

@@ -4,18 +4,19 @@ Lin et al., Feature Pyramid Networks (2017), section 3, with the levels P6 and P
 4, footnote 2).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from torch_retinanet.backbone import ResNetBackbone, get_backbone, init_bias, init_glorot
+from torch_retinanet.backbone import ResNetBackbone, get_backbone, init_bias, init_glorot, run_backbone
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.layers import Conv2dSameStride2
+from torch_retinanet.other_backbones import C5
 from torch_retinanet.taps import Taps, tap
-
-C5 = 5
-"""The number of the coarsest feature of the backbone, and of the level made from it."""
 
 torch.fx.wrap("tap")  # one step of a traced network
 
@@ -36,17 +37,17 @@ class FeaturePyramidNetwork(nn.Module):
     conv_c4_3x3: nn.Conv2d
     conv_c5_3x3: nn.Conv2d
 
-    def __init__(self, config: RetinaNetConfig, *, backbone: ResNetBackbone | None = None) -> None:
+    def __init__(self, config: RetinaNetConfig, *, backbone: nn.Module | None = None) -> None:
         super().__init__()
-        self.backbone = backbone if backbone is not None else get_backbone(config)
+        self.backbone: ResNetBackbone | Any = backbone if backbone is not None else get_backbone(config)
         self.min_level, self.max_level, width = config.min_level, config.max_level, config.width
-        merged = range(self.min_level, C5 + 1)
-        for i, channels in zip(merged, self.backbone.widths, strict=True):
+        merged, widths = range(self.min_level, C5 + 1), self._widths()
+        for i, channels in zip(merged, widths, strict=True):
             self.add_module(f"conv_c{i}_1x1", nn.Conv2d(channels, width, kernel_size=1))
         for i in merged:
             self.add_module(f"conv_c{i}_3x3", nn.Conv2d(width, width, kernel_size=3, padding=1))
         if self.max_level >= 6:
-            channels = self.backbone.widths[-1] if config.p6_source == "c5" else width
+            channels = widths[-1] if config.p6_source == "c5" else width
             self.conv_c6_3x3 = _stride2_conv(config, channels)
         if self.max_level == 7:
             self.conv_c7_3x3 = _stride2_conv(config, width)
@@ -56,7 +57,7 @@ class FeaturePyramidNetwork(nn.Module):
         self._init_convolutions(config)
 
     def forward(self, images: Tensor, taps: Taps | None = None) -> list[Tensor]:
-        features = dict(enumerate(self.backbone(images, taps), start=self.min_level))
+        features = dict(enumerate(run_backbone(self.backbone, images, taps), start=self.min_level))
         lateral = {i: tap(taps, f"lateral{i}", self._conv(i, "1x1")(c)) for i, c in features.items()}
         self._check_sides(images)
         merged = {C5: lateral[C5]}
@@ -68,6 +69,13 @@ class FeaturePyramidNetwork(nn.Module):
         if self.max_level == 7:
             levels.append(tap(taps, "p7", self._p7(levels[-1])))
         return levels
+
+    def _widths(self) -> Sequence[int]:
+        widths: Sequence[int] = getattr(self.backbone, "widths", ())
+        if len(widths) != C5 + 1 - self.min_level:
+            needed = f"the channels of C{self.min_level} to C{C5}"
+            raise InputError(f"backbone: its widths {widths!r} must be {needed}, as min_level={self.min_level} says")
+        return widths
 
     def _conv(self, level: int, kind: str) -> nn.Module:
         return self.get_submodule(f"conv_c{level}_{kind}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from torch_retinanet.backbone import BackboneWeights, ResNetBackbone, get_backbone
+from torch_retinanet.backbone import BackboneWeights, get_backbone
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.fpn import FeaturePyramidNetwork
@@ -28,7 +28,8 @@ class RetinaNet(nn.Module):
         config: the conventions and K.
         backbone_weights: torchvision's weights, or those that `read_backbone` read, for a config in whose conventions
             they were trained; by default fresh values.
-        backbone: what gives C3, C4 and C5 in its place, in the conventions of `config`.
+        backbone: what gives C3, C4 and C5 in its place: any module with `widths`, their channels, in the conventions
+            of `config`. To save a model with it, `register_backbone`.
 
     Raises:
         InputError: for weights that need other conventions or stand beside a backbone, images that are not floating
@@ -41,7 +42,7 @@ class RetinaNet(nn.Module):
         config: RetinaNetConfig,
         *,
         backbone_weights: WeightsEnum | BackboneWeights | None = None,
-        backbone: ResNetBackbone | None = None,
+        backbone: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if backbone is not None and backbone_weights is not None:

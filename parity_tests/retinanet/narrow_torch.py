@@ -14,6 +14,7 @@ def narrow_network(config: RetinaNetConfig) -> RetinaNet:
     """The network of a config with a sixteenth of its channels; all values of its backbone are zeros."""
     with torch.device("meta"):
         backbone = get_backbone(config)
+    assert isinstance(backbone, ResNetBackbone)
     _cut(backbone)
     backbone.widths = tuple(map(fewer, backbone.widths))
     return RetinaNet(replace(config, width=fewer(config.width)), backbone=backbone)

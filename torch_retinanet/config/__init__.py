@@ -3,7 +3,8 @@
 No module asks for a preset's name: it asks for the convention.
 """
 
+from torch_retinanet.config.backbones import register_backbone
 from torch_retinanet.config.config import RetinaNetConfig
 from torch_retinanet.config.presets import PRESETS
 
-__all__ = ["PRESETS", "RetinaNetConfig"]
+__all__ = ["PRESETS", "RetinaNetConfig", "register_backbone"]

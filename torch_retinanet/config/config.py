@@ -2,29 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any
 
+from torch_retinanet.config.backbones import check_backbone
 from torch_retinanet.config.boxes import AnchorConventions, BoxConventions, LossConventions, TargetConventions
 from torch_retinanet.config.fields import ActsOn, check_value, conventions, read_value
 from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
 from torch_retinanet.config.pictures import PostprocessingConventions, PreprocessingConventions
 from torch_retinanet.errors import InputError, suggestion
 from torch_retinanet.pictures import COLOURS
-
-Backbone = Literal[
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet152",
-    "resnext50_32x4d",
-    "resnext101_32x8d",
-    "resnext101_64x4d",
-    "wide_resnet50_2",
-    "wide_resnet101_2",
-]
-"""The residual networks of torchvision, by its names."""
-
 
 NORM_GROUPS = 32
 """Groups of channels in the GroupNorm of heads (torchvision retinanet_resnet50_fpn_v2)."""
@@ -35,7 +21,7 @@ class NetworkSize:
     """What a network is made of, apart from conventions."""
 
     num_classes: int
-    backbone: Backbone = "resnet50"
+    backbone: str = "resnet50"
     width: int = 256
     head_depth: int = 4
     in_channels: int = 3
@@ -60,7 +46,9 @@ class RetinaNetConfig(
 
     Attributes:
         num_classes: K, at least 1; there is no class for the background.
-        backbone: the residual network of torchvision that gives C3, C4, C5.
+        backbone: what gives C3, C4, C5: a residual network of torchvision by its name, a network of timm as
+            `timm/NAME`, or one that `register_backbone` made known. The conventions of the group `backbone` are those
+            of torchvision's.
         width: filters of each level of the pyramid and of the heads.
         head_depth: 3x3 convolutions of a head before its last.
         in_channels: C of a picture; other than 3, `pixel_mean` and `pixel_std` have as many numbers.
@@ -75,8 +63,9 @@ class RetinaNetConfig(
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{name}: {value!r} must be a whole number of at least 1")
         for f in fields(self):
-            if f.name == "backbone" or f.metadata:
+            if f.metadata:
                 check_value(f, getattr(self, f.name))
+        check_backbone(self.backbone)
         if self.ignore_iou > self.match_iou:
             raise InputError(f"ignore_iou: {self.ignore_iou!r} must not be above match_iou={self.match_iou!r}")
         self._check_together()

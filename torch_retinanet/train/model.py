@@ -7,6 +7,7 @@ import torch
 from torchvision.models import WeightsEnum, get_model_weights
 
 from torch_retinanet.backbone import BackboneWeights
+from torch_retinanet.config.backbones import RESNETS
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
@@ -37,6 +38,10 @@ def _backbone_weights(config: TrainConfig) -> WeightsEnum | BackboneWeights | No
     if config.backbone_weights is None or config.weights is not None:
         return None
     if config.backbone_weights == "imagenet":
+        if config.backbone not in RESNETS:
+            raise InputError(
+                f"backbone_weights: 'imagenet' are torchvision's, which backbone {config.backbone!r} is not"
+            )
         return get_model_weights(config.backbone).DEFAULT
     return read_backbone(config.backbone_weights)
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.config.config import Backbone
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.containers.state_dict import write_torch
@@ -31,7 +30,7 @@ PROBES = (
 NORM = "cls_head.0.1.weight"
 """A tensor of the normalisation in heads, which some have."""
 
-BACKBONES: dict[tuple[int, tuple[int, ...] | None], Backbone] = {
+BACKBONES: dict[tuple[int, tuple[int, ...] | None], str] = {
     **{(2, None): "resnet18", (6, None): "resnet34"},
     **{(6, (64, 64)): "resnet50", (23, (64, 64)): "resnet101", (36, (64, 64)): "resnet152"},
     **{(6, (128, 4)): "resnext50_32x4d", (23, (256, 8)): "resnext101_32x8d", (23, (256, 4)): "resnext101_64x4d"},
@@ -138,7 +137,7 @@ class Published:
             "backbone": self._backbone(source, named, shape("fpn.backbone.layer1.0.conv2.weight")),
         }
 
-    def _backbone(self, source: str, named: Mapping[str, Tensor], conv2: tuple[int, ...]) -> Backbone:
+    def _backbone(self, source: str, named: Mapping[str, Tensor], conv2: tuple[int, ...]) -> str:
         has_three = self.their_name("fpn.backbone.layer1.0.conv3.weight") in named
         key = self._count(named, "fpn.backbone.layer3.{}.conv1.weight"), conv2[:2] if has_three else None
         if key not in BACKBONES:
