@@ -15,14 +15,14 @@ FORBIDDEN = {
     "torch_retinanet": {"keras", "tensorflow", "focal_loss", "keras_reference", "parity_tests"},
     "keras_reference": {"torch", "torchvision", "torch_retinanet", "parity_tests"},
 }
-ROOMS = ("rule", "sides", "ladder", "bundle", "retinanet", "ablation", "report", "cli", "__init__", "plugin")
+ROOMS = ("peers", "rule", "sides", "ladder", "bundle", "retinanet", "ablation", "report", "cli", "__init__", "plugin")
 """The folders of `parity_tests`, lowest first, and the modules above them; each imports from lower ones alone."""
 
 MOST_ARROWS = 25
 """How many pairs of rooms there may be of which one imports the other."""
 
 KNOW_BOTH_PACKAGES = {"retinanet", "ablation"}
-KNOW_FRAMEWORKS = {"sides", *KNOW_BOTH_PACKAGES}
+KNOW_FRAMEWORKS = {"peers", "sides", *KNOW_BOTH_PACKAGES}
 USERS = {
     "torch_retinanet": KNOW_BOTH_PACKAGES,
     "keras_reference": KNOW_BOTH_PACKAGES,
