@@ -1,0 +1,70 @@
+"""What the recordings of all peers in Keras share: weights, inputs, and how answers are taken; numpy alone."""
+
+import argparse
+import math
+import multiprocessing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity_tests.peers.hdf5 import digest
+from parity_tests.peers.recording import Tuning
+from parity_tests.peers.values import noise, true_boxes, value_of
+
+CLASSES = 7
+WANTED_LOGITS = 2.5
+WANTED_DELTAS = 1.0
+CLASS_BIAS = -9.0
+"""What is aimed at: the scores of some dozens of detections lie between 0.05 and 1."""
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """The options of every peer's script."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, required=True, help="the folder that is written")
+    parser.add_argument("--seed", type=int, default=0, help="of all weights and pictures")
+    parser.add_argument("--whole", action="store_true", help="keep every element of every answer")
+    return parser.parse_args()
+
+
+def apart(work: Callable[..., Any], *given: Any) -> Any:
+    """Runs work in a process of its own: Keras keeps the precision that its packages were imported with."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, given)
+
+
+def keras_value(name: str, shape: tuple[int, ...], seed: int, tuning: Tuning) -> np.ndarray:
+    """A weight of a recorded model in float32: `value_of` with kernels HWIO, tuned."""
+    scale, shift = tuning.get(name, (1.0, 0.0))
+    return np.asarray(value_of(name, shape, seed, kernel_axes="HWIO") * np.float32(scale) + np.float32(shift))
+
+
+def power_of_two(wanted: float, values: np.ndarray) -> float:
+    """The power of two that brings the spread of values nearest to what is wanted."""
+    return float(2.0 ** round(math.log2(wanted / float(np.std(values)))))
+
+
+def digests(weights: Iterable[tuple[str, tuple[int, ...]]], seed: int, tuning: Tuning) -> dict[str, str]:
+    """By the digest of its numbers each weight's name."""
+    return {digest(keras_value(name, shape, seed, tuning)): name for name, shape in weights}
+
+
+def inputs(size: tuple[int, int], count: int, seed: int, spread: float) -> np.ndarray:
+    """Normalised pictures `[B,H,W,3]` in float32: normal noise of this spread."""
+    return np.asarray(noise(f"{size[0]}x{size[1]}", (count, *size, 3), seed) * np.float32(spread))
+
+
+def truths(size: tuple[int, int], count: int, seed: int, classes: int = CLASSES) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Boxes `[N,4]` in float64, x1, y1, x2, y2, and labels `[N]` of each picture.
+
+    The second picture has none. A picture that is large enough for the anchors of P6 has a box that fills it.
+    """
+    found = []
+    for number in range(count):
+        boxes = true_boxes(f"{size[0]}x{size[1]}/{number}", 0 if number == 1 else 4, *size, seed)
+        if max(size) >= 256 and number == 0:
+            boxes = np.concatenate([boxes, [[0.0, 0.0, size[1], size[0]]]])
+        found.append((boxes, np.arange(len(boxes)) * 2 % classes))
+    return found
