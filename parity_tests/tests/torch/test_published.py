@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from parity_tests.tests.support.detectors import SMALL, noise
+from parity_tests.tests.support.paths import ROOT
 from torch_retinanet import (
     InputError,
     RetinaNet,
@@ -28,7 +31,8 @@ from torch_retinanet import (
     retinanet_resnet50_fpn,
     save_weights,
 )
-from torch_retinanet.weights import write_weights
+from torch_retinanet.config import PRESETS
+from torch_retinanet.weights import published, read_weights, write_weights
 from torch_retinanet.weights.published.torchvision import torchvision_name
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
@@ -353,3 +357,25 @@ def test_the_factory_knows_torchvisions_names_of_settings() -> None:
     assert config.pixel_mean == (127.5, 127.5, 127.5)
     with pytest.raises(InputError, match="num_classes: 0 must be a whole number of at least 1"):
         retinanet_resnet50_fpn(weights_backbone=None, num_classes=0)
+
+
+def test_the_page_that_adds_a_preset_adds_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "how-to" / "add-a-preset.md").read_text(encoding="utf-8")
+    entry, file, use = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[:3]
+    names: dict[str, Any] = {"replace": replace, "TORCHVISION": PRESETS["torchvision"]}
+    exec(entry, names)
+    monkeypatch.setitem(PRESETS, "my_net", names["MY_NET"])
+    exec(file, names)
+    monkeypatch.setattr(published, "PUBLISHED", (*published.PUBLISHED, names["MY_NET"]))
+
+    model = RetinaNet(RetinaNetConfig.preset("my_net", 3, width=8))
+    theirs = {names["my_name"](name): tensor for name, tensor in model.state_dict().items()}
+    torch.save(theirs, tmp_path / "model.pth")
+    monkeypatch.chdir(tmp_path)
+    used = {**names, "RetinaNetDetector": RetinaNetDetector, "write_weights": write_weights}
+    exec(use, used | {"WeightsFile": WeightsFile, "plain_tensors": plain_tensors})
+    assert torch.load("back.pth", weights_only=True).keys() == theirs.keys()
+    del theirs["pyramid.c3_1x1.weight"]
+    torch.save(theirs, tmp_path / "model.pth")
+    with pytest.raises(InputError, match=r"looks like my-net, and has no tensor pyramid\.c3_1x1\.weight"):
+        read_weights(tmp_path / "model.pth")
