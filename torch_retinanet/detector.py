@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from torch_retinanet.anchors import AnchorGenerator
+from torch_retinanet.attributes import ConfiguredModule
 from torch_retinanet.backbone import BackboneWeights, Frozen, parts_to_freeze
 from torch_retinanet.checks import check_pictures, check_targets
 from torch_retinanet.config import RetinaNetConfig
@@ -32,16 +32,7 @@ Picture = str | Path | Image.Image | np.ndarray | Tensor
 """What `RetinaNetDetector.predict` reads."""
 
 
-def _setting(name: str, meaning: str) -> Any:
-    """A field of the config as an attribute that acts."""
-    return property(
-        lambda detector: getattr(detector.config, name),
-        lambda detector, value: setattr(detector, "config", replace(detector.config, **{name: value})),
-        doc=meaning,
-    )
-
-
-class RetinaNetDetector(nn.Module):
+class RetinaNetDetector(ConfiguredModule):
     """RetinaNet from pictures to detections, a drop-in for `torchvision.models.detection.retinanet_resnet50_fpn`.
 
     In training `detector(images, targets)` returns the losses `classification` and `bbox_regression`; in evaluation
@@ -61,17 +52,14 @@ class RetinaNetDetector(nn.Module):
 
     Attributes:
         loss: what training minimises, `RetinaNetLoss`; a module of one's own with the same call can take its place.
-        score_threshold, nms_iou, detections_per_picture: fields of `config` that act from the next picture on.
+        score_threshold, nms_iou, min_side: like every field of `config`, they act from the next picture on; what is
+            built into the network is refused as it is set.
 
     Raises:
         InputError: for names that are not K; for pictures that are not (3,H,W) and finite, floating (from 0 to 1) or
             of 8 bits; in training, for targets that are missing, or that hold a box without extent or a label outside
             0 to K - 1. The sentence names the picture's index in the batch and the value.
     """
-
-    score_threshold = _setting("score_threshold", "The score above which a detection is kept.")
-    nms_iou = _setting("nms_iou", "The IoU with a better detection of its class above which one is dropped.")
-    detections_per_picture = _setting("detections_per_picture", "How many of a picture's best detections are kept.")
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ REPOSITORY = ("torch_retinanet", "keras_reference", "parity_tests", "benchmarks"
 FLOORS = (
     {"errors", "files", "taps", "layers", "pictures", "boxes", "draw"},
     {"config", "checks", "devices"},
-    {"backbone", "anchors", "preprocess", "postprocess", "targets"},
+    {"attributes", "backbone", "anchors", "preprocess", "postprocess", "targets"},
     {"fpn", "losses", "data"},
     {"heads", "surroundings"},
     {"model"},
