@@ -23,9 +23,8 @@ from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
 from torch_retinanet.surroundings import BUILT_IN, SURROUNDINGS
 from torch_retinanet.targets import LabelEncoder
-from torch_retinanet.weights import WRITERS, read_weights, write_weights
-from torch_retinanet.weights.hub import download, upload, write_folder
-from torch_retinanet.weights.torchvision_file import COCO_NAMES, download_coco
+from torch_retinanet.weights import WRITERS, find_weights, write_weights
+from torch_retinanet.weights.hub import upload, write_folder
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
@@ -154,6 +153,8 @@ class RetinaNetDetector(ConfiguredModule):
     ) -> "RetinaNetDetector":
         """The detector in a file or folder, or in a repository of the Hugging Face Hub, in evaluation mode.
 
+        Its weights are in the file's precision; pictures and boxes are computed in float32 at least.
+
         Args:
             path: what `save_pretrained` or a training run wrote; a weights file of Keras or torchvision; `COCO_V1`,
                 torchvision's weights, which it downloads; or a repository of the Hub, `owner/name`, which needs
@@ -166,17 +167,18 @@ class RetinaNetDetector(ConfiguredModule):
             InputError: for a file that is not whole, or of a backbone alone, and an unknown or built-in field.
             FileNotFoundError: where there is no such file and no such repository.
         """
-        if str(path) in COCO_NAMES:
-            return cls.from_weights(download_coco(str(path)), **changes)
-        contents = read_weights(download(path, revision=revision, cache_dir=cache_dir))
+        contents = find_weights(path, revision=revision, cache_dir=cache_dir)
         if contents.part != "model":
             raise InputError(f"{path}: holds a {contents.part} alone, and a whole model is needed")
         return cls.from_weights(contents, **changes)
 
     @classmethod
     def from_weights(cls, contents: WeightsFile, **changes: Any) -> "RetinaNetDetector":
-        """The detector of a weights file that is read already, in evaluation mode; `changes` as `from_pretrained`."""
-        detector = cls(contents.config, class_names=contents.class_names)
+        """The detector of a weights file that is read already, in its precision and in evaluation mode.
+
+        `changes` as `from_pretrained`.
+        """
+        detector = cls(contents.config, class_names=contents.class_names).to(contents.dtype)
         detector.model.load_state_dict(contents.tensors)
         detector.config = contents.config.changed(**changes)
         if contents.config.bn_eps == 0:

@@ -7,11 +7,14 @@ from typing import Any
 
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.config.fields import by_group
-from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights import find_weights, write_weights
 from torch_retinanet.weights.keras_file import keras_preset
 from torch_retinanet.weights.weights_file import WeightsFile
 
-SOURCES = ".safetensors, .keras, .weights.h5, .pth of torchvision, an ImageNet .h5 of keras.applications, or a run"
+SOURCES = (
+    ".safetensors, .keras, .weights.h5, .pth of torchvision, an ImageNet .h5 of keras.applications, a run, COCO_V1, "
+    "or OWNER/NAME on the Hub"
+)
 """What can be read."""
 
 
@@ -27,7 +30,7 @@ def add_to(commands: Any) -> None:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    contents = read_weights(options.source, preset=options.preset)
+    contents = find_weights(options.source, preset=options.preset)
     write_weights(options.target, contents)
     what = f"{contents.part} of preset {contents.config.name}"
     print(f"{options.target}: {len(contents.tensors)} tensors, {what}")

@@ -10,8 +10,7 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
-from torch_retinanet.weights import read_backbone, read_weights
-from torch_retinanet.weights.torchvision_file import COCO_NAMES, download_coco
+from torch_retinanet.weights import find_weights, read_backbone
 
 
 def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNetDetector:
@@ -43,7 +42,7 @@ def _backbone_weights(config: TrainConfig) -> WeightsEnum | BackboneWeights | No
 
 def _go_on_from(detector: RetinaNetDetector, path: Path) -> None:
     """Take over all weights of a file; those of the last class layer only where the classes are the same."""
-    contents = download_coco(str(path)) if str(path) in COCO_NAMES else read_weights(path)
+    contents = find_weights(path)
     if contents.part != "model":
         raise InputError(f"weights: {path} holds a {contents.part} alone; backbone_weights takes it")
     if differences := contents.config.differences(detector.config, acts_on="result"):

@@ -31,6 +31,11 @@ class WeightsFile:
     part: Part = "model"
     class_names: tuple[str, ...] = ()
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights, by the first of them."""
+        return next(tensor.dtype for tensor in self.tensors.values() if tensor.is_floating_point())
+
 
 WRAPPERS = ("_orig_mod.", "module.", "_checkpoint_wrapped_module.")
 """What torch.compile, DataParallel and activation checkpointing put into the names of a state dict."""
