@@ -74,6 +74,8 @@ def _in_xyxy(value: Any) -> Any:
 def _checked_picture(name: str, image: Tensor, values: bool) -> Tensor:
     if not isinstance(image, Tensor):
         raise InputError(f"{name}: {type(image).__name__} must be a tensor; predict() reads other pictures")
+    if isinstance(image, tv_tensors.Video):
+        raise InputError(f"{name}: a video of shape {tuple(image.shape)} must be given as its frames, as list(video)")
     if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
         raise InputError(f"{name}: shape {tuple(image.shape)} must be (3,H,W), with sides of a pixel or more")
     image = image.as_subclass(Tensor)

@@ -253,6 +253,8 @@ class RetinaNetDetector(ConfiguredModule):
     ) -> list[dict[str, Tensor]]:
         """Detections of pictures: paths, PIL pictures, arrays (H,W,C) or tensors (C,H,W), one or many.
 
+        A tensor (T,C,H,W), as a `tv_tensors.Video` is, is its T frames, and so is an array (T,H,W,C).
+
         Runs in evaluation mode, whatever mode the detector is in, `batch_size` pictures at a time. A detector in
         evaluation mode can be used by several threads at once.
 
@@ -267,7 +269,8 @@ class RetinaNetDetector(ConfiguredModule):
         """
         if batch_size < 1:
             raise InputError(f"batch_size: {batch_size!r} must be at least 1")
-        sources = cast("list[Picture]", list(pictures) if isinstance(pictures, (list, tuple)) else [pictures])
+        several = isinstance(pictures, (list, tuple)) or getattr(pictures, "ndim", 0) == 4
+        sources = cast("list[Picture]", list(cast("Any", pictures)) if several else [pictures])
         device, detector = next(self.parameters()).device, self
         if changes:
             detector = self._changed(self.config.changed(**changes))

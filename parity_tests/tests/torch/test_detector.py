@@ -189,6 +189,22 @@ def test_predict_reads_whatever_holds_a_picture_and_leaves_the_mode(small: Retin
         assert not detections["scores"].requires_grad
 
 
+@torch.no_grad()
+def test_a_video_is_its_frames(small: RetinaNetDetector) -> None:
+    video = tv_tensors.Video((torch.stack([noise(3, 64, 80, seed=i) for i in range(3)]) * 255).byte())
+    expected = small.predict([frame.as_subclass(Tensor) for frame in video])
+    frames = video.permute(0, 2, 3, 1).numpy()
+    for found in (small(video), small(list(video)), small.predict(video), small.predict(list(video))):
+        assert len(found) == 3
+        for one, other in zip(found, expected, strict=True):
+            assert type(one["boxes"]) is Tensor
+            assert_same(one, other)
+    assert_same(small.predict(frames)[2], expected[2])
+    with pytest.raises(InputError, match=r"images\[0\]: a video of shape \(3, 3, 64, 80\) must be given as its frames"):
+        small([video])
+    assert small.predict(video[:0]) == []
+
+
 @pytest.mark.parametrize("pictures", [[], [noise(3, 8, 8)] * 2])
 def test_predict_takes_any_number_of_pictures(small: RetinaNetDetector, pictures: list[Tensor]) -> None:
     assert len(small.predict(pictures)) == len(pictures)
