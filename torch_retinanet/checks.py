@@ -18,6 +18,10 @@ OVERSHOOT = 1e-3
 """How far beyond 0 and 1 rounding may take a value, as in resizing."""
 
 
+NARROW = 64
+"""Pixels of width up to which P6 is one pixel wide."""
+
+
 def check_pictures(images: Sequence[Tensor], *, values: bool = True) -> list[Tensor]:
     """Pictures (3,H,W), RGB, floating from 0 to 1; those of 8 bits are brought there.
 
@@ -61,6 +65,26 @@ def check_targets(
         if "ignored" in target:
             _check_boxes(f"targets[{i}]: ignored", target["ignored"], values)
     return checked
+
+
+def check_kernels(images: Tensor, dtype: torch.dtype) -> None:
+    """Refuse a batch (B,3,H,W) for whose gradients torch's CPU has no right kernel in the type of the network.
+
+    In bfloat16 torch 2.14.1 leaves memory as it was in the weights' gradient of a convolution with stride 2 on a map
+    one pixel wide: `conv = nn.Conv2d(16, 16, 3, stride=2, padding=1).bfloat16()`,
+    `conv(torch.ones(1, 16, 1, 1).bfloat16()).sum().backward()`. P6 is so where pictures are narrow.
+
+    Raises:
+        InputError: naming the width; shapes are looked at alone.
+    """
+    width = images.shape[-1]
+    if width > NARROW or images.device.type != "cpu" or not torch.is_grad_enabled():
+        return
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+    if dtype == torch.bfloat16:
+        rule = f"must be wider than {NARROW} to train in bfloat16 on a CPU, whose gradients torch gets wrong there"
+        raise InputError(f"images: padded to {width} pixels of width, and {rule}; train in float32")
 
 
 def _in_xyxy(value: Any) -> Any:

@@ -14,7 +14,7 @@ from torchvision.models import WeightsEnum
 from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.attributes import ConfiguredModule
 from torch_retinanet.backbone import BackboneWeights, Frozen, parts_to_freeze
-from torch_retinanet.checks import check_pictures, check_targets
+from torch_retinanet.checks import check_kernels, check_pictures, check_targets
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
@@ -287,6 +287,7 @@ class RetinaNetDetector(ConfiguredModule):
 
     def _losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         batch = prepare(images, self.config)
+        check_kernels(batch.images, self._dtype)
         deltas, logits = self.model(batch.images.to(self._dtype), apart=True)
         anchors = self._anchors(batch.images)
         boxes = [_scaled(target["boxes"], *scale, anchors) for target, scale in zip(targets, batch.scales, strict=True)]

@@ -268,6 +268,27 @@ def test_boxes_of_torchvision_in_another_format_are_converted() -> None:
     assert as_xyxy([picture], [GOOD | {"boxes": centres}]) == as_xyxy([picture.as_subclass(Tensor)], [GOOD])
 
 
+def losses_in(way: str, side: int) -> dict[str, Tensor]:
+    """Those of a batch, with a network in bfloat16, or with autocast to it."""
+    model = RetinaNetDetector(SMALL.changed(min_side=side, max_side=side)).train()
+    pictures, targets = [noise(3, 64, 64)] * 2, [GOOD] * 2
+    if way == "float32":
+        return model(pictures, targets)
+    with torch.autocast("cpu", torch.bfloat16, enabled=way == "autocast"):
+        return (model if way == "autocast" else model.bfloat16())(pictures, targets)
+
+
+@pytest.mark.parametrize("way", ["autocast", "cast"])
+def test_pictures_whose_gradients_torch_gets_wrong_in_bfloat16_are_refused(way: str) -> None:
+    """Memory as it was, NaN among it, in the gradient of a convolution on a map one pixel wide."""
+    sentence = "images: padded to 64 pixels of width, and must be wider than 64 to train in bfloat16 on a CPU"
+    with pytest.raises(InputError, match=sentence):
+        losses_in(way, 64)
+    assert losses_in(way, 96).keys() == losses_in("float32", 64).keys()
+    with torch.no_grad():
+        assert all(torch.isfinite(loss) for loss in losses_in(way, 64).values())
+
+
 def test_training_needs_as_many_targets_as_pictures() -> None:
     model = RetinaNetDetector(SMALL)
     with pytest.raises(InputError, match="targets: None must be a list with one dict a picture"):
