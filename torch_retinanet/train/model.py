@@ -40,7 +40,7 @@ def _backbone_weights(config: TrainConfig) -> WeightsEnum | BackboneWeights | No
     return read_backbone(config.backbone_weights)
 
 
-def _go_on_from(detector: RetinaNetDetector, path: Path) -> None:
+def _go_on_from(detector: RetinaNetDetector, path: str | Path) -> None:
     """Take over all weights of a file; those of the last class layer only where the classes are the same."""
     contents = find_weights(path)
     if contents.part != "model":

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import islice
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -61,7 +62,7 @@ class Trainer:
         loss: nn.Module | None = None,
         transform: nn.Module | None = None,
     ) -> None:
-        self.config, self.folder = config, config.out
+        self.config, self.folder = config, Path(config.out)
         self.accelerator = _accelerator(config)
         self.annotations, val = read_data(config)
         self.problems = [*self.annotations.problems, *(val.problems if val else ())]
