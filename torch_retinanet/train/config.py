@@ -162,6 +162,12 @@ class TrainConfig:
             config = config.with_convention(assignment)
         return config
 
+    def with_whole_paths(self) -> "TrainConfig":
+        """These settings for whatever folder they are read in: paths to what is there begin at the root."""
+        given = {name: value for name in FILES if (value := getattr(self, name)) is not None}
+        there = {name: Path(value).absolute() for name, value in given.items() if Path(value).exists()}
+        return dataclasses.replace(self, **{n: str(p) if n == "backbone_weights" else p for n, p in there.items()})
+
     def as_dict(self) -> dict[str, Any]:
         """All settings but those that are `None`, in types that TOML has."""
         return {name: _plain(value) for name, value in vars(self).items() if value is not None}
@@ -189,6 +195,12 @@ class TrainConfig:
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
+
+DATA = ("data", "val", "images", "val_images", "classes")
+"""Settings that name files and folders of the data."""
+
+FILES = (*DATA, "out", "weights", "backbone_weights")
+"""Settings that name files and folders; weights can have other names, as `imagenet`."""
 
 LEAST = {
     **{"width": 1, "head_depth": 0, "min_side": 1, "max_side": 1, "frozen_stages": 0, "epochs": 1, "steps": 1},

@@ -13,8 +13,8 @@ from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.weights import find_weights, read_backbone
 
 
-def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNetDetector:
-    """A detector with the first weights of a run, in training mode.
+def build_detector(config: TrainConfig, class_names: Sequence[str], *, first_weights: bool = True) -> RetinaNetDetector:
+    """A detector with the first weights of a run, in training mode; or with random ones, which others shall replace.
 
     Raises:
         InputError: for settings that no model can have, and weights that do not fit.
@@ -23,9 +23,11 @@ def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         detector = RetinaNetDetector(
-            conventions, backbone_weights=_backbone_weights(config), class_names=tuple(class_names)
+            conventions,
+            backbone_weights=_backbone_weights(config) if first_weights else None,
+            class_names=tuple(class_names),
         )
-    if config.weights is not None:
+    if config.weights is not None and first_weights:
         _go_on_from(detector, config.weights)
     detector.freeze(stages=config.frozen_stages, norm=config.frozen_norm)
     detector.train()
