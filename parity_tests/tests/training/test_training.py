@@ -1,7 +1,9 @@
 """A run of training: what it draws, how fast it learns, what it keeps, and what it refuses."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import numpy as np
@@ -219,6 +221,15 @@ class TestWhatIsOnesOwn:
         rows = (Path(settings.out) / "metrics.csv").read_text().splitlines()
         place = rows[0].split(",").index("loss")
         return [float(row.split(",")[place]) for row in rows[1:]]
+
+    def test_it_says_how_far_it_is_as_the_command_does(
+        self, settings: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        clock = iter(range(0, 1000, 25))
+        monkeypatch.setattr("torch_retinanet.data.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+        Trainer(replace(settings, steps=6, save_every=3)).fit()
+        shown = re.findall(r"training: step (\d) of 6, loss [\d.]+, [\d.]+ pictures/s", capsys.readouterr().err)
+        assert shown == ["1", "3", "6"], "the first, one after a minute, and the last"
 
     def test_a_loss(self, settings: TrainConfig, tmp_path: Path) -> None:
         whole = self.losses(settings)
