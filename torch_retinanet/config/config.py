@@ -6,7 +6,7 @@ from typing import Any
 
 from torch_retinanet.config.backbones import check_backbone
 from torch_retinanet.config.boxes import AnchorConventions, BoxConventions, LossConventions, TargetConventions
-from torch_retinanet.config.fields import ActsOn, check_value, conventions, read_value
+from torch_retinanet.config.fields import ActsOn, check_value, conventions, plain, read_value
 from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
 from torch_retinanet.config.pictures import PostprocessingConventions, PreprocessingConventions
 from torch_retinanet.errors import InputError, suggestion
@@ -58,6 +58,8 @@ class RetinaNetConfig(
     """
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, plain(getattr(self, f.name)))
         for name in ("num_classes", "width", "head_depth", "in_channels"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -11,12 +11,11 @@ from torch_retinanet.config.backbones import RESNETS
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
-from torch_retinanet.weights import read_backbone, read_weights
-from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
+from torch_retinanet.weights import find_weights, read_backbone
 
 
-def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNetDetector:
-    """A detector with the first weights of a run, in training mode.
+def build_detector(config: TrainConfig, class_names: Sequence[str], *, first_weights: bool = True) -> RetinaNetDetector:
+    """A detector with the first weights of a run, in training mode; or with random ones, which others shall replace.
 
     Raises:
         InputError: for settings that no model can have, and weights that do not fit.
@@ -25,9 +24,11 @@ def build_detector(config: TrainConfig, class_names: Sequence[str]) -> RetinaNet
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         detector = RetinaNetDetector(
-            conventions, backbone_weights=_backbone_weights(config), class_names=tuple(class_names)
+            conventions,
+            backbone_weights=_backbone_weights(config) if first_weights else None,
+            class_names=tuple(class_names),
         )
-    if config.weights is not None:
+    if config.weights is not None and first_weights:
         _go_on_from(detector, config.weights)
     detector.freeze(stages=config.frozen_stages, norm=config.frozen_norm)
     detector.train()
@@ -46,9 +47,9 @@ def _backbone_weights(config: TrainConfig) -> WeightsEnum | BackboneWeights | No
     return read_backbone(config.backbone_weights)
 
 
-def _go_on_from(detector: RetinaNetDetector, path: Path) -> None:
+def _go_on_from(detector: RetinaNetDetector, path: str | Path) -> None:
     """Take over all weights of a file; those of the last class layer only where the classes are the same."""
-    contents = download_coco(str(path)) if str(path) in COCO_NAMES else read_weights(path)
+    contents = find_weights(path)
     if contents.part != "model":
         raise InputError(f"weights: {path} holds a {contents.part} alone; backbone_weights takes it")
     if differences := contents.config.differences(detector.config, acts_on="result"):

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import islice
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -26,7 +27,7 @@ from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, Means, Recorde
 from torch_retinanet.train.model import build_detector
 from torch_retinanet.train.plots import plot_run
 from torch_retinanet.train.progress import Show, run_bar
-from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin
+from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin, check_data_is_there
 from torch_retinanet.train.signals import stopping
 from torch_retinanet.train.train_step import NotFiniteError, TrainStep
 from torch_retinanet.weights import RUN_FILE, write_weights
@@ -61,11 +62,13 @@ class Trainer:
         loss: nn.Module | None = None,
         transform: nn.Module | None = None,
     ) -> None:
-        self.config, self.folder = config, config.out
+        self.config, self.folder = config, Path(config.out)
         self.accelerator = _accelerator(config)
+        if resume:
+            check_data_is_there(config)
         self.annotations, val = read_data(config)
         self.problems = [*self.annotations.problems, *(val.problems if val else ())]
-        detector = build_detector(config, self.annotations.classes) if detector is None else self._given(detector)
+        detector = self._built(resume) if detector is None else self._given(detector)
         detector.loss = detector.loss if loss is None else loss
         self.transform = transform
         self.training = TrainStep(config, detector, len(self.annotations.pictures), self.accelerator)
@@ -109,6 +112,11 @@ class Trainer:
         lost = sum(problem.data_loss for problem in self.problems)
         words = f"; lost from the data in {lost} places, see {self.folder / PROBLEMS}" if lost else ""
         return f"{self.folder}: {progress.step} steps{best}{words}; the weights are in {self.folder / RUN_FILE}"
+
+    def _built(self, resume: bool) -> RetinaNetDetector:
+        """The detector that the settings describe; where a checkpoint has its weights, no file of weights is read."""
+        is_stored = resume and (self.folder / CHECKPOINT).exists()
+        return build_detector(self.config, self.annotations.classes, first_weights=not is_stored)
 
     def _given(self, detector: RetinaNetDetector) -> RetinaNetDetector:
         """A detector of the user's own, which must know the classes of the data."""

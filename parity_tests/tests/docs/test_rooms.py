@@ -41,7 +41,7 @@ FLOORS = (
     {"errors", "files", "taps", "layers", "pictures", "boxes", "draw"},
     {"config", "checks", "devices"},
     {"other_backbones"},
-    {"backbone", "anchors", "preprocess", "postprocess", "targets"},
+    {"attributes", "backbone", "anchors", "preprocess", "postprocess", "targets"},
     {"fpn", "losses", "data"},
     {"heads", "surroundings"},
     {"model"},

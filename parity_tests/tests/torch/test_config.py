@@ -1,9 +1,13 @@
 """Conventions and presets: what a config accepts, how it is named, how one convention is changed."""
 
+import json
 from dataclasses import Field, replace
+from fractions import Fraction
 from typing import Any, get_args
 
+import numpy as np
 import pytest
+import torch
 
 from torch_retinanet import InputError, RetinaNetConfig
 from torch_retinanet.config import PRESETS
@@ -135,6 +139,31 @@ def test_a_truth_value_is_no_number_and_a_number_no_truth_value() -> None:
         RetinaNetConfig.from_dict(RetinaNetConfig.notebook().as_dict() | {"conv_bias": 1})
     with pytest.raises(InputError, match="bn_eps: True must be a number from 0 to 1"):
         replace(RetinaNetConfig.notebook(), bn_eps=True)
+
+
+def test_numbers_of_numpy_are_kept_as_pythons_own() -> None:
+    given: dict[str, Any] = {
+        "num_classes": np.int64(3),
+        "min_side": np.uint16(320),
+        "score_threshold": np.float32(0.5),
+        "nms_iou": np.float64(0.25),
+        "match_iou": Fraction(1, 2),
+        "clip_boxes": np.True_,
+        "anchor_scales": (np.float32(1.0), np.int8(2)),
+    }
+    config = RetinaNetConfig.torchvision(**given)
+    assert config == RetinaNetConfig.torchvision(
+        3, min_side=320, score_threshold=0.5, nms_iou=0.25, anchor_scales=(1, 2)
+    )
+    assert {type(getattr(config, name)) for name in given} == {int, float, bool, tuple}
+    assert {type(scale) for scale in config.anchor_scales} == {float, int}
+    assert eval(repr(config)) == RetinaNetConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+@pytest.mark.parametrize("value", [np.array(3), torch.tensor(3), np.float32("nan"), 1 + 0j, np.int64(0)])
+def test_what_is_no_real_number_is_none(value: Any) -> None:
+    with pytest.raises(InputError, match=r"num_classes: .* must be a whole number of at least 1"):
+        RetinaNetConfig.notebook(num_classes=value)
 
 
 def test_an_unknown_preset_is_named_beside_the_known_ones() -> None:

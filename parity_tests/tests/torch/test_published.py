@@ -279,6 +279,61 @@ def test_a_saved_folder_is_read_again_and_says_what_it_is(made: RetinaNetDetecto
     assert (described["class_names"], described["anchor_scale"]) == (list("abcde"), 4.0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_a_detector_is_read_in_the_precision_of_its_file(
+    dtype: torch.dtype, made: RetinaNetDetector, tmp_path: Path
+) -> None:
+    made.to(dtype).save_pretrained(tmp_path / "published")
+    again = RetinaNetDetector.from_pretrained(tmp_path / "published", score_threshold=0.0)
+    assert {parameter.dtype for parameter in again.parameters()} == {dtype}
+    assert_same_weights(again, made)
+    found = again.predict(noise(3, 96, 64))[0]
+    assert len(found["boxes"]) == 300
+    assert torch.isfinite(found["boxes"]).all()
+    assert found["boxes"].dtype == torch.float32, "as the picture is computed in"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"score_threshold": 0.5}, r"config\.json: score_threshold is 0.5, and 0.2 in model\.safetensors; both must"),
+        ({"class_names": list("abcdf")}, r"config\.json: class_names is .*'f'\], and .*'e'\] in model\.safetensors"),
+        ({"pixel_std": [1, 1, 1]}, r"config\.json: pixel_std is \[1, 1, 1\], and \[58"),
+    ],
+)
+def test_a_config_that_says_something_else_than_the_weights_is_refused(
+    change: dict[str, Any], sentence: str, made: RetinaNetDetector, tmp_path: Path
+) -> None:
+    made.save_pretrained(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"note": "by hand"}))
+    assert_same_weights(RetinaNetDetector.from_pretrained(tmp_path), made)
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    with pytest.raises(InputError, match=sentence):
+        RetinaNetDetector.from_pretrained(tmp_path)
+    config.write_text("{")
+    with pytest.raises(InputError, match=r"config\.json: is not readable JSON"):
+        load_model(tmp_path)
+    config.write_text(json.dumps({"architectures": ["Other"], "backbone": "vgg"}))
+    assert_same_weights(RetinaNetDetector.from_pretrained(tmp_path), made)
+
+
+@pytest.mark.parametrize("place", ["COCO_V1", "owner/name"])
+def test_a_name_can_stand_for_a_file_wherever_one_is_read(
+    place: str, made: RetinaNetDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **settings: theirs(eps=0.0).state_dict())
+    made.save_pretrained(tmp_path / "snapshot")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **settings: str(tmp_path / "snapshot"))
+    assert cli.main(["convert", place, str(tmp_path / "out.safetensors")]) == 0
+    assert_same_weights(
+        RetinaNetDetector.from_pretrained(place), RetinaNetDetector.from_pretrained(tmp_path / "out.safetensors")
+    )
+    assert cli.main(["convert", place, str(tmp_path / "none.safetensors"), "--preset", "notebook"]) == 2
+    assert not (tmp_path / "none.safetensors").exists()
+
+
 def test_a_repository_is_read_from_the_cache_of_the_hub(made: RetinaNetDetector, tmp_path: Path) -> None:
     """As huggingface_hub keeps it, and as it is found without a network."""
     repository = tmp_path / "models--owner--name"

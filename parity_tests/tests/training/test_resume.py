@@ -17,11 +17,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from parity_tests.tests.support.data_sets import write_digits
+from torch_retinanet import RetinaNet, RetinaNetConfig, save_weights
 from torch_retinanet.cli import main
 from torch_retinanet.data.dataset import Batch, PictureDataset, SampleKey
 from torch_retinanet.data.digits import Digits
+from torch_retinanet.train import settings_of
 from torch_retinanet.train.checkpoint import read_checkpoint
 from torch_retinanet.train.train_step import TrainStep
+from torch_retinanet.weights.safetensors_file import read_safetensors
+from torch_retinanet.weights.weights_file import WeightsFile
 
 MODEL = ["--backbone", "resnet18", "--width", "16", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
 RUN = ["--steps", "12", "--batch", "2", "--rate", "1e-3", "--ema", "0.9", "--save-every", "4", "--log-every", "1"]
@@ -101,6 +105,44 @@ def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_weights(
         flags = ["train", "--resume", str(folder)]
     resume(folder)
     assert_same_run(undisturbed, folder)
+
+
+def test_a_run_goes_on_from_any_folder_until_its_data_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_digits(tmp_path, Digits("train", length=4, size=(64, 64)))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", data.name, "--val", data.name, "--out", "run", *MODEL, "--steps", "2", "--batch", "2"]) == 0
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resume(Path("..") / "run")
+    settings = settings_of(tmp_path / "run")
+    assert (settings.data, settings.val, settings.out) == (data, data, tmp_path / "run")
+    capsys.readouterr()
+    data.rename(tmp_path / "elsewhere" / "moved.json")
+    assert main(["train", "--resume", "../run"]) == 2
+    rule = "data in ../run/config.toml must say where it is now"
+    assert capsys.readouterr().err == f"retinanet: data: {data} is not there any more; {rule}\n"
+
+
+def test_weights_to_begin_with_are_read_once_and_not_when_a_run_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("torch_retinanet.weights.read_safetensors", lambda path: noted(path))
+
+    def noted(path: Path) -> WeightsFile:
+        read.append(path.name)
+        return read_safetensors(path)
+
+    small = RetinaNetConfig.torchvision(10, backbone="resnet18", width=16, head_depth=1)
+    save_weights(RetinaNet(small), tmp_path / "first.safetensors")
+    first = ["--weights", str(tmp_path / "first.safetensors")]
+    assert main(["train", str(data), "--out", str(tmp_path / "run"), *MODEL, *first, "--steps", "1"]) == 0
+    assert read == ["first.safetensors"]
+    (tmp_path / "first.safetensors").unlink()
+    resume(tmp_path / "run")
+    assert read == ["first.safetensors"]
 
 
 @pytest.mark.slow
