@@ -96,8 +96,7 @@ class Published:
         shapes = {self.their_name(name): shape for name, shape in expected.items() if not name.endswith(COUNTER)}
         check_shapes(found.source, {name: tuple(tensor.shape) for name, tensor in named.items()}, shapes)
         check_floating(found.source, named)
-        counter = torch.zeros((), dtype=torch.int64)
-        tensors = {n: counter if n.endswith(COUNTER) else named[self.their_name(n)] for n in expected}
+        tensors = {n: _no_count() if n.endswith(COUNTER) else named[self.their_name(n)] for n in expected}
         names = found.class_names if len(found.class_names) == config.num_classes else ()
         return WeightsFile(config, tensors, class_names=names, origin=self._origin(config))
 
@@ -150,6 +149,11 @@ class Published:
         while self.their_name(name.format(i)) in named:
             i += 1
         return i
+
+
+def _no_count() -> Tensor:
+    """The counter of a BatchNorm, which nothing reads; each its own, as files of safetensors want it."""
+    return torch.zeros((), dtype=torch.int64)
 
 
 SIZES = ("num_classes", "width", "head_depth", "backbone")
