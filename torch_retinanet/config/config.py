@@ -143,17 +143,18 @@ class RetinaNetConfig(
     @property
     def name(self) -> str:
         """The preset with these fields; of changed ones the nearest preset, and what was changed in it."""
-        nearest, changes = self._nearest()
+        nearest, changes = self.nearest()
         words = ", ".join(f"{name}={value!r}" for name, value in changes.items())
         return f"{nearest} with {words}" if words else nearest
 
     def __repr__(self) -> str:
         """The nearest preset and what differs from it, as Python that makes this config."""
-        nearest, changes = self._nearest()
+        nearest, changes = self.nearest()
         words = [f"{name}={value!r}" for name, value in ({"num_classes": self.num_classes} | changes).items()]
         return f"RetinaNetConfig.preset({', '.join([repr(nearest), *words])})"
 
-    def _nearest(self) -> tuple[str, dict[str, Any]]:
+    def nearest(self) -> tuple[str, dict[str, Any]]:
+        """The preset with which this config shares most fields, and the fields that differ from it."""
         presets = _presets()
         nearest = min(presets, key=lambda name: len(self.differences(presets[name])))
         return nearest, {name: getattr(self, name) for name in self.differences(presets[nearest])}

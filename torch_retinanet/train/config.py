@@ -49,16 +49,17 @@ class TrainConfig:
     """stop at the first picture that cannot be read, and at annotations that would be lost"""
 
     # The model
-    preset: str = "torchvision"
-    """conventions to start from: torchvision, keras_io or notebook"""
+    preset: str | None = None
+    """conventions to start from, as torchvision or keras_io; by default those of `weights`, else torchvision"""
     conventions: Sequence[str] = ()
     """conventions that differ from the preset, as `anchor_scale=2`"""
-    backbone: str = "resnet50"
-    """a residual network of torchvision, as resnet18, resnet101, resnext50_32x4d or wide_resnet50_2"""
-    width: int = 256
-    """channels of the pyramid and the heads"""
-    head_depth: int = 4
-    """hidden layers of each head"""
+    backbone: str | None = None
+    """a residual network of torchvision, as resnet18 or resnext50_32x4d, or of timm, as timm/convnext_tiny; by default
+    that of `weights`, else resnet50"""
+    width: int | None = None
+    """channels of the pyramid and the heads; by default those of `weights`, else 256"""
+    head_depth: int | None = None
+    """hidden layers of each head; by default those of `weights`, else 4"""
     min_side: int | None = None
     """pixels of a picture's short side; by default the preset's"""
     max_side: int | None = None
@@ -66,9 +67,11 @@ class TrainConfig:
     min_sides: Sequence[int] = ()
     """short sides of which each step draws one, as `640 720 800`; by default all steps have `min_side`"""
     weights: PathOrNone = None
-    """a whole model to go on from, its heads too if it has the same classes"""
+    """a whole model to go on from: a file, a run, or COCO_V1; classes of one name keep their part of the class head"""
     backbone_weights: str | None = None
     """`imagenet`, or a file that `retinanet convert` wrote of a backbone; by default random values"""
+    backbone_rate: float = 1.0
+    """the learning rate of the backbone as a share of `rate`"""
     frozen_stages: int = 0
     """stages of the backbone, of 5, that keep their weights"""
     frozen_norm: bool = False
@@ -153,11 +156,9 @@ class TrainConfig:
         Raises:
             InputError: for an unknown preset, convention or value.
         """
-        config = RetinaNetConfig.preset(self.preset, num_classes=num_classes)
-        sizes: dict[str, Any] = {"backbone": self.backbone, "width": self.width, "head_depth": self.head_depth}
-        sides: dict[str, Any] = {"min_side": self.min_side, "max_side": self.max_side}
-        given = {name: side for name, side in sides.items() if side is not None}
-        config = dataclasses.replace(config, **sizes, **given)
+        config = RetinaNetConfig.preset(self.preset or "torchvision", num_classes=num_classes)
+        names = ("backbone", "width", "head_depth", "min_side", "max_side")
+        config = config.changed(**{name: value for name in names if (value := getattr(self, name)) is not None})
         for assignment in self.conventions:
             config = config.with_convention(assignment)
         return config
@@ -210,7 +211,7 @@ LEAST = {
 }
 """The least that a number may be."""
 
-SHARES = ("flip", "vertical_flip", "crop", "warm_up")
+SHARES = ("flip", "vertical_flip", "crop", "warm_up", "backbone_rate")
 """Numbers from 0 to 1."""
 
 

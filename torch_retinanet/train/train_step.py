@@ -80,7 +80,7 @@ class TrainStep:
         self.detector.train()
         rate = self.config.rate * self._rate_share()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         read = [batch for batch in batches if batch.images]
         if self.any_process(len(read) < len(batches) and self.sampler.processes > 1) or not read:
             self.progress.step += 1  # processes that share their gradients leave a batch out together, or none does
@@ -177,12 +177,22 @@ class TrainStep:
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD with momentum; kernels decay, and biases and BatchNorm do not."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """AdamW or SGD with momentum; kernels decay, biases and BatchNorm do not; the backbone has its own share."""
+    groups = _groups(model, config)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.rate, momentum=SGD_MOMENTUM)
     return torch.optim.AdamW(groups, lr=config.rate)
+
+
+def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """What is trained by decay, and by its share of the rate where the backbone has another."""
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    of_backbone = {name for name in trained if ".backbone." in f".{name}"} if config.backbone_rate != 1 else set()
+    parts = ((trained.keys() - of_backbone, 1.0), (of_backbone, config.backbone_rate))
+    groups = []
+    for names, share in parts[: 2 if of_backbone else 1]:
+        of_part = [parameter for name, parameter in trained.items() if name in names]
+        kernels, others = ([p for p in of_part if (p.ndim > 1) == is_kernel] for is_kernel in (True, False))
+        groups.append({"params": kernels, "weight_decay": config.weight_decay, "share": share})
+        groups.append({"params": others, "weight_decay": 0.0, "share": share})
+    return groups

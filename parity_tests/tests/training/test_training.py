@@ -153,7 +153,7 @@ class TestSettings:
             ({"steps": True}, "steps: True must be a whole number"),
             ({"rate": "fast"}, "rate: 'fast' must be a number"),
             ({"strict": "no"}, "strict: 'no' must be True or False"),
-            ({"backbone": None}, "backbone: None must be a text"),
+            ({"backbone": 18}, "backbone: 18 must be a text"),
             ({"val": 3}, "val: 3 must be a path"),
             ({"data": None}, "data: None must be a path"),
             ({"device": "gpu"}, "device: 'gpu' must be one of cpu, cuda, mps"),
