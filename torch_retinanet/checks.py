@@ -55,7 +55,7 @@ def check_targets(
     for i, target in enumerate(targets):
         if not isinstance(target, Mapping):
             raise InputError(f"targets[{i}]: {type(target).__name__} must be a dict with boxes and labels")
-    checked = [{name: _in_xyxy(value) for name, value in target.items()} for target in targets]
+    checked = [{name: in_xyxy(value) for name, value in target.items()} for target in targets]
     for i, target in enumerate(checked):
         for name in ("boxes", "labels"):
             if not isinstance(target.get(name), Tensor):
@@ -65,6 +65,18 @@ def check_targets(
         if "ignored" in target:
             _check_boxes(f"targets[{i}]: ignored", target["ignored"], values)
     return checked
+
+
+def check_batch(images: Sequence[Tensor], targets: Sequence[dict[str, Any]], num_classes: int) -> None:
+    """Refuse wrong values of a batch where it is put together; pictures of bytes can have none.
+
+    Raises:
+        InputError: as `check_pictures` and `check_targets`.
+    """
+    for i, image in enumerate(images):
+        if not (isinstance(image, Tensor) and image.dtype == torch.uint8):
+            _checked_picture(f"images[{i}]", image, values=True)
+    check_targets(targets, images, num_classes)
 
 
 def check_kernels(images: Tensor, dtype: torch.dtype) -> None:
@@ -87,7 +99,8 @@ def check_kernels(images: Tensor, dtype: torch.dtype) -> None:
         raise InputError(f"images: padded to {width} pixels of width, and {rule}; train in float32")
 
 
-def _in_xyxy(value: Any) -> Any:
+def in_xyxy(value: Any) -> Any:
+    """`BoundingBoxes` of torchvision as boxes xyxy; anything else as it is."""
     if not isinstance(value, tv_tensors.BoundingBoxes):
         return value
     if value.format is not tv_tensors.BoundingBoxFormat.XYXY:

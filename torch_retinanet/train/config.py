@@ -166,8 +166,7 @@ class TrainConfig:
     def with_whole_paths(self) -> "TrainConfig":
         """These settings for whatever folder they are read in: paths to what is there begin at the root."""
         given = {name: value for name in FILES if (value := getattr(self, name)) is not None}
-        there = {name: Path(value).absolute() for name, value in given.items() if Path(value).exists()}
-        whole: dict[str, Any] = {n: str(p) if n == "backbone_weights" else p for n, p in there.items()}
+        whole: dict[str, Any] = {n: str(Path(value).absolute()) for n, value in given.items() if Path(value).exists()}
         return dataclasses.replace(self, **whole)
 
     def as_dict(self) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
@@ -59,17 +61,25 @@ class TrainStep:
         self.progress = Progress(pictures=pictures, processes=accelerator.num_processes)
 
     def batches(self, dataset: PictureDataset) -> Generator[Batch]:
-        """The batches from the next step on, read ahead by worker processes, which end as it is closed."""
+        """The batches from the next step on, read ahead by worker processes, which end as it is closed.
+
+        Raises:
+            InputError: for values that the transforms leave and no training can use.
+        """
         workers = self.config.workers
         loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=self.sampler.batches(self.progress.step, self.steps),
-            collate_fn=collate,
+            collate_fn=partial(collate, num_classes=self.detector.config.num_classes),
             worker_init_fn=leave_signals_to_the_run,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
         )
-        yield from loader
+        try:
+            yield from loader
+        except InputError as error:  # torch puts the traceback of a worker process before it
+            clear_frames(error.__traceback__)  # which hold the workers
+            raise InputError(str(error).strip().rpartition(f"{InputError.__name__}: ")[2]) from None
 
     def step(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Take a step with the gradients of some batches together; the losses are their means.

@@ -1,5 +1,6 @@
 """A run of training: what it draws, how fast it learns, what it keeps, and what it refuses."""
 
+import multiprocessing
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,16 @@ from torchvision.transforms import v2
 
 from parity_tests.tests.support.data_sets import write_digits
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector, RetinaNetLoss
+from torch_retinanet.data.dataset import collate
 from torch_retinanet.data.digits import Digits
 from torch_retinanet.preprocess import prepare
 from torch_retinanet.targets import Targets
 from torch_retinanet.train import TrainConfig, Trainer
+from torch_retinanet.train.data import build_dataset
 from torch_retinanet.train.ema import MovingAverage
 from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.schedule import Schedule, rate_share
+from torch_retinanet.train.train_step import TrainStep
 
 
 class TestDraws:
@@ -207,6 +211,26 @@ class Counted(nn.Module):
         return self.resize(*sample)
 
 
+class Filled(nn.Module):
+    """Transforms that fill the boxes, the labels or the picture with a value."""
+
+    def __init__(self, name: str, value: float) -> None:
+        super().__init__()
+        self.name, self.value, self.resize = name, value, v2.Resize(64)
+
+    def forward(self, *sample: Any) -> Any:
+        image, target = self.resize(*sample)
+        image = torch.full_like(image, self.value, dtype=torch.float32) if self.name == "image" else image
+        return image, {n: torch.full_like(v, self.value) if n == self.name else v for n, v in target.items()}
+
+
+class Centred(nn.Module):
+    """Transforms that give boxes by their centres."""
+
+    def forward(self, image: Any, target: dict[str, Any]) -> Any:
+        return image, target | {"boxes": v2.ConvertBoundingBoxFormat("CXCYWH")(target["boxes"])}
+
+
 class TestWhatIsOnesOwn:
     """`Trainer` takes paths as text, a detector, a loss and transforms of one's own."""
 
@@ -242,6 +266,37 @@ class TestWhatIsOnesOwn:
         counted = Counted()
         self.losses(settings, transform=counted)
         assert counted.calls == 2
+
+    @pytest.mark.parametrize(
+        ("name", "value", "sentence"),
+        [
+            ("boxes", float("nan"), r"targets\[0\]: box 0 is \[nan, .*\], and all numbers must be finite"),
+            ("boxes", 0.0, r"targets\[0\]: box 0 is \[0.0, 0.0, 0.0, 0.0\], and x1 < x2 and y1 < y2 must hold"),
+            ("labels", 10, r"targets\[0\]: label 0 is 10 and must be from 0 to 9"),
+            ("image", 2.0, r"images\[0\]: floating values from 2 to 2 must be from 0 to 1"),
+        ],
+    )
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_what_transforms_must_not_leave(
+        self,
+        workers: int,
+        name: str,
+        value: float,
+        sentence: str,
+        settings: TrainConfig,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Found where a batch is put together: once it is on a device, a look at it would wait for that."""
+        monkeypatch.setattr(TrainStep, "step", lambda *_: pytest.fail("the batch has reached the step"))
+        with pytest.raises(InputError, match=f"^{sentence}$") as refused:
+            Trainer(replace(settings, workers=workers), transform=Filled(name, value)).fit()
+        assert multiprocessing.active_children() == [], f"though {refused} is still held"
+
+    def test_boxes_may_be_left_in_another_format(self, settings: TrainConfig) -> None:
+        trainer = Trainer(settings)
+        centred = build_dataset(trainer.annotations, settings, trainer.training.detector.config, transform=Centred())
+        [expected] = [torch.from_numpy(trainer.annotations.objects(0).boxes).float()]
+        torch.testing.assert_close(collate([centred[0]]).targets[0]["boxes"], expected)
 
     def test_a_detector(self, settings: TrainConfig) -> None:
         own = RetinaNetDetector(settings.model_config(10))
