@@ -13,6 +13,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as v2
 
 from torch_retinanet.errors import InputError
+from torch_retinanet.pictures import COLOURS
 
 OVERSHOOT = 1e-3
 """How far beyond 0 and 1 rounding may take a value, as in resizing."""
@@ -75,7 +76,8 @@ def check_batch(images: Sequence[Tensor], targets: Sequence[dict[str, Any]], num
     """
     for i, image in enumerate(images):
         if not (isinstance(image, Tensor) and image.dtype == torch.uint8):
-            _checked_picture(f"images[{i}]", image, values=True)
+            channels = image.shape[0] if isinstance(image, Tensor) and image.ndim == 3 else COLOURS
+            _checked_picture(f"images[{i}]", image, channels, values=True)  # the detector knows how many it takes
     check_targets(targets, images, num_classes)
 
 
