@@ -1,6 +1,7 @@
 """A run that is killed at any moment and gone on with ends with the very weights of one that never was."""
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -71,25 +72,41 @@ KILLS = {
 }
 """What is called as a run is killed, one time after the other, and for which time since it went on."""
 
-CHILD = """
-import importlib, os, signal, sys
-target, calls, arguments = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-owner, _, name = target.rpartition(".")
-module, _, attribute = owner.rpartition(".")
-place = getattr(importlib.import_module(module), attribute)
-original, done = getattr(place, name), 0
-
-def killed(*args, **settings):
-    global done
-    done += 1
-    if done == calls:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **settings)
-
-setattr(place, name, killed)
+KILLED = """
+import importlib, json, os, signal, sys
 from torch_retinanet.cli import main
-sys.exit(main(arguments))
+from torch_retinanet.train import Trainer
+
+folder, kills, flags = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
+
+
+def killed_at(target, calls):
+    owner, _, name = target.rpartition(".")
+    module, _, attribute = owner.rpartition(".")
+    place = getattr(importlib.import_module(module), attribute)
+    original, done = getattr(place, name), 0
+
+    def killed(*args, **settings):
+        nonlocal done
+        done += 1
+        if done == calls:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **settings)
+
+    setattr(place, name, killed)
+
+
+for moment, (target, calls) in kills.items():
+    child = os.fork()
+    if not child:
+        killed_at(target, calls)
+        sys.exit(main(flags))
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert ended == -signal.SIGKILL, (moment, ended)
+    assert not os.path.exists(f"{folder}/losses.png"), moment
+    flags = ["train", "--resume", folder]
 """
+"""Runs that are killed, each a fork of one process that has loaded what they need, and has computed nothing."""
 
 
 def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_weights(
@@ -97,12 +114,8 @@ def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_weights(
 ) -> None:
     folder = tmp_path / "run"
     flags = [*arguments(data, folder), "--workers", "1"]
-    for moment, (target, calls) in KILLS.items():
-        command = [sys.executable, "-c", CHILD, target, str(calls), *flags]
-        killed = subprocess.run(command, capture_output=True, timeout=300, check=False)
-        assert killed.returncode == -signal.SIGKILL, moment
-        assert not (folder / "losses.png").exists(), moment
-        flags = ["train", "--resume", str(folder)]
+    command = [sys.executable, "-c", KILLED, str(folder), json.dumps(KILLS), *flags]
+    subprocess.run(command, stdout=subprocess.DEVNULL, timeout=300, check=True)
     resume(folder)
     assert_same_run(undisturbed, folder)
 
