@@ -84,7 +84,6 @@ def compiled(model: RetinaNetDetector) -> RetinaNetDetector:
 @pytest.mark.parametrize(
     "way",
     [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model)), compiled],
-    ids=str,
     ids=["copied", "copied deeply", "pickled", "compiled"],
 )
 def test_a_detector_is_a_module_like_any_other(way: Callable[[Any], Any]) -> None:
