@@ -40,7 +40,7 @@ def make(name: str, folder: Path = ENVIRONMENTS) -> Path:
     asked = subprocess.run([python, "-c", SITE], capture_output=True, text=True, check=True)  # noqa: S603
     (Path(asked.stdout.strip()) / LENT).write_text(get_path("purelib") + "\n")
     if missing := [line for line in _pins(file) if not _is_here(line)]:
-        pip = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
+        pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]
         subprocess.run([*pip, *missing], check=True)  # noqa: S603
     done.write_text(file.read_text())
     return python

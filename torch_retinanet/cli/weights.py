@@ -9,7 +9,7 @@ from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.config.fields import by_group
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights import find_weights, write_weights
-from torch_retinanet.weights.keras_file import keras_preset
+from torch_retinanet.weights.keras_file import KERAS_PRESETS, keras_preset
 from torch_retinanet.weights.published import names
 from torch_retinanet.weights.weights_file import WeightsFile
 
@@ -30,9 +30,8 @@ def add_to(commands: Any) -> None:
     convert.add_argument(
         "--preset", help="preset of the source, where its names do not say it (default: the likeliest)"
     )
-    convert.add_argument(
-        "--to", metavar="PRESET", choices=names(), help="write the target as this RetinaNet's program does"
-    )
+    formats = [*KERAS_PRESETS, *names()]
+    convert.add_argument("--to", metavar="PRESET", choices=formats, help="write as this RetinaNet's program does")
     convert.set_defaults(run=_convert)
     table = commands.add_parser("conventions", help="list the conventions and what each preset has")
     table.set_defaults(run=_conventions)

@@ -12,9 +12,10 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.weights.containers.state_dict import read_foreign_safetensors, read_torch
+from torch_retinanet.weights.dialect import as_dialect
 from torch_retinanet.weights.hub import check_described, download
 from torch_retinanet.weights.keras_applications import read_keras_applications
-from torch_retinanet.weights.keras_file import read_keras, write_keras
+from torch_retinanet.weights.keras_file import KERAS_PRESETS, read_keras, write_keras
 from torch_retinanet.weights.published import published_of, read_published
 from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 from torch_retinanet.weights.safetensors_file import is_ours, read_safetensors, write_safetensors
@@ -108,14 +109,17 @@ def write_weights(path: str | Path, contents: WeightsFile, *, to: str | None = N
     Args:
         path: the file.
         contents: its weights.
-        to: the preset of a published RetinaNet, in whose own format it is written.
+        to: the preset of a published RetinaNet, in whose conventions and own format it is written; of a Keras
+            reference, in the format of the suffix.
 
     Raises:
         InputError: for another suffix, or contents that the format cannot hold.
     """
     path = Path(path)
     check_contents(contents)
-    if to is not None:
+    if to in KERAS_PRESETS:
+        contents = as_dialect(contents, RetinaNetConfig.preset(to))
+    elif to is not None:
         return published_of(to).write_file(path, contents)
     for suffix, write in WRITERS.items():
         if path.name.endswith(suffix):

@@ -14,6 +14,7 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.containers.state_dict import write_torch
 from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.dialect import as_dialect
 from torch_retinanet.weights.keras_names import COUNTER
 from torch_retinanet.weights.weights_file import WeightsFile, check_floating, check_shapes, expected_shapes
 
@@ -103,15 +104,14 @@ class Published:
     def write_file(self, path: Path, contents: WeightsFile) -> None:
         """Write a file as the published program does, which then reads it as its own.
 
+        Weights in other conventions are brought into those of the program, where the function can be kept.
+
         Raises:
-            InputError: for a backbone alone, and weights in conventions that are not those of the program.
+            InputError: for a backbone alone, and for the conventions that stand in the way.
         """
         if contents.part != "model":
             raise InputError(f"{path}: a file of {self.title} holds a whole model, and the source a {contents.part}")
-        others = contents.config.differences(RetinaNetConfig.preset(self.preset), acts_on="result")
-        if others := [name for name in others if name not in (*SIZES, "bn_eps")]:
-            said = ", ".join(f"{name}={getattr(contents.config, name)!r}" for name in others)
-            raise InputError(f"{path}: a file of {self.title} cannot say {said}")
+        contents = as_dialect(contents, RetinaNetConfig.preset(self.preset))
         kept = {n: tensor for n, tensor in contents.tensors.items() if self.has_counters or not n.endswith(COUNTER)}
         with atomic_write(path) as beside:
             self.write(beside, {self.their_name(name): tensor for name, tensor in kept.items()})
@@ -154,7 +154,3 @@ class Published:
 def _no_count() -> Tensor:
     """The counter of a BatchNorm, which nothing reads; each its own, as files of safetensors want it."""
     return torch.zeros((), dtype=torch.int64)
-
-
-SIZES = ("num_classes", "width", "head_depth", "backbone")
-"""The fields of a config that the shapes of tensors tell."""
