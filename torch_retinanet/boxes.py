@@ -42,7 +42,12 @@ def encode(boxes_xyxy: Tensor, anchors_xyxy: Tensor, variance: Sequence[float]) 
 
 
 def decode(
-    deltas: Tensor, anchors_xyxy: Tensor, variance: Sequence[float], *, largest_factor: float | None = None
+    deltas: Tensor,
+    anchors_xyxy: Tensor,
+    variance: Sequence[float],
+    *,
+    largest_factor: float | None = None,
+    smallest_factor: float | None = None,
 ) -> Tensor:
     """The boxes xyxy (...,4) to which deltas take anchors; a side grows by `largest_factor` at most."""
     anchors = box_convert(anchors_xyxy, "xyxy", "cxcywh")
@@ -50,6 +55,8 @@ def decode(
     shifts, growth = scaled[..., :2], scaled[..., 2:]
     if largest_factor is not None:
         growth = growth.clamp(max=math.log(largest_factor))
+    if smallest_factor is not None:
+        growth = growth.clamp(min=math.log(smallest_factor))
     centres = anchors[..., :2] + shifts * anchors[..., 2:]
     boxes: Tensor = box_convert(torch.cat([centres, growth.exp() * anchors[..., 2:]], dim=-1), "cxcywh", "xyxy")
     return boxes

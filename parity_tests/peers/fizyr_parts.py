@@ -99,7 +99,7 @@ def preprocessing(record: Recording, peer: SimpleNamespace, seed: int) -> None:
     truths = {name: np.array([[8.0, 6.5, 40.25, 50.0], [30.0, 20.0, 75.0, 58.0]]) for name in PICTURES}
     labels = np.array([3, 1])
 
-    class MadeGenerator(peer.generator.Generator):  # type: ignore[misc,name-defined]
+    class GivenPictures(peer.generator.Generator):  # type: ignore[misc,name-defined]
         """A data set of made pictures."""
 
         def __init__(self, names: list[str], sides: tuple[int, int]) -> None:
@@ -122,7 +122,7 @@ def preprocessing(record: Recording, peer: SimpleNamespace, seed: int) -> None:
     for sides_name, sides in SIDES.items():
         for names in (["60x90"], ["120x77"], ["60x90", "120x77"]):
             where = f"preprocessing/{sides_name}/{'+'.join(names)}"
-            made = MadeGenerator(names, sides)
+            made = GivenPictures(names, sides)
             pictures, aims = made[0]
             record.add(f"{where}/pictures", pictures)
             scales = [made.resize_image(made.load_image(number))[1] for number in range(len(names))]

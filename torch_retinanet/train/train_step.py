@@ -124,6 +124,7 @@ class TrainStep:
         parts = {
             "model": self.detector.model.state_dict(),
             "optimizer": optimizer_tensors(self.optimizer, self.detector),
+            "loss": dict(self.detector.loss.named_buffers()),
         }
         if self.average is not None:
             parts["average"] = self.average.tensors
@@ -131,13 +132,15 @@ class TrainStep:
 
     def restore(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
         """Go on from what `tensors` gave."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "average": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "average": {}, "loss": {}}
         for name, tensor in tensors.items():
             part, _, own = name.partition(":")
             parts[part][own] = tensor.to(self.accelerator.device)
         try:
             self.detector.model.load_state_dict(parts["model"])
             load_optimizer(self.optimizer, self.detector, parts["optimizer"])
+            for name, tensor in self.detector.loss.named_buffers():
+                tensor.copy_(parts["loss"].get(name, tensor))  # older checkpoints have none
         except (RuntimeError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"out: the checkpoint in {self.config.out} is of another model ({reason})") from None

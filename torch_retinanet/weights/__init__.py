@@ -11,6 +11,7 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
+from torch_retinanet.weights.containers.numpy_pickle import read_numpy_pickle
 from torch_retinanet.weights.containers.state_dict import read_foreign_safetensors, read_torch
 from torch_retinanet.weights.dialect import as_dialect
 from torch_retinanet.weights.hub import check_described, download
@@ -34,6 +35,9 @@ WRITERS: dict[str, Callable[[Path, WeightsFile], None]] = {
 
 TORCH_FILES = (".pth", ".pt", ".ckpt", ".bin")
 """The suffixes of what torch writes."""
+
+PICKLES = (".pkl", ".pickle")
+"""The suffixes of what detectron2's model zoo has."""
 
 
 def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
@@ -100,7 +104,9 @@ def _read(path: Path, preset: str | None) -> WeightsFile:
         return WeightsFile(backbone.config, backbone.tensors, "backbone")
     if path.suffix in TORCH_FILES:
         return read_published(read_torch(path), preset=preset)
-    raise InputError(f"{path}: suffix must be one of {', '.join((*WRITERS, '.h5', *TORCH_FILES))}")
+    if path.suffix in PICKLES:
+        return read_published(read_numpy_pickle(path), preset=preset)
+    raise InputError(f"{path}: suffix must be one of {', '.join((*WRITERS, '.h5', *TORCH_FILES, *PICKLES))}")
 
 
 def write_weights(path: str | Path, contents: WeightsFile, *, to: str | None = None) -> None:
