@@ -65,6 +65,11 @@ def nothing_told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     return {}
 
 
+def nothing_said(config: RetinaNetConfig) -> dict[str, Any]:
+    """Fields that a file has no place for."""
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Published:
     """The files of one published RetinaNet.
@@ -82,6 +87,7 @@ class Published:
         ignored: names, as a regular expression, of what is in a file beside weights.
         has_counters: whether its files count the batches of BatchNorm.
         suffix: of its files, where others have another container.
+        says: fields of a config that its files say otherwise than the preset has them.
         held: what its files hold: tensors by its names, or a table in which they lie.
         write: writes that.
     """
@@ -97,6 +103,7 @@ class Published:
     ignored: str = r"(?!)"
     has_counters: bool = True
     suffix: str = ".pth"
+    says: Callable[[RetinaNetConfig], dict[str, Any]] = nothing_said
     held: Callable[[Mapping[str, Tensor], WeightsFile], Any] = tensors_alone
     write: Write = write_torch
 
@@ -139,7 +146,7 @@ class Published:
         """
         if contents.part != "model":
             raise InputError(f"{path}: a file of {self.title} holds a whole model, and the source a {contents.part}")
-        contents = as_dialect(contents, RetinaNetConfig.preset(self.preset))
+        contents = as_dialect(contents, RetinaNetConfig.preset(self.preset, **self.says(contents.config)))
         kept = {n: tensor for n, tensor in contents.tensors.items() if self.has_counters or not n.endswith(COUNTER)}
         tensors = {self.their_name(name): tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
         with atomic_write(path) as beside:
