@@ -80,7 +80,8 @@ class DecodePredictions:
         config = self.config
         anchor, labels, scores = self._candidates(logits, anchors_per_level)
         factor = LARGEST_FACTORS[config.box_clamp]
-        boxes = decode(deltas[anchor], anchors_xyxy[anchor], config.box_variance, largest_factor=factor)
+        variance, coding = config.box_variance, config.box_coding
+        boxes = decode(deltas[anchor], anchors_xyxy[anchor], variance, largest_factor=factor, coding=coding)
         if config.clip_boxes:
             boxes = clip(boxes, *size)
         suppress = all_class_nms if config.nms_classes == "all" else class_wise_nms

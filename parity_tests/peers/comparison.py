@@ -78,6 +78,7 @@ def answers(
     known = truths(recorded, size)
     boxes, labels = [boxes.to(anchors) for boxes, _ in known], [labels for _, labels in known]
     targets = detector.label_encoder.encode_batch(anchors, boxes, labels)
+    targets = detector.label_encoder.ignore_outside(targets, anchors, [size] * len(boxes))
     losses = detector.loss(logits, deltas, targets, anchors)
     found: dict[str, Tensor] = {name: taps[name] for name in MAPS if name in taps}
     found |= {"logits": logits, "deltas": deltas, "anchors": anchors}

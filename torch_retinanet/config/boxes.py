@@ -72,14 +72,21 @@ class BoxConventions:
 
     group: ClassVar[str] = "box coding"
 
+    box_coding: Literal["centre", "corner"] = convention(
+        "What deltas are: shifts of the anchor's centre and logarithms of its growth, or shifts of its four edges, in "
+        "widths and heights of the anchor.",
+        "Girshick et al. 2014 (arXiv 1311.2524), appendix C; fizyr/keras-retinanet utils/anchors.py bbox_transform",
+        default="centre",
+    )
     box_variance: tuple[float, float, float, float] = convention(
-        "What a delta is divided by when it is learnt: shifts by x and y, then the logarithms of width and height.",
+        "What a delta is divided by when it is learnt: shifts by x and y, then the logarithms of width and height; or "
+        "shifts of the left, top, right and bottom edge.",
         "the keras.io example's LabelEncoder (0.1, 0.1, 0.2, 0.2); torchvision models/detection/_utils.py BoxCoder (1)",
         default=(1.0, 1.0, 1.0, 1.0),
         bounds=(2**-10, 2**10),
     )
     box_clamp: Literal["none", "1000/16"] = convention(
-        "How many times its anchor a decoded box can be wide or high: no limit, or 62.5.",
+        "How many times its anchor a decoded box can be wide or high: no limit, or 62.5; edges move without limit.",
         "the keras.io example's DecodePredictions; torchvision models/detection/_utils.py BoxCoder",
         default="1000/16",
         acts_on="detections",
@@ -102,6 +109,18 @@ class TargetConventions:
         "The IoU below which an anchor is background; from it to `match_iou` it is ignored.",
         "Lin et al. 2017 (arXiv 1708.02002), section 4",
         default=0.4,
+        acts_on="training",
+    )
+    background_iou: Literal["below", "up_to"] = convention(
+        "Whether an anchor is background only below `ignore_iou`, or at exactly this IoU too.",
+        "torchvision models/detection/_utils.py Matcher; fizyr/keras-retinanet utils/anchors.py compute_gt_annotations",
+        default="below",
+        acts_on="training",
+    )
+    ignore_outside: bool = convention(
+        "Whether anchors are ignored that are centred right of the picture or below it, in its padding.",
+        "torchvision models/detection/retinanet.py (no); fizyr/keras-retinanet utils/anchors.py anchor_targets_bbox",
+        default=False,
         acts_on="training",
     )
     force_match: bool = convention(

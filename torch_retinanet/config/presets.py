@@ -54,5 +54,65 @@ KERAS_IO = RetinaNetConfig(
 NOTEBOOK = replace(KERAS_IO, num_classes=10, p7_relu="after", head_init="glorot_uniform")
 """The teaching notebook. It holds the network alone; what surrounds it is as in the keras.io example."""
 
-PRESETS = {"notebook": NOTEBOOK, "keras_io": KERAS_IO, "torchvision": TORCHVISION, "torchvision_v2": TORCHVISION_V2}
+FIZYR = RetinaNetConfig(
+    num_classes=80,
+    stride_in="1x1",
+    bn_momentum=0.01,
+    bn_running_var="population",
+    stem_padding="same",
+    stride2_padding="same",
+    p6_source="c5",
+    body_init="glorot_uniform",
+    anchor_scales=(1.0, 1.2599210739135742, 1.587401032447815),  # in single precision
+    anchor_centre="half_cell",
+    anchor_rounding="none",
+    anchor_stride="power_of_2",
+    box_coding="corner",
+    box_variance=(0.2, 0.2, 0.2, 0.2),
+    box_clamp="none",
+    background_iou="up_to",
+    ignore_outside=True,
+    force_match=False,
+    box_loss="smooth_l1",
+    loss_normaliser="batch",
+    channel_order="bgr",
+    pixel_mean=(123.68, 116.779, 103.939),
+    pixel_std=(1.0, 1.0, 1.0),
+    pad_multiple=1,
+    topk_per_level=0,
+)
+"""keras-retinanet 1.0.0 of fizyr with keras-resnet 0.2.0; it also keeps BatchNorm frozen, as `freeze(norm=True)`."""
+
+KERAS_HUB = RetinaNetConfig(
+    num_classes=91,
+    bn_running_var="population",
+    stride2_padding="same",
+    body_init="glorot_uniform",
+    force_match=False,
+    box_clamp="none",
+    box_loss="smooth_l1",
+    loss_normaliser="batch",
+    empty_loss="zero",
+    pad_multiple=1,
+    score_threshold=0.5,
+    topk_per_level=0,
+    nms_classes="all",
+    detections_per_picture=100,
+    clip_boxes=False,
+)
+"""keras-hub 0.32.0 `retinanet_resnet50_fpn_coco`, models/retinanet. It doubles levels, which `nearest_to_size` does too
+wherever that fits."""
+
+KERAS_HUB_V2 = replace(KERAS_HUB, p6_source="c5", head_norm="group", gn_eps=0.001)
+"""keras-hub 0.32.0 `retinanet_resnet50_fpn_v2_coco`."""
+
+PRESETS = {
+    "notebook": NOTEBOOK,
+    "keras_io": KERAS_IO,
+    "torchvision": TORCHVISION,
+    "torchvision_v2": TORCHVISION_V2,
+    "fizyr": FIZYR,
+    "keras_hub": KERAS_HUB,
+    "keras_hub_v2": KERAS_HUB_V2,
+}
 """Presets by name."""

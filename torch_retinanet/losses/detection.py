@@ -47,13 +47,13 @@ class RetinaNetBoxLoss(nn.Module):
 
     def __init__(self, config: RetinaNetConfig) -> None:
         super().__init__()
-        self.kind, self.variance = config.box_loss, config.box_variance
+        self.kind, self.variance, self.coding = config.box_loss, config.box_variance, config.box_coding
 
     def forward(self, deltas: Tensor, true_deltas: Tensor, anchors_xyxy: Tensor) -> Tensor:
         """`anchors_xyxy` (...,4) turn deltas into boxes, which GIoU compares (Rezatofighi et al., arXiv 1902.09630)."""
         if self.kind == "giou":
-            predicted = decode(deltas, anchors_xyxy, self.variance, largest_factor=LARGEST_FACTOR)
-            true = decode(true_deltas, anchors_xyxy, self.variance)
+            predicted = decode(deltas, anchors_xyxy, self.variance, largest_factor=LARGEST_FACTOR, coding=self.coding)
+            true = decode(true_deltas, anchors_xyxy, self.variance, coding=self.coding)
             giou: Tensor = generalized_box_iou_loss(predicted, true)
             return giou
         if self.kind == "l1":

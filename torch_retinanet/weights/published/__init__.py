@@ -2,11 +2,13 @@
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.published.fizyr import FIZYR
+from torch_retinanet.weights.published.keras_hub import KERAS_HUB, KERAS_HUB_V2
 from torch_retinanet.weights.published.published import PROBES, Published
 from torch_retinanet.weights.published.torchvision import TORCHVISION, TORCHVISION_V2
 from torch_retinanet.weights.weights_file import WeightsFile
 
-PUBLISHED: tuple[Published, ...] = (TORCHVISION, TORCHVISION_V2)
+PUBLISHED: tuple[Published, ...] = (TORCHVISION, TORCHVISION_V2, FIZYR, KERAS_HUB, KERAS_HUB_V2)
 """All of them; of several with the same names the first is taken, where no preset is asked for."""
 
 

@@ -62,6 +62,7 @@ class Published:
         ignored: names, as a regular expression, of what is in a file beside weights.
         has_counters: whether its files count the batches of BatchNorm.
         suffix: of its files, where others have another container.
+        is_folder: whether they are folders with several files.
         write: writes tensors by its names.
     """
 
@@ -73,6 +74,7 @@ class Published:
     ignored: str = r"(?!)"
     has_counters: bool = True
     suffix: str = ".pth"
+    is_folder: bool = False
     write: Write = write_torch
 
     def likeness(self, names: set[str]) -> int:
@@ -114,8 +116,18 @@ class Published:
             said = ", ".join(f"{name}={getattr(contents.config, name)!r}" for name in others)
             raise InputError(f"{path}: a file of {self.title} cannot say {said}")
         kept = {n: tensor for n, tensor in contents.tensors.items() if self.has_counters or not n.endswith(COUNTER)}
+        theirs = {self.their_name(name): tensor for name, tensor in kept.items()}
+        if self.is_folder:
+            self._write_folder(path, theirs)
+            return
         with atomic_write(path) as beside:
-            self.write(beside, {self.their_name(name): tensor for name, tensor in kept.items()})
+            self.write(beside, theirs)
+
+    def _write_folder(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: is a file, and {self.title} is written to a folder")
+        path.mkdir(parents=True, exist_ok=True)
+        self.write(path, tensors)
 
     def _origin(self, config: RetinaNetConfig) -> str:
         return f"holds {self.title}, taken for preset {config.name}"
