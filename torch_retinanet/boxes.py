@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_convert
 
-
 Coding = Literal["centre", "corner"]
 """What deltas shift: an anchor's centre and size, or its edges."""
 

@@ -83,10 +83,15 @@ class DecodePredictions:
         variance, coding = config.box_variance, config.box_coding
         boxes = decode(deltas[anchor], anchors_xyxy[anchor], variance, largest_factor=factor, coding=coding)
         if config.clip_boxes:
-            boxes = clip(boxes, *size)
+            boxes = clip(boxes, *self.border(size))
         suppress = all_class_nms if config.nms_classes == "all" else class_wise_nms
         keep = suppress(boxes, scores, labels, config.nms_iou)[: config.detections_per_picture]
         return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
+
+    def border(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The largest y and x of a box that is cut off, by the height and width of a picture."""
+        height, width = size
+        return (height - 1, width - 1) if self.config.clip_edge == "last_pixel" else size
 
     def _candidates(self, logits: Tensor, anchors_per_level: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Anchor, class and score of all (M,) above the threshold, the best of each level."""

@@ -143,6 +143,12 @@ class LossConventions:
         default=0.25,
         acts_on="training",
     )
+    focal_balance: bool = convention(
+        "Whether the focal loss has the weights of `focal_alpha`.",
+        "torchvision ops/focal_loss.py (yes); keras.losses.BinaryFocalCrossentropy in keras-hub (no)",
+        default=True,
+        acts_on="training",
+    )
     focal_gamma: float = convention(
         "The focusing exponent of the focal loss.",
         "Lin et al. 2017 (arXiv 1708.02002), section 3.2",
@@ -150,10 +156,37 @@ class LossConventions:
         acts_on="training",
         bounds=(0, 100),
     )
+    log_epsilon: float = convention(
+        "What probabilities are cut off by at 0 and 1, and then grow by, before their logarithm in the focal loss.",
+        "torchvision ops/focal_loss.py (0); Keras 2 backend.binary_crossentropy in fizyr/keras-retinanet (1e-7)",
+        default=0.0,
+        acts_on="training",
+        bounds=(0, 0.25),
+    )
+    class_loss_sum: Literal["sum", "mean"] = convention(
+        "Whether the focal losses of an anchor's classes are added, or averaged.",
+        "torchvision models/detection/retinanet.py (sum); keras.losses.BinaryFocalCrossentropy in keras-hub (mean)",
+        default="sum",
+        acts_on="training",
+    )
     box_loss: Literal["smooth_l1", "l1", "giou"] = convention(
-        "The loss of a positive anchor's box: of its deltas, quadratic below 1 or not, or of the decoded box.",
+        "The loss of a positive anchor's box: of its deltas, quadratic below smooth_l1_beta or not, or of the decoded "
+        "box.",
         "the keras.io example's RetinaNetBoxLoss; torchvision retinanet_resnet50_fpn and its v2",
         default="l1",
+        acts_on="training",
+    )
+    smooth_l1_beta: float = convention(
+        "The difference of deltas up to which the loss smooth_l1 is quadratic.",
+        "the keras.io example's RetinaNetBoxLoss (1); yhenon/pytorch-retinanet losses.py (1/9)",
+        default=1.0,
+        acts_on="training",
+        bounds=(2**-10, 2**10),
+    )
+    box_loss_sum: Literal["sum", "mean"] = convention(
+        "Whether the losses of a box's four deltas are added, or averaged.",
+        "torchvision models/detection/retinanet.py (sum); yhenon/pytorch-retinanet losses.py (mean)",
+        default="sum",
         acts_on="training",
     )
     loss_normaliser: Literal["picture", "batch"] = convention(

@@ -116,6 +116,12 @@ class PostprocessingConventions:
         acts_on="detections",
         bounds=(1, 2**31),
     )
+    clip_edge: Literal["size", "last_pixel"] = convention(
+        "Where a picture's right and bottom border are when boxes are cut off: at its width and height, or one less.",
+        "torchvision ops/boxes.py clip_boxes_to_image; fizyr/keras-retinanet layers/_misc.py ClipBoxes",
+        default="size",
+        acts_on="detections",
+    )
     clip_boxes: bool = convention(
         "Whether boxes are cut off at the picture's border, before overlaps are looked for.",
         "the keras.io example's DecodePredictions (no); torchvision models/detection/retinanet.py (yes)",

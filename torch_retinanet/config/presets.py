@@ -73,13 +73,16 @@ FIZYR = RetinaNetConfig(
     background_iou="up_to",
     ignore_outside=True,
     force_match=False,
+    log_epsilon=1e-7,
     box_loss="smooth_l1",
+    smooth_l1_beta=1 / 9,
     loss_normaliser="batch",
     channel_order="bgr",
     pixel_mean=(123.68, 116.779, 103.939),
     pixel_std=(1.0, 1.0, 1.0),
     pad_multiple=1,
     topk_per_level=0,
+    clip_edge="last_pixel",
 )
 """keras-retinanet 1.0.0 of fizyr with keras-resnet 0.2.0; it also keeps BatchNorm frozen, as `freeze(norm=True)`."""
 
@@ -90,7 +93,10 @@ KERAS_HUB = RetinaNetConfig(
     body_init="glorot_uniform",
     force_match=False,
     box_clamp="none",
+    focal_balance=False,
+    class_loss_sum="mean",
     box_loss="smooth_l1",
+    box_loss_sum="mean",
     loss_normaliser="batch",
     empty_loss="zero",
     pad_multiple=1,

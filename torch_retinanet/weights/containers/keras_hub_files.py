@@ -1,4 +1,4 @@
-"""HDF5 files of Keras 3 as KerasHub's RetinaNets have them: two in the folder of a preset, or one of the whole detector.
+"""HDF5 files of Keras 3 as KerasHub's RetinaNets have them: two in a preset's folder, or one of the whole detector.
 
 Keras 3 stores variables by class and position of their layer. Names are those that the package gives its layers:
 `stack0_block0_1_conv/kernel`, `fpn/lateral_conv_P3/bias`. Source: keras/src/saving/saving_lib.py, keras-hub 0.32.0

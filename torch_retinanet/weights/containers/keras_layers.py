@@ -69,7 +69,7 @@ def write_layers(path: Path, layers: Layers, tensors: Mapping[str, Tensor]) -> N
 
 
 def _weights(file: h5py.File) -> h5py.Group:
-    return file[WHOLE] if WHOLE in file else file
+    return file.get(WHOLE, file)
 
 
 def _texts(group: h5py.Group, attribute: str) -> list[str]:

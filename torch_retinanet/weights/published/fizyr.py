@@ -23,8 +23,10 @@ BRANCHES = {"1": "2a", "2": "2b", "3": "2c", "0": "1"}
 HEADS = {"cls_head": "pyramid_classification", "box_head": "pyramid_regression"}
 
 LETTERS = 6
-"""Blocks of the third stage of ResNet-50, the one of which all blocks have letters; of deeper ones they are numbered
-but in the first stage."""
+"""Blocks of the third stage of ResNet-50, the one of which all blocks have letters."""
+
+LETTERED = r"(res|bn)[25]"
+"""The stages of which deeper networks have letters, too; those between have numbers (`numerical_names`)."""
 
 STAGES = (2, 3, 4, 5)
 
@@ -57,7 +59,7 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Weights as `model.save_weights` of fizyr's training model writes them, for its `load_weights`."""
     check_numpy(str(path), tensors)
     deep = f"res4b{LETTERS}_branch2a/kernel:0" in tensors
-    named = {(name if deep and not re.match(r"(res|bn)2", name) else lettered(name)): t for name, t in tensors.items()}
+    named = {(name if deep and not re.match(LETTERED, name) else lettered(name)): t for name, t in tensors.items()}
     write_layers(path, dict(_layers(named)), named)
 
 

@@ -1,7 +1,7 @@
 """The JSON files of a KerasHub preset of a RetinaNet, as `save_to_preset` of keras-hub 0.32.0 writes them."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 Said = dict[str, Any]
@@ -35,7 +35,7 @@ def preset_files(*, classes: int, blocks: tuple[int, ...], second: bool, paramet
             "keras_version": "3.15.1",
             "keras_hub_version": "0.32.0",
             "parameter_count": parameters,
-            "date_saved": datetime.now(UTC).strftime("%Y-%m-%d@%H:%M:%S"),
+            "date_saved": datetime.now(timezone.utc).strftime("%Y-%m-%d@%H:%M:%S"),
             "tasks": ["ObjectDetector"],
         },
     }
