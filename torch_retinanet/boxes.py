@@ -54,6 +54,7 @@ def decode(
     variance: Sequence[float],
     *,
     largest_factor: float | None = None,
+    smallest_factor: float | None = None,
     coding: Coding = "centre",
 ) -> Tensor:
     """The boxes xyxy (...,4) to which deltas take anchors; a side grows by `largest_factor` at most.
@@ -67,6 +68,8 @@ def decode(
     shifts, growth = scaled[..., :2], scaled[..., 2:]
     if largest_factor is not None:
         growth = growth.clamp(max=math.log(largest_factor))
+    if smallest_factor is not None:
+        growth = growth.clamp(min=math.log(smallest_factor))
     centres = anchors[..., :2] + shifts * anchors[..., 2:]
     boxes: Tensor = box_convert(torch.cat([centres, growth.exp() * anchors[..., 2:]], dim=-1), "cxcywh", "xyxy")
     return boxes

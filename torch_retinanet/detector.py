@@ -19,7 +19,7 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.pictures import read_picture
-from torch_retinanet.postprocess import DecodePredictions
+from torch_retinanet.postprocess import DecodePredictions, clipped_detections
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
 from torch_retinanet.surroundings import BUILT_IN, SURROUNDINGS
 from torch_retinanet.targets import LabelEncoder
@@ -162,7 +162,13 @@ class RetinaNetDetector(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, *, revision: str | None = None, cache_dir: str | Path | None = None, **changes: Any
+        cls,
+        path: str | Path,
+        *,
+        preset: str | None = None,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        **changes: Any,
     ) -> "RetinaNetDetector":
         """The detector in a file or folder, or in a repository of the Hugging Face Hub, in evaluation mode.
 
@@ -170,6 +176,7 @@ class RetinaNetDetector(nn.Module):
             path: what `save_pretrained` or a training run wrote; a weights file of Keras or torchvision; `COCO_V1`,
                 torchvision's weights, which it downloads; or a repository of the Hub, `owner/name`, which needs
                 huggingface_hub.
+            preset: the one that the file must be of, where its names fit several; by default the first that fits.
             revision: branch, tag or commit of the repository.
             cache_dir: where the Hub's files are kept; by default where huggingface_hub keeps them.
             changes: fields of the config that act on what surrounds the network, as `score_threshold=0.3`.
@@ -180,7 +187,7 @@ class RetinaNetDetector(nn.Module):
         """
         if str(path) in COCO_NAMES:
             return cls.from_weights(download_coco(str(path)), **changes)
-        contents = read_weights(download(path, revision=revision, cache_dir=cache_dir))
+        contents = read_weights(download(path, revision=revision, cache_dir=cache_dir), preset=preset)
         if contents.part != "model":
             raise InputError(f"{path}: holds a {contents.part} alone, and a whole model is needed")
         return cls.from_weights(contents, **changes)
@@ -313,7 +320,7 @@ class RetinaNetDetector(nn.Module):
         groups: dict[tuple[int, int], list[int]] = {}
         for i, image in enumerate(images):
             size = resized_size((image.shape[-2], image.shape[-1]), self.config)
-            groups.setdefault(padded_size([size], self.config.pad_multiple), []).append(i)
+            groups.setdefault(padded_size([size], self.config), []).append(i)
         detections: dict[int, dict[str, Tensor]] = {}
         for group in groups.values():
             detections |= zip(group, self._detect_batch([images[i] for i in group]), strict=True)
@@ -324,10 +331,14 @@ class RetinaNetDetector(nn.Module):
         outputs = self.model(batch.images.to(self._dtype), apart=True)
         deltas, logits = (output.to(batch.images.dtype) for output in outputs)
         per_level = self.anchors.anchors_per_level(*batch.images.shape[-2:])
-        found = self.decode_predictions(logits, deltas, self._anchors(batch.images), per_level, batch.sizes)
-        for detections, (h, w) in zip(found, batch.returns, strict=True):
-            detections["boxes"] = detections["boxes"] / detections["boxes"].new_tensor([w, h, w, h])
-        return found
+        borders = batch.sizes
+        if self.config.clip_at == "padded":
+            borders = [(batch.images.shape[-2], batch.images.shape[-1])] * len(images)
+        anchors = self._anchors(batch.images)
+        found = self.decode_predictions(logits, deltas, anchors, per_level, borders, batch.returns)
+        if not self.config.clip_detections:
+            return found
+        return [clipped_detections(one, *image.shape[-2:]) for one, image in zip(found, images, strict=True)]
 
     def _anchors(self, images: Tensor) -> Tensor:
         return self.anchors.kept_anchors(*images.shape[-2:], dtype=images.dtype, device=images.device)

@@ -12,7 +12,11 @@ from torchvision.ops import nms
 from torch_retinanet.boxes import clip, decode
 from torch_retinanet.config import RetinaNetConfig
 
-LARGEST_FACTORS = {"none": None, "1000/16": 1000 / 16}
+FACTORS: dict[str, dict[str, float]] = {
+    "none": {},
+    "1000/16": {"largest_factor": 1000 / 16},
+    "1000/16_both": {"largest_factor": 1000 / 16, "smallest_factor": 16 / 1000},
+}
 """How many times its anchor a decoded box can be wide or high, by the convention `box_clamp`."""
 
 
@@ -40,6 +44,24 @@ def all_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thresh
     return keep[scores[keep].sort(descending=True, stable=True).indices]
 
 
+def clip_own_edges(boxes_xyxy: Tensor, height: float, width: float) -> Tensor:
+    """Boxes (...,4) whose left and top are 0 at least, and whose right and bottom lie in the picture."""
+    low, high = boxes_xyxy[..., :2].clamp(min=0), boxes_xyxy[..., 2:]
+    return torch.cat([low, torch.minimum(high, high.new_tensor([width, height]))], dim=-1)
+
+
+def clipped_detections(found: dict[str, Tensor], height: float, width: float) -> dict[str, Tensor]:
+    """Detections cut off at the border of a picture of `height` by `width`, without those of which nothing is left."""
+    boxes = clip(found["boxes"], height, width)
+    left = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    return {name: values[left] for name, values in (found | {"boxes": boxes}).items()}
+
+
+def _returned(boxes_xyxy: Tensor, scale: tuple[float, float]) -> Tensor:
+    """Boxes in pixels of the picture that became `scale` times higher and wider."""
+    return boxes_xyxy if scale == (1.0, 1.0) else boxes_xyxy / boxes_xyxy.new_tensor([*scale[::-1], *scale[::-1]])
+
+
 class DecodePredictions:
     """Turns logits and deltas into detections, in the conventions of a config."""
 
@@ -53,6 +75,7 @@ class DecodePredictions:
         anchors_xyxy: Tensor,
         anchors_per_level: Sequence[int],
         sizes: Sequence[tuple[int, int]],
+        scales: Sequence[tuple[float, float]] | None = None,
     ) -> list[dict[str, Tensor]]:
         """Detections of each picture, best first.
 
@@ -62,11 +85,13 @@ class DecodePredictions:
             anchors_xyxy: (N,4) in pixels of the batch.
             anchors_per_level: how the N anchors divide among the levels.
             sizes: height and width of each picture within the batch, where boxes are clipped.
+            scales: what boxes are divided by on their way back to pixels of the picture, height and width; by default
+                they stay in those of the batch.
 
         Returns:
-            For each picture `boxes` (M,4) xyxy in pixels of the batch, `scores` (M,) and `labels` (M,).
+            For each picture `boxes` (M,4) xyxy, `scores` (M,) and `labels` (M,).
         """
-        pictures = zip(logits, deltas, sizes, strict=True)
+        pictures = zip(logits, deltas, sizes, scales or [(1.0, 1.0)] * len(sizes), strict=True)
         return [self._detect(*picture, anchors_xyxy, anchors_per_level) for picture in pictures]
 
     def _detect(
@@ -74,24 +99,30 @@ class DecodePredictions:
         logits: Tensor,
         deltas: Tensor,
         size: tuple[int, int],
+        scale: tuple[float, float],
         anchors_xyxy: Tensor,
         anchors_per_level: Sequence[int],
     ) -> dict[str, Tensor]:
         config = self.config
         anchor, labels, scores = self._candidates(logits, anchors_per_level)
-        factor = LARGEST_FACTORS[config.box_clamp]
-        variance, coding = config.box_variance, config.box_coding
-        boxes = decode(deltas[anchor], anchors_xyxy[anchor], variance, largest_factor=factor, coding=coding)
+        variance, coding, factors = config.box_variance, config.box_coding, FACTORS[config.box_clamp]
+        boxes = decode(deltas[anchor], anchors_xyxy[anchor], variance, coding=coding, **factors)
         if config.clip_boxes:
-            boxes = clip(boxes, *self.border(size))
+            boxes = (clip if config.clip_edges == "all" else clip_own_edges)(boxes, *self.border(size))
+        if config.nms_scale == "picture":
+            boxes = _returned(boxes, scale)
+        if config.empty_boxes == "dropped":
+            left = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+            boxes, scores, labels = boxes[left], scores[left], labels[left]
         suppress = all_class_nms if config.nms_classes == "all" else class_wise_nms
-        keep = suppress(boxes, scores, labels, config.nms_iou)[: config.detections_per_picture]
-        return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
+        keep = suppress(boxes, scores, labels, config.nms_iou)[: config.detections_per_picture or None]
+        kept = boxes[keep] if config.nms_scale == "picture" else _returned(boxes[keep], scale)
+        return {"boxes": kept, "scores": scores[keep], "labels": labels[keep]}
 
     def border(self, size: tuple[int, int]) -> tuple[int, int]:
         """The largest y and x of a box that is cut off, by the height and width of a picture."""
         height, width = size
-        return (height - 1, width - 1) if self.config.clip_edge == "last_pixel" else size
+        return (height - 1, width - 1) if self.config.clip_border == "last_pixel" else size
 
     def _candidates(self, logits: Tensor, anchors_per_level: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Anchor, class and score of all (M,) above the threshold, the best of each level."""

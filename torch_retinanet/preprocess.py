@@ -1,7 +1,7 @@
 """Pictures and their boxes as the network is fed; mirrors `keras_reference/preprocess.py`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.resize import resize_bytes, resize_mirrored, resize_real
+
+WHOLE: dict[str, Callable[[float], int]] = {
+    "down": int,
+    "half_up": lambda side: math.floor(side + 0.5),
+    "half_even": round,
+}
+"""Whole pixels of a side, by the convention `whole_pixels`."""
 
 JITTER = (640, 1024)
 """Pixels between which the keras.io example draws the short side of a training picture."""
@@ -52,23 +60,32 @@ def resized_size(size: tuple[int, int], config: RetinaNetConfig, *, min_side: fl
     number = np.float32 if config.resize_rounding == "single" else np.float64
     ratio = min(number(min_side or config.min_side) / number(min(size)), number(config.max_side) / number(max(size)))
     uncut = float(ratio * number(size[0])), float(ratio * number(size[1]))
-    pixels = max(1, int(uncut[0])), max(1, int(uncut[1]))
+    pixels = WHOLE[config.whole_pixels](uncut[0]), WHOLE[config.whole_pixels](uncut[1])
+    pixels = max(1, pixels[0]), max(1, pixels[1])
     followed = uncut if config.padded_from == "uncut" else (float(pixels[0]), float(pixels[1]))
     return NewSize(pixels, followed, float(ratio))
 
 
-def padded_size(sizes: Sequence[NewSize], multiple: int) -> tuple[int, int]:
-    """The smallest size that holds all `sizes` and divides by `multiple`."""
+def padded_size(sizes: Sequence[NewSize], config: RetinaNetConfig) -> tuple[int, int]:
+    """The smallest size that holds all `sizes` and divides by `pad_multiple`; the next, where it pads always."""
+    multiple = config.pad_multiple
     sides = [max(max(size.pixels[axis], size.followed[axis]) for size in sizes) for axis in (0, 1)]
-    height, width = (math.ceil(side / multiple) * multiple for side in sides)
+    if config.pad_always:
+        height, width = (math.floor(side / multiple + 1) * multiple for side in sides)
+    else:
+        height, width = (math.ceil(side / multiple) * multiple for side in sides)
     return height, width
 
 
-def resize(image: Tensor, size: tuple[int, int], *, antialias: bool = False) -> Tensor:
-    """A picture (C,H,W) at another size, bilinear between pixel centres."""
+def resize(image: Tensor, size: tuple[int, int], config: RetinaNetConfig) -> Tensor:
+    """A picture (C,H,W) from 0 to 1 at another size."""
     if tuple(image.shape[-2:]) == size:
         return image
-    return F.interpolate(image[None], size, mode="bilinear", align_corners=False, antialias=antialias)[0]
+    if config.resized_to == "bytes":
+        return resize_bytes(image, size, antialias=config.resize_antialias)
+    if config.resize_edges == "mirror":
+        return resize_mirrored(image, size)
+    return resize_real(image, size, antialias=config.resize_antialias)
 
 
 def normalise(image: Tensor, config: RetinaNetConfig) -> Tensor:
@@ -88,7 +105,7 @@ def normalise_and_pad(image: Tensor, size: tuple[int, int], config: RetinaNetCon
 def prepare(images: Sequence[Tensor], config: RetinaNetConfig) -> Prepared:
     """Pictures (3,H,W), RGB from 0 to 1, resized, normalised and padded to one batch."""
     resized, sizes = zip(*(_resized(image, config) for image in images), strict=True)
-    padded = padded_size(sizes, config.pad_multiple)
+    padded = padded_size(sizes, config)
     scales = [_scales(image, size) for image, size in zip(images, sizes, strict=True)]
     returns = [(s.ratio, s.ratio) for s in sizes] if config.padded_from == "uncut" else scales
     images_fed = torch.stack([normalise_and_pad(image, padded, config) for image in resized])
@@ -103,7 +120,7 @@ def resize_and_pad_image(
     The short side gets `min_side` pixels, by default those of the config.
     """
     resized, size = _resized(image, config, min_side=min_side)
-    padded = _pad(resized, padded_size([size], config.pad_multiple))
+    padded = _pad(resized, padded_size([size], config))
     return padded, size.pixels, _scales(image, size)
 
 
@@ -134,7 +151,7 @@ def preprocess_data(
 
 def _resized(image: Tensor, config: RetinaNetConfig, *, min_side: float | None = None) -> tuple[Tensor, NewSize]:
     size = resized_size((image.shape[-2], image.shape[-1]), config, min_side=min_side)
-    return resize(image, size.pixels, antialias=config.resize_antialias), size
+    return resize(image, size.pixels, config), size
 
 
 def _scales(image: Tensor, size: NewSize) -> tuple[float, float]:

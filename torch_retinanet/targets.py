@@ -123,5 +123,10 @@ class LabelEncoder:
         if not self.config.force_match:
             return best_iou, best_box, torch.zeros_like(best_iou, dtype=torch.bool)
         of_box = torch.stack([table.amax(dim=2) for table in tables]).amax(dim=0).unsqueeze(-1)
-        forced = torch.cat([((table == of_box) & (of_box > 0)).any(dim=1) for table in tables], dim=1)
+        matches = [(table == of_box) & (of_box > 0) for table in tables]
+        forced = torch.cat([match.any(dim=1) for match in matches], dim=1)
+        if self.config.forced_box == "own":
+            places = torch.arange(count, device=best_box.device)[:, None]
+            own = torch.cat([(match * places).amax(dim=1) for match in matches], dim=1)  # of several boxes the last
+            best_box = torch.where(forced, own, best_box)
         return best_iou, best_box, forced

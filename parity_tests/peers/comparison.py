@@ -10,8 +10,8 @@ from parity_tests.peers.recorded import Recorded
 from parity_tests.peers.values import noise, picture, true_boxes
 from parity_tests.rule.record import Record, Where
 from torch_retinanet import RetinaNetDetector
-from torch_retinanet.boxes import decode, encode
-from torch_retinanet.postprocess import LARGEST_FACTORS
+from torch_retinanet.boxes import clip, decode, encode
+from torch_retinanet.postprocess import FACTORS, clip_own_edges
 from torch_retinanet.preprocess import prepare
 from torch_retinanet.targets import IGNORED, Targets
 
@@ -22,6 +22,9 @@ DTYPES = {"float64": torch.float64, "float32": torch.float32}
 MAPS = ("stem", "c2", "c3", "c4", "c5", "p3", "p4", "p5", "p6", "p7")
 C2 = "conv2_block3"
 """The tap of C2 in a ResNet-50 or deeper of which the pyramid takes none."""
+
+DETECTIONS = ("detections", "raw_detections")
+"""Where a size's detections are."""
 
 NO_ANSWER = ("boxes_clipped", "scores", "normaliser", "second/", "loss/total", "loss/keras_total")
 """What a peer's recording has beside answers that are compared here."""
@@ -64,9 +67,9 @@ def compare_size(
     ours, outputs = answers(recorded, detector, size, dtype, weights=any(n.startswith("grad_sum") for n in known))
     single = [name for name in known if "detections/" not in name and not name.startswith(NO_ANSWER)]
     records = [recorded.judge(where, name, ours.get(name), place) for name in single]
-    if any(name.startswith("detections/") for name in known):
-        found = detections(detector, outputs, size)
-        records += compare_detections(recorded, where, "detections", found, place)
+    for within in DETECTIONS:
+        if any(name.startswith(f"{within}/") for name in known):
+            records += compare_detections(recorded, where, within, detections(detector, outputs, size), place)
     return records
 
 
@@ -216,10 +219,12 @@ def compare_coder(recorded: Recorded, detector: RetinaNetDetector, *, spread: fl
     anchors = torch.from_numpy(true_boxes("coder/anchors", 64, 300, 400, seed))
     boxes = torch.from_numpy(true_boxes("coder/boxes", 64, 300, 400, seed))
     deltas = spread * torch.from_numpy(noise("coder/deltas", (64, 4), seed)).double()
-    factor = LARGEST_FACTORS[config.box_clamp]
+    decoded = decode(deltas, anchors, config.box_variance, **FACTORS[config.box_clamp])
+    clip_boxes = clip if config.clip_edges == "all" else clip_own_edges
     found = {
         "encoded": encode(boxes, anchors, config.box_variance),
-        "decoded": decode(deltas, anchors, config.box_variance, largest_factor=factor),
+        "decoded": decoded,
+        "clipped": clip_boxes(decoded, 300, 400),
     }
     place = Where(data="coder", dtype="float64", mode="cascaded")
     known = [name for name in recorded.names("coder") if name in found]

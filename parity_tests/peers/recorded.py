@@ -19,6 +19,15 @@ LOSSES = {"classification": "classification", "bbox_regression": "bbox_regressio
 """Our losses, and torchvision's."""
 
 
+OF_ROWS = ("positives_target", "targets/deltas")
+"""What has no meaning but in the rows that are recorded."""
+
+
+def name_within(full: str) -> str:
+    """The end of a recorded name: what it is of."""
+    return next((name for name in OF_ROWS if full.endswith(name)), full)
+
+
 def same_name(name: str) -> str:
     """Names that both have."""
     return name
@@ -113,6 +122,8 @@ class Recorded:
             chosen = value[rows[:, 0], rows[:, 1]].reshape(-1)
         else:
             chosen = value.reshape(-1)[sampled(full, value.size, int(self.facts["kept"]))]
+        if name_within(full) in OF_ROWS:
+            return reference.reshape(-1), chosen, float(np.abs(reference).max(initial=0.0))
         summary = [magnitude.max(initial=0.0), value.mean(dtype=np.float64), magnitude.mean()]
         kept = reference.reshape(-1)
         joined = np.concatenate([kept, whole.astype(kept.dtype)])

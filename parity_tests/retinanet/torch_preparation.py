@@ -32,19 +32,18 @@ class TorchPreparation:
 
     def fitted(self, size: Size) -> Array:
         new = preprocess.resized_size(size, self.config)
-        padded = preprocess.padded_size([new], self.config.pad_multiple)
+        padded = preprocess.padded_size([new], self.config)
         return np.array([*new.pixels, *padded, new.ratio])
 
     def resized(self, picture: Array) -> Array:
         size = preprocess.resized_size(picture.shape[:2], self.config).pixels
-        antialias = self.config.resize_antialias
-        return _channels_last(preprocess.resize(_channels_first(picture), size, antialias=antialias)) * 255
+        return _channels_last(preprocess.resize(_channels_first(picture), size, self.config)) * 255
 
     def normalised(self, picture: Array) -> Array:
         return _channels_last(preprocess.normalise(_channels_first(picture), self.config))
 
     def padded(self, resized: Array, size: Size) -> Array:
-        new = preprocess.padded_size([preprocess.resized_size(size, self.config)], self.config.pad_multiple)
+        new = preprocess.padded_size([preprocess.resized_size(size, self.config)], self.config)
         return _channels_last(preprocess.normalise_and_pad(_channels_first(resized), new, self.config))
 
     def prepared(self, picture: Array) -> Array:

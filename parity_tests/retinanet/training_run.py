@@ -135,7 +135,7 @@ class TrainingRun:
     def _padded(self, batch: Batch) -> Scene:
         """Pictures from 0 to 255, red first, padded as the conventions say, and their boxes and labels."""
         sizes = [resized_size((image.shape[-2], image.shape[-1]), self.conventions) for image in batch.images]
-        height, width = padded_size(sizes, self.conventions.pad_multiple)
+        height, width = padded_size(sizes, self.conventions)
         images = np.zeros((len(batch.images), height, width, 3), np.float32)
         for padded, image in zip(images, batch.images, strict=True):
             padded[: image.shape[1], : image.shape[2]] = image.permute(1, 2, 0).numpy()

@@ -85,9 +85,10 @@ class BoxConventions:
         default=(1.0, 1.0, 1.0, 1.0),
         bounds=(2**-10, 2**10),
     )
-    box_clamp: Literal["none", "1000/16"] = convention(
-        "How many times its anchor a decoded box can be wide or high: no limit, or 62.5; edges move without limit.",
-        "the keras.io example's DecodePredictions; torchvision models/detection/_utils.py BoxCoder",
+    box_clamp: Literal["none", "1000/16", "1000/16_both"] = convention(
+        "How many times its anchor a decoded box can be wide or high: no limit, or 62.5; both: a 62.5th at least, too.",
+        "the keras.io example's DecodePredictions; torchvision models/detection/_utils.py BoxCoder; mmdetection "
+        "delta_xywh_bbox_coder.py",
         default="1000/16",
         acts_on="detections",
     )
@@ -124,9 +125,16 @@ class TargetConventions:
         acts_on="training",
     )
     force_match: bool = convention(
-        "Whether a box's best anchors are positive however low their IoU; each keeps the box it fits best.",
+        "Whether a box's best anchors are positive however low their IoU.",
         "the keras.io example's LabelEncoder (no); torchvision models/detection/_utils.py Matcher (yes)",
         default=True,
+        acts_on="training",
+    )
+    forced_box: Literal["best", "own"] = convention(
+        "The box that an anchor learns which is positive by force_match: the one it fits best, or the one whose best "
+        "anchor it is, of several the last.",
+        "torchvision models/detection/_utils.py Matcher (best); mmdetection assigners/max_iou_assigner.py (own)",
+        default="best",
         acts_on="training",
     )
 
@@ -163,6 +171,13 @@ class LossConventions:
         acts_on="training",
         bounds=(0, 0.25),
     )
+    probability_margin: float = convention(
+        "How near a class score comes to 0 and to 1 in the focal loss, which has no gradient beyond.",
+        "torchvision ops/focal_loss.py (0); yhenon/pytorch-retinanet losses.py (1e-4)",
+        default=0.0,
+        acts_on="training",
+        bounds=(0, 0.25),
+    )
     class_loss_sum: Literal["sum", "mean"] = convention(
         "Whether the focal losses of an anchor's classes are added, or averaged.",
         "torchvision models/detection/retinanet.py (sum); keras.losses.BinaryFocalCrossentropy in keras-hub (mean)",
@@ -189,10 +204,12 @@ class LossConventions:
         default="sum",
         acts_on="training",
     )
-    loss_normaliser: Literal["picture", "batch"] = convention(
+    loss_normaliser: Literal["picture", "batch", "batch_each", "moving_average"] = convention(
         "What losses are divided by: each picture's by its own positive anchors, then the mean of the batch, or the "
-        "batch's by all its positive anchors.",
-        "the keras.io example's RetinaNetLoss; fizyr/keras-retinanet losses.py",
+        "batch's by all its positive anchors; each: a picture without any counts as one; moving_average: a tenth of "
+        "the batch's and nine of the steps before, from 100 on.",
+        "the keras.io example's RetinaNetLoss; fizyr/keras-retinanet losses.py; mmdetection "
+        "samplers/sampling_result.py; detectron2 meta_arch/retinanet.py",
         default="picture",
         acts_on="training",
     )

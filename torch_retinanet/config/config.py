@@ -115,6 +115,31 @@ class RetinaNetConfig(
         return cls.preset("torchvision_v2", num_classes=num_classes, **changes)
 
     @classmethod
+    def deepforest(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """DeepForest's RetinaNet: torchvision's with other thresholds, for one class."""
+        return cls.preset("deepforest", num_classes=num_classes, **changes)
+
+    @classmethod
+    def yhenon(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """yhenon's pytorch-retinanet."""
+        return cls.preset("yhenon", num_classes=num_classes, **changes)
+
+    @classmethod
+    def detectron2(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """detectron2's RetinaNet."""
+        return cls.preset("detectron2", num_classes=num_classes, **changes)
+
+    @classmethod
+    def mmdet(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """MMDetection's RetinaNet in PyTorch style."""
+        return cls.preset("mmdet", num_classes=num_classes, **changes)
+
+    @classmethod
+    def mmdet_caffe(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """MMDetection's RetinaNet in Caffe style: BGR, and the stride in the first 1x1 convolution."""
+        return cls.preset("mmdet_caffe", num_classes=num_classes, **changes)
+
+    @classmethod
     def fizyr(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
         """fizyr's keras-retinanet with keras-resnet: deltas of edges, a batch's positives as the normaliser."""
         return cls.preset("fizyr", num_classes=num_classes, **changes)
@@ -183,14 +208,16 @@ class RetinaNetConfig(
     def from_dict(cls, values: dict[str, Any]) -> "RetinaNetConfig":
         """The config that `as_dict` wrote, of this version or an older one.
 
-        A field that did not exist then has its value in the nearest preset: that is what the code did.
+        A field that did not exist then has its value in the nearest preset of then: that is what the code did.
         """
         if unknown := sorted(values.keys() - {f.name for f in fields(cls)}):
             raise InputError(f"config: {', '.join(unknown)} is unknown; the file is of a newer version or program")
         plain: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
         if "num_classes" not in plain:
             raise InputError("config: num_classes is missing")
-        presets = [*_presets().values()][::-1]  # of equal ones torchvision's, whose values are the defaults
+        from torch_retinanet.config.presets import FIRST
+
+        presets = [_presets()[name] for name in FIRST]
         nearest = max(presets, key=lambda preset: sum(getattr(preset, name) == value for name, value in plain.items()))
         return replace(nearest, **plain)
 

@@ -43,6 +43,18 @@ class PreprocessingConventions:
         default=False,
         acts_on="detections",
     )
+    resize_edges: Literal["repeat", "mirror"] = convention(
+        "What lies beyond the border of a picture that is enlarged: its last pixel again, or the one before that.",
+        "torchvision models/detection/transform.py (repeat); skimage.transform.resize in yhenon/pytorch-retinanet",
+        default="repeat",
+        acts_on="detections",
+    )
+    resized_to: Literal["real", "bytes"] = convention(
+        "Whether a picture is resized in real numbers, or in 256 levels: smoothed as Pillow does, or not, as OpenCV.",
+        "torchvision models/detection/transform.py (real); detectron2 (Pillow) and mmdetection (OpenCV)",
+        default="real",
+        acts_on="detections",
+    )
     min_side: int = convention(
         "Pixels of the short side of a picture after resizing.",
         "the keras.io example's resize_and_pad_image; torchvision retinanet_resnet50_fpn",
@@ -63,6 +75,12 @@ class PreprocessingConventions:
         default="double",
         acts_on="detections",
     )
+    whole_pixels: Literal["down", "half_up", "half_even"] = convention(
+        "How a side's new length becomes whole pixels: the next below, or the nearest, of two the upper or the even.",
+        "torchvision models/detection/transform.py; detectron2 augmentation_impl.py; yhenon/pytorch-retinanet",
+        default="down",
+        acts_on="detections",
+    )
     padded_from: Literal["uncut", "cut"] = convention(
         "Whether padding and boxes follow a side's new length before it is cut to whole pixels, or after.",
         "the keras.io example's resize_and_pad_image and preprocess_data; torchvision models/detection/transform.py",
@@ -75,6 +93,12 @@ class PreprocessingConventions:
         default=32,
         acts_on="detections",
         bounds=(1, LONGEST_SIDE),
+    )
+    pad_always: bool = convention(
+        "Whether a side that divides already is padded by pad_multiple, too.",
+        "torchvision models/detection/transform.py (no); yhenon/pytorch-retinanet dataloader.py (yes)",
+        default=False,
+        acts_on="detections",
     )
 
 
@@ -109,14 +133,20 @@ class PostprocessingConventions:
         default="each",
         acts_on="detections",
     )
+    nms_scale: Literal["network", "picture"] = convention(
+        "Whether overlaps are looked for in pixels of the resized picture, or of the picture itself.",
+        "torchvision models/detection/retinanet.py (network); mmdetection dense_heads/base_dense_head.py (picture)",
+        default="network",
+        acts_on="detections",
+    )
     detections_per_picture: int = convention(
-        "How many of a picture's best detections are kept.",
+        "How many of a picture's best detections are kept; 0 for all.",
         "the keras.io example's DecodePredictions (100); torchvision models/detection/retinanet.py (300)",
         default=300,
         acts_on="detections",
-        bounds=(1, 2**31),
+        bounds=(0, 2**31),
     )
-    clip_edge: Literal["size", "last_pixel"] = convention(
+    clip_border: Literal["size", "last_pixel"] = convention(
         "Where a picture's right and bottom border are when boxes are cut off: at its width and height, or one less.",
         "torchvision ops/boxes.py clip_boxes_to_image; fizyr/keras-retinanet layers/_misc.py ClipBoxes",
         default="size",
@@ -126,5 +156,30 @@ class PostprocessingConventions:
         "Whether boxes are cut off at the picture's border, before overlaps are looked for.",
         "the keras.io example's DecodePredictions (no); torchvision models/detection/retinanet.py (yes)",
         default=True,
+        acts_on="detections",
+    )
+    clip_edges: Literal["all", "own"] = convention(
+        "Which edges clip_boxes cuts off where: each at both sides, or left and top at 0 alone, and right and bottom "
+        "at the far side alone.",
+        "torchvision ops/boxes.py clip_boxes_to_image (all); yhenon/pytorch-retinanet utils.py ClipBoxes (own)",
+        default="all",
+        acts_on="detections",
+    )
+    empty_boxes: Literal["kept", "dropped"] = convention(
+        "Whether boxes of which clip_boxes leaves nothing go on.",
+        "torchvision models/detection/retinanet.py (kept); mmdetection base_dense_head.py min_bbox_size (dropped)",
+        default="kept",
+        acts_on="detections",
+    )
+    clip_at: Literal["picture", "padded"] = convention(
+        "The border at which clip_boxes cuts off: that of the picture, or of its padding.",
+        "torchvision models/detection/retinanet.py (picture); yhenon/pytorch-retinanet utils.py ClipBoxes (padded)",
+        default="picture",
+        acts_on="detections",
+    )
+    clip_detections: bool = convention(
+        "Whether detections are cut off at the picture's border in the end, and dropped where nothing is left.",
+        "torchvision models/detection/retinanet.py (no); detectron2 modeling/postprocessing.py (yes)",
+        default=False,
         acts_on="detections",
     )

@@ -54,6 +54,76 @@ KERAS_IO = RetinaNetConfig(
 NOTEBOOK = replace(KERAS_IO, num_classes=10, p7_relu="after", head_init="glorot_uniform")
 """The teaching notebook. It holds the network alone; what surrounds it is as in the keras.io example."""
 
+DEEPFOREST = replace(TORCHVISION, num_classes=1, score_threshold=0.1, nms_iou=0.05)
+"""DeepForest 2.1.0, models/retinanet.py and conf/config.yaml: torchvision's under its own settings."""
+
+YHENON = RetinaNetConfig(
+    num_classes=80,
+    p6_source="c5",
+    upsample="nearest_2x",
+    head_init="he_prior",
+    anchor_centre="half_cell",
+    anchor_rounding="none",
+    anchor_stride="power_of_2",
+    box_variance=(0.1, 0.1, 0.2, 0.2),
+    box_clamp="none",
+    force_match=False,
+    probability_margin=1e-4,
+    box_loss="smooth_l1",
+    smooth_l1_beta=1 / 9,
+    box_loss_sum="mean",
+    resize_edges="mirror",
+    min_side=608,
+    max_side=1024,
+    whole_pixels="half_even",
+    pad_always=True,
+    topk_per_level=0,
+    detections_per_picture=0,
+    clip_edges="own",
+    clip_at="padded",
+)
+"""yhenon/pytorch-retinanet 0348a9d (2021-08-20), retinanet/model.py, losses.py and dataloader.py."""
+
+DETECTRON2 = RetinaNetConfig(
+    num_classes=80,
+    stride_in="1x1",
+    p6_source="c5",
+    upsample="nearest_2x",
+    anchor_order="scale_ratio",
+    anchor_rounding="none",
+    anchor_stride="power_of_2",
+    loss_normaliser="moving_average",
+    channel_order="bgr",
+    pixel_std=(1.0, 1.0, 1.0),
+    resize_antialias=True,
+    resized_to="bytes",
+    whole_pixels="half_up",
+    detections_per_picture=100,
+    clip_boxes=False,
+    clip_detections=True,
+)
+"""detectron2 02b5c4e (2026-06-06), modeling/meta_arch/retinanet.py, retinanet_R_50_FPN_1x.yaml."""
+
+MMDET = RetinaNetConfig(
+    num_classes=80,
+    p6_source="c5",
+    p7_relu="none",
+    anchor_rounding="none",
+    anchor_stride="power_of_2",
+    box_clamp="1000/16_both",
+    forced_box="own",
+    loss_normaliser="batch_each",
+    resized_to="bytes",
+    whole_pixels="half_up",
+    nms_scale="picture",
+    empty_boxes="dropped",
+    detections_per_picture=100,
+)
+"""MMDetection 3.3.0, retinanet_r50_fpn_1x_coco.py."""
+
+MMDET_CAFFE = replace(MMDET, stride_in="1x1", channel_order="bgr", pixel_std=(1.0, 1.0, 1.0))
+"""MMDetection 3.3.0, retinanet_r50-caffe_fpn_1x_coco.py."""
+
 FIZYR = RetinaNetConfig(
     num_classes=80,
     stride_in="1x1",
@@ -82,7 +152,8 @@ FIZYR = RetinaNetConfig(
     pixel_std=(1.0, 1.0, 1.0),
     pad_multiple=1,
     topk_per_level=0,
-    clip_edge="last_pixel",
+    clip_border="last_pixel",
+    clip_at="padded",
 )
 """keras-retinanet 1.0.0 of fizyr with keras-resnet 0.2.0; it also keeps BatchNorm frozen, as `freeze(norm=True)`."""
 
@@ -113,12 +184,12 @@ KERAS_HUB_V2 = replace(KERAS_HUB, p6_source="c5", head_norm="group", gn_eps=0.00
 """keras-hub 0.32.0 `retinanet_resnet50_fpn_v2_coco`."""
 
 PRESETS = {
-    "notebook": NOTEBOOK,
-    "keras_io": KERAS_IO,
-    "torchvision": TORCHVISION,
-    "torchvision_v2": TORCHVISION_V2,
-    "fizyr": FIZYR,
-    "keras_hub": KERAS_HUB,
-    "keras_hub_v2": KERAS_HUB_V2,
+    **{"notebook": NOTEBOOK, "keras_io": KERAS_IO, "torchvision": TORCHVISION, "torchvision_v2": TORCHVISION_V2},
+    **{"deepforest": DEEPFOREST, "yhenon": YHENON, "detectron2": DETECTRON2},
+    **{"mmdet": MMDET, "mmdet_caffe": MMDET_CAFFE},
+    **{"fizyr": FIZYR, "keras_hub": KERAS_HUB, "keras_hub_v2": KERAS_HUB_V2},
 }
 """Presets by name."""
+
+FIRST = ("torchvision", "keras_io", "notebook")
+"""Those that wrote the files in which fields are missing, that whose values are the defaults first."""

@@ -23,7 +23,7 @@ def best_overlaps(boxes_xyxy: Tensor, size: tuple[int, int], config: RetinaNetCo
     new = resized_size(size, config)
     height, width = new.followed
     scales = boxes_xyxy.new_tensor([width / size[1], height / size[0]] * 2)
-    anchors = AnchorGenerator(config).get_anchors(*padded_size([new], config.pad_multiple), dtype=boxes_xyxy.dtype)
+    anchors = AnchorGenerator(config).get_anchors(*padded_size([new], config), dtype=boxes_xyxy.dtype)
     resized = boxes_xyxy * scales
     best = [box_iou(resized[i : i + CHUNK], anchors).amax(-1) for i in range(0, len(resized), CHUNK)]
     return torch.cat([boxes_xyxy.new_zeros(0), *best])

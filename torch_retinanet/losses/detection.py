@@ -4,6 +4,7 @@ Lin et al., Focal Loss for Dense Object Detection (2017), sections 3.2 and 4.1: 
 a regression loss of the boxes of positive anchors, both divided by the number of positive anchors.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -28,10 +29,19 @@ class RetinaNetClassificationLoss(nn.Module):
         over_classes: whether losses of an anchor's classes are added, or averaged.
     """
 
-    def __init__(self, alpha: float | None, gamma: float, *, epsilon: float = 0.0, over_classes: str = "sum") -> None:
+    def __init__(
+        self,
+        alpha: float | None,
+        gamma: float,
+        *,
+        margin: float = 0.0,
+        epsilon: float = 0.0,
+        over_classes: str = "sum",
+    ) -> None:
         super().__init__()
         self.of_right, self.of_wrong = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
         self.gamma, self.epsilon, self.over_classes = gamma, epsilon, over_classes
+        self.limit = math.log((1 - margin) / margin) if margin else None
 
     def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
         """`classes` (...) from 0 to K - 1; a negative one stands for none of them.
@@ -39,6 +49,8 @@ class RetinaNetClassificationLoss(nn.Module):
         All scores are taken for wrong ones first, and the right one of each anchor, if it has one, is then replaced:
         that takes no pass over all scores.
         """
+        if self.limit is not None:
+            logits = logits.clamp(-self.limit, self.limit)
         place, positive = classes.clamp(min=0).unsqueeze(-1), (classes >= 0).unsqueeze(-1)
         right = logits.gather(-1, place)
         towards = (-logits).scatter(-1, place, torch.where(positive, right, -right))
@@ -57,7 +69,7 @@ class RetinaNetClassificationLoss(nn.Module):
 
 
 class RetinaNetBoxLoss(nn.Module):
-    """The loss (...) of predicted deltas (...,4) against true ones, summed over the four."""
+    """The loss (...) of predicted deltas (...,4) against true ones, summed over the four, or their mean."""
 
     def __init__(self, config: RetinaNetConfig) -> None:
         super().__init__()
@@ -82,6 +94,13 @@ LARGEST_FACTOR = 1000 / 16
 """How many times its anchor a box can be wide in GIoU, where the exponential could overflow (torchvision BoxCoder)."""
 
 
+FIRST_AVERAGE, MOMENTUM = 100.0, 0.9
+"""Where the moving average of positive anchors begins, and what of it a step keeps (detectron2 retinanet.py)."""
+
+EPSILON = float(torch.finfo(torch.float32).eps)
+"""What is added to the divisor where each picture counts (mmdetection losses/utils.py weight_reduce_loss)."""
+
+
 class LossSums(NamedTuple):
     """The losses of each picture before they are divided.
 
@@ -97,7 +116,13 @@ class LossSums(NamedTuple):
 
 
 class RetinaNetLoss(nn.Module):
-    """The two losses of a batch, in the conventions of a config, each a single number."""
+    """The two losses of a batch, in the conventions of a config, each a single number.
+
+    Attributes:
+        positives: the moving average of positive anchors of a batch, which steps in training mode move.
+    """
+
+    positives: Tensor
 
     def __init__(self, config: RetinaNetConfig) -> None:
         super().__init__()
@@ -105,14 +130,22 @@ class RetinaNetLoss(nn.Module):
         self.classification = RetinaNetClassificationLoss(
             config.focal_alpha if config.focal_balance else None,
             config.focal_gamma,
+            margin=config.probability_margin,
             epsilon=config.log_epsilon,
             over_classes=config.class_loss_sum,
         )
         self.box = RetinaNetBoxLoss(config)
+        self.register_buffer("positives", torch.tensor(FIRST_AVERAGE, dtype=torch.float64), persistent=False)
 
     def forward(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> dict[str, Tensor]:
         """Losses by torchvision's names, of logits (B,N,K) and deltas (B,N,4) on anchors (N,4)."""
         terms = self.sums(logits, deltas, targets, anchors_xyxy)
+        if self.config.loss_normaliser in ("batch_each", "moving_average"):
+            divisor = self._divisor(terms.normaliser)
+            return {
+                "classification": terms.classification.sum() / divisor.to(terms.classification),
+                "bbox_regression": terms.box.sum() / divisor.to(terms.box),
+            }
         return {
             "classification": self._divide(terms.classification, terms.normaliser, self.config.empty_loss == "sum"),
             "bbox_regression": self._divide(terms.box, terms.normaliser, False),
@@ -126,6 +159,16 @@ class RetinaNetLoss(nn.Module):
         of_positive = self.box(deltas[picture, anchor], targets.deltas[picture, anchor], anchors_xyxy[anchor])
         box = of_positive.new_zeros(len(deltas)).index_add(0, picture, of_positive)
         return LossSums(classification.sum(1), box, targets.normaliser)
+
+    @torch.no_grad()
+    def _divisor(self, normaliser: Tensor) -> Tensor:
+        """What both losses of a batch are divided by, where that is never zero."""
+        if self.config.loss_normaliser == "batch_each":
+            return normaliser.clamp(min=1).sum().double() + EPSILON
+        average = MOMENTUM * self.positives + (1 - MOMENTUM) * normaliser.sum().clamp(min=1).double()
+        if self.training:
+            self.positives.copy_(average)
+        return average
 
     def _divide(self, sums: Tensor, normaliser: Tensor, keep_empty: bool) -> Tensor:
         """The mean over pictures of what each has an anchor, or of the batch; without any, the sum itself or zero."""

@@ -13,6 +13,7 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.weights.containers.keras_hub_files import is_keras_hub, read_keras_hub
 from torch_retinanet.weights.containers.keras_layers import layer_names, read_layers
+from torch_retinanet.weights.containers.numpy_pickle import read_numpy_pickle
 from torch_retinanet.weights.containers.state_dict import read_foreign_safetensors, read_torch
 from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import read_keras, write_keras
@@ -34,6 +35,9 @@ WRITERS: dict[str, Callable[[Path, WeightsFile], None]] = {
 
 TORCH_FILES = (".pth", ".pt", ".ckpt", ".bin")
 """The suffixes of what torch writes."""
+
+PICKLES = (".pkl", ".pickle")
+"""The suffixes of what detectron2's model zoo has."""
 
 
 def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
@@ -75,7 +79,9 @@ def _read(path: Path, preset: str | None) -> WeightsFile:
         return read_keras(path, preset)
     if path.suffix in TORCH_FILES:
         return read_published(read_torch(path), preset=preset)
-    raise InputError(f"{path}: suffix must be one of {', '.join((*WRITERS, '.h5', *TORCH_FILES))}")
+    if path.suffix in PICKLES:
+        return read_published(read_numpy_pickle(path), preset=preset)
+    raise InputError(f"{path}: suffix must be one of {', '.join((*WRITERS, '.h5', *TORCH_FILES, *PICKLES))}")
 
 
 def _read_hdf5(path: Path, preset: str | None) -> WeightsFile:

@@ -14,7 +14,7 @@ from torch_retinanet.weights.weights_file import WeightsFile, check_contents
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 """The files of a published detector."""
 
-FILES = (".safetensors", ".keras", ".h5", ".hdf5", ".pth", ".pt")
+FILES = (".safetensors", ".keras", ".h5", ".hdf5", ".pth", ".pt", ".ckpt", ".bin", ".pkl")
 """How a file's name ends, which is no repository's."""
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -34,7 +34,9 @@ def download(path: str | Path, *, revision: str | None = None, cache_dir: str | 
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(path), revision=revision, cache_dir=cache_dir, allow_patterns=[WEIGHTS]))
+        return Path(
+            snapshot_download(str(path), revision=revision, cache_dir=cache_dir, allow_patterns=[WEIGHTS, CONFIG])
+        )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise FileNotFoundError(f"{path}: there is no such file, and no repository on the Hub ({reason})") from None

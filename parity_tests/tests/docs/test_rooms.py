@@ -38,7 +38,7 @@ FEWEST_LINES = 25
 REPOSITORY = ("torch_retinanet", "keras_reference", "parity_tests", "benchmarks", "examples")
 
 FLOORS = (
-    {"errors", "files", "taps", "layers", "pictures", "boxes", "draw"},
+    {"errors", "files", "taps", "layers", "pictures", "boxes", "draw", "resize"},
     {"config", "checks", "devices"},
     {"other_backbones"},
     {"backbone", "anchors", "preprocess", "postprocess", "targets"},

@@ -4,14 +4,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 
 from parity_tests.peers.comparison import compare_coder, compare_pictures, compare_size, compare_training
-from parity_tests.peers.files import layout_of, make
 from parity_tests.peers.recorded import Recorded
-from parity_tests.tests.support.peers import RECORDINGS, different, first_different, loaded, mistaken
+from parity_tests.tests.support.peers import RECORDINGS, different, first_different, layout_written, loaded, mistaken
 from torch_retinanet import RetinaNetDetector
-from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.published.torchvision import torchvision_name
 
 FOLDER = RECORDINGS / "torchvision"
@@ -69,14 +66,8 @@ def test_a_training_pass_gives_torchvisions_losses_and_statistics() -> None:
 
 @pytest.mark.parametrize("variant", PRESETS)
 def test_what_is_written_has_the_layout_of_torchvisions_file(variant: str, tmp_path: Path) -> None:
-    name = f"weights_{variant}.pth"
-    contents = read_weights(make(tmp_path, FOLDER, name))
-    write_weights(tmp_path / "ours.pth", contents, to=PRESETS[variant])
-    written = torch.load(tmp_path / "ours.pth", weights_only=True)
-    listed = {entry["name"]: (entry["shape"], entry["dtype"]) for entry in layout_of(FOLDER)[name]["entries"]}
-    assert {n: ([*t.shape], str(t.dtype).removeprefix("torch.")) for n, t in written.items()} == listed
-    theirs = torch.load(tmp_path / name, weights_only=True)
-    assert all(torch.equal(tensor, theirs[n]) for n, tensor in written.items())
+    written, listed = layout_written("torchvision", f"weights_{variant}.pth", tmp_path, to=PRESETS[variant])
+    assert written == listed
 
 
 @pytest.mark.planted

@@ -2,14 +2,20 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parity_tests.peers.files import make
+import torch
+from torch import Tensor
+
+from parity_tests.peers.files import layout_of, make
 from parity_tests.rule.record import Record
 from parity_tests.tests.support.paths import ROOT
 from torch_retinanet import RetinaNetDetector
+from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights.containers.numpy_pickle import read_numpy_pickle
+from torch_retinanet.weights.containers.state_dict import read_torch
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 RECORDINGS = ROOT / "parity_tests" / "tests" / "peers" / "recordings"
@@ -29,11 +35,37 @@ def different(records: Iterable[Record]) -> list[str]:
     return [f"{r.case}: {r.name}: {r.reason}" for r in records if r.verdict != "equal"]
 
 
+Listed = dict[str, tuple[list[int], str]]
+"""Shape and dtype by the name of a tensor."""
+
+
+def layout_written(
+    peer: str, file: str, folder: Path, *, to: str, entries: str = "entries", suffix: str = ""
+) -> tuple[Listed, Listed]:
+    """What we write of what was read of a peer's file, and what the layout of its file lists.
+
+    Every tensor is also held against that in the peer's own file, bit for bit.
+    """
+    theirs = make(folder, RECORDINGS / peer, file)
+    ours = folder / f"ours{suffix or theirs.suffix}"
+    write_weights(ours, read_weights(theirs, preset=to), to=to)
+    written, original = tensors_in(ours), tensors_in(theirs)
+    assert all(torch.equal(tensor, original[name]) for name, tensor in written.items())
+    listed = layout_of(RECORDINGS / peer)[file][entries]
+    shapes = {entry["name"]: (entry["shape"], entry["dtype"]) for entry in listed}
+    return {n: ([*t.shape], str(t.dtype).removeprefix("torch.")) for n, t in written.items()}, shapes
+
+
+def tensors_in(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a file by the names in it."""
+    return (read_numpy_pickle(path) if path.suffix == ".pkl" else read_torch(path)).tensors
+
+
 ORDER = [
     *("stem", "c2", "c3", "c4", "c5", "p3", "p4", "p5", "p6", "p7", "logits", "deltas", "anchors", "positives"),
     *("positives_box", "positives_label", "positives_target", "ignored", "targets", "loss"),
 ]
-"""What is computed first comes first; what is not named comes last."""
+"""What is computed first comes first; what is not named comes after it."""
 
 
 def mistaken(detector: RetinaNetDetector, **wrong: Any) -> RetinaNetDetector:

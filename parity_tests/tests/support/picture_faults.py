@@ -42,7 +42,7 @@ def read(change: Any) -> Fault:
 def interpolated(**settings: Any) -> Fault:
     """Pictures that are resized in another way."""
 
-    def resize(image: torch.Tensor, size: tuple[int, int], *, antialias: bool = False) -> torch.Tensor:
+    def resize(image: torch.Tensor, size: tuple[int, int], config: Any) -> torch.Tensor:
         return F.interpolate(image[None], size, **settings)[0]
 
     return lambda monkeypatch: monkeypatch.setattr("torch_retinanet.preprocess.resize", resize)
@@ -303,5 +303,8 @@ PICTURE_CONVENTIONS = {
     "max_side=1024": "sizes",
     "resize_rounding=double": "sizes",
     "pad_multiple=32": "sizes",
+    "resized_to=bytes": "resized",
+    "resize_edges=mirror": "resized",
+    "whole_pixels=half_up": "sizes",
 }
 """Conventions of pictures the wrong way, and the name of the step where each shows."""

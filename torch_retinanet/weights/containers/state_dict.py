@@ -1,5 +1,6 @@
 """State dicts of torch in `.pth`, `.pt`, `.ckpt` and `.bin` files, and in safetensors of other programs."""
 
+import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,35 +32,53 @@ def read_torch(path: Path) -> TensorFile:
         if "Unsupported" in str(error) or "weights_only" in str(error):
             raise InputError(f"{path}: holds more than tensors; save the model's state_dict() alone") from None
         raise InputError(f"{path}: not a whole file of tensors ({type(error).__name__})") from None
-    return TensorFile(str(path), _state_dict(path, held), path)
+    return tensor_file(path, held)
 
 
 def read_foreign_safetensors(path: Path) -> TensorFile:
-    """All tensors of a safetensors file.
+    """All tensors of a safetensors file; settings are its metadata, and the `config.json` beside it.
 
     Raises:
         InputError: for a file that is not whole.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return TensorFile(str(path), {name: file.get_tensor(name) for name in file.keys()}, path)  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            settings = {**(file.metadata() or {}), **_settings_beside(path)}
+            return TensorFile(str(path), tensors, path, settings=settings)
     except SafetensorError as error:
         raise InputError(f"{path}: not a whole safetensors file ({error})") from None
 
 
-def write_torch(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """A state dict as torch writes it."""
-    torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+def write_torch(path: Path, held: Any) -> None:
+    """A state dict, or a table in which it lies, as torch writes it."""
+    torch.save(held, path)
 
 
-def _state_dict(path: Path, held: Any) -> dict[str, Tensor]:
+def tensor_file(path: Path, held: Any) -> TensorFile:
+    """The state dict in what a file holds; settings are what lies beside it.
+
+    Raises:
+        InputError: where there is none.
+    """
+    settings: dict[str, Any] = {}
     for _ in range(MOST_TABLES):
         if not isinstance(held, Mapping):
             break
-        inner = next((held[name] for name in WITHIN if isinstance(held.get(name), Mapping)), None)
-        if inner is None:
+        within = next((name for name in WITHIN if isinstance(held.get(name), Mapping)), None)
+        if within is None:
             if held and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in held.items()):
-                return dict(held)
+                return TensorFile(str(path), dict(held), path, settings=settings)
             break
-        held = inner
+        settings |= {name: value for name, value in held.items() if name != within and isinstance(name, str)}
+        held = held[within]
     raise InputError(f"{path}: holds no state dict, a table of tensors by name")
+
+
+def _settings_beside(path: Path) -> dict[str, Any]:
+    """What the `config.json` in the folder of a file says; nothing where it is none."""
+    try:
+        found = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

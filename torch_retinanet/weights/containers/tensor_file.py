@@ -1,8 +1,9 @@
 """What is found in a file of another program: tensors by its names, and what else it says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -16,9 +17,11 @@ class TensorFile:
         tensors: by name.
         path: the file, where there is one.
         class_names: of the classes, where the file says them.
+        settings: what else it says, as plain values by name.
     """
 
     source: str
     tensors: Mapping[str, Tensor]
     path: Path | None = None
     class_names: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)

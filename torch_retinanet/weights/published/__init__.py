@@ -2,13 +2,20 @@
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.published.deepforest import DEEPFOREST
+from torch_retinanet.weights.published.detectron2 import DETECTRON2
 from torch_retinanet.weights.published.fizyr import FIZYR
 from torch_retinanet.weights.published.keras_hub import KERAS_HUB, KERAS_HUB_V2
+from torch_retinanet.weights.published.mmdet import MMDET, MMDET_CAFFE
 from torch_retinanet.weights.published.published import PROBES, Published
 from torch_retinanet.weights.published.torchvision import TORCHVISION, TORCHVISION_V2
+from torch_retinanet.weights.published.yhenon import YHENON
 from torch_retinanet.weights.weights_file import WeightsFile
 
-PUBLISHED: tuple[Published, ...] = (TORCHVISION, TORCHVISION_V2, FIZYR, KERAS_HUB, KERAS_HUB_V2)
+PUBLISHED: tuple[Published, ...] = (
+    *(TORCHVISION, TORCHVISION_V2, DEEPFOREST, YHENON, DETECTRON2, MMDET, MMDET_CAFFE),
+    *(FIZYR, KERAS_HUB, KERAS_HUB_V2),
+)
 """All of them; of several with the same names the first is taken, where no preset is asked for."""
 
 
@@ -25,9 +32,8 @@ def read_published(found: TensorFile, *, preset: str | None = None) -> WeightsFi
     named = [published for published in PUBLISHED if preset in (None, published.preset)]
     if not named:
         raise InputError(f"{found.source}: files of preset {preset} cannot be read; {', '.join(names())} can")
-    names_in_it = set(found.tensors)
-    best = max(named, key=lambda published: published.likeness(names_in_it))
-    if best.likeness(names_in_it) <= len(PROBES) // 2:
+    best = max(named, key=lambda published: published.likeness(found))
+    if best.likeness(found) <= len(PROBES) // 2:
         first = next(iter(found.tensors), None)
         raise InputError(f"{found.source}: is of no RetinaNet that is known ({', '.join(names())}); it holds {first!r}")
     return best.read(found)

@@ -1,7 +1,7 @@
 """What is known of the files of a published RetinaNet: whose conventions they hold for, and its names."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from torch_retinanet.weights.containers.tensor_file import TensorFile
 from torch_retinanet.weights.keras_names import COUNTER
 from torch_retinanet.weights.weights_file import WeightsFile, check_floating, check_shapes, expected_shapes
 
-Write = Callable[[Path, Mapping[str, Tensor]], None]
-"""Writes tensors by the names of a published RetinaNet in its own container."""
+Write = Callable[[Path, Any], None]
+"""Writes tensors by the names of a published RetinaNet, or a table that holds them, in its own container."""
 
 PROBES = (
     *("fpn.backbone.conv1.weight", "fpn.backbone.layer1.0.conv1.weight", "fpn.backbone.layer2.0.downsample.0.weight"),
@@ -44,6 +44,21 @@ def no_change(name: str) -> str:
     return name
 
 
+def names_in_file(found: TensorFile) -> Sequence[str]:
+    """The names of classes, where the container has a place for them."""
+    return found.class_names
+
+
+def tensors_alone(tensors: Mapping[str, Tensor], contents: WeightsFile) -> Any:
+    """A file that holds tensors and nothing beside them."""
+    return dict(tensors)
+
+
+def unmarked(found: TensorFile) -> bool:
+    """A file that says of nothing but its tensors whose it is."""
+    return False
+
+
 def nothing_told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     """Fields that a file does not tell."""
     return {}
@@ -59,11 +74,16 @@ class Published:
         their_name: its name of a tensor of ours.
         today: the name that a tensor of an older version has today.
         tell: fields of the config that a file tells, other than sizes.
+        class_names: the names of classes that a file says.
+        is_marked: whether what a file says beside its tensors shows that it is one of these, of several with the same
+            names of tensors.
+        remark: what to say of a file, in the sentence that says whose it is.
         ignored: names, as a regular expression, of what is in a file beside weights.
         has_counters: whether its files count the batches of BatchNorm.
         suffix: of its files, where others have another container.
         is_folder: whether they are folders with several files.
-        write: writes tensors by its names.
+        held: what its files hold: tensors by its names, or a table in which they lie.
+        write: writes that.
     """
 
     preset: str
@@ -71,14 +91,21 @@ class Published:
     their_name: Callable[[str], str]
     today: Callable[[str], str] = no_change
     tell: Callable[[TensorFile, RetinaNetConfig], dict[str, Any]] = nothing_told
+    class_names: Callable[[TensorFile], Sequence[str]] = names_in_file
+    is_marked: Callable[[TensorFile], bool] = unmarked
+    remark: str = ""
     ignored: str = r"(?!)"
     has_counters: bool = True
     suffix: str = ".pth"
     is_folder: bool = False
+    held: Callable[[Mapping[str, Tensor], WeightsFile], Any] = tensors_alone
     write: Write = write_torch
 
-    def likeness(self, names: set[str]) -> int:
-        """How many of the tensors that tell RetinaNets apart are among names of a file."""
+    def likeness(self, found: TensorFile) -> int:
+        """How many of the tensors that tell RetinaNets apart are in a file; one more where it says whose it is."""
+        return self._names_alike(set(found.tensors)) + self.is_marked(found)
+
+    def _names_alike(self, names: set[str]) -> int:
         today = {self.today(name) for name in names}
         has_norm = RetinaNetConfig.preset(self.preset).head_norm != "none"
         return sum(self.their_name(probe) in today for probe in PROBES) + ((self.their_name(NORM) in today) == has_norm)
@@ -100,7 +127,8 @@ class Published:
         check_floating(found.source, named)
         counter = torch.zeros((), dtype=torch.int64)
         tensors = {n: counter if n.endswith(COUNTER) else named[self.their_name(n)] for n in expected}
-        names = found.class_names if len(found.class_names) == config.num_classes else ()
+        names = tuple(self.class_names(found))
+        names = names if len(names) == config.num_classes else ()
         return WeightsFile(config, tensors, class_names=names, origin=self._origin(config))
 
     def write_file(self, path: Path, contents: WeightsFile) -> None:
@@ -116,12 +144,12 @@ class Published:
             said = ", ".join(f"{name}={getattr(contents.config, name)!r}" for name in others)
             raise InputError(f"{path}: a file of {self.title} cannot say {said}")
         kept = {n: tensor for n, tensor in contents.tensors.items() if self.has_counters or not n.endswith(COUNTER)}
-        theirs = {self.their_name(name): tensor for name, tensor in kept.items()}
+        theirs = {self.their_name(name): tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
         if self.is_folder:
             self._write_folder(path, theirs)
             return
         with atomic_write(path) as beside:
-            self.write(beside, theirs)
+            self.write(beside, self.held(theirs, contents))
 
     def _write_folder(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
         if path.exists() and not path.is_dir():
@@ -130,7 +158,7 @@ class Published:
         self.write(path, tensors)
 
     def _origin(self, config: RetinaNetConfig) -> str:
-        return f"holds {self.title}, taken for preset {config.name}"
+        return f"holds {self.title}, taken for preset {config.name}{self.remark}"
 
     def _sizes(self, source: str, named: Mapping[str, Tensor], config: RetinaNetConfig) -> dict[str, Any]:
         """The sizes of a network by the shapes of its tensors."""

@@ -1,0 +1,81 @@
+"""DeepForest's RetinaNet, torchvision's under its own settings: folders of the Hub, and Lightning checkpoints.
+
+Source: DeepForest 2.1.0, models/retinanet.py, main.py and conf/config.yaml.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.published.published import Published
+from torch_retinanet.weights.published.torchvision import torchvision_name
+from torch_retinanet.weights.weights_file import WeightsFile
+
+START = "model."
+"""How names begin in its checkpoints, and not in its folders of the Hub."""
+
+SETTINGS = {"score_thresh": "score_threshold", "nms_thresh": "nms_iou"}
+"""Its names of fields that its files say."""
+
+
+def without_start(name: str) -> str:
+    """A name in a checkpoint as it is in a folder of the Hub."""
+    return name.removeprefix(START)
+
+
+def settings_of(found: TensorFile) -> Mapping[str, Any]:
+    """The `config.json` of a folder, or the config in the hyper-parameters of a checkpoint."""
+    within = found.settings.get("hyper_parameters")
+    config = within.get("config") if isinstance(within, Mapping) else found.settings
+    return config if isinstance(config, Mapping) else {}
+
+
+def is_deepforest(found: TensorFile) -> bool:
+    """Whether the settings in a file are DeepForest's."""
+    return {"label_dict", "score_thresh", "nms_thresh"} <= settings_of(found).keys()
+
+
+def class_names(found: TensorFile) -> Sequence[str]:
+    """The names of classes by their numbers, where those are 0 and so on."""
+    labels = settings_of(found).get("label_dict") or found.settings.get("label_dict")
+    if not isinstance(labels, Mapping) or sorted(map(str, labels.values())) != sorted(map(str, range(len(labels)))):
+        return ()
+    return [str(name) for name, _ in sorted(labels.items(), key=lambda item: int(item[1]))]
+
+
+def told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
+    """Thresholds; and an eps of 0 for a checkpoint of a model that began as torchvision's COCO weights."""
+    settings = settings_of(found)
+    said = {ours: settings[name] for name, ours in SETTINGS.items() if isinstance(settings.get(name), (int, float))}
+    model = settings.get("model")
+    from_coco = isinstance(model, Mapping) and model.get("name", "") is None
+    return {**said, "bn_eps": 0.0} if from_coco else said
+
+
+def _checkpoint(tensors: Mapping[str, Tensor], contents: WeightsFile) -> dict[str, Any]:
+    config, names = contents.config, contents.class_names or [str(n) for n in range(contents.config.num_classes)]
+    labels = {name: number for number, name in enumerate(names)}
+    said = {name: getattr(config, ours) for name, ours in SETTINGS.items()}
+    settings = {"architecture": "retinanet", "num_classes": config.num_classes, "label_dict": labels, **said}
+    settings["model"] = {"name": None if config.bn_eps == 0 else "", "revision": "main"}
+    numbered = {number: name for name, number in labels.items()}
+    given = {"config": settings, "label_dict": labels, "numeric_to_label_dict": numbered}
+    state = {f"{START}{name}": tensor for name, tensor in tensors.items()}
+    return {"epoch": 0, "global_step": 0, "state_dict": state, "hyper_parameters": given}
+
+
+DEEPFOREST = Published(
+    preset="deepforest",
+    title="DeepForest's RetinaNet",
+    their_name=torchvision_name,
+    today=without_start,
+    tell=told,
+    class_names=class_names,
+    is_marked=is_deepforest,
+    has_counters=False,
+    suffix=".ckpt",
+    held=_checkpoint,
+)
