@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 import torch
 
+from parity_tests.peers.comparison import picture_of
 from parity_tests.peers.hdf5 import describe
-from parity_tests.peers.keras_comparison import KerasPeer
+from parity_tests.peers.keras_comparison import KerasPeer, judged
 from parity_tests.peers.keras_files import layout_of, make_file, make_snapshot
 from parity_tests.peers.recorded import Recorded
 from parity_tests.rule.record import Where
 from parity_tests.tests.support.keras_peers import compare_edge, edge_detections, loaded_from
 from parity_tests.tests.support.peers import RECORDINGS, different, first_different, mistaken
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector
+from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.errors import InputError
+from torch_retinanet.preprocess import prepare
+from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.published.fizyr import fizyr_name, lettered
 from torch_retinanet.weights.weights_file import WeightsFile, expected_shapes, plain_tensors
@@ -87,6 +91,32 @@ def test_detections_at_the_edges_of_rules_are_those_of_keras_retinanet(limit: in
     found = edge_detections(PEER, detector(**EDGES, detections_per_picture=limit))
     place = Where(dtype="float32", mode="isolated")
     assert different(PEER.compare_detections(f"edges/detections/{limit}", found, place)) == []
+
+
+PICTURES = {"60x90": (60, 90), "120x77": (120, 77)}
+TRUTHS = ([[8.0, 6.5, 40.25, 50.0], [30.0, 20.0, 75.0, 58.0]], [3, 1])
+"""The boxes and labels of each picture."""
+
+
+@pytest.mark.parametrize("sides", [(100, 140), pytest.param((800, 1333), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("names", [["60x90"], ["120x77"], ["60x90", "120x77"]])
+def test_pictures_and_their_targets_become_what_keras_retinanet_makes_of_them(
+    sides: tuple[int, int], names: list[str]
+) -> None:
+    at, place = f"preprocessing/{sides[0]}/{sides[1]}/{'+'.join(names)}", Where(dtype="float32", data="pictures")
+    config, recorded = detector().config.changed(min_side=sides[0], max_side=sides[1]), PEER.recorded
+    images = [picture_of(name, PICTURES[name], recorded.seed, "float32").flip(0) for name in names]  # they read BGR
+    batch = prepare(images, config)
+    scales = np.array([height for height, _ in batch.scales])
+    records = [recorded.judge(at, "pictures", batch.images.movedim(1, -1).numpy(), place)]
+    records.append(judged("scales", recorded.arrays[f"{at}/scales"], scales, Where(dtype="float64")))
+    if f"{at}/targets/state" in recorded.arrays:
+        encoder = LabelEncoder(config)
+        anchors = AnchorGenerator(config).get_anchors(*batch.images.shape[-2:], dtype=torch.float64)
+        boxes = [torch.tensor(TRUTHS[0], dtype=torch.float64) * height for height, _ in batch.scales]
+        targets = encoder.encode_batch(anchors, boxes, [torch.tensor(TRUTHS[1])] * len(boxes))
+        records += PEER.compare_targets(f"{at}/targets", encoder.ignore_outside(targets, anchors, batch.sizes), place)
+    assert different(records) == []
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -1,26 +1,21 @@
 """Folders of KerasHub's RetinaNets, loaded, against what keras-hub itself answered (recordings/keras_hub)."""
 
 import json
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
 import pytest
 import torch
 
 from parity_tests.peers.hdf5 import describe
-from parity_tests.peers.keras_comparison import KerasPeer, judged
+from parity_tests.peers.keras_comparison import KerasPeer
 from parity_tests.peers.keras_files import layout_of, make_folder, named_in, weights_in
 from parity_tests.peers.recorded import Recorded
-from parity_tests.peers.values import noise
 from parity_tests.rule.record import Where
 from parity_tests.tests.support.keras_peers import compare_edge, edge_detections, loaded_from
-from parity_tests.tests.support.peers import RECORDINGS, different, first_different, mistaken
+from parity_tests.tests.support.peers import RECORDINGS, different
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector
-from torch_retinanet.errors import InputError
 from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.published.keras_hub import keras_hub_name
 
