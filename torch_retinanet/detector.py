@@ -302,6 +302,7 @@ class RetinaNetDetector(ConfiguredModule):
         boxes = [_scaled(target["boxes"], *scale, anchors) for target, scale in zip(targets, batch.scales, strict=True)]
         labels = [target["labels"].as_subclass(Tensor).to(anchors.device) for target in targets]
         assigned = self.label_encoder.encode_batch(anchors, boxes, labels)
+        assigned = self.label_encoder.ignore_outside(assigned, anchors, batch.sizes)
         nowhere = anchors.new_zeros(0, 4)
         regions = [_scaled(t.get("ignored", nowhere), *s, anchors) for t, s in zip(targets, batch.scales, strict=True)]
         assigned = self.label_encoder.ignore(assigned, anchors, regions)

@@ -142,6 +142,21 @@ class RetinaNetConfig(
         return cls.preset("mmdet_caffe", num_classes=num_classes, **changes)
 
     @classmethod
+    def fizyr(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """fizyr's keras-retinanet with keras-resnet: deltas of edges, a batch's positives as the normaliser."""
+        return cls.preset("fizyr", num_classes=num_classes, **changes)
+
+    @classmethod
+    def keras_hub(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """KerasHub's `retinanet_resnet50_fpn_coco`: torchvision's weights, Keras' padding, no labels but the best."""
+        return cls.preset("keras_hub", num_classes=num_classes, **changes)
+
+    @classmethod
+    def keras_hub_v2(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """KerasHub's `retinanet_resnet50_fpn_v2_coco`: GroupNorm in the heads, P6 from C5."""
+        return cls.preset("keras_hub_v2", num_classes=num_classes, **changes)
+
+    @classmethod
     def preset(cls, name: str, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
         """The preset called `name`, with the fields that are given; by default with its own number of classes.
 

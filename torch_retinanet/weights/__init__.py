@@ -11,6 +11,8 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
+from torch_retinanet.weights.containers.keras_hub_files import is_keras_hub, read_keras_hub
+from torch_retinanet.weights.containers.keras_layers import layer_names, read_layers
 from torch_retinanet.weights.containers.numpy_pickle import read_numpy_pickle
 from torch_retinanet.weights.containers.state_dict import read_foreign_safetensors, read_torch
 from torch_retinanet.weights.dialect import as_dialect
@@ -18,6 +20,7 @@ from torch_retinanet.weights.hub import check_described, download
 from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import KERAS_PRESETS, read_keras, write_keras
 from torch_retinanet.weights.published import published_of, read_published
+from torch_retinanet.weights.published.fizyr import LAYER
 from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 from torch_retinanet.weights.safetensors_file import is_ours, read_safetensors, write_safetensors
 from torch_retinanet.weights.weights_file import WeightsFile, check_contents, plain_name, plain_tensors
@@ -45,7 +48,7 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
 
     Args:
         path: `.safetensors`; of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`; a file
-            of another published RetinaNet, which its names tell; or the folder of a training run.
+            of another published RetinaNet, which its names tell; the folder of a training run, or of a KerasHub preset.
         preset: the preset that it must hold. A `.weights.h5` does not say its own, and is by default taken for
             `notebook`.
 
@@ -54,6 +57,8 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
         FileNotFoundError: where there is no file.
     """
     folder = Path(path)
+    if folder.is_dir() and not (folder / RUN_FILE).is_file() and is_keras_hub(folder):
+        return read_published(read_keras_hub(folder), preset=preset)
     path = folder / RUN_FILE if folder.is_dir() else folder
     wanted = None if preset is None else RetinaNetConfig.preset(preset)
     if not path.is_file():
@@ -97,16 +102,27 @@ def _read(path: Path, preset: str | None) -> WeightsFile:
         return (
             read_safetensors(path) if is_ours(path) else read_published(read_foreign_safetensors(path), preset=preset)
         )
-    if path.suffix == ".keras" or path.name.endswith(".weights.h5"):
-        return read_keras(path, preset)
     if path.suffix in (".h5", ".hdf5"):
-        backbone = read_keras_applications(path)
-        return WeightsFile(backbone.config, backbone.tensors, "backbone")
+        return _read_hdf5(path, preset)
+    if path.suffix == ".keras":
+        return read_keras(path, preset)
     if path.suffix in TORCH_FILES:
         return read_published(read_torch(path), preset=preset)
     if path.suffix in PICKLES:
         return read_published(read_numpy_pickle(path), preset=preset)
     raise InputError(f"{path}: suffix must be one of {', '.join((*WRITERS, '.h5', *TORCH_FILES, *PICKLES))}")
+
+
+def _read_hdf5(path: Path, preset: str | None) -> WeightsFile:
+    """A file of Keras: whose it is, its layers say."""
+    if LAYER in layer_names(path):
+        return read_published(read_layers(path), preset=preset)
+    if is_keras_hub(path):
+        return read_published(read_keras_hub(path), preset=preset)
+    if path.name.endswith(".weights.h5"):
+        return read_keras(path, preset)
+    backbone = read_keras_applications(path)
+    return WeightsFile(backbone.config, backbone.tensors, "backbone")
 
 
 def write_weights(path: str | Path, contents: WeightsFile, *, to: str | None = None) -> None:

@@ -87,6 +87,7 @@ class Published:
         ignored: names, as a regular expression, of what is in a file beside weights.
         has_counters: whether its files count the batches of BatchNorm.
         suffix: of its files, where others have another container.
+        is_folder: whether they are folders with several files.
         says: fields of a config that its files say otherwise than the preset has them.
         held: what its files hold: tensors by its names, or a table in which they lie.
         write: writes that.
@@ -103,6 +104,7 @@ class Published:
     ignored: str = r"(?!)"
     has_counters: bool = True
     suffix: str = ".pth"
+    is_folder: bool = False
     says: Callable[[RetinaNetConfig], dict[str, Any]] = nothing_said
     held: Callable[[Mapping[str, Tensor], WeightsFile], Any] = tensors_alone
     write: Write = write_torch
@@ -148,9 +150,18 @@ class Published:
             raise InputError(f"{path}: a file of {self.title} holds a whole model, and the source a {contents.part}")
         contents = as_dialect(contents, RetinaNetConfig.preset(self.preset, **self.says(contents.config)))
         kept = {n: tensor for n, tensor in contents.tensors.items() if self.has_counters or not n.endswith(COUNTER)}
-        tensors = {self.their_name(name): tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
+        theirs = {self.their_name(name): tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
+        if self.is_folder:
+            self._write_folder(path, theirs)
+            return
         with atomic_write(path) as beside:
-            self.write(beside, self.held(tensors, contents))
+            self.write(beside, self.held(theirs, contents))
+
+    def _write_folder(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path}: is a file, and {self.title} is written to a folder")
+        path.mkdir(parents=True, exist_ok=True)
+        self.write(path, tensors)
 
     def _origin(self, config: RetinaNetConfig) -> str:
         return f"holds {self.title}, taken for preset {config.name}{self.remark}"
