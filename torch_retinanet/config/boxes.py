@@ -144,7 +144,7 @@ class LossConventions:
         "torchvision ops/focal_loss.py (0); yhenon/pytorch-retinanet losses.py (1e-4)",
         default=0.0,
         acts_on="training",
-        bounds=(0, 0.25),
+        bounds=(0, 0.5),
     )
     box_loss: Literal["smooth_l1", "l1", "giou"] = convention(
         "The loss of a positive anchor's box: of its deltas, quadratic below smooth_l1_beta or not, or of the decoded "
