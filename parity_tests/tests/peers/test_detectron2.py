@@ -64,7 +64,7 @@ def test_both_files_hold_the_same_detector() -> None:
 
 def test_the_average_of_positives_moves_as_in_detectron2() -> None:
     trained = mistaken(detector())
-    loss = trained.double().loss.train()
+    loss = trained.double().get_submodule("loss").train()
     assert isinstance(loss, RetinaNetLoss)
     where, place = "128x128/float64", Where(size=(128, 128), dtype="float64", mode="training")
     for step in ("", "second/"):
