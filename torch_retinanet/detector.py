@@ -335,7 +335,9 @@ class RetinaNetDetector(nn.Module):
         if self.config.clip_at == "padded":
             borders = [(batch.images.shape[-2], batch.images.shape[-1])] * len(images)
         anchors = self._anchors(batch.images)
-        found = self.decode_predictions(logits, deltas, anchors, per_level, borders, batch.returns)
+        found = self.decode_predictions(logits, deltas, anchors, per_level, borders)
+        for detections, (h, w) in zip(found, batch.returns, strict=True):
+            detections["boxes"] = detections["boxes"] / detections["boxes"].new_tensor([w, h, w, h])
         if not self.config.clip_detections:
             return found
         return [clipped_detections(one, *image.shape[-2:]) for one, image in zip(found, images, strict=True)]

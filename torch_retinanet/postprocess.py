@@ -72,13 +72,13 @@ def clip_own_edges(boxes_xyxy: Tensor, height: float, width: float) -> Tensor:
 def clipped_detections(found: dict[str, Tensor], height: float, width: float) -> dict[str, Tensor]:
     """Detections cut off at the border of a picture of `height` by `width`, without those of which nothing is left."""
     boxes = clip(found["boxes"], height, width)
-    left = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    left = _are_left(boxes)
     return {name: values[left] for name, values in (found | {"boxes": boxes}).items()}
 
 
-def _returned(boxes_xyxy: Tensor, scale: tuple[float, float]) -> Tensor:
-    """Boxes in pixels of the picture that became `scale` times higher and wider."""
-    return boxes_xyxy if scale == (1.0, 1.0) else boxes_xyxy / boxes_xyxy.new_tensor([*scale[::-1], *scale[::-1]])
+def _are_left(boxes_xyxy: Tensor) -> Tensor:
+    """Which boxes (M,4) have an extent (M,)."""
+    return (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(dim=1)
 
 
 class DecodePredictions:
@@ -94,7 +94,6 @@ class DecodePredictions:
         anchors_xyxy: Tensor,
         anchors_per_level: Sequence[int],
         sizes: Sequence[tuple[int, int]],
-        scales: Sequence[tuple[float, float]] | None = None,
     ) -> list[dict[str, Tensor]]:
         """Detections of each picture, best first.
 
@@ -104,13 +103,11 @@ class DecodePredictions:
             anchors_xyxy: (N,4) in pixels of the batch.
             anchors_per_level: how the N anchors divide among the levels.
             sizes: height and width of each picture within the batch, where boxes are clipped.
-            scales: what boxes are divided by on their way back to pixels of the picture, height and width; by default
-                they stay in those of the batch.
 
         Returns:
-            For each picture `boxes` (M,4) xyxy, `scores` (M,) and `labels` (M,).
+            For each picture `boxes` (M,4) xyxy in pixels of the batch, `scores` (M,) and `labels` (M,).
         """
-        pictures = zip(logits, deltas, sizes, scales or [(1.0, 1.0)] * len(sizes), strict=True)
+        pictures = zip(logits, deltas, sizes, strict=True)
         return [self._detect(*picture, anchors_xyxy, anchors_per_level) for picture in pictures]
 
     def _detect(
@@ -118,7 +115,6 @@ class DecodePredictions:
         logits: Tensor,
         deltas: Tensor,
         size: tuple[int, int],
-        scale: tuple[float, float],
         anchors_xyxy: Tensor,
         anchors_per_level: Sequence[int],
     ) -> dict[str, Tensor]:
@@ -128,16 +124,12 @@ class DecodePredictions:
         boxes = decode(deltas[anchor], anchors_xyxy[anchor], variance, coding=coding, **factors)
         if config.clip_boxes:
             boxes = (clip if config.clip_edges == "all" else clip_own_edges)(boxes, *self.border(size))
-        if config.nms_scale == "picture":
-            boxes = _returned(boxes, scale)
         if config.empty_boxes == "dropped":
-            left = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+            left = _are_left(boxes)
             boxes, scores, labels = boxes[left], scores[left], labels[left]
-        keep = SUPPRESSIONS[config.nms_classes](boxes, scores, labels, config.nms_iou)[
-            : config.detections_per_picture or None
-        ]
-        kept = boxes[keep] if config.nms_scale == "picture" else _returned(boxes[keep], scale)
-        return {"boxes": kept, "scores": scores[keep], "labels": labels[keep]}
+        keep = SUPPRESSIONS[config.nms_classes](boxes, scores, labels, config.nms_iou)
+        keep = keep[: config.detections_per_picture or None]
+        return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
 
     def border(self, size: tuple[int, int]) -> tuple[int, int]:
         """The largest y and x of a box that is cut off, by the height and width of a picture."""

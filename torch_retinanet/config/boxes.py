@@ -176,7 +176,7 @@ class LossConventions:
         "torchvision ops/focal_loss.py (0); yhenon/pytorch-retinanet losses.py (1e-4)",
         default=0.0,
         acts_on="training",
-        bounds=(0, 0.25),
+        bounds=(0, 0.5),
     )
     class_loss_sum: Literal["sum", "mean"] = convention(
         "Whether the focal losses of an anchor's classes are added, or averaged.",

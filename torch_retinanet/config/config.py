@@ -215,9 +215,10 @@ class RetinaNetConfig(
         plain: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
         if "num_classes" not in plain:
             raise InputError("config: num_classes is missing")
-        from torch_retinanet.config.presets import FIRST
+        from torch_retinanet.config.presets import FIRST, SINCE
 
-        presets = [_presets()[name] for name in FIRST]
+        newer = [name for name in _presets() if SINCE in values and name not in FIRST]
+        presets = [_presets()[name] for name in (*FIRST, *newer)]  # of equal ones torchvision's, which are the defaults
         nearest = max(presets, key=lambda preset: sum(getattr(preset, name) == value for name, value in plain.items()))
         return replace(nearest, **plain)
 

@@ -144,12 +144,6 @@ class PostprocessingConventions:
         default="each",
         acts_on="detections",
     )
-    nms_scale: Literal["network", "picture"] = convention(
-        "Whether overlaps are looked for in pixels of the resized picture, or of the picture itself.",
-        "torchvision models/detection/retinanet.py (network); mmdetection dense_heads/base_dense_head.py (picture)",
-        default="network",
-        acts_on="detections",
-    )
     detections_per_picture: int = convention(
         "How many of a picture's best detections are kept; 0 for all.",
         "the keras.io example's DecodePredictions (100); torchvision models/detection/retinanet.py (300)",

@@ -115,7 +115,6 @@ MMDET = RetinaNetConfig(
     loss_normaliser="batch_each",
     resized_to="bytes",
     whole_pixels="half_up",
-    nms_scale="picture",
     empty_boxes="dropped",
     detections_per_picture=100,
 )
@@ -195,5 +194,5 @@ PRESETS = {
 }
 """Presets by name."""
 
-FIRST = ("torchvision", "keras_io", "notebook")
-"""Those that wrote the files in which fields are missing, that whose values are the defaults first."""
+FIRST, SINCE = ("torchvision", "keras_io", "notebook"), "forced_box"
+"""The oldest presets, and a field that every file has which was written since there are others."""

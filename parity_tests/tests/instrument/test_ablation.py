@@ -34,7 +34,7 @@ from torch_retinanet.config.fields import conventions
 NOT_MEASURED = {
     *("conv_bias", "p6_source", "head_norm", "gn_eps", "min_level", "max_level"),
     *("anchor_scales", "anchor_ratios", "anchor_sizes", "nms_classes"),
-    *("forced_box", "probability_margin", "smooth_l1_beta", "box_loss_sum", "nms_scale", "clip_edges", "empty_boxes"),
+    *("forced_box", "probability_margin", "smooth_l1_beta", "box_loss_sum", "clip_edges", "empty_boxes"),
     *("clip_at", "clip_detections", "resize_edges", "resized_to", "whole_pixels", "pad_always"),
     *("box_coding", "background_iou", "ignore_outside", "focal_balance", "log_epsilon", "class_loss_sum"),
     *("clip_border", "resize_ratio"),

@@ -69,7 +69,7 @@ PICTURE_SIDE = {
 
 
 ELSEWHERE = {
-    *("gn_eps", "forced_box", "nms_scale", "clip_edges", "empty_boxes", "clip_at", "clip_detections"),
+    *("gn_eps", "forced_box", "clip_edges", "empty_boxes", "clip_at", "clip_detections"),
     *("background_iou", "ignore_outside", "clip_border"),
 }
 """Conventions of what no Keras reference has, which test_published.py and tests/peers hold to their sources."""

@@ -64,8 +64,8 @@ def test_both_files_hold_the_same_detector() -> None:
 
 def test_the_average_of_positives_moves_as_in_detectron2() -> None:
     trained = mistaken(detector())
-    loss = trained.double().loss
-    assert isinstance(loss.train(), RetinaNetLoss)
+    loss = trained.double().get_submodule("loss").train()
+    assert isinstance(loss, RetinaNetLoss)
     where, place = "128x128/float64", Where(size=(128, 128), dtype="float64", mode="training")
     for step in ("", "second/"):
         ours, _ = answers(RECORDED, trained, (128, 128), "float64", weights=False)

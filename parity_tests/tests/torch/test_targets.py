@@ -10,6 +10,7 @@ from torchvision.ops import box_iou
 
 from torch_retinanet import RetinaNetConfig, targets
 from torch_retinanet.anchors import AnchorGenerator
+from torch_retinanet.boxes import decode
 from torch_retinanet.targets import BACKGROUND, IGNORED, LabelEncoder, Targets
 
 KERAS_IO, TORCHVISION = RetinaNetConfig.keras_io(num_classes=10), RetinaNetConfig.torchvision(num_classes=10)
@@ -118,3 +119,15 @@ def test_an_anchor_in_an_ignored_region_is_no_background() -> None:
     assert targets.classes.tolist() == [[3, -1, -1, -1], [-1, -1, -1, -1]]
     assert ignored.classes.tolist() == [[3, -2, -2, -1], [-2, -2, -2, -1]], "an object stays one; from half of it on"
     assert LabelEncoder(KERAS_IO).ignore(targets, anchors, [region[:0]] * 2).classes.equal(targets.classes)
+
+
+@pytest.mark.parametrize(("forced_box", "box"), [("best", 0), ("own", 1)])
+def test_an_anchor_that_is_the_best_of_a_box_learns_that_box_or_the_one_it_fits_best(forced_box: str, box: int) -> None:
+    """mmdetection's MaxIoUAssigner, asked the same, gives the second box to the first anchor, which fits the first."""
+    anchors = torch.tensor([[0.0, 0, 100, 100], [0, 0, 20, 20]])
+    boxes = torch.tensor([[0.0, 0, 100, 90], [0, 0, 100, 60]])
+    config = TORCHVISION.changed(forced_box=forced_box)
+    found = LabelEncoder(config).encode_batch(anchors, [boxes], [torch.tensor([0, 1])])
+    assert found.classes[0].tolist() == [box, BACKGROUND]
+    learnt = decode(found.deltas[0, :1], anchors[:1], config.box_variance)
+    torch.testing.assert_close(learnt, boxes[box][None], rtol=0, atol=1e-4)

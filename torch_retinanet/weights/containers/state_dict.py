@@ -1,7 +1,7 @@
 """State dicts of torch in `.pth`, `.pt`, `.ckpt` and `.bin` files, and in safetensors of other programs."""
 
 import json
-import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,10 @@ def read_torch(path: Path) -> TensorFile:
         InputError: for a file that is not whole, would run code, or holds no state dict.
     """
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of protocols that torch itself does not write
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever the unpickler and the archive raise of a damaged file
         if "Unsupported" in str(error) or "weights_only" in str(error):
             raise InputError(f"{path}: holds more than tensors; save the model's state_dict() alone") from None
         raise InputError(f"{path}: not a whole file of tensors ({type(error).__name__})") from None

@@ -167,11 +167,11 @@ class Published:
             theirs = self.their_name(name)
             if theirs not in named:
                 raise InputError(f"{source}: looks like {self.title}, and has no tensor {theirs}")
-            return tuple(named[theirs].shape)
+            return tuple(named[theirs].shape) or (1,)  # of a single number, which is then refused by its shape
 
         depth = self._count(named, "cls_head.{}.0.weight")
         return {
-            "num_classes": max(1, shape(f"cls_head.{depth}.bias")[0] // config.anchors_per_cell),
+            "num_classes": max(1, shape(f"cls_head.{depth}.weight")[0] // config.anchors_per_cell),
             "width": shape("fpn.conv_c3_1x1.weight")[0],
             "head_depth": depth,
             "backbone": self._backbone(source, named, shape("fpn.backbone.layer1.0.conv2.weight")),

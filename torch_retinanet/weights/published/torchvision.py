@@ -94,7 +94,7 @@ def _eps_of_coco(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
 def _classes(found: TensorFile) -> int:
     """Outputs of the class head: anchors of a cell times classes."""
     last = found.tensors.get("head.classification_head.cls_logits.bias")
-    return 0 if last is None else len(last)
+    return 0 if last is None or not last.ndim else len(last)
 
 
 def _digest(path: Path) -> str:
