@@ -169,7 +169,7 @@ class LossConventions:
         "torchvision ops/focal_loss.py (0); Keras 2 backend.binary_crossentropy in fizyr/keras-retinanet (1e-7)",
         default=0.0,
         acts_on="training",
-        bounds=(0, 0.25),
+        bounds=(0, 0.49),
     )
     probability_margin: float = convention(
         "How near a class score comes to 0 and to 1 in the focal loss, which has no gradient beyond.",

@@ -20,7 +20,7 @@ from torch_retinanet.weights.hub import check_described, download
 from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import KERAS_PRESETS, read_keras, write_keras
 from torch_retinanet.weights.published import published_of, read_published
-from torch_retinanet.weights.published.fizyr import LAYER
+from torch_retinanet.weights.published.fizyr import LAYERS
 from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 from torch_retinanet.weights.safetensors_file import is_ours, read_safetensors, write_safetensors
 from torch_retinanet.weights.weights_file import WeightsFile, check_contents, plain_name, plain_tensors
@@ -115,7 +115,7 @@ def _read(path: Path, preset: str | None) -> WeightsFile:
 
 def _read_hdf5(path: Path, preset: str | None) -> WeightsFile:
     """A file of Keras: whose it is, its layers say."""
-    if LAYER in layer_names(path):
+    if set(layer_names(path)) >= LAYERS:
         return read_published(read_layers(path), preset=preset)
     if is_keras_hub(path):
         return read_published(read_keras_hub(path), preset=preset)

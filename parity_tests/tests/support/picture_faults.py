@@ -42,7 +42,7 @@ def read(change: Any) -> Fault:
 def interpolated(**settings: Any) -> Fault:
     """Pictures that are resized in another way."""
 
-    def resize(image: torch.Tensor, size: tuple[int, int], config: Any) -> torch.Tensor:
+    def resize(image: torch.Tensor, size: tuple[int, int], config: Any, **_: Any) -> torch.Tensor:
         return F.interpolate(image[None], size, **settings)[0]
 
     return lambda monkeypatch: monkeypatch.setattr("torch_retinanet.preprocess.resize", resize)
@@ -309,5 +309,6 @@ PICTURE_CONVENTIONS = {
     "resized_to=bytes": "resized",
     "resize_edges=mirror": "resized",
     "whole_pixels=half_up": "sizes",
+    "padded_from=boxes_uncut": "sizes",
 }
 """Conventions of pictures the wrong way, and the name of the step where each shows."""

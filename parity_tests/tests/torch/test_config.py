@@ -170,8 +170,8 @@ def test_what_is_no_real_number_is_none(value: Any) -> None:
 
 
 def test_an_unknown_preset_is_named_beside_the_known_ones() -> None:
-    with pytest.raises(InputError, match="preset: 'fizyr' must be one of notebook, keras_io, torchvision"):
-        RetinaNetConfig.preset("fizyr")
+    with pytest.raises(InputError, match="preset: 'keras_cv' must be one of notebook, keras_io, torchvision"):
+        RetinaNetConfig.preset("keras_cv")
 
 
 def test_fields_of_another_version_are_named() -> None:

@@ -14,8 +14,9 @@ from torch_retinanet.weights.keras_names import NORM_VARIABLES
 from torch_retinanet.weights.published.published import Published
 from torch_retinanet.weights.weights_file import check_numpy
 
-LAYER = "classification_submodel"
-"""The layer by which a file is known."""
+SUBMODEL = "classification_submodel"
+LAYERS = {"conv1", "P7", SUBMODEL}
+"""The layers by which a file is known."""
 
 BRANCHES = {"1": "2a", "2": "2b", "3": "2c", "0": "1"}
 """keras-resnet's name of a block's first, second and third convolution, and of its shortcut."""
@@ -77,7 +78,7 @@ def _layers(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, list[str]]]:
     for layer in ("input_1", *_stem_and_stages(tensors), *_pyramid()):
         owned = [f"{layer}/{variable}:0" for variable in ("kernel", "bias", *NORM_VARIABLES.values())]
         yield layer, [name for name in owned if name in tensors]
-    for submodel, head in (("regression_submodel", HEADS["box_head"]), (LAYER, HEADS["cls_head"])):
+    for submodel, head in (("regression_submodel", HEADS["box_head"]), (SUBMODEL, HEADS["cls_head"])):
         convolutions = [name.removesuffix("/kernel:0") for name in tensors if re.match(rf"{head}\w*/kernel", name)]
         convolutions.sort(key=lambda name: (name == head, name))
         yield submodel, [f"{name}/{variable}:0" for name in convolutions for variable in ("kernel", "bias")]
