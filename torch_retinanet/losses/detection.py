@@ -119,7 +119,8 @@ class RetinaNetLoss(nn.Module):
     """The two losses of a batch, in the conventions of a config, each a single number.
 
     Attributes:
-        positives: the moving average of positive anchors of a batch, which steps in training mode move.
+        positives: the moving average of positive anchors of a batch, which steps in training mode move; it is no part
+            of the state dict.
     """
 
     positives: Tensor
@@ -164,7 +165,7 @@ class RetinaNetLoss(nn.Module):
     def _divisor(self, normaliser: Tensor) -> Tensor:
         """What both losses of a batch are divided by, where that is never zero."""
         if self.config.loss_normaliser == "batch_each":
-            return normaliser.clamp(min=1).sum().double() + EPSILON
+            return normaliser.clamp(min=1).sum().to(self.positives.dtype) + EPSILON
         average = MOMENTUM * self.positives + (1 - MOMENTUM) * normaliser.sum().clamp(min=1)
         if self.training:
             self.positives.copy_(average)
