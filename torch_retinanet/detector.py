@@ -300,12 +300,13 @@ class RetinaNetDetector(ConfiguredModule):
         deltas, logits = self.model(batch.images.to(self._dtype), apart=True)
         anchors = self._anchors(batch.images)
         boxes = [_scaled(target["boxes"], *scale, anchors) for target, scale in zip(targets, batch.scales, strict=True)]
+        boxes = batch.shifted(boxes)
         labels = [target["labels"].as_subclass(Tensor).to(anchors.device) for target in targets]
         assigned = self.label_encoder.encode_batch(anchors, boxes, labels)
         assigned = self.label_encoder.ignore_outside(assigned, anchors, batch.sizes)
         nowhere = anchors.new_zeros(0, 4)
         regions = [_scaled(t.get("ignored", nowhere), *s, anchors) for t, s in zip(targets, batch.scales, strict=True)]
-        assigned = self.label_encoder.ignore(assigned, anchors, regions)
+        assigned = self.label_encoder.ignore(assigned, anchors, batch.shifted(regions))
         losses: dict[str, Tensor] = self.loss(logits, deltas, assigned, anchors)
         return losses
 
@@ -330,8 +331,9 @@ class RetinaNetDetector(ConfiguredModule):
             borders = [(batch.images.shape[-2], batch.images.shape[-1])] * len(images)
         anchors = self._anchors(batch.images)
         found = self.decode_predictions(logits, deltas, anchors, per_level, borders)
-        for detections, (h, w) in zip(found, batch.returns, strict=True):
-            detections["boxes"] = detections["boxes"] / detections["boxes"].new_tensor([w, h, w, h])
+        resized = batch.shifted([detections["boxes"] for detections in found], back=True)
+        for detections, boxes, (h, w) in zip(found, resized, batch.returns, strict=True):
+            detections["boxes"] = boxes / boxes.new_tensor([w, h, w, h])
         if not self.config.clip_detections:
             return found
         return [clipped_detections(one, *image.shape[-2:]) for one, image in zip(found, images, strict=True)]

@@ -32,12 +32,21 @@ class Prepared(NamedTuple):
         scales: how much higher and wider each picture has become, by which boxes are multiplied.
         returns: what detections are divided by on their way back, height and width; the keras.io example takes the
             ratio of the picture's sides there, which is `scales` but for rounding.
+        offsets: pixels above and left of each picture, where padding is around it.
     """
 
     images: Tensor
     sizes: list[tuple[int, int]]
     scales: list[tuple[float, float]]
     returns: list[tuple[float, float]]
+    offsets: Sequence[tuple[float, float]] = ()
+
+    def shifted(self, boxes_xyxy: Sequence[Tensor], *, back: bool = False) -> list[Tensor]:
+        """Resized boxes (G,4) of each picture at the place where its padding puts them; or back from there."""
+        if not self.offsets:
+            return list(boxes_xyxy)
+        shifts = [b.new_tensor([x, y, x, y]) for b, (y, x) in zip(boxes_xyxy, self.offsets, strict=True)]
+        return [b - shift if back else b + shift for b, shift in zip(boxes_xyxy, shifts, strict=True)]
 
 
 class NewSize(NamedTuple):
@@ -68,6 +77,8 @@ def resized_size(size: tuple[int, int], config: RetinaNetConfig, *, min_side: fl
 
 def padded_size(sizes: Sequence[NewSize], config: RetinaNetConfig) -> tuple[int, int]:
     """The smallest size that holds all `sizes` and divides by `pad_multiple`; the next, where it pads always."""
+    if config.padding_place == "around":
+        return config.max_side, config.max_side
     multiple = config.pad_multiple
     if config.padded_from == "boxes_uncut":
         sizes = [size._replace(followed=size.pixels) for size in sizes]
@@ -107,12 +118,34 @@ def normalise_and_pad(image: Tensor, size: tuple[int, int], config: RetinaNetCon
 
 def prepare(images: Sequence[Tensor], config: RetinaNetConfig) -> Prepared:
     """Pictures (3,H,W), RGB from 0 to 1, resized, normalised and padded to one batch."""
+    if config.padding_place == "around":
+        return _prepare_around(images, config)
     resized, sizes = zip(*(_resized(image, config) for image in images), strict=True)
     padded = padded_size(sizes, config)
     scales = [_scales(image, size) for image, size in zip(images, sizes, strict=True)]
     returns = [(s.ratio, s.ratio) for s in sizes] if config.padded_from != "cut" else scales
     images_fed = torch.stack([normalise_and_pad(image, padded, config) for image in resized])
     return Prepared(images_fed, [size.pixels for size in sizes], scales, returns)
+
+
+def _prepare_around(images: Sequence[Tensor], config: RetinaNetConfig) -> Prepared:
+    """Pictures in the middle of black squares, resized then; boxes follow a ratio of their own, as KerasHub's do.
+
+    Source: keras 3.15.1 backend/tensorflow/image.py resize and layers/preprocessing/.../resizing.py.
+    """
+    side, number = config.max_side, np.float32 if config.resize_rounding == "single" else np.float64
+    fed = [normalise(resize(_in_square(image), (side, side), config), config) for image in images]
+    ratios = [number(side / max(image.shape[-2:])) for image in images]
+    rests = [[float((side - number(n) * r) // 2) for n in i.shape[-2:]] for i, r in zip(images, ratios, strict=True)]
+    scales = [(float(ratio), float(ratio)) for ratio in ratios]
+    return Prepared(torch.stack(fed), [(side, side)] * len(images), scales, scales, [(y, x) for y, x in rests])
+
+
+def _in_square(image: Tensor) -> Tensor:
+    """A picture with black of half the difference of its sides, cut to whole pixels, on both sides of the shorter."""
+    height, width = image.shape[-2:]
+    y, x = max(0, width - height) // 2, max(0, height - width) // 2
+    return F.pad(image, (x, x, y, y))
 
 
 def resize_and_pad_image(

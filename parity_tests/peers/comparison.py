@@ -219,7 +219,7 @@ def compare_coder(recorded: Recorded, detector: RetinaNetDetector, *, spread: fl
     anchors = torch.from_numpy(true_boxes("coder/anchors", 64, 300, 400, seed))
     boxes = torch.from_numpy(true_boxes("coder/boxes", 64, 300, 400, seed))
     deltas = spread * torch.from_numpy(noise("coder/deltas", (64, 4), seed)).double()
-    decoded = decode(deltas, anchors, config.box_variance, **FACTORS[config.box_clamp])
+    decoded = decode(deltas, anchors, config.box_variance, coding=config.box_coding, **FACTORS[config.box_clamp])
     clip_boxes = clip if config.clip_edges == "all" else clip_own_edges
     found = {
         "encoded": encode(boxes, anchors, config.box_variance),

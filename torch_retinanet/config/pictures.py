@@ -37,6 +37,14 @@ class PreprocessingConventions:
         "the keras.io example pads before it subtracts the mean; torchvision after",
         default="mean",
     )
+    padding_place: Literal["after", "around"] = convention(
+        "Where a picture is padded: at the bottom and right once it is resized; or on both sides before it is, to a "
+        "square that gets max_side pixels.",
+        "torchvision models/detection/transform.py (after); pad_to_aspect_ratio of keras.layers.Resizing in keras-hub "
+        "(around)",
+        default="after",
+        acts_on="detections",
+    )
     resize_antialias: bool = convention(
         "Whether a picture is smoothed before it is made smaller.",
         "tf.image.resize and torchvision models/detection/transform.py (no); PIL in detectron2 (yes)",

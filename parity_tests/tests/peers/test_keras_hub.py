@@ -1,21 +1,27 @@
 """Folders of KerasHub's RetinaNets, loaded, against what keras-hub itself answered (recordings/keras_hub)."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 import torch
 
+from parity_tests.peers.comparison import picture_of
 from parity_tests.peers.hdf5 import describe
-from parity_tests.peers.keras_comparison import KerasPeer
+from parity_tests.peers.keras_comparison import KerasPeer, judged
 from parity_tests.peers.keras_files import layout_of, make_folder, named_in, weights_in
 from parity_tests.peers.recorded import Recorded
+from parity_tests.peers.values import noise
 from parity_tests.rule.record import Where
 from parity_tests.tests.support.keras_peers import compare_edge, edge_detections, loaded_from
-from parity_tests.tests.support.peers import RECORDINGS, different
+from parity_tests.tests.support.peers import RECORDINGS, different, first_different, mistaken
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector
+from torch_retinanet.errors import InputError
+from torch_retinanet.preprocess import prepare
 from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.published.keras_hub import keras_hub_name
 
@@ -26,6 +32,10 @@ HEIGHT_FIRST = (1, 0, 3, 2)
 COARSE = ("loss", "grad", "targets", "anchors")
 """keras-hub makes anchors, targets and the weights of both losses in float32, whatever Keras is set to."""
 
+PICTURES = {"60x90": (60, 90), "120x77": (120, 77)}
+TRUTHS = torch.tensor([[8.0, 6.5, 40.25, 50.0], [30.0, 20.0, 75.0, 58.0]])
+"""The boxes of both pictures."""
+
 EDGES = ["overlap_half", "overlap_two_fifths", "equal_boxes", "none"]
 QUICK = [("v1", 128, 128), ("v1", 122, 154), ("v1", 96, 160), ("v2", 128, 128), ("v2", 96, 160)]
 MORE = [("v2", 122, 154), *(("v1", *size) for size in ((160, 224), (224, 160), (256, 192)))]
@@ -33,9 +43,14 @@ PLACE = Where(dtype="float32", mode="isolated")
 
 
 def peer(variant: str) -> KerasPeer:
-    losses = {"classification": "class", "bbox_regression": "box"}
-    more = {"their_name": keras_hub_name, "channels_last": True, "coarse": COARSE}
-    recorded = Recorded(folder=FOLDER, variant=variant, losses=losses, **more)
+    recorded = Recorded(
+        folder=FOLDER,
+        variant=variant,
+        losses={"classification": "class", "bbox_regression": "box"},
+        their_name=keras_hub_name,
+        channels_last=True,
+        coarse=COARSE,
+    )
     return KerasPeer(recorded=recorded, edges=HEIGHT_FIRST, scores="confidence")
 
 
@@ -73,6 +88,32 @@ def test_detections_at_the_edges_of_rules_are_those_of_keras_hub(limit: int) -> 
     assert different(peer("").compare_detections(f"edges/detections/{limit}", found, PLACE)) == []
 
 
+@pytest.mark.parametrize("side", [64, 800])
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_and_boxes_become_what_keras_hub_makes_of_them(side: int, name: str) -> None:
+    recorded, at = peer("").recorded, f"preprocessing/{side}/{name}"
+    config = RetinaNetConfig.keras_hub(min_side=side, max_side=side)
+    batch = prepare([picture_of(name, PICTURES[name], recorded.seed, "float32")], config)
+    records = [recorded.judge(at, "pictures", batch.images.movedim(1, -1).numpy(), PLACE)]
+    [boxes] = batch.shifted([TRUTHS * batch.scales[0][0]])
+    records.append(judged("boxes", recorded.arrays[f"{at}/boxes"], boxes[None, :, list(HEIGHT_FIRST)].numpy(), PLACE))
+    [again] = batch.shifted([boxes], back=True)
+    assert torch.allclose(again / batch.returns[0][0], TRUTHS)
+    assert different(records) == []
+
+
+@pytest.mark.parametrize("variant", PRESETS)
+def test_a_training_pass_gives_keras_hubs_outputs_and_statistics(variant: str) -> None:
+    fresh, found = loaded_from(lambda folder: make_folder(folder, FOLDER, variant)).double().train(), peer(variant)
+    images = torch.from_numpy(noise("128x128", (2, 128, 128, 3), found.recorded.seed)).permute(0, 3, 1, 2).double()
+    deltas, logits = fresh.model(images, apart=True)
+    norm = fresh.model.fpn.backbone.bn1
+    ours = {"conv1_bn/moving_mean": norm.running_mean, "conv1_bn/moving_variance": norm.running_var}
+    ours |= {"logits": logits.detach(), "deltas": deltas.detach()}
+    at, place = f"{variant}/train/float64", Where(dtype="float64", mode="training")
+    assert different(found.recorded.judge(at, name, value.numpy(), place) for name, value in ours.items()) == []
+
+
 @pytest.mark.parametrize("variant", PRESETS)
 def test_what_is_written_has_the_layout_of_a_preset(variant: str, tmp_path: Path) -> None:
     contents = read_weights(make_folder(tmp_path, FOLDER, variant))
@@ -81,13 +122,75 @@ def test_what_is_written_has_the_layout_of_a_preset(variant: str, tmp_path: Path
     for name, layout in layout_of(FOLDER, variant)["files"].items():
         if name.endswith(".json"):
             written = json.loads((tmp_path / "ours" / name).read_text())
-            assert {**written, "date_saved": layout.get("date_saved")} == {
-                **layout,
-                "date_saved": written.get("date_saved") and layout["date_saved"],
-            }
+            assert {**written, "date_saved": ""} == {**layout, "date_saved": ""}
         else:
             ours = describe(tmp_path / "ours" / name, {})
             assert weights_in(ours) == weights_in(layout)
             assert named_in(ours) == named_in(layout)
     again = read_weights(tmp_path / "ours")
     assert all(torch.equal(tensor, again.tensors[n]) for n, tensor in contents.tensors.items())
+
+
+def test_a_file_of_the_whole_detector_is_read_without_names_too(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, FOLDER, "v2")
+    contents, path = read_weights(folder), tmp_path / "detector.weights.h5"
+    with h5py.File(path, "w") as file:
+        for part, within in (("model.weights.h5", "layers/retina_net_backbone/layers"), ("task.weights.h5", "layers")):
+            with h5py.File(folder / part) as source:
+                for name in source["layers"]:
+                    source.copy(f"layers/{name}", file, f"{within}/{name}")
+    named = named_in(describe(path, {}))
+    with h5py.File(path, "a") as file:
+        for variables in named:
+            file[variables].attrs.pop("name")
+    again = read_weights(path)
+    assert again.config == contents.config
+    assert all(torch.equal(tensor, again.tensors[n]) for n, tensor in contents.tensors.items())
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    said = json.loads(path.read_text())
+    change(said["config"])
+    path.write_text(json.dumps(said))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "task.weights.h5").unlink(), "has no task.weights.h5"),
+        (lambda folder: (folder / "task.json").write_text("{"), "task.json: is not what KerasHub writes"),
+        (lambda folder: (folder / "model.weights.h5").write_bytes(b"HDF"), "not a whole HDF5 file"),
+        (
+            lambda folder: rewritten(folder / "task.json", lambda task: task.pop("anchor_generator")),
+            "task.json: is not what KerasHub writes",
+        ),
+    ],
+)
+def test_a_damaged_folder_is_refused_in_a_sentence(damage: Callable[[Path], object], said: str, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, FOLDER, "v1")
+    damage(folder)
+    with pytest.raises(InputError, match=said):
+        read_weights(folder)
+
+
+def test_a_preset_says_its_anchors_and_thresholds(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, FOLDER, "v1")
+    rewritten(folder / "task.json", lambda task: task["anchor_generator"]["config"].update(anchor_size=2))
+    rewritten(folder / "task.json", lambda task: task["prediction_decoder"]["config"].update(confidence_threshold=0.25))
+    config = read_weights(folder).config
+    assert config == RetinaNetConfig.keras_hub(num_classes=7, anchor_scale=2.0, score_threshold=0.25)
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize(
+    ("wrong", "starts_at"),
+    [
+        ({"stride_in": "1x1"}, "c3"),
+        ({"stride2_padding": "symmetric"}, "p6"),
+        ({"anchor_centre": "half_cell"}, "anchors"),
+        ({"class_loss_sum": "sum"}, "loss/class"),
+    ],
+)
+def test_a_wrong_convention_is_named_where_it_starts(wrong: dict[str, Any], starts_at: str) -> None:
+    records = peer("v1").compare_size(mistaken(detector("v1"), **wrong), (128, 128))
+    assert first_different(records) == starts_at
