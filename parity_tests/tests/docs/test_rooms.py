@@ -1,5 +1,6 @@
 """Which package and which room may import which, and that frameworks live in one process in either order."""
 
+import ast
 import subprocess
 import sys
 from collections import defaultdict
@@ -214,3 +215,20 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_word() -> None:
         assert command.stderr is not None
         command.stdout.close()
         assert (command.stderr.read(), command.wait(timeout=100)) == (b"", 141)
+
+
+MODEL = {
+    *("backbone", "other_backbones", "fpn", "heads", "model", "layers", "anchors", "boxes", "targets", "losses"),
+    *("preprocess", "postprocess", "resize", "surroundings", "detector"),
+}
+"""The rooms of `torch_retinanet` that compute; `detector` hands a preset on to what reads files."""
+
+
+def test_no_room_of_the_model_asks_which_preset_it_is() -> None:
+    """They ask for the convention."""
+    for path in product_files("torch_retinanet"):
+        if room_of(path, "torch_retinanet") in MODEL:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            asked = [node for node in ast.walk(tree) if isinstance(node, ast.Compare) and "preset" in ast.unparse(node)]
+            assert [ast.unparse(node) for node in asked] == [], path
+            assert not any(isinstance(node, ast.Attribute) and node.attr == "preset" for node in ast.walk(tree)), path
