@@ -12,6 +12,8 @@ from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.data.digits import Digits
 from torch_retinanet.train import TrainConfig, Trainer
 from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights.published import PUBLISHED
+from torch_retinanet.weights.published.published import Published
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 NAMES = ("7", "cat", "3", "dog")
@@ -117,3 +119,22 @@ def test_a_file_of_another_program_is_a_beginning_too(data: Path, weights: Path,
         run.taken_over.words()
     )
     assert "no class has a name that the file has; new: 0, 1, 2, 3, 4 and 5 more" in run.taken_over.words()
+
+
+@pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.preset)
+def test_files_of_every_published_retinanet_are_a_beginning(published: Published, data: Path, tmp_path: Path) -> None:
+    of_keras = published.is_folder or published.suffix == ".h5"  # their names are those of ResNet-50
+    sizes: dict[str, Any] = {"backbone": "resnet50", "head_depth": 4} if of_keras else {"backbone": "resnet18"}
+    config = RetinaNetConfig.preset(published.preset, 4, **{"width": 32, "head_depth": 1} | sizes)
+    theirs = RetinaNetDetector(config).model
+    path = tmp_path / ("folder" if published.is_folder else f"file{published.suffix}")
+    write_weights(path, WeightsFile(config, plain_tensors(theirs)), to=published.preset)
+    run = trainer(data, tmp_path, weights=path, min_side=64, max_side=64)
+    ours = run.training.detector
+    said = RetinaNetConfig.preset(published.preset.replace("mmdet_caffe", "mmdet")).differences(ours.config)
+    assert {*said} <= {"backbone", "width", "head_depth", "min_side", "max_side"}
+    for name, tensor in plain_tensors(theirs).items():
+        if not name.startswith(f"cls_head.{config.head_depth}."):
+            assert torch.equal(ours.model.state_dict()[name], tensor), name
+    if not of_keras:  # a step of ResNet-50 takes a while, and is one like any other
+        run.fit()
