@@ -5,10 +5,14 @@ The order stands in the name: `xyxy` are the left, top, right and bottom edges i
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torchvision.ops import box_convert
+
+Coding = Literal["centre", "corner"]
+"""What deltas shift: an anchor's centre and size, or its edges."""
 
 
 def box_iou(boxes_xyxy: Tensor, others_xyxy: Tensor) -> Tensor:
@@ -29,12 +33,15 @@ def box_area(boxes_xyxy: Tensor) -> Tensor:
     return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).prod(-1)
 
 
-def encode(boxes_xyxy: Tensor, anchors_xyxy: Tensor, variance: Sequence[float]) -> Tensor:
+def encode(boxes_xyxy: Tensor, anchors_xyxy: Tensor, variance: Sequence[float], *, coding: Coding = "centre") -> Tensor:
     """The deltas (...,4) that take anchors to boxes.
 
     Shifts of the centre by x and y in widths and heights of the anchor, and the logarithms of the factors by which it
-    grows, each divided by its variance. Source: Girshick et al. 2014 (arXiv 1311.2524), appendix C.
+    grows, each divided by its variance. Source: Girshick et al. 2014 (arXiv 1311.2524), appendix C. With the coding
+    `corner`, shifts of the four edges in widths and heights of the anchor (fizyr/keras-retinanet utils/anchors.py).
     """
+    if coding == "corner":
+        return (boxes_xyxy - anchors_xyxy) / _sides(anchors_xyxy) / _like(variance, anchors_xyxy)
     boxes, anchors = (box_convert(b, "xyxy", "cxcywh") for b in (boxes_xyxy, anchors_xyxy))
     shifts = (boxes[..., :2] - anchors[..., :2]) / anchors[..., 2:]
     growth = (boxes[..., 2:] / anchors[..., 2:]).log()
@@ -48,8 +55,14 @@ def decode(
     *,
     largest_factor: float | None = None,
     smallest_factor: float | None = None,
+    coding: Coding = "centre",
 ) -> Tensor:
-    """The boxes xyxy (...,4) to which deltas take anchors; a side grows by `largest_factor` at most."""
+    """The boxes xyxy (...,4) to which deltas take anchors; a side grows by `largest_factor` at most.
+
+    With the coding `corner` edges move, and nothing limits how far.
+    """
+    if coding == "corner":
+        return anchors_xyxy + deltas * _like(variance, deltas) * _sides(anchors_xyxy)
     anchors = box_convert(anchors_xyxy, "xyxy", "cxcywh")
     scaled = deltas * _like(variance, deltas)
     shifts, growth = scaled[..., :2], scaled[..., 2:]
@@ -66,6 +79,12 @@ def clip(boxes_xyxy: Tensor, height: float, width: float) -> Tensor:
     """Boxes (...,4) cut off at the border of a picture of `height` by `width` pixels."""
     limits = _like([width, height, width, height], boxes_xyxy)
     return torch.minimum(boxes_xyxy.clamp(min=0), limits)
+
+
+def _sides(boxes_xyxy: Tensor) -> Tensor:
+    """Width, height, width and height (...,4) of boxes."""
+    sides = boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]
+    return torch.cat([sides, sides], dim=-1)
 
 
 def _like(values: Sequence[float], like: Tensor) -> Tensor:

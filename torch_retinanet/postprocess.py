@@ -3,6 +3,7 @@
 Lin et al., Focal Loss for Dense Object Detection (2017), section 4.1, inference.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -42,6 +43,24 @@ def all_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thresh
     order = order[scores[order].sort(descending=True, stable=True).indices]
     keep = order[nms(boxes_xyxy[order], scores[order], iou_threshold)]
     return keep[scores[keep].sort(descending=True, stable=True).indices]
+
+
+def best_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
+    """The same in KerasHub's rules, of boxes that have one class each: an IoU of the threshold itself drops a box, of
+    equal scores the last box comes first, and one without an edge beyond zero drops others but is not kept.
+
+    Source: keras-hub 0.32.0 layers/modeling/non_max_supression.py.
+    """
+    order = torch.arange(len(scores) - 1, -1, -1, device=scores.device)
+    order = order[scores[order].sort(descending=True, stable=True).indices]
+    keep = order[nms(boxes_xyxy[order], scores[order], math.nextafter(iou_threshold, 0.0))]
+    rank = torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device))
+    keep = keep[rank[keep].sort().indices]
+    return keep[(boxes_xyxy[keep] > 0).any(dim=1)]
+
+
+SUPPRESSIONS = {"each": class_wise_nms, "all": all_class_nms, "best": best_class_nms}
+"""Non-maximum suppression by the convention `nms_classes`."""
 
 
 def clip_own_edges(boxes_xyxy: Tensor, height: float, width: float) -> Tensor:
@@ -101,22 +120,31 @@ class DecodePredictions:
     ) -> dict[str, Tensor]:
         config = self.config
         anchor, labels, scores = self._candidates(logits, anchors_per_level)
-        boxes = decode(deltas[anchor], anchors_xyxy[anchor], config.box_variance, **FACTORS[config.box_clamp])
+        variance, coding, factors = config.box_variance, config.box_coding, FACTORS[config.box_clamp]
+        boxes = decode(deltas[anchor], anchors_xyxy[anchor], variance, coding=coding, **factors)
         if config.clip_boxes:
-            boxes = (clip if config.clip_edges == "all" else clip_own_edges)(boxes, *size)
+            boxes = (clip if config.clip_edges == "all" else clip_own_edges)(boxes, *self.border(size))
         if config.empty_boxes == "dropped":
             left = _are_left(boxes)
             boxes, scores, labels = boxes[left], scores[left], labels[left]
-        suppress = all_class_nms if config.nms_classes == "all" else class_wise_nms
-        keep = suppress(boxes, scores, labels, config.nms_iou)[: config.detections_per_picture or None]
+        keep = SUPPRESSIONS[config.nms_classes](boxes, scores, labels, config.nms_iou)
+        keep = keep[: config.detections_per_picture or None]
         return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
+
+    def border(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The largest y and x of a box that is cut off, by the height and width of a picture."""
+        height, width = size
+        return (height - 1, width - 1) if self.config.clip_border == "last_pixel" else size
 
     def _candidates(self, logits: Tensor, anchors_per_level: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Anchor, class and score of all (M,) above the threshold, the best of each level."""
         level_start, found = 0, []
         for of_logits in torch.split(logits, list(anchors_per_level)):
             level = of_logits.sigmoid()
-            anchor, label = (level > self.config.score_threshold).nonzero(as_tuple=True)
+            shown = level > self.config.score_threshold
+            if self.config.nms_classes == "best":
+                shown &= torch.zeros_like(shown).scatter(1, level.argmax(1, keepdim=True), True)
+            anchor, label = shown.nonzero(as_tuple=True)
             of_level = level[anchor, label]
             if 0 < self.config.topk_per_level < len(of_level):
                 best = of_level.topk(self.config.topk_per_level).indices

@@ -45,7 +45,7 @@ class NewSize(NamedTuple):
 
     Attributes:
         pixels: height and width, cut to whole pixels, and one at least.
-        followed: those that padding and boxes follow, by the convention `padded_from`.
+        followed: those that boxes, and mostly padding, follow, by the convention `padded_from`.
         ratio: how many times larger a picture becomes, before its sides are cut.
     """
 
@@ -62,13 +62,15 @@ def resized_size(size: tuple[int, int], config: RetinaNetConfig, *, min_side: fl
     uncut = float(ratio * number(size[0])), float(ratio * number(size[1]))
     pixels = WHOLE[config.whole_pixels](uncut[0]), WHOLE[config.whole_pixels](uncut[1])
     pixels = max(1, pixels[0]), max(1, pixels[1])
-    followed = uncut if config.padded_from == "uncut" else (float(pixels[0]), float(pixels[1]))
+    followed = uncut if config.padded_from != "cut" else (float(pixels[0]), float(pixels[1]))
     return NewSize(pixels, followed, float(ratio))
 
 
 def padded_size(sizes: Sequence[NewSize], config: RetinaNetConfig) -> tuple[int, int]:
     """The smallest size that holds all `sizes` and divides by `pad_multiple`; the next, where it pads always."""
     multiple = config.pad_multiple
+    if config.padded_from == "boxes_uncut":
+        sizes = [size._replace(followed=size.pixels) for size in sizes]
     sides = [max(max(size.pixels[axis], size.followed[axis]) for size in sizes) for axis in (0, 1)]
     if config.pad_always:
         height, width = (math.floor(side / multiple + 1) * multiple for side in sides)
@@ -77,12 +79,13 @@ def padded_size(sizes: Sequence[NewSize], config: RetinaNetConfig) -> tuple[int,
     return height, width
 
 
-def resize(image: Tensor, size: tuple[int, int], config: RetinaNetConfig) -> Tensor:
-    """A picture (C,H,W) from 0 to 1 at another size."""
+def resize(image: Tensor, size: tuple[int, int], config: RetinaNetConfig, *, ratio: float | None = None) -> Tensor:
+    """A picture (C,H,W) from 0 to 1 at another size; `ratio` is how many times larger, before sides were cut."""
     if tuple(image.shape[-2:]) == size:
         return image
     if config.resized_to == "bytes":
-        return resize_bytes(image, size, antialias=config.resize_antialias)
+        by = ratio if config.resize_ratio == "uncut" else None
+        return resize_bytes(image, size, antialias=config.resize_antialias, ratio=by)
     if config.resize_edges == "mirror":
         return resize_mirrored(image, size)
     return resize_real(image, size, antialias=config.resize_antialias)
@@ -107,7 +110,7 @@ def prepare(images: Sequence[Tensor], config: RetinaNetConfig) -> Prepared:
     resized, sizes = zip(*(_resized(image, config) for image in images), strict=True)
     padded = padded_size(sizes, config)
     scales = [_scales(image, size) for image, size in zip(images, sizes, strict=True)]
-    returns = [(s.ratio, s.ratio) for s in sizes] if config.padded_from == "uncut" else scales
+    returns = [(s.ratio, s.ratio) for s in sizes] if config.padded_from != "cut" else scales
     images_fed = torch.stack([normalise_and_pad(image, padded, config) for image in resized])
     return Prepared(images_fed, [size.pixels for size in sizes], scales, returns)
 
@@ -151,7 +154,7 @@ def preprocess_data(
 
 def _resized(image: Tensor, config: RetinaNetConfig, *, min_side: float | None = None) -> tuple[Tensor, NewSize]:
     size = resized_size((image.shape[-2], image.shape[-1]), config, min_side=min_side)
-    return resize(image, size.pixels, config), size
+    return resize(image, size.pixels, config, ratio=size.ratio), size
 
 
 def _scales(image: Tensor, size: NewSize) -> tuple[float, float]:

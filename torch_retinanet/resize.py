@@ -28,10 +28,16 @@ def resize_mirrored(image: Tensor, size: tuple[int, int]) -> Tensor:
     return F.grid_sample(image[None], grid, mode="bilinear", padding_mode="reflection", align_corners=True)[0]
 
 
-def resize_bytes(image: Tensor, size: tuple[int, int], *, antialias: bool = False) -> Tensor:
-    """A picture from 0 to 1 that is resized in 256 levels: smoothed as Pillow does, or not, as OpenCV does."""
+def resize_bytes(
+    image: Tensor, size: tuple[int, int], *, antialias: bool = False, ratio: float | None = None
+) -> Tensor:
+    """A picture from 0 to 1 that is resized in 256 levels: smoothed as Pillow does, or not, as OpenCV does.
+
+    With a ratio new pixels lie so many times closer than the old, as `cv2.resize(fx=ratio, fy=ratio)` places them; by
+    default as the whole sides say.
+    """
     levels = (image * 255).round().clamp(0, 255).to(torch.uint8)
-    resized = _as_pillow(levels, size) if antialias else _as_opencv(levels, size)
+    resized = _as_pillow(levels, size) if antialias else _as_opencv(levels, size, ratio)
     return resized.to(image) / 255
 
 
@@ -41,19 +47,19 @@ def _as_pillow(levels: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.from_numpy(np.stack([np.asarray(channel) for channel in resized]))
 
 
-def _as_opencv(levels: Tensor, size: tuple[int, int]) -> Tensor:
+def _as_opencv(levels: Tensor, size: tuple[int, int], ratio: float | None) -> Tensor:
     """Columns first; the lowest 4 bits of their sums, then the lowest 16 of both products, are cut off."""
-    x, wx = (part.to(levels.device) for part in _weights(size[1], levels.shape[-1], cut=True))
-    y, wy = (part.to(levels.device)[..., None] for part in _weights(size[0], levels.shape[-2], cut=False))
+    x, wx = (part.to(levels.device) for part in _weights(size[1], levels.shape[-1], ratio, cut=True))
+    y, wy = (part.to(levels.device)[..., None] for part in _weights(size[0], levels.shape[-2], ratio, cut=False))
     values = levels.int()
     columns = (values[..., x[0]] * wx[0] + values[..., x[1]] * wx[1]) >> 4
     first, second = (columns[:, y[n, :, 0]] * wy[n] >> 16 for n in (0, 1))
     return (first + second + 2 >> 2).clamp(0, 255)
 
 
-def _weights(new: int, old: int, *, cut: bool) -> tuple[Tensor, Tensor]:
+def _weights(new: int, old: int, ratio: float | None, *, cut: bool) -> tuple[Tensor, Tensor]:
     """For each new pixel (2,new) the two old ones it lies between, and their weights; `cut` at the outermost ones."""
-    scale = 1.0 / (new / old)
+    scale = 1.0 / (new / old if ratio is None else ratio)
     at = ((torch.arange(new, dtype=torch.float64) + 0.5) * scale - 0.5).float()
     first = at.floor()
     share = at - first

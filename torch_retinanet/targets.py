@@ -79,10 +79,11 @@ class LabelEncoder:
         positive = (best_iou >= self.config.match_iou) | forced
         matched = classes.gather(1, best_box)
         matched = matched.masked_fill(~positive, IGNORED)
-        matched = matched.masked_fill(~positive & (best_iou < self.config.ignore_iou), BACKGROUND)
+        matched = matched.masked_fill(~positive & self._is_background(best_iou), BACKGROUND)
         best = filled.gather(1, best_box.unsqueeze(-1).expand(-1, -1, 4))
         best = torch.where(positive.unsqueeze(-1), best, anchors_xyxy)
-        return Targets(matched, encode(best, anchors_xyxy, self.config.box_variance))
+        variance, coding = self.config.box_variance, self.config.box_coding
+        return Targets(matched, encode(best, anchors_xyxy, variance, coding=coding))
 
     def ignore(self, targets: Targets, anchors_xyxy: Tensor, regions_xyxy: Sequence[Tensor]) -> Targets:
         """Targets in which anchors (N,4) that lie in a region (I,4) of their picture are background no longer."""
@@ -94,6 +95,23 @@ class LabelEncoder:
                 picture |= sides.prod(dim=1) >= WITHIN * (high - low).prod(dim=1)
         background = targets.classes == BACKGROUND
         return targets._replace(classes=targets.classes.masked_fill(background & ignored, IGNORED))
+
+    def ignore_outside(self, targets: Targets, anchors_xyxy: Tensor, sizes: Sequence[tuple[int, int]]) -> Targets:
+        """Targets in which anchors (N,4) beyond a picture's own height and width are ignored, where the config says so.
+
+        Source: fizyr/keras-retinanet utils/anchors.py anchor_targets_bbox.
+        """
+        if not self.config.ignore_outside:
+            return targets
+        centres = (anchors_xyxy[:, :2] + anchors_xyxy[:, 2:]) / 2
+        limits = anchors_xyxy.new_tensor([(width, height) for height, width in sizes]).reshape(-1, 1, 2)
+        outside = (centres >= limits).any(dim=-1)
+        return targets._replace(classes=targets.classes.masked_fill(outside, IGNORED))
+
+    def _is_background(self, best_iou: Tensor) -> Tensor:
+        if self.config.background_iou == "up_to":
+            return best_iou <= self.config.ignore_iou
+        return best_iou < self.config.ignore_iou
 
     def _match(self, anchors_xyxy: Tensor, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For each anchor (B,N) the IoU with its best box, that box, and whether it is the best anchor of any box."""

@@ -50,6 +50,7 @@ NUMBERS: dict[str, tuple[str, ...]] = {
     "focal_alpha": ("0.75",),  # the weight of what should be zero, taken for that of what should be one
     "focal_gamma": ("1.5",),  # TensorFlow Models
     "probability_margin": ("0.0001",),  # yhenon/pytorch-retinanet
+    "log_epsilon": ("1e-07",),  # fizyr/keras-retinanet
     "smooth_l1_beta": ("0.111",),  # yhenon/pytorch-retinanet
     "pixel_mean": ("123.68,116.779,103.939", "123.675,116.28,103.53"),  # Keras; torchvision
     "pixel_std": ("1,1,1", "58.395,57.12,57.375"),  # Keras; torchvision

@@ -20,6 +20,9 @@ Truths = list[tuple[Tensor, Tensor]]
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 MAPS = ("stem", "c2", "c3", "c4", "c5", "p3", "p4", "p5", "p6", "p7")
+C2 = "conv2_block3"
+"""The tap of C2 in a ResNet-50 or deeper of which the pyramid takes none."""
+
 DETECTIONS = ("detections", "raw_detections")
 """Where a size's detections are."""
 
@@ -81,8 +84,10 @@ def answers(
     known = truths(recorded, size)
     boxes, labels = [boxes.to(anchors) for boxes, _ in known], [labels for _, labels in known]
     targets = detector.label_encoder.encode_batch(anchors, boxes, labels)
+    targets = detector.label_encoder.ignore_outside(targets, anchors, [size] * len(boxes))
     losses = detector.loss(logits, deltas, targets, anchors)
     found: dict[str, Tensor] = {name: taps[name] for name in MAPS if name in taps}
+    found |= {"c2": taps[C2]} if "c2" not in taps and C2 in taps else {}
     found |= {"logits": logits, "deltas": deltas, "anchors": anchors}
     found |= {f"loss/{recorded.losses[name]}": loss for name, loss in losses.items()}
     found |= gradients(recorded, detector, losses, (logits, deltas), weights=weights)
@@ -214,10 +219,10 @@ def compare_coder(recorded: Recorded, detector: RetinaNetDetector, *, spread: fl
     anchors = torch.from_numpy(true_boxes("coder/anchors", 64, 300, 400, seed))
     boxes = torch.from_numpy(true_boxes("coder/boxes", 64, 300, 400, seed))
     deltas = spread * torch.from_numpy(noise("coder/deltas", (64, 4), seed)).double()
-    decoded = decode(deltas, anchors, config.box_variance, **FACTORS[config.box_clamp])
+    decoded = decode(deltas, anchors, config.box_variance, coding=config.box_coding, **FACTORS[config.box_clamp])
     clip_boxes = clip if config.clip_edges == "all" else clip_own_edges
     found = {
-        "encoded": encode(boxes, anchors, config.box_variance),
+        "encoded": encode(boxes, anchors, config.box_variance, coding=config.box_coding),
         "decoded": decoded,
         "clipped": clip_boxes(decoded, 300, 400),
     }

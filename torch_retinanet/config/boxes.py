@@ -72,8 +72,15 @@ class BoxConventions:
 
     group: ClassVar[str] = "box coding"
 
+    box_coding: Literal["centre", "corner"] = convention(
+        "What deltas are: shifts of the anchor's centre and logarithms of its growth, or shifts of its four edges, in "
+        "widths and heights of the anchor.",
+        "Girshick et al. 2014 (arXiv 1311.2524), appendix C; fizyr/keras-retinanet utils/anchors.py bbox_transform",
+        default="centre",
+    )
     box_variance: tuple[float, float, float, float] = convention(
-        "What a delta is divided by when it is learnt: shifts by x and y, then the logarithms of width and height.",
+        "What a delta is divided by when it is learnt: shifts by x and y, then the logarithms of width and height; or "
+        "shifts of the left, top, right and bottom edge.",
         "the keras.io example's LabelEncoder (0.1, 0.1, 0.2, 0.2); torchvision models/detection/_utils.py BoxCoder (1)",
         default=(1.0, 1.0, 1.0, 1.0),
         bounds=(2**-10, 2**10),
@@ -105,6 +112,18 @@ class TargetConventions:
         default=0.4,
         acts_on="training",
     )
+    background_iou: Literal["below", "up_to"] = convention(
+        "Whether an anchor is background only below `ignore_iou`, or at exactly this IoU too.",
+        "torchvision models/detection/_utils.py Matcher; fizyr/keras-retinanet utils/anchors.py compute_gt_annotations",
+        default="below",
+        acts_on="training",
+    )
+    ignore_outside: bool = convention(
+        "Whether anchors are ignored that are centred right of the picture or below it, in its padding.",
+        "torchvision models/detection/retinanet.py (no); fizyr/keras-retinanet utils/anchors.py anchor_targets_bbox",
+        default=False,
+        acts_on="training",
+    )
     force_match: bool = convention(
         "Whether a box's best anchors are positive however low their IoU.",
         "the keras.io example's LabelEncoder (no); torchvision models/detection/_utils.py Matcher (yes)",
@@ -132,6 +151,12 @@ class LossConventions:
         default=0.25,
         acts_on="training",
     )
+    focal_balance: bool = convention(
+        "Whether the focal loss has the weights of `focal_alpha`.",
+        "torchvision ops/focal_loss.py (yes); keras.losses.BinaryFocalCrossentropy in keras-hub (no)",
+        default=True,
+        acts_on="training",
+    )
     focal_gamma: float = convention(
         "The focusing exponent of the focal loss.",
         "Lin et al. 2017 (arXiv 1708.02002), section 3.2",
@@ -139,12 +164,25 @@ class LossConventions:
         acts_on="training",
         bounds=(0, 100),
     )
+    log_epsilon: float = convention(
+        "What probabilities are cut off by at 0 and 1, and then grow by, before their logarithm in the focal loss.",
+        "torchvision ops/focal_loss.py (0); Keras 2 backend.binary_crossentropy in fizyr/keras-retinanet (1e-7)",
+        default=0.0,
+        acts_on="training",
+        bounds=(0, 0.49),
+    )
     probability_margin: float = convention(
         "How near a class score comes to 0 and to 1 in the focal loss, which has no gradient beyond.",
         "torchvision ops/focal_loss.py (0); yhenon/pytorch-retinanet losses.py (1e-4)",
         default=0.0,
         acts_on="training",
         bounds=(0, 0.5),
+    )
+    class_loss_sum: Literal["sum", "mean"] = convention(
+        "Whether the focal losses of an anchor's classes are added, or averaged.",
+        "torchvision models/detection/retinanet.py (sum); keras.losses.BinaryFocalCrossentropy in keras-hub (mean)",
+        default="sum",
+        acts_on="training",
     )
     box_loss: Literal["smooth_l1", "l1", "giou"] = convention(
         "The loss of a positive anchor's box: of its deltas, quadratic below smooth_l1_beta or not, or of the decoded "

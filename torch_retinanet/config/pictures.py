@@ -81,9 +81,18 @@ class PreprocessingConventions:
         default="down",
         acts_on="detections",
     )
-    padded_from: Literal["uncut", "cut"] = convention(
-        "Whether padding and boxes follow a side's new length before it is cut to whole pixels, or after.",
-        "the keras.io example's resize_and_pad_image and preprocess_data; torchvision models/detection/transform.py",
+    resize_ratio: Literal["sides", "uncut"] = convention(
+        "Where new pixels lie among the old: by the quotient of whole sides, or, of bytes not smoothed, by the "
+        "ratio before sides are cut.",
+        "torchvision models/detection/transform.py (sides); cv2.resize(fx, fy) in fizyr/keras-retinanet (uncut)",
+        default="sides",
+        acts_on="detections",
+    )
+    padded_from: Literal["uncut", "cut", "boxes_uncut"] = convention(
+        "Whether padding and boxes follow a side's new length before it is cut to whole pixels, or after; or boxes "
+        "before and padding after.",
+        "the keras.io example's resize_and_pad_image and preprocess_data; torchvision models/detection/transform.py; "
+        "fizyr/keras-retinanet preprocessing/generator.py (boxes_uncut)",
         default="cut",
         acts_on="detections",
     )
@@ -127,9 +136,11 @@ class PostprocessingConventions:
         default=0.5,
         acts_on="detections",
     )
-    nms_classes: Literal["each", "all"] = convention(
-        "Whether a better detection drops one of its own class alone, or of any class: an object then has one label.",
-        "torchvision models/detection/retinanet.py batched_nms (each); ultralytics agnostic_nms (all)",
+    nms_classes: Literal["each", "all", "best"] = convention(
+        "Whether a better detection drops one of its own class alone, or of any class: an object then has one label; "
+        "best: each anchor has its best class alone, and KerasHub's rules hold for what is equal.",
+        "torchvision models/detection/retinanet.py batched_nms (each); ultralytics agnostic_nms (all); keras-hub "
+        "layers/modeling/non_max_supression.py (best)",
         default="each",
         acts_on="detections",
     )
@@ -139,6 +150,12 @@ class PostprocessingConventions:
         default=300,
         acts_on="detections",
         bounds=(0, 2**31),
+    )
+    clip_border: Literal["size", "last_pixel"] = convention(
+        "Where a picture's right and bottom border are when boxes are cut off: at its width and height, or one less.",
+        "torchvision ops/boxes.py clip_boxes_to_image; fizyr/keras-retinanet layers/_misc.py ClipBoxes",
+        default="size",
+        acts_on="detections",
     )
     clip_boxes: bool = convention(
         "Whether boxes are cut off at the picture's border, before overlaps are looked for.",

@@ -18,14 +18,29 @@ from torch_retinanet.targets import IGNORED, Targets
 
 
 class RetinaNetClassificationLoss(nn.Module):
-    """The focal loss (...) of class logits (...,K), summed over the classes.
+    """The focal loss (...) of class logits (...,K), summed over the classes, or their mean.
 
     Written with logarithms of sigmoids alone, so that value and gradient are finite for any finite logit.
+
+    Args:
+        alpha: the weight of a score that should be one, that of the others being one minus it; `None` for no weights.
+        gamma: the focusing exponent.
+        epsilon: what probabilities are cut off by, and then grow by, before their logarithm.
+        over_classes: whether losses of an anchor's classes are added, or averaged.
     """
 
-    def __init__(self, alpha: float, gamma: float, *, margin: float = 0.0) -> None:
+    def __init__(
+        self,
+        alpha: float | None,
+        gamma: float,
+        *,
+        margin: float = 0.0,
+        epsilon: float = 0.0,
+        over_classes: str = "sum",
+    ) -> None:
         super().__init__()
-        self.alpha, self.gamma = alpha, gamma
+        self.of_right, self.of_wrong = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+        self.gamma, self.epsilon, self.over_classes = gamma, epsilon, over_classes
         self.limit = math.log((1 - margin) / margin) if margin else None
 
     def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
@@ -40,10 +55,17 @@ class RetinaNetClassificationLoss(nn.Module):
         right = logits.gather(-1, place)
         towards = (-logits).scatter(-1, place, torch.where(positive, right, -right))
         miss = (self.gamma * F.logsigmoid(-towards)).exp()  # (1 - p)^gamma
-        hit = F.logsigmoid(towards)
-        weight = torch.where(positive, right.new_tensor(self.alpha), 1 - self.alpha)
+        hit = self._logarithm(towards)
+        weight = torch.where(positive, right.new_tensor(self.of_right), self.of_wrong)
         of_right = weight * miss.gather(-1, place) * hit.gather(-1, place)
-        return -((1 - self.alpha) * miss * hit).scatter(-1, place, of_right).sum(-1)
+        losses = -(self.of_wrong * miss * hit).scatter(-1, place, of_right)
+        return losses.sum(-1) if self.over_classes == "sum" else losses.mean(-1)
+
+    def _logarithm(self, logits: Tensor) -> Tensor:
+        """The logarithm of a probability, from its logit."""
+        if not self.epsilon:
+            return F.logsigmoid(logits)
+        return (logits.sigmoid().clamp(self.epsilon, 1 - self.epsilon) + self.epsilon).log()
 
 
 class RetinaNetBoxLoss(nn.Module):
@@ -51,14 +73,14 @@ class RetinaNetBoxLoss(nn.Module):
 
     def __init__(self, config: RetinaNetConfig) -> None:
         super().__init__()
-        self.kind, self.variance = config.box_loss, config.box_variance
+        self.kind, self.variance, self.coding = config.box_loss, config.box_variance, config.box_coding
         self.beta, self.of_four = config.smooth_l1_beta, config.box_loss_sum
 
     def forward(self, deltas: Tensor, true_deltas: Tensor, anchors_xyxy: Tensor) -> Tensor:
         """`anchors_xyxy` (...,4) turn deltas into boxes, which GIoU compares (Rezatofighi et al., arXiv 1902.09630)."""
         if self.kind == "giou":
-            predicted = decode(deltas, anchors_xyxy, self.variance, largest_factor=LARGEST_FACTOR)
-            true = decode(true_deltas, anchors_xyxy, self.variance)
+            predicted = decode(deltas, anchors_xyxy, self.variance, largest_factor=LARGEST_FACTOR, coding=self.coding)
+            true = decode(true_deltas, anchors_xyxy, self.variance, coding=self.coding)
             giou: Tensor = generalized_box_iou_loss(predicted, true)
             return giou
         if self.kind == "l1":
@@ -104,8 +126,13 @@ class RetinaNetLoss(nn.Module):
     def __init__(self, config: RetinaNetConfig) -> None:
         super().__init__()
         self.config = config
-        margin = config.probability_margin
-        self.classification = RetinaNetClassificationLoss(config.focal_alpha, config.focal_gamma, margin=margin)
+        self.classification = RetinaNetClassificationLoss(
+            config.focal_alpha if config.focal_balance else None,
+            config.focal_gamma,
+            margin=config.probability_margin,
+            epsilon=config.log_epsilon,
+            over_classes=config.class_loss_sum,
+        )
         self.box = RetinaNetBoxLoss(config)
         self.positives: Tensor | None = None
 

@@ -55,7 +55,7 @@ def test_a_wrong_number_in_a_preset_of_the_port_is_named(
     wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PRESETS, "notebook", replace(PRESETS["notebook"], **wrong))
-    started = start_run("notebook", sizes=[(64, 64)])
+    started = replace(start_run("notebook", sizes=[(64, 64)]), dtypes=("float64",))
     cases = [case for case in cases_of(started, ("anchors",)) if case.where.size == (64, 64)]
     assert {record.verdict for record in climb(cases, started.sides)} == {"different"}
 
@@ -63,12 +63,14 @@ def test_a_wrong_number_in_a_preset_of_the_port_is_named(
 PICTURE_SIDE = {
     *("channel_order", "pixel_mean", "pixel_std", "padding_value", "resize_antialias", "min_side", "max_side"),
     *("resize_rounding", "padded_from", "pad_multiple", "resize_edges", "resized_to", "whole_pixels", "pad_always"),
+    "resize_ratio",
 }
 """Conventions of what is done to pictures before the network, which test_preprocess.py holds to their sources."""
 
 
 ELSEWHERE = {
     *("gn_eps", "forced_box", "clip_edges", "empty_boxes", "clip_at", "clip_detections"),
+    *("background_iou", "ignore_outside", "clip_border"),
 }
 """Conventions of what no Keras reference has, which test_published.py and tests/peers hold to their sources."""
 

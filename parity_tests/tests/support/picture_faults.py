@@ -42,7 +42,7 @@ def read(change: Any) -> Fault:
 def interpolated(**settings: Any) -> Fault:
     """Pictures that are resized in another way."""
 
-    def resize(image: torch.Tensor, size: tuple[int, int], config: Any) -> torch.Tensor:
+    def resize(image: torch.Tensor, size: tuple[int, int], config: Any, **_: Any) -> torch.Tensor:
         return F.interpolate(image[None], size, **settings)[0]
 
     return lambda monkeypatch: monkeypatch.setattr("torch_retinanet.preprocess.resize", resize)
@@ -252,7 +252,10 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     ),
     "a picture read for the one before": (
         *WHOLE,
-        patch("torch_retinanet.detector._read", lambda make: lambda pictures, index: make(pictures, max(0, index - 1))),
+        patch(
+            "torch_retinanet.RetinaNetDetector._read",
+            lambda make: lambda self, pictures, index: make(self, pictures, max(0, index - 1)),
+        ),
         "det.set",
     ),
     "boxes cut to the padded picture": (
@@ -306,5 +309,6 @@ PICTURE_CONVENTIONS = {
     "resized_to=bytes": "resized",
     "resize_edges=mirror": "resized",
     "whole_pixels=half_up": "sizes",
+    "padded_from=boxes_uncut": "sizes",
 }
 """Conventions of pictures the wrong way, and the name of the step where each shows."""

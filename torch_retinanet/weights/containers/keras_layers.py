@@ -1,0 +1,81 @@
+"""HDF5 files of Keras 2: weights by layer and by their own names, alone or within a model that was saved whole.
+
+The attribute `layer_names` lists the layers, `weight_names` the weights of each. Source:
+keras/src/legacy/saving/legacy_h5_format.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+from torch import Tensor
+
+from torch_retinanet.errors import InputError
+from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.hdf5 import opened, read_variable
+from torch_retinanet.weights.keras_names import to_keras, to_torch
+
+WHOLE = "model_weights"
+"""The group of the weights in a model that was saved whole, beside those of its optimiser."""
+
+KERAS_VERSION = "2.21.0"
+"""The version that files are written for; Keras 1 had other kernels."""
+
+NO_LAYER = "top_level_model_weights"
+"""The group of weights of no layer."""
+
+Layers = Mapping[str, Sequence[str]]
+"""The weights of each layer, in order."""
+
+
+def layer_names(path: Path) -> list[str]:
+    """The layers that a file lists; none where it is no file of Keras 2.
+
+    Raises:
+        InputError: for a file that is not whole.
+    """
+    with opened(path) as file:
+        return _texts(_weights(file), "layer_names")
+
+
+def read_layers(path: Path) -> TensorFile:
+    """All weights of a file by their names, as `conv1/kernel:0`.
+
+    Raises:
+        InputError: for a file that is not whole, or keeps values in another.
+    """
+    with opened(path) as file:
+        weights, tensors = _weights(file), {}
+        for layer in _texts(weights, "layer_names"):
+            for name in _texts(weights[layer], "weight_names"):
+                dataset = weights[layer][name]
+                if dataset.file.filename != file.filename:
+                    raise InputError(f"{path}: {layer} is kept in another file, which is not opened")
+                tensors[name] = to_torch(read_variable(path, dataset))
+    return TensorFile(str(path), tensors, path)
+
+
+def write_layers(path: Path, layers: Layers, tensors: Mapping[str, Tensor]) -> None:
+    """Weights as `save_weights` of Keras 2 writes them, with the layers that have none."""
+    with h5py.File(path, "w") as file:
+        _write_names(file, "layer_names", list(layers))
+        file.attrs["backend"], file.attrs["keras_version"] = "tensorflow", KERAS_VERSION
+        for layer, names in {**layers, NO_LAYER: ()}.items():
+            group = file.create_group(layer)
+            _write_names(group, "weight_names", names)
+            for name in names:
+                group.create_dataset(name, data=to_keras(tensors[name]).detach().cpu().numpy())
+
+
+def _weights(file: h5py.File) -> h5py.Group:
+    return file.get(WHOLE, file)
+
+
+def _texts(group: h5py.Group, attribute: str) -> list[str]:
+    values = group.attrs.get(attribute, [])
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _write_names(group: h5py.Group, attribute: str, names: Sequence[str]) -> None:
+    group.attrs[attribute] = np.array(names, dtype=h5py.string_dtype()) if names else np.array([], dtype=np.float64)

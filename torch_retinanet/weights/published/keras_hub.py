@@ -1,0 +1,140 @@
+"""KerasHub's `RetinaNetObjectDetector`: the folder of a preset, and `save_weights` of the whole detector.
+
+Source: keras-hub 0.32.0 models/retinanet/retinanet_backbone.py, feature_pyramid.py, prediction_head.py.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.errors import InputError
+from torch_retinanet.files import atomic_write
+from torch_retinanet.weights.containers.keras_hub_files import (
+    BACKBONE_FILE,
+    HEADS,
+    HEADS_FILE,
+    encoder_layers,
+    write_part,
+)
+from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.keras_names import NORM_VARIABLES
+from torch_retinanet.weights.published.keras_hub_preset import preset_files
+from torch_retinanet.weights.published.published import Published
+from torch_retinanet.weights.weights_file import check_numpy
+
+TASK_FILE = "task.json"
+"""What of a preset says its anchors and thresholds."""
+
+LARGEST_JSON = 2**20
+"""Bytes of it; some 6000 are used."""
+
+OUR_HEADS = {"box_head": "box_head", "cls_head": "classification_head"}
+P6 = "fpn/coarser_P6/kernel"
+
+
+def keras_hub_name(name: str) -> str:
+    """The name in KerasHub of a tensor of ours."""
+    layer, _, variable = name.rpartition(".")
+    kind = {"weight": "kernel"}.get(variable, variable)
+    if layer.startswith("fpn.backbone."):
+        theirs = _encoder_layer(layer.removeprefix("fpn.backbone."))
+        return f"{theirs}/{NORM_VARIABLES[variable] if theirs.endswith('_bn') else kind}"
+    if head := re.fullmatch(r"(cls_head|box_head)\.(\d+)(\.[01])?", layer):
+        within = {".0": f"conv2d_{head[2]}", ".1": f"group_norm_{head[2]}", None: "logits_layer"}[head[3]]
+        return f"{OUR_HEADS[head[1]]}/{within}/{NORM_VARIABLES[variable] if head[3] == '.1' else kind}"
+    level = re.fullmatch(r"fpn\.conv_c(\d)_(\dx\d)", layer)
+    if level is None:
+        return name
+    theirs = "lateral_conv" if level[2] == "1x1" else "output_conv" if int(level[1]) <= 5 else "coarser"
+    return f"fpn/{theirs}_P{level[1]}/{kind}"
+
+
+def _encoder_layer(layer: str) -> str:
+    if layer in ("conv1", "bn1"):
+        return {"conv1": "conv1_conv", "bn1": "conv1_bn"}[layer]
+    stage, block, *place = layer.removeprefix("layer").split(".")
+    kind, number = ({"0": "conv", "1": "bn"}[place[-1]], "0") if len(place) > 1 else (place[0][:-1], place[0][-1])
+    return f"stack{int(stage) - 1}_block{block}_{number}_{kind}"
+
+
+def tell(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
+    """Where P6 comes from, by its kernel; and what the folder of a preset says of anchors, thresholds and levels.
+
+    Raises:
+        InputError: for a preset that says what no config can hold.
+    """
+    said: dict[str, Any] = {}
+    if P6 in found.tensors and "fpn/output_conv_P3/bias" in found.tensors:
+        from_p5 = found.tensors[P6].shape[1:2] == found.tensors["fpn/output_conv_P3/bias"].shape
+        said["p6_source"] = "p5" if from_p5 else "c5"
+    if found.path is None or not (found.path / TASK_FILE).is_file():
+        return said
+    return said | _said(found.path / TASK_FILE)
+
+
+def _said(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise InputError(f"{path}: must have {LARGEST_JSON} bytes at most")
+        task = json.loads(path.read_text(encoding="utf-8"))["config"]
+        anchors, kept = (task[name]["config"] for name in ("anchor_generator", "prediction_decoder"))
+        pyramid = task["backbone"]["config"]
+        count, levels = int(anchors["num_scales"]), (pyramid["min_level"], pyramid["max_level"])
+        if levels != (anchors["min_level"], anchors["max_level"]) or pyramid.get("use_fpn_batch_norm"):
+            raise InputError(
+                f"{path}: has other levels than its anchors, or BatchNorm in the pyramid, which is not read"
+            )
+        return {
+            "min_level": levels[0],
+            "max_level": levels[1],
+            "anchor_scale": float(anchors["anchor_size"]),
+            "anchor_scales": tuple(2 ** (i / count) for i in range(count)),
+            "anchor_ratios": tuple(float(ratio) for ratio in anchors["aspect_ratios"]),
+            "score_threshold": float(kept["confidence_threshold"]),
+            "nms_iou": float(kept["iou_threshold"]),
+            "detections_per_picture": int(kept["max_detections"]),
+        }
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ZeroDivisionError) as error:
+        raise InputError(f"{path}: is not what KerasHub writes ({type(error).__name__}: {error})") from None
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], *, second: bool) -> None:
+    """The folder of a preset, which `RetinaNetObjectDetector.from_preset` reads."""
+    check_numpy(str(path), tensors)
+    heads = {name: tensor for name, tensor in tensors.items() if name.startswith(HEADS)}
+    backbone = {name: tensor for name, tensor in tensors.items() if name not in heads}
+    blocks = tuple(_blocks(backbone, stage) for stage in range(4))
+    for file, part in ((BACKBONE_FILE, backbone), (HEADS_FILE, heads)):
+        with atomic_write(path / file) as beside:
+            write_part(beside, part, encoder_layers(blocks))
+    classes = len(tensors["classification_head/logits_layer/bias"]) * 4 // len(tensors["box_head/logits_layer/bias"])
+    count = sum(tensor.numel() for tensor in backbone.values())
+    for file, said in preset_files(classes=classes, blocks=blocks, second=second, parameters=count).items():
+        with atomic_write(path / file) as beside:
+            beside.write_text(json.dumps(said, indent=4), encoding="utf-8")
+
+
+def _blocks(tensors: Mapping[str, Tensor], stage: int) -> int:
+    return sum(bool(re.fullmatch(rf"stack{stage}_block\d+_1_conv/kernel", name)) for name in tensors)
+
+
+def _published(preset: str, title: str, second: bool) -> Published:
+    return Published(
+        preset=preset,
+        title=title,
+        their_name=keras_hub_name,
+        tell=tell,
+        has_counters=False,
+        is_folder=True,
+        write=partial(write, second=second),
+    )
+
+
+KERAS_HUB = _published("keras_hub", "KerasHub's RetinaNet", False)
+KERAS_HUB_V2 = _published("keras_hub_v2", "KerasHub's RetinaNet v2", True)
