@@ -2,7 +2,7 @@
 PYTHON ?= python3
 EXTRAS := parity,train,dev
 
-.PHONY: demo docs test
+.PHONY: demo docs peers peers-table test
 
 demo: .venv/.installed
 	.venv/bin/python examples/demo.py
@@ -15,6 +15,15 @@ test: .venv/.installed
 # The pages as a site, in out/site; a broken link fails.
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet --strict
+
+# Environments of published packages, in which `parity_tests/peers` records what they answer.
+peers: .venv/.installed
+	.venv/bin/python -m parity_tests.peers.environments
+
+# How near this project is to what they answered, of recordings that are kept: docs/peers.json and docs/peers.md.
+peers-table: .venv/.installed
+	.venv/bin/python -m pytest parity_tests/tests/peers -m "not planted" --peers-table docs/peers.json
+	.venv/bin/python docs/pages.py
 
 .venv/.docs: .venv/.installed
 	.venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[docs]'

@@ -71,7 +71,7 @@ def recipe(data: Path, out: Path, steps: int) -> TrainConfig:
 def train_ours(config: TrainConfig) -> Trained:
     """A run as `retinanet train` makes it."""
     Trainer(config).fit()
-    evaluations, steps = (read_record(config.out / name) for name in (EVALUATIONS, STEPS))
+    evaluations, steps = (read_record(Path(config.out) / name) for name in (EVALUATIONS, STEPS))
     curve = [(int(step), value) for step, value in zip(evaluations["step"], evaluations["map"], strict=True)]
     seconds = sum(config.log_every * config.batch / speed for speed in steps["pictures_a_second"])
     return Trained(RetinaNetDetector.from_pretrained(config.out), curve, seconds)
@@ -150,7 +150,7 @@ def draw(curves: dict[str, Sequence[tuple[int, float]]], path: Path) -> None:
 def main(path: Path, out: Path, steps: int) -> None:
     """Both, one after the other."""
     config = recipe(path, out / "run", steps)
-    if config.out.exists():
+    if Path(config.out).exists():
         raise SystemExit(f"--out: {config.out} is there already, and must not be")
     out.mkdir(parents=True, exist_ok=True)
     train, val, test = (screen(read_annotations(path, split=split), decode=False) for split in ("train", "val", "test"))

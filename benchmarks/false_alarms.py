@@ -36,11 +36,11 @@ _SIDES: dict[str, Any] = {}
 """The models that this process has built, by preset and precision."""
 
 
-def main(seeds: int, out: Path, rungs: Sequence[str]) -> int:
+def main(seeds: range, out: Path, rungs: Sequence[str]) -> int:
     """Climb from every seed that `out` has not, print what was found in all, and say whether there was an alarm."""
     lines = [line for line in _read(out) if line["rungs"] == list(rungs)]
     done = {(line["preset"], line["seed"]) for line in lines}
-    left = {preset: [seed for seed in range(seeds) if (preset, seed) not in done] for preset in PRESETS}
+    left = {preset: [seed for seed in seeds if (preset, seed) not in done] for preset in PRESETS}
     console, count = Console(stderr=True), sum(map(len, left.values()))
     with started_with(threads(max(1, (os.cpu_count() or 1) // len(PRESETS))) | HUGE_PAGES), out.open("a") as file:
         for line in track(_climbed(left, rungs), "seeds", count, console=console, disable=not console.is_terminal):
@@ -123,10 +123,11 @@ def in_words(lines: Sequence[dict[str, Any]]) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="The whole ladder from one seed after another.")
-    parser.add_argument("--seeds", type=int, default=200, help="how many, at least 1, from 0 on (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=200, help="how many, at least 1 (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them; 0 is the default run's (default: 0)")
     parser.add_argument("--out", type=Path, required=True, help="the file that has a line for each seed and preset")
     parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=list(RUNGS), help="of the ladder (default: all)")
     options = parser.parse_args()
     if options.seeds < 1:
         parser.error(f"--seeds: {options.seeds} must be at least 1")
-    sys.exit(main(options.seeds, options.out, options.rungs))
+    sys.exit(main(range(options.first, options.first + options.seeds), options.out, options.rungs))

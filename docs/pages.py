@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from parity_tests.cli import main as retinanet_parity
@@ -36,9 +38,40 @@ Optimisers differ too: `parity_tests/retinanet/optimizers.py` lists nine convent
 """
 
 
+PEERS = HERE / "peers.json"
+"""What `make peers-table` measured."""
+
+PEERS_START = "<!-- The table is made by `make peers-table`. -->\n"
+"""Where the table begins on its page; the text before it is kept."""
+
+
 def pages() -> dict[str, str]:
     """The text of each page by the name of its file."""
-    return {"conventions.md": CONVENTIONS + said(retinanet, "conventions").strip() + "\n", "cli.md": reference()}
+    return {
+        "conventions.md": CONVENTIONS + said(retinanet, "conventions").strip() + "\n",
+        "cli.md": reference(),
+        "peers.md": peers(),
+    }
+
+
+def peers() -> str:
+    """The page of published RetinaNets: its text, and the table of how near each is."""
+    text = (HERE / "peers.md").read_text(encoding="utf-8").partition(PEERS_START)[0]
+    table = "| package | comparisons | sizes | largest difference in float64 | in float32 |\n|---|---|---|---|---|\n"
+    left_out = ""
+    for row in json.loads(PEERS.read_text(encoding="utf-8")).values():
+        far = [difference_of(row["largest"][dtype]) for dtype in ("float64", "float32")]
+        verdict = f"{row['comparisons']}, all equal" if not row["different"] else f"{row['different']} different"
+        table += f"| {row['package']} | {verdict} | {', '.join(row['sizes'])} | {far[0]} | {far[1]} |\n"
+        left_out += "".join(f"- {row['package']}, `{n}`: {why}.\n" for n, why in row["not_reproduced"].items())
+    return f"{text}{PEERS_START}\n{table}\n## What is not reproduced\n\n{left_out}"
+
+
+def difference_of(largest: dict[str, Any] | None) -> str:
+    """The largest difference as a share of the largest value, where it was, and its share of what is allowed."""
+    if largest is None:
+        return "-"
+    return f"{largest['difference']:.0e} (`{largest['name']}`); {largest['used']:.0%} of the budget"
 
 
 def reference() -> str:

@@ -56,14 +56,14 @@ def _level_anchors(config: RetinaNetConfig, height: int, width: int, level: int)
     x = (torch.arange(columns, dtype=torch.float64) + offset) * steps[1]
     centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).unsqueeze(-2)  # (rows, columns, 1, 2)
     size = config.anchor_sizes[level - config.min_level] if config.anchor_sizes else config.anchor_scale * stride
-    half = _half_sides(config, size)
+    half = half_sides(config, size)
     boxes = torch.cat([centres - half, centres + half], dim=-1)
     if config.output_order == "anchor_row_column":
         boxes = boxes.permute(2, 0, 1, 3)
     return boxes.reshape(-1, 4)
 
 
-def _half_sides(config: RetinaNetConfig, smallest: float) -> Tensor:
+def half_sides(config: RetinaNetConfig, smallest: float) -> Tensor:
     """Half the widths and heights (A,2) of the anchors of a cell, from the side of its smallest square one."""
     sizes = [smallest * scale for scale in config.anchor_scales]
     if config.anchor_rounding == "torchvision":

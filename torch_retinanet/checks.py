@@ -13,9 +13,14 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as v2
 
 from torch_retinanet.errors import InputError
+from torch_retinanet.pictures import COLOURS
 
 OVERSHOOT = 1e-3
 """How far beyond 0 and 1 rounding may take a value, as in resizing."""
+
+
+NARROW = 64
+"""Pixels of width up to which P6 is one pixel wide."""
 
 
 def check_pictures(images: Sequence[Tensor], channels: int = 3, *, values: bool = True) -> list[Tensor]:
@@ -51,7 +56,7 @@ def check_targets(
     for i, target in enumerate(targets):
         if not isinstance(target, Mapping):
             raise InputError(f"targets[{i}]: {type(target).__name__} must be a dict with boxes and labels")
-    checked = [{name: _in_xyxy(value) for name, value in target.items()} for target in targets]
+    checked = [{name: in_xyxy(value) for name, value in target.items()} for target in targets]
     for i, target in enumerate(checked):
         for name in ("boxes", "labels"):
             if not isinstance(target.get(name), Tensor):
@@ -63,7 +68,41 @@ def check_targets(
     return checked
 
 
-def _in_xyxy(value: Any) -> Any:
+def check_batch(images: Sequence[Tensor], targets: Sequence[dict[str, Any]], num_classes: int) -> None:
+    """Refuse wrong values of a batch where it is put together; pictures of bytes can have none.
+
+    Raises:
+        InputError: as `check_pictures` and `check_targets`.
+    """
+    for i, image in enumerate(images):
+        if not (isinstance(image, Tensor) and image.dtype == torch.uint8):
+            channels = image.shape[0] if isinstance(image, Tensor) and image.ndim == 3 else COLOURS
+            _checked_picture(f"images[{i}]", image, channels, values=True)  # the detector knows how many it takes
+    check_targets(targets, images, num_classes)
+
+
+def check_kernels(images: Tensor, dtype: torch.dtype) -> None:
+    """Refuse a batch (B,3,H,W) for whose gradients torch's CPU has no right kernel in the type of the network.
+
+    In bfloat16 torch 2.14.1 leaves memory as it was in the weights' gradient of a convolution with stride 2 on a map
+    one pixel wide: `conv = nn.Conv2d(16, 16, 3, stride=2, padding=1).bfloat16()`,
+    `conv(torch.ones(1, 16, 1, 1).bfloat16()).sum().backward()`. P6 is so where pictures are narrow.
+
+    Raises:
+        InputError: naming the width; shapes are looked at alone.
+    """
+    width = images.shape[-1]
+    if width > NARROW or images.device.type != "cpu" or not torch.is_grad_enabled():
+        return
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+    if dtype == torch.bfloat16:
+        rule = f"must be wider than {NARROW} to train in bfloat16 on a CPU, whose gradients torch gets wrong there"
+        raise InputError(f"images: padded to {width} pixels of width, and {rule}; train in float32")
+
+
+def in_xyxy(value: Any) -> Any:
+    """`BoundingBoxes` of torchvision as boxes xyxy; anything else as it is."""
     if not isinstance(value, tv_tensors.BoundingBoxes):
         return value
     if value.format is not tv_tensors.BoundingBoxFormat.XYXY:
@@ -74,6 +113,8 @@ def _in_xyxy(value: Any) -> Any:
 def _checked_picture(name: str, image: Tensor, channels: int, values: bool) -> Tensor:
     if not isinstance(image, Tensor):
         raise InputError(f"{name}: {type(image).__name__} must be a tensor; predict() reads other pictures")
+    if isinstance(image, tv_tensors.Video):
+        raise InputError(f"{name}: a video of shape {tuple(image.shape)} must be given as its frames, as list(video)")
     if image.ndim != 3 or image.shape[0] != channels or 0 in image.shape:
         raise InputError(f"{name}: shape {tuple(image.shape)} must be ({channels},H,W), with sides of a pixel or more")
     image = image.as_subclass(Tensor)

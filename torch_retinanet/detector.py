@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, overload
 
@@ -13,8 +12,9 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from torch_retinanet.anchors import AnchorGenerator
+from torch_retinanet.attributes import ConfiguredModule
 from torch_retinanet.backbone import BackboneWeights, Frozen, parts_to_freeze
-from torch_retinanet.checks import check_pictures, check_targets
+from torch_retinanet.checks import check_kernels, check_pictures, check_targets
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
@@ -23,25 +23,15 @@ from torch_retinanet.postprocess import DecodePredictions, clipped_detections
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
 from torch_retinanet.surroundings import BUILT_IN, SURROUNDINGS
 from torch_retinanet.targets import LabelEncoder
-from torch_retinanet.weights import WRITERS, read_weights, write_weights
-from torch_retinanet.weights.hub import download, upload, write_folder
-from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
+from torch_retinanet.weights import WRITERS, find_weights, write_weights
+from torch_retinanet.weights.hub import upload, write_folder
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 """What `RetinaNetDetector.predict` reads."""
 
 
-def _setting(name: str, meaning: str) -> Any:
-    """A field of the config as an attribute that acts."""
-    return property(
-        lambda detector: getattr(detector.config, name),
-        lambda detector, value: setattr(detector, "config", replace(detector.config, **{name: value})),
-        doc=meaning,
-    )
-
-
-class RetinaNetDetector(nn.Module):
+class RetinaNetDetector(ConfiguredModule):
     """RetinaNet from pictures to detections, a drop-in for `torchvision.models.detection.retinanet_resnet50_fpn`.
 
     In training `detector(images, targets)` returns the losses `classification` and `bbox_regression`; in evaluation
@@ -61,17 +51,14 @@ class RetinaNetDetector(nn.Module):
 
     Attributes:
         loss: what training minimises, `RetinaNetLoss`; a module of one's own with the same call can take its place.
-        score_threshold, nms_iou, detections_per_picture: fields of `config` that act from the next picture on.
+        score_threshold, nms_iou, min_side: like every field of `config`, they act from the next picture on; what is
+            built into the network is refused as it is set.
 
     Raises:
         InputError: for names that are not K; for pictures that are not (3,H,W) and finite, floating (from 0 to 1) or
             of 8 bits; in training, for targets that are missing, or that hold a box without extent or a label outside
             0 to K - 1. The sentence names the picture's index in the batch and the value.
     """
-
-    score_threshold = _setting("score_threshold", "The score above which a detection is kept.")
-    nms_iou = _setting("nms_iou", "The IoU with a better detection of its class above which one is dropped.")
-    detections_per_picture = _setting("detections_per_picture", "How many of a picture's best detections are kept.")
 
     def __init__(
         self,
@@ -172,6 +159,8 @@ class RetinaNetDetector(nn.Module):
     ) -> "RetinaNetDetector":
         """The detector in a file or folder, or in a repository of the Hugging Face Hub, in evaluation mode.
 
+        Its weights are in the file's precision; pictures and boxes are computed in float32 at least.
+
         Args:
             path: what `save_pretrained` or a training run wrote; a weights file of Keras or torchvision; `COCO_V1`,
                 torchvision's weights, which it downloads; or a repository of the Hub, `owner/name`, which needs
@@ -185,17 +174,18 @@ class RetinaNetDetector(nn.Module):
             InputError: for a file that is not whole, or of a backbone alone, and an unknown or built-in field.
             FileNotFoundError: where there is no such file and no such repository.
         """
-        if str(path) in COCO_NAMES:
-            return cls.from_weights(download_coco(str(path)), **changes)
-        contents = read_weights(download(path, revision=revision, cache_dir=cache_dir), preset=preset)
+        contents = find_weights(path, preset=preset, revision=revision, cache_dir=cache_dir)
         if contents.part != "model":
             raise InputError(f"{path}: holds a {contents.part} alone, and a whole model is needed")
         return cls.from_weights(contents, **changes)
 
     @classmethod
     def from_weights(cls, contents: WeightsFile, **changes: Any) -> "RetinaNetDetector":
-        """The detector of a weights file that is read already, in evaluation mode; `changes` as `from_pretrained`."""
-        detector = cls(contents.config, class_names=contents.class_names)
+        """The detector of a weights file that is read already, in its precision and in evaluation mode.
+
+        `changes` as `from_pretrained`.
+        """
+        detector = cls(contents.config, class_names=contents.class_names).to(contents.dtype)
         detector.model.load_state_dict(contents.tensors)
         detector.config = contents.config.changed(**changes)
         if contents.config.bn_eps == 0:
@@ -270,6 +260,8 @@ class RetinaNetDetector(nn.Module):
     ) -> list[dict[str, Tensor]]:
         """Detections of pictures: paths, PIL pictures, arrays (H,W,C) or tensors (C,H,W), one or many.
 
+        A tensor (T,C,H,W), as a `tv_tensors.Video` is, is its T frames, and so is an array (T,H,W,C).
+
         Runs in evaluation mode, whatever mode the detector is in, `batch_size` pictures at a time. A detector in
         evaluation mode can be used by several threads at once.
 
@@ -284,7 +276,8 @@ class RetinaNetDetector(nn.Module):
         """
         if batch_size < 1:
             raise InputError(f"batch_size: {batch_size!r} must be at least 1")
-        sources = cast("list[Picture]", list(pictures) if isinstance(pictures, (list, tuple)) else [pictures])
+        several = isinstance(pictures, (list, tuple)) or getattr(pictures, "ndim", 0) == 4
+        sources = cast("list[Picture]", list(cast("Any", pictures)) if several else [pictures])
         device, detector = next(self.parameters()).device, self
         if changes:
             detector = self._changed(self.config.changed(**changes))
@@ -303,6 +296,7 @@ class RetinaNetDetector(nn.Module):
 
     def _losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         batch = prepare(images, self.config)
+        check_kernels(batch.images, self._dtype)
         deltas, logits = self.model(batch.images.to(self._dtype), apart=True)
         anchors = self._anchors(batch.images)
         boxes = [_scaled(target["boxes"], *scale, anchors) for target, scale in zip(targets, batch.scales, strict=True)]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from torchvision.models import ResNet50_Weights, WeightsEnum
 
+from torch_retinanet.attributes import TORCHVISION_NAMES
 from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.detector import RetinaNetDetector
@@ -15,13 +16,6 @@ from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_c
 
 ALL_LAYERS = 5
 """Parts of a ResNet that can be trained: the stem, and four stages."""
-
-NAMES = {
-    **{"min_size": "min_side", "max_size": "max_side", "score_thresh": "score_threshold", "nms_thresh": "nms_iou"},
-    **{"detections_per_img": "detections_per_picture", "topk_candidates": "topk_per_level"},
-    **{"fg_iou_thresh": "match_iou", "bg_iou_thresh": "ignore_iou"},
-}
-"""Our names of torchvision's settings."""
 
 TRAINED_LAYERS = 3
 """How many of them torchvision trains by default, the last ones, where the others are trained already."""
@@ -133,7 +127,7 @@ def _imagenet(name: str) -> WeightsEnum:
 
 def _in_our_words(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings by our names, where they are torchvision's; colours are from 0 to 1 there."""
-    found = {NAMES.get(name, name): value for name, value in settings.items()}
+    found = {TORCHVISION_NAMES.get(name, name): value for name, value in settings.items()}
     for theirs, ours in (("image_mean", "pixel_mean"), ("image_std", "pixel_std")):
         if theirs in found:
             found[ours] = tuple(255 * float(value) for value in found.pop(theirs))

@@ -14,6 +14,7 @@ from parity_tests.cli.options import (
     add_pair,
     add_report_options,
     add_seed,
+    add_version,
     check_reports,
     progress_bars,
     refuse_beside,
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         description="Is the PyTorch model the same network as its Keras reference, and if not, where does it start?",
         epilog="exit code: 0 equal, 1 different, 2 wrong usage, 3 incomplete",
     )
+    add_version(parser)
     parser.add_argument(
         "--preset",
         nargs="+",

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -29,6 +30,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog.split()[0]}: {message}\n")
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """The option that prints the version of all three packages and ends."""
+    try:
+        number = version("torch-retinanet")
+    except PackageNotFoundError:  # the sources alone
+        number = "0+unknown"
+    parser.add_argument("--version", action="version", version=f"%(prog)s {number}")
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:

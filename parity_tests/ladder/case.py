@@ -1,7 +1,7 @@
 """One comparison as three functions: what the reference answers, what the port answers, how both are judged.
 
-Nothing stands between the two sides: recording stores the reference's answers, checking loads them, and remembering is
-a dictionary of them. Needs numpy alone.
+Nothing stands between the two sides: recording stores the reference's answers, and checking loads them. Needs numpy
+alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -65,7 +65,7 @@ def compare_models(
 
     Args:
         reference, port: each a `TorchModule`, `KerasModel`, `JaxFunction`, `OnnxModel` or `Function`; or a torch
-            module, a Keras model or a function itself.
+            module, a Keras model or layer, or a function itself.
         inputs: the array, or arrays, that the model is called with, in the reference's layout. Floating-point numbers
             are rounded to float32, so that both precisions start from the same. The outputs are compared once more
             for other examples of the same shapes, so that no side can answer from a cache.

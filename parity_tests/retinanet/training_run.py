@@ -74,12 +74,13 @@ class TrainingRun:
             return np.array([self._step(side, optimizer, batch) for batch in batches])
 
     def _build_keras(self, dtype: str) -> KerasDetectorSide:
-        conventions = self.conventions
+        conventions, preset = self.conventions, self.config.preset
+        assert preset is not None, "the run is one of a preset with a Keras reference"
         return KerasDetectorSide(
-            self.config.preset,
+            preset,
             conventions.num_classes,
             dtype,
-            anchors=changed_anchors(conventions, RetinaNetConfig.preset(self.config.preset)),
+            anchors=changed_anchors(conventions, RetinaNetConfig.preset(preset)),
             width=conventions.width,
         )
 

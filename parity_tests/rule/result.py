@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from parity_tests.rule.divergence import Divergence, divergence
-from parity_tests.rule.record import ALL, EXIT_CODES, Record, Verdict, verdict_of
+from parity_tests.rule.record import ALL, EXIT_CODES, SIDES, Record, Verdict, verdict_of
 from parity_tests.rule.vacuous import says_nothing
 
 
@@ -183,7 +183,7 @@ class Result:
             return f"{where_it_starts(parting, several)}; {count} of {len(records)} comparisons differ"
         if self.verdict == "incomplete":
             return self._left_out()
-        return f"{_what_agrees(records)}, in {counted(len(records), 'comparison')}"
+        return f"{_what_agrees(records)}, in {counted(len(records), 'comparison')}{_judged_as_float32(records)}"
 
     def _left_out(self) -> str:
         if not self.records:
@@ -260,6 +260,18 @@ def _together(records: Sequence[Record]) -> list[str]:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:SHOWN_NAMES])
     return shown if len(names) <= SHOWN_NAMES else f"{shown} and {len(names) - SHOWN_NAMES} more"
+
+
+def _judged_as_float32(records: Sequence[Record]) -> str:
+    """How many taps were never compared in float64, though the run was in it: a side computes them in float32."""
+    taps = [r for r in records if (r.rung, r.tag.kind, r.where.dtype) == ("forward", "tap", "float64")]
+    exact = {record.name for record in taps if not record.coarse}
+    coarse = {record.name: record.coarse for record in taps if record.name not in exact}
+    if not coarse:
+        return ""
+    sides = [f"the {side}" for side in SIDES if any(side in found for found in coarse.values())]
+    words = f"{len(coarse)} of the taps {'is' if len(coarse) == 1 else 'are'} judged as float32"
+    return f"; {words}, in which {' and '.join(sides)} {'computes' if len(sides) == 1 else 'compute'}"
 
 
 def _what_agrees(records: Sequence[Record]) -> str:

@@ -68,7 +68,7 @@ class TorchModule(Adapter):
 
 @dataclass(frozen=True)
 class KerasModel(Adapter):
-    """A Keras model on any backend, functional, sequential or a class of your own, that has its weights.
+    """A Keras model or layer on any backend, functional, sequential or a class of your own, that has its weights.
 
     Attributes:
         model: runs itself, eager, and is afterwards as it was.
@@ -253,7 +253,7 @@ def adapted(argument: str, model: Any) -> Adapter:
 
 
 def _adapter_for(argument: str, model: Any) -> Adapter:
-    if (keras := sys.modules.get("keras")) and isinstance(model, keras.Model):  # on torch it is a torch module, too
+    if (keras := sys.modules.get("keras")) and isinstance(model, keras.Layer):  # on torch it is a torch module, too
         return KerasModel(model)
     if (torch := sys.modules.get("torch")) and isinstance(model, torch.nn.Module):
         return TorchModule(model)

@@ -71,7 +71,9 @@ def seed_defaults(name: str) -> None:
     import torch
 
     seed = zlib.crc32(name.encode())
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():  # where there is none, torch.manual_seed keeps what it would do, with the whole stack
+        torch.cuda.manual_seed_all(seed)
     random.seed(seed)
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from torch_retinanet import __version__
 from torch_retinanet.cli import data, detect, evaluate, train, weights
 from torch_retinanet.errors import InputError, install_hint, suggestion
 
@@ -69,6 +70,7 @@ def _words(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="retinanet", description="RetinaNet in PyTorch.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for group in COMMANDS:
         group.add_to(commands)

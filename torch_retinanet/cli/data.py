@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
-from torch_retinanet.weights import read_weights
+from torch_retinanet.weights import find_weights
 
 if TYPE_CHECKING:
     from torch_retinanet.data.annotations import Annotations
@@ -92,7 +92,7 @@ def _config(options: argparse.Namespace) -> RetinaNetConfig | None:
             raise InputError(f"{asked[0]}: must come with --anchors")
         return None
     config = RetinaNetConfig.preset(options.preset or "torchvision")
-    config = read_weights(options.model).config if options.model else config
+    config = find_weights(options.model).config if options.model else config
     for assignment in options.conventions:
         config = config.with_convention(assignment)
     return config

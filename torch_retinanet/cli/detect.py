@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from torch_retinanet.cli.detection_files import FORMATS, PICTURES, Numbered, picture_name
-from torch_retinanet.cli.detector import MODEL, add_device, batch_size, quiet_pillow, read_detector, report_unreadable
+from torch_retinanet.cli.detector import (
+    MODEL,
+    add_device,
+    add_nms_classes,
+    batch_size,
+    quiet_pillow,
+    read_detector,
+    report_unreadable,
+)
 from torch_retinanet.cli.picture_sources import distinct_names, find_sources
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.data.progress import track
@@ -34,6 +42,7 @@ def add_to(commands: Any) -> None:
     detect.add_argument(
         "--format", nargs="+", choices=FORMATS, default=["pictures", "json"], help="what is written (pictures json)"
     )
+    add_nms_classes(detect)
     add_device(detect)
     detect.set_defaults(run=_detect)
 
@@ -44,8 +53,8 @@ def _detect(options: argparse.Namespace) -> int:
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out: {options.out} must be a folder")
     sources = find_sources(options.pictures, output=options.out / PICTURES)
-    detector = read_detector(options.model, options.device)
-    detector.score_threshold = options.threshold
+    given = {"score_threshold": options.threshold, "nms_classes": options.nms_classes}
+    detector = read_detector(options.model, options.device, **given)
     together = options.batch_size or (TOGETHER if next(detector.parameters()).is_cuda else 1)
     paths = (source.path for source in sources)
     found = detect_pictures(detector, paths, batch_size=together, ahead=max(together, TOGETHER))

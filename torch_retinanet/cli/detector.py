@@ -6,7 +6,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
+from torch_retinanet.config.pictures import PostprocessingConventions
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.devices import DEVICES, Device, find_device
@@ -30,14 +32,27 @@ def add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", choices=DEVICES, help="where it runs (default: the GPU where there is one)")
 
 
-def read_detector(path: str | Path, device: Device | None = None) -> RetinaNetDetector:
+def add_nms_classes(command: argparse.ArgumentParser) -> None:
+    """Add the flag `--nms-classes`."""
+    command.add_argument(
+        "--nms-classes",
+        choices=get_args(get_type_hints(PostprocessingConventions)["nms_classes"]),
+        help="whether a better detection drops others of each class by itself, or of all classes: an object then has "
+        "one label (default: as the model says)",
+    )
+
+
+def read_detector(path: str | Path, device: Device | None = None, **given: Any) -> RetinaNetDetector:
     """The detector of a run, a weights file or a repository, on a device, by default on the GPU where there is one.
+
+    Of the fields of the config that are given, those that are not `None` are changed.
 
     Raises:
         InputError: for a device that this machine does not have; and as `RetinaNetDetector.from_pretrained`.
     """
     place = find_device(device)
-    return RetinaNetDetector.from_pretrained(path).to(place)
+    changes = {name: value for name, value in given.items() if value is not None}
+    return RetinaNetDetector.from_pretrained(path, **changes).to(place)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch_retinanet.cli.detector import (
     MODEL,
     add_device,
+    add_nms_classes,
     batch_size,
     quiet_pillow,
     read_detector,
@@ -41,6 +42,7 @@ def add_to(commands: Any) -> None:
     evaluate.add_argument("--json", type=Path, help="a file for all numbers")
     evaluate.add_argument("--truth", type=Path, help="objects in COCO's JSON, in place of RUN and DATA")
     evaluate.add_argument("--results", type=Path, help="detections of them, in COCO's JSON of results")
+    add_nms_classes(evaluate)
     add_device(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
@@ -53,9 +55,9 @@ def _evaluate(options: argparse.Namespace) -> int:
         return _evaluate_model(options)
     if options.truth is None or options.results is None:
         raise InputError("--truth and --results: must be given together")
-    for name in ("model", "split", "images", "classes", "out"):
+    for name in ("model", "split", "images", "classes", "out", "nms_classes"):
         if (value := getattr(options, name)) is not None:
-            flag = "RUN" if name == "model" else f"--{name}"
+            flag = "RUN" if name == "model" else f"--{name.replace('_', '-')}"
             raise InputError(f"{flag}: {value} must not be given with --truth and --results")
     return _evaluate_results(options)
 
@@ -94,7 +96,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
     from torch_retinanet.evaluate import detect_annotated, evaluate
     from torch_retinanet.evaluate.files import write_evaluation, write_numbers
 
-    detector = read_detector(options.model, options.device)
+    detector = read_detector(options.model, options.device, nms_classes=options.nms_classes)
     read = _read_annotations(options, detector)
     screened = screen(read, decode=False)
     _say_what_is_lost(options.data, read, screened)

@@ -40,6 +40,8 @@ def _train(options: argparse.Namespace) -> int:
     config = _settings(flags) if folder is None else replace(settings_of(Path(folder)), out=Path(folder))
     run = Trainer(config, resume=folder is not None)
     _say_what_is_lost(run)
+    if run.taken_over is not None and run.accelerator.is_main_process:
+        print(f"retinanet: {run.taken_over.words()}", file=sys.stderr)
     try:
         run.fit()
     except Interrupted as stopped:

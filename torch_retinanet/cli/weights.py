@@ -8,15 +8,14 @@ from typing import Any
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.config.fields import by_group
 from torch_retinanet.errors import InputError
-from torch_retinanet.weights import read_weights, write_weights
-from torch_retinanet.weights.keras_file import keras_preset
+from torch_retinanet.weights import find_weights, write_weights
+from torch_retinanet.weights.keras_file import KERAS_PRESETS, keras_preset
 from torch_retinanet.weights.published import names
-from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 from torch_retinanet.weights.weights_file import WeightsFile
 
 SOURCES = (
-    "what is read: .safetensors, .keras, .weights.h5, an ImageNet .h5 of keras.applications, a run, COCO_V1, or a file "
-    f"of another RetinaNet ({', '.join(names())})"
+    "what is read: .safetensors, .keras, .weights.h5, an ImageNet .h5 of keras.applications, a run, COCO_V1, "
+    f"OWNER/NAME on the Hub, or a file of another RetinaNet ({', '.join(names())})"
 )
 """What can be read."""
 
@@ -31,9 +30,8 @@ def add_to(commands: Any) -> None:
     convert.add_argument(
         "--preset", help="preset of the source, where its names do not say it (default: the likeliest)"
     )
-    convert.add_argument(
-        "--to", metavar="PRESET", choices=names(), help="write the target as this RetinaNet's program does"
-    )
+    formats = [*KERAS_PRESETS, *names()]
+    convert.add_argument("--to", metavar="PRESET", choices=formats, help="write as this RetinaNet's program does")
     convert.set_defaults(run=_convert)
     table = commands.add_parser("conventions", help="list the conventions and what each preset has")
     table.set_defaults(run=_conventions)
@@ -41,7 +39,7 @@ def add_to(commands: Any) -> None:
 
 def _convert(options: argparse.Namespace) -> int:
     source, target = options.source, options.target
-    contents = download_coco(str(source)) if str(source) in COCO_NAMES else read_weights(source, preset=options.preset)
+    contents = find_weights(source, preset=options.preset)
     what = f"{contents.part} of preset {contents.config.name}, {contents.config.num_classes} classes"
     if contents.origin:
         print(f"{source}: {contents.origin}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch_retinanet.config.backbones import check_backbone
 from torch_retinanet.config.boxes import AnchorConventions, BoxConventions, LossConventions, TargetConventions
-from torch_retinanet.config.fields import ActsOn, check_value, conventions, read_value
+from torch_retinanet.config.fields import ActsOn, check_value, conventions, plain, read_value
 from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
 from torch_retinanet.config.pictures import PostprocessingConventions, PreprocessingConventions
 from torch_retinanet.errors import InputError, suggestion
@@ -58,6 +58,8 @@ class RetinaNetConfig(
     """
 
     def __post_init__(self) -> None:
+        for f in fields(self):
+            object.__setattr__(self, f.name, plain(getattr(self, f.name)))
         for name in ("num_classes", "width", "head_depth", "in_channels"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -181,17 +183,18 @@ class RetinaNetConfig(
     @property
     def name(self) -> str:
         """The preset with these fields; of changed ones the nearest preset, and what was changed in it."""
-        nearest, changes = self._nearest()
+        nearest, changes = self.nearest()
         words = ", ".join(f"{name}={value!r}" for name, value in changes.items())
         return f"{nearest} with {words}" if words else nearest
 
     def __repr__(self) -> str:
         """The nearest preset and what differs from it, as Python that makes this config."""
-        nearest, changes = self._nearest()
+        nearest, changes = self.nearest()
         words = [f"{name}={value!r}" for name, value in ({"num_classes": self.num_classes} | changes).items()]
         return f"RetinaNetConfig.preset({', '.join([repr(nearest), *words])})"
 
-    def _nearest(self) -> tuple[str, dict[str, Any]]:
+    def nearest(self) -> tuple[str, dict[str, Any]]:
+        """The preset with which this config shares most fields, and the fields that differ from it."""
         presets = _presets()
         nearest = min(presets, key=lambda name: len(self.differences(presets[name])))
         return nearest, {name: getattr(self, name) for name in self.differences(presets[nearest])}

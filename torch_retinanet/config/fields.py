@@ -2,7 +2,10 @@
 
 import dataclasses
 from dataclasses import Field, field
+from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
 
 from torch_retinanet.errors import InputError
 
@@ -58,6 +61,17 @@ def read_value(convention_field: Field[Any], text: str) -> Any:
     if len(numbers) > 1:
         raise InputError(f"{convention_field.name}: {text!r} must be a single number")
     return int(numbers[0]) if convention_field.type is int and numbers[0].is_integer() else numbers[0]
+
+
+def plain(value: Any) -> Any:
+    """A value as Python's own `bool`, `int` or `float`, as those of numpy; a tuple of such; or anything else itself."""
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
 
 
 def check_value(convention_field: Field[Any], value: Any) -> None:

@@ -1,5 +1,6 @@
 """Pictures and targets of annotations, changed at random in a way that depends on seed and draw alone."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from torch_retinanet.checks import check_batch, in_xyxy
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.builder import NO_CLASS
 from torch_retinanet.errors import InputError
@@ -80,7 +82,7 @@ class PictureDataset(Dataset[Sample | Unreadable]):
 
 def _without_ignored(target: dict[str, Any]) -> dict[str, Any]:
     """A target whose boxes without a class stand by themselves."""
-    boxes, labels = target["boxes"].as_subclass(Tensor), target["labels"]
+    boxes, labels = in_xyxy(target["boxes"]), target["labels"]
     known = labels != NO_CLASS
     return target | {"boxes": boxes[known], "labels": labels[known], "ignored": boxes[~known]}
 
@@ -93,8 +95,19 @@ class Batch(NamedTuple):
     unreadable: list[Unreadable]
 
 
-def collate(samples: Sequence[Sample | Unreadable]) -> Batch:
-    """A batch of what a `PictureDataset` gives."""
+def collate(samples: Sequence[Sample | Unreadable], *, num_classes: int | None = None) -> Batch:
+    """A batch of what a `PictureDataset` gives.
+
+    Args:
+        samples: pictures and targets.
+        num_classes: K, where labels above are to be refused.
+
+    Raises:
+        InputError: for values that a transform of one's own leaves and no training can use: pictures outside 0 to 1,
+            boxes that are not finite or without extent, and labels outside 0 to K - 1.
+    """
     read = [sample for sample in samples if not isinstance(sample, Unreadable)]
     unreadable = [sample for sample in samples if isinstance(sample, Unreadable)]
-    return Batch([image for image, _ in read], [target for _, target in read], unreadable)
+    images, targets = [image for image, _ in read], [target for _, target in read]
+    check_batch(images, targets, sys.maxsize if num_classes is None else num_classes)
+    return Batch(images, targets, unreadable)

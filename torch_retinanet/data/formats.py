@@ -42,11 +42,11 @@ class _Format(NamedTuple):
 
 
 def read_annotations(
-    path: Path,
+    path: str | Path,
     *,
     split: str | None = None,
-    images: Path | None = None,
-    classes: Path | None = None,
+    images: str | Path | None = None,
+    classes: str | Path | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Annotations:
     """The annotations of a file or folder in any of the formats: COCO, CSV, Pascal VOC, KITTI, YOLO.
@@ -65,7 +65,8 @@ def read_annotations(
         InputError: where no format fits, or several do; for an unknown split; for a file that cannot be read at all.
         FileNotFoundError: where there is no file or folder.
     """
-    path, images, classes = Path(path), images and Path(images), classes and Path(classes)
+    path = Path(path)
+    images, classes = (None if given is None else Path(given) for given in (images, classes))
     found, names = _format(path, classes), read_class_names(classes) if classes else None
     if split is not None and split not in found.splits(path):
         if not (splits := found.splits(path)):
@@ -79,14 +80,14 @@ def read_annotations(
     return annotations
 
 
-def list_splits(path: Path) -> list[str]:
+def list_splits(path: str | Path) -> list[str]:
     """The names of the splits that a folder has, if any.
 
     Raises:
         InputError: where no format fits, or several do.
         FileNotFoundError: where there is no file or folder.
     """
-    return list(_format(path, None).splits(path))
+    return list(_format(Path(path), None).splits(Path(path)))
 
 
 def _format(path: Path, classes: Path | None) -> _Format:

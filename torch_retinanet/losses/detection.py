@@ -119,10 +119,9 @@ class RetinaNetLoss(nn.Module):
     """The two losses of a batch, in the conventions of a config, each a single number.
 
     Attributes:
-        positives: the moving average of positive anchors of a batch, which steps in training mode move.
+        positives: the moving average of positive anchors of a batch, which steps in training mode move; it is none of
+            the module's tensors, and begins anew with each run, as detectron2's does.
     """
-
-    positives: Tensor
 
     def __init__(self, config: RetinaNetConfig) -> None:
         super().__init__()
@@ -135,7 +134,7 @@ class RetinaNetLoss(nn.Module):
             over_classes=config.class_loss_sum,
         )
         self.box = RetinaNetBoxLoss(config)
-        self.register_buffer("positives", torch.tensor(FIRST_AVERAGE, dtype=torch.float64), persistent=False)
+        self.positives: Tensor | None = None
 
     def forward(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> dict[str, Tensor]:
         """Losses by torchvision's names, of logits (B,N,K) and deltas (B,N,4) on anchors (N,4)."""
@@ -165,9 +164,11 @@ class RetinaNetLoss(nn.Module):
         """What both losses of a batch are divided by, where that is never zero."""
         if self.config.loss_normaliser == "batch_each":
             return normaliser.clamp(min=1).sum().double() + EPSILON
-        average = MOMENTUM * self.positives + (1 - MOMENTUM) * normaliser.sum().clamp(min=1).double()
+        found = normaliser.sum().clamp(min=1).double()
+        before = torch.full_like(found, FIRST_AVERAGE) if self.positives is None else self.positives.to(found)
+        average = MOMENTUM * before + (1 - MOMENTUM) * found
         if self.training:
-            self.positives.copy_(average)
+            self.positives = average
         return average
 
     def _divide(self, sums: Tensor, normaliser: Tensor, keep_empty: bool) -> Tensor:

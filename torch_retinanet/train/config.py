@@ -1,9 +1,10 @@
 """All settings of a training run: one frozen dataclass, from flags or a TOML file, written into the run."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 import tyro
@@ -12,53 +13,65 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.devices import Device
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.schedule import Schedule
+from torch_retinanet.train.setting_types import as_setting
+
+PathOrText = Annotated[str | Path, tyro.conf.arg(metavar="PATH")]
+PathOrNone = Annotated[str | Path | None, tyro.conf.arg(metavar="{None}|PATH")]
+"""A file or folder as it can be given; a `TrainConfig` has a path."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Settings of a training run."""
+    """Settings of a training run.
+
+    Raises:
+        InputError: for a value of another type, or out of range.
+    """
 
     # What is learnt from
-    data: tyro.conf.Positional[Path]
+    data: tyro.conf.Positional[PathOrText]
     """annotations in any format that `retinanet inspect` reads"""
-    out: Path = Path("runs/retinanet")
+    out: PathOrText = Path("runs/retinanet")
     """the folder of the run"""
     split: str | None = None
     """the split of them to train on; by default `train` where there is one"""
-    val: Path | None = None
+    val: PathOrNone = None
     """annotations to evaluate on; by default the split `val` of `data`, if it has one"""
     val_split: str | None = None
     """the split of them to evaluate on; by default `val` where there is one"""
-    images: Path | None = None
+    images: PathOrNone = None
     """the folder of the pictures, where it does not follow from `data`"""
-    val_images: Path | None = None
+    val_images: PathOrNone = None
     """the folder of those of `val`, where it does not follow from it"""
-    classes: Path | None = None
+    classes: PathOrNone = None
     """a file with the names of the classes, in the order of their labels"""
     strict: bool = False
     """stop at the first picture that cannot be read, and at annotations that would be lost"""
 
     # The model
-    preset: str = "torchvision"
-    """conventions to start from: torchvision, keras_io or notebook"""
-    conventions: tuple[str, ...] = ()
+    preset: str | None = None
+    """conventions to start from, as torchvision or keras_io; by default those of `weights`, else torchvision"""
+    conventions: Sequence[str] = ()
     """conventions that differ from the preset, as `anchor_scale=2`"""
-    backbone: str = "resnet50"
-    """a residual network of torchvision, as resnet18, resnet101, resnext50_32x4d or wide_resnet50_2"""
-    width: int = 256
-    """channels of the pyramid and the heads"""
-    head_depth: int = 4
-    """hidden layers of each head"""
+    backbone: str | None = None
+    """a residual network of torchvision, as resnet18 or resnext50_32x4d, or of timm, as timm/convnext_tiny; by default
+    that of `weights`, else resnet50"""
+    width: int | None = None
+    """channels of the pyramid and the heads; by default those of `weights`, else 256"""
+    head_depth: int | None = None
+    """hidden layers of each head; by default those of `weights`, else 4"""
     min_side: int | None = None
     """pixels of a picture's short side; by default the preset's"""
     max_side: int | None = None
     """pixels that its long side has at most; by default the preset's"""
-    min_sides: tuple[int, ...] = ()
+    min_sides: Sequence[int] = ()
     """short sides of which each step draws one, as `640 720 800`; by default all steps have `min_side`"""
-    weights: Path | None = None
-    """a whole model to go on from, its heads too if it has the same classes"""
+    weights: PathOrNone = None
+    """a whole model to go on from: a file, a run, or COCO_V1; classes of one name keep their part of the class head"""
     backbone_weights: str | None = None
     """`imagenet`, or a file that `retinanet convert` wrote of a backbone; by default random values"""
+    backbone_rate: float = 1.0
+    """the learning rate of the backbone as a share of `rate`"""
     frozen_stages: int = 0
     """stages of the backbone, of 5, that keep their weights"""
     frozen_norm: bool = False
@@ -120,9 +133,9 @@ class TrainConfig:
     """of the first weights, of the order of pictures, and of how they are changed"""
 
     def __post_init__(self) -> None:
-        for name in PATHS:
-            if isinstance(value := getattr(self, name), str):
-                object.__setattr__(self, name, Path(value))
+        for name, kind in get_type_hints(type(self)).items():
+            if (value := getattr(self, name)) is not tyro.MISSING:  # which a command still has to be told
+                object.__setattr__(self, name, as_setting(name, kind, value))
         for name, least in LEAST.items():
             value = getattr(self, name)
             if value is not None and not value >= least:
@@ -130,16 +143,9 @@ class TrainConfig:
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name}: {getattr(self, name)!r} must be from 0 to 1")
-        for field, hint in get_type_hints(type(self)).items():
-            choices = [
-                choice for kind in (hint, *get_args(hint)) if get_origin(kind) is Literal for choice in get_args(kind)
-            ]
-            value = getattr(self, field)
-            if choices and value not in choices and not (value is None and type(None) in get_args(hint)):
-                raise InputError(f"{field}: {value!r} must be one of {', '.join(choices)}")
         if any(side < 1 for side in self.min_sides):
             raise InputError(f"min_sides: {self.min_sides!r} must be pixels, at least 1")
-        if not 0 < self.scale[0] <= self.scale[1]:
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise InputError(f"scale: {self.scale!r} must be two factors above 0, the smaller one first")
         if self.ema is not None and not 0 <= self.ema < 1:
             raise InputError(f"ema: {self.ema!r} must be from 0 to below 1")
@@ -150,14 +156,18 @@ class TrainConfig:
         Raises:
             InputError: for an unknown preset, convention or value.
         """
-        config = RetinaNetConfig.preset(self.preset, num_classes=num_classes)
-        sizes: dict[str, Any] = {"backbone": self.backbone, "width": self.width, "head_depth": self.head_depth}
-        sides: dict[str, Any] = {"min_side": self.min_side, "max_side": self.max_side}
-        given = {name: side for name, side in sides.items() if side is not None}
-        config = dataclasses.replace(config, **sizes, **given)
+        config = RetinaNetConfig.preset(self.preset or "torchvision", num_classes=num_classes)
+        names = ("backbone", "width", "head_depth", "min_side", "max_side")
+        config = config.changed(**{name: value for name in names if (value := getattr(self, name)) is not None})
         for assignment in self.conventions:
             config = config.with_convention(assignment)
         return config
+
+    def with_whole_paths(self) -> "TrainConfig":
+        """These settings for whatever folder they are read in: paths to what is there begin at the root."""
+        given = {name: value for name in FILES if (value := getattr(self, name)) is not None}
+        whole: dict[str, Any] = {n: str(Path(value).absolute()) for n, value in given.items() if Path(value).exists()}
+        return dataclasses.replace(self, **whole)
 
     def as_dict(self) -> dict[str, Any]:
         """All settings but those that are `None`, in types that TOML has."""
@@ -173,18 +183,25 @@ class TrainConfig:
         """
         try:
             found = msgspec.toml.decode(path.read_bytes())
-            if unknown := set(found) - {field.name for field in dataclasses.fields(cls)}:
-                raise InputError(f"{path}: {min(unknown)!r} is no setting of a training run")
-            missing = {name: value for name, value in given.items() if name not in found}
-            read = msgspec.convert(dict.fromkeys(missing, "") | found, cls, dec_hook=_convert)
-            return dataclasses.replace(read, **missing)
         except FileNotFoundError:
             raise FileNotFoundError(f"{path}: there is no such file") from None
-        except msgspec.ValidationError as error:
-            raise InputError(f"{path}: {error}") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not a TOML file ({error})") from None
+        if unknown := set(found) - {field.name for field in dataclasses.fields(cls)}:
+            raise InputError(f"{path}: {min(unknown)!r} is no setting of a training run")
+        if "data" not in given | found:
+            raise InputError(f"{path}: 'data' is missing, and a training run needs it")
+        try:
+            return cls(**given | found)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
 
+
+DATA = ("data", "val", "images", "val_images", "classes")
+"""Settings that name files and folders of the data."""
+
+FILES = (*DATA, "out", "weights", "backbone_weights")
+"""Settings that name files and folders; weights can have other names, as `imagenet`."""
 
 LEAST = {
     **{"width": 1, "head_depth": 0, "min_side": 1, "max_side": 1, "frozen_stages": 0, "epochs": 1, "steps": 1},
@@ -193,18 +210,8 @@ LEAST = {
 }
 """The least that a number may be."""
 
-PATHS = ("data", "out", "val", "images", "val_images", "classes", "weights")
-"""Files and folders, which can be given as text."""
-
-SHARES = ("flip", "vertical_flip", "crop", "warm_up")
+SHARES = ("flip", "vertical_flip", "crop", "warm_up", "backbone_rate")
 """Numbers from 0 to 1."""
-
-
-def _convert(kind: type, value: Any) -> Any:
-    """Those types that TOML has not."""
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    raise NotImplementedError
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How far a run has come: a bar on a terminal, a line a minute in a log."""
+"""How far a run has come: a bar on a terminal; in a log its first step, a line a minute, and its last step."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ Show = Callable[[int, str], None]
 
 @contextmanager
 def run_bar(steps: int, *, done: int, is_shown: bool = True) -> Iterator[Show]:
-    """A bar over the steps of a run on stderr; a line a minute where that is no terminal."""
+    """A bar over the steps of a run on stderr; where that is no terminal, as in a notebook, lines."""
     console = Console(stderr=True)
     if not is_shown:
         yield lambda step, words: None
     elif not console.is_terminal:
-        yield _line_a_minute(steps)
+        yield _lines(steps, done)
     else:
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
@@ -29,11 +29,12 @@ def run_bar(steps: int, *, done: int, is_shown: bool = True) -> Iterator[Show]:
             yield lambda step, words: bars.update(task, completed=step, description=words)
 
 
-def _line_a_minute(steps: int) -> Show:
+def _lines(steps: int, done: int) -> Show:
+    """A line for the first step, the last one, and one a minute between them."""
     minutes = Minutes()
 
     def show(step: int, words: str) -> None:
-        if minutes.due():
+        if minutes.due() or step in (done + 1, steps):
             print(f"training: step {step:,} of {steps:,}, {words}", file=sys.stderr, flush=True)
 
     return show

@@ -9,7 +9,7 @@ import tomli_w
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
-from torch_retinanet.train.config import TrainConfig
+from torch_retinanet.train.config import DATA, TrainConfig
 
 SETTINGS, VERSIONS = "config.toml", "versions.json"
 CHECKPOINT = "checkpoint.safetensors"
@@ -35,7 +35,7 @@ def begin(folder: Path, config: TrainConfig) -> None:
     with atomic_write(folder / VERSIONS) as beside:
         beside.write_text(json.dumps(versions, indent=1) + "\n")
     with atomic_write(folder / SETTINGS) as beside:
-        beside.write_bytes(tomli_w.dumps(config.as_dict()).encode())
+        beside.write_bytes(tomli_w.dumps(config.with_whole_paths().as_dict()).encode())
 
 
 def settings_of(folder: Path) -> TrainConfig:
@@ -47,3 +47,17 @@ def settings_of(folder: Path) -> TrainConfig:
     if not (folder / SETTINGS).is_file():
         raise InputError(f"--resume: {folder} holds no run, and must be what `retinanet train --out` made")
     return TrainConfig.from_toml(folder / SETTINGS)
+
+
+def check_data_is_there(config: TrainConfig) -> None:
+    """Refuse to go on with a run whose data have gone.
+
+    Raises:
+        InputError: naming the path, and the file in which it stands.
+    """
+    for name in DATA:
+        path = getattr(config, name)
+        if path is not None and not path.exists():
+            where = "" if path.is_absolute() else f" in {Path.cwd()}"
+            rule = f"{name} in {Path(config.out) / SETTINGS} must say where it is now"
+            raise InputError(f"{name}: {path} is not there any more{where}; {rule}")

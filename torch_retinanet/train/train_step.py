@@ -3,6 +3,8 @@
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
@@ -59,17 +61,25 @@ class TrainStep:
         self.progress = Progress(pictures=pictures, processes=accelerator.num_processes)
 
     def batches(self, dataset: PictureDataset) -> Generator[Batch]:
-        """The batches from the next step on, read ahead by worker processes, which end as it is closed."""
+        """The batches from the next step on, read ahead by worker processes, which end as it is closed.
+
+        Raises:
+            InputError: for values that the transforms leave and no training can use.
+        """
         workers = self.config.workers
         loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=self.sampler.batches(self.progress.step, self.steps),
-            collate_fn=collate,
+            collate_fn=partial(collate, num_classes=self.detector.config.num_classes),
             worker_init_fn=leave_signals_to_the_run,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
         )
-        yield from loader
+        try:
+            yield from loader
+        except InputError as error:  # torch puts the traceback of a worker process before it
+            clear_frames(error.__traceback__)  # which hold the workers
+            raise InputError(str(error).strip().rpartition(f"{InputError.__name__}: ")[2]) from None
 
     def step(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Take a step with the gradients of some batches together; the losses are their means.
@@ -80,7 +90,7 @@ class TrainStep:
         self.detector.train()
         rate = self.config.rate * self._rate_share()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         read = [batch for batch in batches if batch.images]
         if self.any_process(len(read) < len(batches) and self.sampler.processes > 1) or not read:
             self.progress.step += 1  # processes that share their gradients leave a batch out together, or none does
@@ -114,6 +124,7 @@ class TrainStep:
         parts = {
             "model": self.detector.model.state_dict(),
             "optimizer": optimizer_tensors(self.optimizer, self.detector),
+            "loss": dict(self.detector.loss.named_buffers()),
         }
         if self.average is not None:
             parts["average"] = self.average.tensors
@@ -121,13 +132,15 @@ class TrainStep:
 
     def restore(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
         """Go on from what `tensors` gave."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "average": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "average": {}, "loss": {}}
         for name, tensor in tensors.items():
             part, _, own = name.partition(":")
             parts[part][own] = tensor.to(self.accelerator.device)
         try:
             self.detector.model.load_state_dict(parts["model"])
             load_optimizer(self.optimizer, self.detector, parts["optimizer"])
+            for name, tensor in self.detector.loss.named_buffers():
+                tensor.copy_(parts["loss"].get(name, tensor))  # older checkpoints have none
         except (RuntimeError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"out: the checkpoint in {self.config.out} is of another model ({reason})") from None
@@ -177,12 +190,22 @@ class TrainStep:
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD with momentum; kernels decay, and biases and BatchNorm do not."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """AdamW or SGD with momentum; kernels decay, biases and BatchNorm do not; the backbone has its own share."""
+    groups = _groups(model, config)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.rate, momentum=SGD_MOMENTUM)
     return torch.optim.AdamW(groups, lr=config.rate)
+
+
+def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """What is trained by decay, and by its share of the rate where the backbone has another."""
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    of_backbone = {name for name in trained if ".backbone." in f".{name}"} if config.backbone_rate != 1 else set()
+    parts = ((trained.keys() - of_backbone, 1.0), (of_backbone, config.backbone_rate))
+    groups = []
+    for names, share in parts[: 2 if of_backbone else 1]:
+        of_part = [parameter for name, parameter in trained.items() if name in names]
+        kernels, others = ([p for p in of_part if (p.ndim > 1) == is_kernel] for is_kernel in (True, False))
+        groups.append({"params": kernels, "weight_decay": config.weight_decay, "share": share})
+        groups.append({"params": others, "weight_decay": 0.0, "share": share})
+    return groups

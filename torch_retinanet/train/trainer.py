@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import islice
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -22,11 +23,12 @@ from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.data import PROBLEMS, build_dataset, read_data, read_problems, write_problems
 from torch_retinanet.train.evaluation import Evaluator
+from torch_retinanet.train.first_weights import TakenOver, find_first_weights, take_over
 from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, Means, Recorder
 from torch_retinanet.train.model import build_detector
 from torch_retinanet.train.plots import plot_run
 from torch_retinanet.train.progress import Show, run_bar
-from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin
+from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin, check_data_is_there
 from torch_retinanet.train.signals import stopping
 from torch_retinanet.train.train_step import NotFiniteError, TrainStep
 from torch_retinanet.weights import RUN_FILE, write_weights
@@ -61,14 +63,17 @@ class Trainer:
         loss: nn.Module | None = None,
         transform: nn.Module | None = None,
     ) -> None:
-        self.config, self.folder = config, config.out
+        self.config, self.folder = config, Path(config.out)
         self.accelerator = _accelerator(config)
+        if resume:
+            check_data_is_there(config)
         self.annotations, val = read_data(config)
         self.problems = [*self.annotations.problems, *(val.problems if val else ())]
-        detector = build_detector(config, self.annotations.classes) if detector is None else self._given(detector)
+        self.taken_over: TakenOver | None = None
+        detector = self._built(resume) if detector is None else self._given(detector)
         detector.loss = detector.loss if loss is None else loss
         self.transform = transform
-        self.training = TrainStep(config, detector, len(self.annotations.pictures), self.accelerator)
+        self.training = TrainStep(self.config, detector, len(self.annotations.pictures), self.accelerator)
         self.validation = Evaluator(val, detector.config, self.accelerator.device) if val else None
         main = self.accelerator.is_main_process
         if resume:
@@ -77,7 +82,7 @@ class Trainer:
             self.problems += [p for p in read_problems(self.folder / PROBLEMS) if p not in self.problems]
             self._restore()
         elif main:
-            begin(self.folder, config)
+            begin(self.folder, self.config)
 
     def fit(self) -> None:
         """Take all steps that are left, and leave the weights in the folder.
@@ -109,6 +114,17 @@ class Trainer:
         lost = sum(problem.data_loss for problem in self.problems)
         words = f"; lost from the data in {lost} places, see {self.folder / PROBLEMS}" if lost else ""
         return f"{self.folder}: {progress.step} steps{best}{words}; the weights are in {self.folder / RUN_FILE}"
+
+    def _built(self, resume: bool) -> RetinaNetDetector:
+        """The detector that the settings describe; where a checkpoint has its weights, no file of weights is read."""
+        classes, contents = self.annotations.classes, None
+        is_stored = resume and (self.folder / CHECKPOINT).exists()
+        if not is_stored:
+            self.config, contents = find_first_weights(self.config)
+        detector = build_detector(self.config, classes, is_trained=is_stored or contents is not None)
+        if contents is not None:
+            self.taken_over = take_over(detector, contents, str(self.config.weights))
+        return detector
 
     def _given(self, detector: RetinaNetDetector) -> RetinaNetDetector:
         """A detector of the user's own, which must know the classes of the data."""

@@ -15,10 +15,13 @@ from torch_retinanet.weights.containers.keras_hub_files import is_keras_hub, rea
 from torch_retinanet.weights.containers.keras_layers import layer_names, read_layers
 from torch_retinanet.weights.containers.numpy_pickle import read_numpy_pickle
 from torch_retinanet.weights.containers.state_dict import read_foreign_safetensors, read_torch
+from torch_retinanet.weights.dialect import as_dialect
+from torch_retinanet.weights.hub import check_described, download
 from torch_retinanet.weights.keras_applications import read_keras_applications
-from torch_retinanet.weights.keras_file import read_keras, write_keras
+from torch_retinanet.weights.keras_file import KERAS_PRESETS, read_keras, write_keras
 from torch_retinanet.weights.published import published_of, read_published
 from torch_retinanet.weights.published.fizyr import LAYERS
+from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 from torch_retinanet.weights.safetensors_file import is_ours, read_safetensors, write_safetensors
 from torch_retinanet.weights.weights_file import WeightsFile, check_contents, plain_name, plain_tensors
 
@@ -53,19 +56,45 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
         InputError: for another suffix or preset, or a file that is not whole or of another model.
         FileNotFoundError: where there is no file.
     """
-    path = Path(path)
-    if path.is_dir() and not (path / RUN_FILE).is_file() and is_keras_hub(path):
-        return read_published(read_keras_hub(path), preset=preset)
-    path = path / RUN_FILE if path.is_dir() else path
+    folder = Path(path)
+    if folder.is_dir() and not (folder / RUN_FILE).is_file() and is_keras_hub(folder):
+        return read_published(read_keras_hub(folder), preset=preset)
+    path = folder / RUN_FILE if folder.is_dir() else folder
     wanted = None if preset is None else RetinaNetConfig.preset(preset)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
     contents = _read(path, preset)
     if contents.origin:
         return contents
+    if folder.is_dir():
+        check_described(folder, contents)
     if wanted is not None and contents.config.differences(wanted, acts_on="result"):
         raise InputError(f"{path}: holds preset {contents.config.name}, not {preset}")
     return contents
+
+
+def find_weights(
+    name: str | Path,
+    *,
+    preset: str | None = None,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+) -> WeightsFile:
+    """What `read_weights` reads, a repository `owner/name` of the Hugging Face Hub, or `COCO_V1` of torchvision.
+
+    Args:
+        name: of them.
+        preset: as for `read_weights`.
+        revision: branch, tag or commit of the repository.
+        cache_dir: where the Hub's files are kept; by default where huggingface_hub keeps them.
+
+    Errors are those of `read_weights`, of `download`, and of `download_coco`.
+    """
+    if str(name) not in COCO_NAMES:
+        return read_weights(download(name, revision=revision, cache_dir=cache_dir), preset=preset)
+    if preset not in (None, "torchvision"):
+        raise InputError(f"{name}: holds preset torchvision, not {preset}")
+    return download_coco(str(name))
 
 
 def _read(path: Path, preset: str | None) -> WeightsFile:
@@ -102,14 +131,17 @@ def write_weights(path: str | Path, contents: WeightsFile, *, to: str | None = N
     Args:
         path: the file.
         contents: its weights.
-        to: the preset of a published RetinaNet, in whose own format it is written.
+        to: the preset of a published RetinaNet, in whose conventions and own format it is written; of a Keras
+            reference, in the format of the suffix.
 
     Raises:
         InputError: for another suffix, or contents that the format cannot hold.
     """
     path = Path(path)
     check_contents(contents)
-    if to is not None:
+    if to in KERAS_PRESETS:
+        contents = as_dialect(contents, RetinaNetConfig.preset(to))
+    elif to is not None:
         return published_of(to).write_file(path, contents)
     for suffix, write in WRITERS.items():
         if path.name.endswith(suffix):
@@ -123,8 +155,7 @@ def load_model(path: str | Path, *, preset: str | None = None) -> RetinaNet:
     Arguments and errors are those of `read_weights`.
     """
     contents = read_weights(path, preset=preset)
-    dtype = next(tensor.dtype for tensor in contents.tensors.values() if tensor.is_floating_point())
-    model = RetinaNet(contents.config).to(dtype)
+    model = RetinaNet(contents.config).to(contents.dtype)
     _load(model, path, contents)
     return model.eval()
 

@@ -5,6 +5,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
@@ -13,6 +14,9 @@ from torch_retinanet.weights.weights_file import WeightsFile, check_contents
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 """The files of a published detector."""
+
+LIBRARY = "torch-retinanet"
+"""What `config.json` says it is of."""
 
 FILES = (".safetensors", ".keras", ".h5", ".hdf5", ".pth", ".pt", ".ckpt", ".bin", ".pkl")
 """How a file's name ends, which is no repository's."""
@@ -57,12 +61,34 @@ def write_folder(
     check_contents(contents)
     folder.mkdir(parents=True, exist_ok=True)
     write_safetensors(folder / WEIGHTS, contents)
-    described = {"library": "torch-retinanet", "class_names": contents.class_names, **contents.config.as_dict()}
     with atomic_write(folder / CONFIG) as beside:
-        beside.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(_described(contents), indent=1) + "\n", encoding="utf-8")
     if not (folder / CARD).exists():  # one that people wrote stays
         with atomic_write(folder / CARD) as beside:
             beside.write_text(card, encoding="utf-8")
+
+
+def check_described(folder: Path, contents: WeightsFile) -> None:
+    """Refuse a folder whose `config.json`, where `write_folder` wrote one, says something else than the weights do.
+
+    Raises:
+        InputError: naming the first field, and both of its values.
+    """
+    if not (folder / CONFIG).is_file():
+        return
+    try:
+        said = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{folder / CONFIG}: is not readable JSON ({error})") from None
+    ours = isinstance(said, dict) and said.get("library") == LIBRARY
+    for name, value in json.loads(json.dumps(_described(contents))).items() if ours else ():
+        if name in said and said[name] != value:
+            rule = "both must say the same; from_pretrained(..., FIELD=VALUE) changes a field"
+            raise InputError(f"{folder / CONFIG}: {name} is {said[name]!r}, and {value!r} in {WEIGHTS}; {rule}")
+
+
+def _described(contents: WeightsFile) -> dict[str, Any]:
+    return {"library": LIBRARY, "class_names": contents.class_names, **contents.config.as_dict()}
 
 
 def upload(

@@ -32,6 +32,11 @@ class WeightsFile:
     class_names: tuple[str, ...] = ()
     origin: str = ""
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights, by the first of them."""
+        return next(tensor.dtype for tensor in self.tensors.values() if tensor.is_floating_point())
+
 
 WRAPPERS = ("_orig_mod.", "module.", "_checkpoint_wrapped_module.")
 """What torch.compile, DataParallel and activation checkpointing put into the names of a state dict."""

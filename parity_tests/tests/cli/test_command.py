@@ -20,22 +20,37 @@ from parity_tests.retinanet.pictures import picture_batch, read_pictures
 from parity_tests.retinanet.setup import prepare
 from parity_tests.rule.record import Record, Where
 from parity_tests.rule.result import Result
+from parity_tests.tests.support import climbs
 from parity_tests.tests.support.commands import photo
 from parity_tests.tests.support.pages import TEXT
+from torch_retinanet import RetinaNet, RetinaNetConfig, save_weights
 
 forward: Any = importlib.import_module("parity_tests.retinanet.rungs.forward")
+
+
+@pytest.fixture(scope="module")
+def keras_weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[KerasDetectorSide, Path]:
+    """A reference with three classes, and its weights in a file."""
+    side = KerasDetectorSide("notebook", 3, "float32", seed=5)
+    path = tmp_path_factory.mktemp("weights") / "model.weights.h5"
+    side.model.save_weights(path)
+    return side, path
 
 
 FAST = ["--preset", "notebook", "--rungs", "forward", "--dtype", "float64", "--sizes", "32x64"]
 
 
-def test_the_command_prints_tables_and_writes_every_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_tables_and_writes_every_record(
+    keras_weights: tuple[KerasDetectorSide, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = tmp_path / "parity.json"
     picture = photo(tmp_path / "photo.png", size=(40, 60))
     page, junit = tmp_path / "parity.html", tmp_path / "parity.xml"
     files = ["--json", str(target), "--html", str(page), "--junit", str(junit)]
-    assert cli.main([*FAST, "--image", str(picture), *files]) == 0
+    assert cli.main([*FAST[2:], "--weights", str(keras_weights[1]), "--image", str(picture), *files]) == 0
     output = capsys.readouterr().out
+    assert "weights: model.weights.h5;" in output
+    assert "2x396x7" in output, "three classes"
     assert re.search(r"^ p6 +2x1x1x256 +2x256x1x1 +\d\.\de-\d+ +\d+% +equal", output, re.MULTILINE)
     assert output.splitlines()[-1] == "equal: 83 taps agree, in 627 comparisons"
     report = json.loads(target.read_text())
@@ -69,23 +84,6 @@ def test_awkward_pictures_are_read_and_broken_ones_refused_in_a_sentence(
         assert capsys.readouterr().err.startswith(f"retinanet-parity: {awkward / name}: not a picture that Pillow")
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".safetensors"])
-def test_the_command_takes_weights_from_a_file_of_either_side(
-    suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / f"model{suffix}"
-    if suffix == ".safetensors":
-        from torch_retinanet import RetinaNet, RetinaNetConfig, save_weights
-
-        save_weights(RetinaNet(RetinaNetConfig.notebook(3)), path)
-    else:
-        KerasDetectorSide("notebook", 3, "float32").model.save_weights(path)
-    assert cli.main([*FAST[2:], "--weights", str(path)]) == 0
-    output = capsys.readouterr().out
-    assert f"weights: model{suffix};" in output
-    assert "2x396x7" in output, "three classes"
-
-
 def test_weights_that_are_not_finite_are_no_difference_but_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,10 +95,9 @@ def test_weights_that_are_not_finite_are_no_difference_but_refused(
     assert "holds NaN or infinite values in fpn/backbone/conv1_bn/beta" in capsys.readouterr().err
 
 
-def test_the_run_has_the_weights_of_the_file(tmp_path: Path) -> None:
-    side = KerasDetectorSide("notebook", 3, "float32", seed=5)
-    side.model.save_weights(tmp_path / "model.weights.h5")
-    config, variables = prepare("notebook", tmp_path / "model.weights.h5")
+def test_the_run_has_the_weights_of_the_file(keras_weights: tuple[KerasDetectorSide, Path]) -> None:
+    side, path = keras_weights
+    config, variables = prepare("notebook", path)
     assert config.num_classes == 3
     assert all(np.array_equal(variables[name], values) for name, values in side.parameters().items())
 
@@ -191,14 +188,20 @@ def test_the_command_knows_the_references() -> None:
 
 
 def test_what_cannot_be_run_is_incomplete_and_never_green(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """With weights of the port, which say their preset."""
+
     def out_of_memory(*arguments: object) -> Answer:
         raise MemoryError
 
+    save_weights(RetinaNet(RetinaNetConfig.notebook(3)), tmp_path / "model.safetensors")
     monkeypatch.setattr(forward, "of_port", out_of_memory)
-    assert cli.main(FAST) == 3
-    last = capsys.readouterr().out.splitlines()[-1]
+    assert cli.main([*FAST[2:], "--weights", str(tmp_path / "model.safetensors")]) == 3
+    output = capsys.readouterr().out
+    assert "weights: model.safetensors;" in output
+    assert "2x396x7" in output, "three classes"
+    last = output.splitlines()[-1]
     assert last == "incomplete: 1 comparison could not be made, first forward 96x160 float64 training (MemoryError)"
     assert f"\n{last}\n" in TEXT
 
@@ -210,15 +213,21 @@ def test_a_changed_convention_that_nothing_shows_is_said(capsys: pytest.CaptureF
     assert f"\n{warning}\n" in TEXT
 
 
-def test_presets_are_climbed_beside_each_other_and_reported_together(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["--rungs", "anchors", "--sizes", "64x64", "--dtype", "float64"]
-    assert cli.main(["--preset", *PRESETS, "notebook", *asked]) == 0
+def test_presets_are_climbed_beside_each_other_and_reported_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The climb is another's; `.ci/run` climbs both presets with their own, and compares the last line."""
+    monkeypatch.setattr(ladder, "climb_preset", climbs.equal_anchors)
+    assert cli.main(["--preset", *PRESETS, "notebook"]) == 0
     output = capsys.readouterr().out
     assert re.search(r"^ notebook +anchors +1 .*equal", output, re.MULTILINE)
     assert re.search(r"^ keras_io +anchors +1 .*equal", output, re.MULTILINE)
     assert output.splitlines()[-1] == "equal: anchors agree, in 2 comparisons"
 
 
-def test_what_fails_in_another_process_ends_the_command_in_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_fails_in_another_process_ends_the_command_in_its_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ladder, "climb_preset", climbs.refused)
     assert cli.main(["--sizes", "100x64"]) == 2
     assert re.search("--sizes: 100x64 does not divide by 32, which preset .* needs\n$", capsys.readouterr().err)

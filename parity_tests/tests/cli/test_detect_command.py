@@ -97,6 +97,17 @@ def test_the_threshold_is_the_score_that_detections_are_above(run: Path, photos:
     assert counts[0] > counts[1] > counts[2] > 0
 
 
+def test_an_object_has_one_label_where_all_classes_suppress(run: Path, photos: Path, tmp_path: Path) -> None:
+    counts = {}
+    for classes in ("each", "all"):
+        arguments = ["--nms-classes", classes, "--out", str(tmp_path / classes), "--format", "json"]
+        assert main(["detect", str(run), str(photos / "b.png"), *arguments]) == 0
+        expected = read_detector(run).predict(photos / "b.png", nms_classes=classes, score_threshold=0.3)[0]
+        assert scores(tmp_path / classes) == expected["scores"].tolist()
+        counts[classes] = len(expected["scores"])
+    assert 0 < counts["all"] < counts["each"]
+
+
 def test_the_batch_changes_nothing_but_rounding(run: Path, photos: Path, tmp_path: Path) -> None:
     found = []
     for batch in ("1", "8"):

@@ -110,6 +110,17 @@ def test_no_number_depends_on_the_batch(run: Path, data: Path, evaluated: Path, 
     assert (tmp_path / "detections.json").read_bytes() == (evaluated / "detections.json").read_bytes()
 
 
+def test_all_classes_suppress_where_it_is_asked_for(run: Path, data: Path, evaluated: Path, tmp_path: Path) -> None:
+    found = [json.loads((evaluated / "detections.json").read_text())]
+    for classes in ("each", "all"):
+        out = tmp_path / classes
+        assert main(["evaluate", str(run), str(data), "--out", str(out), "--nms-classes", classes]) == 0
+        found.append(json.loads((out / "detections.json").read_text()))
+    default, each, every = found
+    assert default == each
+    assert 0 < len(every) < len(each)
+
+
 def test_tables_are_printed_and_last_what_is_looked_at_first(
     run: Path, data: Path, evaluated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -244,6 +255,8 @@ def test_many_classes_have_a_list_of_confusions(tmp_path: Path, capsys: pytest.C
         (["{run}", "--truth", "{data}", "--results", "{data}"], "RUN: {run} must not be given with --truth"),
         (["--truth", "{data}", "--results", "{data}", "--out", "o"], "--out: o must not be given with --truth"),
         (["--truth", "{data}", "--results", "{data}"], "{data}: results: expected `array`, got `object`"),
+        (["--truth", "{data}", "--results", "{data}", "--nms-classes", "all"], "--nms-classes: all must not be given"),
+        (["{run}", "{data}", "--nms-classes", "none"], "argument --nms-classes: invalid choice: 'none'"),
         (["{run}", "{data}", "--json", "{data}"], "--json: {data} is what is evaluated, and must not be written over"),
         (["{run}", "{data}", "--json", "no/where.json"], "--json: no/where.json must be a file in a folder that is"),
         (["{run}", "{data}", "--out", "{data}"], "--out: {data} must be a folder"),

@@ -1,11 +1,14 @@
 """What a newcomer meets: help, a mistyped word, a device that is not there, how far it has come, and what is lost."""
 
 import sys
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from parity_tests.cli import main as retinanet_parity
 from parity_tests.tests.support.data_sets import write_digits
 from torch_retinanet.cli import main
 from torch_retinanet.data import progress
@@ -19,6 +22,15 @@ def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str])
     shown = capsys.readouterr()
     assert shown.out.startswith("usage: retinanet ")
     assert shown.err == ""
+
+
+@pytest.mark.parametrize(("command", "name"), [(main, "retinanet"), (retinanet_parity, "retinanet-parity")])
+def test_a_command_says_its_version(
+    command: Callable[[list[str]], int], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"{name} {version('torch-retinanet')}\n")
 
 
 @pytest.mark.parametrize(

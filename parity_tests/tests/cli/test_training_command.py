@@ -101,7 +101,7 @@ def shared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 def test_two_processes_learn_what_one_learns_from_twice_the_batches(
     data: Path, shared: tuple[Path, str], tmp_path: Path
 ) -> None:
-    flags = [str(data), *MODEL, *SHORT, "--val", str(data)]
+    flags = [str(data), *MODEL, *SHORT]
     assert main(["train", *flags, "--accumulate", "2", "--out", str(tmp_path / "one")]) == 0
     assert main(["train", *flags, "--out", str(tmp_path / "half")]) == 0
     folders = (tmp_path / "one", tmp_path / "half", shared[0])

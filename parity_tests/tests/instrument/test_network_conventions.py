@@ -55,7 +55,7 @@ def test_a_wrong_number_in_a_preset_of_the_port_is_named(
     wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(PRESETS, "notebook", replace(PRESETS["notebook"], **wrong))
-    started = start_run("notebook", sizes=[(64, 64)])
+    started = replace(start_run("notebook", sizes=[(64, 64)]), dtypes=("float64",))
     cases = [case for case in cases_of(started, ("anchors",)) if case.where.size == (64, 64)]
     assert {record.verdict for record in climb(cases, started.sides)} == {"different"}
 

@@ -28,6 +28,8 @@ def trained() -> RetinaNet:
     model = RetinaNet(replace(RetinaNetConfig.keras_io(2), width=16), get_backbone((None, None, 3)))
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay([1], [2.5e-6, 6.25e-4])
     model.compile(loss=RetinaNetLoss(2), optimizer=keras.optimizers.SGD(schedule, momentum=0.9))
+    model.build((None, None, None, 3))
+    model.optimizer.build(model.trainable_variables)  # or the step would be traced twice
     history = model.fit(images, labels, batch_size=2, epochs=1, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     assert int(model.optimizer.iterations) == 2

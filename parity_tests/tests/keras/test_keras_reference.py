@@ -25,6 +25,17 @@ def model() -> RetinaNet:
     return model
 
 
+@pytest.fixture(scope="module")
+def backbone() -> keras.Model:
+    """One for pictures of any size, which tests share that ask nothing of its weights."""
+    return get_backbone((None, None, 3))
+
+
+@pytest.fixture(scope="module")
+def of_any_size(backbone: keras.Model) -> RetinaNet:
+    return RetinaNet(RetinaNetConfig.notebook(2), backbone)
+
+
 def test_the_backbone_takes_128x128_by_default_and_gives_c3_c4_c5() -> None:
     backbone = get_backbone()
     assert isinstance(backbone, keras.Model)
@@ -33,10 +44,11 @@ def test_the_backbone_takes_128x128_by_default_and_gives_c3_c4_c5() -> None:
     assert [output.shape for output in backbone(IMAGES)] == [(2, 16, 16, 512), (2, 8, 8, 1024), (2, 4, 4, 2048)]
 
 
-@pytest.mark.parametrize("input_shape", [(None, None, 3), (64, None, 3), (96, 160, 3)])
-def test_the_backbone_takes_any_shape(input_shape: tuple[int | None, int | None, int]) -> None:
-    height, width = (side or 64 for side in input_shape[:2])
-    c3, _, c5 = get_backbone(input_shape)(np.zeros((1, height, width, 3), "float32"))
+@pytest.mark.parametrize("input_shape", [(None, None, 3), (64, None, 3)])
+def test_the_backbone_takes_any_shape(input_shape: tuple[int | None, int | None, int], backbone: keras.Model) -> None:
+    height, width = input_shape[0] or 96, 160
+    made = backbone if input_shape == backbone.input_shape[1:] else get_backbone(input_shape)
+    c3, _, c5 = made(np.zeros((1, height, width, 3), "float32"))
     assert c3.shape == (1, height // 8, width // 8, 512)
     assert c5.shape == (1, height // 32, width // 32, 2048)
 
@@ -56,9 +68,9 @@ def test_a_backbone_without_three_outputs_is_refused(backbone: Any) -> None:
         FeaturePyramidNetwork(backbone)
 
 
-def test_pyramid_and_heads_have_the_width_of_the_config() -> None:
+def test_pyramid_and_heads_have_the_width_of_the_config(backbone: keras.Model) -> None:
     config = replace(RetinaNetConfig.notebook(10), width=16)
-    model = RetinaNet(config, get_backbone((64, 64, 3)))
+    model = RetinaNet(config, backbone)
     assert [level.shape[-1] for level in model.fpn(IMAGES[:, :64, :64])] == 5 * [16]
     assert [layer.filters for layer in model.cls_head.layers] == [*4 * [16], 90]
     with pytest.raises(InputError, match="width: 0 must be a whole number of at least 1"):
@@ -116,6 +128,7 @@ def test_it_compiles_and_fits_with_the_focal_loss_of_the_notebook() -> None:
     model.compile(loss=SparseCategoricalFocalLoss(gamma=2), optimizer="SGD")
     labels = np.random.default_rng(0).integers(0, 14, (2, 3069))
     before = np.asarray(model(IMAGES))
+    model.optimizer.build(model.trainable_variables)  # or the step would be traced twice
     history = model.fit(IMAGES, labels, batch_size=2, epochs=1, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     assert not np.array_equal(model(IMAGES), before)
@@ -137,9 +150,9 @@ def test_it_is_saved_and_loaded_in_safe_mode(model: RetinaNet, tmp_path: Path) -
         (np.full((1, 64, 64, 3), np.nan, "float32"), "images: some values are NaN or infinite"),
     ],
 )
-def test_wrong_images_are_refused(images: np.ndarray, sentence: str) -> None:
+def test_wrong_images_are_refused(images: np.ndarray, sentence: str, of_any_size: RetinaNet) -> None:
     with pytest.raises(InputError, match=sentence):
-        RetinaNet(RetinaNetConfig.notebook(2), get_backbone((None, None, 3))).call(keras.ops.convert_to_tensor(images))
+        of_any_size.call(keras.ops.convert_to_tensor(images))
 
 
 @pytest.mark.parametrize("num_classes", [0, -3, 2.0, True])
@@ -170,7 +183,7 @@ def test_a_model_is_made_from_a_config() -> None:
         RetinaNet(classes)
 
 
-def test_the_example_of_keras_io_puts_the_relu_before_p7() -> None:
+def test_the_example_of_keras_io_puts_the_relu_before_p7(backbone: keras.Model) -> None:
     assert RetinaNetConfig.keras_io().as_dict() == {
         "num_classes": 80,
         "p7_relu": "before",
@@ -184,7 +197,7 @@ def test_the_example_of_keras_io_puts_the_relu_before_p7() -> None:
         "in_channels": 3,
         "width": 256,
     }
-    pyramid, taps = FeaturePyramidNetwork(get_backbone((64, 64, 3)), p7_relu="before"), Taps()
+    pyramid, taps = FeaturePyramidNetwork(backbone, p7_relu="before"), Taps()
     levels = pyramid(IMAGES[:, :64, :64], taps=taps)
     assert np.array_equal(levels[4], pyramid.conv_c7_3x3(keras.ops.relu(taps["p6"])))
     assert np.asarray(taps["p6"]).min() < 0

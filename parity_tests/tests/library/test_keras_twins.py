@@ -58,6 +58,8 @@ def test_what_a_side_computes_in_float32_is_said_and_judged_so() -> None:
     assert of(result.records, "forward", "isolated")["layer.input"].coarse == ()
     said = "in float64 the reference computes layer in float32: that, and what follows from it, is judged as float32 is"
     assert said in result.warnings
+    assert result.summary.endswith("; 1 of the taps is judged as float32, in which the reference computes")
+    assert "float32" not in compared(TWINS["Dense"], TWINS["Dense"].module).summary
 
 
 def test_a_mistake_in_it_says_in_which_precision_it_was_judged() -> None:

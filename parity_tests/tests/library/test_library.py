@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from parity_tests import Function, KerasModel, TorchModule, compare_models, randomise
+from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Record, Where
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.comparisons import compare, different
@@ -52,6 +53,16 @@ def test_a_right_port_is_equal_on_every_rung_in_both_precisions(reference: Keras
     assert {(c.side, c.kind, c.compared) for c in result.coverage} == {
         (side, kind, count) for side in ("reference", "port") for kind, count in (("parameters", 10), ("taps", 6))
     }
+
+
+def test_a_bare_layer_of_keras_is_compared_as_a_model_is() -> None:
+    rows, layer = pictures(4, 6), keras.layers.Dense(3)
+    with pytest.raises(UsageError, match=r"reference: dense.* has no weights yet, and must have been called once"):
+        compare_models(layer, nn.Linear(6, 3), rows)
+    layer(rows)
+    result = compare_models(layer, nn.Linear(6, 3), rows)
+    assert (result.verdict, result.reference) == ("equal", f"{layer.name} (Keras)"), result.summary
+    assert "gradients" in {record.rung for record in result.records}
 
 
 FAULTS: dict[str, tuple[Callable[[], Port], list[str], list[str]]] = {

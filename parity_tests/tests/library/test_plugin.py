@@ -31,6 +31,7 @@ RESULTS = """
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A test suite elsewhere that asks for the plugin."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # those of others take a second
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     pytester.makepyfile(results=RESULTS)
     pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider -p parity_tests.plugin")
@@ -139,7 +140,7 @@ def test_processes_of_xdist_send_what_they_have_compared(suite: pytest.Pytester)
             assert worker_id.startswith("gw")
             parity.check(result("equal" if name != "c" else "different", name))
     """)
-    run = suite.runpytest_subprocess("--parity-json=parity.json", "-n2")
+    run = suite.runpytest_subprocess("--parity-json=parity.json", "-p", "xdist", "-n2")
     run.assert_outcomes(passed=3, failed=1)
     result = written(suite)
     assert sorted((name_of(record), record.name) for record in result.records) == [

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +49,53 @@ class Own(nn.Module):
         return found
 
 
-def shown_by(folder: Path) -> float:
-    """What the script says, run where this package cannot be imported."""
-    blocked = "import sys; sys.modules['parity_tests'] = None; import runpy; runpy.run_path(sys.argv[1])"
-    if "parity_tests" in (folder / "repro.py").read_text().partition('"""')[2].partition('"""')[2]:
-        blocked = "import sys, runpy; runpy.run_path(sys.argv[1])"  # a model of these tests
+SCRIPTS = """
+import keras, runpy, sys
+
+for line in sys.stdin:
+    script, blocked = line.split()
+    if blocked == "blocked":
+        assert not [name for name in sys.modules if name.startswith("parity_tests")]
+        sys.modules["parity_tests"] = None
+    runpy.run_path(script)
+    sys.stdout.flush()
+    sys.modules.pop("parity_tests", None)
+"""
+"""What runs scripts one after the other, `blocked` where this package cannot be imported; Keras is loaded once."""
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator["subprocess.Popen[str]"]:
+    folder = tmp_path_factory.mktemp("elsewhere")
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", blocked, str(folder / "repro.py")]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
-    assert run.returncode == 0, run.stderr[-2000:]
-    found = re.fullmatch(r"largest difference (.*), of values up to .*", run.stdout.strip())
-    assert found, run.stdout
+    command = [sys.executable, "-c", SCRIPTS]
+    with (
+        (folder / "errors.txt").open("w") as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+            cwd=folder,
+        ) as run,
+    ):
+        yield run
+        run.communicate()
+    assert run.returncode == 0, (folder / "errors.txt").read_text()[-2000:]
+
+
+def shown_by(folder: Path, scripts: "subprocess.Popen[str]") -> float:
+    """What the script says, run where this package cannot be imported."""
+    assert scripts.stdin is not None
+    assert scripts.stdout is not None
+    imported = "parity_tests" in (folder / "repro.py").read_text().partition('"""')[2].partition('"""')[2]
+    scripts.stdin.write(f"{folder / 'repro.py'} {'open' if imported else 'blocked'}\n")  # open: a model of these tests
+    scripts.stdin.flush()
+    said = scripts.stdout.readline()
+    found = re.fullmatch(r"largest difference (.*), of values up to .*", said.strip())
+    assert found, said
     return float(found[1])
 
 
@@ -71,7 +108,7 @@ def difference(result: Any, name: str) -> float:
     return float(f"{record.difference:.1e}")
 
 
-def test_a_layer_of_the_frameworks_is_made_by_their_own_words(tmp_path: Path) -> None:
+def test_a_layer_of_the_frameworks_is_made_by_their_own_words(tmp_path: Path, scripts: "subprocess.Popen[str]") -> None:
     taps = {tap: f"port.{path}" for tap, path in TAPS.items()}
     result = compare_models(
         KerasModel(keras_model(), TAPS), TorchModule(Wrong(), taps), IMAGES, repro=tmp_path / "found"
@@ -80,16 +117,16 @@ def test_a_layer_of_the_frameworks_is_made_by_their_own_words(tmp_path: Path) ->
     script = (tmp_path / "found" / "repro.py").read_text()
     assert "port = nn.BatchNorm2d(4, eps=1e-05" in script
     assert "reference = keras.layers.BatchNormalization.from_config({" in script
-    assert shown_by(tmp_path / "found") == difference(result, "norm")
+    assert shown_by(tmp_path / "found", scripts) == difference(result, "norm")
 
 
-def test_a_module_of_the_user_s_is_taken_from_its_model(tmp_path: Path) -> None:
+def test_a_module_of_the_user_s_is_taken_from_its_model(tmp_path: Path, scripts: "subprocess.Popen[str]") -> None:
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="dense")])
     randomise(model)
     rows = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
     result = compare_models(model, Own(), rows, repro=tmp_path)
     assert "port = Own().get_submodule('dense')" in (tmp_path / "repro.py").read_text()
-    assert shown_by(tmp_path) == difference(result, "dense")
+    assert shown_by(tmp_path, scripts) == difference(result, "dense")
 
 
 def test_a_module_of_which_nothing_says_how_it_is_made_is_left_to_the_user(tmp_path: Path) -> None:

@@ -130,6 +130,22 @@ def test_models_with_taps_of_their_own_are_compared_on_every_rung() -> None:
     assert {"reference", "port"} == set(wrong.sources["act"])
 
 
+class InFloat32(TappedKeras):
+    """A reference that computes in float32, whatever it is fed."""
+
+    def call(self, x: Any, taps: Any = None) -> Any:
+        return super().call(keras.ops.cast(x, "float32"), taps)
+
+
+def test_the_summary_says_that_taps_of_its_own_were_judged_as_float32() -> None:
+    model = InFloat32()
+    model(ROWS)
+    randomise(model)
+    result = compare_models(KerasModel(model, OwnTaps()), TorchModule(TappedPort(), OwnTaps()), ROWS)
+    words = "; 3 of the taps are judged as float32, in which the reference computes"
+    assert result.summary.endswith(words), result.summary
+
+
 @pytest.fixture(params=["torch", "keras"])
 def hooked(request: pytest.FixtureRequest) -> Side:
     """A side whose modules are tapped."""

@@ -55,7 +55,7 @@ def not_told(name: str) -> str:
     right = compared(twin, twin.module)
     if name in WITHOUT_FLOAT64[keras.config.backend()]:
         return "" if right.verdict == "incomplete" else right.summary
-    wrong = compared(twin, twin.wrong)
+    wrong = compared(twin, twin.wrong, dtypes=("float64",))  # where a mistake is named first
     named = wrong.summary.startswith(("different: layer is where it starts", "different: it starts at layer"))
     if right.verdict != "equal" or not named:
         return f"{name}: {right.summary}; and with a mistake {wrong.summary}"

@@ -22,6 +22,20 @@ from torch_retinanet.targets import BACKGROUND, Targets
 EDGES, LOSSES = ("detections", "edges"), ("losses", "128x128")
 
 
+def anchors_made(change: Callable[[Tensor, RetinaNetConfig], Tensor]) -> Fault:
+    """Anchors that are changed where a config has what others have not."""
+
+    def faulty(make: Any) -> Any:
+        return lambda self, *given, **more: change(make(self, *given, **more), self.config)
+
+    return patch("torch_retinanet.anchors.AnchorGenerator.get_anchors", faulty)
+
+
+def first_channel_last(make: Any) -> Any:
+    """Pictures of four channels by another order of these."""
+    return lambda backbone, images, taps: make(backbone, images.roll(1, 1) if images.shape[1] == 4 else images, taps)
+
+
 def right(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
     """The port's own suppression."""
     return RIGHT(boxes, scores, labels, iou)
@@ -274,24 +288,28 @@ def coarse_in_half(monkeypatch: pytest.MonkeyPatch) -> None:
 
 VARIATION_FAULTS: dict[str, tuple[str, Fault, str]] = {
     "one class without a loss": ("1 class, batch of 2", focal(without_a_class), "loss.classification"),
-    "two classes as a softmax": ("2 classes, batch of 1, 15 anchors a cell", focal(as_softmax), "loss.classification"),
+    "two classes as a softmax": (
+        "2 classes, batch of 1, 15 anchors a cell on P2 to P7",
+        focal(as_softmax),
+        "loss.classification",
+    ),
     "pictures beyond 1024 cut": (
         "1 class, batch of 2",
         flattened(lambda scores, right: right * (scores.shape[-1] <= 128)),
         "logits",
     ),
     "the third picture for the first": (
-        "3 classes, batch of 3, channels last, 6 anchors a cell",
+        "3 classes, batch of 3, channels last, 6 anchors a cell on P3 to P6",
         flattened(lambda scores, right: right.roll(1, dims=0) if len(right) > 2 else right),
         "logits",
     ),
     "channels last read as they lie": (
-        "3 classes, batch of 3, channels last, 6 anchors a cell",
+        "3 classes, batch of 3, channels last, 6 anchors a cell on P3 to P6",
         flattened(as_it_lies),
         "logits",
     ),
     "labels in a byte": (
-        "200 classes, batch of 1, 3 anchors a cell",
+        "200 classes, batch of 1, gray, 3 anchors a cell on P3 to P7",
         patch(
             "torch_retinanet.targets.LabelEncoder.encode_batch",
             result(lambda targets: targets._replace(classes=targets.classes.to(torch.int8).long())),
@@ -300,15 +318,30 @@ VARIATION_FAULTS: dict[str, tuple[str, Fault, str]] = {
     ),
     "one picture by what was learned": (
         *(
-            "2 classes, batch of 1, 15 anchors a cell",
+            "2 classes, batch of 1, 15 anchors a cell on P2 to P7",
             batch_norm(lambda x: x.shape[0] != 1),
             "fpn/backbone/conv1_bn/moving_mean",
         ),
     ),
     "statistics of the first picture of three": (
-        "3 classes, batch of 3, channels last, 6 anchors a cell",
+        "3 classes, batch of 3, channels last, 6 anchors a cell on P3 to P6",
         patch("torch_retinanet.layers.PopulationBatchNorm2d.forward", of_the_first_of_three),
         "fpn/backbone/conv1_bn/moving_mean",
+    ),
+    "P2's anchors too large": (
+        "2 classes, batch of 1, 15 anchors a cell on P2 to P7",
+        anchors_made(lambda boxes, config: boxes * 1.01 if config.min_level == 2 else boxes),
+        "targets.classes",
+    ),
+    "sizes of anchors from the coarsest level on": (
+        "2 classes, batch of 2, 4 channels, 3 anchors a cell on P2 to P5, a size for each level",
+        anchors_made(lambda boxes, config: boxes.flip(0) if config.anchor_sizes else boxes),
+        "targets.classes",
+    ),
+    "the last of four channels for the first": (
+        "2 classes, batch of 2, 4 channels, 3 anchors a cell on P2 to P5, a size for each level",
+        patch("torch_retinanet.fpn.run_backbone", first_channel_last),
+        "stem",
     ),
     "coarse in half precision": ("isolated", coarse_in_half, "stem"),
 }

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from parity_tests.tests.support.paths import ROOT
@@ -23,8 +24,13 @@ def product_files(*folders: str) -> list[Path]:
     return [path for path in python_files(*folders) if "tests" not in path.relative_to(ROOT).parts]
 
 
-def imports(path: Path, *, typing: bool = True) -> Iterator[Name]:
+@cache
+def imports(path: Path, *, typing: bool = True) -> tuple[Name, ...]:
     """The names that a module imports, within functions too; with `typing`, also those for type checkers alone."""
+    return tuple(_imports(path, typing))
+
+
+def _imports(path: Path, typing: bool) -> Iterator[Name]:
     for node in _nodes(ast.parse(path.read_text(encoding="utf-8")), typing):
         if isinstance(node, ast.Import):
             yield from (tuple(alias.name.split(".")) for alias in node.names)

@@ -16,7 +16,7 @@ L = keras.layers
 K = keras.activations
 Make = Callable[[], Any]
 
-ROWS, STEPS, MAPS, VOLUMES = (4, 6), (2, 8, 6), (2, 8, 10, 6), (2, 6, 6, 6, 4)
+ROWS, STEPS, MAPS, VOLUMES = (4, 6), (2, 4, 6), (2, 8, 10, 6), (2, 6, 6, 6, 4)
 """Shapes of inputs as Keras has them."""
 
 
@@ -132,7 +132,7 @@ PLAIN = {
     "SpatialDropout2D": Twin(lambda: L.SpatialDropout2D(0.5), nn.Dropout2d, _of(lambda x: x * 2), (MAPS,)),
     "Flatten": Twin(L.Flatten, nn.Flatten, _of(lambda x: x.mT.flatten(1)), (STEPS,)),
     "Reshape": Twin(lambda: L.Reshape((3, 2)), lambda: nn.Unflatten(1, (3, 2)), lambda: nn.Unflatten(1, (2, 3))),
-    "Permute": Twin(lambda: L.Permute((2, 1)), _of(lambda x: x.mT), _of(lambda x: x.reshape(2, 6, 8)), (STEPS,)),
+    "Permute": Twin(lambda: L.Permute((2, 1)), _of(lambda x: x.mT), _of(lambda x: x.reshape(2, 6, 4)), (STEPS,)),
     "RepeatVector": Twin(
         lambda: L.RepeatVector(3), _of(lambda x: x[:, None].repeat(1, 3, 1)), _of(lambda x: x[:, None].repeat(1, 2, 1))
     ),

@@ -1,5 +1,6 @@
 """What tests of peers share: where recordings lie, detectors loaded from files made again, and what a record says."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from parity_tests.peers.files import layout_of, make
@@ -30,8 +32,28 @@ def loaded(peer: str, file: str, *, renamed: str = "", **changes: Any) -> Retina
         shutil.rmtree(folder)
 
 
+class Seen:
+    """The records that tests have looked at, by the peer whose test it was."""
+
+    def __init__(self) -> None:
+        self.current = ""
+        self.by_peer: dict[str, list[Record]] = {}
+
+
+SEEN = Seen()
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What a recording says of itself."""
+    with safe_open(folder / "answers.safetensors", framework="np") as file:
+        said = file.metadata()
+    return {name: json.loads(text) if text[:1] in '{["' else text for name, text in said.items()}
+
+
 def different(records: Iterable[Record]) -> list[str]:
     """A line for each record that is not equal."""
+    records = list(records)
+    SEEN.by_peer.setdefault(SEEN.current, []).extend(records)
     return [f"{r.case}: {r.name}: {r.reason}" for r in records if r.verdict != "equal"]
 
 

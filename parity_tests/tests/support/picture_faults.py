@@ -252,7 +252,10 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     ),
     "a picture read for the one before": (
         *WHOLE,
-        patch("torch_retinanet.detector._read", lambda make: lambda pictures, index: make(pictures, max(0, index - 1))),
+        patch(
+            "torch_retinanet.RetinaNetDetector._read",
+            lambda make: lambda self, pictures, index: make(self, pictures, max(0, index - 1)),
+        ),
         "det.set",
     ),
     "boxes cut to the padded picture": (

@@ -1,13 +1,18 @@
 """Conventions and presets: what a config accepts, how it is named, how one convention is changed."""
 
+import json
 from dataclasses import Field, replace
+from fractions import Fraction
 from typing import Any, get_args
 
+import numpy as np
 import pytest
+import torch
 
 from torch_retinanet import InputError, RetinaNetConfig
 from torch_retinanet.config import PRESETS
 from torch_retinanet.config.fields import allowed_values, by_group, conventions
+from torch_retinanet.config.presets import FIRST
 
 CONVENTIONS = conventions(RetinaNetConfig)
 
@@ -55,7 +60,9 @@ NUMBERS = {"anchor_sizes": 5, "pixel_mean": 3, "pixel_std": 3}
 @pytest.mark.parametrize("field", CONVENTIONS, ids=lambda field: field.name)
 def test_a_convention_takes_each_of_its_values_as_text(field: Field[Any]) -> None:
     count = NUMBERS.get(field.name, len(get_args(field.type)))
-    number = ",".join(count * ["4"]) or ("7" if field.type is int else "0.45")
+    number = ",".join(count * ["4"]) or (
+        "7" if field.type is int else "0.45" if field.metadata["bounds"][1] >= 1 else "0.2"
+    )
     for text in map(str, allowed_values(field) or (number,)):
         config = RetinaNetConfig.notebook().with_convention(f"{field.name}={text}")
         value = getattr(config, field.name)
@@ -137,6 +144,31 @@ def test_a_truth_value_is_no_number_and_a_number_no_truth_value() -> None:
         replace(RetinaNetConfig.notebook(), bn_eps=True)
 
 
+def test_numbers_of_numpy_are_kept_as_pythons_own() -> None:
+    given: dict[str, Any] = {
+        "num_classes": np.int64(3),
+        "min_side": np.uint16(320),
+        "score_threshold": np.float32(0.5),
+        "nms_iou": np.float64(0.25),
+        "match_iou": Fraction(1, 2),
+        "clip_boxes": np.True_,
+        "anchor_scales": (np.float32(1.0), np.int8(2)),
+    }
+    config = RetinaNetConfig.torchvision(**given)
+    assert config == RetinaNetConfig.torchvision(
+        3, min_side=320, score_threshold=0.5, nms_iou=0.25, anchor_scales=(1, 2)
+    )
+    assert {type(getattr(config, name)) for name in given} == {int, float, bool, tuple}
+    assert {type(scale) for scale in config.anchor_scales} == {float, int}
+    assert eval(repr(config)) == RetinaNetConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+@pytest.mark.parametrize("value", [np.array(3), torch.tensor(3), np.float32("nan"), 1 + 0j, np.int64(0)])
+def test_what_is_no_real_number_is_none(value: Any) -> None:
+    with pytest.raises(InputError, match=r"num_classes: .* must be a whole number of at least 1"):
+        RetinaNetConfig.notebook(num_classes=value)
+
+
 def test_an_unknown_preset_is_named_beside_the_known_ones() -> None:
     with pytest.raises(InputError, match="preset: 'keras_cv' must be one of notebook, keras_io, torchvision"):
         RetinaNetConfig.preset("keras_cv")
@@ -148,7 +180,7 @@ def test_fields_of_another_version_are_named() -> None:
         RetinaNetConfig.from_dict(values)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", FIRST)
 @pytest.mark.parametrize("field", ["clip_boxes", "stride_in"])
 def test_a_field_that_an_older_file_lacks_is_that_of_its_preset(preset: str, field: str) -> None:
     config = RetinaNetConfig.preset(preset, num_classes=3, anchor_scale=2)

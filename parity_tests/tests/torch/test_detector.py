@@ -189,6 +189,22 @@ def test_predict_reads_whatever_holds_a_picture_and_leaves_the_mode(small: Retin
         assert not detections["scores"].requires_grad
 
 
+@torch.no_grad()
+def test_a_video_is_its_frames(small: RetinaNetDetector) -> None:
+    video = tv_tensors.Video((torch.stack([noise(3, 64, 80, seed=i) for i in range(3)]) * 255).byte())
+    expected = small.predict([frame.as_subclass(Tensor) for frame in video])
+    frames = video.permute(0, 2, 3, 1).numpy()
+    for found in (small(video), small(list(video)), small.predict(video), small.predict(list(video))):
+        assert len(found) == 3
+        for one, other in zip(found, expected, strict=True):
+            assert type(one["boxes"]) is Tensor
+            assert_same(one, other)
+    assert_same(small.predict(frames)[2], expected[2])
+    with pytest.raises(InputError, match=r"images\[0\]: a video of shape \(3, 3, 64, 80\) must be given as its frames"):
+        small([video])
+    assert small.predict(video[:0]) == []
+
+
 @pytest.mark.parametrize("pictures", [[], [noise(3, 8, 8)] * 2])
 def test_predict_takes_any_number_of_pictures(small: RetinaNetDetector, pictures: list[Tensor]) -> None:
     assert len(small.predict(pictures)) == len(pictures)
@@ -250,6 +266,27 @@ def test_boxes_of_torchvision_in_another_format_are_converted() -> None:
     centres = tv_tensors.BoundingBoxes(box_convert(BOXES, "xyxy", "cxcywh"), format="CXCYWH", canvas_size=(64, 64))
     picture = tv_tensors.Image(noise(3, 64, 64).double())
     assert as_xyxy([picture], [GOOD | {"boxes": centres}]) == as_xyxy([picture.as_subclass(Tensor)], [GOOD])
+
+
+def losses_in(way: str, side: int) -> dict[str, Tensor]:
+    """Those of a batch, with a network in bfloat16, or with autocast to it."""
+    model: Any = RetinaNetDetector(SMALL.changed(min_side=side, max_side=side)).train()
+    model = model.bfloat16() if way == "cast" else model
+    pictures, targets = [noise(3, 64, 64)] * 2, [GOOD] * 2
+    with torch.autocast("cpu", torch.bfloat16, enabled=way == "autocast"):
+        losses: dict[str, Tensor] = model(pictures, targets)
+        return losses
+
+
+@pytest.mark.parametrize("way", ["autocast", "cast"])
+def test_pictures_whose_gradients_torch_gets_wrong_in_bfloat16_are_refused(way: str) -> None:
+    """Memory as it was, NaN among it, in the gradient of a convolution on a map one pixel wide."""
+    sentence = "images: padded to 64 pixels of width, and must be wider than 64 to train in bfloat16 on a CPU"
+    with pytest.raises(InputError, match=sentence):
+        losses_in(way, 64)
+    assert losses_in(way, 96).keys() == losses_in("float32", 64).keys()
+    with torch.no_grad():
+        assert all(torch.isfinite(loss) for loss in losses_in(way, 64).values())
 
 
 def test_training_needs_as_many_targets_as_pictures() -> None:

@@ -1,5 +1,8 @@
 """What is set on a detector acts: thresholds, parts of one's own, and what is frozen."""
 
+import copy
+import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -37,6 +40,63 @@ def test_what_is_set_later_counts() -> None:
 def test_what_cannot_be_set_is_said(changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         detector().predict([noise(3, 64, 64)], **changes)
+
+
+@torch.no_grad()
+def test_each_field_is_an_attribute_that_acts() -> None:
+    model = detector()
+    for name, value in model.config.as_dict().items():
+        assert getattr(model, name) == value
+    model.min_side, model.focal_alpha, model.nms_classes = 64, 0.5, "all"
+    assert model.config == model.model.config == SMALL.changed(min_side=64, focal_alpha=0.5, nms_classes="all")
+    loss: Any = model.loss
+    assert loss.config.focal_alpha == 0.5
+    seen: list[tuple[int, ...]] = []
+    model.model.register_forward_pre_hook(lambda _, images: seen.append(tuple(images[0].shape)))
+    model([noise(3, 90, 90).double()])
+    assert seen == [(1, 3, 64, 64)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("width", 64, "width: 64 cannot be set once the network is built"),
+        ("backbone", nn.Identity(), r"backbone: Identity\(\) must be one of 'resnet18', "),
+        ("nms_iou", 2, "nms_iou: 2 must be a number from 0 to 1"),
+        ("min_sides", 400, "min_sides: is no attribute of the detector, and would not act; did you mean min_side?"),
+        ("score_treshold", 0.5, "score_treshold: .* did you mean score_threshold?"),
+        ("nms_thresh", 0.5, "nms_thresh: .* did you mean nms_iou?"),
+    ],
+)
+def test_an_attribute_that_would_not_act_is_refused(name: str, value: Any, sentence: str) -> None:
+    model = detector()
+    with pytest.raises(InputError, match=sentence):
+        setattr(model, name, value)
+    assert model.config == SMALL
+
+
+def compiled(model: RetinaNetDetector) -> RetinaNetDetector:
+    model.model.compile(backend="eager")
+    return model
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "way",
+    [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model)), compiled],
+    ids=["copied", "copied deeply", "pickled", "compiled"],
+)
+def test_a_detector_is_a_module_like_any_other(way: Callable[[Any], Any]) -> None:
+    model, picture = detector(), noise(3, 64, 64).double()
+    model.register_buffer("seen", torch.zeros(1))
+    model.extra, model.note, model._width = nn.Linear(1, 1), "of one's own", 3
+    other = way(model)
+    other.detections_per_picture = 2
+    assert {"seen", "extra.weight"} <= other.state_dict().keys()
+    assert (other.note, other._width, other.half().double().training) == ("of one's own", 3, False)
+    assert len(other([picture])[0]["scores"]) == 2
+    del other.extra, other.note
+    assert not hasattr(other, "extra")
 
 
 def test_frozen_parts_stay_as_they_are_when_training_begins_again() -> None:

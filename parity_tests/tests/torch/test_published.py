@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from parity_tests.tests.support.detectors import SMALL, noise
+from parity_tests.tests.support.paths import ROOT
 from torch_retinanet import (
     InputError,
     RetinaNet,
@@ -28,7 +31,8 @@ from torch_retinanet import (
     retinanet_resnet50_fpn,
     save_weights,
 )
-from torch_retinanet.weights import write_weights
+from torch_retinanet.config import PRESETS
+from torch_retinanet.weights import published, read_weights, write_weights
 from torch_retinanet.weights.published.torchvision import torchvision_name
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
@@ -275,6 +279,61 @@ def test_a_saved_folder_is_read_again_and_says_what_it_is(made: RetinaNetDetecto
     assert (described["class_names"], described["anchor_scale"]) == (list("abcde"), 4.0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_a_detector_is_read_in_the_precision_of_its_file(
+    dtype: torch.dtype, made: RetinaNetDetector, tmp_path: Path
+) -> None:
+    made.to(dtype).save_pretrained(tmp_path / "published")
+    again = RetinaNetDetector.from_pretrained(tmp_path / "published", score_threshold=0.0)
+    assert {parameter.dtype for parameter in again.parameters()} == {dtype}
+    assert_same_weights(again, made)
+    found = again.predict(noise(3, 96, 64))[0]
+    assert len(found["boxes"]) == 300
+    assert torch.isfinite(found["boxes"]).all()
+    assert found["boxes"].dtype == torch.float32, "as the picture is computed in"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"score_threshold": 0.5}, r"config\.json: score_threshold is 0.5, and 0.2 in model\.safetensors; both must"),
+        ({"class_names": list("abcdf")}, r"config\.json: class_names is .*'f'\], and .*'e'\] in model\.safetensors"),
+        ({"pixel_std": [1, 1, 1]}, r"config\.json: pixel_std is \[1, 1, 1\], and \[58"),
+    ],
+)
+def test_a_config_that_says_something_else_than_the_weights_is_refused(
+    change: dict[str, Any], sentence: str, made: RetinaNetDetector, tmp_path: Path
+) -> None:
+    made.save_pretrained(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"note": "by hand"}))
+    assert_same_weights(RetinaNetDetector.from_pretrained(tmp_path), made)
+    config.write_text(json.dumps(json.loads(config.read_text()) | change))
+    with pytest.raises(InputError, match=sentence):
+        RetinaNetDetector.from_pretrained(tmp_path)
+    config.write_text("{")
+    with pytest.raises(InputError, match=r"config\.json: is not readable JSON"):
+        load_model(tmp_path)
+    config.write_text(json.dumps({"architectures": ["Other"], "backbone": "vgg"}))
+    assert_same_weights(RetinaNetDetector.from_pretrained(tmp_path), made)
+
+
+@pytest.mark.parametrize("place", ["COCO_V1", "owner/name"])
+def test_a_name_can_stand_for_a_file_wherever_one_is_read(
+    place: str, made: RetinaNetDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **settings: theirs(eps=0.0).state_dict())
+    made.save_pretrained(tmp_path / "snapshot")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **settings: str(tmp_path / "snapshot"))
+    assert cli.main(["convert", place, str(tmp_path / "out.safetensors")]) == 0
+    assert_same_weights(
+        RetinaNetDetector.from_pretrained(place), RetinaNetDetector.from_pretrained(tmp_path / "out.safetensors")
+    )
+    assert cli.main(["convert", place, str(tmp_path / "none.safetensors"), "--preset", "notebook"]) == 2
+    assert not (tmp_path / "none.safetensors").exists()
+
+
 def test_a_repository_is_read_from_the_cache_of_the_hub(made: RetinaNetDetector, tmp_path: Path) -> None:
     """As huggingface_hub keeps it, and as it is found without a network."""
     repository = tmp_path / "models--owner--name"
@@ -353,3 +412,25 @@ def test_the_factory_knows_torchvisions_names_of_settings() -> None:
     assert config.pixel_mean == (127.5, 127.5, 127.5)
     with pytest.raises(InputError, match="num_classes: 0 must be a whole number of at least 1"):
         retinanet_resnet50_fpn(weights_backbone=None, num_classes=0)
+
+
+def test_the_page_that_adds_a_preset_adds_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "how-to" / "add-a-preset.md").read_text(encoding="utf-8")
+    entry, file, use = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[:3]
+    names: dict[str, Any] = {"replace": replace, "TORCHVISION": PRESETS["torchvision"]}
+    exec(entry, names)
+    monkeypatch.setitem(PRESETS, "my_net", names["MY_NET"])
+    exec(file, names)
+    monkeypatch.setattr(published, "PUBLISHED", (*published.PUBLISHED, names["MY_NET"]))
+
+    model = RetinaNet(RetinaNetConfig.preset("my_net", 3, width=8))
+    theirs = {names["my_name"](name): tensor for name, tensor in model.state_dict().items()}
+    torch.save(theirs, tmp_path / "model.pth")
+    monkeypatch.chdir(tmp_path)
+    used = {**names, "RetinaNetDetector": RetinaNetDetector, "write_weights": write_weights}
+    exec(use, used | {"WeightsFile": WeightsFile, "plain_tensors": plain_tensors})
+    assert torch.load("back.pth", weights_only=True).keys() == theirs.keys()
+    del theirs["pyramid.c3_1x1.weight"]
+    torch.save(theirs, tmp_path / "model.pth")
+    with pytest.raises(InputError, match=r"looks like my-net, and has no tensor pyramid\.c3_1x1\.weight"):
+        read_weights(tmp_path / "model.pth")

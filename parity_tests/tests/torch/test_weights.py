@@ -194,12 +194,18 @@ def test_wrong_usage_of_the_command_is_named(
     assert sentence in error
 
 
-def test_converting_needs_no_tensorflow(files: Path, tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.modules.update(tensorflow=None, keras=None); from torch_retinanet.cli import main; "
-        f"sys.exit(main(['convert', {str(files / 'model.keras')!r}, {str(tmp_path / 'a.safetensors')!r}]))"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_neither_the_package_nor_converting_imports_keras_or_tensorflow(files: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+import torch_retinanet
+from torch_retinanet.cli import main
+
+assert not {"keras", "tensorflow"} & {*sys.modules}
+sys.modules.update(tensorflow=None, keras=None)
+sys.exit(main(["convert", *sys.argv[1:]]))
+"""
+    command = [sys.executable, "-c", code, str(files / "model.keras"), str(tmp_path / "a.safetensors")]
+    subprocess.run(command, check=True)
 
 
 def test_a_failed_write_leaves_the_old_file_whole(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A run that is killed at any moment and gone on with ends with the very weights of one that never was."""
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -17,11 +18,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from parity_tests.tests.support.data_sets import write_digits
+from torch_retinanet import RetinaNet, RetinaNetConfig, save_weights
 from torch_retinanet.cli import main
 from torch_retinanet.data.dataset import Batch, PictureDataset, SampleKey
 from torch_retinanet.data.digits import Digits
+from torch_retinanet.train import settings_of
 from torch_retinanet.train.checkpoint import read_checkpoint
 from torch_retinanet.train.train_step import TrainStep
+from torch_retinanet.weights.safetensors_file import read_safetensors
+from torch_retinanet.weights.weights_file import WeightsFile
 
 MODEL = ["--backbone", "resnet18", "--width", "16", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
 RUN = ["--steps", "12", "--batch", "2", "--rate", "1e-3", "--ema", "0.9", "--save-every", "4", "--log-every", "1"]
@@ -67,25 +72,41 @@ KILLS = {
 }
 """What is called as a run is killed, one time after the other, and for which time since it went on."""
 
-CHILD = """
-import importlib, os, signal, sys
-target, calls, arguments = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-owner, _, name = target.rpartition(".")
-module, _, attribute = owner.rpartition(".")
-place = getattr(importlib.import_module(module), attribute)
-original, done = getattr(place, name), 0
-
-def killed(*args, **settings):
-    global done
-    done += 1
-    if done == calls:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **settings)
-
-setattr(place, name, killed)
+KILLED = """
+import importlib, json, os, signal, sys
 from torch_retinanet.cli import main
-sys.exit(main(arguments))
+from torch_retinanet.train import Trainer
+
+folder, kills, flags = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
+
+
+def killed_at(target, calls):
+    owner, _, name = target.rpartition(".")
+    module, _, attribute = owner.rpartition(".")
+    place = getattr(importlib.import_module(module), attribute)
+    original, done = getattr(place, name), 0
+
+    def killed(*args, **settings):
+        nonlocal done
+        done += 1
+        if done == calls:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **settings)
+
+    setattr(place, name, killed)
+
+
+for moment, (target, calls) in kills.items():
+    child = os.fork()
+    if not child:
+        killed_at(target, calls)
+        sys.exit(main(flags))
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert ended == -signal.SIGKILL, (moment, ended)
+    assert not os.path.exists(f"{folder}/losses.png"), moment
+    flags = ["train", "--resume", folder]
 """
+"""Runs that are killed, each a fork of one process that has loaded what they need, and has computed nothing."""
 
 
 def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_weights(
@@ -93,14 +114,48 @@ def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_weights(
 ) -> None:
     folder = tmp_path / "run"
     flags = [*arguments(data, folder), "--workers", "1"]
-    for moment, (target, calls) in KILLS.items():
-        command = [sys.executable, "-c", CHILD, target, str(calls), *flags]
-        killed = subprocess.run(command, capture_output=True, timeout=300, check=False)
-        assert killed.returncode == -signal.SIGKILL, moment
-        assert not (folder / "losses.png").exists(), moment
-        flags = ["train", "--resume", str(folder)]
+    command = [sys.executable, "-c", KILLED, str(folder), json.dumps(KILLS), *flags]
+    subprocess.run(command, stdout=subprocess.DEVNULL, timeout=300, check=True)
     resume(folder)
     assert_same_run(undisturbed, folder)
+
+
+def test_a_run_goes_on_from_any_folder_until_its_data_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_digits(tmp_path, Digits("train", length=4, size=(64, 64)))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", data.name, "--val", data.name, "--out", "run", *MODEL, "--steps", "2", "--batch", "2"]) == 0
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resume(Path("..") / "run")
+    settings = settings_of(tmp_path / "run")
+    assert (settings.data, settings.val, settings.out) == (data, data, tmp_path / "run")
+    capsys.readouterr()
+    data.rename(tmp_path / "elsewhere" / "moved.json")
+    assert main(["train", "--resume", "../run"]) == 2
+    rule = "data in ../run/config.toml must say where it is now"
+    assert capsys.readouterr().err == f"retinanet: data: {data} is not there any more; {rule}\n"
+
+
+def test_weights_to_begin_with_are_read_once_and_not_when_a_run_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr("torch_retinanet.weights.read_safetensors", lambda path: noted(path))
+
+    def noted(path: Path) -> WeightsFile:
+        read.append(path.name)
+        return read_safetensors(path)
+
+    small = RetinaNetConfig.torchvision(10, backbone="resnet18", width=16, head_depth=1)
+    save_weights(RetinaNet(small), tmp_path / "first.safetensors")
+    first = ["--weights", str(tmp_path / "first.safetensors")]
+    assert main(["train", str(data), "--out", str(tmp_path / "run"), *MODEL, *first, "--steps", "1"]) == 0
+    assert read == ["first.safetensors"]
+    (tmp_path / "first.safetensors").unlink()
+    resume(tmp_path / "run")
+    assert read == ["first.safetensors"]
 
 
 @pytest.mark.slow

@@ -1,9 +1,13 @@
 """A run of training: what it draws, how fast it learns, what it keeps, and what it refuses."""
 
+import multiprocessing
+import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,13 +15,16 @@ from torchvision.transforms import v2
 
 from parity_tests.tests.support.data_sets import write_digits
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector, RetinaNetLoss
+from torch_retinanet.data.dataset import collate
 from torch_retinanet.data.digits import Digits
 from torch_retinanet.preprocess import prepare
 from torch_retinanet.targets import Targets
 from torch_retinanet.train import TrainConfig, Trainer
+from torch_retinanet.train.data import build_dataset
 from torch_retinanet.train.ema import MovingAverage
 from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.schedule import Schedule, rate_share
+from torch_retinanet.train.train_step import TrainStep
 
 
 class TestDraws:
@@ -118,11 +125,11 @@ class TestSettings:
         ("text", "sentence"),
         [
             ('data = "d"\nbatches = 3', "config.toml: 'batches' is no setting of a training run"),
-            ('data = "d"\nbatch = "3"', "config.toml: Expected `int`, got `str` - at `\\$.batch`"),
-            ("batch = 3", "config.toml: Object missing required field `data`"),
-            ('data = "d"\noptimizer = "lion"', "config.toml: Invalid enum value 'lion' - at `\\$.optimizer`"),
+            ('data = "d"\nbatch = "3"', "config.toml: batch: '3' must be a whole number"),
+            ("batch = 3", "config.toml: 'data' is missing, and a training run needs it"),
+            ('data = "d"\noptimizer = "lion"', "config.toml: optimizer: 'lion' must be one of adamw, sgd"),
             ("data = ", "config.toml: not a TOML file"),
-            ('data = "d"\nrate = -1.0', "rate: -1.0 must be at least 0"),
+            ('data = "d"\nrate = -1.0', "config.toml: rate: -1.0 must be at least 0"),
         ],
     )
     def test_a_wrong_file_is_refused_in_a_sentence(self, text: str, sentence: str, tmp_path: Path) -> None:
@@ -140,11 +147,37 @@ class TestSettings:
             ({"schedule": "linear"}, "schedule: 'linear' must be one of constant, step, cosine, one_cycle"),
             ({"scale": (2.0, 1.0)}, r"scale: \(2.0, 1.0\) must be two factors above 0, the smaller one first"),
             ({"ema": 1.0}, "ema: 1.0 must be from 0 to below 1"),
+            ({"conventions": "anchor_scale=2"}, "conventions: 'anchor_scale=2' must be a list of texts"),
+            ({"min_sides": (320, 400.5)}, r"min_sides: \(320, 400.5\) must be a list of whole numbers"),
+            ({"min_sides": 320}, "min_sides: 320 must be a list of whole numbers"),
+            ({"scale": (0.5,)}, r"scale: \(0.5,\) must be two factors above 0"),
+            ({"scale": [2, 1]}, r"scale: \(2.0, 1.0\) must be two factors above 0"),
+            ({"scale": 2.0}, "scale: 2.0 must be a list of numbers"),
+            ({"epochs": 1.5}, "epochs: 1.5 must be a whole number"),
+            ({"steps": True}, "steps: True must be a whole number"),
+            ({"rate": "fast"}, "rate: 'fast' must be a number"),
+            ({"strict": "no"}, "strict: 'no' must be True or False"),
+            ({"backbone": 18}, "backbone: 18 must be a text"),
+            ({"val": 3}, "val: 3 must be a path"),
+            ({"data": None}, "data: None must be a path"),
+            ({"device": "gpu"}, "device: 'gpu' must be one of cpu, cuda, mps"),
         ],
     )
     def test_a_wrong_value_is_refused_in_a_sentence(self, setting: dict[str, Any], sentence: str) -> None:
         with pytest.raises(InputError, match=sentence):
             replace(CONFIG, **setting)
+
+    def test_what_is_nearly_of_the_type_is_made_so(self) -> None:
+        config = TrainConfig(
+            data="pictures", val="others", conventions=["anchor_scale=2"], min_sides=[64, 96], scale=(1, np.float64(2))
+        )
+        assert config == replace(
+            CONFIG, val=Path("others"), conventions=("anchor_scale=2",), min_sides=(64, 96), scale=(1.0, 2.0)
+        )
+        numbers: dict[str, Any] = {"epochs": np.int64(3), "rate": np.float32(0.5), "clip_norm": 2, "strict": np.True_}
+        kinds = {name: type(value) for name, value in vars(replace(config, **numbers)).items()}
+        assert {kinds[name] for name in numbers} == {int, float, bool}
+        assert {type(value) for value in config.scale} == {float}
 
     def test_the_model_has_the_conventions_that_are_asked_for(self) -> None:
         config = replace(CONFIG, backbone="resnet18", width=64, min_side=128, conventions=("anchor_scale=2",))
@@ -178,21 +211,49 @@ class Counted(nn.Module):
         return self.resize(*sample)
 
 
+class Filled(nn.Module):
+    """Transforms that fill the boxes, the labels or the picture with a value."""
+
+    def __init__(self, name: str, value: float) -> None:
+        super().__init__()
+        self.name, self.value, self.resize = name, value, v2.Resize(64)
+
+    def forward(self, *sample: Any) -> Any:
+        image, target = self.resize(*sample)
+        image = torch.full_like(image, self.value, dtype=torch.float32) if self.name == "image" else image
+        return image, {n: torch.full_like(v, self.value) if n == self.name else v for n, v in target.items()}
+
+
+class Centred(nn.Module):
+    """Transforms that give boxes by their centres."""
+
+    def forward(self, image: Any, target: dict[str, Any]) -> Any:
+        return image, target | {"boxes": v2.ConvertBoundingBoxFormat("CXCYWH")(target["boxes"])}
+
+
 class TestWhatIsOnesOwn:
     """`Trainer` takes paths as text, a detector, a loss and transforms of one's own."""
 
     @pytest.fixture
     def settings(self, tmp_path: Path) -> TrainConfig:
         data = write_digits(tmp_path, Digits("train", length=4, size=(64, 64)))
-        paths: dict[str, Any] = {"data": str(data), "out": str(tmp_path / "run")}
         sizes: dict[str, Any] = {"backbone": "resnet18", "width": 16, "head_depth": 1, "min_side": 64, "max_side": 64}
-        return TrainConfig(steps=1, batch=2, workers=0, **paths, **sizes)
+        return TrainConfig(data=str(data), out=str(tmp_path / "run"), steps=1, batch=2, workers=0, **sizes)
 
     def losses(self, settings: TrainConfig, **own: Any) -> list[float]:
         Trainer(settings, **own).fit()
         rows = (Path(settings.out) / "metrics.csv").read_text().splitlines()
         place = rows[0].split(",").index("loss")
         return [float(row.split(",")[place]) for row in rows[1:]]
+
+    def test_it_says_how_far_it_is_as_the_command_does(
+        self, settings: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        clock = iter(range(0, 1000, 25))
+        monkeypatch.setattr("torch_retinanet.data.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+        Trainer(replace(settings, steps=6, save_every=3)).fit()
+        shown = re.findall(r"training: step (\d) of 6, loss [\d.]+, [\d.]+ pictures/s", capsys.readouterr().err)
+        assert shown == ["1", "3", "6"], "the first, one after a minute, and the last"
 
     def test_a_loss(self, settings: TrainConfig, tmp_path: Path) -> None:
         whole = self.losses(settings)
@@ -205,6 +266,37 @@ class TestWhatIsOnesOwn:
         counted = Counted()
         self.losses(settings, transform=counted)
         assert counted.calls == 2
+
+    @pytest.mark.parametrize(
+        ("name", "value", "sentence"),
+        [
+            ("boxes", float("nan"), r"targets\[0\]: box 0 is \[nan, .*\], and all numbers must be finite"),
+            ("boxes", 0.0, r"targets\[0\]: box 0 is \[0.0, 0.0, 0.0, 0.0\], and x1 < x2 and y1 < y2 must hold"),
+            ("labels", 10, r"targets\[0\]: label 0 is 10 and must be from 0 to 9"),
+            ("image", 2.0, r"images\[0\]: floating values from 2 to 2 must be from 0 to 1"),
+        ],
+    )
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_what_transforms_must_not_leave(
+        self,
+        workers: int,
+        name: str,
+        value: float,
+        sentence: str,
+        settings: TrainConfig,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Found where a batch is put together: once it is on a device, a look at it would wait for that."""
+        monkeypatch.setattr(TrainStep, "step", lambda *_: pytest.fail("the batch has reached the step"))
+        with pytest.raises(InputError, match=f"^{sentence}$") as refused:
+            Trainer(replace(settings, workers=workers), transform=Filled(name, value)).fit()
+        assert multiprocessing.active_children() == [], f"though {refused} is still held"
+
+    def test_boxes_may_be_left_in_another_format(self, settings: TrainConfig) -> None:
+        trainer = Trainer(settings)
+        centred = build_dataset(trainer.annotations, settings, trainer.training.detector.config, transform=Centred())
+        [expected] = [torch.from_numpy(trainer.annotations.objects(0).boxes).float()]
+        torch.testing.assert_close(collate([centred[0]]).targets[0]["boxes"], expected)
 
     def test_a_detector(self, settings: TrainConfig) -> None:
         own = RetinaNetDetector(settings.model_config(10))

@@ -63,7 +63,8 @@ def test_the_losses_are_those_of_keras(run: TrainingRun, reference: Reference) -
 
 
 def decay_of_everything(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+    groups = [{"params": [*model.parameters()], "share": 1.0}]
+    return torch.optim.AdamW(groups, lr=config.rate, weight_decay=config.weight_decay)
 
 
 def later_rate(step: int, *_: object, **__: object) -> float:

@@ -55,6 +55,12 @@ def told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     return {**said, "bn_eps": 0.0} if from_coco else said
 
 
+def _says(config: RetinaNetConfig) -> dict[str, Any]:
+    """An eps of 0, as weights have that began as torchvision's; and the thresholds."""
+    thresholds = {name: getattr(config, name) for name in SETTINGS.values()}
+    return thresholds | ({"bn_eps": 0.0} if config.bn_eps == 0 else {})
+
+
 def _checkpoint(tensors: Mapping[str, Tensor], contents: WeightsFile) -> dict[str, Any]:
     config, names = contents.config, contents.class_names or [str(n) for n in range(contents.config.num_classes)]
     labels = {name: number for number, name in enumerate(names)}
@@ -77,5 +83,6 @@ DEEPFOREST = Published(
     is_marked=is_deepforest,
     has_counters=False,
     suffix=".ckpt",
+    says=_says,
     held=_checkpoint,
 )

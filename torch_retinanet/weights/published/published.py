@@ -14,6 +14,7 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.containers.state_dict import write_torch
 from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.dialect import as_dialect
 from torch_retinanet.weights.keras_names import COUNTER
 from torch_retinanet.weights.weights_file import WeightsFile, check_floating, check_shapes, expected_shapes
 
@@ -64,6 +65,11 @@ def nothing_told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     return {}
 
 
+def nothing_said(config: RetinaNetConfig) -> dict[str, Any]:
+    """Fields that a file has no place for."""
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Published:
     """The files of one published RetinaNet.
@@ -82,6 +88,7 @@ class Published:
         has_counters: whether its files count the batches of BatchNorm.
         suffix: of its files, where others have another container.
         is_folder: whether they are folders with several files.
+        says: fields of a config that its files say otherwise than the preset has them.
         held: what its files hold: tensors by its names, or a table in which they lie.
         write: writes that.
     """
@@ -98,6 +105,7 @@ class Published:
     has_counters: bool = True
     suffix: str = ".pth"
     is_folder: bool = False
+    says: Callable[[RetinaNetConfig], dict[str, Any]] = nothing_said
     held: Callable[[Mapping[str, Tensor], WeightsFile], Any] = tensors_alone
     write: Write = write_torch
 
@@ -125,8 +133,7 @@ class Published:
         shapes = {self.their_name(name): shape for name, shape in expected.items() if not name.endswith(COUNTER)}
         check_shapes(found.source, {name: tuple(tensor.shape) for name, tensor in named.items()}, shapes)
         check_floating(found.source, named)
-        counter = torch.zeros((), dtype=torch.int64)
-        tensors = {n: counter if n.endswith(COUNTER) else named[self.their_name(n)] for n in expected}
+        tensors = {n: _no_count() if n.endswith(COUNTER) else named[self.their_name(n)] for n in expected}
         names = tuple(self.class_names(found))
         names = names if len(names) == config.num_classes else ()
         return WeightsFile(config, tensors, class_names=names, origin=self._origin(config))
@@ -134,15 +141,14 @@ class Published:
     def write_file(self, path: Path, contents: WeightsFile) -> None:
         """Write a file as the published program does, which then reads it as its own.
 
+        Weights in other conventions are brought into those of the program, where the function can be kept.
+
         Raises:
-            InputError: for a backbone alone, and weights in conventions that are not those of the program.
+            InputError: for a backbone alone, and for the conventions that stand in the way.
         """
         if contents.part != "model":
             raise InputError(f"{path}: a file of {self.title} holds a whole model, and the source a {contents.part}")
-        others = contents.config.differences(RetinaNetConfig.preset(self.preset), acts_on="result")
-        if others := [name for name in others if name not in (*SIZES, "bn_eps")]:
-            said = ", ".join(f"{name}={getattr(contents.config, name)!r}" for name in others)
-            raise InputError(f"{path}: a file of {self.title} cannot say {said}")
+        contents = as_dialect(contents, RetinaNetConfig.preset(self.preset, **self.says(contents.config)))
         kept = {n: tensor for n, tensor in contents.tensors.items() if self.has_counters or not n.endswith(COUNTER)}
         theirs = {self.their_name(name): tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
         if self.is_folder:
@@ -192,5 +198,6 @@ class Published:
         return i
 
 
-SIZES = ("num_classes", "width", "head_depth", "backbone")
-"""The fields of a config that the shapes of tensors tell."""
+def _no_count() -> Tensor:
+    """The counter of a BatchNorm, which nothing reads; each its own, as files of safetensors want it."""
+    return torch.zeros((), dtype=torch.int64)

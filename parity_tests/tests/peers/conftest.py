@@ -1,0 +1,56 @@
+"""`--peers-table FILE` keeps how near each peer was: `make peers-table` makes the table of the docs of it."""
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parity_tests.rule.record import Record
+from parity_tests.tests.support.peers import RECORDINGS, SEEN, read_facts
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--peers-table", type=Path, metavar="FILE", help="write how near each peer was as JSON")
+
+
+@pytest.fixture(autouse=True)
+def _records_by_peer(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The records that a test looks at belong to the peer that its file is named after."""
+    SEEN.current = request.node.path.stem.removeprefix("test_")
+    yield
+    SEEN.current = ""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path: Path | None = session.config.getoption("peers_table", None)
+    if path is not None:
+        found = {peer: _row(peer, records) for peer, records in sorted(SEEN.by_peer.items()) if records}
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _row(peer: str, records: list[Record]) -> dict[str, Any]:
+    facts = read_facts(RECORDINGS / peer)
+    left_out = vars(importlib.import_module(f"{__package__}.test_{peer}")).get("NOT_REPRODUCED", {})
+    precisions = ("float64", "float32")
+    return {
+        "package": facts["package"],
+        "versions": facts["versions"],
+        "comparisons": len(records),
+        "different": sum(record.verdict != "equal" for record in records),
+        "sizes": sorted({record.where.extent for record in records if record.where.size}),
+        "largest": {dtype: _largest([r for r in records if r.where.dtype == dtype]) for dtype in precisions},
+        "not_reproduced": left_out,
+    }
+
+
+def _largest(records: list[Record]) -> dict[str, Any] | None:
+    """The record with the largest difference as a share of the largest value, and its share of the budget."""
+    measured = [record for record in records if record.difference is not None and record.scale]
+    if not measured:
+        return None
+    worst = max(measured, key=lambda record: (record.difference or 0) / (record.scale or 1))
+    used = max((record.difference or 0) / record.budget for record in measured if record.budget)
+    return {"name": worst.name, "difference": (worst.difference or 0) / (worst.scale or 1), "used": used}

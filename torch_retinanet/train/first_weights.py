@@ -1,0 +1,130 @@
+"""What a run goes on from: the conventions of a weights file, its tensors, and of its classes those of one name."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config.fields import conventions
+from torch_retinanet.detector import RetinaNetDetector
+from torch_retinanet.errors import InputError
+from torch_retinanet.train.config import TrainConfig
+from torch_retinanet.weights import find_weights
+from torch_retinanet.weights.weights_file import WeightsFile
+
+SETTINGS = ("backbone", "width", "head_depth", "min_side", "max_side")
+"""Fields of a model's config that are settings of a run by themselves."""
+
+
+class TakenOver(NamedTuple):
+    """What of a file a run took over.
+
+    Attributes:
+        source: the file, and whose it is.
+        tensors: how many tensors the detector took as they are.
+        kept: classes whose rows of the class head were taken.
+        new: classes of the data that the file does not have.
+        unused: classes of the file that the data does not have.
+    """
+
+    source: str
+    tensors: int
+    kept: tuple[str, ...]
+    new: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def words(self) -> str:
+        """In a sentence, for people."""
+        said = f"{self.source}: {self.tensors} tensors taken over"
+        if not (self.new or self.unused):
+            return f"{said}, with the classes"
+        kept = f"rows kept of {_listed(self.kept)}" if self.kept else "no class has a name that the file has"
+        new = f"; new: {_listed(self.new)}" if self.new else ""
+        unused = f"; unused: {_listed(self.unused)}" if self.unused else ""
+        return f"{said}; class head: {kept}{new}{unused}"
+
+
+def find_first_weights(config: TrainConfig) -> tuple[TrainConfig, WeightsFile | None]:
+    """The weights that a run goes on from, and its settings with the conventions of these, unless a preset is named.
+
+    Raises:
+        InputError: for a file that is not whole, of a backbone alone, or of a network that settings cannot describe.
+        FileNotFoundError: where there is no file.
+    """
+    if config.weights is None:
+        return config, None
+    contents = find_weights(config.weights)
+    if contents.part != "model":
+        raise InputError(f"weights: {config.weights} holds a {contents.part} alone; backbone_weights takes it")
+    return (_completed(config, contents.config) if config.preset is None else config), contents
+
+
+def _completed(config: TrainConfig, found: RetinaNetConfig) -> TrainConfig:
+    """Settings with the conventions of a file, where they name none themselves."""
+    if found.in_channels != RetinaNetConfig.torchvision().in_channels:
+        raise InputError(f"weights: {config.weights} has in_channels={found.in_channels}; give Trainer a detector")
+    preset, changes = found.nearest()
+    fields = {field.name for field in conventions(RetinaNetConfig)}
+    given = tuple(f"{n}={_as_text(value)}" for n, value in changes.items() if n in fields and n not in SETTINGS)
+    settings: dict[str, Any] = {n: getattr(found, n) for n in SETTINGS if getattr(config, n) is None}
+    return replace(config, preset=preset, conventions=(*given, *config.conventions), **settings)
+
+
+def take_over(detector: RetinaNetDetector, contents: WeightsFile, source: str) -> TakenOver:
+    """Give a detector the tensors of a file; of the last class layer the rows of classes that have the same name.
+
+    Raises:
+        InputError: for a file whose weights mean something else in the detector's conventions.
+    """
+    if differences := contents.config.differences(detector.config, acts_on="result"):
+        needed = " ".join(f"{name}={getattr(contents.config, name)}" for name in differences)
+        raise InputError(f"weights: {source} has other conventions; --conventions {needed} takes them over")
+    last = f"cls_head.{len(detector.model.cls_head) - 1}."
+    own, tensors = detector.model.state_dict(), dict(contents.tensors)
+    old, new = contents.class_names, detector.class_names
+    if contents.config.num_classes == detector.config.num_classes and old == new:
+        return _loaded(detector, tensors, source, contents, new, (), ())
+    pairs = [(new.index(name), place) for place, name in enumerate(old) if name in new]
+    for name in (f"{last}weight", f"{last}bias"):
+        counts = len(new), contents.config.num_classes
+        tensors[name] = _rows(own[name], tensors[name], pairs, counts)
+    kept = tuple(new[place] for place, _ in pairs)
+    left = tuple(name for name in new if name not in kept), tuple(name for name in old if name not in kept)
+    return _loaded(detector, tensors, source, contents, kept, *left)
+
+
+def _loaded(
+    detector: RetinaNetDetector,
+    tensors: dict[str, Tensor],
+    source: str,
+    contents: WeightsFile,
+    kept: Sequence[str],
+    new: Sequence[str],
+    unused: Sequence[str],
+) -> TakenOver:
+    detector.model.load_state_dict(tensors)
+    whole = len(tensors) - (2 if new or unused else 0)
+    named = f"{source} {contents.origin}" if contents.origin else source
+    return TakenOver(named, whole, tuple(kept), tuple(new), tuple(unused))
+
+
+def _rows(fresh: Tensor, trained: Tensor, pairs: Sequence[tuple[int, int]], classes: tuple[int, int]) -> Tensor:
+    """A fresh class layer (A*K,...) with the rows of a trained one (A*L,...) for classes `pairs` (new, old)."""
+    now, before = classes
+    merged = fresh.reshape(-1, now, *fresh.shape[1:]).clone()
+    rows = trained.to(fresh).reshape(-1, before, *fresh.shape[1:])
+    for place, old in pairs:
+        merged[:, place] = rows[:, old]
+    return merged.reshape(fresh.shape)
+
+
+def _as_text(value: Any) -> str:
+    """A value of a convention as the settings have it."""
+    return ",".join(map(repr, value)) if isinstance(value, tuple) else str(value)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
