@@ -150,9 +150,10 @@ def test_a_file_of_the_whole_detector_is_read_without_names_too(tmp_path: Path) 
     assert all(torch.equal(tensor, again.tensors[n]) for n, tensor in contents.tensors.items())
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet34"])
 @pytest.mark.parametrize("preset", ["keras_hub", "keras_hub_v2", "fizyr"])
-def test_a_network_that_the_package_cannot_have_is_not_written(preset: str, tmp_path: Path) -> None:
-    config = RetinaNetConfig.preset(preset, num_classes=2, width=32, backbone="resnet18")
+def test_a_network_that_the_package_cannot_have_is_not_written(preset: str, backbone: str, tmp_path: Path) -> None:
+    config = RetinaNetConfig.preset(preset, num_classes=2, head_depth=1, backbone=backbone)
     with pytest.raises(InputError, match="resnet50, resnet101"):
         write_weights(tmp_path / "ours", WeightsFile(config, plain_tensors(RetinaNet(config))), to=preset)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -119,7 +119,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], *, second: bool) -> None:
     backbone = {name: tensor for name, tensor in tensors.items() if name not in heads}
     blocks = tuple(_blocks(backbone, stage) for stage in range(4))
     depth = sum(name.startswith("box_head/conv2d_") and name.endswith("/kernel") for name in heads)
-    if blocks not in BLOCKS.values() or len(tensors["fpn/lateral_conv_P3/bias"]) != WIDTH:
+    is_deep = blocks in BLOCKS.values() and "stack0_block0_3_conv/kernel" in backbone
+    if not is_deep or len(tensors["fpn/lateral_conv_P3/bias"]) != WIDTH:
         raise InputError(
             f"{path}: KerasHub's RetinaNet is written with width={WIDTH} on resnet50, resnet101 or resnet152"
         )
