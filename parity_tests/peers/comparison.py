@@ -222,7 +222,7 @@ def compare_coder(recorded: Recorded, detector: RetinaNetDetector, *, spread: fl
     decoded = decode(deltas, anchors, config.box_variance, coding=config.box_coding, **FACTORS[config.box_clamp])
     clip_boxes = clip if config.clip_edges == "all" else clip_own_edges
     found = {
-        "encoded": encode(boxes, anchors, config.box_variance),
+        "encoded": encode(boxes, anchors, config.box_variance, coding=config.box_coding),
         "decoded": decoded,
         "clipped": clip_boxes(decoded, 300, 400),
     }

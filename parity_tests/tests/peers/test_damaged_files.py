@@ -19,10 +19,12 @@ from parity_tests.tests.support.damage import TO_BYTES
 from torch_retinanet import InputError, RetinaNet, RetinaNetConfig
 from torch_retinanet.config import PRESETS
 from torch_retinanet.weights import read_weights, write_weights
-from torch_retinanet.weights.published import PUBLISHED, published_of
+from torch_retinanet.weights.published import published_of
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
-TORCH = [each.preset for each in PUBLISHED if each.suffix in (".pth", ".pt", ".ckpt") and not each.is_folder]
+TORCH = ("torchvision", "torchvision_v2", "deepforest", "yhenon", "detectron2", "mmdet", "mmdet_caffe")
+"""The presets whose files torch writes."""
+
 OF_TORCH = [(preset, published_of(preset).suffix) for preset in TORCH]
 FORMATS = [*OF_TORCH, ("detectron2", ".pkl"), ("fizyr", ".h5")]
 TIMES = 20

@@ -21,9 +21,11 @@ from parity_tests.tests.support.keras_peers import compare_edge, edge_detections
 from parity_tests.tests.support.peers import RECORDINGS, different, first_different, mistaken
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.errors import InputError
+from torch_retinanet.model import RetinaNet
 from torch_retinanet.preprocess import prepare
 from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.published.keras_hub import keras_hub_name
+from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 FOLDER = RECORDINGS / "keras_hub"
 PRESETS = {"v1": "keras_hub", "v2": "keras_hub_v2"}
@@ -146,6 +148,15 @@ def test_a_file_of_the_whole_detector_is_read_without_names_too(tmp_path: Path) 
     again = read_weights(path)
     assert again.config == contents.config
     assert all(torch.equal(tensor, again.tensors[n]) for n, tensor in contents.tensors.items())
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet34"])
+@pytest.mark.parametrize("preset", ["keras_hub", "keras_hub_v2", "fizyr"])
+def test_a_network_that_the_package_cannot_have_is_not_written(preset: str, backbone: str, tmp_path: Path) -> None:
+    config = RetinaNetConfig.preset(preset, num_classes=2, head_depth=1, backbone=backbone)
+    with pytest.raises(InputError, match="resnet50, resnet101"):
+        write_weights(tmp_path / "ours", WeightsFile(config, plain_tensors(RetinaNet(config))), to=preset)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:

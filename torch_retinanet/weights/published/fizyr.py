@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.keras_layers import write_layers
 from torch_retinanet.weights.keras_names import NORM_VARIABLES
 from torch_retinanet.weights.published.published import Published
@@ -57,8 +58,16 @@ def lettered(name: str) -> str:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Weights as `model.save_weights` of fizyr's training model writes them, for its `load_weights`."""
+    """Weights as `model.save_weights` of fizyr's training model writes them, for its `load_weights`.
+
+    Raises:
+        InputError: for a backbone that it does not have.
+    """
     check_numpy(str(path), tensors)
+    if "res2a_branch2c/kernel:0" not in tensors:
+        raise InputError(
+            f"{path}: keras-retinanet has resnet50, resnet101 and resnet152, and no other residual networks"
+        )
     deep = f"res4b{LETTERS}_branch2a/kernel:0" in tensors
     named = {(name if deep and not re.match(LETTERED, name) else lettered(name)): t for name, t in tensors.items()}
     write_layers(path, dict(_layers(named)), named)

@@ -17,6 +17,7 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.containers.keras_hub_files import (
     BACKBONE_FILE,
+    BLOCKS,
     HEADS,
     HEADS_FILE,
     encoder_layers,
@@ -33,6 +34,9 @@ TASK_FILE = "task.json"
 
 LARGEST_JSON = 2**20
 """Bytes of it; some 6000 are used."""
+
+WIDTH = 256
+"""Filters of the pyramid, which KerasHub's presets do not say."""
 
 OUR_HEADS = {"box_head": "box_head", "cls_head": "classification_head"}
 P6 = "fpn/coarser_P6/kernel"
@@ -105,17 +109,29 @@ def _said(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], *, second: bool) -> None:
-    """The folder of a preset, which `RetinaNetObjectDetector.from_preset` reads."""
+    """The folder of a preset, which `RetinaNetObjectDetector.from_preset` reads.
+
+    Raises:
+        InputError: for a network that its RetinaNet cannot have.
+    """
     check_numpy(str(path), tensors)
     heads = {name: tensor for name, tensor in tensors.items() if name.startswith(HEADS)}
     backbone = {name: tensor for name, tensor in tensors.items() if name not in heads}
     blocks = tuple(_blocks(backbone, stage) for stage in range(4))
+    depth = sum(name.startswith("box_head/conv2d_") and name.endswith("/kernel") for name in heads)
+    is_deep = blocks in BLOCKS.values() and "stack0_block0_3_conv/kernel" in backbone
+    if not is_deep or len(tensors["fpn/lateral_conv_P3/bias"]) != WIDTH:
+        raise InputError(
+            f"{path}: KerasHub's RetinaNet is written with width={WIDTH} on resnet50, resnet101 or resnet152"
+        )
     for file, part in ((BACKBONE_FILE, backbone), (HEADS_FILE, heads)):
         with atomic_write(path / file) as beside:
             write_part(beside, part, encoder_layers(blocks))
     classes = len(tensors["classification_head/logits_layer/bias"]) * 4 // len(tensors["box_head/logits_layer/bias"])
     count = sum(tensor.numel() for tensor in backbone.values())
-    for file, said in preset_files(classes=classes, blocks=blocks, second=second, parameters=count).items():
+    for file, said in preset_files(
+        classes=classes, blocks=blocks, depth=depth, second=second, parameters=count
+    ).items():
         with atomic_write(path / file) as beside:
             beside.write_text(json.dumps(said, indent=4), encoding="utf-8")
 
@@ -131,6 +147,7 @@ def _published(preset: str, title: str, second: bool) -> Published:
         their_name=keras_hub_name,
         tell=tell,
         has_counters=False,
+        suffix="",
         is_folder=True,
         write=partial(write, second=second),
     )

@@ -16,19 +16,22 @@ FILTERS = (64, 128, 256, 512)
 DTYPE = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None}
 
 
-def preset_files(*, classes: int, blocks: tuple[int, ...], second: bool, parameters: int) -> Mapping[str, Said]:
+def preset_files(
+    *, classes: int, blocks: tuple[int, ...], depth: int, second: bool, parameters: int
+) -> Mapping[str, Said]:
     """The files by name.
 
     Args:
         classes: K.
         blocks: of each stage of the encoder.
+        depth: convolutions of a head before its last.
         second: whether P6 is made from C5 and heads have GroupNorm.
         parameters: numbers in the backbone and the pyramid.
     """
     backbone, preprocessor = _backbone(blocks, second), _preprocessor()
     return {
         "config.json": backbone,
-        "task.json": _task(backbone, preprocessor, classes, second),
+        "task.json": _task(backbone, preprocessor, classes, depth, second),
         "preprocessor.json": preprocessor,
         "image_converter.json": preprocessor["config"]["image_converter"],
         "metadata.json": {
@@ -90,7 +93,7 @@ def _preprocessor() -> Said:
     return _object(module, name, _layer("retina_net_object_detector_preprocessor") | more)
 
 
-def _task(backbone: Said, preprocessor: Said, classes: int, second: bool) -> Said:
+def _task(backbone: Said, preprocessor: Said, classes: int, depth: int, second: bool) -> Said:
     anchors = {
         "name": "anchor_generator",
         "bounding_box_format": "yxyx",
@@ -126,7 +129,7 @@ def _task(backbone: Said, preprocessor: Said, classes: int, second: bool) -> Sai
         "name": "retina_net_object_detector",
         "num_classes": classes,
         "use_prediction_head_norm": second,
-        "pre_logits_num_conv_layers": 4,
+        "pre_logits_num_conv_layers": depth,
         "bounding_box_format": "yxyx",
         "anchor_generator": generator,
         "label_encoder": _object("models.retinanet.retinanet_label_encoder", "RetinaNetLabelEncoder", encoder, ""),
