@@ -22,7 +22,7 @@ from torch_retinanet import RetinaNetDetector
 from torch_retinanet.losses import RetinaNetLoss
 from torch_retinanet.weights.published.detectron2 import detectron2_name
 
-COARSE = ("loss/", "second/loss/", "grad_")
+COARSE = ("loss/", "second/loss/", "grad_logits", "grad_sum")
 """Its anchors, its focal loss and what it decodes are float32, whatever its model has."""
 
 NOT_REPRODUCED: dict[str, str] = {}

@@ -23,7 +23,7 @@ from torch_retinanet import RetinaNetDetector
 from torch_retinanet.weights import read_weights
 from torch_retinanet.weights.published.mmdet import mmdet_name
 
-COARSE = ("anchors", "loss/", "grad_", "detections")
+COARSE = ("anchors", "loss/loss_bbox", "detections")
 """Its anchors are made in float32, whatever its model has, and so is what follows from them."""
 
 NOT_REPRODUCED = {
