@@ -119,11 +119,9 @@ class RetinaNetLoss(nn.Module):
     """The two losses of a batch, in the conventions of a config, each a single number.
 
     Attributes:
-        positives: the moving average of positive anchors of a batch, which steps in training mode move; it is no part
-            of the state dict.
+        positives: the moving average of positive anchors of a batch, which steps in training mode move; `None` before
+            the first. It is no buffer, as it is made where the first batch is.
     """
-
-    positives: Tensor
 
     def __init__(self, config: RetinaNetConfig) -> None:
         super().__init__()
@@ -136,16 +134,16 @@ class RetinaNetLoss(nn.Module):
             over_classes=config.class_loss_sum,
         )
         self.box = RetinaNetBoxLoss(config)
-        self.register_buffer("positives", torch.tensor(FIRST_AVERAGE), persistent=False)
+        self.positives: Tensor | None = None
 
     def forward(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> dict[str, Tensor]:
         """Losses by torchvision's names, of logits (B,N,K) and deltas (B,N,4) on anchors (N,4)."""
         terms = self.sums(logits, deltas, targets, anchors_xyxy)
         if self.config.loss_normaliser in ("batch_each", "moving_average"):
-            divisor = self._divisor(terms.normaliser)
+            divisor = self._divisor(terms.normaliser.to(terms.box.dtype))
             return {
-                "classification": terms.classification.sum() / divisor.to(terms.classification),
-                "bbox_regression": terms.box.sum() / divisor.to(terms.box),
+                "classification": terms.classification.sum() / divisor,
+                "bbox_regression": terms.box.sum() / divisor,
             }
         return {
             "classification": self._divide(terms.classification, terms.normaliser, self.config.empty_loss == "sum"),
@@ -165,10 +163,12 @@ class RetinaNetLoss(nn.Module):
     def _divisor(self, normaliser: Tensor) -> Tensor:
         """What both losses of a batch are divided by, where that is never zero."""
         if self.config.loss_normaliser == "batch_each":
-            return normaliser.clamp(min=1).sum().to(self.positives.dtype) + EPSILON
-        average = MOMENTUM * self.positives + (1 - MOMENTUM) * normaliser.sum().clamp(min=1)
+            return normaliser.clamp(min=1).sum() + EPSILON
+        found = normaliser.sum().clamp(min=1)
+        before = torch.full_like(found, FIRST_AVERAGE) if self.positives is None else self.positives.to(found)
+        average = MOMENTUM * before + (1 - MOMENTUM) * found
         if self.training:
-            self.positives.copy_(average)
+            self.positives = average
         return average
 
     def _divide(self, sums: Tensor, normaliser: Tensor, keep_empty: bool) -> Tensor:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from torch_retinanet.data.dataset import Batch, PictureDataset, collate
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
+from torch_retinanet.losses import RetinaNetLoss
 from torch_retinanet.train.checkpoint import Progress, load_optimizer, optimizer_tensors
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.ema import MovingAverage
@@ -25,6 +26,9 @@ from torch_retinanet.train.schedule import rate_share
 from torch_retinanet.train.signals import leave_signals_to_the_run
 
 SGD_MOMENTUM = 0.9
+
+POSITIVES = "positives"
+"""The name of the moving average of a loss in a checkpoint."""
 
 
 class NotFiniteError(RuntimeError):
@@ -124,7 +128,7 @@ class TrainStep:
         parts = {
             "model": self.detector.model.state_dict(),
             "optimizer": optimizer_tensors(self.optimizer, self.detector),
-            "loss": dict(self.detector.loss.named_buffers()),
+            "loss": {} if (positives := self._positives()) is None else {POSITIVES: positives},
         }
         if self.average is not None:
             parts["average"] = self.average.tensors
@@ -139,8 +143,8 @@ class TrainStep:
         try:
             self.detector.model.load_state_dict(parts["model"])
             load_optimizer(self.optimizer, self.detector, parts["optimizer"])
-            for name, tensor in self.detector.loss.named_buffers():
-                tensor.copy_(parts["loss"].get(name, tensor))  # older checkpoints have none
+            if POSITIVES in parts["loss"]:
+                setattr(self.detector.loss, POSITIVES, parts["loss"][POSITIVES])
         except (RuntimeError, KeyError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"out: the checkpoint in {self.config.out} is of another model ({reason})") from None
@@ -151,6 +155,11 @@ class TrainStep:
         if self.accelerator.scaler is not None and progress.scaler:
             self.accelerator.scaler.load_state_dict(progress.scaler)
         self.progress = progress
+
+    def _positives(self) -> Tensor | None:
+        """The moving average of the loss, where it has one."""
+        loss = self.detector.loss
+        return loss.positives if isinstance(loss, RetinaNetLoss) else None
 
     def weights(self) -> dict[str, Tensor]:
         """The weights to evaluate and to keep: the average, where there is one."""

@@ -26,7 +26,7 @@ TORCH = ("torchvision", "torchvision_v2", "deepforest", "yhenon", "detectron2", 
 """The presets whose files torch writes."""
 
 OF_TORCH = [(preset, published_of(preset).suffix) for preset in TORCH]
-FORMATS = [*OF_TORCH, ("detectron2", ".pkl"), ("fizyr", ".h5")]
+FORMATS = [*OF_TORCH, ("detectron2", ".pkl")]
 TIMES = 20
 """How often each format is damaged in bytes."""
 

@@ -125,7 +125,8 @@ def test_a_file_of_another_program_is_a_beginning_too(data: Path, weights: Path,
 def test_files_of_every_published_retinanet_are_a_beginning(published: Published, data: Path, tmp_path: Path) -> None:
     of_keras = published.is_folder or published.suffix == ".h5"  # their names are those of ResNet-50
     sizes: dict[str, Any] = {"backbone": "resnet50", "head_depth": 4} if of_keras else {"backbone": "resnet18"}
-    config = RetinaNetConfig.preset(published.preset, 4, **{"width": 32, "head_depth": 1} | sizes)
+    sizes = {"width": 256 if published.is_folder else 32, "head_depth": 1} | sizes
+    config = RetinaNetConfig.preset(published.preset, 4, **sizes)
     theirs = RetinaNetDetector(config).model
     path = tmp_path / ("folder" if published.is_folder else f"file{published.suffix}")
     write_weights(path, WeightsFile(config, plain_tensors(theirs)), to=published.preset)
