@@ -90,3 +90,8 @@ def _sides(boxes_xyxy: Tensor) -> Tensor:
 def _like(values: Sequence[float], like: Tensor) -> Tensor:
     """Numbers as a tensor in the precision and place of another."""
     return torch.tensor(values, dtype=like.dtype, device=like.device)
+
+
+def scaled(boxes_xyxy: Tensor, height: float, width: float, like: Tensor) -> Tensor:
+    """Boxes (G,4) in a picture that has become so many times higher and wider, in the type of another tensor."""
+    return boxes_xyxy.as_subclass(Tensor).to(like) * like.new_tensor([width, height, width, height])

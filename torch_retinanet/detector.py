@@ -14,6 +14,7 @@ from torchvision.models import WeightsEnum
 from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.attributes import ConfiguredModule
 from torch_retinanet.backbone import BackboneWeights, Frozen, parts_to_freeze
+from torch_retinanet.boxes import scaled
 from torch_retinanet.checks import check_kernels, check_pictures, check_targets
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
@@ -299,13 +300,12 @@ class RetinaNetDetector(ConfiguredModule):
         check_kernels(batch.images, self._dtype)
         deltas, logits = self.model(batch.images.to(self._dtype), apart=True)
         anchors = self._anchors(batch.images)
-        boxes = [_scaled(target["boxes"], *scale, anchors) for target, scale in zip(targets, batch.scales, strict=True)]
-        boxes = batch.shifted(boxes)
+        boxes = batch.shifted([scaled(t["boxes"], *s, anchors) for t, s in zip(targets, batch.scales, strict=True)])
         labels = [target["labels"].as_subclass(Tensor).to(anchors.device) for target in targets]
         assigned = self.label_encoder.encode_batch(anchors, boxes, labels)
         assigned = self.label_encoder.ignore_outside(assigned, anchors, batch.sizes)
         nowhere = anchors.new_zeros(0, 4)
-        regions = [_scaled(t.get("ignored", nowhere), *s, anchors) for t, s in zip(targets, batch.scales, strict=True)]
+        regions = [scaled(t.get("ignored", nowhere), *s, anchors) for t, s in zip(targets, batch.scales, strict=True)]
         assigned = self.label_encoder.ignore(assigned, anchors, batch.shifted(regions))
         losses: dict[str, Tensor] = self.loss(logits, deltas, assigned, anchors)
         return losses
@@ -350,8 +350,3 @@ class RetinaNetDetector(ConfiguredModule):
     @property
     def _dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
-
-
-def _scaled(boxes: Tensor, height: float, width: float, anchors: Tensor) -> Tensor:
-    """Boxes (G,4) in a picture that has become so many times higher and wider, in the type of the anchors."""
-    return boxes.as_subclass(Tensor).to(anchors) * anchors.new_tensor([width, height, width, height])
