@@ -325,12 +325,10 @@ class RetinaNetDetector(ConfiguredModule):
         batch = prepare(images, self.config)
         outputs = self.model(batch.images.to(self._dtype), apart=True)
         deltas, logits = (output.to(batch.images.dtype) for output in outputs)
-        per_level = self.anchors.anchors_per_level(*batch.images.shape[-2:])
-        borders = batch.sizes
+        per_level, borders = self.anchors.anchors_per_level(*batch.images.shape[-2:]), batch.sizes
         if self.config.clip_at == "padded":
             borders = [(batch.images.shape[-2], batch.images.shape[-1])] * len(images)
-        anchors = self._anchors(batch.images)
-        found = self.decode_predictions(logits, deltas, anchors, per_level, borders)
+        found = self.decode_predictions(logits, deltas, self._anchors(batch.images), per_level, borders)
         resized = batch.shifted([detections["boxes"] for detections in found], back=True)
         for detections, boxes, (h, w) in zip(found, resized, batch.returns, strict=True):
             detections["boxes"] = boxes / boxes.new_tensor([w, h, w, h])

@@ -59,10 +59,6 @@ def best_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thres
     return keep[(boxes_xyxy[keep] > 0).any(dim=1)]
 
 
-SUPPRESSIONS = {"each": class_wise_nms, "all": all_class_nms, "best": best_class_nms}
-"""Non-maximum suppression by the convention `nms_classes`."""
-
-
 def clip_own_edges(boxes_xyxy: Tensor, height: float, width: float) -> Tensor:
     """Boxes (...,4) whose left and top are 0 at least, and whose right and bottom lie in the picture."""
     low, high = boxes_xyxy[..., :2].clamp(min=0), boxes_xyxy[..., 2:]
@@ -127,7 +123,8 @@ class DecodePredictions:
         if config.empty_boxes == "dropped":
             left = _are_left(boxes)
             boxes, scores, labels = boxes[left], scores[left], labels[left]
-        keep = SUPPRESSIONS[config.nms_classes](boxes, scores, labels, config.nms_iou)
+        suppress = {"each": class_wise_nms, "all": all_class_nms, "best": best_class_nms}[config.nms_classes]
+        keep = suppress(boxes, scores, labels, config.nms_iou)
         keep = keep[: config.detections_per_picture or None]
         return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
 

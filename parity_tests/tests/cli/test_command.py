@@ -105,7 +105,7 @@ def test_the_run_has_the_weights_of_the_file(keras_weights: tuple[KerasDetectorS
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--preset", "fizyr"], "preset: 'fizyr' must be one of notebook, keras_io, torchvision"),
+        (["--preset", "ssd"], "preset: 'ssd' must be one of notebook, keras_io, torchvision"),
         (
             ["--preset", "torchvision"],
             "--preset: 'torchvision' has no Keras reference; there is one for notebook, k",

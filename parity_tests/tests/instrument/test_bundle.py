@@ -243,7 +243,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "samples whose scale is a list": (forge_sample(largest=[]), NO_ARRAY),
     "a source that is none": (forge("sources", "p3", value=None), "'sources'['p3'] is None, and must be of type str"),
     "a path that leaves": (forge("checksums", value={"../../x.safetensors": ""}), "is missing in the bundle"),
-    "a preset nobody knows": (forge("preset", value="fizyr"), "'fizyr' must be one of"),
+    "a preset nobody knows": (forge("preset", value="ssd"), "'ssd' must be one of"),
 }
 """What can happen to a bundle, and the sentence that says so."""
 

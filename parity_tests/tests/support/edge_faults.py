@@ -106,7 +106,7 @@ def one_less_score(self: Any, logits: Tensor, classes: Tensor) -> Tensor:
     """One less a score, of which nothing is left where the score is sure."""
     true = classes.unsqueeze(-1) == torch.arange(logits.shape[-1])
     p = torch.where(true, logits.sigmoid(), 1 - logits.sigmoid())
-    weight = torch.where(true, self.alpha, 1 - self.alpha).to(logits)
+    weight = torch.where(true, self.of_right, self.of_wrong).to(logits)
     towards = torch.where(true, logits, -logits)
     loss: Tensor = -(weight * (1 - p) ** self.gamma * F.logsigmoid(towards)).sum(-1)
     return loss
@@ -116,7 +116,7 @@ def clamped(self: Any, logits: Tensor, classes: Tensor) -> Tensor:
     """Scores that are cut off at 1e-7, as Keras does with probabilities."""
     true = classes.unsqueeze(-1) == torch.arange(logits.shape[-1])
     p = torch.where(true, logits.sigmoid(), 1 - logits.sigmoid()).clamp(1e-7, 1 - 1e-7)
-    weight = torch.where(true, self.alpha, 1 - self.alpha).to(logits)
+    weight = torch.where(true, self.of_right, self.of_wrong).to(logits)
     loss: Tensor = -(weight * (1 - p) ** self.gamma * p.log()).sum(-1)
     return loss
 

@@ -308,6 +308,5 @@ PICTURE_CONVENTIONS = {
     "pad_multiple=32": "sizes",
     "resized_to=bytes": "resized",
     "resize_edges=mirror": "resized",
-    "padded_from=boxes_uncut": "sizes",
 }
 """Conventions of pictures the wrong way, and the name of the step where each shows."""

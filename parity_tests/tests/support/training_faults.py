@@ -242,7 +242,7 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
     ),
     "boxes that stay as they were": (
         "pictures",
-        patch("torch_retinanet.detector._scaled", lambda make: lambda boxes, *scale_and_anchors: boxes),
+        patch("torch_retinanet.detector.scaled", lambda make: lambda boxes, *scale_and_anchors: boxes),
         "gradient_norm",
     ),
     "boxes of a batch by its first picture's factor": (
@@ -251,7 +251,7 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
     "boxes by another factor": (
         "pictures",
         patch(
-            "torch_retinanet.detector._scaled",
+            "torch_retinanet.detector.scaled",
             lambda make: lambda boxes, height, width, anchors: make(boxes, height, 1.01 * width, anchors),
         ),
         "gradient_norm",

@@ -1,25 +1,22 @@
-"""Detectors from files and repositories: torchvision's factory, its files, a folder of one's own, the Hub."""
+"""Files of torchvision and the factory that is named like its own; how a preset of another program is added."""
 
-import json
 import pickle
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.error import URLError
 
-import huggingface_hub
 import pytest
 import torch
 import torchvision
-from huggingface_hub import constants
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from parity_tests.tests.support.detectors import SMALL, noise
 from parity_tests.tests.support.paths import ROOT
+from parity_tests.tests.support.torchvisions import OURS, theirs
 from torch_retinanet import (
     InputError,
     RetinaNet,
@@ -37,24 +34,6 @@ from torch_retinanet.weights.published.torchvision import torchvision_name
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 PICTURE = noise(3, 120, 90).double()
-SIZES = {"min_size": 96, "max_size": 160}
-OURS: dict[str, Any] = {"min_side": 96, "max_side": 160}
-
-
-def theirs(eps: float = 1e-5, version: str = "", **settings: Any) -> Any:
-    """torchvision's own model with random weights and statistics, loud enough to detect something."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        build = getattr(torchvision.models.detection, f"retinanet_resnet50_fpn{version}")
-        model = build(weights=None, weights_backbone=None, num_classes=5, **SIZES, **settings)
-        for parameter in model.head.classification_head.cls_logits.parameters():
-            nn.init.normal_(parameter, std=0.01)  # loud, and not so loud that scores are 1
-        norms: list[Any] = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.eps = eps
-            norm.running_mean.uniform_(-0.1, 0.1)
-            norm.running_var.uniform_(0.5, 1.5)
-    return model.eval()
 
 
 def assert_found(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -255,149 +234,6 @@ def test_weights_of_other_classes_are_loaded_but_for_the_class_layer(tmp_path: P
         load_weights(other, tmp_path / "model.safetensors")
 
 
-@pytest.fixture
-def made() -> RetinaNetDetector:
-    return RetinaNetDetector(SMALL, class_names=list("abcde")).eval()
-
-
-def assert_same_weights(left: RetinaNetDetector, right: RetinaNetDetector) -> None:
-    tensors = right.state_dict()
-    assert all(torch.equal(tensor, tensors[name]) for name, tensor in left.state_dict().items())
-
-
-def test_a_saved_folder_is_read_again_and_says_what_it_is(made: RetinaNetDetector, tmp_path: Path) -> None:
-    made.save_pretrained(tmp_path / "published", data="digits", metrics={"mAP": 0.6327})
-    assert sorted(path.name for path in (tmp_path / "published").iterdir()) == [
-        *("README.md", "config.json", "model.safetensors"),
-    ]
-    again = RetinaNetDetector.from_pretrained(tmp_path / "published", score_threshold=0.5)
-    assert_same_weights(again, made)
-    assert (again.class_names, again.score_threshold) == (made.class_names, 0.5)
-    card = (tmp_path / "published" / "README.md").read_text()
-    assert {"Trained on: digits.", "| mAP | 0.633 |", "Classes: a, b, c, d, e."} <= set(card.splitlines())
-    described = json.loads((tmp_path / "published" / "config.json").read_text())
-    assert (described["class_names"], described["anchor_scale"]) == (list("abcde"), 4.0)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
-def test_a_detector_is_read_in_the_precision_of_its_file(
-    dtype: torch.dtype, made: RetinaNetDetector, tmp_path: Path
-) -> None:
-    made.to(dtype).save_pretrained(tmp_path / "published")
-    again = RetinaNetDetector.from_pretrained(tmp_path / "published", score_threshold=0.0)
-    assert {parameter.dtype for parameter in again.parameters()} == {dtype}
-    assert_same_weights(again, made)
-    found = again.predict(noise(3, 96, 64))[0]
-    assert len(found["boxes"]) == 300
-    assert torch.isfinite(found["boxes"]).all()
-    assert found["boxes"].dtype == torch.float32, "as the picture is computed in"
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"score_threshold": 0.5}, r"config\.json: score_threshold is 0.5, and 0.2 in model\.safetensors; both must"),
-        ({"class_names": list("abcdf")}, r"config\.json: class_names is .*'f'\], and .*'e'\] in model\.safetensors"),
-        ({"pixel_std": [1, 1, 1]}, r"config\.json: pixel_std is \[1, 1, 1\], and \[58"),
-    ],
-)
-def test_a_config_that_says_something_else_than_the_weights_is_refused(
-    change: dict[str, Any], sentence: str, made: RetinaNetDetector, tmp_path: Path
-) -> None:
-    made.save_pretrained(tmp_path)
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"note": "by hand"}))
-    assert_same_weights(RetinaNetDetector.from_pretrained(tmp_path), made)
-    config.write_text(json.dumps(json.loads(config.read_text()) | change))
-    with pytest.raises(InputError, match=sentence):
-        RetinaNetDetector.from_pretrained(tmp_path)
-    config.write_text("{")
-    with pytest.raises(InputError, match=r"config\.json: is not readable JSON"):
-        load_model(tmp_path)
-    config.write_text(json.dumps({"architectures": ["Other"], "backbone": "vgg"}))
-    assert_same_weights(RetinaNetDetector.from_pretrained(tmp_path), made)
-
-
-@pytest.mark.parametrize("place", ["COCO_V1", "owner/name"])
-def test_a_name_can_stand_for_a_file_wherever_one_is_read(
-    place: str, made: RetinaNetDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1
-    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **settings: theirs(eps=0.0).state_dict())
-    made.save_pretrained(tmp_path / "snapshot")
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **settings: str(tmp_path / "snapshot"))
-    assert cli.main(["convert", place, str(tmp_path / "out.safetensors")]) == 0
-    assert_same_weights(
-        RetinaNetDetector.from_pretrained(place), RetinaNetDetector.from_pretrained(tmp_path / "out.safetensors")
-    )
-    assert cli.main(["convert", place, str(tmp_path / "none.safetensors"), "--preset", "notebook"]) == 2
-    assert not (tmp_path / "none.safetensors").exists()
-
-
-def test_a_repository_is_read_from_the_cache_of_the_hub(made: RetinaNetDetector, tmp_path: Path) -> None:
-    """As huggingface_hub keeps it, and as it is found without a network."""
-    repository = tmp_path / "models--owner--name"
-    made.save_pretrained(repository / "snapshots" / "0a1b")
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text("0a1b")
-    with pytest.MonkeyPatch.context() as offline:
-        offline.setattr(constants, "HF_HUB_OFFLINE", True)
-        assert_same_weights(RetinaNetDetector.from_pretrained("owner/name", cache_dir=tmp_path), made)
-        with pytest.raises(FileNotFoundError, match="owner/other: there is no such file, and no repository on the Hub"):
-            RetinaNetDetector.from_pretrained("owner/other", cache_dir=tmp_path)
-
-
-def test_a_detector_is_published_as_its_folder(made: RetinaNetDetector, monkeypatch: pytest.MonkeyPatch) -> None:
-    published: dict[str, Any] = {}
-
-    def upload_folder(
-        *, repo_id: str, folder_path: str, commit_message: str, ignore_patterns: list[str] | None
-    ) -> None:
-        published[repo_id] = sorted(path.name for path in Path(folder_path).iterdir())
-
-    def create_repo(name: str, *, private: bool, exist_ok: bool) -> str:
-        return f"hub/{name}"
-
-    hub = SimpleNamespace(create_repo=create_repo, upload_folder=upload_folder, file_exists=lambda *_: False)
-    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
-    assert made.push_to_hub("owner/name") == "hub/owner/name"
-    assert published == {"owner/name": ["README.md", "config.json", "model.safetensors"]}
-    with pytest.raises(InputError, match="repository: 'name' must be the owner's name and its own"):
-        made.push_to_hub("name")
-
-
-def test_a_card_that_people_wrote_stays(made: RetinaNetDetector, tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("by hand")
-    made.save_pretrained(tmp_path)
-    assert (tmp_path / "README.md").read_text() == "by hand"
-
-
-def test_a_folder_is_only_written_where_it_can_be_read_again(made: RetinaNetDetector, tmp_path: Path) -> None:
-    made.model.fpn.backbone.bn1 = nn.GroupNorm(2, 64)
-    with pytest.raises(InputError, match=r"tensor fpn\.backbone\.bn1\.running_mean is missing"):
-        made.save_pretrained(tmp_path / "folder")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_of_another_format_is_no_folder(made: RetinaNetDetector, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="suffix must be one of"):
-        made.save_pretrained(tmp_path / "model.pth")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_coco_weights_can_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """BatchNorm with an eps of 0 cannot, so it is kept."""
-    weights = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1
-    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **settings: theirs(eps=0.0).state_dict())
-    detector = RetinaNetDetector.from_pretrained("COCO_V1", **OURS).train()
-    target = {"boxes": torch.tensor([[4.0, 6, 40, 50]]), "labels": torch.tensor([1])}
-    assert sum(detector([noise(3, 96, 96)], [target]).values()) > 0
-    made = retinanet_resnet50_fpn(weights=weights, **OURS)
-    assert made.training
-    made.freeze(stages=1)
-    assert sum(made([noise(3, 96, 96)], [target]).values()) > 0
-
-
 def test_the_factory_knows_torchvisions_names_of_settings() -> None:
     made = retinanet_resnet50_fpn(
         weights_backbone=None,
@@ -434,3 +270,16 @@ def test_the_page_that_adds_a_preset_adds_one(tmp_path: Path, monkeypatch: pytes
     torch.save(theirs, tmp_path / "model.pth")
     with pytest.raises(InputError, match=r"looks like my-net, and has no tensor pyramid\.c3_1x1\.weight"):
         read_weights(tmp_path / "model.pth")
+
+
+def test_the_coco_weights_can_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BatchNorm with an eps of 0 cannot, so it is kept."""
+    weights = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1
+    monkeypatch.setattr(type(weights), "get_state_dict", lambda self, **settings: theirs(eps=0.0).state_dict())
+    detector = RetinaNetDetector.from_pretrained("COCO_V1", **OURS).train()
+    target = {"boxes": torch.tensor([[4.0, 6, 40, 50]]), "labels": torch.tensor([1])}
+    assert sum(detector([noise(3, 96, 96)], [target]).values()) > 0
+    made = retinanet_resnet50_fpn(weights=weights, **OURS)
+    assert made.training
+    made.freeze(stages=1)
+    assert sum(made([noise(3, 96, 96)], [target]).values()) > 0

@@ -175,8 +175,8 @@ def test_the_command_converts_both_ways(files: Path, tmp_path: Path, source: str
         (["{files}/model.keras", "nowhere/a.safetensors"], "nowhere/a.safetensors: cannot be written, No such file"),
         (["{files}/model.keras", "{files}"], "suffix must be one of"),
         (
-            ["{files}/model.keras", "a.safetensors", "--preset", "fizyr"],
-            "preset: 'fizyr' must be one of notebook, keras_io, torch",
+            ["{files}/model.keras", "a.safetensors", "--preset", "ssd"],
+            "preset: 'ssd' must be one of notebook, keras_io, torch",
         ),
         (
             ["{files}/model.keras", "a.safetensors", "--preset", "torchvision"],
