@@ -157,6 +157,6 @@ def _check_labels(name: str, labels: Tensor, boxes: int, num_classes: int, value
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise InputError(f"{name}: labels have dtype {labels.dtype} and must be whole numbers")
     looked_at = values or labels.device.type == "cpu"
-    if looked_at and not (known := (labels >= 0) & (labels < num_classes)).all():
+    if looked_at and not (known := (labels >= 0) & (labels.long() < num_classes)).all():
         row = int((~known).nonzero()[0])
         raise InputError(f"{name}: label {row} is {int(labels[row])} and must be from 0 to {num_classes - 1}")

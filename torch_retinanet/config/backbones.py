@@ -1,5 +1,6 @@
 """The backbones that a config can name: torchvision's residual networks, timm's networks, and registered ones."""
 
+import re
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
@@ -14,6 +15,9 @@ RESNETS = (
 
 TIMM = "timm/"
 """How the name of a network of timm begins."""
+
+TIMM_NAME = re.compile(r"timm/[A-Za-z0-9_.]+")
+"""The whole of it: a file of weights must not send timm to the Hub or to a folder, as `hf-hub:` and `local-dir:` do."""
 
 ENTRY_POINTS = "torch_retinanet.backbones"
 """The group in which an installed package names what builds its backbones."""
@@ -55,7 +59,7 @@ def check_backbone(name: Any) -> None:
     Raises:
         InputError: naming those that are known.
     """
-    if isinstance(name, str) and (name in RESNETS or (name.startswith(TIMM) and name != TIMM) or registered(name)):
+    if isinstance(name, str) and (name in RESNETS or TIMM_NAME.fullmatch(name) or registered(name)):
         return
     known = ", ".join(map(repr, RESNETS))
     raise InputError(f"backbone: {name!r} must be one of {known}, 'timm/NAME', or what register_backbone made known")

@@ -163,3 +163,8 @@ def test_a_plain_loader_draws_by_plain_indices(annotations: Annotations) -> None
     assert [unreadable.path.name for unreadable in batch.unreadable] == ["cut.png"]
     with pytest.raises(IndexError, match="index: 2 must be from 0 to 1"):
         dataset[2]
+
+
+def test_labels_of_any_whole_type_are_put_together() -> None:
+    target = {"boxes": torch.tensor([[1.0, 1.0, 9.0, 9.0]]), "labels": torch.tensor([1], dtype=torch.int32)}
+    assert len(collate([(torch.zeros(3, 16, 16, dtype=torch.uint8), target)]).images) == 1

@@ -95,6 +95,8 @@ def test_a_file_with_a_backbone_that_nobody_registered_says_so(
         ("timm/no_such_net", "backbone: timm has no network 'no_such_net'"),
         ("timm/vit_tiny_patch16_224", "backbone: .*vit_tiny_patch16_224"),
         ("timm/", "backbone: 'timm/' must be one of 'resnet18', "),
+        ("timm/hf-hub:owner/net", "backbone: 'timm/hf-hub:owner/net' must be one of "),
+        ("timm/local-dir:/folder", "backbone: 'timm/local-dir:/folder' must be one of "),
         ("vgg16", "backbone: 'vgg16' must be one of 'resnet18', "),
     ],
 )
