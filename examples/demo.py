@@ -12,6 +12,7 @@ from pathlib import Path
 import skimage.data
 from digits_coco import write_split
 from jinja2 import Environment, FileSystemLoader
+from PIL import Image
 
 from parity_tests.cli import main as parity
 from torch_retinanet.cli import main as retinanet
@@ -71,8 +72,13 @@ def write_page() -> Path:
 
 
 def _pictures(pattern: str) -> list[dict[str, str]]:
-    paths = sorted(OUT.glob(pattern))
+    paths = sorted(sorted(OUT.glob(pattern)), key=_is_tall)  # a tall one last, where it may take a row
     return [{"file": path.relative_to(OUT).as_posix(), "says": path.stem.replace("_", " ")} for path in paths]
+
+
+def _is_tall(path: Path) -> bool:
+    with Image.open(path) as picture:
+        return picture.height > picture.width
 
 
 if __name__ == "__main__":
