@@ -123,10 +123,11 @@ class LabelEncoder:
         if not self.config.force_match:
             return best_iou, best_box, torch.zeros_like(best_iou, dtype=torch.bool)
         of_box = torch.stack([table.amax(dim=2) for table in tables]).amax(dim=0).unsqueeze(-1)
-        matches = [(table == of_box) & (of_box > 0) for table in tables]
-        forced = torch.cat([match.any(dim=1) for match in matches], dim=1)
-        if self.config.forced_box == "own":
-            places = torch.arange(count, device=best_box.device)[:, None]
-            own = torch.cat([(match * places).amax(dim=1) for match in matches], dim=1)  # of several boxes the last
-            best_box = torch.where(forced, own, best_box)
-        return best_iou, best_box, forced
+        places, forced, own = torch.arange(count, device=best_box.device)[:, None], [], []
+        for table in tables:  # one at a time: together they would fill the memory that chunks keep in bounds
+            match = (table == of_box) & (of_box > 0)
+            forced.append(match.any(dim=1))
+            if self.config.forced_box == "own":
+                own.append((match * places).amax(dim=1))  # of several boxes the last
+        is_forced = torch.cat(forced, dim=1)
+        return best_iou, torch.where(is_forced, torch.cat(own, dim=1), best_box) if own else best_box, is_forced
