@@ -7,12 +7,13 @@ about within that size. What is drawn at random depends on the generator of torc
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.preprocess import resized_size
+from torch_retinanet.preprocess import resize, resized_size
 
 LEAST_CROP = 0.5
 """The share of each side that a part of a picture has at least."""
@@ -73,13 +74,18 @@ class ResizeShortSide(v2.Transform):
         self.config = config
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """The size (H,W) of the picture among the inputs."""
+        """The size (H,W) that the picture among the inputs gets, and how many times larger it is."""
         height, width = v2.query_size(flat_inputs)
-        return {"size": list(resized_size((height, width), self.config).pixels)}
+        new = resized_size((height, width), self.config)
+        return {"size": list(new.pixels), "ratio": new.ratio}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """The picture, or its boxes, in the new size."""
-        return F.resize(inpt, size=params["size"], antialias=self.config.resize_antialias)
+        """The picture, or its boxes, in the new size; a picture as the config resizes."""
+        config = self.config
+        if isinstance(inpt, tv_tensors.Image) and (config.resized_to == "bytes" or config.resize_edges == "mirror"):
+            resized = resize(inpt.as_subclass(Tensor) / 255, tuple(params["size"]), config, ratio=params["ratio"])
+            return tv_tensors.wrap(resized.mul(255).round().clamp(0, 255).to(inpt.dtype), like=inpt)
+        return F.resize(inpt, size=params["size"], antialias=config.resize_antialias)
 
 
 class ScaleAbout(v2.Transform):

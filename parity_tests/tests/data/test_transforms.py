@@ -17,6 +17,7 @@ from torch_retinanet import RetinaNetConfig
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.dataset import PictureDataset, SampleKey, Unreadable, collate
 from torch_retinanet.data.transforms import training_transforms
+from torch_retinanet.preprocess import prepare
 
 CONFIG = replace(RetinaNetConfig.torchvision(num_classes=1), min_side=96, max_side=160)
 EVERYTHING: dict[str, Any] = {"flip": 0.5, "vertical_flip": 0.5, "scale": (0.6, 1.6), "crop": 0.5, "colour": 0.2}
@@ -168,3 +169,17 @@ def test_a_plain_loader_draws_by_plain_indices(annotations: Annotations) -> None
 def test_labels_of_any_whole_type_are_put_together() -> None:
     target = {"boxes": torch.tensor([[1.0, 1.0, 9.0, 9.0]]), "labels": torch.tensor([1], dtype=torch.int32)}
     assert len(collate([(torch.zeros(3, 16, 16, dtype=torch.uint8), target)]).images) == 1
+
+
+@pytest.mark.parametrize("preset", ["detectron2", "mmdet", "fizyr", "yhenon"])
+def test_a_training_picture_is_resized_as_its_preset_does(preset: str) -> None:
+    """Prepared then, it is what the picture itself becomes; yhenon's real numbers are rounded to bytes."""
+    config = RetinaNetConfig.preset(preset, min_side=80, max_side=200)
+    picture = torch.randint(256, (3, 47, 61), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    target = {"boxes": tv_tensors.BoundingBoxes([[5, 5, 30, 30]], format="XYXY", canvas_size=(47, 61))}
+    changed, _ = training_transforms(config, flip=0.0)(
+        tv_tensors.Image(picture), target | {"labels": torch.zeros(1, dtype=torch.int64)}
+    )
+    trained, detected = (prepare([image / 255], config).images for image in (changed.as_subclass(Tensor), picture))
+    levels = 0.5001 / min(config.pixel_std) if preset == "yhenon" else 1e-4
+    torch.testing.assert_close(trained, detected, rtol=0, atol=levels)
