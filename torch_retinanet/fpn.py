@@ -58,6 +58,8 @@ class FeaturePyramidNetwork(nn.Module):
 
     def forward(self, images: Tensor, taps: Taps | None = None) -> list[Tensor]:
         features = dict(enumerate(run_backbone(self.backbone, images, taps), start=self.min_level))
+        if (count := C5 + 1 - self.min_level) != len(features):
+            raise InputError(f"backbone: it gives {len(features)} maps, and its widths are {count}")
         lateral = {i: tap(taps, f"lateral{i}", self._conv(i, "1x1")(c)) for i, c in features.items()}
         self._check_sides(images)
         merged = {C5: lateral[C5]}

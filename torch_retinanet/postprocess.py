@@ -3,9 +3,9 @@
 Lin et al., Focal Loss for Dense Object Detection (2017), section 4.1, inference.
 """
 
-import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.ops import nms
@@ -53,7 +53,8 @@ def best_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thres
     """
     order = torch.arange(len(scores) - 1, -1, -1, device=scores.device)
     order = order[scores[order].sort(descending=True, stable=True).indices]
-    keep = order[nms(boxes_xyxy[order], scores[order], math.nextafter(iou_threshold, 0.0))]
+    below = np.nextafter(torch.tensor(iou_threshold, dtype=boxes_xyxy.dtype).numpy(), 0)  # a GPU has it in float32
+    keep = order[nms(boxes_xyxy[order], scores[order], float(below))]
     rank = torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device))
     keep = keep[rank[keep].sort().indices]
     return keep[(boxes_xyxy[keep] > 0).any(dim=1)]

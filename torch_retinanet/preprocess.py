@@ -78,7 +78,7 @@ def resized_size(size: tuple[int, int], config: RetinaNetConfig, *, min_side: fl
 def padded_size(sizes: Sequence[NewSize], config: RetinaNetConfig) -> tuple[int, int]:
     """The smallest size that holds all `sizes` and divides by `pad_multiple`; the next, where it pads always."""
     if config.padding_place == "around":
-        return config.max_side, config.max_side
+        return _square_side(config), _square_side(config)
     multiple = config.pad_multiple
     if config.padded_from == "boxes_uncut":
         sizes = [size._replace(followed=size.pixels) for size in sizes]
@@ -133,12 +133,17 @@ def _prepare_around(images: Sequence[Tensor], config: RetinaNetConfig) -> Prepar
 
     Source: keras 3.15.1 backend/tensorflow/image.py resize and layers/preprocessing/.../resizing.py.
     """
-    side, number = config.max_side, np.float32 if config.resize_rounding == "single" else np.float64
+    side, number = _square_side(config), np.float32 if config.resize_rounding == "single" else np.float64
     fed = [normalise(resize(_in_square(image), (side, side), config), config) for image in images]
     ratios = [number(side / max(image.shape[-2:])) for image in images]
     rests = [[float((side - number(n) * r) // 2) for n in i.shape[-2:]] for i, r in zip(images, ratios, strict=True)]
     scales = [(float(ratio), float(ratio)) for ratio in ratios]
     return Prepared(torch.stack(fed), [(side, side)] * len(images), scales, scales, [(y, x) for y, x in rests])
+
+
+def _square_side(config: RetinaNetConfig) -> int:
+    """Pixels of a square: its short side is its long one too."""
+    return min(config.min_side, config.max_side)
 
 
 def _in_square(image: Tensor) -> Tensor:

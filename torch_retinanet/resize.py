@@ -71,5 +71,5 @@ def _weights(new: int, old: int, ratio: float | None, *, cut: bool) -> tuple[Ten
 
 def _places(new: int, old: int, like: Tensor) -> Tensor:
     """Where the centres of `new` pixels lie among `old` ones, from -1 at the first centre to 1 at the last."""
-    centres = (torch.arange(new, dtype=torch.float64, device=like.device) + 0.5) * old / new - 0.5
-    return (2 * centres / (old - 1) - 1).to(like.dtype)
+    centres = (torch.arange(new, dtype=torch.float64) + 0.5) * old / new - 0.5  # on the CPU: others may lack doubles
+    return (2 * centres / (old - 1) - 1).to(like)

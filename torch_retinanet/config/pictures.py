@@ -39,7 +39,7 @@ class PreprocessingConventions:
     )
     padding_place: Literal["after", "around"] = convention(
         "Where a picture is padded: at the bottom and right once it is resized; or on both sides before it is, to a "
-        "square that gets max_side pixels.",
+        "square, whose sides are then resized as any picture's.",
         "torchvision models/detection/transform.py (after); pad_to_aspect_ratio of keras.layers.Resizing in keras-hub "
         "(around)",
         default="after",
