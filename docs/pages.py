@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from unittest import mock
 
 from parity_tests.cli import main as retinanet_parity
 from torch_retinanet.cli import main as retinanet
+from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.weights.weights_file import expected_shapes
 
 HERE = Path(__file__).parent
 
@@ -41,6 +44,9 @@ Optimisers differ too: `parity_tests/retinanet/optimizers.py` lists nine convent
 PEERS = HERE / "peers.json"
 """What `make peers-table` measured."""
 
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""How the names of tensors end that are not trained."""
+
 PEERS_START = "<!-- The table is made by `make peers-table`. -->\n"
 """Where the table begins on its page; the text before it is kept."""
 
@@ -57,14 +63,21 @@ def pages() -> dict[str, str]:
 def peers() -> str:
     """The page of published RetinaNets: its text, and the table of how near each is."""
     text = (HERE / "peers.md").read_text(encoding="utf-8").partition(PEERS_START)[0]
-    table = "| package | comparisons | sizes | largest difference in float64 | in float32 |\n|---|---|---|---|---|\n"
-    left_out = ""
-    for row in json.loads(PEERS.read_text(encoding="utf-8")).values():
+    table = "| preset | original | parameters | comparisons | sizes | largest difference in float64 | in float32 |\n"
+    table, left_out = table + "|---|---|---|---|---|---|---|\n", ""
+    for preset, row in json.loads(PEERS.read_text(encoding="utf-8")).items():
         far = [difference_of(row["largest"][dtype]) for dtype in ("float64", "float32")]
         verdict = f"{row['comparisons']}, all equal" if not row["different"] else f"{row['different']} different"
-        table += f"| {row['package']} | {verdict} | {', '.join(row['sizes'])} | {far[0]} | {far[1]} |\n"
+        original, sizes = f"{row['package']} {row['version']}".strip(), ", ".join(row["sizes"])
+        table += f"| `{preset}` | {original} | {parameters(preset):,} | {verdict} | {sizes} | {far[0]} | {far[1]} |\n"
         left_out += "".join(f"- {row['package']}, `{n}`: {why}.\n" for n, why in row["not_reproduced"].items())
     return f"{text}{PEERS_START}\n{table}\n## What is not reproduced\n\n{left_out}"
+
+
+def parameters(preset: str) -> int:
+    """Numbers that are trained in the network of a preset."""
+    shapes = expected_shapes(RetinaNetConfig.preset(preset))
+    return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(STATISTICS))
 
 
 def difference_of(largest: dict[str, Any] | None) -> str:

@@ -27,17 +27,26 @@ def _records_by_peer(request: pytest.FixtureRequest) -> Iterator[None]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path: Path | None = session.config.getoption("peers_table", None)
     if path is not None:
-        found = {peer: _row(peer, records) for peer, records in sorted(SEEN.by_peer.items()) if records}
-        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        found = {name: row for peer, records in SEEN.by_peer.items() if records for name, row in _rows(peer, records)}
+        path.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n", encoding="utf-8")
 
 
-def _row(peer: str, records: list[Record]) -> dict[str, Any]:
+def _rows(peer: str, records: list[Record]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is known of each preset of a peer; records of no variant are of the first."""
+    test = vars(importlib.import_module(f"{__package__}.test_{peer}"))
+    presets: dict[str, str] = test.get("PRESETS", {"": peer})
+    first, left_out = next(iter(presets.values())), test.get("NOT_REPRODUCED", {})
+    for preset in dict.fromkeys(presets.values()):
+        of_preset = [record for record in records if presets.get(record.where.subject, first) == preset]
+        yield preset, _row(peer, of_preset, left_out if preset == first else {})
+
+
+def _row(peer: str, records: list[Record], left_out: dict[str, str]) -> dict[str, Any]:
     facts = read_facts(RECORDINGS / peer)
-    left_out = vars(importlib.import_module(f"{__package__}.test_{peer}")).get("NOT_REPRODUCED", {})
-    precisions = ("float64", "float32")
+    package, precisions = facts["package"], ("float64", "float32")
     return {
-        "package": facts["package"],
-        "versions": facts["versions"],
+        "package": package,
+        "version": facts["versions"].get(package, facts.get("commit", "")[:7]),
         "comparisons": len(records),
         "different": sum(record.verdict != "equal" for record in records),
         "sizes": sorted({record.where.extent for record in records if record.where.size}),
