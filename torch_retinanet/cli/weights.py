@@ -25,7 +25,10 @@ def add_to(commands: Any) -> None:
     convert = commands.add_parser("convert", help="say what a weights file holds, and write it in another format")
     convert.add_argument("source", type=Path, help=SOURCES)
     convert.add_argument(
-        "target", type=Path, nargs="?", help=".safetensors, .keras or .weights.h5; without it nothing is written"
+        "target",
+        type=Path,
+        nargs="?",
+        help=".safetensors, .keras or .weights.h5, or as --to has it; without it nothing is written",
     )
     convert.add_argument(
         "--preset", help="preset of the source, where its names do not say it (default: the likeliest)"
@@ -40,19 +43,26 @@ def add_to(commands: Any) -> None:
 def _convert(options: argparse.Namespace) -> int:
     source, target = options.source, options.target
     contents = find_weights(source, preset=options.preset)
-    what = f"{contents.part} of preset {contents.config.name}, {contents.config.num_classes} classes"
     if contents.origin:
         print(f"{source}: {contents.origin}")
     if target is None:
         if options.to is not None:
             raise InputError(f"--to: {options.to} needs a target, the file that is written")
-        print(f"{source}: {len(contents.tensors)} tensors, {what}")
+        print(f"{source}: {len(contents.tensors)} tensors, {_described(contents)}")
         return 0
-    write_weights(target, contents, to=options.to)
-    print(f"{target}: {len(contents.tensors)} tensors, {what}")
-    if options.to is None and target.suffix != ".safetensors" and (lost := _lost_in_keras(contents)):
+    written = write_weights(target, contents, to=options.to)
+    print(f"{target}: {len(written.tensors)} tensors, {_described(written)}")
+    if options.to not in (None, *KERAS_PRESETS):
+        if other := contents.config.differences(written.config, acts_on="detections"):
+            said = ", ".join(f"{name}={getattr(written.config, name)}" for name in other)
+            print(f"retinanet: {target}: its program detects with {said}", file=sys.stderr)
+    elif target.suffix != ".safetensors" and (lost := _lost_in_keras(contents)):
         print(f"retinanet: {target}: a Keras file holds the network alone, not {', '.join(lost)}", file=sys.stderr)
     return 0
+
+
+def _described(contents: WeightsFile) -> str:
+    return f"{contents.part} of preset {contents.config.name}, {contents.config.num_classes} classes"
 
 
 def _lost_in_keras(contents: WeightsFile) -> list[str]:

@@ -56,6 +56,9 @@ def find_first_weights(config: TrainConfig) -> tuple[TrainConfig, WeightsFile | 
     if config.weights is None:
         return config, None
     contents = find_weights(config.weights)
+    is_assumed = contents.origin or str(config.weights).endswith(".weights.h5")  # names do not tell all presets apart
+    if is_assumed and config.preset not in (None, contents.config.nearest()[0]):
+        contents = find_weights(config.weights, preset=config.preset)
     if contents.part != "model":
         raise InputError(f"weights: {config.weights} holds a {contents.part} alone; backbone_weights takes it")
     return (_completed(config, contents.config) if config.preset is None else config), contents
@@ -79,7 +82,7 @@ def take_over(detector: RetinaNetDetector, contents: WeightsFile, source: str) -
         InputError: for a file whose weights mean something else in the detector's conventions.
     """
     if differences := contents.config.differences(detector.config, acts_on="result"):
-        needed = " ".join(f"{name}={getattr(contents.config, name)}" for name in differences)
+        needed = " ".join(f"{name}={_as_text(getattr(contents.config, name))}" for name in differences)
         raise InputError(f"weights: {source} has other conventions; --conventions {needed} takes them over")
     last = f"cls_head.{len(detector.model.cls_head) - 1}."
     own, tensors = detector.model.state_dict(), dict(contents.tensors)

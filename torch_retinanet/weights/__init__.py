@@ -64,7 +64,7 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
     contents = _read(path, preset)
-    if contents.origin:
+    if contents.origin:  # whose preset its names say
         return contents
     if folder.is_dir():
         check_described(folder, contents)
@@ -125,8 +125,8 @@ def _read_hdf5(path: Path, preset: str | None) -> WeightsFile:
     return WeightsFile(backbone.config, backbone.tensors, "backbone")
 
 
-def write_weights(path: str | Path, contents: WeightsFile, *, to: str | None = None) -> None:
-    """A weights file in the format that its suffix names; it is written beside and renamed.
+def write_weights(path: str | Path, contents: WeightsFile, *, to: str | None = None) -> WeightsFile:
+    """A weights file in the format that its suffix names, written beside and renamed; gives what was written.
 
     Args:
         path: the file.
@@ -145,7 +145,8 @@ def write_weights(path: str | Path, contents: WeightsFile, *, to: str | None = N
         return published_of(to).write_file(path, contents)
     for suffix, write in WRITERS.items():
         if path.name.endswith(suffix):
-            return write(path, contents)
+            write(path, contents)
+            return contents
     raise InputError(f"{path}: suffix must be one of {', '.join(WRITERS)}, or the format of a preset be named")
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from torch_retinanet.anchors import half_sides
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config.backbones import RESNETS
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.weights_file import WeightsFile, expected_shapes
 
@@ -23,6 +24,9 @@ SIZES = ("backbone", "width", "head_depth", "in_channels")
 """The sizes of a network, which a preset does not decide."""
 
 STEM = "fpn.backbone.conv1.weight"
+
+OF_RESNETS = {"conv_bias", "bn_eps", "channel_order", "pixel_std"}
+"""What is changed in the backbone, whose parts are known of torchvision's residual networks alone."""
 
 
 def as_dialect(contents: WeightsFile, preset: RetinaNetConfig) -> WeightsFile:
@@ -37,7 +41,8 @@ def as_dialect(contents: WeightsFile, preset: RetinaNetConfig) -> WeightsFile:
     sizes = {name: getattr(before, name) for name in (*SIZES, "num_classes")}
     after = preset.changed(**sizes)
     differing = before.differences(after, acts_on="result")
-    if in_the_way := [name for name in differing if name not in CHANGES]:
+    can_change = CHANGES if before.backbone in RESNETS else CHANGES.keys() - OF_RESNETS
+    if in_the_way := [name for name in differing if name not in can_change]:
         said = "; ".join(f"{n} is {getattr(before, n)!r}, and there {getattr(after, n)!r}" for n in in_the_way)
         raise InputError(f"weights: they cannot be brought into preset {preset.name}, since {said}")
     tensors = {name: tensor.clone() for name, tensor in contents.tensors.items()}

@@ -13,6 +13,11 @@ from torch import Tensor
 from torch_retinanet.errors import InputError
 
 
+def numbered(name: str, position: int) -> str:
+    """Keras 3's name of a layer of a class by its position: `conv2d`, `conv2d_1`, `conv2d_2`."""
+    return f"{name}_{position}" if position else name
+
+
 def shape_of(dataset: h5py.Dataset) -> tuple[int, ...]:
     """The shape of a dataset; `()` for one without any values."""
     return dataset.shape or ()
@@ -29,6 +34,31 @@ def read_variable(path: Path, dataset: h5py.Dataset) -> Tensor:
     if dataset.dtype.kind != "f" or dataset.dtype.itemsize not in (2, 4, 8):
         raise InputError(f"{path}: {dataset.name} has dtype {dataset.dtype}, and must be floating")
     return torch.from_numpy(np.asarray(dataset[()], dataset.dtype.newbyteorder("=")))
+
+
+def within(path: Path, group: h5py.Group, place: str) -> h5py.Group | h5py.Dataset:
+    """What stands at a place `a/b/c` in a group, without following a link out of the file.
+
+    Raises:
+        InputError: for a link to another file, which must not be opened.
+        KeyError: where nothing stands there.
+    """
+    found: h5py.Group | h5py.Dataset = group
+    for part in place.split("/"):
+        if isinstance(found.get(part, getlink=True), h5py.ExternalLink):
+            raise InputError(f"{path}: {part} is kept in another file, which is not opened")
+        found = found[part]
+    return found
+
+
+def holds(group: h5py.Group, place: str) -> bool:
+    """Whether something stands at a place `a/b/c` in a group; a link to another file does, and is not followed."""
+    first, _, rest = place.strip("/").partition("/")
+    link = group.get(first, getlink=True)
+    if link is None or not rest or isinstance(link, h5py.ExternalLink):
+        return link is not None
+    inner = group.get(first)
+    return isinstance(inner, h5py.Group) and holds(inner, rest)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 LIBRARY = "torch-retinanet"
 """What `config.json` says it is of."""
 
-FILES = (".safetensors", ".keras", ".h5", ".hdf5", ".pth", ".pt", ".ckpt", ".bin", ".pkl")
+FILES = (".safetensors", ".keras", ".h5", ".hdf5", ".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
 """How a file's name ends, which is no repository's."""
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")

@@ -12,7 +12,7 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.foreign_hdf5 import described
-from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of
+from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of, within
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, torch_tensors
 from torch_retinanet.weights.weights_file import BACKBONE, check_shapes, expected_shapes
 
@@ -41,9 +41,9 @@ def _datasets(path: Path, file: h5py.File) -> dict[str, h5py.Dataset]:
     if "conv1_conv" not in file or "predictions" in file:
         raise InputError(f"{path}: holds {described(file)}, and must be an ImageNet file without its top (notop)")
     for layer in map(_text, file.attrs["layer_names"]):
-        for name in map(_text, file[layer].attrs["weight_names"]):
+        for name in map(_text, within(path, file, layer).attrs["weight_names"]):
             variable = name.rpartition("/")[2].partition(":")[0]
-            datasets[f"fpn/backbone/{layer}/{variable}"] = file[layer][name]
+            datasets[f"fpn/backbone/{layer}/{variable}"] = within(path, file, f"{layer}/{name}")
     return datasets
 
 

@@ -23,8 +23,14 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.foreign_hdf5 import described
-from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of
-from torch_retinanet.weights.keras_names import keras_name, keras_shape, keras_variables, torch_tensors
+from torch_retinanet.weights.hdf5 import numbered, opened, read_variable, shape_of
+from torch_retinanet.weights.keras_names import (
+    in_order_of_layers,
+    keras_name,
+    keras_shape,
+    keras_variables,
+    torch_tensors,
+)
 from torch_retinanet.weights.weights_file import WeightsFile, check_numpy, check_shapes, expected_shapes
 
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -210,17 +216,12 @@ def _h5_path(key: str) -> str:
     layer, _, variable = key.rpartition("/")
     if backbone := re.fullmatch(r"fpn/backbone/(\w+)_(conv|bn)", layer):
         kind = {"conv": "conv2d", "bn": "batch_normalization"}[backbone[2]]
-        layer = f"fpn/backbone/layers/{_numbered(kind, _backbone_positions().index(backbone[1]))}"
+        layer = f"fpn/backbone/layers/{numbered(kind, _backbone_positions().index(backbone[1]))}"
     elif head := re.fullmatch(r"(cls_head|box_head)/(\d)", layer):
-        layer = f"{head[1]}/layers/{_numbered('conv2d', int(head[2]))}"
+        layer = f"{head[1]}/layers/{numbered('conv2d', int(head[2]))}"
     return f"{layer}/vars/{POSITIONS[variable]}"
 
 
 def _backbone_positions() -> list[str]:
-    """Convolutions of the backbone in the order of its layers; the shortcut of a stage comes before its third."""
-    blocks = [(f"conv{stage}_block{j}", j) for stage, n in enumerate(BLOCKS, start=2) for j in range(1, n + 1)]
-    return ["conv1", *(f"{block}_{i}" for block, j in blocks for i in ((1, 2, 0, 3) if j == 1 else (1, 2, 3)))]
-
-
-def _numbered(name: str, position: int) -> str:
-    return f"{name}_{position}" if position else name
+    """Convolutions of the backbone in the order of its layers."""
+    return ["conv1", *(f"conv{stage + 2}_block{block + 1}_{n}" for stage, block, n in in_order_of_layers(BLOCKS))]

@@ -11,7 +11,8 @@ Names of backbone layers are those of `keras.applications.resnet`; in the pyrami
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,9 +43,38 @@ def backbone_layer(layer: str) -> str:
     stem = {"conv1": "conv1_conv", "bn1": "conv1_bn"}
     if layer in stem:
         return stem[layer]
-    stage, block, *place = layer.removeprefix("layer").split(".")
-    kind, number = SHORTCUT[place[-1]] if place[0] == "downsample" else (place[0][:-1], place[0][-1])
-    return f"conv{int(stage) + 1}_block{int(block) + 1}_{number}_{kind}"
+    stage, block, number, kind = place_in_block(layer)
+    return f"conv{stage + 1}_block{block + 1}_{number}_{kind}"
+
+
+class Place(NamedTuple):
+    """Where a layer of torchvision's residual networks stands.
+
+    Attributes:
+        stage: from 1 to 4, as in `layer1`.
+        block: from 0 on.
+        number: `1`, `2` or `3` of the block's own layers, and `0` of its shortcut.
+        kind: `conv` or `bn`.
+    """
+
+    stage: int
+    block: int
+    number: str
+    kind: str
+
+
+def place_in_block(layer: str) -> Place:
+    """The place of a layer that is none of the stem: `layer1.0.bn2`."""
+    stage, block, *inner = layer.removeprefix("layer").split(".")
+    kind, number = SHORTCUT[inner[-1]] if inner[0] == "downsample" else (inner[0][:-1], inner[0][-1])
+    return Place(int(stage), int(block), number, kind)
+
+
+def in_order_of_layers(blocks: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Stage and block from 0 on, and number, of convolutions as Keras orders layers; a shortcut before the third."""
+    for stage, count in enumerate(blocks):
+        for block in range(count):
+            yield from ((stage, block, number) for number in ((1, 2, 0, 3) if block == 0 else (1, 2, 3)))
 
 
 def keras_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

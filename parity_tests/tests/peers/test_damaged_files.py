@@ -25,7 +25,7 @@ from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 TORCH = ("torchvision", "torchvision_v2", "deepforest", "yhenon", "detectron2", "mmdet", "mmdet_caffe")
 """The presets whose files torch writes."""
 
-OF_TORCH = [(preset, published_of(preset).suffix) for preset in TORCH]
+OF_TORCH = [(preset, published_of(preset).suffixes[0]) for preset in TORCH]
 FORMATS = [*OF_TORCH, ("detectron2", ".pkl")]
 TIMES = 20
 """How often each format is damaged in bytes."""

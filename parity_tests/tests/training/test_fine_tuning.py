@@ -123,12 +123,12 @@ def test_a_file_of_another_program_is_a_beginning_too(data: Path, weights: Path,
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.preset)
 def test_files_of_every_published_retinanet_are_a_beginning(published: Published, data: Path, tmp_path: Path) -> None:
-    of_keras = published.is_folder or published.suffix == ".h5"  # their names are those of ResNet-50
+    of_keras = published.is_folder or published.suffixes == (".h5",)  # their names are those of ResNet-50
     sizes: dict[str, Any] = {"backbone": "resnet50", "head_depth": 4} if of_keras else {"backbone": "resnet18"}
     sizes = {"width": 256 if published.is_folder else 32, "head_depth": 1} | sizes
     config = RetinaNetConfig.preset(published.preset, 4, **sizes)
     theirs = RetinaNetDetector(config).model
-    path = tmp_path / ("folder" if published.is_folder else f"file{published.suffix}")
+    path = tmp_path / ("folder" if published.is_folder else f"file{published.suffixes[0]}")
     write_weights(path, WeightsFile(config, plain_tensors(theirs)), to=published.preset)
     run = trainer(data, tmp_path, weights=path, min_side=64, max_side=64)
     ours = run.training.detector

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.hdf5 import opened, read_variable
-from torch_retinanet.weights.keras_names import to_keras, to_torch
+from torch_retinanet.weights.hdf5 import holds, numbered, opened, read_variable
+from torch_retinanet.weights.keras_names import in_order_of_layers, to_keras, to_torch
 
 BACKBONE_FILE, HEADS_FILE, CONFIG_FILE = "model.weights.h5", "task.weights.h5", "config.json"
 """The files of a preset that hold weights, and the one by which its folder is known."""
@@ -44,7 +44,7 @@ def is_keras_hub(path: Path) -> bool:
     if path.is_dir():
         return (path / CONFIG_FILE).is_file() and (path / BACKBONE_FILE).is_file()
     with opened(path) as file:
-        return PYRAMID in file or f"{WITHIN}{PYRAMID}" in file or "layers/prediction_head" in file
+        return any(holds(file, place) for place in (PYRAMID, f"{WITHIN}{PYRAMID}", "layers/prediction_head"))
 
 
 def read_keras_hub(path: Path) -> TensorFile:
@@ -70,17 +70,13 @@ def write_part(path: Path, tensors: Mapping[str, Tensor], layers: list[str]) -> 
             dataset = file.create_dataset(place, data=to_keras(tensor).detach().cpu().numpy())
             dataset.parent.attrs["name"] = name.split("/")[-2]
         for number, head in enumerate(HEADS):
-            if (group := f"layers/{_numbered('prediction_head', number)}") in file:
+            if (group := f"layers/{numbered('prediction_head', number)}") in file:
                 file.require_group(f"{group}/vars").attrs["name"] = head
 
 
 def encoder_layers(blocks: tuple[int, ...]) -> list[str]:
-    """The convolutions of an encoder in the order of its layers; the shortcut of a stage comes before its third."""
-    names = ["conv1"]
-    for stage, count in enumerate(blocks):
-        for block in range(count):
-            names += [f"stack{stage}_block{block}_{i}" for i in ((1, 2, 0, 3) if block == 0 else (1, 2, 3))]
-    return names
+    """The convolutions of an encoder in the order of its layers."""
+    return ["conv1", *(f"stack{stage}_block{block}_{n}" for stage, block, n in in_order_of_layers(blocks))]
 
 
 def _parts(path: Path) -> Iterator[Path]:
@@ -142,12 +138,12 @@ def _path_of(name: str, layers: list[str]) -> str:
     number = VARIABLES[kind].index(variable)
     if not owner:
         position = layers.index(layer.rpartition("_")[0])
-        place = ENCODER + _numbered("conv2d" if kind == "conv" else "batch_normalization", position)
+        place = ENCODER + numbered("conv2d" if kind == "conv" else "batch_normalization", position)
     elif owner == ["fpn"]:
         group = "lateral_conv_layers" if layer.startswith("lateral") else "output_conv_layers"
-        place = f"{PYRAMID}{group}/{_numbered('conv2d', int(layer[-1]) - MIN_LEVEL)}"
+        place = f"{PYRAMID}{group}/{numbered('conv2d', int(layer[-1]) - MIN_LEVEL)}"
     else:
-        place = f"layers/{_numbered('prediction_head', HEADS.index(owner[0]))}/{_head_layer(layer)}"
+        place = f"layers/{numbered('prediction_head', HEADS.index(owner[0]))}/{_head_layer(layer)}"
     return f"{place}/vars/{number}"
 
 
@@ -156,9 +152,5 @@ def _head_layer(layer: str) -> str:
         return "prediction_layer"
     kind, _, number = layer.rpartition("_")
     if kind == "conv2d":
-        return f"conv_layers/{_numbered('conv2d', int(number))}"
-    return f"group_norm_layers/{_numbered('group_normalization', int(number))}"
-
-
-def _numbered(name: str, position: int) -> str:
-    return f"{name}_{position}" if position else name
+        return f"conv_layers/{numbered('conv2d', int(number))}"
+    return f"group_norm_layers/{numbered('group_normalization', int(number))}"

@@ -11,9 +11,8 @@ import h5py
 import numpy as np
 from torch import Tensor
 
-from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.hdf5 import opened, read_variable
+from torch_retinanet.weights.hdf5 import holds, opened, read_variable, within
 from torch_retinanet.weights.keras_names import to_keras, to_torch
 
 WHOLE = "model_weights"
@@ -36,7 +35,7 @@ def layer_names(path: Path) -> list[str]:
         InputError: for a file that is not whole.
     """
     with opened(path) as file:
-        return _texts(_weights(file), "layer_names")
+        return _texts(_weights(path, file), "layer_names")
 
 
 def read_layers(path: Path) -> TensorFile:
@@ -46,13 +45,10 @@ def read_layers(path: Path) -> TensorFile:
         InputError: for a file that is not whole, or keeps values in another.
     """
     with opened(path) as file:
-        weights, tensors = _weights(file), {}
+        weights, tensors = _weights(path, file), {}
         for layer in _texts(weights, "layer_names"):
-            for name in _texts(weights[layer], "weight_names"):
-                dataset = weights[layer][name]
-                if dataset.file.filename != file.filename:
-                    raise InputError(f"{path}: {layer} is kept in another file, which is not opened")
-                tensors[name] = to_torch(read_variable(path, dataset))
+            for name in _texts(within(path, weights, layer), "weight_names"):
+                tensors[name] = to_torch(read_variable(path, within(path, weights, f"{layer}/{name}")))
     return TensorFile(str(path), tensors, path)
 
 
@@ -68,8 +64,8 @@ def write_layers(path: Path, layers: Layers, tensors: Mapping[str, Tensor]) -> N
                 group.create_dataset(name, data=to_keras(tensors[name]).detach().cpu().numpy())
 
 
-def _weights(file: h5py.File) -> h5py.Group:
-    return file.get(WHOLE, file)
+def _weights(path: Path, file: h5py.File) -> h5py.Group:
+    return within(path, file, WHOLE) if holds(file, WHOLE) else file
 
 
 def _texts(group: h5py.Group, attribute: str) -> list[str]:

@@ -12,9 +12,13 @@ from torch import Tensor
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.weights_file import WRAPPERS
 
 WITHIN = ("state_dict", "model", "model_state_dict", "weights", "module")
 """Under which name a checkpoint holds the state dict: Lightning and mmengine, detectron2 and torchvision, others."""
+
+LARGEST_CONFIG = 2**20
+"""Bytes of a `config.json`; some 1000 are used."""
 
 MOST_TABLES = 4
 """How deep a state dict may lie in a checkpoint."""
@@ -70,17 +74,31 @@ def tensor_file(path: Path, held: Any) -> TensorFile:
         within = next((name for name in WITHIN if isinstance(held.get(name), Mapping)), None)
         if within is None:
             if held and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in held.items()):
-                return TensorFile(str(path), dict(held), path, settings=settings)
+                return TensorFile(str(path), _plain(path, held), path, settings=settings)
             break
         settings |= {name: value for name, value in held.items() if name != within and isinstance(name, str)}
         held = held[within]
     raise InputError(f"{path}: holds no state dict, a table of tensors by name")
 
 
+def _plain(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by the names that they have in the model itself, where that was wrapped.
+
+    Raises:
+        InputError: for a tensor that is not stored number by number.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_nested or tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+            raise InputError(f"{path}: tensor {name} is sparse, nested, quantised or without values, and must be plain")
+    wrapper = next((w for w in WRAPPERS if all(name.startswith(w) for name in tensors)), "")
+    return {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
+
+
 def _settings_beside(path: Path) -> dict[str, Any]:
     """What the `config.json` in the folder of a file says; nothing where it is none."""
+    beside = path.parent / "config.json"
     try:
-        found = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+        found = json.loads(beside.read_text(encoding="utf-8")) if beside.stat().st_size <= LARGEST_CONFIG else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -29,14 +29,16 @@ def read_published(found: TensorFile, *, preset: str | None = None) -> WeightsFi
     Raises:
         InputError: for a file of no RetinaNet that is known, and one that is not whole.
     """
-    named = [published for published in PUBLISHED if preset in (None, published.preset)]
-    if not named:
-        raise InputError(f"{found.source}: files of preset {preset} cannot be read; {', '.join(names())} can")
-    best = max(named, key=lambda published: published.likeness(found))
+    best = max(PUBLISHED, key=lambda published: published.likeness(found))
     if best.likeness(found) <= len(PROBES) // 2:
-        first = next(iter(found.tensors), None)
-        raise InputError(f"{found.source}: is of no RetinaNet that is known ({', '.join(names())}); it holds {first!r}")
-    return best.read(found)
+        nearest = f"; {best.title} is nearest, and has no {best.first_foreign(found)!r}" if found.tensors else ""
+        raise InputError(f"{found.source}: is of no RetinaNet that is known ({', '.join(names())}){nearest}")
+    if preset in (None, best.preset):
+        return best.read(found)
+    asked = next((published for published in PUBLISHED if published.preset == preset), None)
+    if asked is None or asked.names_alike(found) < best.names_alike(found):
+        raise InputError(f"{found.source}: holds {best.title}, preset {best.preset}, and not preset {preset}")
+    return asked.read(found)
 
 
 def published_of(preset: str) -> Published:

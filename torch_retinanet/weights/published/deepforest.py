@@ -82,7 +82,7 @@ DEEPFOREST = Published(
     class_names=class_names,
     is_marked=is_deepforest,
     has_counters=False,
-    suffix=".ckpt",
+    suffixes=(".ckpt", ".pth", ".pt"),
     says=_says,
     held=_checkpoint,
 )

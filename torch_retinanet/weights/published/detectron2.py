@@ -47,6 +47,7 @@ DETECTRON2 = Published(
     their_name=detectron2_name,
     ignored=r"pixel_mean|pixel_std|anchor_generator\.cell_anchors\.\d+",
     has_counters=False,
+    suffixes=(".pth", ".pkl"),
     held=_checkpoint,
     write=write_by_suffix,
 )

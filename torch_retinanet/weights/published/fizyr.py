@@ -9,10 +9,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.keras_layers import write_layers
-from torch_retinanet.weights.keras_names import NORM_VARIABLES
-from torch_retinanet.weights.published.published import Published
+from torch_retinanet.weights.keras_names import NORM_VARIABLES, place_in_block
+from torch_retinanet.weights.published.published import DEEP, Published
 from torch_retinanet.weights.weights_file import check_numpy
 
 SUBMODEL = "classification_submodel"
@@ -58,16 +57,8 @@ def lettered(name: str) -> str:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Weights as `model.save_weights` of fizyr's training model writes them, for its `load_weights`.
-
-    Raises:
-        InputError: for a backbone that it does not have.
-    """
+    """Weights as `model.save_weights` of fizyr's training model writes them, for its `load_weights`."""
     check_numpy(str(path), tensors)
-    if "res2a_branch2c/kernel:0" not in tensors:
-        raise InputError(
-            f"{path}: keras-retinanet has resnet50, resnet101 and resnet152, and no other residual networks"
-        )
     deep = f"res4b{LETTERS}_branch2a/kernel:0" in tensors
     named = {(name if deep and not re.match(LETTERED, name) else lettered(name)): t for name, t in tensors.items()}
     write_layers(path, dict(_layers(named)), named)
@@ -76,10 +67,9 @@ def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def _backbone_layer(layer: str) -> str:
     if layer in ("conv1", "bn1"):
         return {"conv1": "conv1", "bn1": "bn_conv1"}[layer]
-    stage, block, *place = layer.removeprefix("layer").split(".")
-    kind, number = ({"0": "conv", "1": "bn"}[place[-1]], "0") if len(place) > 1 else (place[0][:-1], place[0][-1])
-    letter = "a" if block == "0" else f"b{block}"
-    return f"{'bn' if kind == 'bn' else 'res'}{int(stage) + 1}{letter}_branch{BRANCHES[number]}"
+    stage, block, number, kind = place_in_block(layer)
+    letter = f"b{block}" if block else "a"
+    return f"{'bn' if kind == 'bn' else 'res'}{stage + 1}{letter}_branch{BRANCHES[number]}"
 
 
 def _layers(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, list[str]]]:
@@ -130,6 +120,7 @@ FIZYR = Published(
     their_name=fizyr_name,
     today=numbered,
     has_counters=False,
-    suffix=".h5",
+    suffixes=(".h5",),
+    backbones=DEEP,
     write=write,
 )

@@ -17,23 +17,16 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.containers.keras_hub_files import (
     BACKBONE_FILE,
-    BLOCKS,
     HEADS,
     HEADS_FILE,
     encoder_layers,
     write_part,
 )
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.keras_names import NORM_VARIABLES
-from torch_retinanet.weights.published.keras_hub_preset import preset_files
-from torch_retinanet.weights.published.published import Published
+from torch_retinanet.weights.keras_names import NORM_VARIABLES, place_in_block
+from torch_retinanet.weights.published.keras_hub_preset import preset_files, read_preset
+from torch_retinanet.weights.published.published import DEEP, Published
 from torch_retinanet.weights.weights_file import check_numpy
-
-TASK_FILE = "task.json"
-"""What of a preset says its anchors and thresholds."""
-
-LARGEST_JSON = 2**20
-"""Bytes of it; some 6000 are used."""
 
 WIDTH = 256
 """Filters of the pyramid, which KerasHub's presets do not say."""
@@ -62,13 +55,12 @@ def keras_hub_name(name: str) -> str:
 def _encoder_layer(layer: str) -> str:
     if layer in ("conv1", "bn1"):
         return {"conv1": "conv1_conv", "bn1": "conv1_bn"}[layer]
-    stage, block, *place = layer.removeprefix("layer").split(".")
-    kind, number = ({"0": "conv", "1": "bn"}[place[-1]], "0") if len(place) > 1 else (place[0][:-1], place[0][-1])
-    return f"stack{int(stage) - 1}_block{block}_{number}_{kind}"
+    stage, block, number, kind = place_in_block(layer)
+    return f"stack{stage - 1}_block{block}_{number}_{kind}"
 
 
 def tell(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
-    """Where P6 comes from, by its kernel; and what the folder of a preset says of anchors, thresholds and levels.
+    """Where P6 comes from, by its kernel; and what the JSON files of a preset say.
 
     Raises:
         InputError: for a preset that says what no config can hold.
@@ -77,53 +69,22 @@ def tell(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     if P6 in found.tensors and "fpn/output_conv_P3/bias" in found.tensors:
         from_p5 = found.tensors[P6].shape[1:2] == found.tensors["fpn/output_conv_P3/bias"].shape
         said["p6_source"] = "p5" if from_p5 else "c5"
-    if found.path is None or not (found.path / TASK_FILE).is_file():
-        return said
-    return said | _said(found.path / TASK_FILE)
-
-
-def _said(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise InputError(f"{path}: must have {LARGEST_JSON} bytes at most")
-        task = json.loads(path.read_text(encoding="utf-8"))["config"]
-        anchors, kept = (task[name]["config"] for name in ("anchor_generator", "prediction_decoder"))
-        pyramid = task["backbone"]["config"]
-        count, levels = int(anchors["num_scales"]), (pyramid["min_level"], pyramid["max_level"])
-        if levels != (anchors["min_level"], anchors["max_level"]) or pyramid.get("use_fpn_batch_norm"):
-            raise InputError(
-                f"{path}: has other levels than its anchors, or BatchNorm in the pyramid, which is not read"
-            )
-        return {
-            "min_level": levels[0],
-            "max_level": levels[1],
-            "anchor_scale": float(anchors["anchor_size"]),
-            "anchor_scales": tuple(2 ** (i / count) for i in range(count)),
-            "anchor_ratios": tuple(float(ratio) for ratio in anchors["aspect_ratios"]),
-            "score_threshold": float(kept["confidence_threshold"]),
-            "nms_iou": float(kept["iou_threshold"]),
-            "detections_per_picture": int(kept["max_detections"]),
-        }
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, ZeroDivisionError) as error:
-        raise InputError(f"{path}: is not what KerasHub writes ({type(error).__name__}: {error})") from None
+    return said if found.path is None or not found.path.is_dir() else said | read_preset(found.path)
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], *, second: bool) -> None:
     """The folder of a preset, which `RetinaNetObjectDetector.from_preset` reads.
 
     Raises:
-        InputError: for a network that its RetinaNet cannot have.
+        InputError: for a width that its RetinaNet cannot have.
     """
     check_numpy(str(path), tensors)
     heads = {name: tensor for name, tensor in tensors.items() if name.startswith(HEADS)}
     backbone = {name: tensor for name, tensor in tensors.items() if name not in heads}
     blocks = tuple(_blocks(backbone, stage) for stage in range(4))
     depth = sum(name.startswith("box_head/conv2d_") and name.endswith("/kernel") for name in heads)
-    is_deep = blocks in BLOCKS.values() and "stack0_block0_3_conv/kernel" in backbone
-    if not is_deep or len(tensors["fpn/lateral_conv_P3/bias"]) != WIDTH:
-        raise InputError(
-            f"{path}: KerasHub's RetinaNet is written with width={WIDTH} on resnet50, resnet101 or resnet152"
-        )
+    if (width := len(tensors["fpn/lateral_conv_P3/bias"])) != WIDTH:
+        raise InputError(f"{path}: KerasHub's RetinaNet has width={WIDTH}, and this one {width}")
     for file, part in ((BACKBONE_FILE, backbone), (HEADS_FILE, heads)):
         with atomic_write(path / file) as beside:
             write_part(beside, part, encoder_layers(blocks))
@@ -147,7 +108,8 @@ def _published(preset: str, title: str, second: bool) -> Published:
         their_name=keras_hub_name,
         tell=tell,
         has_counters=False,
-        suffix="",
+        suffixes=(),
+        backbones=DEEP,
         is_folder=True,
         write=partial(write, second=second),
     )

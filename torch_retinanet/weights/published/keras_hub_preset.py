@@ -1,8 +1,12 @@
-"""The JSON files of a KerasHub preset of a RetinaNet, as `save_to_preset` of keras-hub 0.32.0 writes them."""
+"""The JSON files of a KerasHub preset of a RetinaNet: read, and written as keras-hub 0.32.0 does (`save_to_preset`)."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
+
+from torch_retinanet.errors import InputError
 
 Said = dict[str, Any]
 
@@ -11,6 +15,21 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 SIDE = 800
 """Pixels of both sides of what is fed."""
+
+TASK_FILE, PREPROCESSOR_FILE = "task.json", "preprocessor.json"
+"""What of a preset says its anchors, targets and thresholds, and how pictures are fed."""
+
+LARGEST_JSON = 2**20
+"""Bytes of such a file; some 6000 are used."""
+
+MOST_SCALES = 100
+"""Scales of anchors that a preset may have."""
+
+FED = {"interpolation": "bilinear", "antialias": False, "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": True}
+"""What is read of how pictures are resized: other values are refused."""
+
+NEARLY = 1e-9
+"""The share by which a mean or deviation may differ from the preset's, as it is written as its inverse."""
 
 FILTERS = (64, 128, 256, 512)
 DTYPE = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None}
@@ -136,3 +155,75 @@ def _task(backbone: Said, preprocessor: Said, classes: int, depth: int, second: 
         "prediction_decoder": _object("layers.modeling.non_max_supression", "NonMaxSuppression", decoder),
     }
     return _object("models.retinanet.retinanet_object_detector", "RetinaNetObjectDetector", config)
+
+
+def read_preset(folder: Path) -> Said:
+    """The fields of a config that the JSON files in a folder say.
+
+    Raises:
+        InputError: for a file that is not KerasHub's, and for what no config can hold.
+    """
+    return _read(folder / TASK_FILE, _task_says) | _read(folder / PREPROCESSOR_FILE, _preprocessor_says)
+
+
+def _read(path: Path, fields: Callable[[Path, Said], Said]) -> Said:
+    """What a file says; nothing where there is none."""
+    if not path.is_file():
+        return {}
+    try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise InputError(f"{path}: must have {LARGEST_JSON} bytes at most")
+        return fields(path, json.loads(path.read_text(encoding="utf-8"))["config"])
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError, ArithmeticError) as error:
+        raise InputError(f"{path}: is not what KerasHub writes ({type(error).__name__}: {error})") from None
+
+
+def _task_says(path: Path, task: Said) -> Said:
+    anchors, labels, kept = (task[n]["config"] for n in ("anchor_generator", "label_encoder", "prediction_decoder"))
+    pyramid = task["backbone"]["config"]
+    count, levels = int(anchors["num_scales"]), (pyramid["min_level"], pyramid["max_level"])
+    if levels != (anchors["min_level"], anchors["max_level"]) or pyramid.get("use_fpn_batch_norm"):
+        raise InputError(f"{path}: has other levels than its anchors, or BatchNorm in the pyramid, which is not read")
+    if not 0 < count <= MOST_SCALES:
+        raise InputError(f"{path}: num_scales {count} must be from 1 to {MOST_SCALES}")
+    return {
+        "min_level": levels[0],
+        "max_level": levels[1],
+        "anchor_scale": float(anchors["anchor_size"]),
+        "anchor_scales": tuple(2 ** (i / count) for i in range(count)),
+        "anchor_ratios": tuple(float(ratio) for ratio in anchors["aspect_ratios"]),
+        "box_variance": tuple(float(number) for number in labels["box_variance"]),
+        "match_iou": float(labels["positive_threshold"]),
+        "ignore_iou": float(labels["negative_threshold"]),
+        "score_threshold": float(kept["confidence_threshold"]),
+        "nms_iou": float(kept["iou_threshold"]),
+        "detections_per_picture": int(kept["max_detections"]),
+    }
+
+
+def _preprocessor_says(path: Path, preprocessor: Said) -> Said:
+    converter = preprocessor["image_converter"]["config"]
+    if other := [name for name, value in FED.items() if converter.get(name) != value]:
+        raise InputError(f"{path}: {other[0]} is {converter.get(other[0])!r}, and only {FED[other[0]]!r} is read")
+    height, width = converter["image_size"]
+    if height != width:
+        raise InputError(f"{path}: image_size {height}x{width} must be a square to be read")
+    scales, offsets = (_of_colours(converter[name]) for name in ("scale", "offset"))
+    return {
+        "min_side": int(height),
+        "max_side": int(height),
+        "pixel_mean": _known([-o / s for o, s in zip(offsets, scales, strict=True)], [255 * m for m in MEAN]),
+        "pixel_std": _known([1 / s for s in scales], [255 * d for d in DEVIATION]),
+    }
+
+
+def _of_colours(value: Any) -> list[float]:
+    """A number for each colour, where a preset may say one for all."""
+    return [float(number) for number in value] if isinstance(value, list) else [float(value)] * len(MEAN)
+
+
+def _known(found: Sequence[float], usual: Sequence[float]) -> tuple[float, ...]:
+    """Numbers as they are usually written, where they are those but for rounding."""
+    pairs = list(zip(found, usual, strict=True))
+    is_usual = all(abs(number - known) <= NEARLY * known for number, known in pairs)
+    return tuple(round(number, 6) for number in usual) if is_usual else tuple(found)

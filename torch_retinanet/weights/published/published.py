@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config.backbones import RESNETS
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.containers.state_dict import write_torch
@@ -38,6 +39,10 @@ BACKBONES: dict[tuple[int, tuple[int, ...] | None], str] = {
     **{(6, (128, 128)): "wide_resnet50_2", (23, (128, 128)): "wide_resnet101_2"},
 }
 """A ResNet by the blocks of its third stage, and the channels of a 3x3 kernel where blocks have three convolutions."""
+
+
+DEEP = ("resnet50", "resnet101", "resnet152")
+"""The residual networks whose blocks have three convolutions, which some programs have alone."""
 
 
 def no_change(name: str) -> str:
@@ -86,7 +91,8 @@ class Published:
         remark: what to say of a file, in the sentence that says whose it is.
         ignored: names, as a regular expression, of what is in a file beside weights.
         has_counters: whether its files count the batches of BatchNorm.
-        suffix: of its files, where others have another container.
+        suffixes: of its files, the usual one first.
+        backbones: that its program has.
         is_folder: whether they are folders with several files.
         says: fields of a config that its files say otherwise than the preset has them.
         held: what its files hold: tensors by its names, or a table in which they lie.
@@ -103,7 +109,8 @@ class Published:
     remark: str = ""
     ignored: str = r"(?!)"
     has_counters: bool = True
-    suffix: str = ".pth"
+    suffixes: tuple[str, ...] = (".pth", ".pt", ".bin")
+    backbones: tuple[str, ...] = RESNETS
     is_folder: bool = False
     says: Callable[[RetinaNetConfig], dict[str, Any]] = nothing_said
     held: Callable[[Mapping[str, Tensor], WeightsFile], Any] = tensors_alone
@@ -111,10 +118,11 @@ class Published:
 
     def likeness(self, found: TensorFile) -> int:
         """How many of the tensors that tell RetinaNets apart are in a file; one more where it says whose it is."""
-        return self._names_alike(set(found.tensors)) + self.is_marked(found)
+        return self.names_alike(found) + self.is_marked(found)
 
-    def _names_alike(self, names: set[str]) -> int:
-        today = {self.today(name) for name in names}
+    def names_alike(self, found: TensorFile) -> int:
+        """How many of these tensors are in a file."""
+        today = {self.today(name) for name in found.tensors}
         has_norm = RetinaNetConfig.preset(self.preset).head_norm != "none"
         return sum(self.their_name(probe) in today for probe in PROBES) + ((self.their_name(NORM) in today) == has_norm)
 
@@ -126,9 +134,7 @@ class Published:
         """
         named = {self.today(name): tensor for name, tensor in found.tensors.items()}
         named = {n: t for n, t in named.items() if not n.endswith(COUNTER) and not re.fullmatch(self.ignored, n)}
-        config = RetinaNetConfig.preset(self.preset)
-        config = config.changed(**self.tell(found, config))
-        config = config.changed(**self._sizes(found.source, named, config))
+        config = self._config(found, named)
         expected = expected_shapes(config)
         shapes = {self.their_name(name): shape for name, shape in expected.items() if not name.endswith(COUNTER)}
         check_shapes(found.source, {name: tuple(tensor.shape) for name, tensor in named.items()}, shapes)
@@ -138,30 +144,53 @@ class Published:
         names = names if len(names) == config.num_classes else ()
         return WeightsFile(config, tensors, class_names=names, origin=self._origin(config))
 
-    def write_file(self, path: Path, contents: WeightsFile) -> None:
-        """Write a file as the published program does, which then reads it as its own.
+    def _config(self, found: TensorFile, named: Mapping[str, Tensor]) -> RetinaNetConfig:
+        """The conventions and sizes of a file; a refusal names the file."""
+        config = RetinaNetConfig.preset(self.preset)
+        told = self.tell(found, config)
+        try:
+            config = config.changed(**told)
+            return config.changed(**self._sizes(found.source, named, config))
+        except InputError as error:
+            said = str(error)
+            raise InputError(said if said.startswith(found.source) else f"{found.source}: {said}") from None
+
+    def write_file(self, path: Path, contents: WeightsFile) -> WeightsFile:
+        """Write a file as the published program does, which then reads it as its own; gives what was written.
 
         Weights in other conventions are brought into those of the program, where the function can be kept.
 
         Raises:
-            InputError: for a backbone alone, and for the conventions that stand in the way.
+            InputError: for a backbone alone, another suffix, a backbone that the program does not have, and for the
+                conventions that stand in the way.
         """
         if contents.part != "model":
             raise InputError(f"{path}: a file of {self.title} holds a whole model, and the source a {contents.part}")
+        if contents.config.backbone not in self.backbones:
+            has = ", ".join(self.backbones)
+            raise InputError(f"{path}: {self.title} has no backbone {contents.config.backbone!r}; it has {has}")
+        if not self.is_folder and not path.name.endswith(self.suffixes):
+            raise InputError(f"{path}: suffix must be {' or '.join(self.suffixes)} for a file of {self.title}")
         contents = as_dialect(contents, RetinaNetConfig.preset(self.preset, **self.says(contents.config)))
         kept = {n: tensor for n, tensor in contents.tensors.items() if self.has_counters or not n.endswith(COUNTER)}
         theirs = {self.their_name(name): tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
         if self.is_folder:
             self._write_folder(path, theirs)
-            return
+            return contents
         with atomic_write(path) as beside:
             self.write(beside, self.held(theirs, contents))
+        return contents
 
     def _write_folder(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
         if path.exists() and not path.is_dir():
             raise InputError(f"{path}: is a file, and {self.title} is written to a folder")
         path.mkdir(parents=True, exist_ok=True)
         self.write(path, tensors)
+
+    def first_foreign(self, found: TensorFile) -> str:
+        """The first name in a file that is none of its RetinaNet's."""
+        known = {self.their_name(name) for name in expected_shapes(RetinaNetConfig.preset(self.preset))}
+        return next((name for name in found.tensors if self.today(name) not in known), "")
 
     def _origin(self, config: RetinaNetConfig) -> str:
         return f"holds {self.title}, taken for preset {config.name}{self.remark}"

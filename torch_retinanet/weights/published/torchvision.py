@@ -19,17 +19,11 @@ from torch_retinanet.weights.containers.tensor_file import TensorFile
 from torch_retinanet.weights.published.published import Published
 from torch_retinanet.weights.weights_file import WeightsFile
 
-COCO: dict[str, type[WeightsEnum]] = {
-    "torchvision": RetinaNet_ResNet50_FPN_Weights,
-    "torchvision_v2": RetinaNet_ResNet50_FPN_V2_Weights,
-}
-"""torchvision's published weights of its presets."""
-
 COCO_NAMES = tuple(RetinaNet_ResNet50_FPN_Weights.__members__)
 """What torchvision calls its COCO weights: `COCO_V1`, and `DEFAULT`."""
 
-COCO_FILE, COCO_DIGEST = "retinanet_resnet50_fpn_coco", "eeacb38b"
-"""How the name of that file and its SHA-256 begin; its BatchNorm was trained with an eps of 0 (`overwrite_eps`)."""
+COCO_FILE, COCO_DIGEST = "retinanet_resnet50_fpn_coco-eeacb38b.pth", "eeacb38b"
+"""The file of `COCO_V1`, and how its SHA-256 begins; its BatchNorm was trained with an eps of 0 (`overwrite_eps`)."""
 
 LAST = {"cls_head": ("classification_head", "cls_logits"), "box_head": ("regression_head", "bbox_reg")}
 """torchvision's names of a head, and of its last convolution."""
@@ -63,17 +57,14 @@ def download_coco(
 
     Errors are those of `download_tensors`; a name or enum that the preset does not have is refused.
     """
-    found_at = _verified(weights, preset)
+    published, known, eps = COCO[preset]
+    found_at = _verified(weights, known)
     tensors = download_tensors(found_at, argument="weights", progress=progress)
-    found = TensorFile(str(found_at), tensors, class_names=tuple(found_at.meta["categories"]))
-    if preset == "torchvision_v2":
-        return TORCHVISION_V2.read(found)
-    contents = TORCHVISION.read(found)
-    return replace(contents, config=contents.config.changed(bn_eps=0.0))
+    contents = published.read(TensorFile(str(found_at), tensors, class_names=tuple(found_at.meta["categories"])))
+    return replace(contents, config=contents.config.changed(bn_eps=eps))
 
 
-def _verified(weights: WeightsEnum | str, preset: str) -> WeightsEnum:
-    known = COCO[preset]
+def _verified(weights: WeightsEnum | str, known: type[WeightsEnum]) -> WeightsEnum:
     if isinstance(weights, known):
         return weights
     if isinstance(weights, str) and weights in known.__members__:
@@ -82,10 +73,10 @@ def _verified(weights: WeightsEnum | str, preset: str) -> WeightsEnum:
 
 
 def _eps_of_coco(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
-    """COCO's weights are known by the name of their file, or by the digest in it."""
+    """The weights `COCO_V1` are known by the name of their file, or by its digest."""
     if found.path is None:
         return {}
-    is_coco = found.path.name.startswith(COCO_FILE) or (
+    is_coco = found.path.name == COCO_FILE or (
         _classes(found) == config.num_classes * config.anchors_per_cell and _digest(found.path).startswith(COCO_DIGEST)
     )
     return {"bn_eps": 0.0} if is_coco else {}
@@ -116,3 +107,9 @@ TORCHVISION = Published(
 TORCHVISION_V2 = Published(
     preset="torchvision_v2", title="torchvision's retinanet_resnet50_fpn_v2", their_name=torchvision_name
 )
+
+COCO: dict[str, tuple[Published, type[WeightsEnum], float]] = {
+    "torchvision": (TORCHVISION, RetinaNet_ResNet50_FPN_Weights, 0.0),
+    "torchvision_v2": (TORCHVISION_V2, RetinaNet_ResNet50_FPN_V2_Weights, 1e-5),
+}
+"""torchvision's weights of its presets, and the eps with which their BatchNorm was trained."""

@@ -26,4 +26,6 @@ def yhenon_name(name: str) -> str:
     return name
 
 
-YHENON = Published(preset="yhenon", title="yhenon's pytorch-retinanet", their_name=yhenon_name, suffix=".pt")
+YHENON = Published(
+    preset="yhenon", title="yhenon's pytorch-retinanet", their_name=yhenon_name, suffixes=(".pt", ".pth")
+)
