@@ -9,6 +9,8 @@ from typing import Any
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
+from torch_retinanet.weights.containers.keras_hub_files import BACKBONE_FILE, HEADS_FILE
+from torch_retinanet.weights.published.keras_hub_preset import PREPROCESSOR_FILE, TASK_FILE
 from torch_retinanet.weights.safetensors_file import write_safetensors
 from torch_retinanet.weights.weights_file import WeightsFile, check_contents
 
@@ -20,6 +22,9 @@ LIBRARY = "torch-retinanet"
 
 FILES = (".safetensors", ".keras", ".h5", ".hdf5", ".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
 """How a file's name ends, which is no repository's."""
+
+FETCHED = (WEIGHTS, CONFIG, BACKBONE_FILE, HEADS_FILE, TASK_FILE, PREPROCESSOR_FILE)
+"""What is fetched of a repository: the files of a detector as this project writes them, or of a KerasHub preset."""
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 """The name of a repository: its owner's, and its own."""
@@ -38,9 +43,7 @@ def download(path: str | Path, *, revision: str | None = None, cache_dir: str | 
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(str(path), revision=revision, cache_dir=cache_dir, allow_patterns=[WEIGHTS, CONFIG])
-        )
+        return Path(snapshot_download(str(path), revision=revision, cache_dir=cache_dir, allow_patterns=[*FETCHED]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise FileNotFoundError(f"{path}: there is no such file, and no repository on the Hub ({reason})") from None

@@ -45,7 +45,7 @@ def test_code_on_a_page_is_python(page: str) -> None:
             ast.parse(code)
 
 
-@pytest.mark.parametrize("page", ["docs/conventions.md", "docs/cli.md"])
+@pytest.mark.parametrize("page", ["docs/conventions.md", "docs/cli.md", "docs/peers.md"])
 def test_a_page_that_is_made_from_the_code_is_that_of_the_code(page: str) -> None:
     """`python docs/pages.py` writes them anew."""
     made = runpy.run_path(str(ROOT / "docs" / "pages.py"))["pages"]()

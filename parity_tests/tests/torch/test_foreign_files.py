@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import huggingface_hub
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch_retinanet import InputError, RetinaNet, RetinaNetConfig, cli, registe
 from torch_retinanet.config import backbones
 from torch_retinanet.preprocess import prepare
 from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights.hub import download
 from torch_retinanet.weights.published.keras_hub_preset import preset_files, read_preset
 from torch_retinanet.weights.published.torchvision import COCO_FILE
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
@@ -214,3 +216,18 @@ def test_a_link_to_another_file_is_not_followed(tmp_path: Path) -> None:
         file["conv1"] = h5py.ExternalLink("other.h5", "/conv1")
     with pytest.raises(InputError, match=r"model\.h5: conv1 is kept in another file, which is not opened"):
         read_weights(tmp_path / "model.h5")
+
+
+def test_a_preset_of_keras_hub_is_fetched_whole_from_the_hub(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def snapshot(name: str, **settings: Any) -> str:
+        asked.update(settings)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert download("keras/retinanet_resnet50_fpn_coco") == folder
+    read = {"config.json", "task.json", "preprocessor.json", "model.weights.h5", "task.weights.h5"}
+    assert read <= {*asked["allow_patterns"]}
