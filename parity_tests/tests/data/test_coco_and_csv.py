@@ -21,8 +21,8 @@ from parity_tests.tests.support.data_sets import (
 )
 from parity_tests.tests.support.paths import shared
 from torch_retinanet.data.annotations import Annotations
-from torch_retinanet.data.coco import read_coco
-from torch_retinanet.data.csv_file import read_csv
+from torch_retinanet.data.formats.coco import read_coco
+from torch_retinanet.data.formats.csv_file import read_csv
 from torch_retinanet.errors import InputError
 
 

@@ -24,9 +24,9 @@ from parity_tests.tests.support.data_sets import (
 from parity_tests.tests.support.paths import shared
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.formats import read_annotations
-from torch_retinanet.data.near_duplicates import near_duplicates
-from torch_retinanet.data.screened_pictures import screen_pictures
 from torch_retinanet.data.screening import screen
+from torch_retinanet.data.screening.near_duplicates import near_duplicates
+from torch_retinanet.data.screening.pictures import screen_pictures
 from torch_retinanet.pictures import read_picture
 
 

@@ -22,9 +22,9 @@ from parity_tests.tests.support.data_sets import (
 from parity_tests.tests.support.paths import shared
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.formats import list_splits, read_annotations
-from torch_retinanet.data.kitti import read_kitti
-from torch_retinanet.data.voc import read_voc
-from torch_retinanet.data.yolo import read_yolo
+from torch_retinanet.data.formats.kitti import read_kitti
+from torch_retinanet.data.formats.voc import read_voc
+from torch_retinanet.data.formats.yolo import read_yolo
 from torch_retinanet.errors import InputError
 
 WITHOUT_A = {name: BOXES[name] for name in PICTURES[1:]}

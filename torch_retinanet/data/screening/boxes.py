@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from torch_retinanet.data.annotations import Annotations, Bools, Floats, Ints
-from torch_retinanet.data.near_duplicates import near_duplicates
+from torch_retinanet.data.screening.near_duplicates import near_duplicates
 
 BORDER = 0.5
 """Pixels by which a box may lie over the border without a note: what rounding does."""

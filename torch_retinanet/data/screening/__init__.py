@@ -1,9 +1,9 @@
 """What no training can use is taken out of annotations, and whatever else is odd is noted."""
 
 from torch_retinanet.data.annotations import Annotations
-from torch_retinanet.data.repeated_pictures import join_repeated
-from torch_retinanet.data.screened_boxes import screen_boxes
-from torch_retinanet.data.screened_pictures import screen_pictures
+from torch_retinanet.data.screening.boxes import screen_boxes
+from torch_retinanet.data.screening.pictures import screen_pictures
+from torch_retinanet.data.screening.repeated_pictures import join_repeated
 
 
 def screen(annotations: Annotations, *, decode: bool) -> Annotations:

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.class_names import YAML, read_class_names, with_class_names
-from torch_retinanet.data.coco import read_coco
-from torch_retinanet.data.csv_file import read_csv
-from torch_retinanet.data.kitti import kitti_root, read_kitti
-from torch_retinanet.data.voc import read_voc, voc_splits
-from torch_retinanet.data.yolo import read_yolo
-from torch_retinanet.data.yolo_layout import Layout, is_yolo
+from torch_retinanet.data.formats.coco import read_coco
+from torch_retinanet.data.formats.csv_file import read_csv
+from torch_retinanet.data.formats.kitti import kitti_root, read_kitti
+from torch_retinanet.data.formats.voc import read_voc, voc_splits
+from torch_retinanet.data.formats.yolo import read_yolo
+from torch_retinanet.data.formats.yolo_layout import Layout, is_yolo
 from torch_retinanet.errors import InputError
 
 KNOWN = "COCO's JSON, CSV, Pascal VOC's XML, a KITTI folder with label_2, or a YOLO folder with images and labels"

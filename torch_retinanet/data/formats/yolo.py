@@ -11,10 +11,10 @@ from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.builder import AnnotationsBuilder
+from torch_retinanet.data.formats.yolo_layout import NAMES, LabelledPicture, Layout
 from torch_retinanet.data.picture_files import PictureFile, look_at
 from torch_retinanet.data.picture_folder import Found, is_there, pictures_in
 from torch_retinanet.data.text import Line, is_number, parse_number, read_lines
-from torch_retinanet.data.yolo_layout import NAMES, LabelledPicture, Layout
 from torch_retinanet.errors import InputError
 
 FIELDS = 5
