@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.class_names import YAML, read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
 from torch_retinanet.data.formats.csv_file import read_csv
+from torch_retinanet.data.formats.format import Asked, Format
 from torch_retinanet.data.formats.kitti import kitti_root, read_kitti
 from torch_retinanet.data.formats.voc import read_voc, voc_splits
 from torch_retinanet.data.formats.yolo import read_yolo
@@ -19,26 +19,6 @@ KNOWN = "COCO's JSON, CSV, Pascal VOC's XML, a KITTI folder with label_2, or a Y
 
 BEGINNING = 4096
 """Bytes of a file without a known suffix by which it is told what it is."""
-
-
-class _Asked(NamedTuple):
-    """What is to be read; `names` are those of a file of classes."""
-
-    path: Path
-    split: str | None
-    images: Path | None
-    classes: Path | None
-    names: Sequence[str] | None
-
-
-class _Format(NamedTuple):
-    """A format: the suffixes of its files, whether a folder is laid out so, its splits, and what reads it."""
-
-    name: str
-    suffixes: tuple[str, ...]
-    is_folder: Callable[[Path], bool]
-    splits: Callable[[Path], Sequence[str]]
-    read: Callable[[_Asked], Annotations]
 
 
 def read_annotations(
@@ -72,7 +52,7 @@ def read_annotations(
         if not (splits := found.splits(path)):
             raise InputError(f"split: {split!r} must not be given, since {path} has no splits")
         raise InputError(f"split: {split!r} must be one of {', '.join(splits)} in {path}")
-    annotations = found.read(_Asked(path, split, images, classes, names))
+    annotations = found.read(Asked(path, split, images, classes, names))
     if not annotations.pictures and not annotations.problems:
         raise InputError(f"{path}: must have a picture, and as {found.name} it has none")
     for wanted in (names, class_names):
@@ -90,7 +70,7 @@ def list_splits(path: str | Path) -> list[str]:
     return list(_format(Path(path), None).splits(Path(path)))
 
 
-def _format(path: Path, classes: Path | None) -> _Format:
+def _format(path: Path, classes: Path | None) -> Format:
     if path.is_file():
         return _format_of_file(path)
     if not path.is_dir():
@@ -105,9 +85,9 @@ def _format(path: Path, classes: Path | None) -> _Format:
     return fitting[0]
 
 
-def _format_of_file(path: Path) -> _Format:
+def _format_of_file(path: Path) -> Format:
     for known in FORMATS:
-        if path.suffix.lower() in known.suffixes:
+        if path.suffix.lower() in known.suffixes and known.fits(path):
             return known
     with path.open("rb") as file:
         beginning = file.read(BEGINNING).lstrip()
@@ -134,7 +114,7 @@ def _split_files(folder: Path, suffix: str, classes: Path | None = None) -> dict
     return {brief if times[brief] == 1 else name: file for brief, name, file in zip(short, names, files, strict=True)}
 
 
-def _one_file(asked: _Asked, suffix: str) -> Path:
+def _one_file(asked: Asked, suffix: str) -> Path:
     """The file to read: the path itself, or the one of its split in a folder."""
     if asked.path.is_file():
         return asked.path
@@ -155,9 +135,9 @@ def _has_annotations(path: Path, suffix: str) -> bool:
     return any((path / "annotations").glob(f"*{suffix}"))
 
 
-def _format_of_one_file(name: str, suffix: str, read: Callable[..., Annotations]) -> _Format:
+def _format_of_one_file(name: str, suffix: str, read: Callable[..., Annotations]) -> Format:
     """A format that has all annotations of a split in one file."""
-    return _Format(
+    return Format(
         name,
         (suffix,),
         lambda path: _has_annotations(path, suffix),
@@ -168,21 +148,21 @@ def _format_of_one_file(name: str, suffix: str, read: Callable[..., Annotations]
 
 COCO = _format_of_one_file("COCO", ".json", read_coco)
 CSV = _format_of_one_file("CSV", ".csv", read_csv)
-VOC = _Format(
+VOC = Format(
     "Pascal VOC",
     (".xml",),
     lambda path: any((path / "Annotations").glob("*.xml")),
     lambda path: voc_splits(path) if path.is_dir() else [],
     lambda asked: read_voc(asked.path, split=asked.split, images=asked.images),
 )
-KITTI = _Format(
+KITTI = Format(
     "KITTI",
     (),
     lambda path: kitti_root(path) is not None,
     lambda path: [],
     lambda asked: read_kitti(asked.path, images=asked.images),
 )
-YOLO = _Format(
+YOLO = Format(
     "YOLO",
     YAML,
     is_yolo,
