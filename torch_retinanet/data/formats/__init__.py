@@ -8,7 +8,7 @@ from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.class_names import YAML, read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
 from torch_retinanet.data.formats.csv_file import read_csv
-from torch_retinanet.data.formats.format import Asked, Format
+from torch_retinanet.data.formats.format import Format, Request
 from torch_retinanet.data.formats.kitti import kitti_root, read_kitti
 from torch_retinanet.data.formats.voc import read_voc, voc_splits
 from torch_retinanet.data.formats.yolo import read_yolo
@@ -52,7 +52,7 @@ def read_annotations(
         if not (splits := found.splits(path)):
             raise InputError(f"split: {split!r} must not be given, since {path} has no splits")
         raise InputError(f"split: {split!r} must be one of {', '.join(splits)} in {path}")
-    annotations = found.read(Asked(path, split, images, classes, names))
+    annotations = found.read(Request(path, split, images, classes, names))
     if not annotations.pictures and not annotations.problems:
         raise InputError(f"{path}: must have a picture, and as {found.name} it has none")
     for wanted in (names, class_names):
@@ -114,7 +114,7 @@ def _split_files(folder: Path, suffix: str, classes: Path | None = None) -> dict
     return {brief if times[brief] == 1 else name: file for brief, name, file in zip(short, names, files, strict=True)}
 
 
-def _one_file(asked: Asked, suffix: str) -> Path:
+def _one_file(asked: Request, suffix: str) -> Path:
     """The file to read: the path itself, or the one of its split in a folder."""
     if asked.path.is_file():
         return asked.path

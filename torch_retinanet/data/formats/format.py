@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch_retinanet.data.annotations import Annotations
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What is to be read; `names` are those of a file of classes."""
 
     path: Path
@@ -25,5 +25,5 @@ class Format(NamedTuple):
     suffixes: tuple[str, ...]
     is_folder: Callable[[Path], bool]
     splits: Callable[[Path], Sequence[str]]
-    read: Callable[[Asked], Annotations]
+    read: Callable[[Request], Annotations]
     fits: Callable[[Path], bool] = Path.is_file
