@@ -1,18 +1,16 @@
 """A detector that is used as torchvision's are: pictures in, losses or detections out."""
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast, overload
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models import WeightsEnum
 
-from torch_retinanet.anchors import AnchorGenerator
-from torch_retinanet.attributes import ConfiguredModule
 from torch_retinanet.backbone import BackboneWeights, Frozen, parts_to_freeze
 from torch_retinanet.boxes import scaled
 from torch_retinanet.checks import check_kernels, check_pictures, check_targets
@@ -20,10 +18,10 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.pictures import read_picture
-from torch_retinanet.postprocess import DecodePredictions, clipped_detections
+from torch_retinanet.postprocess import clipped_detections
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
-from torch_retinanet.surroundings import BUILT_IN, SURROUNDINGS
-from torch_retinanet.targets import LabelEncoder
+from torch_retinanet.surroundings import SurroundedModule
+from torch_retinanet.tiles import Tiling, merged
 from torch_retinanet.weights import WRITERS, find_weights, write_weights
 from torch_retinanet.weights.hub import upload, write_folder
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
@@ -32,7 +30,7 @@ Picture = str | Path | Image.Image | np.ndarray | Tensor
 """What `RetinaNetDetector.predict` reads."""
 
 
-class RetinaNetDetector(ConfiguredModule):
+class RetinaNetDetector(SurroundedModule):
     """RetinaNet from pictures to detections, a drop-in for `torchvision.models.detection.retinanet_resnet50_fpn`.
 
     In training `detector(images, targets)` returns the losses `classification` and `bbox_regression`; in evaluation
@@ -73,53 +71,12 @@ class RetinaNetDetector(ConfiguredModule):
             raise InputError(
                 f"class_names: {len(class_names)} names must be as many as the {config.num_classes} classes"
             )
-        self.anchors: AnchorGenerator
-        self.label_encoder: LabelEncoder
-        self.loss: nn.Module
-        self.decode_predictions: DecodePredictions
         self.class_names = tuple(class_names)
         # Channels last is faster on CPUs, and on GPUs in half precision; what comes out is the same but for rounding.
         self.model = RetinaNet(config, backbone_weights=backbone_weights).to(memory_format=torch.channels_last)
-        self._config, self._frozen = config, Frozen()
-        for name, (kind, _) in SURROUNDINGS.items():
-            setattr(self, name, kind(config))
+        self._frozen = Frozen()
+        self._surround(config)
         self._unchecked = {True, False}  # modes whose first batch has not been seen
-
-    @property
-    def config(self) -> RetinaNetConfig:
-        """The conventions; those of anchors, targets, losses, pictures and detections can be set.
-
-        Raises:
-            InputError: as it is set, for a field that is built into the network.
-        """
-        return self._config
-
-    @config.setter
-    def config(self, config: RetinaNetConfig) -> None:
-        self._check_built_in(config)
-        self.model.config = config
-        self._take(config)
-
-    def _take(self, config: RetinaNetConfig) -> None:
-        """Make anew what a changed field acts on; parts of the user's own stay."""
-        changed, self._config = {*config.differences(self._config)}, config
-        for name, (kind, groups) in SURROUNDINGS.items():
-            if type(getattr(self, name)) is kind and changed & {f for group in groups for f in group.__annotations__}:
-                setattr(self, name, kind(config))
-
-    def _changed(self, config: RetinaNetConfig) -> "RetinaNetDetector":
-        """A view of this detector in another config, with the same network; nobody else sees it."""
-        self._check_built_in(config)
-        view = copy.copy(self)
-        view._modules = dict(self._modules)
-        view._compiled_call_impl = None  # it is bound to this one
-        view._take(config)
-        return view
-
-    def _check_built_in(self, config: RetinaNetConfig) -> None:
-        for name in ("num_classes", "anchors_per_cell", *config.differences(self._config)):
-            if name in BUILT_IN and getattr(config, name) != getattr(self._config, name):
-                raise InputError(f"{name}: {getattr(config, name)!r} cannot be set once the network is built")
 
     def freeze(self, *, stages: int = 0, norm: bool = False) -> None:
         """Keep parts of the backbone as they are, in training too; it stays so when `train()` is called.
@@ -257,7 +214,12 @@ class RetinaNetDetector(ConfiguredModule):
 
     @torch.no_grad()
     def predict(
-        self, pictures: Picture | Sequence[Picture], *, batch_size: int = 8, **changes: Any
+        self,
+        pictures: Picture | Sequence[Picture],
+        *,
+        batch_size: int = 8,
+        tiling: Tiling | None = None,
+        **changes: Any,
     ) -> list[dict[str, Tensor]]:
         """Detections of pictures: paths, PIL pictures, arrays (H,W,C) or tensors (C,H,W), one or many.
 
@@ -268,7 +230,8 @@ class RetinaNetDetector(ConfiguredModule):
 
         Args:
             pictures: what is looked at.
-            batch_size: pictures that go through the network together.
+            batch_size: pictures that go through the network together, or tiles of one.
+            tiling: cuts each picture into tiles that are detected by themselves, for objects that are small in it.
             changes: fields of the config for these pictures alone, as `score_threshold=0.3`.
 
         Raises:
@@ -279,21 +242,29 @@ class RetinaNetDetector(ConfiguredModule):
             raise InputError(f"batch_size: {batch_size!r} must be at least 1")
         several = isinstance(pictures, (list, tuple)) or getattr(pictures, "ndim", 0) == 4
         sources = cast("list[Picture]", list(cast("Any", pictures)) if several else [pictures])
-        device, detector = next(self.parameters()).device, self
-        if changes:
-            detector = self._changed(self.config.changed(**changes))
+        detector = self._changed(self.config.changed(**changes)) if changes else self
         modes = {module: module.training for module in self.modules() if module.training}
         try:
             if modes or detector.training:
                 detector.eval()
-            starts = range(0, len(sources), batch_size)
-            batches = (
-                [self._read(sources, j).to(device) for j in range(len(sources))[i : i + batch_size]] for i in starts
-            )
-            return [detections for batch in batches for detections in detector(batch)]
+            read = (self._read(sources, i) for i in range(len(sources)))
+            if tiling is not None:
+                return [detector._detect_tiles(picture, tiling, batch_size) for picture in read]
+            return list(detector._in_batches(read, batch_size))
         finally:
             for module, training in modes.items():
                 module.training = training
+
+    def _in_batches(self, pictures: Iterable[Tensor], batch_size: int) -> Iterator[dict[str, Tensor]]:
+        """Detections of pictures (3,H,W) on any device, `batch_size` of them at a time."""
+        device, rest = next(self.parameters()).device, iter(pictures)
+        while batch := [picture.to(device) for picture in islice(rest, batch_size)]:
+            yield from self(batch)
+
+    def _detect_tiles(self, picture: Tensor, tiling: Tiling, batch_size: int) -> dict[str, Tensor]:
+        windows = tiling.windows(picture.shape[-2], picture.shape[-1])
+        found = list(self._in_batches((window.cut(picture) for window in windows), batch_size))
+        return merged(found, windows, self.config)
 
     def _losses(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         batch = prepare(images, self.config)

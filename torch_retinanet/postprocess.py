@@ -3,7 +3,7 @@
 Lin et al., Focal Loss for Dense Object Detection (2017), section 4.1, inference.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -58,6 +58,11 @@ def best_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thres
     rank = torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device))
     keep = keep[rank[keep].sort().indices]
     return keep[(boxes_xyxy[keep] > 0).any(dim=1)]
+
+
+def suppression(config: RetinaNetConfig) -> Callable[[Tensor, Tensor, Tensor, float], Tensor]:
+    """What drops boxes for better ones, by the convention `nms_classes`."""
+    return {"each": class_wise_nms, "all": all_class_nms, "best": best_class_nms}[config.nms_classes]
 
 
 def clip_own_edges(boxes_xyxy: Tensor, height: float, width: float) -> Tensor:
@@ -124,8 +129,7 @@ class DecodePredictions:
         if config.empty_boxes == "dropped":
             left = _are_left(boxes)
             boxes, scores, labels = boxes[left], scores[left], labels[left]
-        suppress = {"each": class_wise_nms, "all": all_class_nms, "best": best_class_nms}[config.nms_classes]
-        keep = suppress(boxes, scores, labels, config.nms_iou)
+        keep = suppression(config)(boxes, scores, labels, config.nms_iou)
         keep = keep[: config.detections_per_picture or None]
         return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
 

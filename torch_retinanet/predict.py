@@ -13,6 +13,7 @@ from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.pictures import read_picture
+from torch_retinanet.tiles import Tiling
 
 
 class Detected(NamedTuple):
@@ -35,6 +36,7 @@ def detect_pictures(
     *,
     upright: Iterable[bool] | None = None,
     batch_size: int = 1,
+    tiling: Tiling | None = None,
     ahead: int = 8,
     workers: int = 2,
 ) -> Generator[Detected | Unreadable]:
@@ -49,7 +51,8 @@ def detect_pictures(
         detector: detects in evaluation mode, on the device where it is; its own mode is left as it is.
         paths: files, as many as there are; they are asked for as they are read.
         upright: for each file whether its EXIF orientation is applied; by default it always is.
-        batch_size: pictures that go through the network together, those of one padded size.
+        batch_size: pictures that go through the network together, those of one padded size; or tiles of one.
+        tiling: cuts each picture into tiles that are detected by themselves, for objects that are small in it.
         ahead: pictures that are read ahead.
         workers: threads that read.
 
@@ -60,7 +63,8 @@ def detect_pictures(
         if value < 1:
             raise InputError(f"{name}: {value!r} must be at least 1")
     read = _read_ahead(paths, repeat(True) if upright is None else upright, ahead, workers)
-    return (found for batch in _batches(read, batch_size) for found in _detect(detector, batch))
+    together = batch_size if tiling is None else 1  # of tiles, those of one picture go together
+    return (found for batch in _batches(read, together) for found in _detect(detector, batch, tiling, batch_size))
 
 
 Read = tuple[Path, Tensor] | Unreadable
@@ -71,9 +75,11 @@ def _batches(read: Iterator[Read], batch_size: int) -> Iterator[list[Read]]:
         yield batch
 
 
-def _detect(detector: RetinaNetDetector, batch: Sequence[Read]) -> Iterator[Detected | Unreadable]:
+def _detect(
+    detector: RetinaNetDetector, batch: Sequence[Read], tiling: Tiling | None, batch_size: int
+) -> Iterator[Detected | Unreadable]:
     pictures = [read[1] for read in batch if not isinstance(read, Unreadable)]
-    detections = iter(detector.predict(pictures, batch_size=len(pictures)) if pictures else [])
+    detections = iter(detector.predict(pictures, batch_size=batch_size, tiling=tiling) if pictures else [])
     for read in batch:
         if isinstance(read, Unreadable):
             yield read

@@ -1,16 +1,24 @@
 """What of a detector follows from which conventions: what is built into the network, and what stands around it."""
 
+import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+from torch import nn
 
 from torch_retinanet.anchors import AnchorGenerator
+from torch_retinanet.attributes import ConfiguredModule
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.config.boxes import AnchorConventions, BoxConventions, LossConventions, TargetConventions
 from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
 from torch_retinanet.config.pictures import PostprocessingConventions
+from torch_retinanet.errors import InputError
 from torch_retinanet.losses import RetinaNetLoss
+from torch_retinanet.model import RetinaNet
 from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.targets import LabelEncoder
+
+Surrounded = TypeVar("Surrounded", bound="SurroundedModule")
 
 BUILT_IN = {
     *("num_classes", "backbone", "width", "head_depth", "in_channels", "anchors_per_cell"),
@@ -26,3 +34,58 @@ SURROUNDINGS: dict[str, tuple[Callable[[RetinaNetConfig], Any], tuple[type, ...]
     "decode_predictions": (DecodePredictions, (PostprocessingConventions, BoxConventions)),
 }
 """What stands around the network: what makes it, and the conventions that it reads."""
+
+
+class SurroundedModule(ConfiguredModule):
+    """A network, `model`, and what stands around it, which is made anew where a field of the config is set.
+
+    Attributes:
+        anchors, label_encoder, loss, decode_predictions: as the config says, or parts of the user's own.
+    """
+
+    model: RetinaNet
+    anchors: AnchorGenerator
+    label_encoder: LabelEncoder
+    loss: nn.Module
+    decode_predictions: DecodePredictions
+
+    def _surround(self, config: RetinaNetConfig) -> None:
+        self._config = config
+        for name, (kind, _) in SURROUNDINGS.items():
+            setattr(self, name, kind(config))
+
+    @property
+    def config(self) -> RetinaNetConfig:
+        """The conventions; those of anchors, targets, losses, pictures and detections can be set.
+
+        Raises:
+            InputError: as it is set, for a field that is built into the network.
+        """
+        return self._config
+
+    @config.setter
+    def config(self, config: RetinaNetConfig) -> None:
+        self._check_built_in(config)
+        self.model.config = config
+        self._take(config)
+
+    def _take(self, config: RetinaNetConfig) -> None:
+        """Make anew what a changed field acts on; parts of the user's own stay."""
+        changed, self._config = {*config.differences(self._config)}, config
+        for name, (kind, groups) in SURROUNDINGS.items():
+            if type(getattr(self, name)) is kind and changed & {f for group in groups for f in group.__annotations__}:
+                setattr(self, name, kind(config))
+
+    def _changed(self: Surrounded, config: RetinaNetConfig) -> Surrounded:
+        """A view of this detector in another config, with the same network; nobody else sees it."""
+        self._check_built_in(config)
+        view = copy.copy(self)
+        view._modules = dict(self._modules)
+        view._compiled_call_impl = None  # it is bound to this one
+        view._take(config)
+        return view
+
+    def _check_built_in(self, config: RetinaNetConfig) -> None:
+        for name in ("num_classes", "anchors_per_cell", *config.differences(self._config)):
+            if name in BUILT_IN and getattr(config, name) != getattr(self._config, name):
+                raise InputError(f"{name}: {getattr(config, name)!r} cannot be set once the network is built")

@@ -12,7 +12,9 @@ from torch_retinanet.cli.detector import (
     MODEL,
     add_device,
     add_nms_classes,
+    add_tiles,
     batch_size,
+    find_tiling,
     quiet_pillow,
     read_detector,
     report_unreadable,
@@ -42,6 +44,7 @@ def add_to(commands: Any) -> None:
     detect.add_argument(
         "--format", nargs="+", choices=FORMATS, default=["pictures", "json"], help="what is written (pictures json)"
     )
+    add_tiles(detect)
     add_nms_classes(detect)
     add_device(detect)
     detect.set_defaults(run=_detect)
@@ -57,7 +60,8 @@ def _detect(options: argparse.Namespace) -> int:
     detector = read_detector(options.model, options.device, **given)
     together = options.batch_size or (TOGETHER if next(detector.parameters()).is_cuda else 1)
     paths = (source.path for source in sources)
-    found = detect_pictures(detector, paths, batch_size=together, ahead=max(together, TOGETHER))
+    tiling, ahead = find_tiling(options), max(together, TOGETHER)
+    found = detect_pictures(detector, paths, batch_size=together, tiling=tiling, ahead=ahead)
     options.out.mkdir(parents=True, exist_ok=True)
     names = distinct_names(picture_name(source.name) for source in sources)
     shown = track(found, total=len(sources), words="detecting")

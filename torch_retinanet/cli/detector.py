@@ -12,6 +12,8 @@ from torch_retinanet.config.pictures import PostprocessingConventions
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.devices import DEVICES, Device, find_device
+from torch_retinanet.errors import InputError
+from torch_retinanet.tiles import Tiling
 
 MODEL = "the folder of a run, a weights file, COCO_V1 for torchvision's weights, or OWNER/NAME on the Hub"
 """What RUN can be."""
@@ -40,6 +42,41 @@ def add_nms_classes(command: argparse.ArgumentParser) -> None:
         help="whether a better detection drops others of each class by itself, or of all classes: an object then has "
         "one label (default: as the model says)",
     )
+
+
+def add_tiles(command: argparse.ArgumentParser) -> None:
+    """Add the flags `--tile` and `--overlap`."""
+    command.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="cut pictures into tiles of this side, to find what is small in them; 0 for whole pictures (default: as "
+        "the run was trained)",
+    )
+    command.add_argument(
+        "--overlap",
+        type=float,
+        metavar="SHARE",
+        help="the share of a tile that the next one shows too; what is smaller is found once (0.25)",
+    )
+
+
+def find_tiling(options: argparse.Namespace) -> Tiling | None:
+    """How pictures are cut: as the flags say, or else as those were that a run was trained on, which is said then."""
+    settings = Path(options.model) / "config.toml"
+    if options.tile is None and options.overlap is None and settings.is_file():
+        from torch_retinanet.train import TrainConfig
+
+        trained = TrainConfig.from_toml(settings).tiling()
+        if trained is not None:
+            words = f"pictures are cut into tiles of {trained.size} pixels, as those of its training"
+            print(f"retinanet: {options.model}: {words}; --tile 0 takes them whole", file=sys.stderr)
+        return trained
+    if not options.tile:
+        if options.overlap is not None:
+            raise InputError(f"--overlap: {options.overlap} must come with --tile")
+        return None
+    return Tiling(options.tile) if options.overlap is None else Tiling(options.tile, options.overlap)
 
 
 def read_detector(path: str | Path, device: Device | None = None, **given: Any) -> RetinaNetDetector:

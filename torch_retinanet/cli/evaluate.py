@@ -10,7 +10,9 @@ from torch_retinanet.cli.detector import (
     MODEL,
     add_device,
     add_nms_classes,
+    add_tiles,
     batch_size,
+    find_tiling,
     quiet_pillow,
     read_detector,
     report_unreadable,
@@ -42,6 +44,7 @@ def add_to(commands: Any) -> None:
     evaluate.add_argument("--json", type=Path, help="a file for all numbers")
     evaluate.add_argument("--truth", type=Path, help="objects in COCO's JSON, in place of RUN and DATA")
     evaluate.add_argument("--results", type=Path, help="detections of them, in COCO's JSON of results")
+    add_tiles(evaluate)
     add_nms_classes(evaluate)
     add_device(evaluate)
     evaluate.set_defaults(run=_evaluate)
@@ -55,7 +58,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         return _evaluate_model(options)
     if options.truth is None or options.results is None:
         raise InputError("--truth and --results: must be given together")
-    for name in ("model", "split", "images", "classes", "out", "nms_classes"):
+    for name in ("model", "split", "images", "classes", "out", "tile", "overlap", "nms_classes"):
         if (value := getattr(options, name)) is not None:
             flag = "RUN" if name == "model" else f"--{name.replace('_', '-')}"
             raise InputError(f"{flag}: {value} must not be given with --truth and --results")
@@ -98,12 +101,13 @@ def _evaluate_model(options: argparse.Namespace) -> int:
 
     detector = read_detector(options.model, options.device, nms_classes=options.nms_classes)
     read = _read_annotations(options, detector)
-    screened = screen(read, decode=False)
+    screened, tiling = screen(read, decode=False), find_tiling(options)
     _say_what_is_lost(options.data, read, screened)
     with quiet_pillow():
         found = detect_annotated(
             detector,
             screened,
+            tiling=tiling,
             ahead=options.read_ahead,
             watch=lambda pictures: track(pictures, total=len(screened.pictures), words="detecting"),
         )

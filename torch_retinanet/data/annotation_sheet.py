@@ -90,7 +90,7 @@ def _tile(annotations: Annotations, index: int, config: RetinaNetConfig | None) 
 
 
 def _draw_coverage(picture: Image.Image, boxes: Tensor, names: Sequence[str], missed: Tensor) -> None:
-    """SampleKey boxes (G,4) onto a picture, with the names of those that no anchor matches."""
+    """Draw boxes (G,4) onto a picture, with the names of those that no anchor matches."""
     pen = ImageDraw.Draw(picture)
     for box in boxes[~missed].tolist():
         pen.rectangle(box, outline=MATCHED, width=2)
@@ -107,7 +107,7 @@ def _fit(pixels: Tensor) -> tuple[Image.Image, Tensor]:
 
 
 def _stripe(picture: Image.Image, boxes: Tensor) -> None:
-    """SampleKey boxes (G,4) as gray stripes onto a picture."""
+    """Draw boxes (G,4) as gray stripes onto a picture."""
     region = Image.new("1", picture.size)
     pen = ImageDraw.Draw(region)
     for box in boxes.tolist():

@@ -11,6 +11,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from torch_retinanet.tiles import Window
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -64,6 +66,7 @@ class Annotations:
         problems: what was wrong so far.
         class_ids: the K ids of the classes in a COCO file, -1 of one that it does not have; empty for other formats.
         picture_ids: the P ids of the pictures in a COCO file; empty for other formats.
+        windows: the parts of the P pictures that are meant, where they are tiles; empty where they are whole.
     """
 
     pictures: Sequence[Path]
@@ -81,6 +84,7 @@ class Annotations:
     problems: Sequence[Problem] = field(default_factory=list)
     class_ids: Sequence[int] = ()
     picture_ids: Sequence[int | str] = ()
+    windows: Sequence[Window] = ()
 
     def objects(self, index: int) -> Objects:
         """The boxes of one picture."""
@@ -107,6 +111,7 @@ class Annotations:
             pictures=_chosen(self.pictures, kept),
             files=_chosen(self.files, kept),
             picture_ids=_chosen(self.picture_ids, kept),
+            windows=_chosen(self.windows, kept),
             sizes=self.sizes[kept],
             as_stored=self.as_stored[kept],
             boxes=self.boxes[chosen],

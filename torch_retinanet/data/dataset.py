@@ -62,6 +62,7 @@ class PictureDataset(Dataset[Sample | Unreadable]):
         try:
             upright = not self.annotations.as_stored[draw.picture]
             picture = read_picture(path, upright=upright, channels=self.channels)
+            picture = self.annotations.windows[draw.picture].cut(picture) if self.annotations.windows else picture
         except (InputError, OSError) as error:
             return Unreadable(path, str(error))
         with torch.random.fork_rng(devices=[]):

@@ -12,6 +12,7 @@ from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.evaluate.coco_json import in_order
 from torch_retinanet.predict import Detected, detect_pictures
+from torch_retinanet.tiles import Tiling
 
 Found = Iterable[Detected | Unreadable]
 
@@ -36,6 +37,7 @@ def detect_annotated(
     detector: RetinaNetDetector,
     annotations: Annotations,
     *,
+    tiling: Tiling | None = None,
     ahead: int = 8,
     workers: int = 2,
     watch: Callable[[Found], Found] = iter,
@@ -47,13 +49,14 @@ def detect_annotated(
     Args:
         detector: as `detect_pictures` takes it.
         annotations: screened.
+        tiling: cuts each picture into tiles that are detected by themselves.
         ahead: pictures that are read ahead.
         workers: threads that read.
         watch: what the pictures pass through as they are detected, to show how far it has come.
     """
     order, areas = _order(annotations), _areas(annotations)
     paths, upright = [annotations.pictures[i] for i in order], (~annotations.as_stored[order]).tolist()
-    found = detect_pictures(detector, paths, upright=upright, ahead=ahead, workers=workers)
+    found = detect_pictures(detector, paths, upright=upright, tiling=tiling, ahead=ahead, workers=workers)
     result = Annotated([], [], [], [])
     for index, one in zip(order, watch(found), strict=True):
         if isinstance(one, Unreadable):

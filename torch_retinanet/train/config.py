@@ -12,6 +12,7 @@ import tyro
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.devices import Device
 from torch_retinanet.errors import InputError
+from torch_retinanet.tiles import Tiling
 from torch_retinanet.train.schedule import Schedule
 from torch_retinanet.train.setting_types import as_setting
 
@@ -47,6 +48,14 @@ class TrainConfig:
     """a file with the names of the classes, in the order of their labels"""
     strict: bool = False
     """stop at the first picture that cannot be read, and at annotations that would be lost"""
+
+    # Whether pictures are cut into tiles
+    tile: int = 0
+    """pixels of the sides of tiles that large pictures are cut into, to find what is small in them; 0 for whole ones"""
+    overlap: float = 0.25
+    """the share of a tile that the one beside it shows too: more than an object's size in pixels"""
+    empty_tiles: float = 0.1
+    """the share of the tiles without objects that is learnt from"""
 
     # The model
     preset: str | None = None
@@ -147,8 +156,17 @@ class TrainConfig:
             raise InputError(f"min_sides: {self.min_sides!r} must be pixels, at least 1")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise InputError(f"scale: {self.scale!r} must be two factors above 0, the smaller one first")
+        self.tiling()
         if self.ema is not None and not 0 <= self.ema < 1:
             raise InputError(f"ema: {self.ema!r} must be from 0 to below 1")
+
+    def tiling(self) -> Tiling | None:
+        """How pictures are cut, if they are.
+
+        Raises:
+            InputError: for a tile that is too small, or an overlap out of range.
+        """
+        return Tiling(self.tile, self.overlap) if self.tile else None
 
     def model_config(self, num_classes: int) -> RetinaNetConfig:
         """The conventions and sizes of the model.
@@ -210,7 +228,7 @@ LEAST = {
 }
 """The least that a number may be."""
 
-SHARES = ("flip", "vertical_flip", "crop", "warm_up", "backbone_rate")
+SHARES = ("flip", "vertical_flip", "crop", "warm_up", "backbone_rate", "empty_tiles")
 """Numbers from 0 to 1."""
 
 

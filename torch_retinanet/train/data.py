@@ -11,6 +11,7 @@ from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.dataset import PictureDataset
 from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.data.screening import screen
+from torch_retinanet.data.tiled import tiled
 from torch_retinanet.data.transforms import training_transforms
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
@@ -32,6 +33,8 @@ def read_data(config: TrainConfig) -> tuple[Annotations, Annotations | None]:
     splits = list_splits(config.data)
     split, images = _training_split(config, splits), config.images
     train = screen(read_annotations(config.data, split=split, images=images, classes=config.classes), decode=False)
+    if (tiling := config.tiling()) is not None:
+        train = tiled(train, tiling, empty=config.empty_tiles, seed=config.seed)
     if not len(train.pictures):
         raise InputError(f"data: {config.data} has no picture to train on")
     if not len(train.boxes):

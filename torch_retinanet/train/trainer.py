@@ -74,7 +74,8 @@ class Trainer:
         detector.loss = detector.loss if loss is None else loss
         self.transform = transform
         self.training = TrainStep(self.config, detector, len(self.annotations.pictures), self.accelerator)
-        self.validation = Evaluator(val, detector.config, self.accelerator.device) if val else None
+        device, tiling = self.accelerator.device, config.tiling()
+        self.validation = Evaluator(val, detector.config, device, tiling) if val else None
         main = self.accelerator.is_main_process
         if resume:
             if main:
