@@ -18,7 +18,10 @@ from torch_retinanet.weights.weights_file import expected_shapes
 HERE = Path(__file__).parent
 
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
-    "retinanet": (retinanet, ["", "inspect", "browse", "train", "evaluate", "detect", "convert", "conventions"]),
+    "retinanet": (
+        retinanet,
+        ["", "inspect", "browse", "anchors", "train", "evaluate", "detect", "convert", "conventions"],
+    ),
     "retinanet-parity": (retinanet_parity, ["", "record", "check", "ablate", "backends", "diff"]),
 }
 """The commands, what runs them, and their subcommands."""

@@ -55,12 +55,16 @@ def _level_anchors(config: RetinaNetConfig, height: int, width: int, level: int)
     y = (torch.arange(rows, dtype=torch.float64) + offset) * steps[0]
     x = (torch.arange(columns, dtype=torch.float64) + offset) * steps[1]
     centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).unsqueeze(-2)  # (rows, columns, 1, 2)
-    size = config.anchor_sizes[level - config.min_level] if config.anchor_sizes else config.anchor_scale * stride
-    half = half_sides(config, size)
+    half = half_sides(config, smallest_side(config, level))
     boxes = torch.cat([centres - half, centres + half], dim=-1)
     if config.output_order == "anchor_row_column":
         boxes = boxes.permute(2, 0, 1, 3)
     return boxes.reshape(-1, 4)
+
+
+def smallest_side(config: RetinaNetConfig, level: int) -> float:
+    """The side in pixels of the smallest square anchor of a level."""
+    return config.anchor_sizes[level - config.min_level] if config.anchor_sizes else config.anchor_scale * 2**level
 
 
 def half_sides(config: RetinaNetConfig, smallest: float) -> Tensor:

@@ -74,7 +74,7 @@ def draw_labelled(image: Tensor, objects: Mapping[str, Tensor], *, names: Sequen
 
 
 def draw_texts(picture: Image.Image, boxes: Tensor, texts: Sequence[str], colours: Sequence[str]) -> None:
-    """SampleKey boxes (G,4) xyxy onto a picture, the first ones on top, with as many texts as there is room for."""
+    """Draw boxes (G,4) xyxy onto a picture, the first ones on top, with as many texts as there is room for."""
     corners = _visible(boxes, picture)
     pen, size = ImageDraw.Draw(picture), _letter_size(corners, picture)
     for (left, top, right, bottom), colour in zip(reversed(corners), reversed(colours), strict=True):

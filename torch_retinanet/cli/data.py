@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def add_to(commands: Any) -> None:
     """Add the commands to those of the parser."""
     inspect = commands.add_parser("inspect", help="list what is wrong in annotations and pictures")
-    _add_data(inspect)
+    add_data(inspect)
     inspect.add_argument("--all", action="store_true", help="list every one, however many are of one kind")
     inspect.set_defaults(run=_inspect)
     browse = commands.add_parser("browse", help="draw pictures with their boxes")
-    _add_data(browse)
+    add_data(browse)
     browse.add_argument("--anchors", action="store_true", help="mark the boxes that no anchor matches")
     browse.add_argument("--out", type=Path, default=Path("out/browse.png"), help="the .png (default: out/browse.png)")
     browse.add_argument("--count", type=int, default=12, help="pictures, evenly from first to last (default: 12)")
@@ -37,7 +37,8 @@ def add_to(commands: Any) -> None:
     browse.set_defaults(run=_browse)
 
 
-def _add_data(command: argparse.ArgumentParser) -> None:
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Add DATA and the flags that say what is read of it."""
     command.add_argument(
         "data", metavar="DATA", type=Path, help="COCO JSON, CSV, Pascal VOC XML, KITTI or YOLO: a file or folder"
     )
@@ -49,7 +50,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
 def _inspect(options: argparse.Namespace) -> int:
     from torch_retinanet.cli.problem_table import print_problems, printable
 
-    annotations = _read(options, decode=True)
+    annotations = read_screened(options, decode=True)
     if annotations.problems:
         root = options.data if options.data.is_dir() else options.data.parent
         print_problems(annotations.problems, root, every=options.all)
@@ -68,7 +69,7 @@ def _browse(options: argparse.Namespace) -> int:
         raise InputError(f"--count: {options.count} must be at least 1")
     if options.out.suffix.lower() != ".png":
         raise InputError(f"--out: {options.out} must end in .png")
-    annotations = _read(options, decode=False)
+    annotations = read_screened(options, decode=False)
     if not annotations.pictures:
         raise InputError(f"{options.data}: must have a picture, and `retinanet inspect` says why none is left")
     last = len(annotations.pictures) - 1
@@ -98,7 +99,8 @@ def _config(options: argparse.Namespace) -> RetinaNetConfig | None:
     return config
 
 
-def _read(options: argparse.Namespace, *, decode: bool) -> "Annotations":
+def read_screened(options: argparse.Namespace, *, decode: bool) -> "Annotations":
+    """The annotations that `add_data`'s flags name, screened; with `decode` by the pixels of the pictures too."""
     from torch_retinanet.data.formats import read_annotations
     from torch_retinanet.data.screening import screen
 

@@ -63,6 +63,11 @@ def read_value(convention_field: Field[Any], text: str) -> Any:
     return int(numbers[0]) if convention_field.type is int and numbers[0].is_integer() else numbers[0]
 
 
+def as_text(value: Any) -> str:
+    """A value of a convention as a command line has it: what `read_value` reads."""
+    return ",".join(map(repr, value)) if isinstance(value, tuple) else str(value)
+
+
 def plain(value: Any) -> Any:
     """A value as Python's own `bool`, `int` or `float`, as those of numpy; a tuple of such; or anything else itself."""
     if isinstance(value, tuple):

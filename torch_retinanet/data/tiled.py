@@ -14,7 +14,7 @@ LEAST_SHARE = 0.5
 """The share of an object that a tile must show to be one of its objects; what shows less of it is ignored there."""
 
 
-class _Tile(NamedTuple):
+class _SeenTile(NamedTuple):
     """A tile of a picture, and the boxes of which it shows something: their indices, xyxy in it, which are ignored."""
 
     picture: int
@@ -43,17 +43,17 @@ def tiled(annotations: Annotations, tiling: Tiling, *, empty: float, seed: int) 
     return _of_tiles(annotations, kept)
 
 
-def _tile(annotations: Annotations, picture: int, window: Window) -> _Tile:
+def _tile(annotations: Annotations, picture: int, window: Window) -> _SeenTile:
     start, end = annotations.offsets[picture : picture + 2]
     boxes, limits = annotations.boxes[start:end], np.array(window, dtype=np.float64)
     cut = np.clip(boxes, np.tile(limits[:2], 2), np.tile(limits[2:], 2))
     shown, whole = (cut[:, 2:] - cut[:, :2]).prod(axis=1), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     indices = np.flatnonzero(shown > 0)
     ignored = annotations.ignored[start:end] | (shown < LEAST_SHARE * whole)
-    return _Tile(picture, window, start + indices, (cut - np.tile(limits[:2], 2))[indices], ignored[indices])
+    return _SeenTile(picture, window, start + indices, (cut - np.tile(limits[:2], 2))[indices], ignored[indices])
 
 
-def _of_tiles(annotations: Annotations, tiles: Sequence[_Tile]) -> Annotations:
+def _of_tiles(annotations: Annotations, tiles: Sequence[_SeenTile]) -> Annotations:
     owners = [tile.picture for tile in tiles]
     indices = np.concatenate([np.zeros(0, dtype=np.int64), *(tile.indices for tile in tiles)])
     ignored = np.concatenate([np.zeros(0, dtype=bool), *(tile.ignored for tile in tiles)])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.config.fields import conventions
+from torch_retinanet.config.fields import as_text, conventions
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
@@ -70,7 +70,7 @@ def _completed(config: TrainConfig, found: RetinaNetConfig) -> TrainConfig:
         raise InputError(f"weights: {config.weights} has in_channels={found.in_channels}; give Trainer a detector")
     preset, changes = found.nearest()
     fields = {field.name for field in conventions(RetinaNetConfig)}
-    given = tuple(f"{n}={_as_text(value)}" for n, value in changes.items() if n in fields and n not in SETTINGS)
+    given = tuple(f"{n}={as_text(value)}" for n, value in changes.items() if n in fields and n not in SETTINGS)
     settings: dict[str, Any] = {n: getattr(found, n) for n in SETTINGS if getattr(config, n) is None}
     return replace(config, preset=preset, conventions=(*given, *config.conventions), **settings)
 
@@ -82,7 +82,7 @@ def take_over(detector: RetinaNetDetector, contents: WeightsFile, source: str) -
         InputError: for a file whose weights mean something else in the detector's conventions.
     """
     if differences := contents.config.differences(detector.config, acts_on="result"):
-        needed = " ".join(f"{name}={_as_text(getattr(contents.config, name))}" for name in differences)
+        needed = " ".join(f"{name}={as_text(getattr(contents.config, name))}" for name in differences)
         raise InputError(f"weights: {source} has other conventions; --conventions {needed} takes them over")
     last = f"cls_head.{len(detector.model.cls_head) - 1}."
     own, tensors = detector.model.state_dict(), dict(contents.tensors)
@@ -121,11 +121,6 @@ def _rows(fresh: Tensor, trained: Tensor, pairs: Sequence[tuple[int, int]], clas
     for place, old in pairs:
         merged[:, place] = rows[:, old]
     return merged.reshape(fresh.shape)
-
-
-def _as_text(value: Any) -> str:
-    """A value of a convention as the settings have it."""
-    return ",".join(map(repr, value)) if isinstance(value, tuple) else str(value)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ LOSSES_PLOT, MAP_PLOT = "losses.png", "map.png"
 
 
 def plot_run(folder: Path) -> list[Path]:
-    """SampleKey what there is to draw of the run in `folder`; gives the pictures written."""
+    """Draw what there is to draw of the run in `folder`; gives the pictures written."""
     steps, evaluations = read_record(folder / STEPS), read_record(folder / EVALUATIONS)
     written = []
     if steps:
