@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from torchvision import tv_tensors
 from torch_retinanet.checks import check_batch, in_xyxy
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.builder import NO_CLASS
+from torch_retinanet.data.mixing import NO_MIXING, Labelled, Mixing
 from torch_retinanet.errors import InputError
 from torch_retinanet.pictures import COLOURS, read_picture
 
@@ -46,10 +48,20 @@ class PictureDataset(Dataset[Sample | Unreadable]):
         transform: what changes a `tv_tensors.Image` and its target.
         seed: of the changes.
         channels: of a picture, 3 for colours or 1 for gray.
+        mixing: how often it is mixed with others, before it is changed.
     """
 
-    def __init__(self, annotations: Annotations, *, transform: nn.Module, seed: int, channels: int = COLOURS) -> None:
+    def __init__(
+        self,
+        annotations: Annotations,
+        *,
+        transform: nn.Module,
+        seed: int,
+        channels: int = COLOURS,
+        mixing: Mixing = NO_MIXING,
+    ) -> None:
         self.annotations, self.transform, self.seed, self.channels = annotations, transform, seed, channels
+        self.mixing = mixing
 
     def __len__(self) -> int:
         return len(self.annotations.pictures)
@@ -58,27 +70,32 @@ class PictureDataset(Dataset[Sample | Unreadable]):
         draw = SampleKey(draw, draw) if isinstance(draw, int) else draw
         if not 0 <= draw.picture < len(self):
             raise IndexError(f"index: {draw.picture} must be from 0 to {len(self) - 1}")
-        path = self.annotations.pictures[draw.picture]
         try:
-            upright = not self.annotations.as_stored[draw.picture]
-            picture = read_picture(path, upright=upright, channels=self.channels)
-            picture = self.annotations.windows[draw.picture].cut(picture) if self.annotations.windows else picture
+            one = self._read(draw.picture)
         except (InputError, OSError) as error:
-            return Unreadable(path, str(error))
+            return Unreadable(self.annotations.pictures[draw.picture], str(error))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence([self.seed, draw.number]).generate_state(1, np.uint64)[0]))
-            image, target = self.transform(tv_tensors.Image(picture), self._target(draw.picture, picture))
+            with suppress(InputError, OSError):  # of another picture, which says so when it is drawn itself
+                one = self.mixing(one, self._read_another)
+            image, target = self.transform(tv_tensors.Image(one.image), _target(one) | {"image_id": draw.picture})
         return image, _without_ignored(target)
 
-    def _target(self, index: int, picture: Tensor) -> dict[str, Any]:
-        objects = self.annotations.objects(index)
-        size = picture.shape[-2:]
-        boxes = torch.from_numpy(objects.boxes).float().reshape(-1, 4)
-        return {
-            "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(size[0], size[1])),
-            "labels": torch.from_numpy(np.where(objects.ignored, NO_CLASS, objects.labels)),
-            "image_id": index,
-        }
+    def _read(self, index: int) -> Labelled:
+        annotations = self.annotations
+        upright, objects = not annotations.as_stored[index], annotations.objects(index)
+        picture = read_picture(annotations.pictures[index], upright=upright, channels=self.channels)
+        picture = annotations.windows[index].cut(picture) if annotations.windows else picture
+        labels = torch.from_numpy(np.where(objects.ignored, NO_CLASS, objects.labels))
+        return Labelled(picture, torch.from_numpy(objects.boxes).float().reshape(-1, 4), labels)
+
+    def _read_another(self) -> Labelled:
+        return self._read(int(torch.randint(len(self), ())))
+
+
+def _target(one: Labelled) -> dict[str, Any]:
+    size = one.image.shape[-2], one.image.shape[-1]
+    return {"boxes": tv_tensors.BoundingBoxes(one.boxes, format="XYXY", canvas_size=size), "labels": one.labels}
 
 
 def _without_ignored(target: dict[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Drawn(NamedTuple):
 
 
 class MistakeSheet:
-    """EpochSampler the mistakes of a data set.
+    """Draws the mistakes of a data set.
 
     Args:
         detections: for each picture `boxes` (M,4) xyxy, `scores` (M,), `labels` (M,).

@@ -97,6 +97,14 @@ class TrainConfig:
     """how often a part is cut out of it that keeps enough of some box"""
     colour: float = 0.0
     """how far brightness, contrast and saturation are drawn from 1"""
+    mosaic: float = 0.0
+    """how often it meets three others at a point"""
+    copy_paste: float = 0.0
+    """how often objects of another picture are put onto it"""
+    mixup: float = 0.0
+    """how often it is blended with another, half and half"""
+    balance: float = 0.0
+    """the share of pictures below which a class is rare: pictures with a rare class are drawn more often"""
 
     # How the weights follow
     epochs: int = 12
@@ -228,7 +236,10 @@ LEAST = {
 }
 """The least that a number may be."""
 
-SHARES = ("flip", "vertical_flip", "crop", "warm_up", "backbone_rate", "empty_tiles")
+SHARES = (
+    *("flip", "vertical_flip", "crop", "mosaic", "copy_paste", "mixup"),
+    *("warm_up", "backbone_rate", "empty_tiles", "balance"),
+)
 """Numbers from 0 to 1."""
 
 

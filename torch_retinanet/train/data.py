@@ -10,6 +10,7 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.dataset import PictureDataset
 from torch_retinanet.data.formats import list_splits, read_annotations
+from torch_retinanet.data.mixing import Mixing
 from torch_retinanet.data.screening import screen
 from torch_retinanet.data.tiled import tiled
 from torch_retinanet.data.transforms import training_transforms
@@ -89,7 +90,10 @@ def build_dataset(
         crop=config.crop,
         colour=config.colour,
     )
-    return PictureDataset(annotations, transform=transform, seed=config.seed, channels=conventions.in_channels)
+    fill = [round(value) for value in conventions.pixel_mean]
+    mixing = Mixing(config.mosaic, config.copy_paste, config.mixup, fill)
+    channels = conventions.in_channels
+    return PictureDataset(annotations, transform=transform, seed=config.seed, channels=channels, mixing=mixing)
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:

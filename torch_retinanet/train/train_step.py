@@ -47,15 +47,27 @@ class TrainStep:
         detector: with its first weights.
         pictures: how many there are.
         accelerator: devices and precision.
+        drawn: the pictures of an epoch by their numbers; by default each once.
     """
 
     def __init__(
-        self, config: TrainConfig, detector: RetinaNetDetector, pictures: int, accelerator: Accelerator
+        self,
+        config: TrainConfig,
+        detector: RetinaNetDetector,
+        pictures: int,
+        accelerator: Accelerator,
+        *,
+        drawn: Sequence[int] = (),
     ) -> None:
         self.config, self.accelerator = config, accelerator
         processes = {"process": accelerator.process_index, "processes": accelerator.num_processes}
         self.sampler = EpochSampler(
-            pictures=pictures, batch=config.batch, accumulate=config.accumulate, seed=config.seed, **processes
+            pictures=pictures,
+            batch=config.batch,
+            drawn=drawn,
+            accumulate=config.accumulate,
+            seed=config.seed,
+            **processes,
         )
         self.steps = config.steps or self.sampler.steps(config.epochs)
         self.detector = detector.to(accelerator.device)

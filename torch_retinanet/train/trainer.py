@@ -29,6 +29,7 @@ from torch_retinanet.train.model import build_detector
 from torch_retinanet.train.plots import plot_run
 from torch_retinanet.train.progress import Show, run_bar
 from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin, check_data_is_there
+from torch_retinanet.train.sampler import balanced_draws
 from torch_retinanet.train.signals import stopping
 from torch_retinanet.train.train_step import NotFiniteError, TrainStep
 from torch_retinanet.weights import RUN_FILE, write_weights
@@ -73,7 +74,9 @@ class Trainer:
         detector = self._built(resume) if detector is None else self._given(detector)
         detector.loss = detector.loss if loss is None else loss
         self.transform = transform
-        self.training = TrainStep(self.config, detector, len(self.annotations.pictures), self.accelerator)
+        drawn = balanced_draws(self.annotations, config.balance, config.seed) if config.balance else ()
+        count = len(self.annotations.pictures)
+        self.training = TrainStep(self.config, detector, count, self.accelerator, drawn=drawn)
         device, tiling = self.accelerator.device, config.tiling()
         self.validation = Evaluator(val, detector.config, device, tiling) if val else None
         main = self.accelerator.is_main_process
@@ -155,9 +158,8 @@ class Trainer:
         training, step = self.training, self.training.progress.step
         last = step == training.steps
         if step % self.config.log_every == 0 or last:
-            recorder.write(
-                STEPS, step, means.take() | {"epoch": step * training.sampler.per_step / len(self.annotations.pictures)}
-            )
+            epoch = step * training.sampler.per_step / training.sampler.per_epoch
+            recorder.write(STEPS, step, means.take() | {"epoch": epoch})
         due = self.config.evaluate_every and step % self.config.evaluate_every == 0
         if self.validation and (due or last):
             self._evaluate(recorder, self.validation)
