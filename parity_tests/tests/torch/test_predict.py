@@ -63,9 +63,9 @@ def test_a_batch_goes_through_the_network_together(
 ) -> None:
     sizes: list[int] = []
 
-    def predict(batch: list[torch.Tensor], *, batch_size: int) -> list[dict[str, torch.Tensor]]:
-        sizes.append(len(batch))
-        return alone(batch, batch_size=batch_size)
+    def predict(batch: list[torch.Tensor], *, batch_size: int, tiling: None) -> list[dict[str, torch.Tensor]]:
+        sizes.append(min(batch_size, len(batch)))
+        return alone(batch, batch_size=batch_size, tiling=tiling)
 
     alone, one_by_one = small.predict, list(detect_pictures(small, pictures))
     monkeypatch.setattr(small, "predict", predict)
