@@ -51,9 +51,10 @@ def _level_anchors(config: RetinaNetConfig, height: int, width: int, level: int)
     stride: int = 2**level
     rows, columns = cells(height, width, stride)
     steps = (stride, stride) if config.anchor_stride == "power_of_2" else (height // rows, width // columns)
-    offset = 0.5 if config.anchor_centre == "half_cell" else 0.0
-    y = (torch.arange(rows, dtype=torch.float64) + offset) * steps[0]
-    x = (torch.arange(columns, dtype=torch.float64) + offset) * steps[1]
+    y, x = (
+        torch.arange(count, dtype=torch.float64) * step + _offset(step, config.anchor_centre)
+        for count, step in zip((rows, columns), steps, strict=True)
+    )
     centres = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).unsqueeze(-2)  # (rows, columns, 1, 2)
     half = half_sides(config, smallest_side(config, level))
     boxes = torch.cat([centres - half, centres + half], dim=-1)
@@ -65,6 +66,13 @@ def _level_anchors(config: RetinaNetConfig, height: int, width: int, level: int)
 def smallest_side(config: RetinaNetConfig, level: int) -> float:
     """The side in pixels of the smallest square anchor of a level."""
     return config.anchor_sizes[level - config.min_level] if config.anchor_sizes else config.anchor_scale * 2**level
+
+
+def _offset(step: int, centre: str) -> float:
+    """Pixels from the top left corner of a cell to the centre of its anchors, in either direction."""
+    if centre == "half_cell_down":
+        return step // 2
+    return step / 2 if centre == "half_cell" else 0.0
 
 
 def half_sides(config: RetinaNetConfig, smallest: float) -> Tensor:

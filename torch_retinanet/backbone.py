@@ -25,7 +25,7 @@ from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, Population
 from torch_retinanet.other_backbones import C5, build_other
 from torch_retinanet.taps import Taps, tap
 
-BACKBONE_FIELDS = ("backbone", "in_channels", "stride_in", "conv_bias", "bn_eps", "stem_padding")
+BACKBONE_FIELDS = ("backbone", "in_channels", "stride_in", "conv_bias", "shortcut_bias", "bn_eps", "stem_padding")
 """The fields of a config that trained backbone weights hold for."""
 
 
@@ -169,8 +169,8 @@ def _place_strides(resnet: ResNet, config: RetinaNetConfig) -> None:
 
 
 def _add_biases(resnet: ResNet, config: RetinaNetConfig) -> None:
-    if config.conv_bias:
-        for conv in (m for m in resnet.modules() if isinstance(m, nn.Conv2d)):
+    for name, conv in resnet.named_modules():
+        if isinstance(conv, nn.Conv2d) and (config.conv_bias or (config.shortcut_bias and "downsample" in name)):
             conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
 
 

@@ -14,6 +14,9 @@ from torchvision.ops import box_convert
 Coding = Literal["centre", "corner"]
 """What deltas shift: an anchor's centre and size, or its edges."""
 
+Axes = Literal["xy", "yx"]
+"""The order of two deltas of one kind."""
+
 
 def box_iou(boxes_xyxy: Tensor, others_xyxy: Tensor) -> Tensor:
     """Intersection over union (...,G,N) of each of G boxes (...,G,4) with each of N (...,N,4); 0 where both are empty.
@@ -33,13 +36,23 @@ def box_area(boxes_xyxy: Tensor) -> Tensor:
     return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).prod(-1)
 
 
-def encode(boxes_xyxy: Tensor, anchors_xyxy: Tensor, variance: Sequence[float], *, coding: Coding = "centre") -> Tensor:
+def encode(
+    boxes_xyxy: Tensor,
+    anchors_xyxy: Tensor,
+    variance: Sequence[float],
+    *,
+    coding: Coding = "centre",
+    axes: Axes = "xy",
+) -> Tensor:
     """The deltas (...,4) that take anchors to boxes.
 
     Shifts of the centre by x and y in widths and heights of the anchor, and the logarithms of the factors by which it
     grows, each divided by its variance. Source: Girshick et al. 2014 (arXiv 1311.2524), appendix C. With the coding
     `corner`, shifts of the four edges in widths and heights of the anchor (fizyr/keras-retinanet utils/anchors.py).
+    With the axes `yx`, those along y come first (monai apps/detection/utils/box_coder.py); the variance is by x and y.
     """
+    if axes == "yx":
+        return swapped(encode(boxes_xyxy, anchors_xyxy, variance, coding=coding))
     if coding == "corner":
         return (boxes_xyxy - anchors_xyxy) / _sides(anchors_xyxy) / _like(variance, anchors_xyxy)
     boxes, anchors = (box_convert(b, "xyxy", "cxcywh") for b in (boxes_xyxy, anchors_xyxy))
@@ -56,11 +69,13 @@ def decode(
     largest_factor: float | None = None,
     smallest_factor: float | None = None,
     coding: Coding = "centre",
+    axes: Axes = "xy",
 ) -> Tensor:
     """The boxes xyxy (...,4) to which deltas take anchors; a side grows by `largest_factor` at most.
 
     With the coding `corner` edges move, and nothing limits how far.
     """
+    deltas = swapped(deltas) if axes == "yx" else deltas
     if coding == "corner":
         return anchors_xyxy + deltas * _like(variance, deltas) * _sides(anchors_xyxy)
     anchors = box_convert(anchors_xyxy, "xyxy", "cxcywh")
@@ -73,6 +88,11 @@ def decode(
     centres = anchors[..., :2] + shifts * anchors[..., 2:]
     boxes: Tensor = box_convert(torch.cat([centres, growth.exp() * anchors[..., 2:]], dim=-1), "cxcywh", "xyxy")
     return boxes
+
+
+def swapped(values: Tensor) -> Tensor:
+    """Two pairs (...,4) by x and y as pairs by y and x, or back: boxes, or their deltas."""
+    return values[..., [1, 0, 3, 2]]
 
 
 def clip(boxes_xyxy: Tensor, height: float, width: float) -> Tensor:

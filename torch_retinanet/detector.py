@@ -273,7 +273,8 @@ class RetinaNetDetector(SurroundedModule):
         anchors = self._anchors(batch.images)
         boxes = batch.shifted([scaled(t["boxes"], *s, anchors) for t, s in zip(targets, batch.scales, strict=True)])
         labels = [target["labels"].as_subclass(Tensor).to(anchors.device) for target in targets]
-        assigned = self.label_encoder.encode_batch(anchors, boxes, labels)
+        per_level = self.anchors.anchors_per_level(*batch.images.shape[-2:])
+        assigned = self.label_encoder.encode_batch(anchors, boxes, labels, per_level)
         assigned = self.label_encoder.ignore_outside(assigned, anchors, batch.sizes)
         nowhere = anchors.new_zeros(0, 4)
         regions = [scaled(t.get("ignored", nowhere), *s, anchors) for t, s in zip(targets, batch.scales, strict=True)]

@@ -46,13 +46,15 @@ class FeaturePyramidNetwork(nn.Module):
             self.add_module(f"conv_c{i}_1x1", nn.Conv2d(channels, width, kernel_size=1))
         for i in merged:
             self.add_module(f"conv_c{i}_3x3", nn.Conv2d(width, width, kernel_size=3, padding=1))
-        if self.max_level >= 6:
-            channels = widths[-1] if config.p6_source == "c5" else width
-            self.conv_c6_3x3 = _stride2_conv(config, channels)
+        self.p6_from_c5 = config.p6_layer == "conv" and config.p6_source == "c5"
+        self.p6_is_pooled = config.p6_layer == "pool"
+        if self.p6_is_pooled:
+            self.every_second = nn.MaxPool2d(kernel_size=1, stride=2)
+        elif self.max_level >= 6:
+            self.conv_c6_3x3 = _stride2_conv(config, widths[-1] if self.p6_from_c5 else width)
         if self.max_level == 7:
             self.conv_c7_3x3 = _stride2_conv(config, width)
         self.upsample_2x = UPSAMPLERS[config.upsample]
-        self.p6_from_c5 = config.p6_source == "c5"
         self.p7_relu = config.p7_relu
         self._init_convolutions(config)
 
@@ -67,7 +69,7 @@ class FeaturePyramidNetwork(nn.Module):
             merged[i] = tap(taps, f"merged{i}", lateral[i] + self.upsample_2x(merged[i + 1], lateral[i]))
         levels = [tap(taps, f"p{i}", self._conv(i, "3x3")(merged[i])) for i in features]
         if self.max_level >= 6:
-            levels.append(tap(taps, "p6", self.conv_c6_3x3(features[C5] if self.p6_from_c5 else levels[-1])))
+            levels.append(tap(taps, "p6", self.p6_layer(features[C5] if self.p6_from_c5 else levels[-1])))
         if self.max_level == 7:
             levels.append(tap(taps, "p7", self._p7(levels[-1])))
         return levels
@@ -81,6 +83,11 @@ class FeaturePyramidNetwork(nn.Module):
 
     def _conv(self, level: int, kind: str) -> nn.Module:
         return self.get_submodule(f"conv_c{level}_{kind}")
+
+    @property
+    def p6_layer(self) -> nn.Module:
+        """What makes P6 of C5 or P5."""
+        return self.every_second if self.p6_is_pooled else self.conv_c6_3x3
 
     def _p7(self, p6: Tensor) -> Tensor:
         p7: Tensor = self.conv_c7_3x3(F.relu(p6) if self.p7_relu == "before" else p6)

@@ -13,7 +13,6 @@ from torchvision.ops import Conv2dNormActivation
 
 from torch_retinanet.backbone import init_bias, init_glorot
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.config.config import NORM_GROUPS
 from torch_retinanet.taps import Taps, tap
 
 PRIOR_PROBABILITY = 0.01
@@ -35,10 +34,11 @@ class Head(nn.Sequential):
 
 def build_head(output_filters: int, config: RetinaNetConfig) -> Head:
     """A head from a level (B,width,h,w) to (B,output_filters,h,w)."""
-    width, norm = config.width, None
+    width, norm, bias = config.width, None, True
     if config.head_norm == "group":
-        norm = partial(nn.GroupNorm, NORM_GROUPS, eps=config.gn_eps)
-    towers = [Conv2dNormActivation(width, width, kernel_size=3, norm_layer=norm) for _ in range(config.head_depth)]
+        norm, bias = partial(nn.GroupNorm, config.gn_groups, eps=config.gn_eps), config.gn_conv_bias
+    layer = partial(Conv2dNormActivation, width, width, kernel_size=3, norm_layer=norm, bias=bias)
+    towers = [layer() for _ in range(config.head_depth)]
     return Head(*towers, nn.Conv2d(width, output_filters, kernel_size=3, padding=1))
 
 

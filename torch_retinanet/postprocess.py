@@ -83,6 +83,11 @@ def _are_left(boxes_xyxy: Tensor) -> Tensor:
     return (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(dim=1)
 
 
+def _have_a_pixel(boxes_xyxy: Tensor) -> Tensor:
+    """Which boxes (M,4) are a pixel wide and high at least (M,); monai data/box_utils.py spatial_crop_boxes."""
+    return (boxes_xyxy[:, 2:] >= boxes_xyxy[:, :2] + 1).all(dim=1)
+
+
 class DecodePredictions:
     """Turns logits and deltas into detections, in the conventions of a config."""
 
@@ -122,12 +127,13 @@ class DecodePredictions:
     ) -> dict[str, Tensor]:
         config = self.config
         anchor, labels, scores = self._candidates(logits, anchors_per_level)
-        variance, coding, factors = config.box_variance, config.box_coding, FACTORS[config.box_clamp]
-        boxes = decode(deltas[anchor], anchors_xyxy[anchor], variance, coding=coding, **factors)
+        variance, coding, axes = config.box_variance, config.box_coding, config.delta_axes
+        factors = FACTORS[config.box_clamp]
+        boxes = decode(deltas[anchor], anchors_xyxy[anchor], variance, coding=coding, axes=axes, **factors)
         if config.clip_boxes:
             boxes = (clip if config.clip_edges == "all" else clip_own_edges)(boxes, *self.border(size))
-        if config.empty_boxes == "dropped":
-            left = _are_left(boxes)
+        if config.empty_boxes != "kept":
+            left = _are_left(boxes) if config.empty_boxes == "dropped" else _have_a_pixel(boxes)
             boxes, scores, labels = boxes[left], scores[left], labels[left]
         keep = suppression(config)(boxes, scores, labels, config.nms_iou)
         keep = keep[: config.detections_per_picture or None]

@@ -65,9 +65,10 @@ class NewSize(NamedTuple):
 
 def resized_size(size: tuple[int, int], config: RetinaNetConfig, *, min_side: float | None = None) -> NewSize:
     """The size of a picture whose short side gets `min_side` pixels, by default the config's, its long one `max_side`
-    at most."""
+    at most. Where the config says 0, a picture keeps its size."""
     number = np.float32 if config.resize_rounding == "single" else np.float64
-    ratio = min(number(min_side or config.min_side) / number(min(size)), number(config.max_side) / number(max(size)))
+    least = min_side or config.min_side or min(size)
+    ratio = min(number(least) / number(min(size)), number(config.max_side) / number(max(size)))
     uncut = float(ratio * number(size[0])), float(ratio * number(size[1]))
     pixels = WHOLE[config.whole_pixels](uncut[0]), WHOLE[config.whole_pixels](uncut[1])
     pixels = max(1, pixels[0]), max(1, pixels[1])

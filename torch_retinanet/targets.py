@@ -1,7 +1,7 @@
 """What each anchor shall predict; mirrors `keras_reference/targets.py`.
 
 Lin et al., Focal Loss for Dense Object Detection (2017), section 4: an anchor belongs to the box it fits best, if their
-IoU is high enough.
+IoU is high enough; or as `torch_retinanet/atss.py` has it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from torch_retinanet.atss import match_atss
 from torch_retinanet.boxes import box_iou, encode
 from torch_retinanet.config import RetinaNetConfig
 
@@ -57,16 +58,30 @@ class Tables:
         return iter(self.kept or (box_iou(self.boxes_xyxy, chunk) for chunk in self.chunks))
 
 
+class Match(NamedTuple):
+    """What was found for the anchors of a batch, each (B,N): whether it is positive, or background, and its box."""
+
+    positive: Tensor
+    background: Tensor
+    box: Tensor
+
+
 class LabelEncoder:
     """Assigns true boxes to anchors in the conventions of a config."""
 
     def __init__(self, config: RetinaNetConfig) -> None:
         self.config = config
 
-    def encode_batch(self, anchors_xyxy: Tensor, boxes_xyxy: Sequence[Tensor], labels: Sequence[Tensor]) -> Targets:
+    def encode_batch(
+        self,
+        anchors_xyxy: Tensor,
+        boxes_xyxy: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        per_level: Sequence[int] = (),
+    ) -> Targets:
         """Targets of anchors (N,4) for a batch of pictures, each with boxes (G,4), G from 0, and labels (G,).
 
-        All in one go: pictures with fewer boxes are filled up with empty ones, which fit no anchor.
+        `per_level` says how the N anchors divide among the levels, for ATSS; by default they are all of one.
         """
         if not boxes_xyxy:
             return Targets(
@@ -75,15 +90,16 @@ class LabelEncoder:
             )
         filled = pad_sequence([*boxes_xyxy, anchors_xyxy.new_zeros(1, 4)], batch_first=True)[:-1].to(anchors_xyxy)
         classes = pad_sequence([*labels, labels[0].new_zeros(1)], batch_first=True)[:-1].long()
-        best_iou, best_box, forced = self._match(anchors_xyxy, filled)
-        positive = (best_iou >= self.config.match_iou) | forced
-        matched = classes.gather(1, best_box)
-        matched = matched.masked_fill(~positive, IGNORED)
-        matched = matched.masked_fill(~positive & self._is_background(best_iou), BACKGROUND)
-        best = filled.gather(1, best_box.unsqueeze(-1).expand(-1, -1, 4))
-        best = torch.where(positive.unsqueeze(-1), best, anchors_xyxy)
-        variance, coding = self.config.box_variance, self.config.box_coding
-        return Targets(matched, encode(best, anchors_xyxy, variance, coding=coding))
+        if self.config.matching == "atss":
+            match = self._match_atss(anchors_xyxy, boxes_xyxy, per_level or [len(anchors_xyxy)])
+        else:
+            match = self._match_iou(anchors_xyxy, filled)
+        matched = classes.gather(1, match.box).masked_fill(~match.positive, IGNORED)
+        matched = matched.masked_fill(match.background, BACKGROUND)
+        best = filled.gather(1, match.box.unsqueeze(-1).expand(-1, -1, 4))
+        best = torch.where(match.positive.unsqueeze(-1), best, anchors_xyxy)
+        variance, coding, axes = self.config.box_variance, self.config.box_coding, self.config.delta_axes
+        return Targets(matched, encode(best, anchors_xyxy, variance, coding=coding, axes=axes))
 
     def ignore(self, targets: Targets, anchors_xyxy: Tensor, regions_xyxy: Sequence[Tensor]) -> Targets:
         """Targets in which anchors (N,4) that lie in a region (I,4) of their picture are background no longer."""
@@ -113,7 +129,20 @@ class LabelEncoder:
             return best_iou <= self.config.ignore_iou
         return best_iou < self.config.ignore_iou
 
-    def _match(self, anchors_xyxy: Tensor, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _match_atss(self, anchors_xyxy: Tensor, boxes_xyxy: Sequence[Tensor], per_level: Sequence[int]) -> Match:
+        """Matches picture by picture, as each has other candidates."""
+        per_cell = self.config.anchors_per_cell
+        found = [match_atss(anchors_xyxy, boxes.to(anchors_xyxy), per_level, per_cell) for boxes in boxes_xyxy]
+        positive, box = (torch.stack(parts) for parts in zip(*found, strict=True))
+        return Match(positive, ~positive, box)
+
+    def _match_iou(self, anchors_xyxy: Tensor, boxes_xyxy: Tensor) -> Match:
+        """Matches of boxes (B,G,4) all in one go: empty ones, with which a picture is filled up, fit no anchor."""
+        best_iou, best_box, forced = self._best(anchors_xyxy, boxes_xyxy)
+        positive = (best_iou >= self.config.match_iou) | forced
+        return Match(positive, ~positive & self._is_background(best_iou), best_box)
+
+    def _best(self, anchors_xyxy: Tensor, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """For each anchor (B,N) the IoU with its best box, that box, and whether it is the best anchor of any box."""
         batch, count, _ = boxes_xyxy.shape
         chunks = torch.split(anchors_xyxy, max(1, LARGEST_TABLE // (batch * count)))

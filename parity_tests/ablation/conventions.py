@@ -39,6 +39,7 @@ NOTES = {
 NUMBERS: dict[str, tuple[str, ...]] = {
     "bn_eps": ("1.001e-05", "1e-05", "0.001"),  # keras.applications; torch.nn.BatchNorm2d; keras.layers
     "bn_momentum": ("0.01", "0.1"),  # Keras; torch
+    "gn_groups": ("8", "32"),  # MONAI; torchvision
     "gn_eps": ("1e-05", "0.001"),  # torch.nn.GroupNorm; keras.layers.GroupNormalization
     "anchor_sizes": ("24,48,96,192,384",),  # three quarters of the usual ones
     "anchor_scale": ("2",),  # anchors from 16 pixels on, as for blood cells
@@ -104,8 +105,10 @@ def _part(name: str, config: Any) -> Part:
 
 
 def _left_out(name: str, after: str, config: Any) -> str:
-    if name == "gn_eps" and config.head_norm == "none":
+    if name.startswith("gn_") and config.head_norm == "none":
         return "the network has no GroupNorm"
+    if name == "shortcut_bias" and config.conv_bias:
+        return "all convolutions of the backbone have a bias"
     if name in NETWORK and name not in INIT:
         changed = config.with_convention(f"{name}={after}")
         if expected_shapes(changed) != expected_shapes(config):

@@ -78,7 +78,8 @@ def _pyramid(model: RetinaNet, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
         found[f"merged{i}"] = added(low, larger)
     sources = {i: f"merged{i}" for i in levels[:-1]} | {5: "lateral5", 6: "c5" if fpn.p6_from_c5 else "p5"}
     sources = {i: name for i, name in sources.items() if i in model.config.levels}
-    found |= {f"p{i}": through(fpn.get_submodule(f"conv_c{i}_3x3"), x[name]) for i, name in sources.items()}
+    layers = {i: fpn.p6_layer if i == 6 else fpn.get_submodule(f"conv_c{i}_3x3") for i in sources}
+    found |= {f"p{i}": through(layers[i], x[name]) for i, name in sources.items()}
     return found | ({"p7": through(_last(fpn), x["p6"])} if 7 in model.config.levels else {})
 
 

@@ -96,7 +96,8 @@ class TorchSurroundings:
     def _encode(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> Targets:
         tensors = [self.tensor(b).reshape(-1, 4) for b in boxes]
         classes = [torch.from_numpy(np.asarray(ids, np.int64)) for ids in labels]
-        return self.label_encoder.encode_batch(self._anchors(size), tensors, classes)
+        per_level = self.anchor_box.anchors_per_level(*size)
+        return self.label_encoder.encode_batch(self._anchors(size), tensors, classes, per_level)
 
     def _anchors(self, size: Size) -> Tensor:
         return self.anchor_box.get_anchors(*size, dtype=DTYPES[self.dtype])

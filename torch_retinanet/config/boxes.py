@@ -49,9 +49,11 @@ class AnchorConventions:
         "the keras.io example's AnchorGenerator; detectron2 modeling/anchor_generator.py",
         default="ratio_scale",
     )
-    anchor_centre: Literal["half_cell", "corner"] = convention(
-        "Where a cell's anchors are centred: in its middle, or on its top left corner.",
-        "the keras.io example's AnchorGenerator; torchvision models/detection/anchor_utils.py",
+    anchor_centre: Literal["half_cell", "half_cell_down", "corner"] = convention(
+        "Where a cell's anchors are centred: in its middle, on the pixel before it where a cell is odd, or on its top "
+        "left corner.",
+        "the keras.io example's AnchorGenerator; monai apps/detection/utils/anchor_utils.py (down); torchvision "
+        "models/detection/anchor_utils.py (corner)",
         default="corner",
     )
     anchor_rounding: Literal["none", "torchvision"] = convention(
@@ -78,6 +80,11 @@ class BoxConventions:
         "Girshick et al. 2014 (arXiv 1311.2524), appendix C; fizyr/keras-retinanet utils/anchors.py bbox_transform",
         default="centre",
     )
+    delta_axes: Literal["xy", "yx"] = convention(
+        "The order of two deltas of one kind: along x and then y, or y first, as arrays count rows before columns.",
+        "torchvision models/detection/_utils.py BoxCoder (xy); monai apps/detection/utils/box_coder.py (yx)",
+        default="xy",
+    )
     box_variance: tuple[float, float, float, float] = convention(
         "What a delta is divided by when it is learnt: shifts by x and y, then the logarithms of width and height; or "
         "shifts of the left, top, right and bottom edge.",
@@ -100,6 +107,14 @@ class TargetConventions:
 
     group: ClassVar[str] = "targets"
 
+    matching: Literal["iou", "atss"] = convention(
+        "What makes an anchor positive: an IoU that the next five fields judge; or ATSS, where a box takes of its "
+        "nearest anchors those whose IoU stands out, and all others are background.",
+        "torchvision models/detection/_utils.py Matcher (iou); Zhang et al. 2020 (arXiv 1912.02424), algorithm 1, as "
+        "in monai apps/detection/utils/ATSS_matcher.py",
+        default="iou",
+        acts_on="training",
+    )
     match_iou: float = convention(
         "The IoU with its best box from which on an anchor is positive.",
         "Lin et al. 2017 (arXiv 1708.02002), section 4",
@@ -204,12 +219,14 @@ class LossConventions:
         default="sum",
         acts_on="training",
     )
-    loss_normaliser: Literal["picture", "batch", "batch_each", "moving_average"] = convention(
+    loss_normaliser: Literal["picture", "batch", "batch_each", "batch_all", "moving_average"] = convention(
         "What losses are divided by: each picture's by its own positive anchors, then the mean of the batch, or the "
-        "batch's by all its positive anchors; each: a picture without any counts as one; moving_average: a tenth of "
-        "the batch's and nine of the steps before, from 100 on.",
+        "batch's by all its positive anchors; each: a picture without any counts as one; all: the class loss by all "
+        "anchors that are not ignored; moving_average: a tenth of the batch's and nine of the steps before, from 100 "
+        "on.",
         "the keras.io example's RetinaNetLoss; fizyr/keras-retinanet losses.py; mmdetection "
-        "samplers/sampling_result.py; detectron2 meta_arch/retinanet.py",
+        "samplers/sampling_result.py; monai apps/detection/networks/retinanet_detector.py (batch_all); detectron2 "
+        "meta_arch/retinanet.py",
         default="picture",
         acts_on="training",
     )

@@ -12,9 +12,6 @@ from torch_retinanet.config.pictures import PostprocessingConventions, Preproces
 from torch_retinanet.errors import InputError, suggestion
 from torch_retinanet.pictures import COLOURS
 
-NORM_GROUPS = 32
-"""Groups of channels in the GroupNorm of heads (torchvision retinanet_resnet50_fpn_v2)."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSize:
@@ -83,8 +80,10 @@ class RetinaNetConfig(
             raise InputError(
                 f"anchor_sizes: {self.anchor_sizes!r} must have a number for each of {len(self.levels)} levels"
             )
-        if self.head_norm == "group" and self.width % NORM_GROUPS:
-            raise InputError(f"width: {self.width!r} must divide by {NORM_GROUPS}, the groups of head_norm='group'")
+        if self.head_norm == "group" and self.width % self.gn_groups:
+            raise InputError(f"width: {self.width!r} must divide by gn_groups={self.gn_groups}")
+        if self.padding_place == "around" and not self.min_side:
+            raise InputError("min_side: 0 keeps a picture's size, and padding_place='around' needs that of a square")
 
     @property
     def levels(self) -> range:
@@ -155,6 +154,11 @@ class RetinaNetConfig(
     def keras_hub_v2(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
         """KerasHub's `retinanet_resnet50_fpn_v2_coco`: GroupNorm in the heads, P6 from C5."""
         return cls.preset("keras_hub_v2", num_classes=num_classes, **changes)
+
+    @classmethod
+    def monai(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """MONAI's detector in two dimensions: GroupNorm in the heads, P6 by a pool, y before x, ATSS."""
+        return cls.preset("monai", num_classes=num_classes, **changes)
 
     @classmethod
     def preset(cls, name: str, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":

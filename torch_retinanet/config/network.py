@@ -22,6 +22,11 @@ class BackboneConventions:
         "keras.applications.resnet ResNet50 (use_bias=True); torchvision models/resnet.py (bias=False)",
         default=False,
     )
+    shortcut_bias: bool = convention(
+        "Whether the 1x1 convolutions of shortcuts have a bias, where conv_bias gives the others none.",
+        "torchvision models/resnet.py (no); monai networks/nets/resnet.py ResNet, its default bias_downsample (yes)",
+        default=False,
+    )
     bn_eps: float = convention(
         "What BatchNorm adds to the variance before the root.",
         "keras.applications.resnet (1.001e-5); torch.nn.BatchNorm2d (1e-5)",
@@ -76,6 +81,12 @@ class PyramidConventions:
         'keras.layers.Conv2D (padding="same"); torchvision ops/feature_pyramid_network.py LastLevelP6P7',
         default="symmetric",
     )
+    p6_layer: Literal["conv", "pool"] = convention(
+        "What makes P6: a 3x3 convolution with stride 2 of p6_source, or a pool that takes every second pixel of P5.",
+        "torchvision ops/feature_pyramid_network.py LastLevelP6P7 (conv); monai "
+        "networks/blocks/feature_pyramid_network.py LastLevelMaxPool (pool)",
+        default="conv",
+    )
     p6_source: Literal["c5", "p5"] = convention(
         "The level that P6 is made from: the backbone's C5, or the pyramid's P5.",
         "Lin et al. 2017 (arXiv 1708.02002), section 4, footnote 2; torchvision retinanet_resnet50_fpn",
@@ -101,10 +112,21 @@ class HeadConventions:
     group: ClassVar[str] = "heads"
 
     head_norm: Literal["none", "group"] = convention(
-        "What stands between a convolution of a head and its ReLU: nothing, or GroupNorm in 32 groups, and then the "
-        "convolution has no bias.",
+        "What stands between a convolution of a head and its ReLU: nothing, or GroupNorm.",
         "Lin et al. 2017 (arXiv 1708.02002), section 4; torchvision retinanet_resnet50_fpn_v2",
         default="none",
+    )
+    gn_groups: int = convention(
+        "Into how many groups GroupNorm divides the channels.",
+        "torchvision models/detection/retinanet.py retinanet_resnet50_fpn_v2 (32); monai "
+        "apps/detection/networks/retinanet_network.py (8)",
+        default=32,
+        bounds=(1, 2**16),
+    )
+    gn_conv_bias: bool = convention(
+        "Whether the convolution before a GroupNorm has a bias.",
+        "torchvision ops/misc.py Conv2dNormActivation (no); monai apps/detection/networks/retinanet_network.py (yes)",
+        default=False,
     )
     gn_eps: float = convention(
         "What GroupNorm adds to the variance before the root.",

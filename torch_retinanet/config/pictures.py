@@ -64,11 +64,12 @@ class PreprocessingConventions:
         acts_on="detections",
     )
     min_side: int = convention(
-        "Pixels of the short side of a picture after resizing.",
-        "the keras.io example's resize_and_pad_image; torchvision retinanet_resnet50_fpn",
+        "Pixels of the short side of a picture after resizing; 0 where a picture keeps its size.",
+        "the keras.io example's resize_and_pad_image; torchvision retinanet_resnet50_fpn; monai "
+        "apps/detection/utils/detector_utils.py preprocess_images (0)",
         default=800,
         acts_on="detections",
-        bounds=(1, LONGEST_SIDE),
+        bounds=(0, LONGEST_SIDE),
     )
     max_side: int = convention(
         "Pixels that the long side has at most; the short side then gets fewer.",
@@ -178,9 +179,10 @@ class PostprocessingConventions:
         default="all",
         acts_on="detections",
     )
-    empty_boxes: Literal["kept", "dropped"] = convention(
-        "Whether boxes of which clip_boxes leaves nothing go on.",
-        "torchvision models/detection/retinanet.py (kept); mmdetection base_dense_head.py min_bbox_size (dropped)",
+    empty_boxes: Literal["kept", "dropped", "dropped_below_1"] = convention(
+        "Whether boxes of which clip_boxes leaves nothing go on; below_1: or less than a pixel of a side.",
+        "torchvision models/detection/retinanet.py (kept); mmdetection base_dense_head.py min_bbox_size (dropped); "
+        "monai data/box_utils.py clip_boxes_to_image (dropped_below_1)",
         default="kept",
         acts_on="detections",
     )

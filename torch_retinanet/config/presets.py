@@ -6,6 +6,7 @@ A field that a preset does not name has the value of torchvision's RetinaNet, wh
 from dataclasses import replace
 
 from torch_retinanet.config.config import RetinaNetConfig
+from torch_retinanet.config.pictures import LONGEST_SIDE
 
 TORCHVISION = RetinaNetConfig(num_classes=91)
 """torchvision 0.29.1 `retinanet_resnet50_fpn`, models/detection/retinanet.py; its first class stands for none."""
@@ -190,11 +191,44 @@ wherever that fits."""
 KERAS_HUB_V2 = replace(KERAS_HUB, p6_source="c5", head_norm="group", gn_eps=0.001)
 """keras-hub 0.32.0 `retinanet_resnet50_fpn_v2_coco`."""
 
+MONAI = RetinaNetConfig(
+    num_classes=1,
+    shortcut_bias=True,
+    max_level=6,
+    p6_layer="pool",
+    head_norm="group",
+    gn_groups=8,
+    gn_conv_bias=True,
+    anchor_ratio="w/h",
+    anchor_centre="half_cell_down",
+    delta_axes="yx",
+    matching="atss",
+    focal_balance=False,
+    focal_gamma=0.0,
+    class_loss_sum="mean",
+    box_loss="smooth_l1",
+    smooth_l1_beta=1 / 9,
+    box_loss_sum="mean",
+    loss_normaliser="batch_all",
+    pixel_mean=(0.0, 0.0, 0.0),
+    pixel_std=(255.0, 255.0, 255.0),
+    min_side=0,
+    max_side=LONGEST_SIDE,
+    pad_multiple=64,
+    empty_boxes="dropped_below_1",
+)
+"""MONAI 1.6.1 `retinanet_resnet50_fpn_detector` in two dimensions, apps/detection/networks/retinanet_detector.py, with
+returned_layers=(2, 3, 4) and conv1_t_stride=2. Losses, box coder and box selector are those of the constructor of its
+`RetinaNetDetector`; sizes of anchors, which it leaves to the caller, are torchvision's; the matcher, which it leaves
+open too, is that of its training example (set_atss_matcher, with its default arguments). A focal loss with an exponent
+of 0 and no weights is its BCEWithLogitsLoss."""
+
 PRESETS = {
     **{"notebook": NOTEBOOK, "keras_io": KERAS_IO, "torchvision": TORCHVISION, "torchvision_v2": TORCHVISION_V2},
     **{"deepforest": DEEPFOREST, "yhenon": YHENON, "detectron2": DETECTRON2},
     **{"mmdet": MMDET, "mmdet_caffe": MMDET_CAFFE},
     **{"fizyr": FIZYR, "keras_hub": KERAS_HUB, "keras_hub_v2": KERAS_HUB_V2},
+    "monai": MONAI,
 }
 """Presets by name."""
 

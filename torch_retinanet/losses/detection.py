@@ -5,6 +5,7 @@ a regression loss of the boxes of positive anchors, both divided by the number o
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -73,14 +74,17 @@ class RetinaNetBoxLoss(nn.Module):
 
     def __init__(self, config: RetinaNetConfig) -> None:
         super().__init__()
-        self.kind, self.variance, self.coding = config.box_loss, config.box_variance, config.box_coding
+        self.kind, self.variance = config.box_loss, config.box_variance
+        self.coding, self.axes = config.box_coding, config.delta_axes
         self.beta, self.of_four = config.smooth_l1_beta, config.box_loss_sum
 
     def forward(self, deltas: Tensor, true_deltas: Tensor, anchors_xyxy: Tensor) -> Tensor:
         """`anchors_xyxy` (...,4) turn deltas into boxes, which GIoU compares (Rezatofighi et al., arXiv 1902.09630)."""
         if self.kind == "giou":
-            predicted = decode(deltas, anchors_xyxy, self.variance, largest_factor=LARGEST_FACTOR, coding=self.coding)
-            true = decode(true_deltas, anchors_xyxy, self.variance, coding=self.coding)
+            to_boxes = partial(
+                decode, anchors_xyxy=anchors_xyxy, variance=self.variance, coding=self.coding, axes=self.axes
+            )
+            predicted, true = to_boxes(deltas, largest_factor=LARGEST_FACTOR), to_boxes(true_deltas)
             giou: Tensor = generalized_box_iou_loss(predicted, true)
             return giou
         if self.kind == "l1":
@@ -108,11 +112,13 @@ class LossSums(NamedTuple):
         classification: (B,) the focal loss summed over all anchors that are not ignored.
         box: (B,) the box loss summed over the positive anchors.
         normaliser: (B,) how many anchors are positive.
+        counted: (B,) how many are not ignored.
     """
 
     classification: Tensor
     box: Tensor
     normaliser: Tensor
+    counted: Tensor
 
 
 class RetinaNetLoss(nn.Module):
@@ -145,6 +151,11 @@ class RetinaNetLoss(nn.Module):
                 "classification": terms.classification.sum() / divisor,
                 "bbox_regression": terms.box.sum() / divisor,
             }
+        if self.config.loss_normaliser == "batch_all":
+            return {
+                "classification": terms.classification.sum() / terms.counted.sum().clamp(min=1),
+                "bbox_regression": terms.box.sum() / terms.normaliser.sum().clamp(min=1),
+            }
         return {
             "classification": self._divide(terms.classification, terms.normaliser, self.config.empty_loss == "sum"),
             "bbox_regression": self._divide(terms.box, terms.normaliser, False),
@@ -153,11 +164,12 @@ class RetinaNetLoss(nn.Module):
     def sums(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> LossSums:
         """What `forward` divides; in single precision at least."""
         logits, deltas = (x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (logits, deltas))
-        classification = self.classification(logits, targets.classes).masked_fill(targets.classes == IGNORED, 0)
+        ignored = targets.classes == IGNORED
+        classification = self.classification(logits, targets.classes).masked_fill(ignored, 0)
         picture, anchor = targets.positive.nonzero(as_tuple=True)
         of_positive = self.box(deltas[picture, anchor], targets.deltas[picture, anchor], anchors_xyxy[anchor])
         box = of_positive.new_zeros(len(deltas)).index_add(0, picture, of_positive)
-        return LossSums(classification.sum(1), box, targets.normaliser)
+        return LossSums(classification.sum(1), box, targets.normaliser, (~ignored).sum(1))
 
     @torch.no_grad()
     def _divisor(self, normaliser: Tensor) -> Tensor:

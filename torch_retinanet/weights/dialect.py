@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from torch_retinanet.anchors import half_sides
+from torch_retinanet.boxes import swapped
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.config.backbones import RESNETS
 from torch_retinanet.errors import InputError
@@ -25,7 +26,7 @@ SIZES = ("backbone", "width", "head_depth", "in_channels")
 
 STEM = "fpn.backbone.conv1.weight"
 
-OF_RESNETS = {"conv_bias", "bn_eps", "channel_order", "pixel_std"}
+OF_RESNETS = {"conv_bias", "shortcut_bias", "bn_eps", "channel_order", "pixel_std"}
 """What is changed in the backbone, whose parts are known of torchvision's residual networks alone."""
 
 
@@ -55,9 +56,10 @@ def as_dialect(contents: WeightsFile, preset: RetinaNetConfig) -> WeightsFile:
 def _fold_biases(tensors: Tensors, before: RetinaNetConfig, after: RetinaNetConfig) -> None:
     """A bias moves the mean of what follows; BatchNorm takes off as much more."""
     for bias, norm in _norms(tensors):
-        if after.conv_bias:
+        has_bias = after.conv_bias or (after.shortcut_bias and "downsample" in norm)
+        if has_bias and bias not in tensors:
             tensors[bias] = torch.zeros_like(tensors[f"{norm}.running_mean"])
-        else:
+        elif not has_bias and bias in tensors:
             tensors[f"{norm}.running_mean"] -= tensors.pop(bias)
 
 
@@ -107,11 +109,15 @@ NEARLY = 1e-6
 
 
 def _scale_deltas(tensors: Tensors, before: RetinaNetConfig, after: RetinaNetConfig) -> None:
-    """What a delta is divided by is a factor of its row."""
-    factors = _exact(before.box_variance) / _exact(after.box_variance)
+    """What a delta is divided by is a factor of its row, and the order of deltas is that of rows."""
+    factors = _exact(before.box_variance) / _exact(after.box_variance)  # x, y, x, y
+    if before.delta_axes == "yx":
+        factors = swapped(factors)
     for name in (f"box_head.{before.head_depth}.weight", f"box_head.{before.head_depth}.bias"):
         rows = tensors[name].double().reshape(-1, 4, *tensors[name].shape[1:])
         scaled = rows * factors.reshape(1, 4, *[1] * (rows.ndim - 2))
+        if before.delta_axes != after.delta_axes:
+            scaled = scaled[:, [1, 0, 3, 2]]
         tensors[name] = scaled.reshape(tensors[name].shape).to(tensors[name].dtype)
 
 
@@ -137,10 +143,12 @@ def _nothing(tensors: Tensors, before: RetinaNetConfig, after: RetinaNetConfig) 
 
 CHANGES: dict[str, Change] = {
     "conv_bias": _fold_biases,
+    "shortcut_bias": _fold_biases,
     "bn_eps": _fold_eps,
     "anchor_order": _permute_anchors,
     "anchor_ratio": _permute_anchors,
     "box_variance": _scale_deltas,
+    "delta_axes": _scale_deltas,
     "channel_order": _colours,
     "pixel_std": _colours,
     "output_order": _nothing,

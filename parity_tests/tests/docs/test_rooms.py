@@ -39,7 +39,7 @@ FEWEST_LINES = 25
 REPOSITORY = ("torch_retinanet", "keras_reference", "parity_tests", "benchmarks", "examples")
 
 FLOORS = (
-    {"errors", "files", "taps", "layers", "pictures", "boxes", "draw", "resize"},
+    {"errors", "files", "taps", "layers", "pictures", "boxes", "draw", "resize", "atss"},
     {"config", "checks", "devices"},
     {"other_backbones"},
     {"attributes", "backbone", "anchors", "preprocess", "postprocess", "targets"},
@@ -220,7 +220,7 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_word() -> None:
 
 MODEL = {
     *("backbone", "other_backbones", "fpn", "heads", "model", "layers", "anchors", "boxes", "targets", "losses"),
-    *("preprocess", "postprocess", "resize", "surroundings", "detector"),
+    *("preprocess", "postprocess", "resize", "surroundings", "detector", "atss"),
 }
 """The rooms of `torch_retinanet` that compute; `detector` hands a preset on to what reads files."""
 

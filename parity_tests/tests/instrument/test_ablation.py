@@ -32,7 +32,8 @@ from parity_tests.tests.support.planted import taps_made_by
 from torch_retinanet.config.fields import conventions
 
 NOT_MEASURED = {
-    *("conv_bias", "p6_source", "head_norm", "gn_eps", "min_level", "max_level"),
+    *("conv_bias", "shortcut_bias", "p6_layer", "p6_source", "min_level", "max_level"),
+    *("head_norm", "gn_groups", "gn_conv_bias", "gn_eps", "delta_axes", "matching"),
     *("anchor_scales", "anchor_ratios", "anchor_sizes", "nms_classes"),
     *("forced_box", "probability_margin", "smooth_l1_beta", "box_loss_sum", "clip_edges", "empty_boxes"),
     *("clip_at", "clip_detections", "resize_edges", "resized_to", "whole_pixels", "pad_always"),
@@ -66,7 +67,10 @@ def test_every_convention_is_changed_or_left_out_with_a_reason(preset: str) -> N
     assert {override.convention for override in every} >= FIELDS - {*NUMBERS}
     assert {override.convention for override in overrides("notebook")} == FIELDS
     left_out = {override.convention for override in every if override.left_out}
-    assert left_out == {"conv_bias", "p6_source", "min_level", "max_level", "head_norm", "gn_eps"}
+    assert left_out == {
+        *("conv_bias", "shortcut_bias", "p6_layer", "p6_source", "min_level", "max_level"),
+        *("head_norm", "gn_groups", "gn_conv_bias", "gn_eps"),
+    }
     assert all(override.before != override.after for override in every)
     for override in every:
         if override.part != "optimizer":

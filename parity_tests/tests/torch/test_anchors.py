@@ -71,6 +71,14 @@ def test_the_corner_of_a_cell_is_half_a_cell_from_its_middle() -> None:
     assert torch.unique(shift.round(decimals=9)).tolist() == [4, 8, 16, 32, 64]
 
 
+def test_the_pixel_before_the_middle_is_that_of_an_odd_cell() -> None:
+    """97 pixels have 13 cells of 7 pixels, 7 of 13, 4 of 24, 2 of 48 and 1 of 97."""
+    config = replace(RetinaNetConfig.torchvision(), anchor_rounding="none")
+    middle, before = (anchors(replace(config, anchor_centre=c), 97, 97) for c in ("half_cell", "half_cell_down"))
+    assert torch.unique((middle - before)[: 9 * 13 * 13].round(decimals=9)).tolist() == [0.5]
+    assert torch.unique((middle - before).round(decimals=9)).tolist() == [0, 0.5]
+
+
 def test_steps_by_the_pictures_share_differ_where_the_side_does_not_divide() -> None:
     config = replace(RetinaNetConfig.keras_io(), anchor_centre="corner")
     shares = replace(config, anchor_stride="picture_over_cells")

@@ -11,7 +11,7 @@ from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import box_iou as torchvision_iou
 from torchvision.ops import clip_boxes_to_image
 
-from torch_retinanet.boxes import box_area, box_iou, clip, decode, encode
+from torch_retinanet.boxes import box_area, box_iou, clip, decode, encode, swapped
 from torch_retinanet.postprocess import class_wise_nms
 
 VARIANCE = (0.1, 0.1, 0.2, 0.2)
@@ -64,6 +64,14 @@ def test_a_delta_by_hand() -> None:
     anchor, box = torch.tensor([[0.0, 0, 8, 4]]), torch.tensor([[-2.0, -2, 14, 2]])
     expected = torch.tensor([[0.25 / 0.1, -0.5 / 0.1, torch.log(torch.tensor(2.0)) / 0.2, 0]])
     torch.testing.assert_close(encode(box, anchor, VARIANCE), expected)
+
+
+def test_deltas_along_y_first_are_the_others_in_another_order() -> None:
+    boxes, anchors = random_boxes(40), random_boxes(40, seed=1)
+    variance = (0.1, 0.3, 0.2, 0.5)
+    deltas = encode(boxes, anchors, variance, axes="yx")
+    assert torch.equal(deltas[:, [1, 0, 3, 2]], encode(boxes, anchors, variance))
+    assert torch.equal(decode(deltas, anchors, variance, axes="yx"), decode(swapped(deltas), anchors, variance))
 
 
 @given(boxes(), boxes())

@@ -76,8 +76,8 @@ def test_a_convention_takes_each_of_its_values_as_text(field: Field[Any]) -> Non
         ("bn_eps=small", "bn_eps: 'small' must be a number"),
         ("box_variance=1,2", r"box_variance: \(1.0, 2.0\) must be 4 numbers from "),
         ("match_iou=0.5,0.9", "match_iou: '0.5,0.9' must be a single number"),
-        ("min_side=0", "min_side: 0 must be a whole number from 1 to "),
-        ("min_side=1.5", "min_side: 1.5 must be a whole number from 1 to "),
+        ("min_side=-1", "min_side: -1 must be a whole number from 0 to "),
+        ("min_side=1.5", "min_side: 1.5 must be a whole number from 0 to "),
         ("ignore_iou=0.9", "ignore_iou: 0.9 must not be above match_iou=0.5"),
         ("bn_eps=-1", "bn_eps: -1.0 must be a number from 0 to 1"),
         ("bn_eps=nan", "bn_eps: nan must be a number from 0 to 1"),
@@ -117,7 +117,9 @@ def test_a_network_has_a_backbone_and_sizes(field: str, value: Any, rule: str) -
         ({"anchor_sizes": (16, 32)}, r"anchor_sizes: \(16, 32\) must have a number for each of 5 levels"),
         ({"max_level": 5, "anchor_sizes": (8.0,) * 5}, "anchor_sizes: .* must have a number for each of 3 levels"),
         ({"min_level": 4}, "min_level: 4 must be one of 2, 3"),
-        ({"head_norm": "group", "width": 48}, "width: 48 must divide by 32, the groups of head_norm='group'"),
+        ({"head_norm": "group", "width": 48}, "width: 48 must divide by gn_groups=32"),
+        ({"head_norm": "group", "gn_groups": 8, "width": 36}, "width: 36 must divide by gn_groups=8"),
+        ({"padding_place": "around", "min_side": 0}, "min_side: 0 keeps a picture's size, and padding_place='around'"),
     ],
 )
 def test_fields_that_belong_together_agree(changes: dict[str, Any], sentence: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 
 from torch_retinanet import RetinaNetConfig
@@ -83,6 +84,19 @@ def test_each_picture_is_divided_by_its_own_positives_or_all_by_those_of_the_bat
     ):
         losses = RetinaNetLoss(config)(logits, deltas, targets, ANCHORS)
         torch.testing.assert_close(losses["bbox_regression"], share)
+
+
+@pytest.mark.parametrize("positives", [[4, 12], [0, 5], [0, 0]])
+def test_the_mean_over_all_anchors_that_are_not_ignored_is_binary_cross_entropy(positives: list[int]) -> None:
+    """As MONAI computes it: `BCEWithLogitsLoss` and `SmoothL1Loss`, each the mean of a batch."""
+    logits, deltas, targets = noise(2, len(ANCHORS), 3), noise(2, len(ANCHORS), 4), random_targets(positives)
+    losses = RetinaNetLoss(RetinaNetConfig.monai(3))(logits, deltas, targets, ANCHORS)
+    counted, positive = targets.classes != IGNORED, targets.positive
+    true = F.one_hot(targets.classes.clamp(min=0), 3).to(logits) * positive.unsqueeze(-1)
+    expected = F.binary_cross_entropy_with_logits(logits[counted], true[counted])
+    torch.testing.assert_close(losses["classification"], expected)
+    box = F.smooth_l1_loss(deltas[positive], targets.deltas[positive], beta=1 / 9) if positive.any() else 0.0
+    assert losses["bbox_regression"].item() == pytest.approx(float(box), rel=1e-12)
 
 
 def test_ignored_anchors_cost_nothing() -> None:

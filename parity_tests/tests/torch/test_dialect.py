@@ -45,7 +45,7 @@ def by_anchor(contents: WeightsFile) -> dict[str, Tensor]:
     prepared = prepare([PICTURE], contents.config)
     deltas, logits = detector.model(prepared.images, apart=True)
     anchors = detector.anchors.get_anchors(*prepared.images.shape[-2:], dtype=torch.float64)
-    boxes = decode(deltas[0], anchors, contents.config.box_variance)
+    boxes = decode(deltas[0], anchors, contents.config.box_variance, axes=contents.config.delta_axes)
     order = np.lexsort(anchors.mul(1024).round().numpy().T)
     return {"anchors": anchors[order], "logits": logits[0][order], "boxes": boxes[order]}
 
@@ -55,6 +55,10 @@ def by_anchor(contents: WeightsFile) -> dict[str, Tensor]:
     "changes",
     [
         {"conv_bias": True},
+        {"shortcut_bias": True},
+        {"conv_bias": True, "shortcut_bias": True},
+        {"delta_axes": "yx"},
+        {"delta_axes": "yx", "box_variance": (0.1, 0.3, 0.2, 0.25)},
         {"bn_eps": 1e-3},
         {"bn_eps": 0.0},
         {"anchor_order": "scale_ratio"},

@@ -34,6 +34,12 @@ def test_boxes_beyond_the_border_are_dropped_where_a_convention_says_so() -> Non
     assert len(found(BEYOND, empty_boxes="dropped")) == 0
 
 
+def test_boxes_that_are_cut_off_to_less_than_a_pixel_are_dropped_where_a_convention_says_so() -> None:
+    whole, less = [29.0, 4.0, 40.0, 14.0], [29.5, 4.0, 40.0, 14.0]
+    assert len(found(whole, less, nms_iou=1.0, empty_boxes="dropped")) == 2
+    assert found(whole, less, nms_iou=1.0, empty_boxes="dropped_below_1").tolist() == [[29.0, 4.0, 30.0, 14.0]]
+
+
 def test_all_detections_can_be_kept() -> None:
     anchors = [[float(x), 0.0, float(x + 1), 1.0] for x in range(20)]
     assert len(found(*anchors, detections_per_picture=7)) == 7

@@ -53,6 +53,12 @@ def test_sizes_by_hand() -> None:
     assert resized_size((1, 5000), KERAS_IO).pixels == (1, 1333)
 
 
+def test_a_picture_keeps_its_size_where_none_is_asked_for_and_it_is_not_too_large() -> None:
+    config = TORCHVISION.changed(min_side=0)
+    assert resized_size((97, 120), config).pixels == (97, 120)
+    assert resized_size((1333, 2666), config).pixels == (666, 1333)
+
+
 def test_the_keras_io_example_pads_and_scales_by_the_uncut_size() -> None:
     """1281 pixels become 1024.8, which begin a ninth stride of 128; torchvision cuts them to 1024 first."""
     image = torch.zeros(3, 1000, 1281)
