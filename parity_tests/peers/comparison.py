@@ -10,7 +10,7 @@ from parity_tests.peers.recorded import Recorded
 from parity_tests.peers.values import noise, picture, true_boxes
 from parity_tests.rule.record import Record, Where
 from torch_retinanet import RetinaNetDetector
-from torch_retinanet.boxes import clip, decode, encode
+from torch_retinanet.boxes import clip, decode, encode, swapped
 from torch_retinanet.postprocess import FACTORS, clip_own_edges
 from torch_retinanet.preprocess import prepare
 from torch_retinanet.targets import IGNORED, Targets
@@ -83,12 +83,13 @@ def answers(
     anchors = detector.anchors.get_anchors(*size, dtype=images.dtype)
     known = truths(recorded, size)
     boxes, labels = [boxes.to(anchors) for boxes, _ in known], [labels for _, labels in known]
-    targets = detector.label_encoder.encode_batch(anchors, boxes, labels)
+    per_level = detector.anchors.anchors_per_level(*size)
+    targets = detector.label_encoder.encode_batch(anchors, boxes, labels, per_level)
     targets = detector.label_encoder.ignore_outside(targets, anchors, [size] * len(boxes))
     losses = detector.loss(logits, deltas, targets, anchors)
     found: dict[str, Tensor] = {name: taps[name] for name in MAPS if name in taps}
     found |= {"c2": taps[C2]} if "c2" not in taps and C2 in taps else {}
-    found |= {"logits": logits, "deltas": deltas, "anchors": anchors}
+    found |= {"logits": logits, "deltas": deltas, "anchors": in_its_order(recorded, anchors)}
     found |= {f"loss/{recorded.losses[name]}": loss for name, loss in losses.items()}
     found |= gradients(recorded, detector, losses, (logits, deltas), weights=weights)
     last = {name: tap.movedim(1, -1) for name, tap in found.items() if recorded.channels_last and name in MAPS}
@@ -163,11 +164,17 @@ def compare_detections(
     """Records of the detections of each picture; of near ties it does not matter which comes first."""
     records = []
     for number, one in enumerate(found):
-        values = {name: one[name].numpy() for name in ("boxes", "scores", "labels")}
+        values = {name: one[name].numpy() for name in ("scores", "labels")}
+        values["boxes"] = in_its_order(recorded, one["boxes"]).numpy()
         at = f"{within}/{number}"
         order = in_order({name: recorded.arrays[f"{where}/{at}/{name}"] for name in values}, values)
         records += [recorded.judge(where, f"{at}/{name}", value[order], place) for name, value in values.items()]
     return records
+
+
+def in_its_order(recorded: Recorded, boxes: Tensor) -> Tensor:
+    """Boxes `[N,4]` in the order that the peer has of their edges, or back."""
+    return swapped(boxes) if recorded.rows_first else boxes
 
 
 def in_order(theirs: Mapping[str, np.ndarray], ours: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -216,15 +223,18 @@ def picture_of(name: str, size: Sequence[int], seed: int, dtype: str) -> Tensor:
 def compare_coder(recorded: Recorded, detector: RetinaNetDetector, *, spread: float = 3.0) -> list[Record]:
     """Records of the coding of boxes, with deltas that reach the clamp."""
     seed, config = recorded.seed, detector.config
-    anchors = torch.from_numpy(true_boxes("coder/anchors", 64, 300, 400, seed))
-    boxes = torch.from_numpy(true_boxes("coder/boxes", 64, 300, 400, seed))
+    anchors, boxes = (
+        in_its_order(recorded, torch.from_numpy(true_boxes(f"coder/{name}", 64, 300, 400, seed)))
+        for name in ("anchors", "boxes")
+    )
     deltas = spread * torch.from_numpy(noise("coder/deltas", (64, 4), seed)).double()
-    decoded = decode(deltas, anchors, config.box_variance, coding=config.box_coding, **FACTORS[config.box_clamp])
+    variance, coding, axes = config.box_variance, config.box_coding, config.delta_axes
+    decoded = decode(deltas, anchors, variance, coding=coding, axes=axes, **FACTORS[config.box_clamp])
     clip_boxes = clip if config.clip_edges == "all" else clip_own_edges
     found = {
-        "encoded": encode(boxes, anchors, config.box_variance, coding=config.box_coding),
-        "decoded": decoded,
-        "clipped": clip_boxes(decoded, 300, 400),
+        "encoded": encode(boxes, anchors, variance, coding=coding, axes=axes),
+        "decoded": in_its_order(recorded, decoded),
+        "clipped": in_its_order(recorded, clip_boxes(decoded, 300, 400)),
     }
     place = Where(data="coder", dtype="float64", mode="cascaded")
     known = [name for name in recorded.names("coder") if name in found]

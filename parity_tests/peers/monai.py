@@ -3,7 +3,8 @@
     python -m parity_tests.peers.monai --out FOLDER
 
 Variants: `detector` as `retinanet_resnet50_fpn_detector` makes it, with layers 2 to 4 and a fourth level that is every
-second pixel of P5; `p6p7` from its own parts with `LastLevelP6P7`. Its boxes count rows first: y1, x1, y2, x2.
+second pixel of P5; `p6p7` from its own parts with `LastLevelP6P7`. Its boxes count rows first: y1, x1, y2, x2. What is
+learnt in a setting of `SETTINGS` is recorded under its name: `detector/atss/128x128/float64/loss/classification`.
 """
 
 import warnings
@@ -45,14 +46,22 @@ from parity_tests.peers.torch_recording import (
     versions,
     weight_gradients,
 )
-from parity_tests.peers.values import noise, true_boxes
+from parity_tests.peers.values import noise, picture, true_boxes
 
-SIZES = {(128, 128): 2, (160, 224): 1, (224, 160): 1}
-SINGLE = ((128, 128),)
+SIZES = {(128, 128): 2, (160, 224): 1, (224, 160): 1, (97, 161): 1}
+"""The last enters the network as it is; the detector would pad it."""
+
+SINGLE = ((128, 128), (97, 161))
 """The sizes that are also answered in float32."""
 
-PADDED = ((100, 150), (97, 120))
+PICTURES = {"60x90": (60, 90), "120x77": (120, 77)}
 """Pictures of one batch, which the detector pads."""
+
+SETTINGS = ("regular", "atss", "focal_giou")
+"""The matcher by IoU, and ATSS, with the losses of the detector's constructor; and ATSS with focal and GIoU loss."""
+
+DIVISIBLE = 64
+"""What sides are padded to: what `retinanet_resnet50_fpn_detector` computes of its last layer, 4."""
 
 ANCHOR_SIZES = ((32, 40, 50), (64, 80, 101), (128, 161, 203), (256, 322, 406), (512, 645, 812))
 BODY = {"spatial_dims": 2, "n_input_channels": 3, "conv1_t_size": 7, "conv1_t_stride": 2}
@@ -77,7 +86,7 @@ def build(variant: str) -> RetinaNetDetector:
     body = resnet.resnet50(pretrained=False, progress=False, **BODY)
     extra = LastLevelP6P7(2, 256, 256)
     extractor = _resnet_fpn_extractor(body, 2, 5, returned_layers=[2, 3, 4], extra_blocks=extra)
-    return RetinaNetDetector(RetinaNet(2, CLASSES, 9, extractor, size_divisible=32), anchors).eval()
+    return RetinaNetDetector(RetinaNet(2, CLASSES, 9, extractor, size_divisible=DIVISIBLE), anchors).eval()
 
 
 def network(detector: RetinaNetDetector, images: Tensor) -> dict[str, Any]:
@@ -98,9 +107,11 @@ def outputs(detector: RetinaNetDetector, images: Tensor) -> tuple[Tensor, Tensor
     return heads["classification"], heads["box_regression"]
 
 
-def answer_size(record: Recording, where: str, detector: RetinaNetDetector, size: tuple[int, int], seed: int) -> None:
+def answer_size(record: Recording, variant: str, detector: RetinaNetDetector, size: tuple[int, int], seed: int) -> None:
     """Records one size in the precision of the detector."""
     dtype = next(detector.parameters()).dtype
+    within = f"{size[0]}x{size[1]}/{str(dtype).removeprefix('torch.')}"
+    where = f"{variant}/{within}"
     answer = network(detector, inputs(size, SIZES[size], seed).to(dtype))
     levels(record, where, "c", 3, answer["body"])
     levels(record, where, "p", 3, answer["features"])
@@ -111,11 +122,9 @@ def answer_size(record: Recording, where: str, detector: RetinaNetDetector, size
         {"boxes": boxes[:, [1, 0, 3, 2]].to(dtype), "labels": labels}
         for boxes, labels in truths(size, SIZES[size], seed)
     ]
-    answer_losses(record, f"{where}/default", detector, answer, targets)
-    if size == (128, 128):
-        losses = detector.compute_loss(answer["heads"], targets, detector.anchors, answer["cells"])
-        weight_gradients(record, f"{where}/default", detector.network, losses, WATCHED)
-    answer_losses(record, f"{where}/atss", detector, answer, targets)
+    for setting in SETTINGS if variant == "detector" else ("atss",):
+        settle(detector, setting)
+        answer_losses(record, f"{variant}/{setting}/{within}", detector, answer, targets)
     with torch.no_grad():
         found = detector.postprocess_detections(
             answer["heads"], detector.anchors, [list(size)] * SIZES[size], answer["cells"]
@@ -127,8 +136,7 @@ def answer_size(record: Recording, where: str, detector: RetinaNetDetector, size
 def answer_losses(
     record: Recording, where: str, detector: RetinaNetDetector, answer: dict[str, Any], targets: list[dict[str, Tensor]]
 ) -> None:
-    """Records losses, their gradients and the matches, in the setting that the last part of `where` names."""
-    settle(detector, where.rpartition("/")[2])
+    """Records losses, their gradients and the matches, in the setting of the detector."""
     matched = arrays(torch.stack(detector.compute_anchor_matched_idxs(detector.anchors, targets, answer["cells"])))
     record.add_all(f"{where}/positives", np.argwhere(matched >= 0).astype(np.int32))
     record.add_all(f"{where}/positives_box", matched[matched >= 0].astype(np.int32))
@@ -136,29 +144,37 @@ def answer_losses(
     losses = detector.compute_loss(answer["heads"], targets, detector.anchors, answer["cells"])
     heads = answer["heads"]
     gradients(record, where, losses, heads["classification"], heads["box_regression"], np.argwhere(matched >= 0))
+    if "/atss/128x128/" in where:
+        weight_gradients(record, where, detector.network, losses, WATCHED)
 
 
 def settle(detector: RetinaNetDetector, setting: str) -> None:
-    """Sets the matcher and the losses: the package's defaults, or ATSS with focal and GIoU loss."""
-    if setting == "default":
+    """Sets the matcher and the losses, as `SETTINGS` says."""
+    if setting == "regular":
         detector.set_regular_matcher(fg_iou_thresh=0.5, bg_iou_thresh=0.4, allow_low_quality_matches=True)
+    else:
+        detector.set_atss_matcher(num_candidates=4, center_in_gt=False)
+    if setting == "focal_giou":
+        detector.set_cls_loss(FocalLoss(reduction="mean", gamma=2.0))
+        detector.set_box_regression_loss(BoxGIoULoss(reduction="mean"), encode_gt=False, decode_pred=True)
+    else:
         detector.set_cls_loss(torch.nn.BCEWithLogitsLoss(reduction="mean"))
         loss = torch.nn.SmoothL1Loss(beta=1.0 / 9, reduction="mean")
         detector.set_box_regression_loss(loss, encode_gt=True, decode_pred=False)
-    else:
-        detector.set_atss_matcher(num_candidates=4, center_in_gt=False)
-        detector.set_cls_loss(FocalLoss(reduction="mean", gamma=2.0))
-        detector.set_box_regression_loss(BoxGIoULoss(reduction="mean"), encode_gt=False, decode_pred=True)
 
 
-def answer_padded(record: Recording, where: str, detector: RetinaNetDetector, seed: int) -> None:
-    """Records what is detected on pictures of two sizes, which the detector pads itself."""
-    dtype = next(detector.parameters()).dtype
-    images = [torch.from_numpy(noise(f"padded/{h}x{w}", (3, h, w), seed)).to(dtype) for h, w in PADDED]
-    record.add(f"{where}/fed", arrays(preprocess_images(images, 2, 32)[0]))
+def answer_pictures(record: Recording, where: str, detector: RetinaNetDetector, seed: int) -> None:
+    """Records what pictures become before the network, and what is detected on both together."""
+    dtype, divisible = next(detector.parameters()).dtype, detector.size_divisible
+    images = [torch.from_numpy(picture(name, *size, seed)).permute(2, 0, 1) for name, size in PICTURES.items()]
+    scaled = [image.to(dtype) / 255 for image in images]
+    for name, image in zip(PICTURES, scaled, strict=True):
+        record.add(f"{where}/{name}/fed", arrays(preprocess_images([image], 2, divisible)[0]))
+    record.add(f"{where}/both/fed", arrays(preprocess_images(scaled, 2, divisible)[0]))
     with torch.no_grad():
-        for number, one in enumerate(detector(images)):
-            detections(record, f"{where}/detections/{number}", one["boxes"], one["labels_scores"], one["labels"])
+        for number, one in enumerate(detector(scaled)):
+            at = f"{where}/both/detections/{number}"
+            detections(record, at, one["boxes"], one["labels_scores"], one["labels"])
 
 
 def answer_coder(record: Recording, detector: RetinaNetDetector, seed: int) -> None:
@@ -200,8 +216,8 @@ def main() -> None:
             detector.anchors = None
             for size in SIZES:
                 if name == "float64" or size in SINGLE:
-                    answer_size(record, f"{variant}/{size[0]}x{size[1]}/{name}", detector, size, seed)
-            answer_padded(record, f"{variant}/padded/{name}", detector, seed)
+                    answer_size(record, variant, detector, size, seed)
+            answer_pictures(record, f"{variant}/pictures/{name}", detector, seed)
     answer_coder(record, detector, seed)
     facts = {
         "package": "monai",
@@ -209,10 +225,11 @@ def main() -> None:
         "seed": str(seed),
         "classes": str(CLASSES),
         "sizes": {f"{h}x{w}": count for (h, w), count in SIZES.items()},
-        "padded": PADDED,
+        "pictures": PICTURES,
         "assumed": "AnchorGenerator with torchvision's sizes and indexing ij; true boxes are those of values.py with "
-        "rows first; default is the regular matcher (0.5, 0.4, low quality too) with mean BCE and mean smooth L1 of "
-        "beta 1/9; atss is the ATSS matcher (4, not centred) with mean focal loss of gamma 2 and mean GIoU loss",
+        "rows first; regular is the matcher by IoU (0.5, 0.4, low quality too), atss the ATSS matcher (4, not "
+        "centred), both with mean BCE and mean smooth L1 of beta 1/9; focal_giou is ATSS with mean focal loss of "
+        "gamma 2 and mean GIoU loss",
     }
     record.write(options.out, facts, {"files": layout})
 

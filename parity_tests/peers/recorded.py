@@ -43,6 +43,7 @@ class Recorded:
         losses: the peer's name of each of our losses.
         their_name: the peer's name of a weight of ours.
         channels_last: whether its maps and pictures are `[B,H,W,C]`.
+        rows_first: whether its boxes are y1, x1, y2, x2.
         deviation: what the noise that enters the network is multiplied by.
         coarse: beginnings of names of what the peer computes in float32, whatever its model has.
         left_out: beginnings of names of what is not compared, each with its reason.
@@ -53,6 +54,7 @@ class Recorded:
     losses: Mapping[str, str] = field(default_factory=lambda: LOSSES)
     their_name: Callable[[str], str] = same_name
     channels_last: bool = False
+    rows_first: bool = False
     deviation: float = 1.0
     coarse: Sequence[str] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)

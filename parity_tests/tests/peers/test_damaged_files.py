@@ -22,7 +22,7 @@ from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.published import published_of
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
-TORCH = ("torchvision", "torchvision_v2", "deepforest", "yhenon", "detectron2", "mmdet", "mmdet_caffe")
+TORCH = ("torchvision", "torchvision_v2", "deepforest", "yhenon", "detectron2", "mmdet", "mmdet_caffe", "monai")
 """The presets whose files torch writes."""
 
 OF_TORCH = [(preset, published_of(preset).suffixes[0]) for preset in TORCH]
@@ -121,7 +121,7 @@ def scalar(state: dict[str, Tensor], last: str) -> None:
 
 @pytest.mark.parametrize(("preset", "suffix"), OF_TORCH)
 @pytest.mark.parametrize("change", [renamed, missing, more, reshaped, whole_numbers, scalar])
-@pytest.mark.parametrize("ours", ["cls_head.1.bias", "fpn.conv_c7_3x3.weight"])
+@pytest.mark.parametrize("ours", ["cls_head.1.bias", "fpn.conv_c5_3x3.weight"])
 def test_a_tensor_that_is_not_that_of_the_model_is_named(
     preset: str, suffix: str, change: Callable[[dict[str, Tensor], str], None], ours: str, folder: Path
 ) -> None:
