@@ -12,6 +12,9 @@ from torch_retinanet.weights import find_weights
 if TYPE_CHECKING:
     from torch_retinanet.data.annotations import Annotations
 
+CLASSES = 100
+"""Classes whose objects are counted in the last line, those with the most."""
+
 
 def add_to(commands: Any) -> None:
     """Add the commands to those of the parser."""
@@ -55,7 +58,7 @@ def _inspect(options: argparse.Namespace) -> int:
         root = options.data if options.data.is_dir() else options.data.parent
         print_problems(annotations.problems, root, every=options.all)
     lost = sum(problem.data_loss for problem in annotations.problems)
-    print(printable(f"{_summary(annotations)}; lost in places: {lost}"))
+    print(printable(f"{_summary(annotations, every=options.all)}; lost in places: {lost}"))
     return 1 if lost else 0
 
 
@@ -108,13 +111,15 @@ def read_screened(options: argparse.Namespace, *, decode: bool) -> "Annotations"
     return screen(found, decode=decode)
 
 
-def _summary(annotations: "Annotations") -> str:
+def _summary(annotations: "Annotations", *, every: bool) -> str:
     import numpy as np
 
     objects = ~annotations.ignored
     counts = np.bincount(annotations.labels[objects], minlength=len(annotations.classes)).tolist()
     classes = sorted(zip(annotations.classes, counts, strict=True), key=lambda pair: -pair[1])
-    named = ", ".join(f"{name} {count}" for name, count in classes)
+    shown = classes if every else classes[:CLASSES]
+    more = [f"{len(classes) - len(shown):,} classes more, which --all lists"] if len(shown) < len(classes) else []
+    named = ", ".join([*(f"{name} {count}" for name, count in shown), *more])
     empty = int((np.diff(annotations.offsets) == 0).sum())
     ignored = f", ignored regions: {int(annotations.ignored.sum())}" if annotations.ignored.any() else ""
     pictures = f"pictures: {len(annotations.pictures)}, of them without boxes: {empty}"

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 STOPPED = 130
 """What a shell reports of a program that Ctrl-C ended."""
 
+DATA_CHANGED = "--data-changed"
+"""The flag by which a run goes on though its data have changed."""
+
 WRONG_USAGE = 2
 """What tyro ends with where it cannot read the flags."""
 
@@ -34,11 +37,17 @@ def _train(options: argparse.Namespace) -> int:
     from torch_retinanet.train import Interrupted, Trainer, settings_of
 
     flags = list(options.flags)
-    folder = _taken(flags, "--resume")
+    folder, data_changed = _taken(flags, "--resume"), DATA_CHANGED in flags
+    flags = [flag for flag in flags if flag != DATA_CHANGED]
+    if data_changed and folder is None:
+        raise InputError(f"{DATA_CHANGED}: must come with --resume")
     if folder is not None and flags:
         raise InputError(f"--resume: {folder} has its settings, and {flags[0]} cannot change them")
     config = _settings(flags) if folder is None else replace(settings_of(Path(folder)), out=Path(folder))
-    run = Trainer(config, resume=folder is not None)
+    run = Trainer(config, resume=folder is not None, data_changed=data_changed)
+    if run.accelerator.is_main_process:
+        for change in run.changes:
+            print(f"retinanet: {change}", file=sys.stderr)
     _say_what_is_lost(run)
     if run.taken_over is not None and run.accelerator.is_main_process:
         print(f"retinanet: {run.taken_over.words()}", file=sys.stderr)
@@ -73,7 +82,8 @@ def _settings(flags: list[str]) -> "TrainConfig":
             config: TrainConfig = tyro.cli(
                 TrainConfig,
                 prog="retinanet train",
-                description="Train on your own pictures. --config FILE reads settings from TOML; --resume RUN goes on.",
+                description="Train on your own pictures. --config FILE reads settings from TOML; --resume RUN goes on, and "
+                "with --data-changed also where its data have changed.",
                 args=flags,
                 default=default,
             )

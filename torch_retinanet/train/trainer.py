@@ -19,16 +19,18 @@ from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.devices import find_device
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write, remove_halves
+from torch_retinanet.train.changes import data_changes, setting_changes
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.data import PROBLEMS, build_dataset, read_data, read_problems, write_problems
+from torch_retinanet.train.data_record import RunData, read_data_record, record_data, write_data_record
 from torch_retinanet.train.evaluation import Evaluator
 from torch_retinanet.train.first_weights import TakenOver, find_first_weights, take_over
 from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, Means, Recorder
 from torch_retinanet.train.model import build_detector
 from torch_retinanet.train.plots import plot_run
 from torch_retinanet.train.progress import Show, run_bar
-from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin, check_data_is_there
+from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, DATA_RECORD, EVALUATION, begin, check_data_is_there
 from torch_retinanet.train.sampler import balanced_draws
 from torch_retinanet.train.signals import stopping
 from torch_retinanet.train.train_step import NotFiniteError, TrainStep
@@ -50,9 +52,14 @@ class Trainer:
         loss: one of one's own, called as `RetinaNetLoss` is: logits (B,N,K), deltas (B,N,4), targets and anchors (N,4)
             to losses by name.
         transform: what changes a `tv_tensors.Image` and its target, in place of what the settings describe.
+        data_changed: whether to go on though the data are not those that the run began with.
+
+    Attributes:
+        changes: what is not as it was, of a run that goes on: its data, and its settings; a few words each.
 
     Raises:
-        InputError: for data, settings or weights that cannot be used, and a folder that holds a run already.
+        InputError: for data, settings or weights that cannot be used, and a folder that holds a run already; for data
+            that have changed since a run began, without `data_changed`.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class Trainer:
         detector: RetinaNetDetector | None = None,
         loss: nn.Module | None = None,
         transform: nn.Module | None = None,
+        data_changed: bool = False,
     ) -> None:
         self.config, self.folder = config, Path(config.out)
         self.accelerator = _accelerator(config)
@@ -70,6 +78,9 @@ class Trainer:
             check_data_is_there(config)
         self.annotations, val = read_data(config)
         self.problems = [*self.annotations.problems, *(val.problems if val else ())]
+        main = self.accelerator.is_main_process
+        data = record_data(self.annotations, val) if main else None
+        self.changes = self._changed_data(data, data_changed) if resume else []
         self.taken_over: TakenOver | None = None
         detector = self._built(resume) if detector is None else self._given(detector)
         detector.loss = detector.loss if loss is None else loss
@@ -79,14 +90,15 @@ class Trainer:
         self.training = TrainStep(self.config, detector, count, self.accelerator, drawn=drawn)
         device, tiling = self.accelerator.device, config.tiling()
         self.validation = Evaluator(val, detector.config, device, tiling) if val else None
-        main = self.accelerator.is_main_process
         if resume:
             if main:
                 remove_halves(self.folder)
             self.problems += [p for p in read_problems(self.folder / PROBLEMS) if p not in self.problems]
-            self._restore()
-        elif main:
-            begin(self.folder, self.config)
+            self._restore(data_changed)
+            if data is not None:
+                write_data_record(self.folder / DATA_RECORD, data)
+        elif data is not None:
+            begin(self.folder, self.config, data)
 
     def fit(self) -> None:
         """Take all steps that are left, and leave the weights in the folder.
@@ -118,6 +130,15 @@ class Trainer:
         lost = sum(problem.data_loss for problem in self.problems)
         words = f"; lost from the data in {lost} places, see {self.folder / PROBLEMS}" if lost else ""
         return f"{self.folder}: {progress.step} steps{best}{words}; the weights are in {self.folder / RUN_FILE}"
+
+    def _changed_data(self, data: RunData | None, data_changed: bool) -> list[str]:
+        """What of the data is not as it was when the run began, which the main process finds out for all."""
+        before = read_data_record(self.folder / DATA_RECORD) if data else None
+        [changes] = broadcast_object_list([data_changes(before, data) if before and data else []])
+        if changes and not data_changed:
+            said = f"data: {self.config.data} must be what the run began with, and has changed: {'; '.join(changes)}"
+            raise InputError(f"{said}; --data-changed goes on all the same")
+        return [f"data changed since the run began: {change}" for change in changes]
 
     def _built(self, resume: bool) -> RetinaNetDetector:
         """The detector that the settings describe; where a checkpoint has its weights, no file of weights is read."""
@@ -197,13 +218,18 @@ class Trainer:
 
     def _save(self) -> None:
         if self.accelerator.is_main_process:
-            write_checkpoint(self.folder / CHECKPOINT, self.training.progress, self.training.tensors())
+            path, settings = self.folder / CHECKPOINT, self.config.with_whole_paths().as_dict()
+            write_checkpoint(path, self.training.progress, self.training.tensors(), settings)
 
-    def _restore(self) -> None:
+    def _restore(self, data_changed: bool) -> None:
         """Go on from the checkpoint; a run that was ended before its first one begins again."""
         if not (self.folder / CHECKPOINT).exists():
             return
-        progress, tensors = read_checkpoint(self.folder / CHECKPOINT)
+        progress, tensors, settings = read_checkpoint(self.folder / CHECKPOINT)
+        changed = setting_changes(settings, self.config.with_whole_paths().as_dict()) if settings else []
+        self.changes += [f"setting changed since the last checkpoint: {change}" for change in changed]
+        if data_changed:
+            progress.pictures = len(self.annotations.pictures)
         if progress.pictures != len(self.annotations.pictures):
             raise InputError(
                 f"{self.folder / CHECKPOINT}: is of a run on {progress.pictures} pictures, and {self.config.data} has "

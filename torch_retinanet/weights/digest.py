@@ -1,7 +1,7 @@
 """Safetensors files that say when they are not what was written: a digest of their tensors and texts, in the metadata.
 
-It is BLAKE2b (RFC 7693) of the metadata and of the digests of the tensors in the order of their names, which cover name,
-type, shape and bytes. Bytes are hashed where they lie, so that no tensor is copied.
+It is BLAKE2b (RFC 7693) of the metadata and of the digests of the tensors by name, which cover name, type, shape and
+bytes. Bytes are hashed where they lie, so that no tensor is copied.
 """
 
 import hashlib
@@ -57,5 +57,5 @@ def _digest_of_one(named: tuple[str, Tensor]) -> bytes:
     name, tensor = named
     described = json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode()
     digest = hashlib.blake2b(described, digest_size=SIZE)
-    digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.digest()
