@@ -1,8 +1,8 @@
 """What the data of a run are, kept in its folder, so that a run that goes on notices where they have changed.
 
 Of each picture it holds the name below the folder that all have in common, so that data can be moved; the size of its
-file and a digest of its bytes; and a digest of its boxes and labels as they are trained on. Of a file above `WHOLE` bytes
-the digest covers `SAMPLES` parts of `SAMPLE` bytes, evenly from its first to its last.
+file and a digest of its bytes; and a digest of its boxes and labels as they are trained on. Of a file above `WHOLE`
+bytes the digest covers `SAMPLES` parts of `SAMPLE` bytes, evenly from its first to its last.
 """
 
 import hashlib

@@ -26,6 +26,7 @@ from torch_retinanet.train.data import PROBLEMS, build_dataset, read_data, read_
 from torch_retinanet.train.data_record import RunData, read_data_record, record_data, write_data_record
 from torch_retinanet.train.evaluation import Evaluator
 from torch_retinanet.train.first_weights import TakenOver, find_first_weights, take_over
+from torch_retinanet.train.limits import check_limits
 from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, Means, Recorder
 from torch_retinanet.train.model import build_detector
 from torch_retinanet.train.plots import plot_run
@@ -88,6 +89,7 @@ class Trainer:
         drawn = balanced_draws(self.annotations, config.balance, config.seed) if config.balance else ()
         count = len(self.annotations.pictures)
         self.training = TrainStep(self.config, detector, count, self.accelerator, drawn=drawn)
+        check_limits(self.config, self.annotations, detector.config, self.training.steps)
         device, tiling = self.accelerator.device, config.tiling()
         self.validation = Evaluator(val, detector.config, device, tiling) if val else None
         if resume:

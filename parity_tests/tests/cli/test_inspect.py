@@ -71,6 +71,20 @@ def test_of_many_of_one_kind_the_first_few_are_listed(tmp_path: Path, capsys: py
     assert capsys.readouterr().out.count("no extent") == 1000
 
 
+def test_of_many_classes_those_with_the_most_objects_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_csv(tmp_path)
+    with path.open("a") as file:
+        file.writelines(f"a.png,{i % 50},{i // 50},{i % 50 + 9},{i // 50 + 9},class {i}\n" for i in range(1000))
+    assert main(["inspect", str(path)]) == 0
+    summary = capsys.readouterr().out.splitlines()[-1]
+    assert "(dog 3, cat 2, class 0 1, " in summary
+    assert summary.endswith("1, 902 classes more, which --all lists); lost in places: 0")
+    assert main(["inspect", str(path), "--all"]) == 0
+    assert "class 999 1)" in capsys.readouterr().out.splitlines()[-1]
+
+
 def test_every_picture_is_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_csv(tmp_path)
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-2000])

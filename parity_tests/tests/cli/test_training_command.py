@@ -161,6 +161,24 @@ def test_pictures_to_evaluate_on_must_hold_an_object_of_the_classes(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--steps", str(10**30)], f"steps: {10**30} must be at most 1,000,000,000 steps"),
+        (["--epochs", str(10**30)], f"epochs: {10**30} of 6 pictures must be at most 1,000,000,000 steps"),
+        (["--batch", str(10**9)], "batch: 1000000000 must be smaller: 1000000000 pictures in a step need 57,220 GiB"),
+        (["--batch", "1", "--accumulate", str(10**9)], "accumulate: 1000000000 must be smaller: 1000000000 pictures"),
+        (["--workers", "1000000"], "workers: 1000000 must be at most "),
+    ],
+)
+def test_a_run_that_could_not_end_or_fit_into_memory_is_refused(
+    flags: list[str], sentence: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "run", *flags) == 2
+    assert error(capsys).startswith(f"retinanet: {sentence}")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("flag", ["--patience", "--evaluate-every"])
 def test_what_needs_an_evaluation_is_refused_without_one(
     flag: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
