@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
+from torch_retinanet.terminal import say
 from torch_retinanet.weights import find_weights
 
 if TYPE_CHECKING:
@@ -51,14 +52,14 @@ def add_data(command: argparse.ArgumentParser) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from torch_retinanet.cli.problem_table import print_problems, printable
+    from torch_retinanet.cli.problem_table import print_problems
 
     annotations = read_screened(options, decode=True)
     if annotations.problems:
         root = options.data if options.data.is_dir() else options.data.parent
         print_problems(annotations.problems, root, every=options.all)
     lost = sum(problem.data_loss for problem in annotations.problems)
-    print(printable(f"{_summary(annotations, every=options.all)}; lost in places: {lost}"))
+    say(f"{_summary(annotations, every=options.all)}; lost in places: {lost}")
     return 1 if lost else 0
 
 
@@ -81,10 +82,10 @@ def _browse(options: argparse.Namespace) -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(options.out) as beside:
         sheet.picture.save(beside, format="PNG")
-    print(f"{options.out}: {len(indices)} of {last + 1} pictures, with boxes: {sheet.boxes}")
+    say(f"{options.out}: {len(indices)} of {last + 1} pictures, with boxes: {sheet.boxes}")
     if config is not None:
         words = f"boxes with which no anchor has an IoU of {config.match_iou:g}"
-        print(f"{words}: {sheet.unmatched} of {sheet.boxes}, in red")
+        say(f"{words}: {sheet.unmatched} of {sheet.boxes}, in red")
     return 0
 
 

@@ -24,6 +24,7 @@ from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.data.progress import track
 from torch_retinanet.errors import InputError
 from torch_retinanet.predict import detect_pictures
+from torch_retinanet.terminal import say
 
 TOGETHER = 8
 """Pictures that a GPU detects together, and that are read ahead on a CPU too."""
@@ -72,7 +73,7 @@ def _detect(options: argparse.Namespace) -> int:
         objects, unreadable = _write(numbered, options.out, options.format, class_names)
     report_unreadable(unreadable)
     lost = f"; {len(unreadable):,} pictures could not be read" if unreadable else ""
-    print(f"{len(sources):,} pictures, {objects:,} objects, written to {options.out}{lost}")
+    say(f"{len(sources):,} pictures, {objects:,} objects, written to {options.out}{lost}")
     return 1 if unreadable else 0
 
 

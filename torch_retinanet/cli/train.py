@@ -1,7 +1,6 @@
 """`retinanet train`: a run from annotations, by flags or a TOML file, and going on with one that was ended."""
 
 import argparse
-import sys
 from contextlib import redirect_stderr
 from dataclasses import fields, replace
 from io import StringIO
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch_retinanet.errors import InputError, suggestion
+from torch_retinanet.terminal import note, say
 
 if TYPE_CHECKING:
     from torch_retinanet.train import TrainConfig, Trainer
@@ -47,17 +47,17 @@ def _train(options: argparse.Namespace) -> int:
     run = Trainer(config, resume=folder is not None, data_changed=data_changed)
     if run.accelerator.is_main_process:
         for change in run.changes:
-            print(f"retinanet: {change}", file=sys.stderr)
+            note(f"retinanet: {change}")
     _say_what_is_lost(run)
     if run.taken_over is not None and run.accelerator.is_main_process:
-        print(f"retinanet: {run.taken_over.words()}", file=sys.stderr)
+        note(f"retinanet: {run.taken_over.words()}")
     try:
         run.fit()
     except Interrupted as stopped:
-        print(f"retinanet: {stopped}; `retinanet train --resume {config.out}` goes on", file=sys.stderr)
+        note(f"retinanet: {stopped}; `retinanet train --resume {config.out}` goes on")
         return STOPPED
     if run.accelerator.is_main_process:
-        print(run.summary())
+        say(run.summary())
     return 0
 
 
@@ -66,7 +66,7 @@ def _say_what_is_lost(run: "Trainer") -> None:
     lost = sum(problem.data_loss for problem in run.problems)
     if lost and run.accelerator.is_main_process:
         kept = f"{len(run.annotations.pictures):,} pictures and {len(run.annotations.boxes):,} objects are left"
-        print(f"retinanet: {lost:,} entries cannot be used, `retinanet inspect` lists them; {kept}", file=sys.stderr)
+        note(f"retinanet: {lost:,} entries cannot be used, `retinanet inspect` lists them; {kept}")
 
 
 def _settings(flags: list[str]) -> "TrainConfig":
@@ -82,8 +82,8 @@ def _settings(flags: list[str]) -> "TrainConfig":
             config: TrainConfig = tyro.cli(
                 TrainConfig,
                 prog="retinanet train",
-                description="Train on your own pictures. --config FILE reads settings from TOML; --resume RUN goes on, and "
-                "with --data-changed also where its data have changed.",
+                description="Train on your own pictures. --config FILE reads settings from TOML; --resume RUN goes "
+                "on, and with --data-changed also where its data have changed.",
                 args=flags,
                 default=default,
             )
