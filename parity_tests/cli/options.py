@@ -154,7 +154,7 @@ def plain_console() -> "Console":
         A reader's going away is left to the command; rich would end it with 1.
         """
 
-        def render_str(self, text: str, **how: Any) -> Text:  # type: ignore[override]
+        def render_str(self, text: str, **how: Any) -> Text:
             return super().render_str(printable_lines(text), **how)
 
         def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:

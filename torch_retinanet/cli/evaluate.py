@@ -18,6 +18,7 @@ from torch_retinanet.cli.detector import (
     waiting,
 )
 from torch_retinanet.errors import InputError
+from torch_retinanet.files import only_writer
 from torch_retinanet.terminal import note, say
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
         write_numbers(options.json, evaluation, unreadable)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-        with waiting("drawing"), quiet_pillow():
+        with only_writer(options.out), waiting("drawing"), quiet_pillow():
             write_evaluation(options.out, evaluation, screened, found, unreadable)
     report_unreadable(unreadable)
     say(last_line(evaluation, unreadable=len(unreadable)))

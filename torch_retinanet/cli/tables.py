@@ -22,7 +22,7 @@ class TableConsole(Console):
         if not self.is_terminal:
             self.width = width
 
-    def render_str(self, text: str, **how: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **how: Any) -> Text:
         """A cell, before its width is measured."""
         return super().render_str(printable_lines(text), **how)
 

@@ -1,8 +1,9 @@
 """A training run from its settings to its folder: steps, evaluations, checkpoints, and the weights in the end."""
 
+import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from torch_retinanet.data.dataset import Batch
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.devices import find_device
 from torch_retinanet.errors import InputError
-from torch_retinanet.files import atomic_write, remove_halves
+from torch_retinanet.files import atomic_write, only_writer, remove_halves
 from torch_retinanet.train.changes import data_changes, setting_changes
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
 from torch_retinanet.train.config import TrainConfig
@@ -37,6 +38,9 @@ from torch_retinanet.train.signals import stopping
 from torch_retinanet.train.train_step import NotFiniteError, TrainStep
 from torch_retinanet.weights import RUN_FILE, write_weights
 from torch_retinanet.weights.weights_file import WeightsFile
+
+LOST_PEER = re.compile("gloo|NCCL|ProcessGroup|[Cc]onnection (closed|reset)|[Bb]roken pipe")
+"""What torch says where a process with which it computes together is gone."""
 
 
 class Interrupted(Exception):  # noqa: N818 - its usual name; to be stopped is no error
@@ -94,7 +98,8 @@ class Trainer:
         self.validation = Evaluator(val, detector.config, device, tiling) if val else None
         if resume:
             if main:
-                remove_halves(self.folder)
+                with only_writer(self.folder):
+                    remove_halves(self.folder)
             self.problems += [p for p in read_problems(self.folder / PROBLEMS) if p not in self.problems]
             self._restore(data_changed)
             if data is not None:
@@ -108,14 +113,18 @@ class Trainer:
         Raises:
             Interrupted: where a signal asked for the end; the checkpoint holds all steps so far.
             InputError: for a loss that is not finite, and with `strict` a picture that cannot be read.
-            OSError: where the folder cannot be written, or a process that reads pictures was ended from outside.
+            OSError: where the folder cannot be written, or another process of the run was ended from outside.
         """
+        with only_writer(self.folder) if self.accelerator.is_main_process else nullcontext(), self._lost_processes():
+            self._fit()
+
+    def _fit(self) -> None:
         training, means = self.training, Means()
         dataset = build_dataset(self.annotations, self.config, training.detector.config, transform=self.transform)
         self._write_problems()
         recorded = Recorder(self.folder, training.progress.step, writes=self.accelerator.is_main_process)
         read = closing(training.batches(dataset))
-        with _lost_workers(), stopping() as stop, recorded as recorder, self._bar() as show, read as batches:
+        with stopping() as stop, recorded as recorder, self._bar() as show, read as batches:
             while training.progress.step < training.steps and not self._gave_up():
                 means.add(self._one_step(batches))
                 show(training.progress.step, means.words())
@@ -265,6 +274,23 @@ class Trainer:
         step = self.training.progress.step + 1
         return f"step {step} is not finite: {error}; its batch is in {self.folder / BAD_BATCH}"
 
+    @contextmanager
+    def _lost_processes(self) -> Iterator[None]:
+        """Says in a sentence that another process of the run is gone; torch tells of it whatever is being done."""
+        try:
+            yield
+        except RuntimeError as error:
+            if "DataLoader worker (pid" in str(error):
+                words = "workers: a process that reads pictures was ended from outside, as for want of memory"
+            elif self.accelerator.num_processes > 1 and LOST_PEER.search(str(error)):
+                others = f"processes: one of {self.accelerator.num_processes} was ended from outside"
+                words = (
+                    f"{others}; `retinanet train --resume {self.folder}` in as many goes on from the last checkpoint"
+                )
+            else:
+                raise
+            raise OSError(words) from None
+
     def _bar(self) -> AbstractContextManager[Show]:
         is_main = self.accelerator.is_main_process
         return run_bar(self.training.steps, done=self.training.progress.step, is_shown=is_main)
@@ -283,14 +309,3 @@ def _accelerator(config: TrainConfig) -> Accelerator:
         return Accelerator(mixed_precision=config.precision, cpu=on_cpu)
     except ValueError as error:
         raise InputError(f"precision: {config.precision!r} must be one that this device has ({error})") from None
-
-
-@contextmanager
-def _lost_workers() -> Iterator[None]:
-    """Says in a sentence that a process which reads pictures is gone; torch tells of it whatever is being done."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker (pid" not in str(error):
-            raise
-        raise OSError("workers: a process that reads pictures was ended from outside, as for want of memory") from None

@@ -20,6 +20,7 @@ from parity_tests.tests.support.data_sets import write_digits, write_voc
 from torch_retinanet.cli import main
 from torch_retinanet.data.digits import Digits
 from torch_retinanet.train import TrainConfig, Trainer
+from torch_retinanet.train.checkpoint import read_checkpoint
 
 MODEL = ["--backbone", "resnet18", "--width", "16", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
 
@@ -220,3 +221,19 @@ def test_two_processes_leave_one_record(shared: tuple[Path, str]) -> None:
     steps = [line.split(",")[0] for line in (folder / "metrics.csv").read_text().splitlines()]
     assert steps == ["step", "1", "2", "3"]
     assert main(["train", "--resume", str(folder)]) == 2, "one process would draw other pictures"
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_others_with_a_sentence(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    flags = [str(data), *MODEL, *SHORT, "--out", str(folder), "--workers", "0", "--save-every", "1"]
+    killed = str(Path(__file__).parents[1] / "support" / "killed_rank.py")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    words = [*launch, "--local-addr", "127.0.0.1", killed, "train", *flags]
+    with (tmp_path / "said.txt").open("w") as file, pytest.raises(subprocess.CalledProcessError):
+        subprocess.run(words, stdout=file, stderr=subprocess.STDOUT, timeout=300, check=True)
+    said = (tmp_path / "said.txt").read_text()
+    sentence = f"processes: one of 2 was ended from outside; `retinanet train --resume {folder}` in as many goes on"
+    assert f"retinanet: {sentence} from the last checkpoint\n" in said
+    assert read_checkpoint(folder / "checkpoint.safetensors").progress.step == 2
+    assert not list(folder.rglob(".*")), "nothing half written"

@@ -12,6 +12,7 @@ import pytest
 from parity_tests.tests.support.data_sets import write_digits
 from torch_retinanet.cli import main
 from torch_retinanet.data.digits import Digits
+from torch_retinanet.files import only_writer
 from torch_retinanet.train import Trainer, settings_of
 from torch_retinanet.train.data_record import SAMPLE, SAMPLES, WHOLE, file_digest, read_data_record
 
@@ -128,6 +129,14 @@ def test_settings_that_were_edited_are_listed(moved: Path) -> None:
         "setting changed since the last checkpoint: flip was 0.5 and is 0.25",
         "setting changed since the last checkpoint: seed was 0 and is 3",
     ]
+
+
+def test_a_run_that_another_process_goes_on_with_is_left_alone(moved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (moved / "run" / ".being-written.part").mkdir()
+    with only_writer(moved / "run"):
+        assert main(["train", "--resume", str(moved / "run")]) == 2
+    assert capsys.readouterr().err.startswith(f"retinanet: {moved / 'run'}: another process writes to it; ")
+    assert (moved / "run" / ".being-written.part").exists()
 
 
 def test_a_run_of_an_earlier_version_has_no_record_and_goes_on(moved: Path) -> None:
