@@ -182,6 +182,6 @@ def progress_bars() -> "Iterator[Callable[[ClimbProgress], None]]":
         def show(progress: ClimbProgress) -> None:
             if progress.preset not in tasks:
                 tasks[progress.preset] = bars.add_task("", total=progress.total, preset=progress.preset)
-            bars.update(tasks[progress.preset], completed=progress.done, description=progress.case)
+            bars.update(tasks[progress.preset], completed=progress.done, description=printable(progress.case))
 
         yield show
