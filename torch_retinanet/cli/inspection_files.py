@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as Xml
 
 import numpy as np
@@ -61,8 +60,8 @@ def write_json(path: Path, counts: DataCounts, problems: Sequence[Problem]) -> N
 def write_junit(path: Path, counts: DataCounts, problems: Sequence[Problem]) -> None:
     """Write a test case for each problem: by which something is lost a failure, and a note as one that passed."""
     numbers = {"tests": str(max(1, len(problems))), "failures": str(counts.lost), "errors": "0"}
-    root = Xml.Element("testsuites", name="retinanet inspect", **numbers)
-    suite = Xml.SubElement(root, "testsuite", name="data", **numbers)
+    root = Xml.Element("testsuites", {"name": "retinanet inspect", **numbers})
+    suite = Xml.SubElement(root, "testsuite", {"name": "data", **numbers})
     for problem in problems:
         _add(suite, problem)
     if not problems:
@@ -76,7 +75,6 @@ def _add(suite: Xml.Element, problem: Problem) -> None:
     name = printable(f"{problem.location}: {problem.finding}" if problem.location else problem.finding)
     case = Xml.SubElement(suite, "testcase", classname=file, name=name)
     if problem.data_loss:
-        failure: dict[str, Any] = {"type": "lost", "message": f"{finding}; {problem.action}"}
-        Xml.SubElement(case, "failure", **failure)
+        Xml.SubElement(case, "failure", {"type": "lost", "message": f"{finding}; {problem.action}"})
     else:
         Xml.SubElement(case, "system-out").text = problem.action

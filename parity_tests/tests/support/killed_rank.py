@@ -26,5 +26,5 @@ def killed(training: TrainStep, batches: Sequence[Batch]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    TrainStep.step = killed  # type: ignore[method-assign]
+    TrainStep.step = killed  # type: ignore[assignment, method-assign]
     sys.exit(main())
