@@ -71,7 +71,7 @@ def find_tiling(options: argparse.Namespace) -> Tiling | None:
         trained = TrainConfig.from_toml(settings).tiling()
         if trained is not None:
             words = f"pictures are cut into tiles of {trained.size} pixels, as those of its training"
-            print(f"retinanet: {options.model}: {words}; --tile 0 takes them whole", file=sys.stderr)
+            note(f"retinanet: {options.model}: {words}; --tile 0 takes them whole")
         return trained
     if not options.tile:
         if options.overlap is not None:
