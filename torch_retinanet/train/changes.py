@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.data_record import DataRecord, PictureRecord, RunData
 
 NAMED = 3
@@ -18,7 +19,8 @@ def data_changes(before: RunData, now: RunData) -> list[str]:
 
 
 def setting_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What has another value, as `batch was 2 and is 4`."""
+    """What has another value, as `batch was 2 and is 4`; what an earlier version did not know had its default."""
+    before = TrainConfig(data=before["data"]).as_dict() | dict(before)
     names = [name for name in {**before, **now} if name != "out" and before.get(name) != now.get(name)]
     return [f"{name} was {_said(before.get(name))} and is {_said(now.get(name))}" for name in names]
 

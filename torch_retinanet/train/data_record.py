@@ -7,7 +7,6 @@ bytes the digest covers `SAMPLES` parts of `SAMPLE` bytes, evenly from its first
 
 import hashlib
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -91,20 +90,26 @@ def file_digest(path: Path) -> tuple[int, str]:
 
 
 def _recorded(annotations: Annotations) -> DataRecord:
-    paths = annotations.pictures
+    files = list(dict.fromkeys(annotations.pictures))  # once each, whatever tiles they are cut into
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        contents = list(track(threads.map(file_digest, paths), total=len(paths), words="recording pictures"))
+        digests = track(threads.map(file_digest, files), total=len(files), words="recording pictures")
+        contents = dict(zip(files, digests, strict=True))
     pictures = [
-        PictureRecord(name, size, content, _boxes(annotations, index))
-        for index, (name, (size, content)) in enumerate(zip(_names(paths), contents, strict=True))
+        PictureRecord(name, *contents[path], _boxes(annotations, index))
+        for index, (name, path) in enumerate(zip(_names(annotations), annotations.pictures, strict=True))
     ]
     return DataRecord(list(annotations.classes), pictures)
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
-    folder = os.path.commonpath([path.absolute().parent for path in paths])
-    names = [path.absolute().relative_to(folder).as_posix() for path in paths]
-    return [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name in names]
+def _names(annotations: Annotations) -> list[str]:
+    """Paths below the folder that all have in common, of a tile with its edges."""
+    paths = [path.absolute() for path in annotations.pictures]
+    folder = os.path.commonpath([path.parent for path in paths])
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    names = [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name in names]
+    if not annotations.windows:
+        return names
+    return [f"{name}{list(window)}" for name, window in zip(names, annotations.windows, strict=True)]
 
 
 def _boxes(annotations: Annotations, index: int) -> str:

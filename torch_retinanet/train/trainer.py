@@ -102,7 +102,7 @@ class Trainer:
                     remove_halves(self.folder)
             self.problems += [p for p in read_problems(self.folder / PROBLEMS) if p not in self.problems]
             self._restore(data_changed)
-            if data is not None:
+            if data is not None and (data_changed or not (self.folder / DATA_RECORD).exists()):
                 write_data_record(self.folder / DATA_RECORD, data)
         elif data is not None:
             begin(self.folder, self.config, data)

@@ -12,9 +12,14 @@ import pytest
 from parity_tests.tests.support.data_sets import write_digits
 from torch_retinanet.cli import main
 from torch_retinanet.data.digits import Digits
+from torch_retinanet.data.formats import read_annotations
+from torch_retinanet.data.screening import screen
+from torch_retinanet.data.tiled import tiled
 from torch_retinanet.files import only_writer
-from torch_retinanet.train import Trainer, settings_of
-from torch_retinanet.train.data_record import SAMPLE, SAMPLES, WHOLE, file_digest, read_data_record
+from torch_retinanet.tiles import Tiling
+from torch_retinanet.train import TrainConfig, Trainer, settings_of
+from torch_retinanet.train.changes import setting_changes
+from torch_retinanet.train.data_record import SAMPLE, SAMPLES, WHOLE, file_digest, read_data_record, record_data
 
 MODEL = ["--backbone", "resnet18", "--width", "8", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
 Content = dict[str, list[dict[str, Any]]]
@@ -157,6 +162,20 @@ def test_a_record_that_is_not_whole_is_a_sentence(moved: Path, capsys: pytest.Ca
 def test_the_flag_belongs_to_a_run_that_goes_on(original: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(annotations(original)), "--data-changed"]) == 2
     assert capsys.readouterr().err == "retinanet: --data-changed: must come with --resume\n"
+
+
+def test_a_setting_that_an_earlier_version_did_not_know_had_its_default() -> None:
+    now = TrainConfig(data="pictures", seed=3).as_dict()
+    assert setting_changes({"data": "pictures", "seed": 3}, now) == []
+    assert setting_changes({"data": "pictures"}, now) == ["seed was 0 and is 3"]
+
+
+def test_tiles_are_recorded_one_by_one(original: Path) -> None:
+    whole = screen(read_annotations(annotations(original)), decode=False)
+    tiles = tiled(whole, Tiling(40), empty=1.0, seed=0)
+    names = [picture.name for picture in record_data(tiles, None).train.pictures]
+    assert len(set(names)) == len(tiles.pictures) > len(whole.pictures)
+    assert names[0] == "0.png[0, 0, 40, 40]"
 
 
 def test_of_a_large_file_samples_from_the_first_byte_to_the_last_are_read(tmp_path: Path) -> None:
