@@ -60,11 +60,14 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
         return
     lock = os.open(folder, os.O_RDONLY)
+    _HELD.add(lock)
     try:
         _lock(lock, folder)
         yield
     finally:
-        os.close(lock)
+        if lock in _HELD:
+            _HELD.remove(lock)
+            os.close(lock)
 
 
 def remove_halves(folder: Path) -> None:
@@ -89,3 +92,17 @@ def _lock(descriptor: int, folder: Path) -> None:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
+
+
+_HELD: set[int] = set()
+"""Descriptors of locked folders."""
+
+
+def _let_go() -> None:
+    """A process that was forked, as to read pictures, may outlive the one that writes, and must not hold its lock."""
+    while _HELD:
+        os.close(_HELD.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

@@ -1,7 +1,10 @@
 """A run that goes on says what of its data and settings is not what it was, and refuses data that have changed."""
 
 import json
+import os
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,7 @@ from torch_retinanet.data.digits import Digits
 from torch_retinanet.data.formats import read_annotations
 from torch_retinanet.data.screening import screen
 from torch_retinanet.data.tiled import tiled
+from torch_retinanet.errors import InputError
 from torch_retinanet.files import only_writer
 from torch_retinanet.tiles import Tiling
 from torch_retinanet.train import TrainConfig, Trainer, settings_of
@@ -188,3 +192,23 @@ def test_of_a_large_file_samples_from_the_first_byte_to_the_last_are_read(tmp_pa
         path.write_bytes(content)
         digests.add(file_digest(path))
     assert len(digests) == 4
+
+
+def test_a_run_whose_process_is_killed_is_free_though_its_readers_live_on(tmp_path: Path) -> None:
+    ready, told = os.pipe()
+    writer = os.fork()
+    if not writer:
+        with only_writer(tmp_path):
+            if not os.fork():  # one that reads pictures
+                time.sleep(5)
+                os._exit(0)
+            os.write(told, b"x")
+            signal.pause()
+    assert os.read(ready, 2)
+    with pytest.raises(InputError, match="another process writes to it"), only_writer(tmp_path):
+        pass
+    os.kill(writer, signal.SIGKILL)
+    os.waitpid(writer, 0)
+    os.close(told)
+    with only_writer(tmp_path):
+        assert list(tmp_path.iterdir()) == []
