@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from parity_tests.rule.errors import UsageError, install_hint
+from parity_tests.rule.printable import complain, printable
 
 INCOMPLETE = 3
 INTERRUPTED, CLOSED_OUTPUT = 130, 141
@@ -64,7 +65,7 @@ def _guarded(command: ModuleType, options: argparse.Namespace) -> int:
         extra = EXTRAS.get(error.name or "", "parity")
         return _refuse(f"{error.name} is not installed; {install_hint(extra)} brings it")
     except Exception:  # a fault of the instrument itself: Python would exit with 1, which says that the models differ
-        traceback.print_exc()
+        complain(traceback.format_exc().rstrip())
         return INCOMPLETE
 
 
@@ -77,7 +78,7 @@ def _closed_output() -> int:
 def _refuse(error: object) -> int:
     if isinstance(error, OSError) and error.filename and error.strerror:
         error = f"{error.filename}: {error.strerror.lower()}"
-    print(f"retinanet-parity: {error}", file=sys.stderr)
+    complain(printable(f"retinanet-parity: {error}"))
     return 2
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from parity_tests.ladder.climb import ClimbProgress
 from parity_tests.rule.errors import UsageError
+from parity_tests.rule.printable import printable, printable_lines, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +30,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence, without the usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog.split()[0]}: {message}\n")
+        self.exit(2, printable(f"{self.prog.split()[0]}: {message}") + "\n")
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +113,7 @@ def report_on(result: "Result", options: argparse.Namespace) -> int:
 
     if os.environ.get("GITHUB_ACTIONS"):
         for line in annotations(result):
-            print(line, flush=True)
+            say(line)
     print_report(result, plain_console())
     write_reports(result, options)
     return result.exit_code
@@ -144,9 +145,21 @@ def _plain(value: Any) -> Any:
 def plain_console() -> "Console":
     """A console of 120 columns where there is no terminal."""
     from rich.console import Console
+    from rich.segment import Segment
+    from rich.text import Text
 
     class PlainConsole(Console):
-        """A console that leaves a reader's going away to the command; rich would end it with 1."""
+        """A console that prints names as `printable` has them.
+
+        A reader's going away is left to the command; rich would end it with 1.
+        """
+
+        def render_str(self, text: str, **how: Any) -> Text:
+            return super().render_str(printable_lines(text), **how)
+
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(printable_lines(segment.text), segment.style)
 
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
@@ -169,6 +182,6 @@ def progress_bars() -> "Iterator[Callable[[ClimbProgress], None]]":
         def show(progress: ClimbProgress) -> None:
             if progress.preset not in tasks:
                 tasks[progress.preset] = bars.add_task("", total=progress.total, preset=progress.preset)
-            bars.update(tasks[progress.preset], completed=progress.done, description=progress.case)
+            bars.update(tasks[progress.preset], completed=progress.done, description=printable(progress.case))
 
         yield show

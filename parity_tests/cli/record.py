@@ -10,6 +10,7 @@ from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.rungs import RUNGS, cases_of
 from parity_tests.retinanet.side import PACKAGES
 from parity_tests.rule.errors import UsageError, refusals
+from parity_tests.rule.printable import say
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         record(cases, run.sides, run.weights, options.out, about=facts_of(run, options.side) | given, report=report)
     size = sum(path.stat().st_size for path in options.out.iterdir()) / 1e6
     what, seconds = f"the {options.side} side of {run.preset}", time.perf_counter() - began
-    print(f"{options.out}: {what}, {size:.0f} MB, recorded in {seconds:.0f} s")
+    say(f"{options.out}: {what}, {size:.0f} MB, recorded in {seconds:.0f} s")
     return 0
 
 
@@ -61,7 +62,7 @@ def _record_pair(options: argparse.Namespace) -> int:
     given = {name: pair.settings[name] for name in ("batches", "rungs") if name in pair.settings}
     own = {"loss": pair.of_side("loss", 0), "optimizer": pair.of_side("optimizers", 0)}
     record_model(pair.made("reference"), pair.inputs, options.out, **given, **own)
-    print(f"{options.out}: the reference of {options.pair}, recorded")
+    say(f"{options.out}: the reference of {options.pair}, recorded")
     return 0
 
 

@@ -17,6 +17,7 @@ from parity_tests.report.plots import LEFT, RIGHT, WIDTH, trainings
 from parity_tests.report.records_data import records_data
 from parity_tests.report.tree import modes_of, module_tree
 from parity_tests.rule.divergence import divergence
+from parity_tests.rule.printable import printable_lines
 from parity_tests.rule.result import Result
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def _environment() -> "Environment":
         loader=PackageLoader("parity_tests.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -90,6 +92,11 @@ def _environment() -> "Environment":
         "drawn": DRAWN,
     }
     return environment
+
+
+def _printable(value: Any) -> Any:
+    """What is put into the page; a part of it that is made already stays one."""
+    return type(value)(printable_lines(value)) if isinstance(value, str) else value
 
 
 def _joined(names: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from parity_tests.report.colours import shade_of, share_of
 from parity_tests.report.tree import taps_of
+from parity_tests.rule.printable import printable
 from parity_tests.rule.record import Record
 from parity_tests.rule.result import Result
 
@@ -33,11 +34,11 @@ def records_data(result: Result) -> dict[str, Any]:
     return {
         "words": WORDS,
         "numbers": NUMBERS,
-        "strings": list(places),
+        "strings": list(map(printable, places)),
         "rows": rows,
         "cases": {where.text: (where.extent, where.dtype, where.mode) for where in wheres},
         "taps": [i for i, record in enumerate(result.records) if id(record) in taps],
-        "sources": result.sources,
+        "sources": {printable(tap): sides for tap, sides in result.sources.items()},
     }
 
 

@@ -114,7 +114,7 @@ class TorchTrainer:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "checkpoint.safetensors"
             write_checkpoint(path, training.progress, training.tensors())
-            progress, tensors = read_checkpoint(path)
+            progress, tensors, _ = read_checkpoint(path)
         with torch.no_grad():
             for tensor in detector.model.state_dict().values():
                 tensor.zero_()

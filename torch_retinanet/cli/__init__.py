@@ -11,6 +11,7 @@ from typing import NoReturn
 from torch_retinanet import __version__
 from torch_retinanet.cli import anchors, data, detect, evaluate, split, train, weights
 from torch_retinanet.errors import InputError, install_hint, suggestion
+from torch_retinanet.terminal import note, printable, printable_warnings
 
 COMMANDS = (data, split, anchors, train, evaluate, detect, weights)
 """The files whose commands there are, in the order in which the help lists them."""
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
     try:
-        code: int = options.run(options)
+        with printable_warnings():
+            code: int = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
         # Nobody reads the output any more, as in `retinanet conventions | head`; Python must not try to write the rest.
@@ -49,7 +51,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one sentence, without the usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}{self._nearest(message)}\n")
+        self.exit(2, printable(f"{self.prog}: {message}{self._nearest(message)}") + "\n")
 
     def _nearest(self, message: str) -> str:
         """The flag or word that was meant, where one is near."""
@@ -80,5 +82,5 @@ def _parser() -> argparse.ArgumentParser:
 def _refuse(error: object) -> int:
     if isinstance(error, OSError) and error.filename and error.strerror:
         error = f"{error.filename}: {error.strerror.lower()}"
-    print(f"retinanet: {error}", file=sys.stderr)
+    note(f"retinanet: {error}")
     return 2

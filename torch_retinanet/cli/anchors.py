@@ -10,6 +10,7 @@ from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.config.fields import as_text
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
+from torch_retinanet.terminal import say
 from torch_retinanet.tiles import Tiling
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def _anchors(options: argparse.Namespace) -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(options.out) as beside:
         plot_anchors(seen, config, proposed).savefig(beside, dpi=120, format="png")
-    print(f"drawn in {options.out}")
-    print(_advice(options, config, proposed))
+    say(f"drawn in {options.out}")
+    say(_advice(options, config, proposed))
     return 0
 
 

@@ -7,17 +7,29 @@ from typing import TYPE_CHECKING, Any
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
+from torch_retinanet.terminal import say
 from torch_retinanet.weights import find_weights
 
 if TYPE_CHECKING:
+    from torch_retinanet.cli.inspection_files import DataCounts
     from torch_retinanet.data.annotations import Annotations
+
+CLASSES = 100
+"""Classes whose objects are counted in the last line, those with the most."""
 
 
 def add_to(commands: Any) -> None:
     """Add the commands to those of the parser."""
-    inspect = commands.add_parser("inspect", help="list what is wrong in annotations and pictures")
+    inspect = commands.add_parser(
+        "inspect",
+        help="list what is wrong in annotations and pictures",
+        description="List what is wrong in annotations and pictures. Exit code: 0 fine, 1 something is lost, 2 wrong "
+        "usage.",
+    )
     add_data(inspect)
     inspect.add_argument("--all", action="store_true", help="list every one, however many are of one kind")
+    inspect.add_argument("--json", metavar="FILE", type=Path, help="a file for all problems and counts, for programs")
+    inspect.add_argument("--junit", metavar="FILE", type=Path, help="a file in JUnit's XML, which CI systems show")
     inspect.set_defaults(run=_inspect)
     browse = commands.add_parser("browse", help="draw pictures with their boxes")
     add_data(browse)
@@ -48,15 +60,22 @@ def add_data(command: argparse.ArgumentParser) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from torch_retinanet.cli.problem_table import print_problems, printable
+    from torch_retinanet.cli.inspection_files import count_data, write_json, write_junit
+    from torch_retinanet.cli.problem_table import print_problems
 
+    for flag, path in (("--json", options.json), ("--junit", options.junit)):
+        if path is not None and (path.is_dir() or not path.parent.is_dir() or path.resolve() == options.data.resolve()):
+            raise InputError(f"{flag}: {path} must be a file in a folder that is there, and not the data")
     annotations = read_screened(options, decode=True)
     if annotations.problems:
         root = options.data if options.data.is_dir() else options.data.parent
         print_problems(annotations.problems, root, every=options.all)
-    lost = sum(problem.data_loss for problem in annotations.problems)
-    print(printable(f"{_summary(annotations)}; lost in places: {lost}"))
-    return 1 if lost else 0
+    counts = count_data(annotations)
+    for write, path in ((write_json, options.json), (write_junit, options.junit)):
+        if path is not None:
+            write(path, counts, annotations.problems)
+    say(_summary(counts, every=options.all))
+    return 1 if counts.lost else 0
 
 
 def _browse(options: argparse.Namespace) -> int:
@@ -78,10 +97,10 @@ def _browse(options: argparse.Namespace) -> int:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(options.out) as beside:
         sheet.picture.save(beside, format="PNG")
-    print(f"{options.out}: {len(indices)} of {last + 1} pictures, with boxes: {sheet.boxes}")
+    say(f"{options.out}: {len(indices)} of {last + 1} pictures, with boxes: {sheet.boxes}")
     if config is not None:
         words = f"boxes with which no anchor has an IoU of {config.match_iou:g}"
-        print(f"{words}: {sheet.unmatched} of {sheet.boxes}, in red")
+        say(f"{words}: {sheet.unmatched} of {sheet.boxes}, in red")
     return 0
 
 
@@ -108,14 +127,11 @@ def read_screened(options: argparse.Namespace, *, decode: bool) -> "Annotations"
     return screen(found, decode=decode)
 
 
-def _summary(annotations: "Annotations") -> str:
-    import numpy as np
-
-    objects = ~annotations.ignored
-    counts = np.bincount(annotations.labels[objects], minlength=len(annotations.classes)).tolist()
-    classes = sorted(zip(annotations.classes, counts, strict=True), key=lambda pair: -pair[1])
-    named = ", ".join(f"{name} {count}" for name, count in classes)
-    empty = int((np.diff(annotations.offsets) == 0).sum())
-    ignored = f", ignored regions: {int(annotations.ignored.sum())}" if annotations.ignored.any() else ""
-    pictures = f"pictures: {len(annotations.pictures)}, of them without boxes: {empty}"
-    return f"{pictures}; boxes: {int(objects.sum())} ({named or 'no classes'}){ignored}"
+def _summary(counts: "DataCounts", *, every: bool) -> str:
+    shown = counts.classes if every else counts.classes[:CLASSES]
+    left = len(counts.classes) - len(shown)
+    more = [f"{left:,} classes more, which --all lists"] if left else []
+    named = ", ".join([*(f"{name} {boxes}" for name, boxes in shown), *more])
+    ignored = f", ignored regions: {counts.ignored_regions}" if counts.ignored_regions else ""
+    pictures = f"pictures: {counts.pictures}, of them without boxes: {counts.without_boxes}"
+    return f"{pictures}; boxes: {counts.boxes} ({named or 'no classes'}){ignored}; lost in places: {counts.lost}"

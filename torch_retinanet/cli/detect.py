@@ -23,7 +23,9 @@ from torch_retinanet.cli.picture_sources import distinct_names, find_sources
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.data.progress import track
 from torch_retinanet.errors import InputError
+from torch_retinanet.files import only_writer
 from torch_retinanet.predict import detect_pictures
+from torch_retinanet.terminal import say
 
 TOGETHER = 8
 """Pictures that a GPU detects together, and that are read ahead on a CPU too."""
@@ -68,11 +70,11 @@ def _detect(options: argparse.Namespace) -> int:
     # The pictures first: they must have come to their end before anything is said.
     numbered = (Numbered(number, name, one) for one, number, name in zip(shown, count(1), names, strict=False))
     class_names = detector.class_names or [str(label) for label in range(detector.config.num_classes)]
-    with quiet_pillow():
+    with only_writer(options.out), quiet_pillow():
         objects, unreadable = _write(numbered, options.out, options.format, class_names)
     report_unreadable(unreadable)
     lost = f"; {len(unreadable):,} pictures could not be read" if unreadable else ""
-    print(f"{len(sources):,} pictures, {objects:,} objects, written to {options.out}{lost}")
+    say(f"{len(sources):,} pictures, {objects:,} objects, written to {options.out}{lost}")
     return 1 if unreadable else 0
 
 

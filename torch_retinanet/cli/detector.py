@@ -13,6 +13,7 @@ from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.devices import DEVICES, Device, find_device
 from torch_retinanet.errors import InputError
+from torch_retinanet.terminal import note
 from torch_retinanet.tiles import Tiling
 
 MODEL = "the folder of a run, a weights file, COCO_V1 for torchvision's weights, or OWNER/NAME on the Hub"
@@ -70,7 +71,7 @@ def find_tiling(options: argparse.Namespace) -> Tiling | None:
         trained = TrainConfig.from_toml(settings).tiling()
         if trained is not None:
             words = f"pictures are cut into tiles of {trained.size} pixels, as those of its training"
-            print(f"retinanet: {options.model}: {words}; --tile 0 takes them whole", file=sys.stderr)
+            note(f"retinanet: {options.model}: {words}; --tile 0 takes them whole")
         return trained
     if not options.tile:
         if options.overlap is not None:
@@ -115,6 +116,6 @@ def quiet_pillow() -> Iterator[None]:
 def report_unreadable(unreadable: Sequence[Unreadable]) -> None:
     """Say on stderr why pictures could not be read."""
     for picture in unreadable[:SHOWN]:
-        print(f"retinanet: {picture.reason}", file=sys.stderr)
+        note(f"retinanet: {picture.reason}")
     if len(unreadable) > SHOWN:
-        print(f"retinanet: and {len(unreadable) - SHOWN} pictures more", file=sys.stderr)
+        note(f"retinanet: and {len(unreadable) - SHOWN} pictures more")

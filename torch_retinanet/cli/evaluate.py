@@ -1,7 +1,6 @@
 """`retinanet evaluate`: how good a model is on pictures, or anybody's detections on a truth in COCO's JSON."""
 
 import argparse
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,8 @@ from torch_retinanet.cli.detector import (
     waiting,
 )
 from torch_retinanet.errors import InputError
+from torch_retinanet.files import only_writer
+from torch_retinanet.terminal import note, say
 
 if TYPE_CHECKING:
     from torch_retinanet.data.annotations import Annotations
@@ -88,7 +89,7 @@ def _evaluate_results(options: argparse.Namespace) -> int:
     print_evaluation(evaluation)
     if options.json is not None:
         write_numbers(options.json, evaluation)
-    print(last_line(evaluation))
+    say(last_line(evaluation))
     return 0
 
 
@@ -119,10 +120,10 @@ def _evaluate_model(options: argparse.Namespace) -> int:
         write_numbers(options.json, evaluation, unreadable)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-        with waiting("drawing"), quiet_pillow():
+        with only_writer(options.out), waiting("drawing"), quiet_pillow():
             write_evaluation(options.out, evaluation, screened, found, unreadable)
     report_unreadable(unreadable)
-    print(last_line(evaluation, unreadable=len(unreadable)))
+    say(last_line(evaluation, unreadable=len(unreadable)))
     return 1 if unreadable else 0
 
 
@@ -133,7 +134,7 @@ def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector"
 
     data = options.data
     if options.split is None and len(splits := list_splits(data)) > 1:
-        print(f"retinanet: {data}: splits {', '.join(splits)} together; --split takes one of them", file=sys.stderr)
+        note(f"retinanet: {data}: splits {', '.join(splits)} together; --split takes one of them")
     read = read_annotations(data, split=options.split, images=options.images, classes=options.classes)
     known = detector.class_names
     if not known and len(read.classes) != detector.config.num_classes:
@@ -147,7 +148,7 @@ def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector"
     for label, name in enumerate(read.classes):
         if name not in known and objects[label]:
             what = f"class {name!r}, with {objects[label]:,} objects"
-            print(f"retinanet: {data}: {what}, is none of {options.model}, and does not count", file=sys.stderr)
+            note(f"retinanet: {data}: {what}, is none of {options.model}, and does not count")
     return with_class_names(read, known)
 
 
@@ -157,7 +158,7 @@ def _say_what_is_lost(data: Path, read: "Annotations", screened: "Annotations") 
     lost = [problem for problem in screened.problems if problem.data_loss and problem.file not in named]
     places = sum(not problem.finding.startswith(UNKNOWN_CLASS) for problem in lost)
     if places:
-        print(f"retinanet: {data}: lost in {places} places, which `retinanet inspect` lists", file=sys.stderr)
+        note(f"retinanet: {data}: lost in {places} places, which `retinanet inspect` lists")
 
 
 def _left_out(read: "Annotations", screened: "Annotations") -> "list[Unreadable]":

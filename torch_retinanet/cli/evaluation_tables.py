@@ -1,13 +1,12 @@
 """The tables of an evaluation, for people."""
 
-import sys
 from collections.abc import Iterable
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from torch_retinanet.cli.tables import TableConsole
 from torch_retinanet.evaluate import KINDS, Evaluation
 from torch_retinanet.evaluate.confusion import BACKGROUND
 from torch_retinanet.evaluate.matching import FOUND, SURE
@@ -32,7 +31,7 @@ SIZES = ("small", "medium", "large")
 
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print COCO's numbers, those of each class, what is taken for what, and how often detections are wrong."""
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console = TableConsole(WIDTH)
     console.print(_coco(evaluation, "precision", "map"))
     console.print(_coco(evaluation, "recall", "mar"))
     console.print(_classes(evaluation))

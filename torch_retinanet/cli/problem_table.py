@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torch_retinanet.data.annotations import Problem
+from torch_retinanet.terminal import printable
 
 MANY, SHOWN = 6, 3
 """Problems of one kind from which on they are counted, and how many of them are shown."""
@@ -23,12 +24,11 @@ def print_problems(problems: Sequence[Problem], root: Path, *, every: bool = Fal
 
     Of many of one kind the first few are listed and the others counted, or `every` one is listed.
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    console = console if console.is_terminal else Console(width=WIDTH)
+    from torch_retinanet.cli.tables import TableConsole
+
     table = Table("file", "location", "finding", "what training does", show_lines=False)
     for column in table.columns:
         column.overflow = "fold"
@@ -36,9 +36,7 @@ def print_problems(problems: Sequence[Problem], root: Path, *, every: bool = Fal
         for row in _rows([problem for problem in problems if problem.data_loss == lost], root, every):
             table.add_row(*(Text(_cut(printable(cell)), style="red" if lost else "") for cell in row))
         table.add_section()
-    with console.capture() as written:
-        console.print(table)
-    print(written.get(), end="")
+    TableConsole(WIDTH).print(table)
 
 
 def _rows(problems: Sequence[Problem], root: Path, every: bool) -> Iterator[tuple[str, str, str, str]]:
@@ -58,8 +56,3 @@ def _seen_from(root: Path, file: Path) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
-
-
-def printable(text: str) -> str:
-    """A text without letters that a terminal obeys."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -1,7 +1,6 @@
 """`retinanet train`: a run from annotations, by flags or a TOML file, and going on with one that was ended."""
 
 import argparse
-import sys
 from contextlib import redirect_stderr
 from dataclasses import fields, replace
 from io import StringIO
@@ -10,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch_retinanet.errors import InputError, suggestion
+from torch_retinanet.terminal import note, say
 
 if TYPE_CHECKING:
     from torch_retinanet.train import TrainConfig, Trainer
 
 STOPPED = 130
 """What a shell reports of a program that Ctrl-C ended."""
+
+DATA_CHANGED = "--data-changed"
+"""The flag by which a run goes on though its data have changed."""
 
 WRONG_USAGE = 2
 """What tyro ends with where it cannot read the flags."""
@@ -34,21 +37,27 @@ def _train(options: argparse.Namespace) -> int:
     from torch_retinanet.train import Interrupted, Trainer, settings_of
 
     flags = list(options.flags)
-    folder = _taken(flags, "--resume")
+    folder, data_changed = _taken(flags, "--resume"), DATA_CHANGED in flags
+    flags = [flag for flag in flags if flag != DATA_CHANGED]
+    if data_changed and folder is None:
+        raise InputError(f"{DATA_CHANGED}: must come with --resume")
     if folder is not None and flags:
         raise InputError(f"--resume: {folder} has its settings, and {flags[0]} cannot change them")
     config = _settings(flags) if folder is None else replace(settings_of(Path(folder)), out=Path(folder))
-    run = Trainer(config, resume=folder is not None)
+    run = Trainer(config, resume=folder is not None, data_changed=data_changed)
+    if run.accelerator.is_main_process:
+        for change in run.changes:
+            note(f"retinanet: {change}")
     _say_what_is_lost(run)
     if run.taken_over is not None and run.accelerator.is_main_process:
-        print(f"retinanet: {run.taken_over.words()}", file=sys.stderr)
+        note(f"retinanet: {run.taken_over.words()}")
     try:
         run.fit()
     except Interrupted as stopped:
-        print(f"retinanet: {stopped}; `retinanet train --resume {config.out}` goes on", file=sys.stderr)
+        note(f"retinanet: {stopped}; `retinanet train --resume {config.out}` goes on")
         return STOPPED
     if run.accelerator.is_main_process:
-        print(run.summary())
+        say(run.summary())
     return 0
 
 
@@ -57,7 +66,7 @@ def _say_what_is_lost(run: "Trainer") -> None:
     lost = sum(problem.data_loss for problem in run.problems)
     if lost and run.accelerator.is_main_process:
         kept = f"{len(run.annotations.pictures):,} pictures and {len(run.annotations.boxes):,} objects are left"
-        print(f"retinanet: {lost:,} entries cannot be used, `retinanet inspect` lists them; {kept}", file=sys.stderr)
+        note(f"retinanet: {lost:,} entries cannot be used, `retinanet inspect` lists them; {kept}")
 
 
 def _settings(flags: list[str]) -> "TrainConfig":
@@ -73,7 +82,8 @@ def _settings(flags: list[str]) -> "TrainConfig":
             config: TrainConfig = tyro.cli(
                 TrainConfig,
                 prog="retinanet train",
-                description="Train on your own pictures. --config FILE reads settings from TOML; --resume RUN goes on.",
+                description="Train on your own pictures. --config FILE reads settings from TOML; --resume RUN goes "
+                "on, and with --data-changed also where its data have changed.",
                 args=flags,
                 default=default,
             )

@@ -1,13 +1,13 @@
 """`retinanet convert` and `retinanet conventions`: weights files, and what their models follow."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.config.fields import by_group
 from torch_retinanet.errors import InputError
+from torch_retinanet.terminal import note, say
 from torch_retinanet.weights import find_weights, write_weights
 from torch_retinanet.weights.keras_file import KERAS_PRESETS, keras_preset
 from torch_retinanet.weights.published import names
@@ -44,20 +44,20 @@ def _convert(options: argparse.Namespace) -> int:
     source, target = options.source, options.target
     contents = find_weights(source, preset=options.preset)
     if contents.origin:
-        print(f"{source}: {contents.origin}")
+        say(f"{source}: {contents.origin}")
     if target is None:
         if options.to is not None:
             raise InputError(f"--to: {options.to} needs a target, the file that is written")
-        print(f"{source}: {len(contents.tensors)} tensors, {_described(contents)}")
+        say(f"{source}: {len(contents.tensors)} tensors, {_described(contents)}")
         return 0
     written = write_weights(target, contents, to=options.to)
-    print(f"{target}: {len(written.tensors)} tensors, {_described(written)}")
+    say(f"{target}: {len(written.tensors)} tensors, {_described(written)}")
     if options.to not in (None, *KERAS_PRESETS):
         if other := contents.config.differences(written.config, acts_on="detections"):
             said = ", ".join(f"{name}={getattr(written.config, name)}" for name in other)
-            print(f"retinanet: {target}: its program detects with {said}", file=sys.stderr)
+            note(f"retinanet: {target}: its program detects with {said}")
     elif target.suffix != ".safetensors" and (lost := _lost_in_keras(contents)):
-        print(f"retinanet: {target}: a Keras file holds the network alone, not {', '.join(lost)}", file=sys.stderr)
+        note(f"retinanet: {target}: a Keras file holds the network alone, not {', '.join(lost)}")
     return 0
 
 
@@ -75,11 +75,12 @@ def _lost_in_keras(contents: WeightsFile) -> list[str]:
 
 def _conventions(options: argparse.Namespace) -> int:
     for group, fields in by_group(RetinaNetConfig).items():
-        print(f"## {group.capitalize()}\n")
-        print("| convention | " + " | ".join(PRESETS) + " | what it means |")
-        print("|---|" + "---|" * len(PRESETS) + "---|")
+        say(f"## {group.capitalize()}")
+        say()
+        say("| convention | " + " | ".join(PRESETS) + " | what it means |")
+        say("|---|" + "---|" * len(PRESETS) + "---|")
         for field in fields:
             values = " | ".join(f"`{getattr(config, field.name)}`" for config in PRESETS.values())
-            print(f"| `{field.name}` | {values} | {field.metadata['meaning']} |")
-        print()
+            say(f"| `{field.name}` | {values} | {field.metadata['meaning']} |")
+        say()
     return 0

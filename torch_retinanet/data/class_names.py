@@ -1,5 +1,6 @@
 """The names of classes: files of them, and annotations in the labels of a model that knows some names already."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ def read_class_names(path: Path) -> list[str]:
         OSError: for a file that cannot be read.
     """
     names = yaml_names(path, read_yaml(path)) if path.suffix.lower() in YAML else _names_in_lines(path)
-    twice = [name for name in names if names.count(name) > 1]
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise InputError(f"{path}: name {twice[0][:80]!r} must be there once")
     return names

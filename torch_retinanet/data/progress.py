@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from torch_retinanet.terminal import note
+
 T = TypeVar("T")
 
 MINUTE = 60.0
@@ -45,5 +47,5 @@ def _in_a_log(items: Iterable[T], total: int, words: str) -> Iterator[T]:
     minutes = Minutes()
     for done, item in enumerate(items):
         if minutes.due():
-            print(f"{words}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+            note(f"{words}: {done:,} of {total:,}")
         yield item

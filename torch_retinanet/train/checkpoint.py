@@ -7,15 +7,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
+from torch_retinanet.weights.digest import check_digest, save_with_digest
 
 FORMAT = "torch_retinanet checkpoint 1"
 
@@ -43,25 +43,35 @@ class Progress:
     scaler: dict[str, Any] | None = None
 
 
-def write_checkpoint(path: Path, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
-    """Write how far a run has come, and its tensors.
+class Checkpoint(NamedTuple):
+    """How far a run has come, its tensors, and its settings as TOML has them; none in a file of an earlier version."""
+
+    progress: Progress
+    tensors: dict[str, Tensor]
+    settings: dict[str, Any]
+
+
+def write_checkpoint(
+    path: Path, progress: Progress, tensors: Mapping[str, Tensor], settings: Mapping[str, Any] | None = None
+) -> None:
+    """Write how far a run has come, its tensors, the settings that brought it there, and a digest of all.
 
     Raises:
         OSError: where they cannot be written, as on a full disk; the file is then what it was.
     """
-    metadata = {"format": FORMAT, "progress": json.dumps(asdict(progress))}
+    metadata = {"format": FORMAT, "progress": json.dumps(asdict(progress)), "settings": json.dumps(settings or {})}
     try:
         with atomic_write(path) as beside:
-            save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, beside, metadata)
+            save_with_digest(beside, tensors, metadata)
     except OSError as error:
         raise OSError(f"{error}; the last checkpoint is whole") from None
 
 
-def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+def read_checkpoint(path: Path) -> Checkpoint:
     """What `write_checkpoint` wrote.
 
     Raises:
-        InputError: for a file that is not whole, or of another program.
+        InputError: for a file that is not whole, damaged, or of another program.
         FileNotFoundError: where there is no file.
     """
     if not path.is_file():
@@ -71,10 +81,14 @@ def read_checkpoint(path: Path) -> tuple[Progress, dict[str, Tensor]]:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise InputError(f"{path}: format {metadata.get('format')!r} must be {FORMAT!r}")
-            known = {field.name for field in fields(Progress)}
-            said = json.loads(metadata["progress"])
-            progress = Progress(**{name: value for name, value in said.items() if name in known})
-            return progress, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        check_digest(path, tensors, metadata)
+        known = {field.name for field in fields(Progress)}
+        said = json.loads(metadata["progress"])
+        progress = Progress(**{name: value for name, value in said.items() if name in known})
+        return Checkpoint(progress, tensors, json.loads(metadata.get("settings", "{}")))
+    except InputError:
+        raise
     except (SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: not a whole checkpoint ({error})") from None
 

@@ -1,6 +1,7 @@
 """All settings of a training run: one frozen dataclass, from flags or a TOML file, written into the run."""
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,12 +158,14 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise InputError(f"{name}: {value!r} must be at least {least}")
+            if value is not None and not value <= (most := MOST.get(name, LARGEST)):
+                raise InputError(f"{name}: {value!r} must be at most {most:g}")
         for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name}: {getattr(self, name)!r} must be from 0 to 1")
-        if any(side < 1 for side in self.min_sides):
-            raise InputError(f"min_sides: {self.min_sides!r} must be pixels, at least 1")
-        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
+        if not all(1 <= side <= MOST["min_side"] for side in self.min_sides):
+            raise InputError(f"min_sides: {self.min_sides!r} must be pixels, from 1 to {MOST['min_side']}")
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] <= LARGEST:
             raise InputError(f"scale: {self.scale!r} must be two factors above 0, the smaller one first")
         self.tiling()
         if self.ema is not None and not 0 <= self.ema < 1:
@@ -235,6 +238,12 @@ LEAST = {
     **{"save_every": 1, "log_every": 1, "workers": 0, "seed": 0, "colour": 0},
 }
 """The least that a number may be."""
+
+MOST = {"width": 2**13, "head_depth": 64, "min_side": 2**15, "max_side": 2**15, "frozen_stages": 5, "seed": 2**63 - 1}
+"""The most that a number may be; for the batch and others `check_limits` asks the data and the machine."""
+
+LARGEST = sys.float_info.max
+"""No number is infinite."""
 
 SHARES = (
     *("flip", "vertical_flip", "crop", "mosaic", "copy_paste", "mixup"),

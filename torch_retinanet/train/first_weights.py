@@ -89,13 +89,14 @@ def take_over(detector: RetinaNetDetector, contents: WeightsFile, source: str) -
     old, new = contents.class_names, detector.class_names
     if contents.config.num_classes == detector.config.num_classes and old == new:
         return _loaded(detector, tensors, source, contents, new, (), ())
-    pairs = [(new.index(name), place) for place, name in enumerate(old) if name in new]
+    places = {name: place for place, name in reversed(list(enumerate(new)))}  # the first of equal names
+    pairs = [(places[name], place) for place, name in enumerate(old) if name in places]
     for name in (f"{last}weight", f"{last}bias"):
         counts = len(new), contents.config.num_classes
         tensors[name] = _rows(own[name], tensors[name], pairs, counts)
-    kept = tuple(new[place] for place, _ in pairs)
+    kept = {new[place]: place for place, _ in pairs}
     left = tuple(name for name in new if name not in kept), tuple(name for name in old if name not in kept)
-    return _loaded(detector, tensors, source, contents, kept, *left)
+    return _loaded(detector, tensors, source, contents, tuple(kept), *left)
 
 
 def _loaded(

@@ -31,10 +31,13 @@ class Means:
     def words(self) -> str:
         """Loss and speed, beside a bar."""
         means = self._means()
-        return f"loss {means.get('loss', math.nan):.3f}, {means['pictures_a_second']:.1f} pictures/s"
+        speed = means["pictures_a_second"]
+        words = f"loss {means['loss']:.3f}"
+        return words if math.isnan(speed) else f"{words}, {speed:.1f} pictures/s"
 
     def take(self) -> dict[str, float]:
-        """The means, and begin anew; NaN for a loss where no picture could be read."""
+        """The means, and begin anew; NaN for a loss where no picture could be read, and for speeds on a clock that
+        stood still."""
         means = self._means()
         self._steps.clear()
         return means
@@ -42,6 +45,7 @@ class Means:
     def _means(self) -> dict[str, float]:
         seconds, pictures, waited = (sum(step[name] for step in self._steps) for name in TIMES)
         means = {name: self._mean(name) for name in MEANS}
+        seconds = seconds or math.nan
         return means | {"pictures_a_second": pictures / seconds, "waited": waited / seconds}
 
     def _mean(self, name: str) -> float:

@@ -1,6 +1,5 @@
 """How far a run has come: a bar on a terminal; in a log its first step, a line a minute, and its last step."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from torch_retinanet.data.progress import Minutes
+from torch_retinanet.terminal import note
 
 Show = Callable[[int, str], None]
 """Takes the steps done and a few words beside them."""
@@ -35,6 +35,6 @@ def _lines(steps: int, done: int) -> Show:
 
     def show(step: int, words: str) -> None:
         if minutes.due() or step in (done + 1, steps):
-            print(f"training: step {step:,} of {steps:,}, {words}", file=sys.stderr, flush=True)
+            note(f"training: step {step:,} of {steps:,}, {words}")
 
     return show

@@ -10,8 +10,11 @@ import tomli_w
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.train.config import DATA, TrainConfig
+from torch_retinanet.train.data_record import RunData, write_data_record
 
 SETTINGS, VERSIONS = "config.toml", "versions.json"
+DATA_RECORD = "data.json"
+"""What the data were, as `DataRecord` has it."""
 CHECKPOINT = "checkpoint.safetensors"
 EVALUATION = "evaluation"
 """The folder of what `retinanet evaluate` would leave, of the weights that are kept."""
@@ -21,8 +24,8 @@ BAD_BATCH = "bad_batch.safetensors"
 PACKAGES = ("torch-retinanet", "torch", "torchvision", "accelerate", "numpy", "pillow", "safetensors")
 
 
-def begin(folder: Path, config: TrainConfig) -> None:
-    """Make the folder of a run, with its settings and the versions that it runs on.
+def begin(folder: Path, config: TrainConfig, data: RunData) -> None:
+    """Make the folder of a run, with its settings, what its data are, and the versions that it runs on.
 
     Raises:
         InputError: where it holds a run already.
@@ -34,6 +37,7 @@ def begin(folder: Path, config: TrainConfig) -> None:
     versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
     with atomic_write(folder / VERSIONS) as beside:
         beside.write_text(json.dumps(versions, indent=1) + "\n")
+    write_data_record(folder / DATA_RECORD, data)
     with atomic_write(folder / SETTINGS) as beside:
         beside.write_bytes(tomli_w.dumps(config.with_whole_paths().as_dict()).encode())
 

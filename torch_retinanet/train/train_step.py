@@ -149,10 +149,10 @@ class TrainStep:
     def restore(self, progress: Progress, tensors: Mapping[str, Tensor]) -> None:
         """Go on from what `tensors` gave."""
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "average": {}, "loss": {}}
-        for name, tensor in tensors.items():
-            part, _, own = name.partition(":")
-            parts[part][own] = tensor.to(self.accelerator.device)
         try:
+            for name, tensor in tensors.items():
+                part, _, own = name.partition(":")
+                parts[part][own] = tensor.to(self.accelerator.device)
             self.detector.model.load_state_dict(parts["model"])
             load_optimizer(self.optimizer, self.detector, parts["optimizer"])
             if POSITIVES in parts["loss"]:

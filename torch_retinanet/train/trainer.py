@@ -1,8 +1,9 @@
 """A training run from its settings to its folder: steps, evaluations, checkpoints, and the weights in the end."""
 
+import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -18,22 +19,28 @@ from torch_retinanet.data.dataset import Batch
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.devices import find_device
 from torch_retinanet.errors import InputError
-from torch_retinanet.files import atomic_write, remove_halves
+from torch_retinanet.files import atomic_write, only_writer, remove_halves
+from torch_retinanet.train.changes import data_changes, setting_changes
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.data import PROBLEMS, build_dataset, read_data, read_problems, write_problems
+from torch_retinanet.train.data_record import RunData, read_data_record, record_data, write_data_record
 from torch_retinanet.train.evaluation import Evaluator
 from torch_retinanet.train.first_weights import TakenOver, find_first_weights, take_over
+from torch_retinanet.train.limits import check_limits
 from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, Means, Recorder
 from torch_retinanet.train.model import build_detector
 from torch_retinanet.train.plots import plot_run
 from torch_retinanet.train.progress import Show, run_bar
-from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, EVALUATION, begin, check_data_is_there
+from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, DATA_RECORD, EVALUATION, begin, check_data_is_there
 from torch_retinanet.train.sampler import balanced_draws
 from torch_retinanet.train.signals import stopping
 from torch_retinanet.train.train_step import NotFiniteError, TrainStep
 from torch_retinanet.weights import RUN_FILE, write_weights
 from torch_retinanet.weights.weights_file import WeightsFile
+
+LOST_PEER = re.compile("gloo|NCCL|ProcessGroup|[Cc]onnection (closed|reset)|[Bb]roken pipe")
+"""What torch says where a process with which it computes together is gone."""
 
 
 class Interrupted(Exception):  # noqa: N818 - its usual name; to be stopped is no error
@@ -50,9 +57,14 @@ class Trainer:
         loss: one of one's own, called as `RetinaNetLoss` is: logits (B,N,K), deltas (B,N,4), targets and anchors (N,4)
             to losses by name.
         transform: what changes a `tv_tensors.Image` and its target, in place of what the settings describe.
+        data_changed: whether to go on though the data are not those that the run began with.
+
+    Attributes:
+        changes: what is not as it was, of a run that goes on: its data, and its settings; a few words each.
 
     Raises:
-        InputError: for data, settings or weights that cannot be used, and a folder that holds a run already.
+        InputError: for data, settings or weights that cannot be used, and a folder that holds a run already; for data
+            that have changed since a run began, without `data_changed`.
     """
 
     def __init__(
@@ -63,6 +75,7 @@ class Trainer:
         detector: RetinaNetDetector | None = None,
         loss: nn.Module | None = None,
         transform: nn.Module | None = None,
+        data_changed: bool = False,
     ) -> None:
         self.config, self.folder = config, Path(config.out)
         self.accelerator = _accelerator(config)
@@ -70,6 +83,9 @@ class Trainer:
             check_data_is_there(config)
         self.annotations, val = read_data(config)
         self.problems = [*self.annotations.problems, *(val.problems if val else ())]
+        main = self.accelerator.is_main_process
+        data = record_data(self.annotations, val) if main else None
+        self.changes = self._changed_data(data, data_changed) if resume else []
         self.taken_over: TakenOver | None = None
         detector = self._built(resume) if detector is None else self._given(detector)
         detector.loss = detector.loss if loss is None else loss
@@ -77,16 +93,19 @@ class Trainer:
         drawn = balanced_draws(self.annotations, config.balance, config.seed) if config.balance else ()
         count = len(self.annotations.pictures)
         self.training = TrainStep(self.config, detector, count, self.accelerator, drawn=drawn)
+        check_limits(self.config, self.annotations, detector.config, self.training.steps)
         device, tiling = self.accelerator.device, config.tiling()
         self.validation = Evaluator(val, detector.config, device, tiling) if val else None
-        main = self.accelerator.is_main_process
         if resume:
             if main:
-                remove_halves(self.folder)
+                with only_writer(self.folder):
+                    remove_halves(self.folder)
             self.problems += [p for p in read_problems(self.folder / PROBLEMS) if p not in self.problems]
-            self._restore()
-        elif main:
-            begin(self.folder, self.config)
+            self._restore(data_changed)
+            if data is not None and (data_changed or not (self.folder / DATA_RECORD).exists()):
+                write_data_record(self.folder / DATA_RECORD, data)
+        elif data is not None:
+            begin(self.folder, self.config, data)
 
     def fit(self) -> None:
         """Take all steps that are left, and leave the weights in the folder.
@@ -94,14 +113,18 @@ class Trainer:
         Raises:
             Interrupted: where a signal asked for the end; the checkpoint holds all steps so far.
             InputError: for a loss that is not finite, and with `strict` a picture that cannot be read.
-            OSError: where the folder cannot be written, or a process that reads pictures was ended from outside.
+            OSError: where the folder cannot be written, or another process of the run was ended from outside.
         """
+        with only_writer(self.folder) if self.accelerator.is_main_process else nullcontext(), self._lost_processes():
+            self._fit()
+
+    def _fit(self) -> None:
         training, means = self.training, Means()
         dataset = build_dataset(self.annotations, self.config, training.detector.config, transform=self.transform)
         self._write_problems()
         recorded = Recorder(self.folder, training.progress.step, writes=self.accelerator.is_main_process)
         read = closing(training.batches(dataset))
-        with _lost_workers(), stopping() as stop, recorded as recorder, self._bar() as show, read as batches:
+        with stopping() as stop, recorded as recorder, self._bar() as show, read as batches:
             while training.progress.step < training.steps and not self._gave_up():
                 means.add(self._one_step(batches))
                 show(training.progress.step, means.words())
@@ -118,6 +141,15 @@ class Trainer:
         lost = sum(problem.data_loss for problem in self.problems)
         words = f"; lost from the data in {lost} places, see {self.folder / PROBLEMS}" if lost else ""
         return f"{self.folder}: {progress.step} steps{best}{words}; the weights are in {self.folder / RUN_FILE}"
+
+    def _changed_data(self, data: RunData | None, data_changed: bool) -> list[str]:
+        """What of the data is not as it was when the run began, which the main process finds out for all."""
+        before = read_data_record(self.folder / DATA_RECORD) if data else None
+        [changes] = broadcast_object_list([data_changes(before, data) if before and data else []])
+        if changes and not data_changed:
+            said = f"data: {self.config.data} must be what the run began with, and has changed: {'; '.join(changes)}"
+            raise InputError(f"{said}; --data-changed goes on all the same")
+        return [f"data changed since the run began: {change}" for change in changes]
 
     def _built(self, resume: bool) -> RetinaNetDetector:
         """The detector that the settings describe; where a checkpoint has its weights, no file of weights is read."""
@@ -197,13 +229,18 @@ class Trainer:
 
     def _save(self) -> None:
         if self.accelerator.is_main_process:
-            write_checkpoint(self.folder / CHECKPOINT, self.training.progress, self.training.tensors())
+            path, settings = self.folder / CHECKPOINT, self.config.with_whole_paths().as_dict()
+            write_checkpoint(path, self.training.progress, self.training.tensors(), settings)
 
-    def _restore(self) -> None:
+    def _restore(self, data_changed: bool) -> None:
         """Go on from the checkpoint; a run that was ended before its first one begins again."""
         if not (self.folder / CHECKPOINT).exists():
             return
-        progress, tensors = read_checkpoint(self.folder / CHECKPOINT)
+        progress, tensors, settings = read_checkpoint(self.folder / CHECKPOINT)
+        changed = setting_changes(settings, self.config.with_whole_paths().as_dict()) if settings else []
+        self.changes += [f"setting changed since the last checkpoint: {change}" for change in changed]
+        if data_changed:
+            progress.pictures = len(self.annotations.pictures)
         if progress.pictures != len(self.annotations.pictures):
             raise InputError(
                 f"{self.folder / CHECKPOINT}: is of a run on {progress.pictures} pictures, and {self.config.data} has "
@@ -237,6 +274,23 @@ class Trainer:
         step = self.training.progress.step + 1
         return f"step {step} is not finite: {error}; its batch is in {self.folder / BAD_BATCH}"
 
+    @contextmanager
+    def _lost_processes(self) -> Iterator[None]:
+        """Says in a sentence that another process of the run is gone; torch tells of it whatever is being done."""
+        try:
+            yield
+        except RuntimeError as error:
+            if "DataLoader worker (pid" in str(error):
+                words = "workers: a process that reads pictures was ended from outside, as for want of memory"
+            elif self.accelerator.num_processes > 1 and LOST_PEER.search(str(error)):
+                others = f"processes: one of {self.accelerator.num_processes} was ended from outside"
+                words = (
+                    f"{others}; `retinanet train --resume {self.folder}` in as many goes on from the last checkpoint"
+                )
+            else:
+                raise
+            raise OSError(words) from None
+
     def _bar(self) -> AbstractContextManager[Show]:
         is_main = self.accelerator.is_main_process
         return run_bar(self.training.steps, done=self.training.progress.step, is_shown=is_main)
@@ -255,14 +309,3 @@ def _accelerator(config: TrainConfig) -> Accelerator:
         return Accelerator(mixed_precision=config.precision, cpu=on_cpu)
     except ValueError as error:
         raise InputError(f"precision: {config.precision!r} must be one that this device has ({error})") from None
-
-
-@contextmanager
-def _lost_workers() -> Iterator[None]:
-    """Says in a sentence that a process which reads pictures is gone; torch tells of it whatever is being done."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker (pid" not in str(error):
-            raise
-        raise OSError("workers: a process that reads pictures was ended from outside, as for want of memory") from None

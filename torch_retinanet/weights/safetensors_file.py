@@ -1,15 +1,17 @@
 """The project's own weights files: safetensors, with the config in the metadata."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
+from torch_retinanet.weights.digest import check_digest, save_with_digest
 from torch_retinanet.weights.weights_file import Part, WeightsFile, check_floating, check_shapes, expected_shapes
 
 FORMAT = "torch_retinanet 2"
@@ -30,18 +32,19 @@ def read_safetensors(path: Path) -> WeightsFile:
     """What `write_safetensors` wrote.
 
     Raises:
-        InputError: for a file that is not whole, of another program, or that lacks a tensor.
+        InputError: for a file that is not whole, damaged, of another program, or that lacks a tensor.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            part, config, class_names = _read_metadata(path, file.metadata() or {})
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            check_shapes(str(path), found, _expected_shapes(path, config, part))
-            tensors = {name: file.get_tensor(name) for name in found}
-            check_floating(str(path), tensors)
-            return WeightsFile(config, tensors, part, class_names)
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+    part, config, class_names = _read_metadata(path, metadata, tensors)
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    check_shapes(str(path), found, _expected_shapes(path, config, part))
+    check_floating(str(path), tensors)
+    return WeightsFile(config, tensors, part, class_names)
 
 
 def _expected_shapes(path: Path, config: RetinaNetConfig, part: Part) -> dict[str, tuple[int, ...]]:
@@ -52,7 +55,7 @@ def _expected_shapes(path: Path, config: RetinaNetConfig, part: Part) -> dict[st
 
 
 def write_safetensors(path: Path, contents: WeightsFile) -> None:
-    """Tensors by state dict name; format, preset, part, config and class names as metadata."""
+    """Tensors by state dict name; format, preset, part, config, class names and a digest as metadata."""
     metadata = {
         "format": FORMAT,
         "preset": contents.config.name,
@@ -60,14 +63,16 @@ def write_safetensors(path: Path, contents: WeightsFile) -> None:
         "config": json.dumps(contents.config.as_dict()),
         "class_names": json.dumps(contents.class_names),
     }
-    tensors = {name: tensor.detach().contiguous() for name, tensor in contents.tensors.items()}
     with atomic_write(path) as beside:
-        save_file(tensors, beside, metadata)
+        save_with_digest(beside, contents.tensors, metadata)
 
 
-def _read_metadata(path: Path, metadata: dict[str, str]) -> tuple[Part, RetinaNetConfig, tuple[str, ...]]:
+def _read_metadata(
+    path: Path, metadata: Mapping[str, str], tensors: Mapping[str, Tensor]
+) -> tuple[Part, RetinaNetConfig, tuple[str, ...]]:
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path}: format {metadata.get('format')!r} must be {FORMAT!r}")
+    check_digest(path, tensors, metadata)
     if metadata.get("part") not in get_args(Part):
         raise InputError(f"{path}: part {metadata.get('part')!r} must be one of {', '.join(get_args(Part))}")
     try:

@@ -17,6 +17,7 @@ from parity_tests.tests.support.commands import NAMES, photo, save_run, written
 from torch_retinanet import RetinaNetDetector
 from torch_retinanet.cli import main
 from torch_retinanet.cli.detector import read_detector
+from torch_retinanet.files import only_writer
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +194,19 @@ def test_the_bar_has_ended_before_anything_is_said(
     assert main(["detect", str(run), str(photos), "nowhere.jpg", "--out", str(tmp_path), "--format", "json"]) == 1
     assert said == [""]
     assert "nowhere.jpg" in capsys.readouterr().err
+
+
+def test_a_folder_that_another_process_writes_is_refused(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with only_writer(out):
+        assert main(["detect", str(run), str(photos), "--out", str(out)]) == 2
+        assert written(out) == []
+    error = f"retinanet: {out}: another process writes to it; wait for its end, or take another folder\n"
+    assert capsys.readouterr() == ("", error)
+    assert main(["detect", str(run), str(photos), "--out", str(out)]) == 0
 
 
 def test_what_stops_on_the_way_leaves_no_half_file(

@@ -1,7 +1,9 @@
 """`retinanet inspect` and `retinanet browse` as their users meet them: what they print, draw and refuse."""
 
+import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -51,6 +53,41 @@ def test_what_is_lost_is_listed_first_and_ends_with_1(tmp_path: Path, capsys: py
     assert summary == "pictures: 3, of them without boxes: 1; boxes: 6 (dog 4, cat 2); lost in places: 1"
 
 
+def test_problems_and_counts_are_written_for_programs(tmp_path: Path) -> None:
+    path, found, cases = write_csv(tmp_path), tmp_path / "found.json", tmp_path / "found.xml"
+    with path.open("a") as file:
+        file.write("b.png,20,10,44,33.5,dog\nb.png,3,4,3,5,c\x1bat\n")
+    assert main(["inspect", str(path), "--json", str(found), "--junit", str(cases)]) == 1
+    content = json.loads(found.read_text())
+    lost, noted = content.pop("problems")
+    assert content == {
+        **{"pictures": 3, "without_boxes": 1, "boxes": 6, "ignored_regions": 0, "lost": 1},
+        "classes": [{"name": "dog", "boxes": 4}, {"name": "cat", "boxes": 2}, {"name": "c\x1bat", "boxes": 0}],
+    }
+    assert lost == {
+        **{"file": str(path), "location": "line 8", "finding": "no extent: 3, 4, 3, 5 in 60x40"},
+        **{"action": "the box is left out", "data_loss": True},
+    }
+    assert not noted["data_loss"]
+    suites = ElementTree.parse(cases).getroot()
+    assert (suites.get("tests"), suites.get("failures")) == ("2", "1")
+    assert [case.get("name") for case in suites.iter("testcase") if case.find("failure") is not None] == [
+        "line 8: no extent: 3, 4, 3, 5 in 60x40"
+    ]
+    assert main(["inspect", str(write_csv(tmp_path)), "--junit", str(cases)]) == 0
+    assert [case.get("name") for case in ElementTree.parse(cases).getroot().iter("testcase")] == ["nothing is wrong"]
+
+
+def test_a_file_for_programs_is_not_written_over_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_csv(tmp_path)
+    before = path.read_bytes()
+    for target in (path, tmp_path, tmp_path / "nowhere" / "found.json"):
+        assert main(["inspect", str(path), "--json", str(target)]) == 2
+        rule = "must be a file in a folder that is there, and not the data"
+        assert capsys.readouterr() == ("", f"retinanet: --json: {target} {rule}\n")
+    assert path.read_bytes() == before
+
+
 def test_notes_alone_end_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_csv(tmp_path)
     write_pictures(tmp_path, ["other.png"])
@@ -69,6 +106,20 @@ def test_of_many_of_one_kind_the_first_few_are_listed(tmp_path: Path, capsys: py
     assert output.endswith("lost in places: 1000\n")
     assert main(["inspect", str(path), "--all"]) == 1
     assert capsys.readouterr().out.count("no extent") == 1000
+
+
+def test_of_many_classes_those_with_the_most_objects_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_csv(tmp_path)
+    with path.open("a") as file:
+        file.writelines(f"a.png,{i % 50},{i // 50},{i % 50 + 9},{i // 50 + 9},class {i}\n" for i in range(1000))
+    assert main(["inspect", str(path)]) == 0
+    summary = capsys.readouterr().out.splitlines()[-1]
+    assert "(dog 3, cat 2, class 0 1, " in summary
+    assert summary.endswith("1, 902 classes more, which --all lists); lost in places: 0")
+    assert main(["inspect", str(path), "--all"]) == 0
+    assert "class 999 1)" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_every_picture_is_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

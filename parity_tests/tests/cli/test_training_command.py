@@ -20,6 +20,7 @@ from parity_tests.tests.support.data_sets import write_digits, write_voc
 from torch_retinanet.cli import main
 from torch_retinanet.data.digits import Digits
 from torch_retinanet.train import TrainConfig, Trainer
+from torch_retinanet.train.checkpoint import read_checkpoint
 
 MODEL = ["--backbone", "resnet18", "--width", "16", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
 
@@ -161,6 +162,24 @@ def test_pictures_to_evaluate_on_must_hold_an_object_of_the_classes(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--steps", str(10**30)], f"steps: {10**30} must be at most 1,000,000,000 steps"),
+        (["--epochs", str(10**30)], f"epochs: {10**30} of 6 pictures must be at most 1,000,000,000 steps"),
+        (["--batch", str(10**9)], "batch: 1000000000 must be smaller: 1000000000 pictures in a step need 57,220 GiB"),
+        (["--batch", "1", "--accumulate", str(10**9)], "accumulate: 1000000000 must be smaller: 1000000000 pictures"),
+        (["--workers", "1000000"], "workers: 1000000 must be at most "),
+    ],
+)
+def test_a_run_that_could_not_end_or_fit_into_memory_is_refused(
+    flags: list[str], sentence: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(data, tmp_path / "run", *flags) == 2
+    assert error(capsys).startswith(f"retinanet: {sentence}")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("flag", ["--patience", "--evaluate-every"])
 def test_what_needs_an_evaluation_is_refused_without_one(
     flag: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -202,3 +221,19 @@ def test_two_processes_leave_one_record(shared: tuple[Path, str]) -> None:
     steps = [line.split(",")[0] for line in (folder / "metrics.csv").read_text().splitlines()]
     assert steps == ["step", "1", "2", "3"]
     assert main(["train", "--resume", str(folder)]) == 2, "one process would draw other pictures"
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_others_with_a_sentence(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    flags = [str(data), *MODEL, *SHORT, "--out", str(folder), "--workers", "0", "--save-every", "1"]
+    killed = str(Path(__file__).parents[1] / "support" / "killed_rank.py")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    words = [*launch, "--local-addr", "127.0.0.1", killed, "train", *flags]
+    with (tmp_path / "said.txt").open("w") as file, pytest.raises(subprocess.CalledProcessError):
+        subprocess.run(words, stdout=file, stderr=subprocess.STDOUT, timeout=300, check=True)
+    said = (tmp_path / "said.txt").read_text()
+    sentence = f"processes: one of 2 was ended from outside; `retinanet train --resume {folder}` in as many goes on"
+    assert f"retinanet: {sentence} from the last checkpoint\n" in said
+    assert read_checkpoint(folder / "checkpoint.safetensors").progress.step == 2
+    assert not list(folder.rglob(".*")), "nothing half written"

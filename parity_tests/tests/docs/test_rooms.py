@@ -39,7 +39,7 @@ FEWEST_LINES = 25
 REPOSITORY = ("torch_retinanet", "keras_reference", "parity_tests", "benchmarks", "examples")
 
 FLOORS = (
-    {"errors", "files", "taps", "layers", "pictures", "boxes", "draw", "resize", "atss"},
+    {"errors", "files", "terminal", "taps", "layers", "pictures", "boxes", "draw", "resize", "atss"},
     {"config", "checks", "devices"},
     {"other_backbones"},
     {"attributes", "backbone", "anchors", "preprocess", "postprocess", "targets"},

@@ -22,6 +22,7 @@ from parity_tests.report.pictures import pictures
 from parity_tests.report.plots import HEIGHT, panel, trainings
 from parity_tests.report.tree import module_tree
 from parity_tests.retinanet import names
+from parity_tests.rule.printable import OBEYED
 from parity_tests.rule.record import Record, Tag, Where
 from parity_tests.rule.result import Coverage, Example, Result
 from parity_tests.tests.support.paths import ROOT
@@ -94,8 +95,13 @@ def test_names_are_text_wherever_they_stand() -> None:
     assert page.count("&lt;script&gt;alert(1)") > 20
 
 
-def test_letters_that_no_file_can_hold_are_replaced() -> None:
-    assert "a?b" in as_html(Result(records=[tap("stem")], reference="a\ud800b"))
+def test_characters_that_turn_text_around_or_are_no_text_are_shown_as_escapes() -> None:
+    name = "a\x00\x1b[2J\x9b\u202eb\ud800"
+    record = replace(tap("p6", "different", 2.0), name=name, reason=name)
+    page = as_html(Result(records=[record], reference=name, warnings=[name], sources={name: {"port": name}}))
+    assert page.count(r"a\x00\x1b[2J\x9b\u202eb\ud800") > 2
+    assert not OBEYED.search(page.replace("\n", ""))
+    assert r"a\\x00\\x1b[2J\\x9b\\u202eb\\ud800" in page, "in the data of its table too"
 
 
 def test_nothing_in_the_page_is_fetched_and_its_policy_forbids_it() -> None:

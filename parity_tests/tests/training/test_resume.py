@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from parity_tests.tests.support.data_sets import write_digits
 from torch_retinanet import RetinaNet, RetinaNetConfig, save_weights
@@ -25,6 +25,7 @@ from torch_retinanet.data.digits import Digits
 from torch_retinanet.train import settings_of
 from torch_retinanet.train.checkpoint import read_checkpoint
 from torch_retinanet.train.train_step import TrainStep
+from torch_retinanet.weights.digest import save_with_digest
 from torch_retinanet.weights.safetensors_file import read_safetensors
 from torch_retinanet.weights.weights_file import WeightsFile
 
@@ -201,11 +202,11 @@ def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_whole(
     def full(*arguments: Any) -> None:
         if saved.exists():
             raise SafetensorError("I/O error: No space left on device (os error 28)")
-        save_file(*arguments)
+        save_with_digest(*arguments)
 
     folder = tmp_path / "run"
     saved = folder / "checkpoint.safetensors"
-    monkeypatch.setattr("torch_retinanet.train.checkpoint.save_file", full)
+    monkeypatch.setattr("torch_retinanet.train.checkpoint.save_with_digest", full)
     assert main(arguments(data, folder)) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"retinanet: {saved}: cannot be written, I/O error: No space left on device")

@@ -1,5 +1,6 @@
 """A run of training: what it draws, how fast it learns, what it keeps, and what it refuses."""
 
+import math
 import multiprocessing
 import re
 from dataclasses import replace
@@ -22,6 +23,7 @@ from torch_retinanet.targets import Targets
 from torch_retinanet.train import TrainConfig, Trainer
 from torch_retinanet.train.data import build_dataset
 from torch_retinanet.train.ema import MovingAverage
+from torch_retinanet.train.metrics_log import Means
 from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.schedule import Schedule, rate_share
 from torch_retinanet.train.train_step import TrainStep
@@ -103,6 +105,17 @@ class TestMovingAverage:
         assert average.tensors["weight"].item() == pytest.approx(0.1 * before + 0.9 * 3)
 
 
+class TestMeans:
+    def test_a_clock_that_stands_still_has_no_speed(self) -> None:
+        means = Means()
+        means.add({"seconds": 0.0, "pictures": 2, "waited": 0.0, "loss": 1.5})
+        assert means.words() == "loss 1.500"
+        taken = means.take()
+        assert taken["loss"] == 1.5
+        assert math.isnan(taken["pictures_a_second"])
+        assert math.isnan(taken["waited"])
+
+
 CONFIG = TrainConfig(data=Path("pictures"))
 
 
@@ -142,6 +155,9 @@ class TestSettings:
         [
             ({"batch": 0}, "batch: 0 must be at least 1"),
             ({"steps": 0}, "steps: 0 must be at least 1"),
+            ({"frozen_stages": 6}, "frozen_stages: 6 must be at most 5"),
+            ({"rate": float("inf")}, "rate: inf must be at most"),
+            ({"min_sides": (10**9,)}, r"min_sides: \(1000000000,\) must be pixels, from 1 to 32768"),
             ({"flip": 1.5}, "flip: 1.5 must be from 0 to 1"),
             ({"rate": float("nan")}, "rate: nan must be at least 0"),
             ({"schedule": "linear"}, "schedule: 'linear' must be one of constant, step, cosine, one_cycle"),

@@ -153,16 +153,17 @@ def _value_decoder(kind: type[T]) -> Callable[[Any], T]:
 
 def _classes(entries: _Entries) -> tuple[dict[int, int], list[str]]:
     """The label of each id, in the order of ids, and the names of the labels."""
-    names: dict[int, str] = {}
+    names, taken = dict[int, str](), set[str]()
     for place, category in entries.of("categories", _Category):
         if category.id in names:
             entries.lose("categories", place, f"id twice: {category.id}")
             continue
-        if category.name in names.values():
+        if category.name in taken:
             what = f"name of two categories: {category.name!r}"
             place_of = f"categories[{place}]"
             entries.builder.problems.append(Problem(entries.path, place_of, what, "both are classes", data_loss=False))
         names[category.id] = category.name
+        taken.add(category.name)
     ids = sorted(names)
     return {class_id: label for label, class_id in enumerate(ids)}, [names[class_id] for class_id in ids]
 
