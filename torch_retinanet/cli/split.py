@@ -65,7 +65,7 @@ def _print_table(annotations: "Annotations", chosen: "Ints", names: list[str]) -
     from rich.console import Console
     from rich.table import Table
 
-    from torch_retinanet.cli.problem_table import printable
+    from torch_retinanet.terminal import printable
 
     objects = ~annotations.ignored
     of_object, labels = chosen[annotations.owners()][objects], annotations.labels[objects]
