@@ -2,6 +2,9 @@
 PYTHON ?= python3
 EXTRAS := parity,train,dev
 
+# Python keeps what it compiles, whatever the environment says: many processes import the same.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo docs peers peers-table test
 
 demo: .venv/.installed
