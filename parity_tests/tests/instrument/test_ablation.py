@@ -21,7 +21,7 @@ from parity_tests.report import read_json
 from parity_tests.report.ablation import as_markdown
 from parity_tests.retinanet.blind_spots import BLIND_SPOTS, BlindSpot
 from parity_tests.retinanet.comparison import PRESETS
-from parity_tests.retinanet.inputs import random_images, read_size, size_name
+from parity_tests.retinanet.inputs import random_images, random_variables, read_size, size_name
 from parity_tests.retinanet.optimizers import OptimizerConventions
 from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.retinanet.torch_surroundings import Config
@@ -79,15 +79,17 @@ def test_every_convention_is_changed_or_left_out_with_a_reason(preset: str) -> N
 
 def test_only_the_network_s_own_conventions_change_what_it_computes() -> None:
     base = Config.preset("notebook", num_classes=2)
-    small = replace(base, backbone="resnet18", width=8)
-    images = random_images((32, 64))
-    outputs = taps_made_by(TorchDetectorSide(small, "float32"), images)["outputs"]
+    small = replace(base, backbone="resnet18", width=16)
+    images, side = random_images((32, 64)), TorchDetectorSide(small, "float32", is_narrow=True)
+    weights = random_variables({name: values.shape for name, values in side.parameters().items()})
+    side.assign(weights)
+    outputs = taps_made_by(side, images)["outputs"]
+    assert len(np.unique(outputs)) > outputs.size / 2, "the pictures matter"
     for override in overrides("notebook"):
         if override.part in ("surroundings", "pictures"):
-            other = taps_made_by(TorchDetectorSide(small.with_convention(override.assignment), "float32"), images)[
-                "outputs"
-            ]
-            assert np.array_equal(other, outputs), override.assignment
+            other = TorchDetectorSide(small.with_convention(override.assignment), "float32", is_narrow=True)
+            other.assign(weights)
+            assert np.array_equal(taps_made_by(other, images)["outputs"], outputs), override.assignment
     assert not {*NETWORK} & {*PICTURES}
 
 
@@ -100,13 +102,16 @@ def test_only_the_network_s_own_conventions_change_what_it_computes() -> None:
     ],
 )
 def test_an_override_starts_where_it_is_and_is_unseen_at_the_sizes_that_hide_it(
-    bench: Bench, assignment: str, name: str
+    bench: Bench, assignment: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(measuring, "NETWORK_SIZES", ((32, 32), (64, 64), (96, 96), (120, 120)))
+    monkeypatch.setattr(measuring, "OBJECT_SIZES", ((64, 64), (128, 128)))
     found = bench.shows(turn_of(assignment))
     assert found["starts_at"] == name
     spot = next((spot for spot in BLIND_SPOTS if spot.override == assignment), None)
     if spot:
         assert found["unseen"] == [size for size in found["seen"] if not spot.shows(read_size(size))]
+        assert 0 < len(found["unseen"]) < len(found["seen"])
     assert found["refused"] == (["120x120"] if name == "p6" else [])
 
 
@@ -143,6 +148,7 @@ def test_what_happens_to_photos_shows_at_the_sizes_where_it_happens() -> None:
 
 def test_costs_are_measured_beside_the_model_as_it_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digits_model, "STEPS", 2)
+    monkeypatch.setattr(digits_model, "LOSS_PICTURES", 3)
     monkeypatch.setattr(digits_model, "TESTED", {digits_model.SQUARE: 3})
     costs = bench.costs(turn_of("focal_gamma=1.5"))
     assert costs["loss"] > 0.01

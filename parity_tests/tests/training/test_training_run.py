@@ -18,11 +18,8 @@ from torch_retinanet.train import TrainConfig
 
 STEPS = 3
 
-Curves = tuple[Array, Array]
-"""Losses in float32 and in float64."""
-
-Reference = tuple[Array, Array, Array]
-"""The same, and in float64 from weights that are moved by what rounds."""
+Reference = tuple[Array, Array]
+"""Losses in float64, and those from weights that are moved by what rounds."""
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +43,26 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
 
 @pytest.fixture(scope="module")
 def reference(run: TrainingRun) -> Reference:
-    return run.reference("float32"), run.reference("float64"), run.reference("float64", moved=1)
+    return run.reference("float64"), run.reference("float64", moved=1)
 
 
-def agree(reference: Reference, port: Curves) -> bool:
-    own = self_difference(reference[1], [reference[2]])
-    budgets = float32_budgets(reference[:2], port), training_budgets(reference[1], own)
-    return all(bool((np.abs(reference[i] - port[i]) <= budgets[i]).all()) for i in (0, 1))
+def agree(reference: Reference, port: Array) -> bool:
+    expected, moved = reference
+    budgets = training_budgets(expected, self_difference(expected, [moved]))
+    return bool((np.abs(expected - port) <= budgets).all())
 
 
 def test_the_losses_are_those_of_keras(run: TrainingRun, reference: Reference) -> None:
-    port = run.port("float32"), run.port("float64")
-    assert len(port[0]) == STEPS
-    assert len(set(port[0].tolist())) == STEPS, "the weights follow"
+    port = run.port("float64")
+    assert len(port) == STEPS
+    assert len(set(port.tolist())) == STEPS, "the weights follow"
     assert agree(reference, port)
+
+
+@pytest.mark.slow  # another model of Keras is built and traced
+def test_in_float32_too_the_losses_are_those_of_keras(run: TrainingRun, reference: Reference) -> None:
+    expected, port = (run.reference("float32"), reference[0]), (run.port("float32"), run.port("float64"))
+    assert (np.abs(expected[0] - port[0]) <= float32_budgets(expected, port)).all()
 
 
 def decay_of_everything(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -80,7 +83,7 @@ def test_another_step_is_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(f"torch_retinanet.train.train_step.{name}", fault)
-    assert not agree(reference, (run.port("float32"), run.port("float64")))
+    assert not agree(reference, run.port("float64"))
 
 
 def test_with_sgd_too_the_losses_are_those_of_keras(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
