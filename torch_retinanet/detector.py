@@ -22,6 +22,7 @@ from torch_retinanet.postprocess import clipped_detections
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
 from torch_retinanet.surroundings import SurroundedModule
 from torch_retinanet.tiles import Tiling, merged
+from torch_retinanet.unfilled import unfilled
 from torch_retinanet.weights import WRITERS, find_weights, write_weights
 from torch_retinanet.weights.hub import upload, write_folder
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
@@ -139,11 +140,9 @@ class RetinaNetDetector(SurroundedModule):
 
     @classmethod
     def from_weights(cls, contents: WeightsFile, **changes: Any) -> "RetinaNetDetector":
-        """The detector of a weights file that is read already, in its precision and in evaluation mode.
-
-        `changes` as `from_pretrained`.
-        """
-        detector = cls(contents.config, class_names=contents.class_names).to(contents.dtype)
+        """The detector of a weights file that is read already, as `from_pretrained` gives it; `changes` as there."""
+        with unfilled(contents.config):
+            detector = cls(contents.config, class_names=contents.class_names).to(contents.dtype)
         detector.model.load_state_dict(contents.tensors)
         detector.config = contents.config.changed(**changes)
         if contents.config.bn_eps == 0:

@@ -11,6 +11,7 @@ from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
+from torch_retinanet.unfilled import unfilled
 from torch_retinanet.weights.containers.keras_hub_files import is_keras_hub, read_keras_hub
 from torch_retinanet.weights.containers.keras_layers import layer_names, read_layers
 from torch_retinanet.weights.containers.numpy_pickle import read_numpy_pickle
@@ -156,7 +157,8 @@ def load_model(path: str | Path, *, preset: str | None = None) -> RetinaNet:
     Arguments and errors are those of `read_weights`.
     """
     contents = read_weights(path, preset=preset)
-    model = RetinaNet(contents.config).to(contents.dtype)
+    with unfilled(contents.config):
+        model = RetinaNet(contents.config).to(contents.dtype)
     _load(model, path, contents)
     return model.eval()
 

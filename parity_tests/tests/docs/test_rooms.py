@@ -41,7 +41,7 @@ REPOSITORY = ("torch_retinanet", "keras_reference", "parity_tests", "benchmarks"
 FLOORS = (
     {"errors", "files", "terminal", "taps", "layers", "pictures", "boxes", "draw", "resize", "atss"},
     {"config", "checks", "devices"},
-    {"other_backbones"},
+    {"other_backbones", "unfilled"},
     {"attributes", "backbone", "anchors", "preprocess", "postprocess", "targets"},
     {"fpn", "losses", "tiles"},
     {"heads", "data"},

@@ -23,11 +23,13 @@ from torch_retinanet import (
     InputError,
     RetinaNet,
     RetinaNetConfig,
+    RetinaNetDetector,
     cli,
     load_model,
     load_weights,
     save_weights,
 )
+from torch_retinanet.unfilled import unfilled
 from torch_retinanet.weights import read_weights
 from torch_retinanet.weights.keras_names import keras_variables
 
@@ -98,6 +100,17 @@ def test_keras_there_and_back_is_the_same_bit_for_bit(files: Path, tmp_path: Pat
 
         before.visititems(compare)
     assert len(compared) == 2 * 54 + 4 * 53 + 2 * 18 - 2, "kernels and biases, norms, pyramid and heads"
+
+
+def test_nothing_is_drawn_for_a_model_whose_weights_are_loaded(files: Path) -> None:
+    """A ResNet's; another backbone may need the values with which it is built."""
+    before = torch.get_rng_state()
+    load_model(files / "model.safetensors")
+    RetinaNetDetector.from_pretrained(files / "model.safetensors")
+    assert torch.equal(torch.get_rng_state(), before)
+    with unfilled(RetinaNetConfig.torchvision(2, backbone="timm/resnet18")):
+        torch.nn.Linear(2, 2)
+    assert not torch.equal(torch.get_rng_state(), before)
 
 
 def test_double_precision_stays_in_the_file(files: Path, tmp_path: Path) -> None:
