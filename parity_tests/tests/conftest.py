@@ -17,7 +17,6 @@ from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.inputs import random_variables
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.record import Array
-from parity_tests.tests.support.planted import ANSWERS
 
 if TYPE_CHECKING:
     from parity_tests.retinanet.keras_side import KerasDetectorSide
@@ -131,6 +130,8 @@ def variables(models: DetectorComparison) -> dict[str, Array]:
 @pytest.fixture(scope="module")
 def run(models: DetectorComparison) -> Iterator[DetectorComparison]:
     """The default comparison; models get its weights when a file of tests begins."""
+    from parity_tests.tests.support.planted import ANSWERS
+
     models.sides.restore()
     yield models
     ANSWERS.clear()
