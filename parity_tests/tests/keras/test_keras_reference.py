@@ -14,6 +14,7 @@ import pytest
 from keras_reference import FeaturePyramidNetwork, InputError, RetinaNet, RetinaNetConfig, build_head, get_backbone
 from keras_reference.backbone import segments
 from keras_reference.taps import Taps
+from parity_tests.tests.support.keras_values import small_backbone
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 128, 128, 3)).astype("float32")
 
@@ -124,7 +125,7 @@ def test_it_compiles_and_fits_with_the_focal_loss_of_the_notebook() -> None:
     from keras_reference.losses import SparseCategoricalFocalLoss
 
     assert SparseCategoricalFocalLoss is focal_loss.SparseCategoricalFocalLoss
-    model = RetinaNet(replace(RetinaNetConfig.notebook(), width=16))
+    model = RetinaNet(replace(RetinaNetConfig.notebook(), width=16), small_backbone())
     model.compile(loss=SparseCategoricalFocalLoss(gamma=2), optimizer="SGD")
     labels = np.random.default_rng(0).integers(0, 14, (2, 3069))
     before = np.asarray(model(IMAGES))

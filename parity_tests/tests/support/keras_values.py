@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from keras import config, ops
+from keras import Input, Model, config, layers, ops
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -30,3 +30,12 @@ def numbers(value: Any, dtype: str) -> Array:
 def rounding(dtype: str, units: int = 8) -> float:
     """Some units of rounding."""
     return units * float(np.finfo(dtype).eps)
+
+
+def small_backbone() -> Model:
+    """C3, C4 and C5 of 8 channels from pictures of any size, of few layers: what is traced by TensorFlow is short."""
+    maps = [Input((None, None, 3))]
+    for stride in (8, 2, 2):
+        wide = layers.Conv2D(8, 3, strides=stride, padding="same")(maps[-1])
+        maps.append(layers.ReLU()(layers.BatchNormalization()(wide)))
+    return Model(maps[0], maps[1:])
