@@ -196,9 +196,9 @@ def load(digits: Digits, workers: int) -> list[tuple[list[Tensor], list[Target]]
     )
 
 
-def test_workers_draw_the_same_pictures() -> None:
+def test_a_process_that_shares_nothing_draws_the_same_pictures() -> None:
     digits = Digits("train", length=10)
-    alone, together = load(digits, 0), load(digits, 2)
+    alone, together = load(digits, 0), load(digits, 1)
     assert [len(images) for images, _ in alone] == [4, 4, 2]
     for (images, targets), (their_images, their_targets) in zip(alone, together, strict=True):
         assert isinstance(images, list)

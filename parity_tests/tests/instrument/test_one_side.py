@@ -12,7 +12,7 @@ from parity_tests.bundle.files import Bundle
 from parity_tests.ladder.climb import climb
 from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.inputs import NoiseInputs
-from parity_tests.retinanet.one_side import start_one_side
+from parity_tests.retinanet.one_side import FRAMEWORKS, start_one_side
 from parity_tests.retinanet.recorded import OTHER, recorded_comparison, recorded_facts
 from parity_tests.retinanet.rungs import cases_of
 from parity_tests.retinanet.setup import detection_limits
@@ -41,13 +41,13 @@ print([name for name in absent if name in sys.modules])
 """
 """What records a side in a folder."""
 
-FRAMEWORKS = {"keras": ("tensorflow", "keras", "focal_loss", "jax"), "torch": ("torch", "torchvision")}
+PACKAGES = {"keras": ("tensorflow", "keras", "focal_loss", "jax"), "torch": ("torch", "torchvision")}
 """The packages that a side needs and the other does not."""
 
 
 def python_without(side: str, code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """What code does where the packages of a side are not installed."""
-    words = [sys.executable, "-c", WITHOUT + code, " ".join(FRAMEWORKS[side]), *map(str, arguments)]
+    words = [sys.executable, "-c", WITHOUT + code, " ".join(PACKAGES[side]), *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -75,7 +75,7 @@ def test_weights_in_a_file_are_refused_where_there_is_no_torch(tmp_path: Path) -
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_detections_are_cut_off_alike_on_either_side(preset: str) -> None:
-    limits = [start_one_side(side, preset).limits for side in SIDES]
+    limits = [FRAMEWORKS[side](preset).limits for side in SIDES]
     assert limits == [detection_limits(preset)] * 2
 
 
