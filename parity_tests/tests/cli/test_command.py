@@ -13,16 +13,18 @@ import pytest
 from parity_tests import cli
 from parity_tests.cli import ladder
 from parity_tests.ladder.case import Answer
+from parity_tests.retinanet import setup
 from parity_tests.retinanet.comparison import PRESETS
 from parity_tests.retinanet.keras_side import REFERENCES, KerasDetectorSide
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.pictures import picture_batch, read_pictures
-from parity_tests.retinanet.setup import prepare
+from parity_tests.retinanet.setup import prepare, start_run
 from parity_tests.rule.record import Record, Where
 from parity_tests.rule.result import Result
 from parity_tests.tests.support import climbs
 from parity_tests.tests.support.commands import photo
 from parity_tests.tests.support.pages import TEXT
+from parity_tests.tests.support.planted import narrowed
 from torch_retinanet import RetinaNet, RetinaNetConfig, save_weights
 
 forward: Any = importlib.import_module("parity_tests.retinanet.rungs.forward")
@@ -37,9 +39,16 @@ def keras_weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[KerasDetect
     return side, path
 
 
+@pytest.fixture
+def of_narrow_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command compares has a sixteenth of the channels; `.ci/run` has it compare whole networks."""
+    monkeypatch.setattr(setup, "start_run", lambda *given, **settings: narrowed(start_run(*given, **settings)))
+
+
 FAST = ["--preset", "notebook", "--rungs", "forward", "--dtype", "float64", "--sizes", "32x64"]
 
 
+@pytest.mark.usefixtures("of_narrow_networks")
 def test_the_command_prints_tables_and_writes_every_record(
     keras_weights: tuple[KerasDetectorSide, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,7 +60,7 @@ def test_the_command_prints_tables_and_writes_every_record(
     output = capsys.readouterr().out
     assert "weights: model.weights.h5;" in output
     assert "2x396x7" in output, "three classes"
-    assert re.search(r"^ p6 +2x1x1x256 +2x256x1x1 +\d\.\de-\d+ +\d+% +equal", output, re.MULTILINE)
+    assert re.search(r"^ p6 +2x1x1x16 +2x16x1x1 +\d\.\de-\d+ +\d+% +equal", output, re.MULTILINE)
     assert output.splitlines()[-1] == "equal: 83 taps agree, in 627 comparisons"
     report = json.loads(target.read_text())
     assert (report["verdict"], report["exit_code"], report["summary"]) == ("equal", 0, output.splitlines()[-1])
@@ -187,6 +196,7 @@ def test_the_command_knows_the_references() -> None:
     assert tuple(REFERENCES) == PRESETS
 
 
+@pytest.mark.usefixtures("of_narrow_networks")
 def test_what_cannot_be_run_is_incomplete_and_never_green(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,7 +57,11 @@ def taps_made_by(side: DetectorSide, images: Array, *, given: Mapping[str, Array
 
 def narrow_run(preset: str) -> DetectorComparison:
     """The default comparison of a preset with narrow networks: names and modules are those of the whole ones."""
-    whole = start_run(preset)
+    return narrowed(start_run(preset))
+
+
+def narrowed(whole: DetectorComparison) -> DetectorComparison:
+    """A comparison with narrow networks, whose weights are cut from its own."""
     build = {name: partial(_narrow, make) for name, make in whole.sides.build.items()}
     weights = narrow_variables(whole.weights)
     return replace(whole, sides=detector_sides(build, weights), weights=weights, is_narrow=True)
