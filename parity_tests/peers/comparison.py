@@ -50,7 +50,12 @@ def truths(recorded: Recorded, size: tuple[int, int]) -> Truths:
 
 
 def compare_size(
-    recorded: Recorded, detector: RetinaNetDetector, size: tuple[int, int], dtype: str = "float64"
+    recorded: Recorded,
+    detector: RetinaNetDetector,
+    size: tuple[int, int],
+    dtype: str = "float64",
+    *,
+    without: Sequence[str] = (),
 ) -> list[Record]:
     """Records of one size: taps, outputs, anchors, targets, losses, gradients, detections.
 
@@ -59,11 +64,12 @@ def compare_size(
         detector: loaded from the peer's file, in evaluation mode; it is brought into the precision.
         size: height and width, one that is recorded.
         dtype: the precision.
+        without: beginnings of names of what is not compared.
     """
     where = recorded.path(f"{size[0]}x{size[1]}", dtype)
     place = Where(size=size, dtype=dtype, mode="cascaded", subject=recorded.variant)
     detector = detector.to(DTYPES[dtype])
-    known = [name for name in recorded.names(where) if not recorded.is_left_out(name)]
+    known = [n for n in recorded.names(where) if not (recorded.is_left_out(n) or n.startswith(tuple(without)))]
     ours, outputs = answers(recorded, detector, size, dtype, weights=any(n.startswith("grad_sum") for n in known))
     single = [name for name in known if "detections/" not in name and not name.startswith(NO_ANSWER)]
     records = [recorded.judge(where, name, ours.get(name), place) for name in single]

@@ -27,7 +27,7 @@ TORCH = ("torchvision", "torchvision_v2", "deepforest", "yhenon", "detectron2", 
 
 OF_TORCH = [(preset, published_of(preset).suffixes[0]) for preset in TORCH]
 FORMATS = [*OF_TORCH, ("detectron2", ".pkl")]
-TIMES = 20
+TIMES = 10
 """How often each format is damaged in bytes."""
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_damaged_in_its_structure_gives_a_sentence_or_its_weights
 
 
 @pytest.mark.parametrize(("preset", "suffix"), FORMATS)
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
 def test_a_file_that_is_cut_off_is_refused(preset: str, suffix: str, share: float, folder: Path) -> None:
     content = small(preset, suffix, folder)
     path = folder / f"cut_{preset}{suffix}"
@@ -121,7 +121,7 @@ def scalar(state: dict[str, Tensor], last: str) -> None:
 
 @pytest.mark.parametrize(("preset", "suffix"), OF_TORCH)
 @pytest.mark.parametrize("change", [renamed, missing, more, reshaped, whole_numbers, scalar])
-@pytest.mark.parametrize("ours", ["cls_head.1.bias", "fpn.conv_c5_3x3.weight"])
+@pytest.mark.parametrize("ours", ["cls_head.1.bias", pytest.param("fpn.conv_c5_3x3.weight", marks=pytest.mark.slow)])
 def test_a_tensor_that_is_not_that_of_the_model_is_named(
     preset: str, suffix: str, change: Callable[[dict[str, Tensor], str], None], ours: str, folder: Path
 ) -> None:

@@ -18,7 +18,7 @@ from parity_tests.peers.recorded import Recorded
 from parity_tests.peers.values import noise
 from parity_tests.rule.record import Where
 from parity_tests.tests.support.keras_peers import compare_edge, edge_detections, loaded_from
-from parity_tests.tests.support.peers import RECORDINGS, different, first_different, mistaken
+from parity_tests.tests.support.peers import LATE, RECORDINGS, different, first_different, mistaken
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
@@ -39,8 +39,13 @@ TRUTHS = torch.tensor([[8.0, 6.5, 40.25, 50.0], [30.0, 20.0, 75.0, 58.0]])
 """The boxes of both pictures."""
 
 EDGES = ["overlap_half", "overlap_two_fifths", "equal_boxes", "none"]
-QUICK = [("v1", 128, 128), ("v1", 122, 154), ("v1", 96, 160), ("v2", 128, 128), ("v2", 96, 160)]
-MORE = [("v2", 122, 154), *(("v1", *size) for size in ((160, 224), (224, 160), (256, 192)))]
+QUICK = [("v1", 128, 128), ("v1", 122, 154), ("v2", 96, 160)]
+MORE = [
+    ("v1", 96, 160),
+    ("v2", 122, 154),
+    ("v2", 128, 128),
+    *(("v1", *size) for size in ((160, 224), (224, 160), (256, 192))),
+]
 PLACE = Where(dtype="float32", mode="isolated")
 
 
@@ -203,5 +208,5 @@ def test_a_preset_says_its_anchors_and_thresholds(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_convention_is_named_where_it_starts(wrong: dict[str, Any], starts_at: str) -> None:
-    records = peer("v1").compare_size(mistaken(detector("v1"), **wrong), (128, 128))
+    records = peer("v1").compare_size(mistaken(detector("v1"), **wrong), (128, 128), without=LATE)
     assert first_different(records) == starts_at

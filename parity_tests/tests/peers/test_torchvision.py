@@ -7,7 +7,15 @@ import pytest
 
 from parity_tests.peers.comparison import compare_coder, compare_pictures, compare_size, compare_training
 from parity_tests.peers.recorded import Recorded
-from parity_tests.tests.support.peers import RECORDINGS, different, first_different, layout_written, loaded, mistaken
+from parity_tests.tests.support.peers import (
+    LATE,
+    RECORDINGS,
+    different,
+    first_different,
+    layout_written,
+    loaded,
+    mistaken,
+)
 from torch_retinanet import RetinaNetDetector
 from torch_retinanet.weights.published.torchvision import torchvision_name
 
@@ -20,9 +28,9 @@ PRESETS = {"v1": "torchvision", "v2": "torchvision_v2"}
 RENAMED = {"coco": "retinanet_resnet50_fpn_coco-eeacb38b.pth"}
 """The published file is known by its name, and has an eps of 0."""
 
-QUICK = [("v1", 128, 128), ("v1", 160, 224), ("coco", 97, 161), ("v2", 128, 128), ("v2", 97, 161)]
+QUICK = [("v1", 128, 128), ("coco", 97, 161), ("v2", 97, 161)]
 MORE = [(variant, *size) for variant in PRESETS for size in ((224, 160), (256, 192), (100, 150))]
-MORE += [("v1", 97, 161), ("v2", 160, 224), ("coco", 128, 128)]
+MORE += [("v1", 97, 161), ("v1", 160, 224), ("v2", 128, 128), ("v2", 160, 224), ("coco", 128, 128)]
 
 
 def recorded(variant: str) -> Recorded:
@@ -76,5 +84,5 @@ def test_what_is_written_has_the_layout_of_torchvisions_file(variant: str, tmp_p
     [({"stride_in": "1x1"}, "c3"), ({"p7_relu": "none"}, "p7"), ({"anchor_rounding": "none"}, "anchors")],
 )
 def test_a_wrong_convention_is_named_where_it_starts(wrong: dict[str, str], starts_at: str) -> None:
-    records = compare_size(recorded("v1"), mistaken(detector("v1"), **wrong), (128, 128))
+    records = compare_size(recorded("v1"), mistaken(detector("v1"), **wrong), (128, 128), without=LATE)
     assert first_different(records) == starts_at

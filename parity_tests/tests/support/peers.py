@@ -90,6 +90,10 @@ ORDER = [
 """What is computed first comes first; what is not named comes after it."""
 
 
+LATE = ("grad_sum",)
+"""What shows no fault that does not show before, and takes as long as all before it: gradients by weights."""
+
+
 def mistaken(detector: RetinaNetDetector, **wrong: Any) -> RetinaNetDetector:
     """A detector with the same weights in other conventions."""
     config = detector.config.changed(**wrong)
