@@ -89,7 +89,7 @@ class ResizeShortSide(v2.Transform):
 
 
 def _as_torchvision_does(config: RetinaNetConfig) -> bool:
-    """Whether pictures of bytes come out as torchvision resizes them, which is faster: TensorFlow differs by rounding."""
+    """Whether torchvision resizes pictures of bytes alike, which is faster; TensorFlow differs by rounding alone."""
     own = config.resize_library in ("pil", "cv2") or config.resize_edges == "mirror"
     return not own and config.resized_to == "real"
 
