@@ -62,7 +62,9 @@ def keras_hub_padding() -> str:
 def keras_hub_group_norm() -> str:
     """What GroupNorm of the heads adds to the variance."""
     _, retinanet = _keras_hub()
-    head = retinanet("prediction_head").PredictionHead(4, 1, 32, use_group_norm=True)
+    head = retinanet("prediction_head").PredictionHead(
+        output_filters=4, num_conv_layers=1, num_filters=32, use_group_norm=True
+    )
     head.build((None, None, None, 32))
     return f"{head.group_norm_layers[0].epsilon:g}"
 
@@ -73,7 +75,9 @@ def keras_hub_prior() -> str:
     source = inspect.getsource(retinanet("retinanet_object_detector").RetinaNetObjectDetector.__init__)
     box, classes = source.partition("classification_head = PredictionHead(")[::2]
     has = {"box head": "use_prior_probability=True" in box, "class head": "use_prior_probability=True" in classes}
-    head = retinanet("prediction_head").PredictionHead(4, 1, 32, use_prior_probability=True)
+    head = retinanet("prediction_head").PredictionHead(
+        output_filters=4, num_conv_layers=1, num_filters=32, use_prior_probability=True
+    )
     head.build((None, None, None, 32))
     with_prior = float(np.asarray(head.prediction_layer.bias)[0])
     return ", ".join(f"{name} {with_prior if prior else 0:.3g}" for name, prior in has.items())
