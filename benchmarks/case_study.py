@@ -109,11 +109,11 @@ def compare_feeds(mistake: Mistake) -> Result:
     theirs = GeneralizedRCNNTransform(FEED.min_side, FEED.max_side, MEAN, DEVIATION)
     config = FEED.changed(**mistake.wrong)
 
-    def original(picture: Tensor) -> dict[str, Tensor]:
-        return {"fed": theirs([torch.from_numpy(picture)])[0].tensors}
+    def original(picture: Any) -> dict[str, Any]:
+        return {"fed": theirs([torch.from_numpy(picture)])[0].tensors.numpy()}
 
-    def port(picture: Tensor) -> dict[str, Tensor]:
-        return {"fed": prepare([torch.from_numpy(picture)], config).images}
+    def port(picture: Any) -> dict[str, Any]:
+        return {"fed": prepare([torch.from_numpy(picture)], config).images.numpy()}
 
     picture = np.random.default_rng(0).integers(0, 256, (3, 120, 160)) / 255
     return compare_models(Function(original), Function(port), picture, dtypes=["float64"])
@@ -164,15 +164,16 @@ def compare_detections(mistake: Mistake) -> Result:
         box_coder=BoxCoder((1.0, 1.0, 1.0, 1.0)),
     )
 
-    def original(logits: Any, deltas: Any) -> dict[str, Tensor]:
+    def original(logits: Any, deltas: Any) -> dict[str, Any]:
         parts = {"cls_logits": torch.from_numpy(logits), "bbox_regression": torch.from_numpy(deltas)}
         outputs = {name: list(values.split(counts, dim=1)) for name, values in parts.items()}
         found = TorchvisionRetinaNet.postprocess_detections(theirs, outputs, [list(anchors.split(counts))], [SIZE])
-        return found[0]
+        return {name: values.numpy() for name, values in found[0].items()}
 
-    def port(logits: Any, deltas: Any) -> dict[str, Tensor]:
+    def port(logits: Any, deltas: Any) -> dict[str, Any]:
         given = torch.from_numpy(logits), torch.from_numpy(deltas)
-        return DecodePredictions(config)(*given, anchors, counts, [SIZE])[0]
+        found = DecodePredictions(config)(*given, anchors, counts, [SIZE])[0]
+        return {name: values.numpy() for name, values in found.items()}
 
     rng = np.random.default_rng(0)
     logits = rng.normal(-3, 1, (1, len(anchors), CLASSES))
@@ -272,7 +273,7 @@ def _row(mistake: Mistake, trained: RetinaNetDetector) -> dict[str, Any]:
         "name": mistake.name,
         "line": result.summary,
         "seconds": round(result.cost["seconds"], 1),
-        "map": {"original": round(expected, 3), "port": round(found, 3), "lost": round(expected - found, 3)},
+        "map": {"original": round(expected, 3), "port": round(found, 3), "lost": round(expected - found, 3) + 0.0},
     }
 
 
