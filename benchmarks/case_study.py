@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class Mistake:
     title: str
     compare: Callable[["Mistake"], Result]
     wrong: Mapping[str, Any] = field(default_factory=dict)
-    clip_scope: str = "global"
+    clip_scope: Literal["global", "parameter"] = "global"
 
 
 def compare_trunks(mistake: Mistake) -> Result:
@@ -92,8 +92,8 @@ class Trunk(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             resnet = resnet50()
-        for name, module in list(resnet.named_children())[:-2]:
-            setattr(self, name, module)
+        self.conv1, self.bn1, self.relu, self.maxpool = resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool
+        self.layer1, self.layer2, self.layer3, self.layer4 = resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4
         self.eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -166,8 +166,10 @@ def compare_detections(mistake: Mistake) -> Result:
 
     def original(logits: Any, deltas: Any) -> dict[str, Any]:
         parts = {"cls_logits": torch.from_numpy(logits), "bbox_regression": torch.from_numpy(deltas)}
-        outputs = {name: list(values.split(counts, dim=1)) for name, values in parts.items()}
-        found = TorchvisionRetinaNet.postprocess_detections(theirs, outputs, [list(anchors.split(counts))], [SIZE])
+        outputs = {name: list(torch.split(values, counts, dim=1)) for name, values in parts.items()}
+        found = TorchvisionRetinaNet.postprocess_detections(
+            theirs, outputs, [list(torch.split(anchors, counts))], [SIZE]
+        )
         return {name: values.numpy() for name, values in found[0].items()}
 
     def port(logits: Any, deltas: Any) -> dict[str, Any]:
@@ -225,7 +227,9 @@ def loads_strictly(mistake: Mistake) -> bool:
     return original == port
 
 
-def train(clip_scope: str, steps: int, start: RetinaNetDetector | None = None) -> RetinaNetDetector:
+def train(
+    clip_scope: Literal["global", "parameter"], steps: int, start: RetinaNetDetector | None = None
+) -> RetinaNetDetector:
     """The small model, trained on digits from fresh weights or on from others."""
     from accelerate import Accelerator
 

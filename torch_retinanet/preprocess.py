@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ def resize(image: Tensor, size: tuple[int, int], config: RetinaNetConfig, *, rat
     """A picture (C,H,W) from 0 to 1 at another size; `ratio` is how many times larger, before sides were cut."""
     if tuple(image.shape[-2:]) == size:
         return image
-    how = {
+    how: dict[str, Any] = {
         "antialias": config.resize_antialias,
         "mirror": config.resize_edges == "mirror",
         "ratio": ratio if config.resize_ratio == "uncut" else None,

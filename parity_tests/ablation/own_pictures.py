@@ -133,7 +133,7 @@ def _around(network: nn.Module, contents: WeightsFile, override: Override | None
     config = contents.config if override is None else contents.config.with_convention(override.assignment)
     with torch.device("meta"):  # its own network is not the one that detects
         detector = RetinaNetDetector(config)
-    detector.model = network
+    detector._modules["model"] = network
     return detector.eval()
 
 

@@ -1,6 +1,7 @@
 """Conventions changed at inference on a user's own weights and pictures: what each costs there."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,10 +59,15 @@ def test_it_measures_what_conventions_cost_on_pictures_of_ones_own(
 
 def test_a_changed_convention_detects_as_a_detector_with_it_does(folder: Path, tmp_path: Path) -> None:
     """The network is remembered from one convention to the next, and none is left out or lent to another picture."""
-    runs = []
+    runs: list[RetinaNet] = []
     whole = RetinaNet.forward
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RetinaNet, "forward", lambda self, *a, **k: runs.append(self) or whole(self, *a, **k))
+
+        def counted(self: RetinaNet, *given: Any, **more: Any) -> Any:
+            runs.append(self)
+            return whole(self, *given, **more)
+
+        patch.setattr(RetinaNet, "forward", counted)
         names = ["nms_iou", "score_threshold", "p7_relu"]
         assert ablate(folder, "--conventions", *names, "--json", str(tmp_path / "own.json")) == 0
     ablation = read_json(tmp_path / "own.json").ablation
