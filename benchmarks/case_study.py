@@ -57,7 +57,7 @@ MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mistake:
+class PlantedMistake:
     """A mistake that leaves all names and shapes of weights as they are.
 
     Attributes:
@@ -70,12 +70,12 @@ class Mistake:
 
     name: str
     title: str
-    compare: Callable[["Mistake"], Result]
+    compare: Callable[["PlantedMistake"], Result]
     wrong: Mapping[str, Any] = field(default_factory=dict)
     clip_scope: Literal["global", "parameter"] = "global"
 
 
-def compare_trunks(mistake: Mistake) -> Result:
+def compare_trunks(mistake: PlantedMistake) -> Result:
     """torchvision's ResNet-50 and the port's, which loads its weights."""
     original = Trunk()
     port = RetinaNet(RetinaNetConfig.torchvision(width=8, head_depth=1, **mistake.wrong)).fpn.backbone
@@ -104,7 +104,7 @@ class Trunk(nn.Module):
         return maps[2:]
 
 
-def compare_feeds(mistake: Mistake) -> Result:
+def compare_feeds(mistake: PlantedMistake) -> Result:
     """What torchvision's network is fed of a picture, and the port's."""
     theirs = GeneralizedRCNNTransform(FEED.min_side, FEED.max_side, MEAN, DEVIATION)
     config = FEED.changed(**mistake.wrong)
@@ -119,7 +119,7 @@ def compare_feeds(mistake: Mistake) -> Result:
     return compare_models(Function(original), Function(port), picture, dtypes=["float64"])
 
 
-def compare_steps(mistake: Mistake) -> Result:
+def compare_steps(mistake: PlantedMistake) -> Result:
     """A head after two steps, clipped as the original clips and as the port does."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -149,7 +149,7 @@ class ClippedSGD(torch.optim.SGD):
         return super().step(closure)
 
 
-def compare_detections(mistake: Mistake) -> Result:
+def compare_detections(mistake: PlantedMistake) -> Result:
     """What torchvision makes of logits and deltas, and the port."""
     config = RetinaNetConfig.torchvision(num_classes=CLASSES, **mistake.wrong)
     boxes = AnchorGenerator(config)
@@ -184,31 +184,31 @@ def compare_detections(mistake: Mistake) -> Result:
 
 
 MISTAKES = (
-    Mistake(
+    PlantedMistake(
         name="stride_in_1x1",
         title="The stride of a residual block is in its first 1x1 convolution, and not in the 3x3.",
         compare=compare_trunks,
         wrong={"stride_in": "1x1"},
     ),
-    Mistake(
+    PlantedMistake(
         name="pixel_deviation",
         title="Pixels are divided by 1, and not by ImageNet's deviations.",
         compare=compare_feeds,
         wrong={"pixel_std": (1.0, 1.0, 1.0)},
     ),
-    Mistake(
+    PlantedMistake(
         name="clipping",
         title="Gradients are clipped parameter by parameter, and not by the norm of all.",
         compare=compare_steps,
         clip_scope="parameter",
     ),
-    Mistake(
+    PlantedMistake(
         name="top_k",
         title="The 300 best scores are taken of each level before NMS, and not of the picture after it.",
         compare=compare_detections,
         wrong={"topk_per_level": 300, "detections_per_picture": 0},
     ),
-    Mistake(
+    PlantedMistake(
         name="resize_library",
         title="Pillow resizes pictures, in bytes and smoothed, and not torch.",
         compare=compare_feeds,
@@ -218,7 +218,7 @@ MISTAKES = (
 """In the order of a detector: network, pictures, training, detections."""
 
 
-def loads_strictly(mistake: Mistake) -> bool:
+def loads_strictly(mistake: PlantedMistake) -> bool:
     """Whether the weights of the original fit the port, each name and each shape."""
     original, port = (expected_shapes(DIGITS.changed(**wrong)) for wrong in ({}, mistake.wrong))
     with torch.device("meta"):
@@ -267,7 +267,7 @@ def measure() -> dict[str, Any]:
     return {"machine": machine, "steps": STEPS, "more_steps": MORE_STEPS, "pictures": TESTED, "mistakes": rows}
 
 
-def _row(mistake: Mistake, trained: RetinaNetDetector) -> dict[str, Any]:
+def _row(mistake: PlantedMistake, trained: RetinaNetDetector) -> dict[str, Any]:
     result = mistake.compare(mistake)
     right = wrong = trained
     if mistake.clip_scope != "global":
