@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 from parity_tests.cli import main as retinanet_parity
+from parity_tests.peers.findings import FINDINGS
 from torch_retinanet.cli import main as retinanet
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.weights.weights_file import expected_shapes
@@ -54,6 +55,10 @@ PEERS_START = "<!-- The table is made by `make peers-table`. -->\n"
 """Where the table begins on its page; the text before it is kept."""
 
 
+FINDINGS_START, FINDINGS_END = "<!-- The findings of parity_tests/peers/findings.py. -->\n", "<!-- Their end. -->\n"
+"""Between which they stand on that page."""
+
+
 def pages() -> dict[str, str]:
     """The text of each page by the name of its file."""
     return {
@@ -66,6 +71,8 @@ def pages() -> dict[str, str]:
 def peers() -> str:
     """The page of published RetinaNets: its text, and the table of how near each is."""
     text = (HERE / "peers.md").read_text(encoding="utf-8").partition(PEERS_START)[0]
+    before, _, after = text.partition(FINDINGS_START)
+    text = f"{before}{FINDINGS_START}\n{findings()}{FINDINGS_END}{after.partition(FINDINGS_END)[2]}"
     table = "| preset | original | parameters | comparisons | sizes | largest difference in float64 | in float32 |\n"
     table, left_out = table + "|---|---|---|---|---|---|---|\n", ""
     for preset, row in json.loads(PEERS.read_text(encoding="utf-8")).items():
@@ -75,6 +82,14 @@ def peers() -> str:
         table += f"| `{preset}` | {original} | {parameters(preset):,} | {verdict} | {sizes} | {far[0]} | {far[1]} |\n"
         left_out += "".join(f"- {row['package']}, `{n}`: {why}.\n" for n, why in row["not_reproduced"].items())
     return f"{text}{PEERS_START}\n{table}\n## What is not reproduced\n\n{left_out}"
+
+
+def findings() -> str:
+    """A line for each finding: its package, its sentence and figure, and the command that prints it."""
+    lines = []
+    for finding in FINDINGS:
+        lines += [f"- **{finding.package}**: {finding.says}: {finding.figure}.", f"  `{finding.command}`"]
+    return "\n".join(lines) + "\n\n"
 
 
 def parameters(preset: str) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.resize import resize_bytes, resize_mirrored, resize_real
+from torch_retinanet.resize import resize_with
 
 WHOLE: dict[str, Callable[[float], int]] = {
     "down": int,
@@ -95,12 +95,15 @@ def resize(image: Tensor, size: tuple[int, int], config: RetinaNetConfig, *, rat
     """A picture (C,H,W) from 0 to 1 at another size; `ratio` is how many times larger, before sides were cut."""
     if tuple(image.shape[-2:]) == size:
         return image
-    if config.resized_to == "bytes":
-        by = ratio if config.resize_ratio == "uncut" else None
-        return resize_bytes(image, size, antialias=config.resize_antialias, ratio=by)
-    if config.resize_edges == "mirror":
-        return resize_mirrored(image, size)
-    return resize_real(image, size, antialias=config.resize_antialias)
+    how: dict[str, Any] = {
+        "antialias": config.resize_antialias,
+        "mirror": config.resize_edges == "mirror",
+        "ratio": ratio if config.resize_ratio == "uncut" else None,
+    }
+    if config.resized_to == "real":
+        return resize_with(config.resize_library, image, size, **how)
+    levels = (image * 255).round().clamp(0, 255).to(torch.uint8)
+    return resize_with(config.resize_library, levels, size, **how).to(image) / 255
 
 
 def normalise(image: Tensor, config: RetinaNetConfig) -> Tensor:

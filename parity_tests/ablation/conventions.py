@@ -10,6 +10,7 @@ from parity_tests.retinanet.torch_surroundings import Config
 from torch_retinanet.config.fields import allowed_values, conventions
 from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
 from torch_retinanet.config.pictures import PreprocessingConventions
+from torch_retinanet.errors import InputError
 from torch_retinanet.weights.weights_file import expected_shapes
 
 NETWORK = tuple(
@@ -70,10 +71,13 @@ NUMBERS: dict[str, tuple[str, ...]] = {
 
 def overrides(preset: str) -> list[Override]:
     """Every convention of a preset with each of its other values, those of the optimiser last."""
-    config = Config.preset(preset)
-    of_model = [override for field in conventions(config) for override in _of_field(field, config)]
     of_optimizer = [override for field in conventions(KERAS) for override in _of_field(field, KERAS)]
-    return [*of_model, *of_optimizer]
+    return [*conventions_of(Config.preset(preset)), *of_optimizer]
+
+
+def conventions_of(config: Config) -> list[Override]:
+    """Every convention of a config with each of its other values."""
+    return [override for field in conventions(config) for override in _of_field(field, config)]
 
 
 def _of_field(field: Field[Any], config: Any) -> Iterator[Override]:
@@ -87,6 +91,7 @@ def _of_field(field: Field[Any], config: Any) -> Iterator[Override]:
                 after=after,
                 meaning=field.metadata["meaning"],
                 part=_part(field.name, config),
+                acts_on=field.metadata["acts_on"],
                 left_out=_left_out(field.name, after, config),
             )
 
@@ -109,8 +114,13 @@ def _left_out(name: str, after: str, config: Any) -> str:
         return "the network has no GroupNorm"
     if name == "shortcut_bias" and config.conv_bias:
         return "all convolutions of the backbone have a bias"
-    if name in NETWORK and name not in INIT:
+    if not isinstance(config, Config):
+        return ""
+    try:
         changed = config.with_convention(f"{name}={after}")
-        if expected_shapes(changed) != expected_shapes(config):
-            return "the network then has other parameters"
-    return ""
+    except InputError as error:
+        return str(error)
+    has_others = changed.anchors_per_cell != config.anchors_per_cell
+    if name in NETWORK and name not in INIT:
+        has_others = expected_shapes(changed) != expected_shapes(config)
+    return "the network then has other parameters" if has_others else ""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from torch_retinanet.config.fields import ActsOn
+
 Part = Literal["network", "surroundings", "pictures", "optimizer", "rounding"]
 """What a convention belongs to: the network; what surrounds it, from anchors to detections; what is done to pictures
 before; the optimiser; or none, where weights are moved by one unit of rounding instead."""
@@ -17,6 +19,7 @@ class Override:
         before, after: its values, in the preset and changed, as a command line has them.
         meaning: what it means, in a sentence.
         part: what it belongs to.
+        acts_on: what it decides: the meaning of weights, their training, or detections.
         left_out: why it is not changed; empty where it is.
     """
 
@@ -25,6 +28,7 @@ class Override:
     after: str
     meaning: str
     part: Part
+    acts_on: ActsOn = "result"
     left_out: str = ""
 
     @property

@@ -1,6 +1,7 @@
 """An ablation as tables: for the terminal, and in Markdown with the notes below."""
 
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from rich import box
@@ -18,16 +19,20 @@ def ablation_table(ablation: Mapping[str, Any]) -> Table:
     model = ", ".join(f"{name} {value}" for name, value in ablation["model"].items())
     title = f"Conventions of {ablation['preset']}, one changed at a time\n{model}"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
-    for heading in ("convention", "changed to", "starts at"):
+    located = any(row["sizes"] for row in ablation["rows"])
+    measured = [any(row[name] is not None for row in ablation["rows"]) for name in EFFECTS]
+    for heading in ("convention", "changed to", *(["starts at"] if located else [])):
         table.add_column(heading, overflow="fold")
-    for heading in EFFECTS.values():
+    for heading in compress(EFFECTS.values(), measured):
         table.add_column(heading, justify="right")
-    table.add_column("unseen at", overflow="fold")
+    if located:
+        table.add_column("unseen at", overflow="fold")
     for line in changed(ablation):
         row = line.row
-        words = (row["convention"], row["to"], row["starts_at"] or "–")
-        effects = [f"[{COLOURS.get(shade.level, 'default')}]{escape(shade.text)}[/]" for shade in line.effects]
-        table.add_row(*map(escape, words), *effects, _unseen(row))
+        words = (row["convention"], row["to"], *([row["starts_at"] or "–"] if located else []))
+        shades = compress(line.effects, measured)
+        effects = [f"[{COLOURS.get(shade.level, 'default')}]{escape(shade.text)}[/]" for shade in shades]
+        table.add_row(*map(escape, words), *effects, *([_unseen(row)] if located else []))
     return table
 
 

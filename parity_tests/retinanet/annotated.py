@@ -13,6 +13,7 @@ from torch_retinanet.data.screening import screen
 from torch_retinanet.pictures import read_picture
 from torch_retinanet.preprocess import prepare
 from torch_retinanet.weights import read_weights
+from torch_retinanet.weights.weights_file import WeightsFile
 
 PICTURES = 8
 """Pictures that are taken, those that come first."""
@@ -30,16 +31,33 @@ def annotated_scenes(data: Path, weights: Path, config: Config) -> list[Scene]:
         UsageError: for annotations that cannot be read, or that have other classes than the weights.
         FileNotFoundError: where there is no file.
     """
-    names = read_weights(weights).class_names
-    split = "test" if "test" in list_splits(data) else None
-    annotations = screen(read_annotations(data, split=split, class_names=names or None), decode=False)
-    if len(annotations.classes) != config.num_classes:
-        raise UsageError(
-            f"--data: {data} has {len(annotations.classes)} classes, and {weights} has {config.num_classes}"
-        )
+    annotations = annotations_for(read_weights(weights), data, weights)
+    return [_scene(annotations, i, config) for i in range(min(PICTURES, len(annotations.pictures)))]
+
+
+def annotations_for(
+    contents: WeightsFile,
+    data: Path,
+    weights: Path,
+    split: str | None = None,
+    images: Path | None = None,
+    classes: Path | None = None,
+) -> Annotations:
+    """Annotations of pictures in the labels of weights; of their split `test`, if they have one and no other is asked.
+
+    Raises:
+        UsageError: for annotations of other classes than the weights, or without an object of them.
+    """
+    split = split or ("test" if "test" in list_splits(data) else None)
+    names = contents.class_names or None
+    read = read_annotations(data, split=split, images=images, classes=classes, class_names=names)
+    annotations = screen(read, decode=False)
+    if len(annotations.classes) != contents.config.num_classes:
+        count = contents.config.num_classes
+        raise UsageError(f"--data: {data} has {len(annotations.classes)} classes, and {weights} has {count}")
     if not len(annotations.boxes):
         raise UsageError(f"--data: {data} has no object of the classes of {weights}")
-    return [_scene(annotations, i, config) for i in range(min(PICTURES, len(annotations.pictures)))]
+    return annotations
 
 
 def _scene(annotations: Annotations, index: int, config: Config) -> Scene:

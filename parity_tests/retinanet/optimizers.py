@@ -47,8 +47,14 @@ class OptimizerConventions:
         "keras adam.py (self.iterations); torch/optim/adam.py (state['step'])",
         acts_on="training",
     )
+    clip_scope: Literal["global", "parameter"] = convention(
+        "Whose norm the clip norm limits: that of all gradients together, or of each parameter's own.",
+        "keras base_optimizer.py global_clipnorm, torch/nn/utils/clip_grad.py clip_grad_norm_ (global); keras "
+        "base_optimizer.py clipnorm, as in fizyr/keras-retinanet bin/train.py (parameter)",
+        acts_on="training",
+    )
     clip_eps: float = convention(
-        "What is added to the norm of all gradients before the clip norm is divided by it.",
+        "What is added to a norm of gradients before the clip norm is divided by it.",
         "keras base_optimizer.py clip_by_global_norm (0); torch/nn/utils/clip_grad.py (1e-6)",
         acts_on="training",
     )
@@ -93,6 +99,7 @@ KERAS = OptimizerConventions(
     eps=1e-7,
     eps_root="raw",
     bias_steps="optimizer",
+    clip_scope="global",
     clip_eps=0.0,
     infinite_norm="all_nan",
     decay="decoupled",
@@ -169,8 +176,14 @@ class Optimizer:
         gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
         if self.recipe.clip_norm is None or not gradients:
             return
+        together = [gradients] if self.conventions.clip_scope == "global" else [[gradient] for gradient in gradients]
+        for part in together:
+            self._shorten(part, self.recipe.clip_norm)
+
+    def _shorten(self, gradients: list[Tensor], limit: float) -> None:
+        """Gradients whose norm together is `limit` at most."""
         norm = get_total_norm(gradients)
-        scale = (self.recipe.clip_norm / (norm + self.conventions.clip_eps)).clamp(max=1.0)
+        scale = (limit / (norm + self.conventions.clip_eps)).clamp(max=1.0)
         if self.conventions.infinite_norm == "all_nan":
             scale = scale + (norm - norm)  # inf - inf is NaN
         for gradient in gradients:

@@ -35,6 +35,7 @@ class Plan(NamedTuple):
     warm_up: float = 0.0
     weight_decay: float = 0.0
     clip_norm: float = 0.0
+    clip_scope: str = "global"
     ema: float | None = None
     frozen_stages: int = 0
     frozen_norm: bool = False
@@ -117,8 +118,9 @@ def closed_form(
         found = [back(now, step, batch) for batch in range(plan.accumulate)]
         gradients = {name: _mean([f.gradients[name] for f in found]) for name in now if plan.trains(name)}
         norm, rate = _norm(gradients), plan.rate * rate_share(plan, step)
-        shrunk = min(1.0, plan.clip_norm / (norm + CLIP_EPS)) if plan.clip_norm else 1.0
         for name, gradient in gradients.items():
+            length = norm if plan.clip_scope == "global" else _norm({name: gradient})
+            shrunk = min(1.0, plan.clip_norm / (length + CLIP_EPS)) if plan.clip_norm else 1.0
             now[name] = _moved(plan, name, now[name], gradient * shrunk, rate, step, slots)
         now |= statistics()
         if plan.ema is not None:

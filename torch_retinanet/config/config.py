@@ -222,6 +222,8 @@ class RetinaNetConfig(
         plain: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
         if "num_classes" not in plain:
             raise InputError("config: num_classes is missing")
+        if plain.get("resized_to") == "bytes" and "resize_library" not in plain:  # which followed from two fields
+            plain["resize_library"] = "pil" if plain.get("resize_antialias") else "cv2"
         from torch_retinanet.config.presets import FIRST, SINCE
 
         newer = [name for name in _presets() if SINCE in values and name not in FIRST]

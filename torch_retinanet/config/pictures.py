@@ -45,20 +45,30 @@ class PreprocessingConventions:
         default="after",
         acts_on="detections",
     )
+    resize_library: Literal["torch", "pil", "cv2", "tf"] = convention(
+        "The library whose arithmetic resizes a picture: torch, Pillow, OpenCV or TensorFlow.",
+        "torchvision models/detection/transform.py (torch); detectron2 data/transforms/augmentation_impl.py (pil); "
+        "mmcv image/geometric.py and fizyr/keras-retinanet utils/image.py (cv2); tf.image.resize in the keras.io "
+        "example (tf)",
+        default="torch",
+        acts_on="detections",
+    )
     resize_antialias: bool = convention(
-        "Whether a picture is smoothed before it is made smaller.",
+        "Whether torch or TensorFlow smooths a picture before it is made smaller; Pillow always does, OpenCV never.",
         "tf.image.resize and torchvision models/detection/transform.py (no); PIL in detectron2 (yes)",
         default=False,
         acts_on="detections",
     )
     resize_edges: Literal["repeat", "mirror"] = convention(
-        "What lies beyond the border of a picture that is enlarged: its last pixel again, or the one before that.",
+        "What lies beyond the border of a picture that torch or TensorFlow enlarges: its last pixel again, or the one "
+        "before that.",
         "torchvision models/detection/transform.py (repeat); skimage.transform.resize in yhenon/pytorch-retinanet",
         default="repeat",
         acts_on="detections",
     )
     resized_to: Literal["real", "bytes"] = convention(
-        "Whether a picture is resized in real numbers, or in 256 levels: smoothed as Pillow does, or not, as OpenCV.",
+        "Whether a picture is resized in real numbers, or in 256 levels: Pillow and OpenCV then compute in whole "
+        "numbers, torch and TensorFlow round in the end.",
         "torchvision models/detection/transform.py (real); detectron2 (Pillow) and mmdetection (OpenCV)",
         default="real",
         acts_on="detections",
@@ -91,8 +101,8 @@ class PreprocessingConventions:
         acts_on="detections",
     )
     resize_ratio: Literal["sides", "uncut"] = convention(
-        "Where new pixels lie among the old: by the quotient of whole sides, or, of bytes not smoothed, by the "
-        "ratio before sides are cut.",
+        "Where OpenCV puts new pixels among the old: by the quotient of whole sides, or by the ratio before sides are "
+        "cut.",
         "torchvision models/detection/transform.py (sides); cv2.resize(fx, fy) in fizyr/keras-retinanet (uncut)",
         default="sides",
         acts_on="detections",

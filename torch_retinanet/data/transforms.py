@@ -82,10 +82,16 @@ class ResizeShortSide(v2.Transform):
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """The picture, or its boxes, in the new size; a picture as the config resizes."""
         config = self.config
-        if isinstance(inpt, tv_tensors.Image) and (config.resized_to == "bytes" or config.resize_edges == "mirror"):
+        if isinstance(inpt, tv_tensors.Image) and not _as_torchvision_does(config):
             resized = resize(inpt.as_subclass(Tensor) / 255, tuple(params["size"]), config, ratio=params["ratio"])
             return tv_tensors.wrap(resized.mul(255).round().clamp(0, 255).to(inpt.dtype), like=inpt)
         return F.resize(inpt, size=params["size"], antialias=config.resize_antialias)
+
+
+def _as_torchvision_does(config: RetinaNetConfig) -> bool:
+    """Whether torchvision resizes pictures of bytes alike, which is faster; TensorFlow differs by rounding alone."""
+    own = config.resize_library in ("pil", "cv2") or config.resize_edges == "mirror"
+    return not own and config.resized_to == "real"
 
 
 class ScaleAbout(v2.Transform):

@@ -123,7 +123,10 @@ class TrainConfig:
     weight_decay: float = 1e-4
     """decay of kernels; biases and BatchNorm have none"""
     clip_norm: float = 1.0
-    """the largest norm of all gradients together; 0 for no limit"""
+    """the largest norm of gradients; 0 for no limit"""
+    clip_scope: Literal["global", "parameter"] = "global"
+    """whose norm `clip_norm` limits: that of all gradients together (as `clip_grad_norm_` of torch and
+    `global_clipnorm` of Keras), or of each parameter's own (as `clipnorm` of Keras in fizyr/keras-retinanet)"""
     schedule: Schedule = "one_cycle"
     """how the rate goes on"""
     warm_up: float = 0.15

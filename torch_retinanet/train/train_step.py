@@ -200,9 +200,13 @@ class TrainStep:
 
     def _follow(self, batch: Batch) -> float:
         """One step of the optimiser; gives the norm of the gradients before they were clipped."""
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm or math.inf)
+        limit, alone = self.config.clip_norm or math.inf, self.config.clip_scope == "parameter"
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), math.inf if alone else limit)
         if self.accelerator.scaler is None and not torch.isfinite(torch.as_tensor(norm)):
             raise NotFiniteError({"gradient_norm": float(norm)}, batch)
+        if alone:
+            for parameter in self.model.parameters():
+                nn.utils.clip_grad_norm_(parameter, limit)
         self._optimizer.step()
         self._optimizer.zero_grad()
         if self.accelerator.scaler is not None:

@@ -45,12 +45,31 @@ def as_dialect(contents: WeightsFile, preset: RetinaNetConfig) -> WeightsFile:
     can_change = CHANGES if before.backbone in RESNETS else CHANGES.keys() - OF_RESNETS
     if in_the_way := [name for name in differing if name not in can_change]:
         said = "; ".join(f"{n} is {getattr(before, n)!r}, and there {getattr(after, n)!r}" for n in in_the_way)
-        raise InputError(f"weights: they cannot be brought into preset {preset.name}, since {said}")
+        refused = f"weights: they cannot be brought into preset {preset.name}, since {said}"
+        raise InputError(f"{refused}; {_cost(before, after, in_the_way)}")
     tensors = {name: tensor.clone() for name, tensor in contents.tensors.items()}
     for change in dict.fromkeys(CHANGES[name] for name in differing):
         change(tensors, before, after)
     ordered = {name: tensors[name] for name in expected_shapes(after)}
     return replace(contents, config=after, tensors=ordered)
+
+
+def _cost(before: RetinaNetConfig, after: RetinaNetConfig, in_the_way: Sequence[str]) -> str:
+    """How to measure what the other value of conventions costs; or which of them need other parameters."""
+    fitting = [name for name in in_the_way if _fits(before, name, getattr(after, name))]
+    others = [n for n in in_the_way if n not in fitting]
+    needs = f"{' and '.join(others)} would need other parameters" if others else ""
+    command = f"`retinanet-parity ablate --weights FILE --data DATA --conventions {' '.join(fitting)}` measures"
+    costs = f"{command} what the other value costs on your pictures" if fitting else ""
+    return ", and ".join(filter(None, (needs, costs)))
+
+
+def _fits(before: RetinaNetConfig, name: str, value: object) -> bool:
+    """Whether the same weights can be run with another value of a convention."""
+    try:
+        return expected_shapes(before.changed(**{name: value})) == expected_shapes(before)
+    except InputError:  # it needs another value elsewhere, too
+        return False
 
 
 def _fold_biases(tensors: Tensors, before: RetinaNetConfig, after: RetinaNetConfig) -> None:

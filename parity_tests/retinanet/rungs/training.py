@@ -47,7 +47,9 @@ GIVEN = {
         resumed_after=2,
     ),
     "SGD, step": Plan(optimizer="sgd", schedule="step", steps=9, accumulate=3, clip_norm=1.0, frozen_norm=True),
-    "AdamW, constant": Plan(optimizer="adamw", schedule="constant", steps=3, warm_up=0.5, clip_norm=0.5),
+    "AdamW, constant": Plan(
+        optimizer="adamw", schedule="constant", steps=3, warm_up=0.5, clip_norm=0.1, clip_scope="parameter"
+    ),
 }
 """Runs of which both sides are given the gradients."""
 

@@ -63,7 +63,7 @@ def test_a_wrong_number_in_a_preset_of_the_port_is_named(
 PICTURE_SIDE = {
     *("channel_order", "pixel_mean", "pixel_std", "padding_value", "resize_antialias", "min_side", "max_side"),
     *("resize_rounding", "padded_from", "pad_multiple", "resize_edges", "resized_to", "whole_pixels", "pad_always"),
-    *("resize_ratio", "padding_place"),
+    *("resize_ratio", "padding_place", "resize_library"),
 }
 """Conventions of what is done to pictures before the network, which test_preprocess.py holds to their sources."""
 

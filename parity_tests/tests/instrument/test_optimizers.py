@@ -41,6 +41,7 @@ TORCH = OptimizerConventions(
     eps=1e-8,
     eps_root="corrected",
     bias_steps="parameter",
+    clip_scope="global",
     clip_eps=1e-6,
     infinite_norm="zeros",
     decay="in_gradient",
@@ -61,6 +62,9 @@ SHOWN_BY = {
     "boundary": "sgd",
 }
 """The case that shows each convention; a convention without one fails."""
+
+DIFFERING = [field for field in conventions(OptimizerConventions) if field.name != "clip_scope"]
+"""Those in which the libraries differ; both clip in either scope."""
 
 
 @pytest.fixture
@@ -124,7 +128,7 @@ def run(recipe: Recipe, chosen: OptimizerConventions, gradients: Gradients) -> V
     }
 
 
-def keras_optimizer(keras: Any, recipe: Recipe) -> Any:
+def keras_optimizer(keras: Any, recipe: Recipe, *, scope: str = "global") -> Any:
     settings: dict[str, Any] = {"momentum": recipe.momentum} if recipe.kind == "sgd" else {}
     rate: Any = recipe.rate
     if recipe.rate_changes:
@@ -132,11 +136,12 @@ def keras_optimizer(keras: Any, recipe: Recipe) -> Any:
         rate = keras.optimizers.schedules.PiecewiseConstantDecay([*boundaries], [rate, *rates])
     optimizers = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
     decay = recipe.weight_decay or None
-    return optimizers[recipe.kind](rate, global_clipnorm=recipe.clip_norm, weight_decay=decay, **settings)
+    clipped = {"global": "global_clipnorm", "parameter": "clipnorm"}[scope]
+    return optimizers[recipe.kind](rate, weight_decay=decay, **{clipped: recipe.clip_norm}, **settings)
 
 
-def run_keras(keras: Any, recipe: Recipe, gradients: Gradients) -> Values:
-    optimizer = keras_optimizer(keras, recipe)
+def run_keras(keras: Any, recipe: Recipe, gradients: Gradients, *, scope: str = "global") -> Values:
+    optimizer = keras_optimizer(keras, recipe, scope=scope)
     variables = {name: keras.Variable(value, dtype="float64", name=name) for name, value in start().items()}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Gradients do not exist")
@@ -161,7 +166,7 @@ def torch_optimizer(trained: dict[str, torch.nn.Parameter], recipe: Recipe) -> t
     return optimizer
 
 
-def run_torch(recipe: Recipe, gradients: Gradients) -> Values:
+def run_torch(recipe: Recipe, gradients: Gradients, *, scope: str = "global") -> Values:
     """Plain torch; MultiStepLR knows one factor alone, so each change has a scheduler of its own."""
     trained = parameters()
     optimizer = torch_optimizer(trained, recipe)
@@ -173,7 +178,8 @@ def run_torch(recipe: Recipe, gradients: Gradients) -> Values:
     for step in gradients:
         give(trained, step)
         if recipe.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(trained.values(), recipe.clip_norm)
+            for part in [trained.values()] if scope == "global" else [[value] for value in trained.values()]:
+                torch.nn.utils.clip_grad_norm_(part, recipe.clip_norm)
         optimizer.step()
         for scheduler in schedulers:
             scheduler.step()
@@ -209,7 +215,7 @@ def test_in_the_conventions_of_torch_it_is_the_optimizer_of_torch(case: str) -> 
     assert difference(run(CASES[case], TORCH, random_gradients()), expected) <= BUDGET
 
 
-@pytest.mark.parametrize("field", conventions(OptimizerConventions), ids=lambda field: field.name)
+@pytest.mark.parametrize("field", DIFFERING, ids=lambda field: field.name)
 def test_a_convention_changed_to_that_of_torch_is_seen(field: Field[Any], keras: Any) -> None:
     recipe, gradients = CASES[SHOWN_BY[field.name]], gradients_for(field.name)
     changed = replace(KERAS, **{field.name: getattr(TORCH, field.name)})
@@ -218,13 +224,26 @@ def test_a_convention_changed_to_that_of_torch_is_seen(field: Field[Any], keras:
     assert difference(run(recipe, changed, gradients), expected) > SHOWN
 
 
-@pytest.mark.parametrize("field", conventions(OptimizerConventions), ids=lambda field: field.name)
+@pytest.mark.parametrize("field", DIFFERING, ids=lambda field: field.name)
 def test_a_convention_changed_to_that_of_keras_is_seen(field: Field[Any]) -> None:
     recipe, gradients = CASES[SHOWN_BY[field.name]], gradients_for(field.name)
     changed = replace(TORCH, **{field.name: getattr(KERAS, field.name)})
     expected = run_torch(recipe, gradients)
     assert difference(run(recipe, TORCH, gradients), expected) <= BUDGET
     assert difference(run(recipe, changed, gradients), expected) > SHOWN
+
+
+@pytest.mark.parametrize("case", ["sgd", "adam"])
+def test_gradients_are_clipped_each_by_itself_as_by_clipnorm_of_keras_and_a_call_each_of_torch(
+    case: str, keras: Any
+) -> None:
+    recipe, gradients = CASES[case], random_gradients()
+    for chosen, expected in (
+        (KERAS, run_keras(keras, recipe, gradients, scope="parameter")),
+        (TORCH, run_torch(recipe, gradients, scope="parameter")),
+    ):
+        assert difference(run(recipe, replace(chosen, clip_scope="parameter"), gradients), expected) <= BUDGET
+        assert difference(run(recipe, chosen, gradients), expected) > SHOWN
 
 
 def test_the_place_of_the_decay_makes_no_difference_to_sgd_without_momentum() -> None:

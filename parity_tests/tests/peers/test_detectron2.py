@@ -113,7 +113,7 @@ def test_a_wrong_convention_is_named_where_it_starts(wrong: dict[str, Any], star
 @pytest.mark.parametrize(
     ("wrong", "starts_at"),
     [
-        ({"resize_antialias": False}, "60x90/fed"),
+        ({"resize_library": "cv2"}, "60x90/fed"),
         ({"channel_order": "rgb"}, "60x90/fed"),
         ({"whole_pixels": "down"}, "120x77/fed"),
         ({"clip_detections": False}, "both/detections/0/boxes"),

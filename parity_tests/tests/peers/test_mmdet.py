@@ -136,7 +136,7 @@ def test_a_wrong_convention_is_named_where_it_starts(wrong: dict[str, Any], star
 @pytest.mark.planted
 @pytest.mark.parametrize(
     ("wrong", "starts_at"),
-    [({"resize_antialias": True}, "60x90/fed"), ({"whole_pixels": "down"}, "120x77"), ({"nms_iou": 0.6}, "both")],
+    [({"resize_library": "pil"}, "60x90/fed"), ({"whole_pixels": "down"}, "120x77"), ({"nms_iou": 0.6}, "both")],
 )
 def test_a_picture_that_is_treated_otherwise_is_found(wrong: dict[str, Any], starts_at: str) -> None:
     found, asked = recorded("pytorch"), mistaken(detector("pytorch"), min_side=160, max_side=266, **wrong)

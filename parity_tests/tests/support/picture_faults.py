@@ -307,6 +307,8 @@ PICTURE_CONVENTIONS = {
     "resize_rounding=double": "sizes",
     "pad_multiple=32": "sizes",
     "resized_to=bytes": "resized",
+    "resize_library=pil": "resized",
+    "resize_library=cv2": "resized",
     "resize_edges=mirror": "resized",
 }
 """Conventions of pictures the wrong way, and the name of the step where each shows."""

@@ -191,6 +191,7 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
     ),
     "Keras' epsilon": (CONSTANT, groups(eps=1e-7), STEM),
     "clipped by the largest value": (CONSTANT, method("_follow", clipped(norm_type=float("inf"))), "gradient_norm"),
+    "clipped by the norm of all where each has its own": (CONSTANT, method("_follow", clipped()), STEM),
     "clipped after the step": (CONSTANT, method("_follow", clipped_after), STEM),
     "a checkpoint without the optimiser": (
         GIVEN,

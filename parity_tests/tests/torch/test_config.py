@@ -171,6 +171,15 @@ def test_what_is_no_real_number_is_none(value: Any) -> None:
         RetinaNetConfig.notebook(num_classes=value)
 
 
+def test_the_library_of_a_file_that_knew_bytes_alone_follows_from_its_smoothing() -> None:
+    for smoothed, library in ((True, "pil"), (False, "cv2")):
+        config = RetinaNetConfig.torchvision(
+            resized_to="bytes", resize_antialias=smoothed, resize_library=library, min_side=99
+        )
+        older = {name: value for name, value in config.as_dict().items() if name != "resize_library"}
+        assert RetinaNetConfig.from_dict(older) == config
+
+
 def test_an_unknown_preset_is_named_beside_the_known_ones() -> None:
     with pytest.raises(InputError, match="preset: 'keras_cv' must be one of notebook, keras_io, torchvision"):
         RetinaNetConfig.preset("keras_cv")

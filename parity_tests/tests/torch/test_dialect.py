@@ -127,4 +127,10 @@ def test_the_command_says_what_stands_in_the_way(tmp_path: Path, capsys: pytest.
     assert cli.main(["convert", str(tmp_path / "in.safetensors"), str(tmp_path / "out.keras"), "--to", "keras_io"]) == 2
     said = capsys.readouterr().err
     assert "they cannot be brought into preset keras_io, since stride_in is '3x3', and there '1x1'" in said
+    needs, _, command = said.strip().rpartition(
+        ", and `retinanet-parity ablate --weights FILE --data DATA --conventions "
+    )
+    assert needs.endswith("; p6_source would need other parameters")
+    assert command.startswith("stride_in ")
+    assert command.endswith("` measures what the other value costs on your pictures")
     assert not (tmp_path / "out.keras").exists()
