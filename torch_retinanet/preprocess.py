@@ -95,12 +95,12 @@ def resize(image: Tensor, size: tuple[int, int], config: RetinaNetConfig, *, rat
     """A picture (C,H,W) from 0 to 1 at another size; `ratio` is how many times larger, before sides were cut."""
     if tuple(image.shape[-2:]) == size:
         return image
+    by = ratio if config.resize_ratio == "uncut" else None
     if config.resized_to == "bytes":
-        by = ratio if config.resize_ratio == "uncut" else None
         return resize_bytes(image, size, antialias=config.resize_antialias, ratio=by)
     if config.resize_edges == "mirror":
         return resize_mirrored(image, size)
-    return resize_real(image, size, antialias=config.resize_antialias)
+    return resize_real(image, size, antialias=config.resize_antialias, ratio=by)
 
 
 def normalise(image: Tensor, config: RetinaNetConfig) -> Tensor:

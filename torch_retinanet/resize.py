@@ -14,8 +14,13 @@ WEIGHTS = 2048
 """What the two weights of a pixel add up to in OpenCV."""
 
 
-def resize_real(image: Tensor, size: tuple[int, int], *, antialias: bool = False) -> Tensor:
-    """A picture (C,H,W) in real numbers; beyond its border lies its last pixel again."""
+def resize_real(image: Tensor, size: tuple[int, int], *, antialias: bool = False, ratio: float | None = None) -> Tensor:
+    """A picture (C,H,W) in real numbers; beyond its border lies its last pixel again.
+
+    With a ratio new pixels lie so many times closer than the old, as for `resize_bytes`.
+    """
+    if ratio is not None and not antialias and min(image.shape[-2:]) > 1:
+        return _sampled(image, size, "border", ratio)
     return F.interpolate(image[None], size, mode="bilinear", align_corners=False, antialias=antialias)[0]
 
 
@@ -23,9 +28,14 @@ def resize_mirrored(image: Tensor, size: tuple[int, int]) -> Tensor:
     """The same, where beyond the border lies the pixel before the last, as skimage.transform.resize enlarges."""
     if min(image.shape[-2:]) == 1:
         return resize_real(image, size)
-    y, x = (_places(new, old, image) for new, old in zip(size, image.shape[-2:], strict=True))
+    return _sampled(image, size, "reflection")
+
+
+def _sampled(image: Tensor, size: tuple[int, int], beyond: str, ratio: float | None = None) -> Tensor:
+    """A picture at the places of new pixels; what lies beyond its border in the words of `grid_sample`."""
+    y, x = (_places(new, old, image, ratio) for new, old in zip(size, image.shape[-2:], strict=True))
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)[None]
-    return F.grid_sample(image[None], grid, mode="bilinear", padding_mode="reflection", align_corners=True)[0]
+    return F.grid_sample(image[None], grid, mode="bilinear", padding_mode=beyond, align_corners=True)[0]
 
 
 def resize_bytes(
@@ -69,7 +79,8 @@ def _weights(new: int, old: int, ratio: float | None, *, cut: bool) -> tuple[Ten
     return places, torch.stack([(1 - share) * WEIGHTS, share * WEIGHTS]).round().int()
 
 
-def _places(new: int, old: int, like: Tensor) -> Tensor:
+def _places(new: int, old: int, like: Tensor, ratio: float | None = None) -> Tensor:
     """Where the centres of `new` pixels lie among `old` ones, from -1 at the first centre to 1 at the last."""
-    centres = (torch.arange(new, dtype=torch.float64) + 0.5) * old / new - 0.5  # on the CPU: others may lack doubles
+    scale = old / new if ratio is None else 1 / ratio
+    centres = (torch.arange(new, dtype=torch.float64) + 0.5) * scale - 0.5  # on the CPU: others may lack doubles
     return (2 * centres / (old - 1) - 1).to(like)

@@ -9,7 +9,7 @@ import importlib
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -38,7 +38,10 @@ VALUE, GRAPH = "/.ATTRIBUTES/VARIABLE_VALUE", "_CHECKPOINTABLE_OBJECT_GRAPH"
 BESIDE = re.compile(rf"{GRAPH}|(.*/)?(\.OPTIMIZER_SLOT|optimizer)/.*|(.*/)?(save_counter|global_step){VALUE}")
 """What is in a checkpoint beside weights."""
 
-NUMBERED = re.compile(r"(.*/)_operations/(\d+)/")
+NUMBERED = "layer_with_weights-"
+"""What Keras 2 calls the layers of a functional or sequential model that have weights, by their number."""
+
+OPERATION = re.compile(r"(.*/)_operations/(\d+)/")
 """A layer of a model as Keras 3 numbers it."""
 
 LARGEST_LATEST = 2**20
@@ -101,6 +104,26 @@ def write_tf_checkpoint(folder: Path, tensors: Mapping[str, Tensor], full_names:
                 shard.replace(beside)
     with atomic_write(folder / LATEST) as beside:
         beside.write_text(f'model_checkpoint_path: "{WRITTEN}"\nall_model_checkpoint_paths: "{WRITTEN}"\n')
+
+
+def check_layers(found: TensorFile, owner: str, layers: Sequence[str]) -> None:
+    """Refuse a checkpoint in which layers of a model, where they have names, are not in their order.
+
+    Args:
+        found: what `read_tf_checkpoint` found.
+        owner: the place of the model in the tree of objects, as a regular expression.
+        layers: what its layers that have weights are called, by their numbers.
+
+    Raises:
+        InputError: naming the first layer that is another: positions alone could mix up two of one shape.
+    """
+    for name, full_name in found.settings.get("full_names", {}).items():
+        place = re.fullmatch(rf"{owner}/{NUMBERED}(?P<number>\d+)/\w+", name)
+        layer = full_name.rpartition("/")[0].rpartition("/")[2]
+        if place and layer in layers and layer != layers[int(place["number"])]:
+            raise InputError(
+                f"{found.source}: {name} is of layer {layer}, and {layers[int(place['number'])]} must be there"
+            )
 
 
 def _index(path: Path) -> Path | None:
@@ -173,10 +196,10 @@ def _full_names(tensorflow: Any, graph: bytes) -> dict[str, str]:
 def _ranked(names: Iterable[str]) -> dict[str, str]:
     """Names as Keras 2 has them, which numbers the layers that have weights; Keras 3 numbers all layers of a model."""
     plain = {name: re.sub(r"(?<=/)_(functional/|(?=kernel$))", "", name) for name in names}
-    found = {match for name in plain.values() if (match := NUMBERED.match(name))}
+    found = {match for name in plain.values() if (match := OPERATION.match(name))}
     owners = {match[1]: sorted({int(other[2]) for other in found if other[1] == match[1]}) for match in found}
 
     def placed(match: re.Match[str]) -> str:
-        return f"{match[1]}layer_with_weights-{owners[match[1]].index(int(match[2]))}/"
+        return f"{match[1]}{NUMBERED}{owners[match[1]].index(int(match[2]))}/"
 
-    return {name: NUMBERED.sub(placed, changed) for name, changed in plain.items()}
+    return {name: OPERATION.sub(placed, changed) for name, changed in plain.items()}

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.containers.tf_checkpoint import write_tf_checkpoint
+from torch_retinanet.weights.containers.tf_checkpoint import NUMBERED, check_layers, write_tf_checkpoint
 from torch_retinanet.weights.keras_file import BLOCKS
 from torch_retinanet.weights.keras_names import in_order_of_layers, keras_name
 from torch_retinanet.weights.published.published import Published
@@ -22,8 +22,8 @@ from torch_retinanet.weights.weights_file import check_numpy
 WITHIN = re.compile(r"^[^/]+/(?=(fpn|cls_head|box_head)/)")
 """What names begin with where the model was saved as a part of a checkpoint: `model/fpn/...`."""
 
-BACKBONE, NUMBERED = "fpn/backbone/", "layer_with_weights-"
-"""Where the backbone is, and what Keras calls the layers of a functional or sequential model by their number."""
+BACKBONE = "fpn/backbone"
+"""Where the backbone is in the tree of objects."""
 
 DEPTH = 4
 """Convolutions of a head before its last, which is one more of its layers."""
@@ -39,7 +39,7 @@ def keras_io_name(name: str) -> str:
     if owner in ("cls_head", "box_head"):
         return f"{owner}/{NUMBERED}{rest}"
     if layer := re.fullmatch(r"fpn/backbone/(\w+)/(\w+)", key):
-        return f"{BACKBONE}{NUMBERED}{LAYERS.index(layer[1])}/{layer[2]}" if layer[1] in LAYERS else key
+        return f"{BACKBONE}/{NUMBERED}{LAYERS.index(layer[1])}/{layer[2]}" if layer[1] in LAYERS else key
     return key
 
 
@@ -48,17 +48,13 @@ def as_saved_alone(name: str) -> str:
     return WITHIN.sub("", name)
 
 
-def check_layers(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
-    """Nothing that a file tells; but where layers of its backbone have names, they must be those of their numbers.
+def tell(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
+    """Nothing; but the layers of the backbone must be in their order.
 
     Raises:
-        InputError: naming the first layer that is another: positions alone could mix up two of one shape.
+        InputError: naming the first that is another.
     """
-    for name, said in found.settings.get("full_names", {}).items():
-        place = re.fullmatch(rf"{BACKBONE}{NUMBERED}(\d+)/\w+", as_saved_alone(name))
-        layer = said.split("/")[-2] if "/" in said else ""
-        if place and layer in LAYERS and layer != LAYERS[int(place[1])]:
-            raise InputError(f"{found.source}: {name} is of layer {layer}, and {LAYERS[int(place[1])]} was to be there")
+    check_layers(found, f"(.*/)?{BACKBONE}", LAYERS)
     return {}
 
 
@@ -75,7 +71,7 @@ def write(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _full_name(name: str) -> str:
-    if place := re.fullmatch(rf"{BACKBONE}{NUMBERED}(\d+)/(\w+)", name):
+    if place := re.fullmatch(rf"{BACKBONE}/{NUMBERED}(\d+)/(\w+)", name):
         return f"{LAYERS[int(place[1])]}/{place[2]}"
     return name
 
@@ -102,7 +98,7 @@ KERAS_IO = Published(
     title="the keras.io example's RetinaNet",
     their_name=keras_io_name,
     today=as_saved_alone,
-    tell=check_layers,
+    tell=tell,
     has_counters=False,
     suffixes=(),
     backbones=("resnet50",),
