@@ -25,7 +25,10 @@ from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, Population
 from torch_retinanet.other_backbones import C5, build_other
 from torch_retinanet.taps import Taps, tap
 
-BACKBONE_FIELDS = ("backbone", "in_channels", "stride_in", "conv_bias", "shortcut_bias", "bn_eps", "stem_padding")
+BACKBONE_FIELDS = (
+    *("backbone", "in_channels", "stride_in", "conv_bias", "shortcut_bias", "bn_eps"),
+    *("stem_padding", "block_padding"),
+)
 """The fields of a config that trained backbone weights hold for."""
 
 
@@ -98,8 +101,9 @@ def get_backbone(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights
 
 
 def _get_resnet(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights | None) -> ResNetBackbone:
-    resnet = get_model(config.backbone, norm_layer=_norm_layer(config))
+    resnet = get_model(config.backbone, norm_layer=norm_layer(config))
     _place_strides(resnet, config)
+    _pad_blocks(resnet, config)
     _make_stem(resnet, config)
     _add_biases(resnet, config)
     if config.body_init == "glorot_uniform":
@@ -157,9 +161,23 @@ def init_bias(conv: nn.Conv2d, value: float = 0.0) -> None:
         nn.init.constant_(conv.bias, value)
 
 
-def _norm_layer(config: RetinaNetConfig) -> Callable[..., nn.Module]:
+def norm_layer(config: RetinaNetConfig) -> Callable[[int], nn.Module]:
+    """What makes a BatchNorm of so many channels."""
     norm = PopulationBatchNorm2d if config.bn_running_var == "population" else nn.BatchNorm2d
     return partial(norm, eps=config.bn_eps, momentum=config.bn_momentum)
+
+
+def _pad_blocks(resnet: ResNet, config: RetinaNetConfig) -> None:
+    if config.block_padding == "symmetric":
+        return
+    for stage in (resnet.layer2, resnet.layer3, resnet.layer4):
+        for name, conv in stage[0].named_children():
+            if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3) and conv.stride == (2, 2):
+                padded = Conv2dSameStride2(
+                    conv.in_channels, conv.out_channels, kernel_size=3, bias=False, groups=conv.groups
+                )
+                nn.init.kaiming_normal_(padded.weight, mode="fan_out", nonlinearity="relu")
+                setattr(stage[0], name, padded)
 
 
 def _place_strides(resnet: ResNet, config: RetinaNetConfig) -> None:

@@ -5,13 +5,14 @@ default), one 3x3 convolution without; the same weights at all levels.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from torch_retinanet.backbone import init_bias, init_glorot
+from torch_retinanet.backbone import init_bias, init_glorot, norm_layer
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.taps import Taps, tap
 
@@ -23,13 +24,34 @@ torch.fx.wrap("tap")  # one step of a traced network
 
 
 class Head(nn.Sequential):
-    """Layers from a level (B,width,h,w) to (B,filters,h,w); with `taps`, each is written down as `name.0`, `name.1`."""
+    """Layers from a level (B,width,h,w) to (B,filters,h,w); with `taps`, each is written down as `name.0`, `name.1`.
 
-    def forward(self, input: Tensor, name: str = "", taps: Taps | None = None) -> Tensor:
+    `place` is that of the level among those that there are, from 0 on, for layers that have parameters of each.
+    """
+
+    def forward(self, input: Tensor, name: str = "", taps: Taps | None = None, *, place: int = 0) -> Tensor:
         x = input
         for i, layer in enumerate(self):
-            x = tap(taps, f"{name}.{i}", layer(x))
+            x = tap(taps, f"{name}.{i}", layer(x, place) if isinstance(layer, NormByLevel) else layer(x))
         return x
+
+
+class NormByLevel(nn.Module):
+    """A convolution that all levels share, a BatchNorm of each level's own, and ReLU."""
+
+    def __init__(self, config: RetinaNetConfig) -> None:
+        super().__init__()
+        self.add_module("0", nn.Conv2d(config.width, config.width, kernel_size=3, padding=1))
+        self.norms = nn.ModuleList(norm_layer(config)(config.width) for _ in config.levels)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, input: Tensor, place: int) -> Tensor:
+        output: Tensor = self.of_level(place)(input)
+        return output
+
+    def of_level(self, place: int) -> nn.Sequential:
+        """The layers that a level goes through."""
+        return nn.Sequential(self.get_submodule("0"), self.norms[place], self.relu)
 
 
 def build_head(output_filters: int, config: RetinaNetConfig) -> Head:
@@ -37,7 +59,11 @@ def build_head(output_filters: int, config: RetinaNetConfig) -> Head:
     width, norm, bias = config.width, None, True
     if config.head_norm == "group":
         norm, bias = partial(nn.GroupNorm, config.gn_groups, eps=config.gn_eps), config.gn_conv_bias
-    layer = partial(Conv2dNormActivation, width, width, kernel_size=3, norm_layer=norm, bias=bias)
+    layer: Callable[[], nn.Module] = partial(
+        Conv2dNormActivation, width, width, kernel_size=3, norm_layer=norm, bias=bias
+    )
+    if config.head_norm == "batch":
+        layer = partial(NormByLevel, config)
     towers = [layer() for _ in range(config.head_depth)]
     return Head(*towers, nn.Conv2d(width, output_filters, kernel_size=3, padding=1))
 
@@ -54,7 +80,7 @@ def init_head(head: Head, config: RetinaNetConfig, *, prior: float | None = None
         else:
             nn.init.normal_(conv.weight, std=0.01)
         init_bias(conv)
-    if config.head_init == "he_prior":
+    if config.head_init == "he_prior" or (config.head_init == "zeros_prior" and prior is not None):
         nn.init.zeros_(convolutions[-1].weight)
     if prior is not None:
         init_bias(convolutions[-1], -math.log((1 - prior) / prior))

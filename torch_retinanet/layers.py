@@ -29,8 +29,10 @@ class PadSameStride2(nn.Module):
 class Conv2dSameStride2(nn.Conv2d):
     """A convolution with stride 2 and Keras' `padding="same"`: the odd pixel goes to the bottom and right."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, bias: bool = True) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride=2, bias=bias)
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, bias: bool = True, groups: int = 1
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride=2, bias=bias, groups=groups)
         self.pad = PadSameStride2(kernel_size)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -70,9 +70,9 @@ class RetinaNet(nn.Module):
         check_images(images, self.config.in_channels)
         levels = self.fpn(images, taps)
         cls_outputs, box_outputs = [], []
-        for i, level in zip(self.config.levels, levels, strict=True):
-            scores = self.cls_head(level, f"cls.p{i}", taps)
-            boxes = self.box_head(level, f"box.p{i}", taps)
+        for place, (i, level) in enumerate(zip(self.config.levels, levels, strict=True)):
+            scores = self.cls_head(level, f"cls.p{i}", taps, place=place)
+            boxes = self.box_head(level, f"box.p{i}", taps, place=place)
             cls_outputs.append(self.flatten_output(scores, self.config.num_classes))
             box_outputs.append(self.flatten_output(boxes, 4))
         logits = tap(taps, "logits", torch.cat(cls_outputs, dim=1))

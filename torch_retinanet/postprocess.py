@@ -45,6 +45,12 @@ def all_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thresh
     return keep[scores[keep].sort(descending=True, stable=True).indices]
 
 
+def one_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
+    """The same of boxes that have one class each; of equal scores the first box stays, as `tf.image` has it."""
+    order = scores.sort(descending=True, stable=True).indices
+    return order[nms(boxes_xyxy[order], scores[order], iou_threshold).sort().values]
+
+
 def best_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
     """The same in KerasHub's rules, of boxes that have one class each: an IoU of the threshold itself drops a box, of
     equal scores the last box comes first, and one without an edge beyond zero drops others but is not kept.
@@ -62,7 +68,8 @@ def best_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thres
 
 def suppression(config: RetinaNetConfig) -> Callable[[Tensor, Tensor, Tensor, float], Tensor]:
     """What drops boxes for better ones, by the convention `nms_classes`."""
-    return {"each": class_wise_nms, "all": all_class_nms, "best": best_class_nms}[config.nms_classes]
+    found = {"each": class_wise_nms, "all": all_class_nms, "one": one_class_nms, "best": best_class_nms}
+    return found[config.nms_classes]
 
 
 def clip_own_edges(boxes_xyxy: Tensor, height: float, width: float) -> Tensor:
@@ -150,7 +157,9 @@ class DecodePredictions:
         for of_logits in torch.split(logits, list(anchors_per_level)):
             level = of_logits.sigmoid()
             shown = level > self.config.score_threshold
-            if self.config.nms_classes == "best":
+            if self.config.first_class == "none":
+                shown[:, 0] = False
+            if self.config.nms_classes in ("one", "best"):
                 shown &= torch.zeros_like(shown).scatter(1, level.argmax(1, keepdim=True), True)
             anchor, label = shown.nonzero(as_tuple=True)
             of_level = level[anchor, label]
@@ -160,4 +169,14 @@ class DecodePredictions:
             found.append((anchor + level_start, label, of_level))
             level_start += len(level)
         anchors, labels, values = (torch.cat(parts) for parts in zip(*found, strict=True))
+        if 0 < self.config.topk_per_class < len(values):
+            best = _best_of_classes(labels, values, self.config.topk_per_class)
+            return anchors[best], labels[best], values[best]
         return anchors, labels, values
+
+
+def _best_of_classes(labels: Tensor, scores: Tensor, most: int) -> Tensor:
+    """Places of the `most` best scores (M,) of each label, in their order; of equal ones the first."""
+    places = [(labels == label).nonzero().squeeze(1) for label in torch.unique(labels)]
+    best = [place[scores[place].sort(descending=True, stable=True).indices[:most]] for place in places]
+    return torch.cat(best).sort().values

@@ -47,6 +47,11 @@ class Targets(NamedTuple):
         return self.positive.sum(dim=1)
 
 
+def with_last_pixel(boxes_xyxy: Tensor) -> Tensor:
+    """Boxes (...,4) a pixel larger at the right and bottom: their edges were the first and the last pixel within."""
+    return boxes_xyxy + boxes_xyxy.new_tensor([0, 0, 1, 1])
+
+
 class Tables:
     """The IoU (B,G,n) of boxes with each chunk of anchors; one that is whole is kept, several are made anew."""
 
@@ -88,6 +93,8 @@ class LabelEncoder:
                 anchors_xyxy.new_zeros((0, len(anchors_xyxy)), dtype=torch.int64),
                 anchors_xyxy.new_zeros((0, *anchors_xyxy.shape)),
             )
+        if self.config.box_sides == "pixels":
+            anchors_xyxy, boxes_xyxy = with_last_pixel(anchors_xyxy), [with_last_pixel(b) for b in boxes_xyxy]
         filled = pad_sequence([*boxes_xyxy, anchors_xyxy.new_zeros(1, 4)], batch_first=True)[:-1].to(anchors_xyxy)
         classes = pad_sequence([*labels, labels[0].new_zeros(1)], batch_first=True)[:-1].long()
         if self.config.matching == "atss":

@@ -54,6 +54,7 @@ NUMBERS: dict[str, tuple[str, ...]] = {
     "probability_margin": ("0.0001",),  # yhenon/pytorch-retinanet
     "log_epsilon": ("1e-07",),  # fizyr/keras-retinanet
     "smooth_l1_beta": ("0.111",),  # yhenon/pytorch-retinanet
+    "box_loss_weight": ("5",),  # TensorFlow Models
     "pixel_mean": ("123.68,116.779,103.939", "123.675,116.28,103.53"),  # Keras; torchvision
     "pixel_std": ("1,1,1", "58.395,57.12,57.375"),  # Keras; torchvision
     "min_side": ("608",),  # yhenon/pytorch-retinanet
@@ -61,6 +62,7 @@ NUMBERS: dict[str, tuple[str, ...]] = {
     "pad_multiple": ("128", "32"),  # the keras.io example; torchvision
     "score_threshold": ("0.5",),  # KerasHub; the keras.io example where it shows pictures
     "topk_per_level": ("0", "1000"),  # the keras.io example; torchvision
+    "topk_per_class": ("5000",),  # TensorFlow Models
     "nms_iou": ("0.4",),  # cvisionai/keras_retinanet
     "detections_per_picture": ("100", "300"),  # the keras.io example; torchvision
     "eps": ("1e-08",),  # torch.optim.Adam

@@ -20,9 +20,11 @@ CLASS_BIAS = -9.0
 """What is aimed at: the scores of some dozens of detections lie between 0.05 and 1."""
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """The options of every peer's script."""
+def arguments(description: str | None, *, needs_source: bool = False) -> argparse.Namespace:
+    """The options of every peer's script; `source` where its package is in no index."""
     parser = argparse.ArgumentParser(description=description)
+    if needs_source:
+        parser.add_argument("--source", type=Path, required=True, help="a checkout of the package")
     parser.add_argument("--out", type=Path, required=True, help="the folder that is written")
     parser.add_argument("--seed", type=int, default=0, help="of all weights and pictures")
     parser.add_argument("--whole", action="store_true", help="keep every element of every answer")

@@ -22,6 +22,7 @@ from torchvision.ops import Conv2dNormActivation
 
 from torch_retinanet import RetinaNet
 from torch_retinanet.fpn import FeaturePyramidNetwork
+from torch_retinanet.heads import NormByLevel
 from torch_retinanet.layers import PadSameStride2
 
 UNITS = {"float32": float(np.finfo(np.float32).eps) / 2, "bfloat16": float(torch.finfo(torch.bfloat16).eps) / 2}
@@ -53,8 +54,9 @@ def rounding_bounds(
     x = {name: Rounded(value, first * value.abs()) for name, value in {**given, "images": images}.items()}
     with torch.no_grad():
         found = _backbone(model, x) | _pyramid(model, x)
-        for name in (f"p{i}" for i in model.config.levels):
-            found |= _head(model.cls_head, f"cls.{name}", x[name], x) | _head(model.box_head, f"box.{name}", x[name], x)
+        for place, name in enumerate(f"p{i}" for i in model.config.levels):
+            for kind, head in (("cls", model.cls_head), ("box", model.box_head)):
+                found |= _head(head, f"{kind}.{name}", place, x[name], x)
     scale = UNITS[dtype] / UNIT * (1 + UNITS[dtype])
     return {name: rounded.bounds * scale for name, rounded in found.items()}
 
@@ -71,16 +73,20 @@ def _backbone(model: RetinaNet, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
 
 def _pyramid(model: RetinaNet, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
     fpn, levels = model.fpn, range(model.config.min_level, 6)
+    from_output = fpn.top_down == "output"
     found = {f"lateral{i}": through(fpn.get_submodule(f"conv_c{i}_1x1"), x[f"c{i}"]) for i in levels}
     for i in levels[:-1]:
-        low, high = x[f"lateral{i}"], x["lateral5" if i == 4 else f"merged{i + 1}"]
+        low, high = x[f"lateral{i}"], x["lateral5" if i == 4 else f"{'p' if from_output else 'merged'}{i + 1}"]
         larger = Rounded(*(fpn.upsample_2x(tensor, low.values) for tensor in high))
         found[f"merged{i}"] = added(low, larger)
-    sources = {i: f"merged{i}" for i in levels[:-1]} | {5: "lateral5", 6: "c5" if fpn.p6_from_c5 else "p5"}
-    sources = {i: name for i, name in sources.items() if i in model.config.levels}
+    sources = {i: f"merged{i}" for i in levels[:-1]} | {5: "lateral5", 6: "c5" if fpn.p6_from_c5 else f"{fpn._level}5"}
+    sources = {i: name for i, name in sources.items() if i in model.config.levels and not (i == 5 and from_output)}
+    level = fpn._level
     layers = {i: fpn.p6_layer if i == 6 else fpn.get_submodule(f"conv_c{i}_3x3") for i in sources}
-    found |= {f"p{i}": through(layers[i], x[name]) for i, name in sources.items()}
-    return found | ({"p7": through(_last(fpn), x["p6"])} if 7 in model.config.levels else {})
+    found |= {f"{level}{i}": through(layers[i], x[name]) for i, name in sources.items()}
+    found |= {f"{level}7": through(_last(fpn), x[f"{level}6"])} if 7 in model.config.levels else {}
+    norms = zip(model.config.levels, fpn.norms or (), strict=False)
+    return found | {f"p{i}": through(norm, x[f"{level}{i}"]) for i, norm in norms}
 
 
 def _last(fpn: FeaturePyramidNetwork) -> nn.Module:
@@ -89,9 +95,10 @@ def _last(fpn: FeaturePyramidNetwork) -> nn.Module:
     return nn.Sequential(*layers.get(fpn.p7_relu, (fpn.conv_c7_3x3,)))
 
 
-def _head(head: nn.Sequential, name: str, level: Rounded, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
+def _head(head: nn.Sequential, name: str, place: int, level: Rounded, x: Mapping[str, Rounded]) -> dict[str, Rounded]:
     inputs = [level, *(x[f"{name}.{i}"] for i in range(len(head) - 1))]
-    return {f"{name}.{i}": through(layer, inputs[i]) for i, layer in enumerate(head)}
+    layers = [layer.of_level(place) if isinstance(layer, NormByLevel) else layer for layer in head]
+    return {f"{name}.{i}": through(layer, inputs[i]) for i, layer in enumerate(layers)}
 
 
 @singledispatch

@@ -33,7 +33,7 @@ def add_to(commands: Any) -> None:
     convert.add_argument(
         "--preset", help="preset of the source, where its names do not say it (default: the likeliest)"
     )
-    formats = [*KERAS_PRESETS, *names()]
+    formats = list(dict.fromkeys([*KERAS_PRESETS, *names()]))
     convert.add_argument("--to", metavar="PRESET", choices=formats, help="write as this RetinaNet's program does")
     convert.set_defaults(run=_convert)
     table = commands.add_parser("conventions", help="list the conventions and what each preset has")

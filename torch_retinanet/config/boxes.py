@@ -133,6 +133,13 @@ class TargetConventions:
         default="below",
         acts_on="training",
     )
+    box_sides: Literal["edges", "pixels"] = convention(
+        "Sides of boxes and anchors in IoU and in deltas that are learnt: the differences of edges, or a pixel more, "
+        "as if edges were the first and the last pixel within.",
+        "torchvision models/detection/_utils.py; cvisionai/keras_retinanet utils/anchors.py compute_overlap",
+        default="edges",
+        acts_on="training",
+    )
     ignore_outside: bool = convention(
         "Whether anchors are ignored that are centred right of the picture or below it, in its padding.",
         "torchvision models/detection/retinanet.py (no); fizyr/keras-retinanet utils/anchors.py anchor_targets_bbox",
@@ -219,16 +226,27 @@ class LossConventions:
         default="sum",
         acts_on="training",
     )
-    loss_normaliser: Literal["picture", "batch", "batch_each", "batch_all", "moving_average"] = convention(
-        "What losses are divided by: each picture's by its own positive anchors, then the mean of the batch, or the "
-        "batch's by all its positive anchors; each: a picture without any counts as one; all: the class loss by all "
-        "anchors that are not ignored; moving_average: a tenth of the batch's and nine of the steps before, from 100 "
-        "on.",
-        "the keras.io example's RetinaNetLoss; fizyr/keras-retinanet losses.py; mmdetection "
-        "samplers/sampling_result.py; monai apps/detection/networks/retinanet_detector.py (batch_all); detectron2 "
-        "meta_arch/retinanet.py",
-        default="picture",
+    box_loss_weight: float = convention(
+        "What the loss of boxes is multiplied by before it is added to that of classes.",
+        "torchvision models/detection/retinanet.py (1); tensorflow/models official/vision/configs/retinanet.py, where "
+        "50 times a Huber loss of 0.1 is 5 times smooth_l1",
+        default=1.0,
         acts_on="training",
+        bounds=(0, 2**10),
+    )
+    loss_normaliser: Literal["picture", "batch", "batch_each", "batch_and_one", "batch_all", "moving_average"] = (
+        convention(
+            "What losses are divided by: each picture's by its own positive anchors, then the mean of the batch, or "
+            "the batch's by all its positive anchors; each: a picture without any counts as one; and_one: by one more "
+            "than there are; all: the class loss by all anchors that are not ignored; moving_average: a tenth of the "
+            "batch's and nine of the steps before, from 100 on.",
+            "the keras.io example's RetinaNetLoss; fizyr/keras-retinanet losses.py; mmdetection "
+            "samplers/sampling_result.py; tensorflow/models official/vision/tasks/retinanet.py; monai "
+            "apps/detection/networks/retinanet_detector.py (batch_all); detectron2 "
+            "meta_arch/retinanet.py",
+            default="picture",
+            acts_on="training",
+        )
     )
     empty_loss: Literal["zero", "sum"] = convention(
         "The class loss of a picture (or batch) without positive anchors: none, or the undivided sum.",

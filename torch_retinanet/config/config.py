@@ -146,6 +146,16 @@ class RetinaNetConfig(
         return cls.preset("fizyr", num_classes=num_classes, **changes)
 
     @classmethod
+    def cvisionai(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """cvisionai's keras_retinanet, fizyr's of 2018: levels enlarged after their 3x3, one class for each box."""
+        return cls.preset("cvisionai", num_classes=num_classes, **changes)
+
+    @classmethod
+    def tf_models(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """TensorFlow Models' RetinaNet: BatchNorm in pyramid and heads; its first class stands for none."""
+        return cls.preset("tf_models", num_classes=num_classes, **changes)
+
+    @classmethod
     def keras_hub(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
         """KerasHub's `retinanet_resnet50_fpn_coco`: torchvision's weights, Keras' padding, no labels but the best."""
         return cls.preset("keras_hub", num_classes=num_classes, **changes)

@@ -50,6 +50,12 @@ class BackboneConventions:
         "keras.applications.resnet ResNet (conv1_pad, pool1_pad); keras-resnet 0.2.0 models/_2d.py",
         default="symmetric",
     )
+    block_padding: Literal["symmetric", "same"] = convention(
+        "Zeros around a residual block's 3x3 convolution with stride 2: 1 on each side, or Keras' same, where an even "
+        "side gets (0, 1).",
+        "torchvision models/resnet.py; tensorflow/models official/vision/modeling/layers/nn_blocks.py BottleneckBlock",
+        default="symmetric",
+    )
     body_init: Literal["glorot_uniform", "torchvision"] = convention(
         "Fresh kernels of backbone and pyramid: Glorot uniform, or He normal by fan out in the backbone and uniform "
         "by fan in (gain 1) in the pyramid.",
@@ -97,11 +103,25 @@ class PyramidConventions:
         "the notebook's Conv2D(activation='relu'); the keras.io example; mmdetection necks/fpn.py",
         default="before",
     )
-    upsample: Literal["nearest_2x", "nearest_to_size", "bilinear_2x"] = convention(
-        "How a level is enlarged to merge with the one below: each pixel twice, nearest pixel to that level's size, or "
-        "bilinear times 2. Times 2 needs sides that divide by 32.",
-        "keras.layers.UpSampling2D(2); torchvision ops/feature_pyramid_network.py; tf.image.resize of cvisionai",
+    upsample: Literal["nearest_2x", "nearest_to_size", "bilinear_2x", "bilinear_to_size"] = convention(
+        "How a level is enlarged to merge with the one below: each pixel twice, nearest pixel to that level's size, "
+        "bilinear between pixel centres times 2, or bilinear between top left corners to that level's size. Times 2 "
+        "needs sides that divide by 32.",
+        "keras.layers.UpSampling2D(2); torchvision ops/feature_pyramid_network.py; tf.image.resize; "
+        "tf.compat.v1.image.resize_images in cvisionai/keras_retinanet layers/_misc.py",
         default="nearest_to_size",
+    )
+    pyramid_norm: Literal["none", "batch"] = convention(
+        "What levels go through before the heads look at them: nothing, or a BatchNorm each, with `bn_eps`. P6 and P7 "
+        "are made from what was before it.",
+        "torchvision ops/feature_pyramid_network.py; tensorflow/models official/vision/modeling/decoders/fpn.py",
+        default="none",
+    )
+    top_down: Literal["merged", "output"] = convention(
+        "What is enlarged to merge with the level below: the merged map, or what comes out of its 3x3 convolution; P5 "
+        "then has no 3x3 convolution.",
+        "Lin et al. 2017 (arXiv 1612.03144), section 3 (merged); cvisionai/keras_retinanet models/retinanet.py",
+        default="merged",
     )
 
 
@@ -111,9 +131,11 @@ class HeadConventions:
 
     group: ClassVar[str] = "heads"
 
-    head_norm: Literal["none", "group"] = convention(
-        "What stands between a convolution of a head and its ReLU: nothing, or GroupNorm.",
-        "Lin et al. 2017 (arXiv 1708.02002), section 4; torchvision retinanet_resnet50_fpn_v2",
+    head_norm: Literal["none", "group", "batch"] = convention(
+        "What stands between a convolution of a head and its ReLU: nothing; GroupNorm; or for each "
+        "level a BatchNorm of its own, with `bn_eps`.",
+        "Lin et al. 2017 (arXiv 1708.02002), section 4; torchvision retinanet_resnet50_fpn_v2; tensorflow/models "
+        "official/vision/modeling/heads/dense_prediction_heads.py",
         default="none",
     )
     gn_groups: int = convention(
@@ -133,10 +155,12 @@ class HeadConventions:
         "torch.nn.GroupNorm (1e-5); keras.layers.GroupNormalization (1e-3)",
         default=1e-05,
     )
-    head_init: Literal["glorot_uniform", "normal_prior", "he_prior"] = convention(
+    head_init: Literal["glorot_uniform", "normal_prior", "he_prior", "zeros_prior"] = convention(
         "Fresh heads: Glorot uniform with zero biases; or the class bias -log(99), a prior of 0.01 for each class, "
-        "with normal kernels of deviation 0.01, or He normal ones and a last kernel of zeros.",
-        "keras.layers.Conv2D; Lin et al. 2017 (arXiv 1708.02002), section 4.1; yhenon/pytorch-retinanet model.py",
+        "with normal kernels of deviation 0.01, or He normal ones and a last kernel of zeros, or normal ones and zeros "
+        "in the last of the class head alone.",
+        "keras.layers.Conv2D; Lin et al. 2017 (arXiv 1708.02002), section 4.1; yhenon/pytorch-retinanet model.py; "
+        "cvisionai/keras_retinanet models/retinanet.py",
         default="normal_prior",
         acts_on="training",
     )

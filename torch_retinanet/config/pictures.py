@@ -149,17 +149,33 @@ class PostprocessingConventions:
         acts_on="detections",
         bounds=(0, 2**31),
     )
+    topk_per_class: int = convention(
+        "How many of a class' best scores, over all levels, go on to NMS; 0 for all.",
+        "torchvision models/detection/retinanet.py (all); tensorflow/models "
+        "official/vision/configs/retinanet.py (5000)",
+        default=0,
+        acts_on="detections",
+        bounds=(0, 2**31),
+    )
+    first_class: Literal["detected", "none"] = convention(
+        "Whether the first class can be detected, or stands for none and is left out.",
+        "torchvision models/detection/retinanet.py, which detects it; tensorflow/models "
+        "official/vision/modeling/layers/detection_generator.py",
+        default="detected",
+        acts_on="detections",
+    )
     nms_iou: float = convention(
         "The IoU with a better detection of its class above which one is dropped.",
         "the keras.io example's DecodePredictions; torchvision models/detection/retinanet.py",
         default=0.5,
         acts_on="detections",
     )
-    nms_classes: Literal["each", "all", "best"] = convention(
+    nms_classes: Literal["each", "all", "one", "best"] = convention(
         "Whether a better detection drops one of its own class alone, or of any class: an object then has one label; "
-        "best: each anchor has its best class alone, and KerasHub's rules hold for what is equal.",
-        "torchvision models/detection/retinanet.py batched_nms (each); ultralytics agnostic_nms (all); keras-hub "
-        "layers/modeling/non_max_supression.py (best)",
+        "one: of any class, and each anchor has its best class alone; best: so too, and KerasHub's rules hold for what "
+        "is equal.",
+        "torchvision models/detection/retinanet.py batched_nms (each); ultralytics agnostic_nms (all); "
+        "cvisionai/keras_retinanet layers/_misc.py (one); keras-hub layers/modeling/non_max_supression.py (best)",
         default="each",
         acts_on="detections",
     )

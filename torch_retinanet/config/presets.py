@@ -165,6 +165,29 @@ FIZYR = RetinaNetConfig(
 )
 """keras-retinanet 1.0.0 of fizyr with keras-resnet 0.2.0; it also keeps BatchNorm frozen, as `freeze(norm=True)`."""
 
+CVISIONAI = replace(
+    FIZYR,
+    upsample="bilinear_to_size",
+    top_down="output",
+    head_init="zeros_prior",
+    box_coding="centre",
+    box_variance=(0.1, 0.1, 0.2, 0.2),
+    background_iou="below",
+    box_sides="pixels",
+    loss_normaliser="picture",
+    pixel_mean=(0.0, 0.0, 0.0),
+    resized_to="real",
+    min_side=1080,
+    max_side=1920,
+    score_threshold=0.0,
+    nms_iou=0.4,
+    nms_classes="one",
+    clip_boxes=False,
+    clip_border="size",
+    clip_at="picture",
+)
+"""cvisionai/keras_retinanet c28d3ef (2025-01-09), fizyr's of 2018 with keras-resnet 0.2.0; without a mean image."""
+
 KERAS_HUB = RetinaNetConfig(
     num_classes=91,
     bn_running_var="population",
@@ -228,11 +251,48 @@ returned_layers=(2, 3, 4) and conv1_t_stride=2. Losses, box coder and box select
 open too, is that of its training example (set_atss_matcher, with its default arguments). A focal loss with an exponent
 of 0 and no weights is its BCEWithLogitsLoss."""
 
+TF_MODELS = RetinaNetConfig(
+    num_classes=91,
+    bn_eps=0.001,
+    bn_momentum=0.01,
+    bn_running_var="population",
+    stem_padding="same",
+    block_padding="same",
+    stride2_padding="same",
+    upsample="nearest_2x",
+    pyramid_norm="batch",
+    head_norm="batch",
+    anchor_ratio="w/h",
+    anchor_order="scale_ratio",
+    anchor_centre="half_cell",
+    anchor_rounding="none",
+    anchor_stride="power_of_2",
+    ignore_iou=0.5,
+    forced_box="own",
+    focal_gamma=1.5,
+    box_loss="smooth_l1",
+    smooth_l1_beta=0.1,
+    box_loss_sum="mean",
+    box_loss_weight=5.0,
+    loss_normaliser="batch_and_one",
+    resize_library="tf",
+    min_side=640,
+    max_side=640,
+    whole_pixels="half_even",
+    pad_multiple=640,
+    topk_per_level=0,
+    topk_per_class=5000,
+    first_class="none",
+    detections_per_picture=100,
+)
+"""tf-models-official 2.20.0 (tensorflow/models), official/vision/configs/retinanet.py retinanet_resnetfpn_coco."""
+
 PRESETS = {
     **{"notebook": NOTEBOOK, "keras_io": KERAS_IO, "torchvision": TORCHVISION, "torchvision_v2": TORCHVISION_V2},
     **{"deepforest": DEEPFOREST, "yhenon": YHENON, "detectron2": DETECTRON2},
     **{"mmdet": MMDET, "mmdet_caffe": MMDET_CAFFE},
-    **{"fizyr": FIZYR, "keras_hub": KERAS_HUB, "keras_hub_v2": KERAS_HUB_V2},
+    **{"fizyr": FIZYR, "keras_hub": KERAS_HUB, "keras_hub_v2": KERAS_HUB_V2, "cvisionai": CVISIONAI},
+    **{"tf_models": TF_MODELS},
     "monai": MONAI,
 }
 """Presets by name."""

@@ -145,7 +145,7 @@ class RetinaNetLoss(nn.Module):
     def forward(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> dict[str, Tensor]:
         """Losses by torchvision's names, of logits (B,N,K) and deltas (B,N,4) on anchors (N,4)."""
         terms = self.sums(logits, deltas, targets, anchors_xyxy)
-        if self.config.loss_normaliser in ("batch_each", "moving_average"):
+        if self.config.loss_normaliser in ("batch_each", "batch_and_one", "moving_average"):
             divisor = self._divisor(terms.normaliser.to(terms.box.dtype))
             return {
                 "classification": terms.classification.sum() / divisor,
@@ -169,13 +169,15 @@ class RetinaNetLoss(nn.Module):
         picture, anchor = targets.positive.nonzero(as_tuple=True)
         of_positive = self.box(deltas[picture, anchor], targets.deltas[picture, anchor], anchors_xyxy[anchor])
         box = of_positive.new_zeros(len(deltas)).index_add(0, picture, of_positive)
-        return LossSums(classification.sum(1), box, targets.normaliser, (~ignored).sum(1))
+        return LossSums(classification.sum(1), box * self.config.box_loss_weight, targets.normaliser, (~ignored).sum(1))
 
     @torch.no_grad()
     def _divisor(self, normaliser: Tensor) -> Tensor:
         """What both losses of a batch are divided by, where that is never zero."""
         if self.config.loss_normaliser == "batch_each":
             return normaliser.clamp(min=1).sum() + EPSILON
+        if self.config.loss_normaliser == "batch_and_one":
+            return normaliser.sum() + 1
         found = normaliser.sum().clamp(min=1)
         before = torch.full_like(found, FIRST_AVERAGE) if self.positives is None else self.positives.to(found)
         average = MOMENTUM * before + (1 - MOMENTUM) * found

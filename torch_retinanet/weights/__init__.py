@@ -16,11 +16,12 @@ from torch_retinanet.weights.containers.keras_hub_files import is_keras_hub, rea
 from torch_retinanet.weights.containers.keras_layers import layer_names, read_layers
 from torch_retinanet.weights.containers.numpy_pickle import read_numpy_pickle
 from torch_retinanet.weights.containers.state_dict import read_foreign_safetensors, read_torch
+from torch_retinanet.weights.containers.tf_checkpoint import is_tf_checkpoint, read_tf_checkpoint
 from torch_retinanet.weights.dialect import as_dialect
 from torch_retinanet.weights.hub import check_described, download
 from torch_retinanet.weights.keras_applications import read_keras_applications
 from torch_retinanet.weights.keras_file import KERAS_PRESETS, read_keras, write_keras
-from torch_retinanet.weights.published import published_of, read_published
+from torch_retinanet.weights.published import names, published_of, read_published
 from torch_retinanet.weights.published.fizyr import LAYERS
 from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 from torch_retinanet.weights.safetensors_file import is_ours, read_safetensors, write_safetensors
@@ -49,7 +50,8 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
 
     Args:
         path: `.safetensors`; of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`; a file
-            of another published RetinaNet, which its names tell; the folder of a training run, or of a KerasHub preset.
+            of another published RetinaNet, which its names tell; the folder of a training run, or of a KerasHub preset;
+            a TensorFlow checkpoint by its prefix, its index or its folder.
         preset: the preset that it must hold. A `.weights.h5` does not say its own, and is by default taken for
             `notebook`.
 
@@ -60,6 +62,8 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
     folder = Path(path)
     if folder.is_dir() and not (folder / RUN_FILE).is_file() and is_keras_hub(folder):
         return read_published(read_keras_hub(folder), preset=preset)
+    if not (folder / RUN_FILE).is_file() and is_tf_checkpoint(folder):
+        return read_published(read_tf_checkpoint(folder), preset=preset)
     path = folder / RUN_FILE if folder.is_dir() else folder
     wanted = None if preset is None else RetinaNetConfig.preset(preset)
     if not path.is_file():
@@ -140,7 +144,7 @@ def write_weights(path: str | Path, contents: WeightsFile, *, to: str | None = N
     """
     path = Path(path)
     check_contents(contents)
-    if to in KERAS_PRESETS:
+    if to in KERAS_PRESETS and (to not in names() or path.name.endswith(tuple(WRITERS))):
         contents = as_dialect(contents, RetinaNetConfig.preset(to))
     elif to is not None:
         return published_of(to).write_file(path, contents)

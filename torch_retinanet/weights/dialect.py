@@ -16,7 +16,7 @@ from torch_retinanet.boxes import swapped
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.config.backbones import RESNETS
 from torch_retinanet.errors import InputError
-from torch_retinanet.weights.weights_file import WeightsFile, expected_shapes
+from torch_retinanet.weights.weights_file import BACKBONE, WeightsFile, expected_shapes
 
 Tensors = dict[str, Tensor]
 Change = Callable[[Tensors, RetinaNetConfig, RetinaNetConfig], None]
@@ -75,6 +75,8 @@ def _fits(before: RetinaNetConfig, name: str, value: object) -> bool:
 def _fold_biases(tensors: Tensors, before: RetinaNetConfig, after: RetinaNetConfig) -> None:
     """A bias moves the mean of what follows; BatchNorm takes off as much more."""
     for bias, norm in _norms(tensors):
+        if not norm.startswith(BACKBONE):
+            continue
         has_bias = after.conv_bias or (after.shortcut_bias and "downsample" in norm)
         if has_bias and bias not in tensors:
             tensors[bias] = torch.zeros_like(tensors[f"{norm}.running_mean"])

@@ -10,6 +10,7 @@ from typing import Any
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.containers.keras_hub_files import BACKBONE_FILE, HEADS_FILE
+from torch_retinanet.weights.containers.tf_checkpoint import is_tf_checkpoint
 from torch_retinanet.weights.published.keras_hub_preset import PREPROCESSOR_FILE, TASK_FILE
 from torch_retinanet.weights.safetensors_file import write_safetensors
 from torch_retinanet.weights.weights_file import WeightsFile, check_contents
@@ -20,7 +21,7 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 LIBRARY = "torch-retinanet"
 """What `config.json` says it is of."""
 
-FILES = (".safetensors", ".keras", ".h5", ".hdf5", ".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
+FILES = (".safetensors", ".keras", ".h5", ".hdf5", ".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle", ".index")
 """How a file's name ends, which is no repository's."""
 
 FETCHED = (WEIGHTS, CONFIG, BACKBONE_FILE, HEADS_FILE, TASK_FILE, PREPROCESSOR_FILE)
@@ -37,7 +38,12 @@ def download(path: str | Path, *, revision: str | None = None, cache_dir: str | 
         FileNotFoundError: where there is neither, or the Hub cannot be reached and has not been before.
         ModuleNotFoundError: where a repository is named and huggingface_hub is not installed.
     """
-    if Path(path).exists() or not REPOSITORY.fullmatch(str(path)) or str(path).endswith(FILES):
+    if (
+        Path(path).exists()
+        or is_tf_checkpoint(Path(path))
+        or not REPOSITORY.fullmatch(str(path))
+        or str(path).endswith(FILES)
+    ):
         return Path(path)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

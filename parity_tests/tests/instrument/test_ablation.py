@@ -38,7 +38,8 @@ NOT_MEASURED = {
     *("forced_box", "probability_margin", "smooth_l1_beta", "box_loss_sum", "clip_edges", "empty_boxes"),
     *("clip_at", "clip_detections", "resize_edges", "resized_to", "whole_pixels", "pad_always"),
     *("box_coding", "background_iou", "ignore_outside", "focal_balance", "log_epsilon", "class_loss_sum"),
-    *("clip_border", "resize_ratio", "padding_place", "resize_library", "clip_scope"),
+    *("clip_border", "resize_ratio", "padding_place", "resize_library", "clip_scope", "top_down", "box_sides"),
+    *("block_padding", "pyramid_norm", "box_loss_weight", "topk_per_class", "first_class"),
 }
 """Those with which the network has other parameters, and those that are newer than the run that is kept."""
 

@@ -72,6 +72,7 @@ ELSEWHERE = {
     *("gn_eps", "forced_box", "clip_edges", "empty_boxes", "clip_at", "clip_detections"),
     *("background_iou", "ignore_outside", "clip_border", "gn_groups", "gn_conv_bias"),
     "shortcut_bias",
+    *("block_padding", "pyramid_norm"),
 }
 """Conventions of what no Keras reference has, which test_published.py and tests/peers hold to their sources."""
 

@@ -20,6 +20,7 @@ CONVENTIONS = {
         "box_variance=1,1,1,1": "targets.deltas",
         "box_coding=corner": "targets.deltas",
         "delta_axes=yx": "targets.deltas",
+        "box_sides=pixels": "targets.classes",
     },
     ("losses", ""): {
         "focal_alpha=0.75": "loss.classification",
@@ -31,9 +32,11 @@ CONVENTIONS = {
         "box_loss=giou": "loss.box",
         "smooth_l1_beta=0.111": "loss.box",
         "box_loss_sum=mean": "loss.box",
+        "box_loss_weight=5": "loss.box",
         "probability_margin=0.001": "loss.classification",
         "loss_normaliser=batch_each": "loss.classification",
         "loss_normaliser=batch_all": "loss.classification",
+        "loss_normaliser=batch_and_one": "loss.classification",
         "loss_normaliser=moving_average": "loss.classification",
         "loss_normaliser=batch": "loss.total",
         "empty_loss=sum": "loss.classification",
@@ -42,8 +45,11 @@ CONVENTIONS = {
         "score_threshold=0.06": "det.set",
         "nms_iou=0.55": "det.set",
         "nms_classes=all": "det.set",
+        "nms_classes=one": "det.set",
         "nms_classes=best": "det.set",
         "topk_per_level=1000": "det.set",
+        "topk_per_class=5": "det.set",
+        "first_class=none": "det.set",
         "detections_per_picture=20": "det.set",
         "clip_boxes=True": "det.set",
         "box_clamp=1000/16_both": "det.set",
@@ -74,6 +80,7 @@ FORWARD = {
     "p6_source=p5": "p6",
     "p7_relu=before": "p7",
     "upsample=bilinear_2x": "merged4",
+    "upsample=bilinear_to_size": "merged4",
     "output_order=anchor_row_column": "logits",
 }
 """Conventions the wrong way, and the tap of the forward rung where it starts."""
@@ -93,6 +100,7 @@ PARAMETERS = {
     "min_level=2": "fpn/conv_c2_1x1/kernel",
     "max_level=6": "fpn/conv_c7_3x3/kernel",
     "head_norm=group": "cls_head/0/bias",
+    "top_down=output": "fpn/conv_c5_3x3/kernel",
 }
 """Those that show in fresh variables."""
 

@@ -2,20 +2,23 @@
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
+from torch_retinanet.weights.published.cvisionai import CVISIONAI
 from torch_retinanet.weights.published.deepforest import DEEPFOREST
 from torch_retinanet.weights.published.detectron2 import DETECTRON2
 from torch_retinanet.weights.published.fizyr import FIZYR
 from torch_retinanet.weights.published.keras_hub import KERAS_HUB, KERAS_HUB_V2
+from torch_retinanet.weights.published.keras_io import KERAS_IO
 from torch_retinanet.weights.published.mmdet import MMDET, MMDET_CAFFE
 from torch_retinanet.weights.published.monai import MONAI
 from torch_retinanet.weights.published.published import PROBES, Published
+from torch_retinanet.weights.published.tf_models import TF_MODELS
 from torch_retinanet.weights.published.torchvision import TORCHVISION, TORCHVISION_V2
 from torch_retinanet.weights.published.yhenon import YHENON
 from torch_retinanet.weights.weights_file import WeightsFile
 
 PUBLISHED: tuple[Published, ...] = (
     *(TORCHVISION, TORCHVISION_V2, DEEPFOREST, YHENON, DETECTRON2, MMDET, MMDET_CAFFE),
-    *(FIZYR, KERAS_HUB, KERAS_HUB_V2, MONAI),
+    *(FIZYR, KERAS_HUB, KERAS_HUB_V2, MONAI, KERAS_IO, CVISIONAI, TF_MODELS),
 )
 """All of them; of several with the same names the first is taken, where no preset is asked for."""
 

@@ -4,7 +4,7 @@ Source: keras-retinanet 1.0.0 models/retinanet.py and models/resnet.py, keras-re
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -56,12 +56,15 @@ def lettered(name: str) -> str:
     return re.sub(r"^(res|bn)(\d)b(\d+)_", lambda m: f"{m[1]}{m[2]}{chr(ord('a') + int(m[3]))}_", name)
 
 
-def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Weights as `model.save_weights` of fizyr's training model writes them, for its `load_weights`."""
+def write(path: Path, tensors: Mapping[str, Tensor], *, pyramid: Sequence[str] = ()) -> None:
+    """Weights as `model.save_weights` of fizyr's training model writes them, for its `load_weights`.
+
+    `pyramid` are the layers of the pyramid, where they are others.
+    """
     check_numpy(str(path), tensors)
     deep = f"res4b{LETTERS}_branch2a/kernel:0" in tensors
     named = {(name if deep and not re.match(LETTERED, name) else lettered(name)): t for name, t in tensors.items()}
-    write_layers(path, dict(_layers(named)), named)
+    write_layers(path, dict(_layers(named, pyramid or _pyramid())), named)
 
 
 def _backbone_layer(layer: str) -> str:
@@ -72,9 +75,9 @@ def _backbone_layer(layer: str) -> str:
     return f"{'bn' if kind == 'bn' else 'res'}{stage + 1}{letter}_branch{BRANCHES[number]}"
 
 
-def _layers(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, list[str]]]:
+def _layers(tensors: Mapping[str, Tensor], pyramid: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Every layer of the training model with its weights, in the model's order."""
-    for layer in ("input_1", *_stem_and_stages(tensors), *_pyramid()):
+    for layer in ("input_1", *_stem_and_stages(tensors), *pyramid):
         owned = [f"{layer}/{variable}:0" for variable in ("kernel", "bias", *NORM_VARIABLES.values())]
         yield layer, [name for name in owned if name in tensors]
     for submodel, head in (("regression_submodel", HEADS["box_head"]), (SUBMODEL, HEADS["cls_head"])):
