@@ -81,6 +81,7 @@ class Annotations:
         class_ids: the K ids of the classes in a COCO file, -1 of one that it does not have; empty for other formats.
         picture_ids: the P ids of the pictures in a COCO file; empty for other formats.
         windows: the parts of the P pictures that are meant, where they are tiles; empty where they are whole.
+        white: the largest value of gray pictures with 16 bits; once screened, that of the bits that they use.
         choice: what was read, where several files or formats could be meant.
     """
 
@@ -101,6 +102,7 @@ class Annotations:
     picture_ids: Sequence[int | str] = ()
     windows: Sequence[Window] = ()
     choice: Choice | None = None
+    white: int = 65535
 
     def objects(self, index: int) -> Objects:
         """The boxes of one picture."""

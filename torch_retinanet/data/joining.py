@@ -31,6 +31,7 @@ def join(parts: Sequence[Annotations]) -> Annotations:
         places=np.concatenate([part.places for part in parts]),
         as_stored=np.concatenate([part.as_stored for part in parts]),
         offsets=np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)]),
+        windows=[window for part in parts for window in part.windows],
         picture_ids=ids if len(set(ids)) == len(ids) else [],
     )
 

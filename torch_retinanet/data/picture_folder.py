@@ -1,6 +1,5 @@
 """Where the pictures of a data set lie, by the names that its annotations give them; never outside their folder."""
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
@@ -118,7 +117,7 @@ class PictureFolder:
     def _entries(self, folder: Path) -> set[str]:
         if folder not in self._files:
             try:
-                self._files[folder] = set(os.listdir(folder))
+                self._files[folder] = {path.name for path in folder.iterdir()}
             except (OSError, ValueError):
                 self._files[folder] = set()
         return self._files[folder]

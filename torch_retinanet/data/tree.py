@@ -67,7 +67,7 @@ def _entries(folder: Path, seen: set[tuple[int, int]]) -> tuple[list[Path], list
     folders: list[Path] = []
     files: list[Path] = []
     try:
-        status = os.stat(folder)
+        status = folder.stat()
         if (status.st_dev, status.st_ino) in seen:
             return [], []
         seen.add((status.st_dev, status.st_ino))

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch_retinanet.data.annotations import Annotations, Choice
 from torch_retinanet.data.class_names import read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
+from torch_retinanet.data.formats.coco_headings import without_headings
 from torch_retinanet.data.formats.content import BEGINNING, is_coco, is_csv, is_voc
 from torch_retinanet.data.formats.csv_file import read_csv
 from torch_retinanet.data.formats.format import Format, Request
@@ -165,7 +166,11 @@ def _format_of_one_file(
     )
 
 
-COCO = _format_of_one_file("COCO", ".json", read_coco, is_coco)
+def _read_coco(path: Path, *, images: Path | None = None) -> Annotations:
+    return without_headings(read_coco(path, images=images), path)
+
+
+COCO = _format_of_one_file("COCO", ".json", _read_coco, is_coco)
 CSV = _format_of_one_file("CSV", ".csv", read_csv, is_csv)
 VOC = Format(
     "Pascal VOC",

@@ -4,9 +4,8 @@ import mmap
 import re
 from pathlib import Path
 
-from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.formats.csv_columns import read_columns
-from torch_retinanet.data.text import is_number, read_lines
+from torch_retinanet.data.text import is_number
 from torch_retinanet.errors import InputError
 
 BEGINNING = 4096

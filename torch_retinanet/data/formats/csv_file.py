@@ -1,10 +1,9 @@
 """CSV with a box a line: keras-retinanet's own (https://github.com/fizyr/keras-retinanet#csv-datasets), and any with a
 header.
 
-Without a header the columns are path, x1, y1, x2, y2, class, or others that the rows tell apart; a line with a path alone
-is a picture without objects. With a header columns are found by their names, in any order. Fields may be separated by
-semicolons, tabs or bars. A box 0, 0, 0, 0 marks a picture without objects, as
-DeepForest writes it.
+Without a header the columns are path, x1, y1, x2, y2, class, or others that the rows tell apart; a line with a path
+alone is a picture without objects. With a header columns are found by their names, in any order. Fields may be
+separated by semicolons, tabs or bars. A box 0, 0, 0, 0 marks a picture without objects, as DeepForest writes it.
 """
 
 from collections.abc import Sequence
@@ -115,11 +114,18 @@ def _size(texts: Sequence[str]) -> tuple[float, float]:
 
 def _add(rows: Sequence[_Row], folder: PictureFolder, path: Path, builder: AnnotationsBuilder) -> None:
     indices: dict[str, int] = {}
+    sizes: dict[str, tuple[float, float]] = {}
     with_objects = {row.picture for row in rows if row.box}
     for row in rows:
         if row.picture not in indices:
             place, found = builder.place_format.format(row.line), folder.find(row.picture)
             indices[row.picture] = builder.add_picture(found, path, place=place, size=row.size)
+        if sizes.setdefault(row.picture, row.size) != row.size:
+            what = f"one picture with several sizes: {row.picture!r}"
+            place = builder.place_format.format(row.line)
+            then = "it may stand for several pictures of one name; the picture itself says its size"
+            builder.problems.append(Problem(path, place, what, then, data_loss=False))
+            sizes[row.picture] = row.size
         if row.box:
             builder.add_box(indices[row.picture], row.box, builder.label(row.name), row.line)
         elif row.picture in with_objects:

@@ -1,4 +1,4 @@
-"""The data sets in a folder: annotations are found by what is in them, wherever they lie, and put together to splits."""
+"""The data sets in a folder: annotations are found by what is in them, wherever they lie, and grouped by splits."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

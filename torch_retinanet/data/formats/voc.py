@@ -51,7 +51,7 @@ def read_voc(
         path: a folder with XML files, in whatever folders within it, and maybe `ImageSets/Main`, or one XML.
         split: a list in `ImageSets/Main`; by default all files are read.
         images: the folder of the pictures.
-        root: the folder in which pictures are looked for; by default `path`, or where it has none, one or two levels up.
+        root: the folder in which pictures are looked for; by default `path`, or the next one or two levels up.
 
     Raises:
         InputError: for an unknown split; where `path` is a file, for one that is not whole.
@@ -173,7 +173,7 @@ def _picture(file: Path, filename: str, folder: PictureFolder) -> Found:
     if len(of_stem) > 1:
         return Found(None, f"several pictures of one name: {', '.join(path.name for path in of_stem)}")
     if of_stem:
-        alike = not filename or said.stem == of_stem[0].stem and said.suffix in ("", of_stem[0].suffix)
+        alike = not filename or (said.stem == of_stem[0].stem and said.suffix in ("", of_stem[0].suffix))
         return Found(
             of_stem[0],
             ""

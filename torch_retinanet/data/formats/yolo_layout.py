@@ -98,10 +98,11 @@ class Layout:
         splits: dict[str, list[Path]] = {}
         for name, entries in split_entries(self.settings) if self.file else ():
             places = [self.file and resolve(self.file, self.settings, entry) for entry in entries]
-            if None in places:
-                self._note_missing(name, entries[places.index(None)])
-            if there := [place for place in places if place]:
+            there = [place for place in places if place] or self._by_folders().get(name, [])
+            if there:
                 splits[name] = there
+            if len(there) < len(entries):
+                self._note_missing(name, entries[places.index(None)])
         return splits
 
     def _by_folders(self) -> dict[str, list[Path]]:
