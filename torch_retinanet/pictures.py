@@ -3,6 +3,7 @@
 Whatever would need a guess is refused in one sentence; nothing is clipped or cut off in silence.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,6 +106,7 @@ def allow_pixels(most: int | None) -> None:
     """
     if most is not None:
         Image.MAX_IMAGE_PIXELS = -(-most // 2)
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def _other_channels(source: Any, channels: int, upright: bool, white: int) -> Tensor:

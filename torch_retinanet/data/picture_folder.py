@@ -1,5 +1,6 @@
 """Where the pictures of a data set lie, by the names that its annotations give them; never outside their folder."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
@@ -22,8 +23,8 @@ LONGEST_NAME = 255
 SAMPLE = 100
 """Names by which the folder is found."""
 
-TOP = 2
-"""Parts of a path, as of `/home`, up to which a folder is not looked through for pictures."""
+OF_ANNOTATIONS = re.compile("annot|label|xml|json|txt")
+"""What the name of a folder has, in small letters, that is one of annotations."""
 
 SHOWN = 3
 """Pictures of one name that a message lists."""
@@ -88,11 +89,10 @@ class PictureFolder:
 
     @cached_property
     def names(self) -> PictureNames:
-        """All pictures of the folder and around it; where there is none, those one level up."""
+        """All pictures of the folder and around it, or else beside a folder of annotations that it lies in."""
         places = [self.folder] if self._around is None else [self.folder, self._around]
         pictures = [path for place in places for path in pictures_below(place)]
-        above = places[-1].parent
-        if not pictures and self._around is not None and len(above.absolute().parts) > TOP:
+        if not pictures and self._around is not None and (above := above_annotations(self._around)):
             pictures = pictures_below(above)
         return PictureNames(pictures)
 
@@ -139,6 +139,13 @@ def pictures_in(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if is_picture(path))
     except OSError:
         return []
+
+
+def above_annotations(folder: Path) -> Path | None:
+    """The folder that holds this one, or the one above it, where that is called as one of annotations."""
+    whole = folder.absolute()
+    named = (one for one in (whole, whole.parent) if OF_ANNOTATIONS.search(one.name.lower()))
+    return next((one.parent for one in named), None)
 
 
 def pictures_below(folder: Path) -> list[Path]:

@@ -49,7 +49,10 @@ class PictureNames:
 
 
 def nearest(paths: list[Path], folders: tuple[str, ...]) -> list[Path]:
-    """Of several paths those whose folders agree most with these, counted from the first and from the last."""
+    """Of several paths those whose folders agree most with these, counted from the first and from the last.
+
+    Of equals those that lie as deep as these folders, as `JPEGImages` does beside `Annotations`.
+    """
     if len(paths) < 2:
         return paths
     wanted = tuple(map(_plain, folders))
@@ -57,9 +60,10 @@ def nearest(paths: list[Path], folders: tuple[str, ...]) -> list[Path]:
     return [path for path, length in zip(paths, agreeing, strict=True) if length == max(agreeing)]
 
 
-def _agreement(parts: tuple[str, ...], others: tuple[str, ...]) -> int:
+def _agreement(parts: tuple[str, ...], others: tuple[str, ...]) -> tuple[int, bool]:
     pairs = (zip(parts, others, strict=False), zip(reversed(parts), reversed(others), strict=False))
-    return sum(len(list(takewhile(lambda pair: pair[0] == pair[1], each))) for each in pairs)
+    equal = sum(len(list(takewhile(lambda pair: pair[0] == pair[1], each))) for each in pairs)
+    return equal, len(parts) == len(others)
 
 
 def _plain(name: str) -> str:

@@ -307,9 +307,7 @@ def test_splits_of_yolo_are_folders_that_a_yaml_may_name(layout: str, yaml: str,
     assert annotations.offsets.tolist() == [0, 2, 5, 5]
     assert annotations.classes == (["cat", "dog"] if yaml else ["0", "1"])
     assert len(read_annotations(path).pictures) == 6
-    assert [one[2:] for one in problems(annotations)] == [("split that leads nowhere", True)] * (
-        "test:" in yaml
-    )
+    assert [one[2:] for one in problems(annotations)] == [("split that leads nowhere", True)] * ("test:" in yaml)
 
 
 def test_a_split_of_yolo_may_be_a_list_of_pictures(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.content import is_voc
 from torch_retinanet.data.formats.search import sampled, together
-from torch_retinanet.data.picture_folder import Found, PictureFolder, given_folder
+from torch_retinanet.data.picture_folder import Found, PictureFolder, above_annotations, given_folder
 from torch_retinanet.data.picture_names import PictureNames, nearest
 from torch_retinanet.data.progress import track
 from torch_retinanet.data.text import parse_number, read_lines
@@ -26,9 +26,6 @@ from torch_retinanet.errors import InputError
 SPLITS = "ImageSets/Main"
 PER_CLASS = ("_train", "_val", "_trainval", "_test")
 """How the lists of a single class end, which are no splits."""
-
-LEVELS = 2
-"""Folders above the XML files in which pictures are looked for."""
 
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -51,7 +48,7 @@ def read_voc(
         path: a folder with XML files, in whatever folders within it, and maybe `ImageSets/Main`, or one XML.
         split: a list in `ImageSets/Main`; by default all files are read.
         images: the folder of the pictures.
-        root: the folder in which pictures are looked for; by default `path`, or the next one or two levels up.
+        root: the folder in which pictures are looked for; by default `path`, or where a folder of annotations lies.
 
     Raises:
         InputError: for an unknown split; where `path` is a file, for one that is not whole.
@@ -104,12 +101,11 @@ def _lists(path: Path) -> list[Path]:
 
 
 def _picture_folder(path: Path, root: Path | None, images: Path | None) -> PictureFolder:
-    """The folder given, or that of the XML, or the nearest one above it that has a picture."""
+    """The folder given, or the first that has a picture: that of the XML, `root`, and beside one of annotations."""
     if images is not None:
         return given_folder(images)
     own = path if path.is_dir() else path.parent
-    above = [own, *own.absolute().parents[:LEVELS]]
-    places = [one for one in above if root is None or one.is_relative_to(root)] if root else above
+    places = [place for place in (own, root, above_annotations(own)) if place]
     return next((folder for place in places if (folder := PictureFolder(place)).names), PictureFolder(own))
 
 
