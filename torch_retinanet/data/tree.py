@@ -51,6 +51,24 @@ class Tree:
                 self.whole = False
         return found
 
+    @cached_property
+    def by_suffix(self) -> dict[Path, dict[str, list[Path]]]:
+        """The files of each folder by their suffixes in small letters."""
+        found: dict[Path, dict[str, list[Path]]] = {}
+        for folder, files in self.folders.items():
+            found[folder] = {}
+            for file in files:
+                found[folder].setdefault(file.suffix.lower(), []).append(file)
+        return found
+
+    def with_suffix(self, *suffixes: str) -> dict[Path, list[Path]]:
+        """The files of these suffixes in each folder that has any."""
+        alike = {
+            folder: [file for suffix in suffixes for file in files.get(suffix, ())]
+            for folder, files in self.by_suffix.items()
+        }
+        return {folder: files for folder, files in alike.items() if files}
+
     def files(self) -> Iterator[Path]:
         """All files, folder by folder."""
         return (file for files in self.folders.values() for file in files)

@@ -4,7 +4,7 @@ A line is type, truncated, occluded, alpha, then left, top, right and bottom edg
 in three dimensions, and of detections a score. `DontCare` marks regions that are ignored.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations
@@ -51,12 +51,9 @@ def kitti_root(path: Path) -> Path | None:
 
 def find_kitti(tree: Tree) -> list[list[Path]]:
     """The folders of labels in a tree."""
-    folders = [folder for folder, files in tree.folders.items() if any(map(is_kitti_labels, sampled(_texts(files))))]
+    texts = tree.with_suffix(".txt")
+    folders = [folder for folder, files in texts.items() if any(map(is_kitti_labels, sampled(files)))]
     return [[folder.parent if folder.name == LABELS else folder] for folder in folders]
-
-
-def _texts(files: Sequence[Path]) -> list[Path]:
-    return [file for file in files if file.suffix.lower() == ".txt"]
 
 
 def _add(file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:

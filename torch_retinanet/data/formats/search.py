@@ -89,13 +89,10 @@ def _by_format(tree: Tree, formats: Sequence[Format], without: Path | None) -> d
     generic = [place for place, known in enumerate(formats) if known.find is None]
     found: dict[int, list[Path]] = defaultdict(list)
     looks = LOOKS
-    for folder, files in tree.folders.items():
+    for folder, by_suffix in tree.by_suffix.items():
         for place in generic:
             if not formats[place].suffixes and formats[place].is_folder(folder):
                 found[place].append(folder)
-        by_suffix: dict[str, list[Path]] = defaultdict(list)
-        for file in files:
-            by_suffix[file.suffix.lower()].append(file)
         for suffix, alike in by_suffix.items():
             knowing = [place for place in generic if suffix in formats[place].suffixes]
             chosen = sampled(alike)[:looks] if knowing else []

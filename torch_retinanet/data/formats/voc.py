@@ -27,6 +27,8 @@ SPLITS = "ImageSets/Main"
 PER_CLASS = ("_train", "_val", "_trainval", "_test")
 """How the lists of a single class end, which are no splits."""
 
+SUFFIX = ".xml"
+
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -83,17 +85,13 @@ def find_voc(tree: Tree) -> list[list[Path]]:
 
 def xml_folders(tree: Tree) -> list[Path]:
     """The folders that have XML files of VOC."""
-    return [folder for folder, files in tree.folders.items() if any(map(is_voc, sampled(_with_suffix(files))))]
+    return [folder for folder, files in tree.with_suffix(SUFFIX).items() if any(map(is_voc, sampled(files)))]
 
 
 def _xml(path: Path) -> list[Path]:
     tree = Tree(path)
     folders = xml_folders(tree) or [folder for folder in (path / "Annotations", path) if folder in tree.folders][:1]
-    return [file for folder in folders for file in _with_suffix(tree.folders[folder])]
-
-
-def _with_suffix(files: Sequence[Path]) -> list[Path]:
-    return [file for file in files if file.suffix.lower() == ".xml"]
+    return [file for folder in folders for file in tree.by_suffix[folder].get(SUFFIX, ())]
 
 
 def _lists(path: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Where a YOLO data set has its pictures, labels, splits and names."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +19,10 @@ from torch_retinanet.data.formats.yolo_settings import (
     resolve,
     split_entries,
 )
-from torch_retinanet.data.picture_folder import Found, PictureFolder, given_folder, is_picture, is_there
+from torch_retinanet.data.picture_folder import SUFFIXES, Found, PictureFolder, given_folder, is_picture, is_there
 from torch_retinanet.data.picture_names import PictureNames
 from torch_retinanet.data.text import read_lines
-from torch_retinanet.data.tree import Tree
+from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
 
 NAMES = "classes.txt", "obj.names", "labels/classes.txt", "predefined_classes.txt"
@@ -58,7 +58,7 @@ class Layout:
         self.root = bases(self.file, self.settings)[0] if self.file else path
         self.problems: list[Problem] = []
         self._tree = Tree(self.root)
-        self._texts = PictureNames(file for file in self._tree.files() if file.suffix.lower() == ".txt")
+        self._texts = PictureNames(file for files in self._tree.with_suffix(".txt").values() for file in files)
         self.splits = self._said() or self._by_folders()
 
     def names(self) -> list[str] | None:
@@ -156,20 +156,21 @@ class Layout:
 
 def find_yolo(tree: Tree) -> list[list[Path]]:
     """The data sets of YOLO in a tree: each that a file of settings describes, or else all texts beside pictures."""
-    texts = [file for files in tree.folders.values() for file in sampled(_with_suffix(files, (".txt",)))]
-    settings = [
-        file for files in tree.folders.values() for file in _with_suffix(files, SETTINGS)[:SETTINGS_IN_A_FOLDER]
-    ]
-    described = [file for file in settings if is_settings(file)]
-    if described:
+    texts = [file for files in tree.with_suffix(".txt").values() for file in sampled(files)]
+    settings = [file for files in tree.with_suffix(*SETTINGS).values() for file in files[:SETTINGS_IN_A_FOLDER]]
+    if described := [file for file in settings if is_settings(file)]:
         return [[file] for file in described] if any(map(_is_of_yolo, texts)) else []
-    pictures = {path.stem for path in tree.files() if is_picture(path)}
-    return [[tree.root]] if any(text.stem in pictures and is_yolo_labels(text) for text in texts) else []
+    of_yolo = [text for text in texts if _is_of_yolo(text)]
+    if not of_yolo:
+        return []
+    pictures = {path.stem for files in tree.with_suffix(*SUFFIXES).values() for path in files}
+    return [[tree.root]] if any(text.stem in pictures for text in of_yolo) else []
 
 
 def find_settings(folder: Path) -> Path | None:
     """The file that describes a data set: `data.yaml`, the first that names splits that are there, or the only one."""
-    found = _with_suffix(sorted(folder.iterdir()), SETTINGS)
+    alike = (path for path in folder.iterdir() if path.suffix.lower() in SETTINGS)
+    found = sorted(path for path in alike if not is_leftover(path.name))
     named = [path for path in found if path.stem == "data"]
     whole = [path for path in found if not named and is_settings(path)]
     return next(iter(named or whole or (found if len(found) == 1 else [])), None)
@@ -187,7 +188,3 @@ def _in_labels(picture: Path) -> Path | None:
         return None
     labels = Path(*parts[: places[-1]], "labels", *parts[places[-1] + 1 :])
     return (labels / picture.name).with_suffix(".txt")
-
-
-def _with_suffix(files: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
-    return [file for file in files if file.suffix.lower() in suffixes and not file.name.startswith(".")]
