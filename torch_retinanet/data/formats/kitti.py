@@ -10,7 +10,7 @@ from pathlib import Path
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.builder import NO_CLASS, AnnotationsBuilder
 from torch_retinanet.data.formats.content import is_kitti_labels
-from torch_retinanet.data.formats.search import sampled
+from torch_retinanet.data.formats.search import spread
 from torch_retinanet.data.picture_folder import Found, PictureFolder, find_folder, pictures_in
 from torch_retinanet.data.progress import track
 from torch_retinanet.data.text import Line, parse_number, read_lines
@@ -52,7 +52,7 @@ def kitti_root(path: Path) -> Path | None:
 def find_kitti(tree: Tree) -> list[list[Path]]:
     """The folders of labels in a tree."""
     texts = tree.with_suffix(".txt")
-    folders = [folder for folder, files in texts.items() if any(map(is_kitti_labels, sampled(files)))]
+    folders = [folder for folder, files in texts.items() if any(map(is_kitti_labels, spread(files)))]
     return [[folder.parent if folder.name == LABELS else folder] for folder in folders]
 
 

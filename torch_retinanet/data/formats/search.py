@@ -63,8 +63,20 @@ def sampled(files: Sequence[Path]) -> list[Path]:
     """Of many files those that most likely hold annotations: the largest and the first."""
     if len(files) <= LARGEST + FIRST:
         return list(files)
-    sizes = {file: file.stat().st_size if file.exists() else 0 for file in files}
-    return list(dict.fromkeys([*sorted(files, key=lambda file: -sizes[file])[:LARGEST], *files[:FIRST]]))
+    largest = sorted(files, key=_size, reverse=True)[:LARGEST]
+    return list(dict.fromkeys([*largest, *files[:FIRST]]))
+
+
+def spread(files: Sequence[Path]) -> list[Path]:
+    """Of many files of one kind a few, from the first to the last."""
+    return list(files[:: max(1, len(files) // FIRST)])
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # as a link that leads nowhere
+        return 0
 
 
 def together(folders: Iterable[Path], root: Path) -> list[Path]:

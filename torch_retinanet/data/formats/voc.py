@@ -15,7 +15,7 @@ from defusedxml.ElementTree import fromstring
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.content import is_voc
-from torch_retinanet.data.formats.search import sampled, together
+from torch_retinanet.data.formats.search import spread, together
 from torch_retinanet.data.picture_folder import Found, PictureFolder, above_annotations, given_folder
 from torch_retinanet.data.picture_names import PictureNames, nearest
 from torch_retinanet.data.progress import track
@@ -85,7 +85,7 @@ def find_voc(tree: Tree) -> list[list[Path]]:
 
 def xml_folders(tree: Tree) -> list[Path]:
     """The folders that have XML files of VOC."""
-    return [folder for folder, files in tree.with_suffix(SUFFIX).items() if any(map(is_voc, sampled(files)))]
+    return [folder for folder, files in tree.with_suffix(SUFFIX).items() if any(map(is_voc, spread(files)))]
 
 
 def _xml(path: Path) -> list[Path]:

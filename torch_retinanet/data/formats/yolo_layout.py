@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.class_names import read_class_names, yaml_names
 from torch_retinanet.data.formats.content import is_kitti_labels, is_yolo_labels
-from torch_retinanet.data.formats.search import sampled
+from torch_retinanet.data.formats.search import spread
 from torch_retinanet.data.formats.splits import split_of
 from torch_retinanet.data.formats.yolo_settings import (
     DARKNET,
@@ -58,8 +59,11 @@ class Layout:
         self.root = bases(self.file, self.settings)[0] if self.file else path
         self.problems: list[Problem] = []
         self._tree = Tree(self.root)
-        self._texts = PictureNames(file for files in self._tree.with_suffix(".txt").values() for file in files)
         self.splits = self._said() or self._by_folders()
+
+    @cached_property
+    def _texts(self) -> PictureNames:
+        return PictureNames(file for files in self._tree.with_suffix(".txt").values() for file in files)
 
     def names(self) -> list[str] | None:
         """The names of the classes, if any file has them."""
@@ -156,7 +160,7 @@ class Layout:
 
 def find_yolo(tree: Tree) -> list[list[Path]]:
     """The data sets of YOLO in a tree: each that a file of settings describes, or else all texts beside pictures."""
-    texts = [file for files in tree.with_suffix(".txt").values() for file in sampled(files)]
+    texts = [file for files in tree.with_suffix(".txt").values() for file in spread(files)]
     settings = [file for files in tree.with_suffix(*SETTINGS).values() for file in files[:SETTINGS_IN_A_FOLDER]]
     if described := [file for file in settings if is_settings(file)]:
         return [[file] for file in described] if any(map(_is_of_yolo, texts)) else []
