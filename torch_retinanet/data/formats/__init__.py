@@ -12,7 +12,7 @@ from torch_retinanet.data.formats.content import BEGINNING, is_coco, is_csv, is_
 from torch_retinanet.data.formats.csv_file import read_csv
 from torch_retinanet.data.formats.format import Format, Request
 from torch_retinanet.data.formats.kitti import find_kitti, read_kitti
-from torch_retinanet.data.formats.search import DataSet, Part, find_data_sets
+from torch_retinanet.data.formats.search import DataSet, SplitPart, find_data_sets
 from torch_retinanet.data.formats.voc import find_voc, read_voc, voc_splits
 from torch_retinanet.data.formats.yolo import read_yolo
 from torch_retinanet.data.formats.yolo_layout import Layout, find_yolo
@@ -89,7 +89,7 @@ def _read(found: DataSet, asked: Request, *, one_list: bool) -> Annotations:
     return with_classes(annotations, union_of_classes(list(in_order.values())))
 
 
-def _chosen(found: DataSet, asked: Request) -> list[tuple[Part, str | None]]:
+def _chosen(found: DataSet, asked: Request) -> list[tuple[SplitPart, str | None]]:
     """What is to be read, each with the split that its reader is asked for."""
     if asked.split is None:
         return [(part, None) for part in found.parts]
@@ -114,7 +114,7 @@ def _words(found: DataSet, root: Path) -> str:
 def _data_sets(path: Path, classes: Path | None) -> list[DataSet]:
     """The data sets in a folder, the likeliest first, or the one that a file is."""
     if path.is_file():
-        return [DataSet(_format_of_file(path), [Part(path, "")])]
+        return [DataSet(_format_of_file(path), [SplitPart(path, "")])]
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
     tree = Tree(path)
@@ -122,10 +122,10 @@ def _data_sets(path: Path, classes: Path | None) -> list[DataSet]:
         return found
     for known in FORMATS:
         if known.is_folder(path):
-            return [DataSet(known, [Part(path, "")])]
+            return [DataSet(known, [SplitPart(path, "")])]
         files = [file for file in tree.folders[path] if file.suffix.lower() in known.suffixes and file != classes]
         if files and known.find is None:
-            return [DataSet(known, [Part(files[0], "")])]
+            return [DataSet(known, [SplitPart(files[0], "")])]
     raise InputError(f"{path}: must hold annotations, as {KNOWN}; {_seen(tree)}")
 
 

@@ -16,7 +16,7 @@ LOOKS = 20_000
 """Files of a tree that are looked into."""
 
 
-class Part(NamedTuple):
+class SplitPart(NamedTuple):
     """A file or folder that a reader takes, and the split that its path names, if any."""
 
     path: Path
@@ -27,7 +27,7 @@ class DataSet(NamedTuple):
     """Annotations that belong together."""
 
     format: Format
-    parts: Sequence[Part]
+    parts: Sequence[SplitPart]
 
     @property
     def splits(self) -> list[str]:
@@ -49,7 +49,7 @@ def find_data_sets(tree: Tree, formats: Sequence[Format], without: Path | None =
         without: a file that holds names of classes.
     """
     found = [
-        DataSet(known, [Part(path, split_of(path.relative_to(tree.root)).split) for path in paths])
+        DataSet(known, [SplitPart(path, split_of(path.relative_to(tree.root)).split) for path in paths])
         for known in formats
         if known.find is not None
         for paths in known.find(tree)
@@ -118,11 +118,11 @@ def _by_format(tree: Tree, formats: Sequence[Format], without: Path | None) -> d
     return {place: list(dict.fromkeys(paths)) for place, paths in found.items()}
 
 
-def _families(paths: Sequence[Path], root: Path) -> list[list[Part]]:
+def _families(paths: Sequence[Path], root: Path) -> list[list[SplitPart]]:
     """Files or folders that belong together: with names that differ by the split alone, or of one name in folders."""
-    families: dict[tuple[str, int], list[Part]] = defaultdict(list)
+    families: dict[tuple[str, int], list[SplitPart]] = defaultdict(list)
     for path, named in _named(_without_others(paths), root):
-        families[named.pattern, len(path.relative_to(root).parts)].append(Part(path, named.split))
+        families[named.pattern, len(path.relative_to(root).parts)].append(SplitPart(path, named.split))
     return _merged(list(families.values()))
 
 
@@ -139,9 +139,9 @@ def _without_others(paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if path.parent not in instances or path.name.startswith("instances_")]
 
 
-def _merged(families: list[list[Part]]) -> list[list[Part]]:
+def _merged(families: list[list[SplitPart]]) -> list[list[SplitPart]]:
     """Families of one folder whose splits are different ones are one data set: `train.csv` and `new_test.csv`."""
-    merged: list[list[Part]] = []
+    merged: list[list[SplitPart]] = []
     for parts in families:
         splits, place = {part.split for part in parts}, parts[0].path.parent
         for other in merged:
