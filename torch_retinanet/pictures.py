@@ -3,6 +3,7 @@
 Whatever would need a guess is refused in one sentence; nothing is clipped or cut off in silence.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,23 @@ from torch import Tensor
 from torch_retinanet.errors import InputError
 
 Bytes = npt.NDArray[np.uint8]
+
+try:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+except ImportError:
+    pass
+
+TOO_LARGE = "has more pixels than Pillow's limit against decompression bombs; --max-pixels allows more"
+
+NO_HEIC = "a HEIC picture, which needs pillow-heif: pip install pillow-heif"
+
+HEIC_BRANDS = b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"
+"""Kinds of files in bytes 8 to 11, after `ftyp` (ISO/IEC 23008-12)."""
+
+WHITE = 65535
+"""The largest value of 16 bits."""
 
 COLOURS = 3
 """Channels of a picture in red, green and blue."""
@@ -37,7 +55,11 @@ AS_STORED = UPRIGHT | {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_2
 
 
 def read_picture(
-    source: str | Path | Image.Image | npt.NDArray[Any] | Tensor, *, upright: bool = True, channels: int = COLOURS
+    source: str | Path | Image.Image | npt.NDArray[Any] | Tensor,
+    *,
+    upright: bool = True,
+    channels: int = COLOURS,
+    white: int = WHITE,
 ) -> Tensor:
     """`source` as an RGB picture of bytes.
 
@@ -51,6 +73,7 @@ def read_picture(
         upright: whether EXIF orientation is applied; otherwise the pixels are those of the file as they are stored.
         channels: C of what is returned. For 1, colours become gray (ITU-R 601, as Pillow does); for a number other
             than 1 and 3 the source must be an array (H,W,C) or a tensor (C,H,W).
+        white: the largest value of gray of 16 bits in a file, as 4095 where a camera gives 12 of them.
 
     Returns:
         Bytes (3,H,W), red first; a tensor that is so already is returned itself. 16 bits are divided by 257 and 0 to 1
@@ -62,21 +85,31 @@ def read_picture(
         FileNotFoundError: where there is no file.
     """
     if channels != COLOURS:
-        return _other_channels(source, channels, upright)
+        return _other_channels(source, channels, upright, white)
     if isinstance(source, Tensor):
         return _from_tensor(source)
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
         with _refusing("source"):
-            return _from_picture(source, "source", upright)
+            return _from_picture(source, "source", upright, white)
     if isinstance(source, str | Path):
         with _refusing(str(source)), Image.open(source) as picture:
-            return _from_picture(picture, str(source), upright)
+            return _from_picture(picture, str(source), upright, white)
     raise InputError(f"source: {source!r} must be a path, a picture of Pillow, an array or a tensor")
 
 
-def _other_channels(source: Any, channels: int, upright: bool) -> Tensor:
+def allow_pixels(most: int | None) -> None:
+    """Let this process read pictures of so many pixels, and none larger; with `None` nothing changes.
+
+    Pillow refuses pictures of more than twice its `MAX_IMAGE_PIXELS`, since a small file may unpack to any size.
+    """
+    if most is not None:
+        Image.MAX_IMAGE_PIXELS = -(-most // 2)
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def _other_channels(source: Any, channels: int, upright: bool, white: int) -> Tensor:
     """A picture (C,H,W) of bytes that is not in colours."""
     shape = tuple(source.shape) if isinstance(source, Tensor | np.ndarray) else ()
     if isinstance(source, Tensor) and source.ndim == 3 and shape[0] == channels and 0 not in shape:
@@ -84,7 +117,7 @@ def _other_channels(source: Any, channels: int, upright: bool) -> Tensor:
     if isinstance(source, np.ndarray) and source.ndim == 3 and shape[2] == channels and 0 not in shape:
         return _channels_first(_to_bytes(source))
     if channels == 1:
-        return _gray(read_picture(source, upright=upright))
+        return _gray(read_picture(source, upright=upright, white=white))
     what = f"of shape {shape}" if shape else f"{source!r}"
     raise InputError(
         f"source: {what} must be an array (H,W,{channels}) or a tensor ({channels},H,W), as in_channels says"
@@ -97,6 +130,16 @@ def _gray(picture: Tensor) -> Tensor:
     return torch.from_numpy(gray)[None].to(picture.device)
 
 
+def is_heic(path: str | Path) -> bool:
+    """Whether a file begins as HEIC does."""
+    try:
+        with Path(path).open("rb") as file:
+            beginning = file.read(12)
+    except OSError:
+        return False
+    return beginning[4:8] == b"ftyp" and beginning[8:12] in HEIC_BRANDS
+
+
 @contextmanager
 def _refusing(name: str) -> Iterator[None]:
     try:
@@ -106,17 +149,18 @@ def _refusing(name: str) -> Iterator[None]:
     except InputError:
         raise
     except Image.DecompressionBombError:
-        raise InputError(f"{name}: has more pixels than Pillow's limit against decompression bombs") from None
+        raise InputError(f"{name}: {TOO_LARGE}") from None
     except Exception as error:  # a decoder raises nearly anything for a broken file
-        raise InputError(f"{name}: not a picture that Pillow can read ({error})") from None
+        why = NO_HEIC if is_heic(name) else f"not a picture that Pillow can read ({error})"
+        raise InputError(f"{name}: {why}") from None
 
 
-def _from_picture(picture: Image.Image, name: str, upright: bool) -> Tensor:
+def _from_picture(picture: Image.Image, name: str, upright: bool, white: int) -> Tensor:
     if 0 in picture.size:
         raise InputError(f"{name}: a picture of {picture.width}x{picture.height} pixels must have no side of 0")
     turn = _load(picture, upright)
     if picture.mode.startswith(("I", "F")):
-        picture = Image.fromarray(_deep_gray(picture, name))
+        picture = Image.fromarray(_deep_gray(picture, name, white))
     rgb = _on_white(picture)
     return _channels_first(np.array(rgb if turn is None else rgb.transpose(turn)))
 
@@ -138,11 +182,11 @@ def orientation_of(picture: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _deep_gray(picture: Image.Image, name: str) -> Bytes:
+def _deep_gray(picture: Image.Image, name: str, white: int) -> Bytes:
     values = np.asarray(picture)
-    top = 65535 if picture.mode != "F" else 255 if values.max() > 1 else 1
+    top = white if picture.mode != "F" else 255 if values.max() > 1 else 1
     if not ((values >= 0) & (values <= top)).all():  # NaN is neither
-        rule = "0 to 1 or to 255" if picture.mode == "F" else "0 to 65535"
+        rule = "0 to 1 or to 255" if picture.mode == "F" else f"0 to {white}"
         raise InputError(f"{name}: pixels of mode {picture.mode} must be from {rule}")
     gray = np.rint(values * (255 / top)).astype(np.uint8)
     if "transparency" in picture.info:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
-from torch_retinanet.pictures import read_picture
+from torch_retinanet.pictures import WHITE, read_picture
 from torch_retinanet.tiles import Tiling
 
 
@@ -39,6 +39,7 @@ def detect_pictures(
     tiling: Tiling | None = None,
     ahead: int = 8,
     workers: int = 2,
+    white: int = WHITE,
 ) -> Generator[Detected | Unreadable]:
     """Detections of each file in order; where one cannot be read, the reason instead, and it goes on with the next.
 
@@ -55,6 +56,7 @@ def detect_pictures(
         tiling: cuts each picture into tiles that are detected by themselves, for objects that are small in it.
         ahead: pictures that are read ahead.
         workers: threads that read.
+        white: the largest value of gray of 16 bits, as `read_picture` takes it.
 
     Raises:
         InputError: for a batch size, or numbers of pictures ahead or of workers, below 1.
@@ -62,7 +64,7 @@ def detect_pictures(
     for name, value in {"batch_size": batch_size, "ahead": ahead, "workers": workers}.items():
         if value < 1:
             raise InputError(f"{name}: {value!r} must be at least 1")
-    read = _read_ahead(paths, repeat(True) if upright is None else upright, ahead, workers)
+    read = _read_ahead(paths, repeat(True) if upright is None else upright, ahead, workers, white)
     together = batch_size if tiling is None else 1  # of tiles, those of one picture go together
     return (found for batch in _batches(read, together) for found in _detect(detector, batch, tiling, batch_size))
 
@@ -87,13 +89,13 @@ def _detect(
             yield Detected(*read, {name: values.cpu() for name, values in next(detections).items()})
 
 
-def _read_ahead(paths: Iterable[Path], upright: Iterable[bool], ahead: int, workers: int) -> Iterator[Read]:
+def _read_ahead(paths: Iterable[Path], upright: Iterable[bool], ahead: int, workers: int, white: int) -> Iterator[Read]:
     """What each file holds, in order, while threads read the next ones, `ahead` at most."""
     with ThreadPoolExecutor(workers) as threads:
         waiting: deque[Future[Read]] = deque()
         try:
             for path, is_upright in zip(paths, upright, strict=False):
-                waiting.append(threads.submit(_read, path, is_upright))
+                waiting.append(threads.submit(_read, path, is_upright, white))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -103,8 +105,8 @@ def _read_ahead(paths: Iterable[Path], upright: Iterable[bool], ahead: int, work
                 future.cancel()
 
 
-def _read(path: Path, upright: bool) -> Read:
+def _read(path: Path, upright: bool, white: int) -> Read:
     try:
-        return path, read_picture(path, upright=upright)
+        return path, read_picture(path, upright=upright, white=white)
     except (InputError, OSError) as error:
         return Unreadable(path, str(error))

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch_retinanet.cli.choices import add_max_pixels, say_choice
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
@@ -52,11 +53,12 @@ def add_to(commands: Any) -> None:
 def add_data(command: argparse.ArgumentParser) -> None:
     """Add DATA and the flags that say what is read of it."""
     command.add_argument(
-        "data", metavar="DATA", type=Path, help="COCO JSON, CSV, Pascal VOC XML, KITTI or YOLO: a file or folder"
+        "data", metavar="DATA", type=Path, help="a file of annotations, or a folder that has some, in any known format"
     )
     command.add_argument("--split", help="a split of it (default: all that there is)")
     command.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")
     command.add_argument("--classes", type=Path, help="a file with the names of the classes")
+    add_max_pixels(command)
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -67,6 +69,9 @@ def _inspect(options: argparse.Namespace) -> int:
         if path is not None and (path.is_dir() or not path.parent.is_dir() or path.resolve() == options.data.resolve()):
             raise InputError(f"{flag}: {path} must be a file in a folder that is there, and not the data")
     annotations = read_screened(options, decode=True)
+    if options.data.is_dir() and (choice := annotations.choice):
+        splits = f"; splits: {', '.join(choice.splits)}" if choice.splits else ""
+        say(f"{choice.taken}{splits}")
     if annotations.problems:
         root = options.data if options.data.is_dir() else options.data.parent
         print_problems(annotations.problems, root, every=options.all)
@@ -122,8 +127,11 @@ def read_screened(options: argparse.Namespace, *, decode: bool) -> "Annotations"
     """The annotations that `add_data`'s flags name, screened; with `decode` by the pixels of the pictures too."""
     from torch_retinanet.data.formats import read_annotations
     from torch_retinanet.data.screening import screen
+    from torch_retinanet.pictures import allow_pixels
 
+    allow_pixels(options.max_pixels)
     found = read_annotations(options.data, split=options.split, images=options.images, classes=options.classes)
+    say_choice(options.data, found)
     return screen(found, decode=decode)
 
 

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from torch_retinanet.cli.choices import add_max_pixels
 from torch_retinanet.cli.detection_files import FORMATS, PICTURES, Numbered, picture_name
 from torch_retinanet.cli.detector import (
     MODEL,
@@ -21,11 +22,14 @@ from torch_retinanet.cli.detector import (
 )
 from torch_retinanet.cli.picture_sources import distinct_names, find_sources
 from torch_retinanet.data.dataset import Unreadable
+from torch_retinanet.data.deep_pictures import depth_of
+from torch_retinanet.data.picture_files import look_at
 from torch_retinanet.data.progress import track
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import only_writer
+from torch_retinanet.pictures import WHITE, allow_pixels
 from torch_retinanet.predict import detect_pictures
-from torch_retinanet.terminal import say
+from torch_retinanet.terminal import note, say
 
 TOGETHER = 8
 """Pictures that a GPU detects together, and that are read ahead on a CPU too."""
@@ -47,6 +51,7 @@ def add_to(commands: Any) -> None:
         "--format", nargs="+", choices=FORMATS, default=["pictures", "json"], help="what is written (pictures json)"
     )
     add_tiles(detect)
+    add_max_pixels(detect)
     add_nms_classes(detect)
     add_device(detect)
     detect.set_defaults(run=_detect)
@@ -57,13 +62,15 @@ def _detect(options: argparse.Namespace) -> int:
         raise InputError(f"--threshold: {options.threshold} must be from 0 to 1")
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out: {options.out} must be a folder")
+    allow_pixels(options.max_pixels)
     sources = find_sources(options.pictures, output=options.out / PICTURES)
     given = {"score_threshold": options.threshold, "nms_classes": options.nms_classes}
     detector = read_detector(options.model, options.device, **given)
     together = options.batch_size or (TOGETHER if next(detector.parameters()).is_cuda else 1)
     paths = (source.path for source in sources)
     tiling, ahead = find_tiling(options), max(together, TOGETHER)
-    found = detect_pictures(detector, paths, batch_size=together, tiling=tiling, ahead=ahead)
+    white = _white([source.path for source in sources])
+    found = detect_pictures(detector, paths, batch_size=together, tiling=tiling, ahead=ahead, white=white)
     options.out.mkdir(parents=True, exist_ok=True)
     names = distinct_names(picture_name(source.name) for source in sources)
     shown = track(found, total=len(sources), words="detecting")
@@ -76,6 +83,15 @@ def _detect(options: argparse.Namespace) -> int:
     lost = f"; {len(unreadable):,} pictures could not be read" if unreadable else ""
     say(f"{len(sources):,} pictures, {objects:,} objects, written to {options.out}{lost}")
     return 1 if unreadable else 0
+
+
+def _white(paths: Sequence[Path]) -> int:
+    """The largest value of gray pictures with 16 bits, which is said where they use fewer."""
+    depth = depth_of(paths, look_at(paths, decode=False))
+    if depth.white < WHITE:
+        words = f"gray of 16 bits has {depth.largest} as its largest value: {depth.white} is white, not {WHITE}"
+        note(f"retinanet: {words}")
+    return depth.white
 
 
 def _write(

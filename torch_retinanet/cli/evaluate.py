@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch_retinanet.cli.choices import add_max_pixels, say_choice
 from torch_retinanet.cli.detector import (
     MODEL,
     add_device,
@@ -46,6 +47,7 @@ def add_to(commands: Any) -> None:
     evaluate.add_argument("--truth", type=Path, help="objects in COCO's JSON, in place of RUN and DATA")
     evaluate.add_argument("--results", type=Path, help="detections of them, in COCO's JSON of results")
     add_tiles(evaluate)
+    add_max_pixels(evaluate)
     add_nms_classes(evaluate)
     add_device(evaluate)
     evaluate.set_defaults(run=_evaluate)
@@ -131,11 +133,14 @@ def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector"
     """The annotations in the labels of the detector: matched by name, or by place where it knows no names."""
     from torch_retinanet.data.class_names import with_class_names
     from torch_retinanet.data.formats import list_splits, read_annotations
+    from torch_retinanet.pictures import allow_pixels
 
     data = options.data
     if options.split is None and len(splits := list_splits(data)) > 1:
         note(f"retinanet: {data}: splits {', '.join(splits)} together; --split takes one of them")
+    allow_pixels(options.max_pixels)
     read = read_annotations(data, split=options.split, images=options.images, classes=options.classes)
+    say_choice(data, read)
     known = detector.class_names
     if not known and len(read.classes) != detector.config.num_classes:
         count = f"has {detector.config.num_classes} classes without names"

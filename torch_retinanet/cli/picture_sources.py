@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from torch_retinanet.data.picture_folder import SUFFIXES
+from torch_retinanet.data.picture_folder import SUFFIXES, is_picture
 from torch_retinanet.errors import InputError
 
 
@@ -42,7 +42,7 @@ def distinct_names(names: Iterable[Path]) -> Iterator[Path]:
 
 
 def _in_folder(folder: Path, output: Path) -> list[Source]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.is_dir())
+    paths = sorted(path for path in folder.rglob("*") if is_picture(path) and not path.is_dir())
     found = [Source(path, path.relative_to(folder)) for path in paths if not _lies_in(path, output)]
     found = [source for source in found if not any(part.startswith(".") for part in source.name.parts)]
     if not found:

@@ -8,6 +8,7 @@ from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch_retinanet.cli.choices import say_choice
 from torch_retinanet.errors import InputError, suggestion
 from torch_retinanet.terminal import note, say
 
@@ -48,6 +49,7 @@ def _train(options: argparse.Namespace) -> int:
     if run.accelerator.is_main_process:
         for change in run.changes:
             note(f"retinanet: {change}")
+        say_choice(Path(config.data), run.annotations)
     _say_what_is_lost(run)
     if run.taken_over is not None and run.accelerator.is_main_process:
         note(f"retinanet: {run.taken_over.words()}")

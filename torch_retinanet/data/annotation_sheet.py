@@ -67,7 +67,7 @@ def _tile(annotations: Annotations, index: int, config: RetinaNetConfig | None) 
     """A picture with its boxes, and a line below it."""
     tile, path = Image.new("RGB", (TILE[0], TILE[1] + CAPTION), "white"), annotations.pictures[index]
     try:
-        pixels = read_picture(path, upright=not annotations.as_stored[index])
+        pixels = read_picture(path, upright=not annotations.as_stored[index], white=annotations.white)
     except (InputError, OSError) as error:
         _write(tile, str(error))
         return _Tile(tile, 0, 0)

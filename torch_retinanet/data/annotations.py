@@ -37,6 +37,20 @@ class Problem(NamedTuple):
     data_loss: bool
 
 
+class Choice(NamedTuple):
+    """What was read of a folder.
+
+    Attributes:
+        taken: the format and the place of what was read.
+        splits: the names of its splits.
+        others: the formats and places of the data sets that are there too.
+    """
+
+    taken: str
+    splits: Sequence[str]
+    others: Sequence[str]
+
+
 class Objects(NamedTuple):
     """The boxes (G,4) of one picture, their labels (G,), and which of them are ignored (G,)."""
 
@@ -67,6 +81,8 @@ class Annotations:
         class_ids: the K ids of the classes in a COCO file, -1 of one that it does not have; empty for other formats.
         picture_ids: the P ids of the pictures in a COCO file; empty for other formats.
         windows: the parts of the P pictures that are meant, where they are tiles; empty where they are whole.
+        white: the largest value of gray pictures with 16 bits; once screened, that of the bits that they use.
+        choice: what was read, where several files or formats could be meant.
     """
 
     pictures: Sequence[Path]
@@ -85,6 +101,8 @@ class Annotations:
     class_ids: Sequence[int] = ()
     picture_ids: Sequence[int | str] = ()
     windows: Sequence[Window] = ()
+    choice: Choice | None = None
+    white: int = 65535
 
     def objects(self, index: int) -> Objects:
         """The boxes of one picture."""

@@ -103,7 +103,7 @@ class AnnotationsBuilder:
         order = np.argsort(self._owners, kind="stable")
         labels = np.array(self._labels, dtype=np.int64)[order]
         if classes is None:
-            classes = sorted(self._names, key=_rank)
+            classes = sorted(self._names, key=rank_of_name)
             new = {self._names[name]: label for label, name in enumerate(classes)}
             labels = np.array([*(new[old] for old in range(len(new))), NO_CLASS], dtype=np.int64)[labels]
         counts = np.bincount(np.array(self._owners, dtype=np.int64), minlength=len(self._pictures))
@@ -137,6 +137,7 @@ class AnnotationsBuilder:
         return annotations.select(pictures=kept) if self._refused else annotations
 
 
-def _rank(name: str) -> tuple[int, int, str]:
+def rank_of_name(name: str) -> tuple[int, int, str]:
+    """What names of classes are sorted by: numbers by value, then others by letters."""
     number = int(name) if name.isascii() and name.isdecimal() and len(name) < LONGEST_NUMBER else None
     return (1, 0, name) if number is None else (0, number, name)

@@ -84,7 +84,9 @@ class PictureDataset(Dataset[Sample | Unreadable]):
     def _read(self, index: int) -> Labelled:
         annotations = self.annotations
         upright, objects = not annotations.as_stored[index], annotations.objects(index)
-        picture = read_picture(annotations.pictures[index], upright=upright, channels=self.channels)
+        picture = read_picture(
+            annotations.pictures[index], upright=upright, channels=self.channels, white=annotations.white
+        )
         picture = annotations.windows[index].cut(picture) if annotations.windows else picture
         labels = torch.from_numpy(np.where(objects.ignored, NO_CLASS, objects.labels))
         return Labelled(picture, torch.from_numpy(objects.boxes).float().reshape(-1, 4), labels)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch_retinanet.data.picture_folder import is_there
 from torch_retinanet.data.progress import track
 from torch_retinanet.errors import InputError
-from torch_retinanet.pictures import orientation_of, read_picture
+from torch_retinanet.pictures import NO_HEIC, TOO_LARGE, is_heic, orientation_of, read_picture
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -88,9 +88,9 @@ def _open(path: Path) -> PictureFile:
                 return _header(picture, deep=deep)
             return _header(picture)
     except Image.DecompressionBombError:
-        return PictureFile(why="more pixels than Pillow's limit against decompression bombs")
+        return PictureFile(why=TOO_LARGE.removeprefix("has "))
     except Exception as error:  # a decoder raises nearly anything for a broken file
-        return PictureFile(why=f"no picture that Pillow knows ({type(error).__name__})")
+        return PictureFile(why=NO_HEIC if is_heic(path) else f"no picture that Pillow knows ({type(error).__name__})")
 
 
 def _speaks_after_pixels(path: Path) -> bool:

@@ -1,16 +1,19 @@
 """Where the pictures of a data set lie, by the names that its annotations give them; never outside their folder."""
 
-import os
+import re
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Problem
+from torch_retinanet.data.picture_names import PictureNames
+from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".mpo", ".jp2", ".avif"),
-    *(".ppm", ".pgm", ".pbm", ".pnm"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif"),
 )
 """How the names of pictures end, in small letters."""
 
@@ -19,6 +22,12 @@ LONGEST_NAME = 255
 
 SAMPLE = 100
 """Names by which the folder is found."""
+
+OF_ANNOTATIONS = re.compile("annot|label|xml|json|txt")
+"""What the name of a folder has, in small letters, that is one of annotations."""
+
+SHOWN = 3
+"""Pictures of one name that a message lists."""
 
 
 class Found(NamedTuple):
@@ -34,71 +43,84 @@ class Found(NamedTuple):
 
 
 class PictureFolder:
-    """A folder of pictures, with folders of its own. Names and links that lead out of it are not followed."""
+    """A folder of pictures, with folders of its own. Names do not lead out of it; links that lie in it are followed.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._root = folder, folder.resolve()
-        self._links: dict[Path, dict[str, bool]] = {}
-        self._inside: dict[Path, bool] = {}
-        self._bare: dict[str, str] = {}
+    Args:
+        folder: the folder that names begin in.
+        around: where pictures are looked for by their bare names, beside the folder itself.
+    """
+
+    def __init__(self, folder: Path, around: Path | None = None) -> None:
+        self.folder, self._around = folder, around
+        self._files: dict[Path, set[str]] = {}
+        self._bare: dict[Path, str] = {}
 
     def find(self, name: str) -> Found:
-        """The picture of a name, with slashes of either kind; of an absolute path its bare name, where it is here."""
-        parts = PureWindowsPath(name)
-        if not name.strip() or "\0" in name or max(map(len, parts.parts), default=0) > LONGEST_NAME:
+        """The picture of a name, with slashes of either kind; where none lies there, the only one of its bare name."""
+        if not name.strip() or "\0" in name:
             return Found(None, f"no file name: {name[:LONGEST_NAME]!r}")
-        if name in self._entries(self.folder):
-            relative = Path(name)
-        elif parts.anchor:
-            return self._by_bare_name(parts.name, name)
-        else:
-            relative = Path(*parts.parts)
-        if self._leads_out(relative):
-            return Found(None, f"path out of the folder of the pictures: {name!r}")
+        parts = PureWindowsPath(name)
+        relative = Path(name) if name in self._entries(self.folder) else Path(*parts.parts)
+        inside = not parts.anchor and ".." not in parts.parts
+        if inside and self._lies(relative):
+            return Found(self.folder / relative)
+        if found := self._by_bare_name(name):
+            return found
+        if max(map(len, parts.parts), default=0) > LONGEST_NAME:
+            return Found(None, f"no file name: {name[:LONGEST_NAME]!r}")
+        if not inside:
+            where = "absolute path" if parts.anchor else "path out of the folder of the pictures"
+            return Found(None, f"{where}: {name!r}")
         return Found(self.folder / relative)
 
     def has(self, name: str) -> bool:
-        """Whether the picture of a name is there."""
-        path = self.find(name).path
-        return path is not None and is_there(path)
+        """Whether the picture of a name is there, at its place."""
+        parts = PureWindowsPath(name)
+        if not name.strip() or "\0" in name or parts.anchor or ".." in parts.parts:
+            return False
+        return name in self._entries(self.folder) or self._lies(Path(*parts.parts))
 
     def with_stem(self, stem: str, within: Path | None = None) -> list[Path]:
         """The pictures of a name without suffix, in the folder or in one within."""
         folder = within or self.folder
         entries = self._entries(folder)
         names = [stem + variant for suffix in SUFFIXES for variant in (suffix, suffix.upper())]
-        return [folder / name for name in names if name in entries and not self._leads_out_of(folder, name)]
+        return [folder / name for name in names if name in entries]
 
-    def _by_bare_name(self, bare: str, name: str) -> Found:
-        if bare not in self._entries(self.folder) or self._leads_out(Path(bare)):
-            return Found(None, f"absolute path: {name!r}")
-        if self._bare.setdefault(bare, name) != name:
-            return Found(None, f"absolute paths of one name: {name!r} and {self._bare[bare]!r}")
-        return Found(self.folder / bare, f"absolute path: {name!r}, of which the bare name lies in the folder")
+    @cached_property
+    def names(self) -> PictureNames:
+        """All pictures of the folder and around it, or else beside a folder of annotations that it lies in."""
+        places = [self.folder] if self._around is None else [self.folder, self._around]
+        pictures = [path for place in places for path in pictures_below(place)]
+        if not pictures and self._around is not None and (above := above_annotations(self._around)):
+            pictures = pictures_below(above)
+        return PictureNames(pictures)
 
-    def _leads_out(self, relative: Path) -> bool:
-        return self._leads_out_of((self.folder / relative).parent, relative.name) or ".." in relative.parts
+    def _by_bare_name(self, name: str) -> Found | None:
+        fitting = self.names.fitting(name)
+        if not fitting:
+            return None
+        if len(fitting) > 1:
+            shown = ", ".join(self._seen(path) for path in fitting[:SHOWN])
+            return Found(None, f"several pictures of one name: {name!r} may be {shown}")
+        if (other := self._bare.setdefault(fitting[0], name)) != name:
+            return Found(None, f"two names of one picture: {name!r} and {other!r}")
+        return Found(fitting[0], f"picture found by its bare name: {name!r} is {self._seen(fitting[0])}")
 
-    def _leads_out_of(self, folder: Path, name: str) -> bool:
-        if folder not in self._inside:
-            self._inside[folder] = self._holds(folder)
-        return not self._inside[folder] or (self._entries(folder).get(name, False) and not self._holds(folder / name))
+    def _seen(self, path: Path) -> str:
+        return repr(str(path.relative_to(self.folder) if path.is_relative_to(self.folder) else path))
 
-    def _holds(self, path: Path) -> bool:
-        try:
-            return path.resolve().is_relative_to(self._root)
-        except (OSError, RuntimeError, ValueError):  # a name too long, links in a circle
-            return False
+    def _lies(self, relative: Path) -> bool:
+        path = self.folder / relative
+        return path.name in self._entries(path.parent)
 
-    def _entries(self, folder: Path) -> dict[str, bool]:
-        """What lies in a folder, and whether it is a link."""
-        if folder not in self._links:
+    def _entries(self, folder: Path) -> set[str]:
+        if folder not in self._files:
             try:
-                with os.scandir(folder) as entries:
-                    self._links[folder] = {entry.name: entry.is_symlink() for entry in entries}
+                self._files[folder] = {path.name for path in folder.iterdir()}
             except (OSError, ValueError):
-                self._links[folder] = {}
-        return self._links[folder]
+                self._files[folder] = set()
+        return self._files[folder]
 
     def unlisted(self, pictures: Sequence[Path], file: Path) -> list[Problem]:
         """One note on all pictures that lie beside those of `file`, and that it does not name."""
@@ -114,9 +136,26 @@ class PictureFolder:
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures of a folder by their suffixes, in the order of their names."""
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        return sorted(path for path in folder.iterdir() if is_picture(path))
     except OSError:
         return []
+
+
+def above_annotations(folder: Path) -> Path | None:
+    """The folder that holds this one, or the one above it, where that is called as one of annotations."""
+    whole = folder.absolute()
+    named = (one for one in (whole, whole.parent) if OF_ANNOTATIONS.search(one.name.lower()))
+    return next((one.parent for one in named), None)
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """The pictures of a folder and of those within it."""
+    return [path for path in Tree(folder).files() if is_picture(path)]
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the name of a file is that of a picture, and of none that an operating system left behind."""
+    return path.suffix.lower() in SUFFIXES and not is_leftover(path.name)
 
 
 def find_folder(names: Sequence[str], candidates: Sequence[Path], images: Path | None) -> PictureFolder:
@@ -128,7 +167,8 @@ def find_folder(names: Sequence[str], candidates: Sequence[Path], images: Path |
     if images is not None:
         return given_folder(images)
     sample = names[:: max(1, len(names) // SAMPLE)]
-    folders = [PictureFolder(candidate) for candidate in candidates if candidate.is_dir()]
+    there = [candidate for candidate in candidates if candidate.is_dir()]
+    folders = [PictureFolder(candidate, there[0]) for candidate in there]
     return max(folders, key=lambda folder: sum(folder.has(name) for name in sample))
 
 

@@ -51,14 +51,14 @@ def parse_number(text: str) -> float:
         raise ValueError(f"no number: {text!r}") from None
 
 
-def split_fields(text: str) -> list[str]:
+def split_fields(text: str, delimiter: str = ",") -> list[str]:
     """The fields of a line of CSV.
 
     Raises:
         ValueError: in a few words, for one that is none.
     """
     try:
-        return next(csv.reader([text], strict=True))
+        return next(csv.reader([text], strict=True, delimiter=delimiter))
     except csv.Error as error:
         raise ValueError(f"no CSV: {error}") from None
 

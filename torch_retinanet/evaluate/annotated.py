@@ -56,7 +56,9 @@ def detect_annotated(
     """
     order, areas = _order(annotations), _areas(annotations)
     paths, upright = [annotations.pictures[i] for i in order], (~annotations.as_stored[order]).tolist()
-    found = detect_pictures(detector, paths, upright=upright, tiling=tiling, ahead=ahead, workers=workers)
+    found = detect_pictures(
+        detector, paths, upright=upright, tiling=tiling, ahead=ahead, workers=workers, white=annotations.white
+    )
     result = Annotated([], [], [], [])
     for index, one in zip(order, watch(found), strict=True):
         if isinstance(one, Unreadable):

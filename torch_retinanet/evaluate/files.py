@@ -50,7 +50,9 @@ def write_evaluation(
 
     def read(index: int) -> Image.Image:
         picture = annotated.indices[index]
-        pixels = read_picture(annotations.pictures[picture], upright=not annotations.as_stored[picture])
+        pixels = read_picture(
+            annotations.pictures[picture], upright=not annotations.as_stored[picture], white=annotations.white
+        )
         return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 
     sheet = MistakeSheet(annotated.detections, annotated.targets, names=evaluation.names, read=read)

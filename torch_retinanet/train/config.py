@@ -38,15 +38,17 @@ class TrainConfig:
     split: str | None = None
     """the split of them to train on; by default `train` where there is one"""
     val: PathOrNone = None
-    """annotations to evaluate on; by default the split `val` of `data`, if it has one"""
+    """annotations to evaluate on; by default the split `val`, `valid`, `dev` or `test` of `data`, if any"""
     val_split: str | None = None
-    """the split of them to evaluate on; by default `val` where there is one"""
+    """the split of them to evaluate on; by default that for validation, or else for tests"""
     images: PathOrNone = None
     """the folder of the pictures, where it does not follow from `data`"""
     val_images: PathOrNone = None
     """the folder of those of `val`, where it does not follow from it"""
     classes: PathOrNone = None
     """a file with the names of the classes, in the order of their labels"""
+    max_pixels: int | None = None
+    """the largest picture that is read, for scans that you trust; by default Pillow's limit, 178,956,970 pixels"""
     strict: bool = False
     """stop at the first picture that cannot be read, and at annotations that would be lost"""
 
@@ -236,7 +238,16 @@ FILES = (*DATA, "out", "weights", "backbone_weights")
 """Settings that name files and folders; weights can have other names, as `imagenet`."""
 
 LEAST = {
-    **{"width": 1, "head_depth": 0, "min_side": 1, "max_side": 1, "frozen_stages": 0, "epochs": 1, "steps": 1},
+    **{
+        "max_pixels": 1,
+        "width": 1,
+        "head_depth": 0,
+        "min_side": 1,
+        "max_side": 1,
+        "frozen_stages": 0,
+        "epochs": 1,
+        "steps": 1,
+    },
     **{"batch": 1, "accumulate": 1, "rate": 0, "weight_decay": 0, "clip_norm": 0, "evaluate_every": 0, "patience": 0},
     **{"save_every": 1, "log_every": 1, "workers": 0, "seed": 0, "colour": 0},
 }

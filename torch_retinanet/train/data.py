@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -10,16 +11,16 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.dataset import PictureDataset
 from torch_retinanet.data.formats import list_splits, read_annotations
+from torch_retinanet.data.formats.splits import KNOWN_SPLITS, TESTING, TRAINING, VALIDATION, first_of
 from torch_retinanet.data.mixing import Mixing
 from torch_retinanet.data.screening import screen
+from torch_retinanet.data.screening.pictures import why_none
 from torch_retinanet.data.tiled import tiled
 from torch_retinanet.data.transforms import training_transforms
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
+from torch_retinanet.pictures import WHITE, allow_pixels
 from torch_retinanet.train.config import TrainConfig
-
-TRAINING, VALIDATION = "train", ("val", "valid", "validation")
-"""How splits are called that are taken where none is asked for."""
 
 PROBLEMS = "problems.csv"
 """The file of a run that lists what is wrong with its data."""
@@ -31,16 +32,18 @@ def read_data(config: TrainConfig) -> tuple[Annotations, Annotations | None]:
     Raises:
         InputError: for annotations that cannot be read, hold no picture, or with `strict` would lose anything.
     """
+    allow_pixels(config.max_pixels)
     splits = list_splits(config.data)
     split, images = _training_split(config, splits), config.images
     train = screen(read_annotations(config.data, split=split, images=images, classes=config.classes), decode=False)
     if (tiling := config.tiling()) is not None:
         train = tiled(train, tiling, empty=config.empty_tiles, seed=config.seed)
     if not len(train.pictures):
-        raise InputError(f"data: {config.data} has no picture to train on")
+        raise InputError(f"data: {config.data} has no picture to train on{why_none(train.problems)}")
     if not len(train.boxes):
         raise InputError(f"data: {config.data} has no object to train on")
     val = _validation_data(config, splits, train.classes)
+    val = replace(val, white=max(val.white, train.white)) if val and train.white < WHITE else val
     if config.strict:
         _refuse_losses([*train.problems, *(val.problems if val else ())])
     return train, val
@@ -48,8 +51,7 @@ def read_data(config: TrainConfig) -> tuple[Annotations, Annotations | None]:
 
 def _validation_data(config: TrainConfig, splits: Sequence[str], class_names: Sequence[str]) -> Annotations | None:
     """What is asked for, else the split for it where there is one, else nothing."""
-    named = [split for split in VALIDATION if split in splits] if config.val is None else []
-    split = config.val_split or next(iter(named), None)
+    split = config.val_split or (first_of((*VALIDATION, *TESTING), splits) if config.val is None else None)
     if config.val is None and split is None:
         _refuse_without_validation(config)
         return None
@@ -65,9 +67,11 @@ def _validation_data(config: TrainConfig, splits: Sequence[str], class_names: Se
 def _training_split(config: TrainConfig, splits: Sequence[str]) -> str | None:
     if config.split is not None or not splits:
         return config.split
-    if TRAINING not in splits:
+    if split := first_of(TRAINING, splits):
+        return split
+    if len(splits) > 1 or first_of(KNOWN_SPLITS, splits):
         raise InputError(f"split: one of {', '.join(splits)} must be given, since {config.data} has none called train")
-    return TRAINING
+    return None  # a list of all pictures, as annotation tools write it
 
 
 def _refuse_without_validation(config: TrainConfig) -> None:

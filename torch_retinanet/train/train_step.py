@@ -18,6 +18,7 @@ from torch_retinanet.data.dataset import Batch, PictureDataset, collate
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.losses import RetinaNetLoss
+from torch_retinanet.pictures import allow_pixels
 from torch_retinanet.train.checkpoint import Progress, load_optimizer, optimizer_tensors
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.ema import MovingAverage
@@ -87,7 +88,7 @@ class TrainStep:
             dataset,
             batch_sampler=self.sampler.batches(self.progress.step, self.steps),
             collate_fn=partial(collate, num_classes=self.detector.config.num_classes),
-            worker_init_fn=leave_signals_to_the_run,
+            worker_init_fn=partial(_begin, self.config.max_pixels),
             num_workers=workers,
             prefetch_factor=4 if workers else None,
         )
@@ -234,3 +235,9 @@ def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
         groups.append({"params": kernels, "weight_decay": config.weight_decay, "share": share})
         groups.append({"params": others, "weight_decay": 0.0, "share": share})
     return groups
+
+
+def _begin(max_pixels: int | None, worker: int) -> None:
+    """What a process that reads pictures does first."""
+    allow_pixels(max_pixels)
+    leave_signals_to_the_run(worker)

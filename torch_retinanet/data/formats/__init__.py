@@ -1,24 +1,27 @@
-"""Annotations of any format that is known, told apart by looking: by suffixes, folders, and how a file begins."""
+"""Annotations of any format that is known, wherever they lie in a folder, told apart by what is in them."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from torch_retinanet.data.annotations import Annotations
-from torch_retinanet.data.class_names import YAML, read_class_names, with_class_names
+from torch_retinanet.data.annotations import Annotations, Choice
+from torch_retinanet.data.class_names import read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
+from torch_retinanet.data.formats.coco_headings import without_headings
+from torch_retinanet.data.formats.content import BEGINNING, is_coco, is_csv, is_voc
 from torch_retinanet.data.formats.csv_file import read_csv
 from torch_retinanet.data.formats.format import Format, Request
-from torch_retinanet.data.formats.kitti import kitti_root, read_kitti
-from torch_retinanet.data.formats.voc import read_voc, voc_splits
+from torch_retinanet.data.formats.kitti import find_kitti, read_kitti
+from torch_retinanet.data.formats.search import DataSet, SplitPart, find_data_sets
+from torch_retinanet.data.formats.voc import find_voc, read_voc, voc_splits
 from torch_retinanet.data.formats.yolo import read_yolo
-from torch_retinanet.data.formats.yolo_layout import Layout, is_yolo
+from torch_retinanet.data.formats.yolo_layout import Layout, find_yolo
+from torch_retinanet.data.formats.yolo_settings import SETTINGS, is_settings
+from torch_retinanet.data.joining import join, union_of_classes, with_classes
+from torch_retinanet.data.tree import Tree
 from torch_retinanet.errors import InputError
 
-KNOWN = "COCO's JSON, CSV, Pascal VOC's XML, a KITTI folder with label_2, or a YOLO folder with images and labels"
-
-BEGINNING = 4096
-"""Bytes of a file without a known suffix by which it is told what it is."""
+KNOWN = "COCO's JSON, CSV, Pascal VOC's XML, KITTI's or YOLO's text files"
 
 
 def read_annotations(
@@ -47,126 +50,152 @@ def read_annotations(
     """
     path = Path(path)
     images, classes = (None if given is None else Path(given) for given in (images, classes))
-    found, names = _format(path, classes), read_class_names(classes) if classes else None
-    if split is not None and split not in found.splits(path):
-        if not (splits := found.splits(path)):
+    data_sets, names = _data_sets(path, classes), read_class_names(classes) if classes else None
+    found = data_sets[0]
+    if split is not None and split not in found.splits:
+        if not found.splits:
             raise InputError(f"split: {split!r} must not be given, since {path} has no splits")
-        raise InputError(f"split: {split!r} must be one of {', '.join(splits)} in {path}")
-    annotations = found.read(Request(path, split, images, classes, names))
+        raise InputError(f"split: {split!r} must be one of {', '.join(found.splits)} in {path}")
+    asked = Request(path, split, images, classes, names, path if path.is_dir() else None)
+    annotations = _read(found, asked, one_list=class_names is None)
     if not annotations.pictures and not annotations.problems:
-        raise InputError(f"{path}: must have a picture, and as {found.name} it has none")
+        raise InputError(f"{path}: must have a picture, and as {found.format.name} it has none")
     for wanted in (names, class_names):
         annotations = annotations if wanted is None else with_class_names(annotations, wanted)
-    return annotations
+    return replace(annotations, choice=_choice(data_sets, path))
 
 
 def list_splits(path: str | Path) -> list[str]:
     """The names of the splits that a folder has, if any.
 
     Raises:
-        InputError: where no format fits, or several do.
+        InputError: where no format fits.
         FileNotFoundError: where there is no file or folder.
     """
-    return list(_format(Path(path), None).splits(Path(path)))
+    return _data_sets(Path(path), None)[0].splits
 
 
-def _format(path: Path, classes: Path | None) -> Format:
+def _read(found: DataSet, asked: Request, *, one_list: bool) -> Annotations:
+    """The annotations of a split, or of all; with `one_list` in labels of the classes of all splits together."""
+    read = {
+        part: found.format.read(asked._replace(path=part.path, split=split)) for part, split in _chosen(found, asked)
+    }
+    annotations = join(list(read.values())) if len(read) > 1 else next(iter(read.values()))
+    others = [part for part in found.parts if part not in read] if one_list else []
+    if not others:
+        return annotations
+    rest = [found.format.read(asked._replace(path=part.path, split=None)) for part in others]
+    in_order = {part: annotations if part in read else rest[others.index(part)] for part in found.parts}
+    return with_classes(annotations, union_of_classes(list(in_order.values())))
+
+
+def _chosen(found: DataSet, asked: Request) -> list[tuple[SplitPart, str | None]]:
+    """What is to be read, each with the split that its reader is asked for."""
+    if asked.split is None:
+        return [(part, None) for part in found.parts]
+    if len(found.parts) == 1 and found.format.splits(found.parts[0].path):
+        return [(found.parts[0], asked.split)]
+    return [(part, None) for part in found.parts if part.split == asked.split]
+
+
+def _choice(data_sets: Sequence[DataSet], path: Path) -> Choice:
+    taken, *others = (_words(found, path) for found in data_sets)
+    return Choice(taken, data_sets[0].splits, others)
+
+
+def _words(found: DataSet, root: Path) -> str:
+    """What messages call a data set, with the first of its files or folders."""
+    first = found.parts[0].path
+    place = first.relative_to(root) if first != root and root.is_dir() else Path(root.name)
+    more = f" and {len(found.parts) - 1} more" if len(found.parts) > 1 else ""
+    return f"{found.format.name} in {place}{more}"
+
+
+def _data_sets(path: Path, classes: Path | None) -> list[DataSet]:
+    """The data sets in a folder, the likeliest first, or the one that a file is."""
     if path.is_file():
-        return _format_of_file(path)
+        return [DataSet(_format_of_file(path), [SplitPart(path, "")])]
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
-    fitting = [known for known in FORMATS if known.is_folder(path)]
-    fitting = fitting or [known for known in FORMATS if _files(path, known.suffixes, classes)]
-    if not fitting:
-        raise InputError(f"{path}: must hold annotations, as {KNOWN}")
-    if len(fitting) > 1:
-        names = " and ".join(known.name for known in fitting)
-        raise InputError(f"{path}: holds files of {names}, and one of them must be named")
-    return fitting[0]
+    tree = Tree(path)
+    if found := find_data_sets(tree, FORMATS, classes):
+        return found
+    for known in FORMATS:
+        if known.is_folder(path):
+            return [DataSet(known, [SplitPart(path, "")])]
+        files = [file for file in tree.folders[path] if file.suffix.lower() in known.suffixes and file != classes]
+        if files and known.find is None:
+            return [DataSet(known, [SplitPart(files[0], "")])]
+    raise InputError(f"{path}: must hold annotations, as {KNOWN}; {_seen(tree)}")
+
+
+def _seen(tree: Tree) -> str:
+    """How far a folder was looked through."""
+    count = sum(map(len, tree.folders.values()))
+    rest = "" if tree.whole else ", and there are more"
+    return f"none of its {count:,} files in {len(tree.folders):,} folders is one{rest}"
 
 
 def _format_of_file(path: Path) -> Format:
-    for known in FORMATS:
-        if path.suffix.lower() in known.suffixes and known.fits(path):
-            return known
+    knowing = [known for known in FORMATS if path.suffix.lower() in known.suffixes]
+    if fitting := next((known for known in knowing if known.fits(path)), None):
+        return fitting
+    if knowing and not is_csv(path):
+        return knowing[0]
     with path.open("rb") as file:
         beginning = file.read(BEGINNING).lstrip()
     for known, mark in ((COCO, b"{"), (VOC, b"<")):
         if beginning.startswith(mark):
             return known
-    if b"," in beginning.partition(b"\n")[0]:
+    if is_csv(path) or b"," in beginning.partition(b"\n")[0]:
         return CSV
     raise InputError(f"{path}: must be annotations, as {KNOWN}")
 
 
-def _files(folder: Path, suffixes: Sequence[str], classes: Path | None = None) -> list[Path]:
-    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in suffixes and file.is_file())
-    return [file for file in found if classes is None or not file.samefile(classes)]
-
-
-def _split_files(folder: Path, suffix: str, classes: Path | None = None) -> dict[str, Path]:
-    """The files of a folder by the names of their splits: `train` for `train.csv` and `instances_train2017.json`."""
-    files = _files(folder, (suffix,), classes)
-    files = [file for file in files if file.stem.startswith("instances_")] or files
-    names = [file.stem.removeprefix("instances_") for file in files]
-    short = [name.rstrip("0123456789") or name for name in names]
-    times = Counter(short)
-    return {brief if times[brief] == 1 else name: file for brief, name, file in zip(short, names, files, strict=True)}
-
-
-def _one_file(asked: Request, suffix: str) -> Path:
-    """The file to read: the path itself, or the one of its split in a folder."""
-    if asked.path.is_file():
-        return asked.path
-    folder = _folder_of(asked.path, suffix)
-    files = _split_files(folder, suffix, asked.classes)
-    if asked.split is None and len(files) == 1:
-        return next(iter(files.values()))
-    if asked.split not in files:
-        raise InputError(f"split: {asked.split!r} must be one of {', '.join(files)} in {folder}")
-    return files[asked.split]
-
-
-def _folder_of(path: Path, suffix: str) -> Path:
-    return path / "annotations" if _has_annotations(path, suffix) else path
-
-
-def _has_annotations(path: Path, suffix: str) -> bool:
-    return any((path / "annotations").glob(f"*{suffix}"))
-
-
-def _format_of_one_file(name: str, suffix: str, read: Callable[..., Annotations]) -> Format:
+def _format_of_one_file(
+    name: str, suffix: str, read: Callable[..., Annotations], fits: Callable[[Path], bool]
+) -> Format:
     """A format that has all annotations of a split in one file."""
     return Format(
         name,
         (suffix,),
-        lambda path: _has_annotations(path, suffix),
-        lambda path: list(_split_files(_folder_of(path, suffix), suffix)) if path.is_dir() else [],
-        lambda asked: read(_one_file(asked, suffix), images=asked.images),
+        lambda path: False,
+        lambda path: [],
+        lambda asked: read(asked.path, images=asked.images),
+        fits,
     )
 
 
-COCO = _format_of_one_file("COCO", ".json", read_coco)
-CSV = _format_of_one_file("CSV", ".csv", read_csv)
+def _read_coco(path: Path, *, images: Path | None = None) -> Annotations:
+    return without_headings(read_coco(path, images=images), path)
+
+
+COCO = _format_of_one_file("COCO", ".json", _read_coco, is_coco)
+CSV = _format_of_one_file("CSV", ".csv", read_csv, is_csv)
 VOC = Format(
     "Pascal VOC",
     (".xml",),
     lambda path: any((path / "Annotations").glob("*.xml")),
     lambda path: voc_splits(path) if path.is_dir() else [],
-    lambda asked: read_voc(asked.path, split=asked.split, images=asked.images),
+    lambda asked: read_voc(asked.path, split=asked.split, images=asked.images, root=asked.root),
+    is_voc,
+    find_voc,
 )
 KITTI = Format(
     "KITTI",
     (),
-    lambda path: kitti_root(path) is not None,
+    lambda path: any((path / "label_2").glob("*.txt")),
     lambda path: [],
     lambda asked: read_kitti(asked.path, images=asked.images),
+    find=find_kitti,
 )
 YOLO = Format(
     "YOLO",
-    YAML,
-    is_yolo,
+    SETTINGS,
+    lambda path: any((path / "labels").rglob("*.txt")),
     lambda path: list(Layout(path).splits),
     lambda asked: read_yolo(asked.path, split=asked.split, images=asked.images, names=asked.names),
+    is_settings,
+    find_yolo,
 )
 FORMATS = COCO, CSV, VOC, KITTI, YOLO

@@ -1,9 +1,9 @@
 """CSV with a box a line: keras-retinanet's own (https://github.com/fizyr/keras-retinanet#csv-datasets), and any with a
 header.
 
-Without a header the columns are path, x1, y1, x2, y2, class; a line with a path alone is a picture without objects.
-With a header columns are found by their names, in any order. A box 0, 0, 0, 0 marks a picture without objects, as
-DeepForest writes it.
+Without a header the columns are path, x1, y1, x2, y2, class, or others that the rows tell apart; a line with a path
+alone is a picture without objects. With a header columns are found by their names, in any order. Fields may be
+separated by semicolons, tabs or bars. A box 0, 0, 0, 0 marks a picture without objects, as DeepForest writes it.
 """
 
 from collections.abc import Sequence
@@ -13,36 +13,16 @@ from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.builder import AnnotationsBuilder
+from torch_retinanet.data.class_names import read_class_names, with_class_names
+from torch_retinanet.data.formats.csv_columns import HEADERLESS, Box, Columns, read_columns
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
-from torch_retinanet.data.text import Line, is_number, parse_number, read_lines, split_fields
+from torch_retinanet.data.text import Line, is_number, parse_number, read_lines
 from torch_retinanet.errors import InputError
 
-Box = tuple[float, float, float, float]
-
-PICTURE = ("image_path", "path", "filename", "file_name", "image_name", "image", "img_path", "img", "file")
-EDGES = (
-    ("xmin", "x1", "x_min", "left"),
-    ("ymin", "y1", "y_min", "top"),
-    ("xmax", "x2", "x_max", "right"),
-    ("ymax", "y2", "y_max", "bottom"),
-)
-CLASS = ("label", "class", "class_name", "name", "category", "object", "cell_type", "type")
-SIDES = ("height", "img_height", "image_height"), ("width", "img_width", "image_width")
-"""What a header may call each column, in small letters."""
-
-
-class _Columns(NamedTuple):
-    """Where each value of a row stands; `sides` are height and width, if they are there."""
-
-    fields: int
-    picture: int
-    edges: tuple[int, ...]
-    name: int
-    sides: tuple[int, ...] = ()
-
-
-HEADERLESS = _Columns(6, 0, (1, 2, 3, 4), 5)
 EMPTY = 0.0, 0.0, 0.0, 0.0
+
+SAMPLE = 50
+"""Lines by which columns are told apart."""
 
 
 class _Row(NamedTuple):
@@ -68,8 +48,8 @@ def read_csv(path: Path, *, images: Path | None = None) -> Annotations:
     """
     builder = AnnotationsBuilder("line {}")
     lines = list(read_lines(path, builder.problems))
-    header = _header(path, lines[0]) if lines else None
-    rows = [_read(line, header or HEADERLESS, path, builder) for line in lines[header is not None :]]
+    columns = (read_columns(path, [line.text for line in lines[:SAMPLE]]) if lines else None) or HEADERLESS
+    rows = [_read(line, columns, path, builder) for line in lines[columns.header :]]
     read = [row for row in rows if row is not None]
     if not read:
         first = builder.problems[0] if builder.problems else None
@@ -77,33 +57,23 @@ def read_csv(path: Path, *, images: Path | None = None) -> Annotations:
         raise InputError(f"{path}: must have a line with path, box and class{why}")
     folder = find_folder([row.picture for row in read], beside(path), images)
     _add(read, folder, path, builder)
-    annotations = builder.annotations()
+    annotations = _in_order_of_list(builder.annotations(), path)
     return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
 
 
-def _header(path: Path, line: Line) -> _Columns | None:
-    """The columns, if the first line is a header: one that names a column, and has no number."""
-    try:
-        fields = [field.strip().lower() for field in split_fields(line.text)]
-    except ValueError:
-        return None
-    wanted = [PICTURE, *EDGES, CLASS]
-    if not any(field in names for field in fields for names in (PICTURE, *EDGES)) or any(map(is_number, fields)):
-        return None
-    found = [_column(fields, names) for names in wanted]
-    for names, column in zip(wanted, found, strict=True):
-        if column is None:
-            raise InputError(f"{path}: line {line.number} must name a column {names[0]!r}, and has {', '.join(fields)}")
-    picture, left, top, right, bottom, name = (column for column in found if column is not None)
-    sides = tuple(column for names in SIDES if (column := _column(fields, names)) is not None)
-    return _Columns(len(fields), picture, (left, top, right, bottom), name, sides if len(sides) == len(SIDES) else ())
+def _in_order_of_list(annotations: Annotations, path: Path) -> Annotations:
+    """Annotations with the classes of a list beside their file, as `_classes.csv`, where it has all of theirs."""
+    for file in sorted(path.parent.glob("*classes*.[ct][sx][vt]")):
+        try:
+            names = read_class_names(file)
+        except (InputError, OSError):
+            continue
+        if file != path and set(annotations.classes) <= set(names):
+            return with_class_names(annotations, names)
+    return annotations
 
 
-def _column(fields: Sequence[str], names: Sequence[str]) -> int | None:
-    return next((fields.index(name) for name in names if name in fields), None)
-
-
-def _read(line: Line, columns: _Columns, path: Path, builder: AnnotationsBuilder) -> _Row | None:
+def _read(line: Line, columns: Columns, path: Path, builder: AnnotationsBuilder) -> _Row | None:
     try:
         return _parse(line, columns)
     except ValueError as error:
@@ -111,13 +81,13 @@ def _read(line: Line, columns: _Columns, path: Path, builder: AnnotationsBuilder
         return None
 
 
-def _parse(line: Line, columns: _Columns) -> _Row:
+def _parse(line: Line, columns: Columns) -> _Row:
     """A row.
 
     Raises:
         ValueError: in a few words, for one that is not as the columns say.
     """
-    fields = split_fields(line.text)
+    fields = columns.split(line.text)
     if len(fields) != columns.fields:
         raise ValueError(f"fields that are not {columns.fields}: {len(fields)}")
     picture, name = fields[columns.picture].strip(), fields[columns.name].strip()
@@ -127,12 +97,12 @@ def _parse(line: Line, columns: _Columns) -> _Row:
         raise ValueError("no picture")
     if not any(edges):
         return _Row(line.number, picture, None, name, size)
-    left, top, right, bottom = map(parse_number, edges)
-    if (left, top, right, bottom) == EMPTY:
+    values = [parse_number(edge) for edge in edges]
+    if tuple(values) == EMPTY:
         return _Row(line.number, picture, None, name, size)
     if not name:
         raise ValueError("no class")
-    return _Row(line.number, picture, (left, top, right, bottom), name, size)
+    return _Row(line.number, picture, columns.box(values), name, size)
 
 
 def _size(texts: Sequence[str]) -> tuple[float, float]:
@@ -144,11 +114,18 @@ def _size(texts: Sequence[str]) -> tuple[float, float]:
 
 def _add(rows: Sequence[_Row], folder: PictureFolder, path: Path, builder: AnnotationsBuilder) -> None:
     indices: dict[str, int] = {}
+    sizes: dict[str, tuple[float, float]] = {}
     with_objects = {row.picture for row in rows if row.box}
     for row in rows:
         if row.picture not in indices:
             place, found = builder.place_format.format(row.line), folder.find(row.picture)
             indices[row.picture] = builder.add_picture(found, path, place=place, size=row.size)
+        if sizes.setdefault(row.picture, row.size) != row.size:
+            what = f"one picture with several sizes: {row.picture!r}"
+            place = builder.place_format.format(row.line)
+            then = "it may stand for several pictures of one name; the picture itself says its size"
+            builder.problems.append(Problem(path, place, what, then, data_loss=False))
+            sizes[row.picture] = row.size
         if row.box:
             builder.add_box(indices[row.picture], row.box, builder.label(row.name), row.line)
         elif row.picture in with_objects:

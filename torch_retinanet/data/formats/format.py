@@ -5,21 +5,33 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.tree import Tree
 
 
 class Request(NamedTuple):
-    """What is to be read; `names` are those of a file of classes."""
+    """What is to be read; `names` are those of a file of classes, and `root` the folder that the path was found in."""
 
     path: Path
     split: str | None
     images: Path | None
     classes: Path | None
     names: Sequence[str] | None
+    root: Path | None = None
 
 
 class Format(NamedTuple):
-    """A format: the suffixes of its files, whether a folder is laid out so, its splits, what reads it, and whether a
-    file of such a suffix is of it, by what is in it."""
+    """A format of annotations.
+
+    Attributes:
+        name: what messages call it.
+        suffixes: those of its files, in small letters.
+        is_folder: whether a folder is read as a whole, since a picture has a file of its own there.
+        splits: those that a file or folder says by itself, as a list of pictures does.
+        read: what reads a file or folder.
+        fits: whether a file of such a suffix is of it, by what is in it.
+        find: the data sets in a tree, each as the files or folders that `read` takes, where these are not simply the
+            files that `fits`, or their folders.
+    """
 
     name: str
     suffixes: tuple[str, ...]
@@ -27,3 +39,4 @@ class Format(NamedTuple):
     splits: Callable[[Path], Sequence[str]]
     read: Callable[[Request], Annotations]
     fits: Callable[[Path], bool] = Path.is_file
+    find: Callable[[Tree], Sequence[Sequence[Path]]] | None = None

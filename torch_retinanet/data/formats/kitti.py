@@ -9,9 +9,12 @@ from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.builder import NO_CLASS, AnnotationsBuilder
+from torch_retinanet.data.formats.content import is_kitti_labels
+from torch_retinanet.data.formats.search import spread
 from torch_retinanet.data.picture_folder import Found, PictureFolder, find_folder, pictures_in
 from torch_retinanet.data.progress import track
 from torch_retinanet.data.text import Line, parse_number, read_lines
+from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
 
 LABELS, PICTURES = "label_2", "image_2"
@@ -24,15 +27,16 @@ def read_kitti(path: Path, *, images: Path | None = None) -> Annotations:
     """The objects of a KITTI folder.
 
     Args:
-        path: the folder with `label_2` and `image_2`, or that with `training` in it.
-        images: the folder of the pictures.
+        path: the folder with `label_2` and `image_2`, that with `training` in it, or the folder of the labels.
+        images: the folder of the pictures; by default `image_2`, or wherever pictures of these names lie.
 
     Raises:
         OSError: for a folder that cannot be read.
     """
-    root = kitti_root(path) or path
+    root = kitti_root(path) or path.parent
+    labels = root / LABELS if (root / LABELS).is_dir() else path
     builder = AnnotationsBuilder("line {}")
-    files = sorted((root / LABELS).glob("*.txt"))
+    files = sorted(file for file in labels.glob("*.txt") if not is_leftover(file.name))
     folder = find_folder([], [root / PICTURES, root], images)
     for file in track(files, total=len(files), words="reading labels"):
         _add(file, folder, builder)
@@ -43,6 +47,13 @@ def read_kitti(path: Path, *, images: Path | None = None) -> Annotations:
 def kitti_root(path: Path) -> Path | None:
     """The folder that has `label_2`: this one, or `training` in it."""
     return next((root for root in (path, path / "training") if (root / LABELS).is_dir()), None)
+
+
+def find_kitti(tree: Tree) -> list[list[Path]]:
+    """The folders of labels in a tree."""
+    texts = tree.with_suffix(".txt")
+    folders = [folder for folder, files in texts.items() if any(map(is_kitti_labels, spread(files)))]
+    return [[folder.parent if folder.name == LABELS else folder] for folder in folders]
 
 
 def _add(file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:
@@ -57,7 +68,7 @@ def _add(file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None
 
 
 def _picture(file: Path, folder: PictureFolder) -> Found:
-    of_stem = folder.with_stem(file.stem)
+    of_stem = folder.with_stem(file.stem) or folder.names.of_stem(file.stem, file.parent.parts)
     if len(of_stem) > 1:
         return Found(None, f"several pictures of one name: {', '.join(path.name for path in of_stem)}")
     return Found(of_stem[0] if of_stem else folder.folder / f"{file.stem}.png")

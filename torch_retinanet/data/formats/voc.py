@@ -4,8 +4,9 @@ By VOC's own definition the first pixel is 1 and the last belongs to the box; mo
 edges from 0. Numbers are kept as they are: of VOC's own boxes the left and upper edges are one pixel off.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 from xml.etree.ElementTree import Element, ParseError
 
@@ -13,14 +14,20 @@ from defusedxml.ElementTree import fromstring
 
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.builder import AnnotationsBuilder
-from torch_retinanet.data.picture_folder import Found, PictureFolder, find_folder, is_there
+from torch_retinanet.data.formats.content import is_voc
+from torch_retinanet.data.formats.search import spread, together
+from torch_retinanet.data.picture_folder import Found, PictureFolder, above_annotations, given_folder
+from torch_retinanet.data.picture_names import PictureNames, nearest
 from torch_retinanet.data.progress import track
 from torch_retinanet.data.text import parse_number, read_lines
+from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
 
 SPLITS = "ImageSets/Main"
 PER_CLASS = ("_train", "_val", "_trainval", "_test")
 """How the lists of a single class end, which are no splits."""
+
+SUFFIX = ".xml"
 
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -31,54 +38,89 @@ class _Object(NamedTuple):
     difficult: bool
 
 
-def read_voc(path: Path, *, split: str | None = None, images: Path | None = None) -> Annotations:
+def read_voc(
+    path: Path, *, split: str | None = None, images: Path | None = None, root: Path | None = None
+) -> Annotations:
     """The objects of VOC's XML files; `difficult` ones are ignored, `<path>` is not followed.
 
-    A picture is found by the name of its XML, as VOC has it, or else by `<filename>`.
+    A picture is found by the name of its XML, as VOC has it, or else by `<filename>`, wherever it lies. Of several that
+    is taken whose folder is nearest to the XML, as `images/camera1` to `Annotations/camera1`.
 
     Args:
-        path: a folder with `Annotations`, `JPEGImages` and `ImageSets/Main`, a folder of XML files, or one of them.
+        path: a folder with XML files, in whatever folders within it, and maybe `ImageSets/Main`, or one XML.
         split: a list in `ImageSets/Main`; by default all files are read.
         images: the folder of the pictures.
+        root: the folder in which pictures are looked for; by default `path`, or where a folder of annotations lies.
 
     Raises:
         InputError: for an unknown split; where `path` is a file, for one that is not whole.
     """
-    root = path if path.is_dir() else path.parent
-    xml = root / "Annotations" if (root / "Annotations").is_dir() else root
     builder = AnnotationsBuilder("object[{}]")
-    files = [path] if path.is_file() else _files(root, xml, split, builder.problems)
-    names = [file.with_suffix(suffix).name for suffix in (".jpg", ".png", ".tif") for file in files]
-    folder = find_folder(names, [root / "JPEGImages", root / "images", xml, xml.parent / "JPEGImages"], images)
+    xml = [path] if path.is_file() else _xml(path)
+    files = xml if split is None else _of_split(path, xml, split, builder.problems)
+    folder = _picture_folder(path, root, images)
     if path.is_file():
         _add(_parse(path), path, folder, builder)
     else:
         for file in track(files, total=len(files), words="reading annotations"):
             _add_or_lose(file, folder, builder)
     annotations = builder.annotations()
-    unlisted = [] if split or path.is_file() else folder.unlisted(annotations.pictures, xml)
+    unlisted = [] if split or path.is_file() else folder.unlisted(annotations.pictures, path)
     return replace(annotations, problems=[*annotations.problems, *unlisted])
 
 
 def voc_splits(path: Path) -> list[str]:
     """The lists of pictures that a VOC folder has."""
-    return sorted(file.stem for file in (path / SPLITS).glob("*.txt") if not file.stem.endswith(PER_CLASS))
+    return sorted(file.stem for file in _lists(path) if not file.stem.endswith(PER_CLASS))
 
 
-def _files(root: Path, xml: Path, split: str | None, problems: list[Problem]) -> list[Path]:
-    if split is None:
-        return sorted(xml.glob("*.xml"))
-    if split not in voc_splits(root):
-        raise InputError(f"split: {split!r} must be one of {', '.join(voc_splits(root)) or 'none'} in {root / SPLITS}")
-    listed, names = root / SPLITS / f"{split}.txt", PictureFolder(xml)
+def find_voc(tree: Tree) -> list[list[Path]]:
+    """The data sets of VOC in a tree: each folder with `ImageSets/Main`, or else all XML files, split by split."""
+    folders = xml_folders(tree)
+    with_lists = [folder.parent.parent for folder in tree.folders if folder.parts[-2:] == tuple(SPLITS.split("/"))]
+    listed = [root for root in with_lists if any(folder.is_relative_to(root) for folder in folders)]
+    alone = [folder for folder in folders if not any(folder.is_relative_to(root) for root in listed)]
+    return [[root] for root in listed] + ([together(alone, tree.root)] if alone else [])
+
+
+def xml_folders(tree: Tree) -> list[Path]:
+    """The folders that have XML files of VOC."""
+    return [folder for folder, files in tree.with_suffix(SUFFIX).items() if any(map(is_voc, spread(files)))]
+
+
+def _xml(path: Path) -> list[Path]:
+    tree = Tree(path)
+    folders = xml_folders(tree) or [folder for folder in (path / "Annotations", path) if folder in tree.folders][:1]
+    return [file for folder in folders for file in tree.by_suffix[folder].get(SUFFIX, ())]
+
+
+def _lists(path: Path) -> list[Path]:
+    return sorted(file for file in (path / SPLITS).glob("*.txt") if not is_leftover(file.name))
+
+
+def _picture_folder(path: Path, root: Path | None, images: Path | None) -> PictureFolder:
+    """The folder given, or the first that has a picture: that of the XML, `root`, and beside one of annotations."""
+    if images is not None:
+        return given_folder(images)
+    own = path if path.is_dir() else path.parent
+    places = [place for place in (own, root, above_annotations(own)) if place]
+    return next((folder for place in places if (folder := PictureFolder(place)).names), PictureFolder(own))
+
+
+def _of_split(path: Path, xml: Sequence[Path], split: str, problems: list[Problem]) -> list[Path]:
+    """The XML files that a list names, without suffix and with the folders that they lie in."""
+    if split not in voc_splits(path):
+        raise InputError(f"split: {split!r} must be one of {', '.join(voc_splits(path)) or 'none'} in {path / SPLITS}")
+    listed, names = path / SPLITS / f"{split}.txt", PictureNames(xml)
     files: list[Path] = []
     for line in read_lines(listed, problems):
-        found = names.find(f"{line.text}.xml")
-        what = found.what or (f"no annotation: {line.text!r}" if found.path and not is_there(found.path) else "")
-        if what:
+        name = PurePosixPath(line.text.replace("\\", "/"))
+        found = names.of_stem(name.name, name.parts[:-1]) or names.of_stem(name.stem, name.parts[:-1])
+        if len(found) == 1:
+            files.append(found[0])
+        else:
+            what = f"{'several annotations' if found else 'no annotation'}: {line.text!r}"
             problems.append(Problem(listed, f"line {line.number}", what, "the picture is left out", data_loss=True))
-        elif found.path:
-            files.append(found.path)
     return list(dict.fromkeys(files))
 
 
@@ -118,15 +160,21 @@ def _parse(file: Path) -> Element:
 
 def _picture(file: Path, filename: str, folder: PictureFolder) -> Found:
     """The picture of the XML's name; of several that which `<filename>` says."""
-    named = folder.find(filename) if filename else Found(None, "no filename")
-    of_stem = folder.with_stem(file.stem)
-    if named.path in of_stem:
-        return named
+    of_stem = folder.names.of_stem(file.stem, file.parent.parts)
+    said = PureWindowsPath(filename)
+    if len(of_stem) > 1:
+        of_stem = nearest([path for path in of_stem if path.name == said.name] or of_stem, said.parts[:-1])
     if len(of_stem) > 1:
         return Found(None, f"several pictures of one name: {', '.join(path.name for path in of_stem)}")
     if of_stem:
-        return Found(of_stem[0], f"filename of another picture: {filename!r}" if filename else "")
-    return named
+        alike = not filename or (said.stem == of_stem[0].stem and said.suffix in ("", of_stem[0].suffix))
+        return Found(
+            of_stem[0],
+            ""
+            if alike and not said.anchor and ".." not in said.parts
+            else f"filename of another picture: {filename!r}",
+        )
+    return folder.find(filename) if filename else Found(None, "no filename")
 
 
 def _size(root: Element, file: Path, problems: list[Problem]) -> tuple[float, float]:

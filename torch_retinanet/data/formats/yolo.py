@@ -15,6 +15,7 @@ from torch_retinanet.data.formats.yolo_layout import NAMES, LabelledPicture, Lay
 from torch_retinanet.data.picture_files import PictureFile, look_at
 from torch_retinanet.data.picture_folder import Found, is_there, pictures_in
 from torch_retinanet.data.text import Line, is_number, parse_number, read_lines
+from torch_retinanet.data.tree import is_leftover
 from torch_retinanet.errors import InputError
 
 FIELDS = 5
@@ -102,7 +103,7 @@ def _lose_orphans(pairs: Sequence[LabelledPicture], builder: AnnotationsBuilder)
     stems = {(labels, path.stem) for labels, pictures in folders for path in pictures_in(pictures)}
     together = {labels for labels, pictures in folders if labels == pictures}
     for folder in sorted({labels for labels, _ in folders}):
-        for file in sorted(folder.glob("*.txt")):
+        for file in sorted(file for file in folder.glob("*.txt") if not is_leftover(file.name)):
             reserved = not _has_boxes(file) if folder in together else file.name in RESERVED
             if (folder, file.stem) not in stems and not reserved:
                 builder.lose(file, None, "labels without picture", "they are left out")

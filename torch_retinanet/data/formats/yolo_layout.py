@@ -1,20 +1,38 @@
 """Where a YOLO data set has its pictures, labels, splits and names."""
 
-import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Problem
-from torch_retinanet.data.class_names import YAML, read_class_names, read_yaml, yaml_names
-from torch_retinanet.data.picture_folder import Found, PictureFolder, given_folder, is_there, pictures_in
+from torch_retinanet.data.class_names import read_class_names, yaml_names
+from torch_retinanet.data.formats.content import is_kitti_labels, is_yolo_labels
+from torch_retinanet.data.formats.search import spread
+from torch_retinanet.data.formats.splits import split_of
+from torch_retinanet.data.formats.yolo_settings import (
+    DARKNET,
+    SETTINGS,
+    bases,
+    is_settings,
+    read_settings,
+    resolve,
+    split_entries,
+)
+from torch_retinanet.data.picture_folder import SUFFIXES, Found, PictureFolder, given_folder, is_picture, is_there
+from torch_retinanet.data.picture_names import PictureNames
 from torch_retinanet.data.text import read_lines
+from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
 
-SPLITS = "train", "val", "test"
-"""The splits that a YAML names."""
-
 NAMES = "classes.txt", "obj.names", "labels/classes.txt", "predefined_classes.txt"
+
+PICTURE_FOLDERS = "images", "jpegimages"
+"""Folders of pictures whose labels lie in `labels`, in small letters."""
+
+SETTINGS_IN_A_FOLDER = 20
+"""Files of one folder that are looked into for settings."""
 
 
 class LabelledPicture(NamedTuple):
@@ -28,7 +46,7 @@ class Layout:
     """The folder of a YOLO data set.
 
     Args:
-        path: the folder, or the YAML in it.
+        path: the folder, or the YAML or Darknet's `.data` that describes it.
 
     Raises:
         InputError: for a YAML that is not whole.
@@ -36,17 +54,26 @@ class Layout:
     """
 
     def __init__(self, path: Path) -> None:
-        self.root = path if path.is_dir() else path.parent
-        self.yaml = path if path.is_file() else find_yaml(path)
-        self.settings = read_yaml(self.yaml) if self.yaml else {}
+        self.file = path if path.is_file() else find_settings(path)
+        self.settings = read_settings(self.file) if self.file else {}
+        self.root = bases(self.file, self.settings)[0] if self.file else path
         self.problems: list[Problem] = []
-        self.splits = self._splits()
+        self._tree = Tree(self.root)
+        self.splits = self._said() or self._by_folders()
+
+    @cached_property
+    def _texts(self) -> PictureNames:
+        return PictureNames(file for files in self._tree.with_suffix(".txt").values() for file in files)
 
     def names(self) -> list[str] | None:
         """The names of the classes, if any file has them."""
-        if self.yaml and "names" in self.settings:
-            return yaml_names(self.yaml, self.settings)
+        if self.file and self.file.suffix.lower() in DARKNET:
+            named = resolve(self.file, {}, self.settings.get("names"))
+            return read_class_names(named) if named else None
+        if self.file and "names" in self.settings:
+            return yaml_names(self.file, self.settings)
         file = next((self.root / name for name in NAMES if (self.root / name).is_file()), None)
+        file = file or next((one for one in self._tree.files() if one.name in NAMES), None)
         return read_class_names(file) if file else None
 
     def pairs(self, split: str | None, images: Path | None) -> list[LabelledPicture]:
@@ -58,105 +85,110 @@ class Layout:
         if split is not None and split not in self.splits:
             raise InputError(f"split: {split!r} must be one of {', '.join(self.splits) or 'none'} in {self.root}")
         if images is not None:
-            folder = given_folder(images / (split or "")).folder
-            return list(self._in_folder(folder, self.root / "labels" / (split or "")))
+            place = images / (split or "")
+            return list(self._in_folder(place if place.is_dir() else given_folder(images).folder))
         places = self.splits[split] if split else self._all()
         pairs = [pair for place in places for pair in self._at(place)]
         return list({pair.found.path or pair.found.what: pair for pair in pairs}.values())
 
     def _all(self) -> list[Path]:
-        """Folders or lists of all pictures: of the splits that the YAML names, or the whole of `images`."""
-        if (self.root / "images").is_dir() and not any(self.settings.get(name) for name in self.splits):
-            return [self.root / "images"]
-        return [place for places in self.splits.values() for place in places] or [self.root]
+        """Folders or lists of all pictures: of the splits that a file names, or the whole folder."""
+        if self.file and any(split_entries(self.settings)):
+            return [place for places in self.splits.values() for place in places]
+        return [self.root]
 
-    def _splits(self) -> dict[str, list[Path]]:
-        """Folders of pictures, or lists of them, by the names of the splits."""
+    def _said(self) -> dict[str, list[Path]]:
+        """Folders of pictures, or lists of them, by the splits that the settings name."""
         splits: dict[str, list[Path]] = {}
-        for name in SPLITS:
-            entries = self.settings.get(name) or []
-            places = [self._place(entry) for entry in (entries if isinstance(entries, list) else [entries])]
-            if places and None not in places:
-                splits[name] = [place for place in places if place]
-        taken = {place for places in splits.values() for place in places}
-        for folder in [*_folders(self.root / "images"), *(f / "images" for f in _folders(self.root))]:
-            name = folder.name if folder.name != "images" else folder.parent.name
-            if folder not in taken and folder.is_dir():
-                splits.setdefault(name, [folder])
-        self._note_missing(splits)
+        for name, entries in split_entries(self.settings) if self.file else ():
+            places = [self.file and resolve(self.file, self.settings, entry) for entry in entries]
+            there = [place for place in places if place] or self._by_folders().get(name, [])
+            if there:
+                splits[name] = there
+            if len(there) < len(entries):
+                self._note_missing(name, entries[places.index(None)])
         return splits
 
-    def _note_missing(self, splits: dict[str, list[Path]]) -> None:
-        for name in SPLITS:
-            if self.yaml and self.settings.get(name) and name not in splits:
-                entry = self.settings[name]  # of lists in lists YAML's aliases can make more than memory holds
-                shown = repr(entry) if isinstance(entry, str) else f"a {type(entry).__name__}"
-                what = f"split that leads nowhere in the folder: {name}: {shown}"
-                self.problems.append(Problem(self.yaml, "", what, "the split is left out", data_loss=True))
+    def _by_folders(self) -> dict[str, list[Path]]:
+        """The folders that have pictures and are called as a split, by its name."""
+        splits: dict[str, list[Path]] = defaultdict(list)
+        for folder, files in self._tree.folders.items():
+            name = split_of(folder.relative_to(self.root) / "a").split
+            inside = any(folder.is_relative_to(place) for place in splits[name]) if name in splits else False
+            if name and not inside and any(map(is_picture, files)):
+                splits[name].append(folder)
+        return dict(splits)
 
-    def _place(self, entry: Any) -> Path | None:
-        """What an entry of the YAML names, where that is in the folder; `../` in front is not followed."""
-        base = self.settings.get("path")
-        if not isinstance(entry, str):
-            return None
-        for text in (f"{base if isinstance(base, str) else ''}/{entry}", entry):
-            parts = PurePosixPath(text.replace("\\", "/")).parts
-            while parts and parts[0] == "..":
-                parts = parts[1:]
-            inside = parts and not parts[0].startswith("/") and ".." not in parts and "\0" not in text
-            if inside and is_there(place := self.root.joinpath(*parts), folders=True):
-                return place
-        return None
+    def _note_missing(self, name: str, entry: object) -> None:
+        # of lists in lists YAML's aliases can make more than memory holds
+        shown = repr(entry) if isinstance(entry, str) else f"a {type(entry).__name__}"
+        what = f"split that leads nowhere: {name}: {shown}"
+        self.problems.append(Problem(self.file or self.root, "", what, "it is left out", data_loss=True))
 
     def _at(self, place: Path) -> Iterator[LabelledPicture]:
         if place.is_dir():
-            return self._in_folder(place, self._labels_of(place))
+            return self._in_folder(place)
+        if is_picture(place):
+            return iter([self._pair(Found(place))])
         return self._in_list(place)
 
-    def _in_folder(self, place: Path, labels: Path) -> Iterator[LabelledPicture]:
-        folder = PictureFolder(place)
-        for path in _walk(place):
-            relative = path.relative_to(place)
-            yield LabelledPicture(folder.find(str(relative)), (labels / relative).with_suffix(".txt"))
+    def _in_folder(self, place: Path) -> Iterator[LabelledPicture]:
+        tree = self._tree.below(place) if place in self._tree.folders else Tree(place)
+        return (self._pair(Found(path)) for path in tree.files() if is_picture(path))
 
     def _in_list(self, file: Path) -> Iterator[LabelledPicture]:
-        folder = PictureFolder(file.parent)
+        folder = PictureFolder(file.parent, self.root)
         for line in read_lines(file, self.problems):
             found = folder.find(line.text)
             if found.path is None:
                 lost = Problem(file, f"line {line.number}", found.what, "the picture is left out", data_loss=True)
                 self.problems.append(lost)
             else:
-                labels = self._labels_of(found.path.parent) / found.path.name
-                yield LabelledPicture(found, labels.with_suffix(".txt"))
+                yield self._pair(found)
 
-    def _labels_of(self, folder: Path) -> Path:
-        """The folder of the labels: `labels` where the pictures are in `images`."""
-        parts = list(folder.relative_to(self.root).parts)
-        if "images" not in parts:
-            return folder
-        last = len(parts) - 1 - parts[::-1].index("images")
-        return self.root.joinpath(*parts[:last], "labels", *parts[last + 1 :])
-
-
-def is_yolo(folder: Path) -> bool:
-    """Whether a folder is laid out as YOLO has it."""
-    places = [folder, *_folders(folder)]
-    apart = any((place / "images").is_dir() and (place / "labels").is_dir() for place in places)
-    named = find_yaml(folder) is not None and any((place / "images").is_dir() for place in places)
-    return apart or named or (any((folder / name).is_file() for name in NAMES) and bool(pictures_in(folder)))
+    def _pair(self, found: Found) -> LabelledPicture:
+        """A picture with its labels: in `labels` for `images`, beside it, or wherever a text of its name lies."""
+        picture = found.path or self.root
+        apart, beside = _in_labels(picture), picture.with_suffix(".txt")
+        for labels in (apart, beside):
+            if labels and is_there(labels):
+                return LabelledPicture(found, labels)
+        nearest = self._texts.of_stem(picture.stem, picture.parent.parts)
+        inside = apart is not None and apart.is_relative_to(self.root)
+        return LabelledPicture(found, nearest[0] if len(nearest) == 1 else apart if apart and inside else beside)
 
 
-def find_yaml(folder: Path) -> Path | None:
-    """The YAML of a data set: `data.yaml`, or the only one."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in YAML)
+def find_yolo(tree: Tree) -> list[list[Path]]:
+    """The data sets of YOLO in a tree: each that a file of settings describes, or else all texts beside pictures."""
+    texts = [file for files in tree.with_suffix(".txt").values() for file in spread(files)]
+    settings = [file for files in tree.with_suffix(*SETTINGS).values() for file in files[:SETTINGS_IN_A_FOLDER]]
+    if described := [file for file in settings if is_settings(file)]:
+        return [[file] for file in described] if any(map(_is_of_yolo, texts)) else []
+    of_yolo = [text for text in texts if _is_of_yolo(text)]
+    if not of_yolo:
+        return []
+    pictures = {path.stem for files in tree.with_suffix(*SUFFIXES).values() for path in files}
+    return [[tree.root]] if any(text.stem in pictures for text in of_yolo) else []
+
+
+def find_settings(folder: Path) -> Path | None:
+    """The file that describes a data set: `data.yaml`, the first that names splits that are there, or the only one."""
+    alike = (path for path in folder.iterdir() if path.suffix.lower() in SETTINGS)
+    found = sorted(path for path in alike if not is_leftover(path.name))
     named = [path for path in found if path.stem == "data"]
-    return named[0] if named else found[0] if len(found) == 1 else None
+    whole = [path for path in found if not named and is_settings(path)]
+    return next(iter(named or whole or (found if len(found) == 1 else [])), None)
 
 
-def _walk(folder: Path) -> Sequence[Path]:
-    return [path for root, _, _ in sorted(os.walk(folder)) for path in pictures_in(Path(root))]
+def _is_of_yolo(text: Path) -> bool:
+    return is_yolo_labels(text) and not is_kitti_labels(text)
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+def _in_labels(picture: Path) -> Path | None:
+    """The file of labels of a picture in a folder `images`: the same path in `labels`."""
+    parts = list(picture.parent.parts)
+    places = [place for place, part in enumerate(parts) if part.lower() in PICTURE_FOLDERS]
+    if not places:
+        return None
+    labels = Path(*parts[: places[-1]], "labels", *parts[places[-1] + 1 :])
+    return (labels / picture.name).with_suffix(".txt")

@@ -17,6 +17,7 @@ def join_repeated(annotations: Annotations) -> Annotations:
         return annotations
     lost = [i for i in repeated if annotations.files[i] != annotations.files[firsts[i]]]
     problems = [_problem(annotations, i, firsts[i], lost=i in set(lost)) for i in repeated]
+    problems += [_conflict(annotations, i, firsts[i]) for i in repeated if _differ(annotations.sizes[[i, firsts[i]]])]
     targets = np.array(firsts, dtype=np.int64)
     targets[lost] = lost
     kept = np.ones(len(firsts), dtype=bool)
@@ -32,6 +33,17 @@ def _problem(annotations: Annotations, index: int, first: int, *, lost: bool) ->
     count = annotations.offsets[index + 1] - annotations.offsets[index]
     what = f"picture of another file too: {name!r}, of {annotations.files[first].name!r}, boxes lost with it: {count}"
     return Problem(file, "", what, "the second file is left out", lost)
+
+
+def _differ(sizes: Ints) -> bool:
+    return bool((sizes > 0).all() and (sizes[0] != sizes[1]).any())
+
+
+def _conflict(annotations: Annotations, index: int, first: int) -> Problem:
+    sizes = " and ".join(f"{width}x{height}" for height, width in annotations.sizes[[first, index]].tolist())
+    what = f"one picture with several sizes: {annotations.pictures[index].name!r} with {sizes}"
+    then = "it may stand for several pictures of one name; the picture itself says its size"
+    return Problem(annotations.files[index], "", what, then, data_loss=False)
 
 
 def _regrouped(annotations: Annotations, targets: Ints) -> Annotations:

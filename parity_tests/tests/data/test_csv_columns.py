@@ -1,0 +1,54 @@
+"""Columns of a CSV are found by the names in its header, or without one by what stands in the rows."""
+
+from pathlib import Path
+
+import pytest
+
+from parity_tests.tests.support.data_sets import what_is_in, write_pictures
+from torch_retinanet.data.formats import read_annotations
+from torch_retinanet.errors import InputError
+
+WHOLE = {"a.png": [("cat", (2, 3, 30, 33))]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a.png,2,3,30,33,cat\n",
+        "a.png;2;3;30;33;cat\n",
+        "a.png\t2\t3\t30\t33\tcat\n",
+        "a.png, 2, 3, 30, 33, cat\n",
+        '"a.png","2","3","30","33","cat"\n',
+        "a.png,2,3,30,33,cat,60,40\n",
+        "0,a.png,2,3,30,33,cat\n",
+        "cat,a.png,2,3,30,33\n",
+        "filename;width;height;class;xmin;ymin;xmax;ymax\na.png;60;40;cat;2;3;30;33\n",
+        "\tfilename\txmin\tymin\txmax\tymax\tclass\n0\ta.png\t2\t3\t30\t33\tcat\n",
+        ",filename,xmin,ymin,xmax,ymax,class\n0,a.png,2,3,30,33,cat\n",
+        "location,x1,y1,x2,y2,class_name\na.png,2,3,30,33,cat\n",
+        "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId\na.png;60;40;2;3;30;33;cat\n",
+        "xmin,ymin,xmax,ymax,label,score,image_path\n2,3,30,33,cat,0.9,a.png\n",
+        "filename,x,y,w,h,label\na.png,2,3,28,30,cat\n",
+        "filename,xmin,ymin,width,height,label\na.png,2,3,28,30,cat\n",
+        "image,bbox_x,bbox_y,bbox_width,bbox_height,label\na.png,2,3,28,30,cat\n",
+        "image,x_center,y_center,width,height,label\na.png,16,18,28,30,cat\n",
+    ],
+)
+def test_the_same_box_is_read_from_columns_of_other_tools(content: str, tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png"])
+    (tmp_path / "objects.csv").write_text(content)
+    assert what_is_in(read_annotations(tmp_path)) == WHOLE
+    assert not read_annotations(tmp_path).problems
+
+
+def test_tabs_at_the_end_of_a_line_stand_for_fields(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "objects.csv").write_text("a.png\t2\t3\t30\t33\tcat\nb.png\t\t\t\t\t\n")
+    assert what_is_in(read_annotations(tmp_path)) == WHOLE | {"b.png": []}
+
+
+def test_columns_that_are_missing_are_named_with_those_found(tmp_path: Path) -> None:
+    (tmp_path / "objects.csv").write_text("image_id,width,height,bbox,source\na,60,40,[],x\n")
+    words = "has columns image_id, width, height, bbox, source and none for 'xmin', 'ymin', 'xmax', 'ymax', 'label'"
+    with pytest.raises(InputError, match=f"line 1 {words}; needed are a picture"):
+        read_annotations(tmp_path / "objects.csv")

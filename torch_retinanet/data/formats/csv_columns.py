@@ -1,0 +1,148 @@
+"""Which column of a CSV is what: by the names in a header, as many tools write them, or by what stands in the rows."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from torch_retinanet.data.picture_folder import SUFFIXES
+from torch_retinanet.data.text import is_number, split_fields
+from torch_retinanet.errors import InputError
+
+Box = tuple[float, float, float, float]
+Meaning = Literal["edges", "corner and sides", "centre and sides"]
+
+DELIMITERS = ",", ";", "\t", "|"
+"""What may stand between two fields; of equally many the first."""
+
+PICTURE = (
+    *("imagepath", "path", "filename", "imagename", "imagefilename", "image", "imgpath", "imgname", "img", "file"),
+    *("filepath", "location", "picture", "imageid"),
+)
+CLASS = "label", "class", "classname", "name", "category", "categoryname", "object", "celltype", "type", "classid"
+EDGES = (
+    ("xmin", "x1", "left", "minx"),
+    ("ymin", "y1", "top", "miny"),
+    ("xmax", "x2", "right", "maxx"),
+    ("ymax", "y2", "bottom", "maxy"),
+)
+CORNER = (*EDGES[0], "x"), (*EDGES[1], "y")
+CENTRE = ("xcenter", "centerx", "xcentre", "cx"), ("ycenter", "centery", "ycentre", "cy")
+BOX_SIDES = ("w", "bboxwidth", "boxwidth", "width"), ("h", "bboxheight", "boxheight", "height")
+SIDES = ("height", "imgheight", "imageheight"), ("width", "imgwidth", "imagewidth")
+"""What a header may call each column, in small letters and without other characters; `box_x1` is `x1`."""
+
+NEEDED = "a picture (as filename), xmin, ymin, xmax, ymax (or x, y, w, h) and a class (as label)"
+
+PREFIX = re.compile(r"^(?:bbox|box|bndbox|boundingbox|roi)(?=[xy]|min|max|left|top|right|bottom)")
+
+
+class Columns(NamedTuple):
+    """Where each value of a row stands; `sides` are height and width of the picture, if they are there."""
+
+    fields: int
+    picture: int
+    edges: tuple[int, ...]
+    name: int
+    sides: tuple[int, ...] = ()
+    delimiter: str = ","
+    meaning: Meaning = "edges"
+    header: bool = False
+
+    def split(self, text: str) -> list[str]:
+        """The fields of a line; tabs at its end were cut off with the blanks.
+
+        Raises:
+            ValueError: in a few words, for a line that is no CSV.
+        """
+        fields = split_fields(text, self.delimiter)
+        return fields + [""] * (self.fields - len(fields)) if self.delimiter == "\t" else fields
+
+    def box(self, values: Sequence[float]) -> Box:
+        """The box xyxy that the four values of `edges` mean."""
+        first, second, third, fourth = values
+        if self.meaning == "edges":
+            return first, second, third, fourth
+        half = 0.5 if self.meaning == "centre and sides" else 0.0
+        left, top = first - half * third, second - half * fourth
+        return left, top, left + third, top + fourth
+
+
+HEADERLESS = Columns(6, 0, (1, 2, 3, 4), 5)
+"""keras-retinanet's own columns."""
+
+
+def read_columns(path: Path, lines: Sequence[str]) -> Columns | None:
+    """The columns of a CSV by its first lines; `None` where no line says which is which.
+
+    Raises:
+        InputError: for a header without a column that is needed.
+    """
+    delimiter = max(DELIMITERS, key=lambda one: (lines[0].count(one), -DELIMITERS.index(one)))
+    rows = [row for line in lines if (row := _fields(line, delimiter))]
+    if not rows:
+        return None
+    if delimiter == "\t" and len(rows) > 1 and len(rows[1]) == len(rows[0]) + 1:
+        rows[0].insert(0, "")  # the column of an index has no name, and lines are read without blanks around them
+    return _by_header(path, rows[0], delimiter) or _by_rows(rows, delimiter)
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    try:
+        return [field.strip() for field in split_fields(line, delimiter)]
+    except ValueError:
+        return []
+
+
+def _by_header(path: Path, header: Sequence[str], delimiter: str) -> Columns | None:
+    """The columns, if the first line is a header: one that names a column, and has no number."""
+    fields = [_plain(field) for field in header]
+    if not any(field in names for field in fields for names in (PICTURE, *EDGES)) or any(map(is_number, header)):
+        return None
+    meaning, names = _box_columns(fields)
+    found = [_column(fields, one) for one in (PICTURE, *names, CLASS)]
+    if None in found:
+        missing = ", ".join(repr(one[0]) for one in (PICTURE, *names, CLASS) if _column(fields, one) is None)
+        raise InputError(f"{path}: line 1 has columns {', '.join(header)} and none for {missing}; needed are {NEEDED}")
+    picture, *edges, name = (column for column in found if column is not None)
+    sides = tuple(c for one in SIDES if (c := _column(fields, one)) is not None and c not in edges)
+    sides = sides if len(sides) == len(SIDES) else ()
+    return Columns(len(fields), picture, tuple(edges), name, sides, delimiter, meaning, header=True)
+
+
+def _box_columns(fields: Sequence[str]) -> tuple[Meaning, Sequence[Sequence[str]]]:
+    """What the four columns of the box mean, and what they may be called."""
+    choices: list[tuple[Meaning, Sequence[Sequence[str]]]] = [
+        ("edges", EDGES),
+        ("centre and sides", (*CENTRE, *BOX_SIDES)),
+        ("corner and sides", (*CORNER, *BOX_SIDES)),
+    ]
+    whole = (choice for choice in choices if all(_column(fields, names) is not None for names in choice[1]))
+    return next(whole, choices[0])
+
+
+def _by_rows(rows: Sequence[Sequence[str]], delimiter: str) -> Columns | None:
+    """The columns of a file without a header, by the first row with a picture, four numbers and a class."""
+    for row in rows:
+        numeric = [is_number(field) for field in row]
+        if len(row) == HEADERLESS.fields and all(numeric[1:5]) and not numeric[0]:
+            return HEADERLESS._replace(delimiter=delimiter)
+        picture = next((i for i, field in enumerate(row) if Path(field).suffix.lower() in SUFFIXES), None)
+        starts = [i for i in range(len(row) - 3) if all(numeric[i : i + 4])]
+        if picture is None or not starts:
+            continue
+        first = next((i for i in starts if i > picture), starts[0])
+        others = [i for i in range(len(row)) if i != picture and not first <= i < first + 4]
+        name = next((i for i in others if not numeric[i]), next((i for i in others if i > first), None))
+        if name is not None:
+            sides = (len(row) - 1, len(row) - 2) if len(row) - name == 3 and all(numeric[-2:]) else ()
+            return Columns(len(row), picture, tuple(range(first, first + 4)), name, sides, delimiter)
+    return None
+
+
+def _column(fields: Sequence[str], names: Sequence[str]) -> int | None:
+    return next((fields.index(name) for name in names if name in fields), None)
+
+
+def _plain(field: str) -> str:
+    return PREFIX.sub("", re.sub("[^a-z0-9]", "", field.lower()))

@@ -1,0 +1,160 @@
+"""The data sets in a folder: annotations are found by what is in them, wherever they lie, and grouped by splits."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch_retinanet.data.formats.format import Format
+from torch_retinanet.data.formats.splits import TRAINING, SplitName, first_of, split_of
+from torch_retinanet.data.tree import Tree
+
+LARGEST, FIRST = 16, 8
+"""Files of a suffix in one folder that are looked into: the largest, and the first by name."""
+
+LOOKS = 20_000
+"""Files of a tree that are looked into."""
+
+
+class SplitPart(NamedTuple):
+    """A file or folder that a reader takes, and the split that its path names, if any."""
+
+    path: Path
+    split: str
+
+
+class DataSet(NamedTuple):
+    """Annotations that belong together."""
+
+    format: Format
+    parts: Sequence[SplitPart]
+
+    @property
+    def splits(self) -> list[str]:
+        """The names of its splits: those of its paths, or else those that its only part says."""
+        named = list(dict.fromkeys(part.split for part in self.parts if part.split))
+        if len(self.parts) == 1 and (said := self.format.splits(self.parts[0].path)):
+            return list(said)
+        return named
+
+
+def find_data_sets(tree: Tree, formats: Sequence[Format], without: Path | None = None) -> list[DataSet]:
+    """The data sets in a folder, the likeliest first.
+
+    That is one with a split for training, then the one nearest to the root, then the largest file.
+
+    Args:
+        tree: of the folder.
+        formats: that are known.
+        without: a file that holds names of classes.
+    """
+    found = [
+        DataSet(known, [SplitPart(path, split_of(path.relative_to(tree.root)).split) for path in paths])
+        for known in formats
+        if known.find is not None
+        for paths in known.find(tree)
+    ]
+    for known, paths in _by_format(tree, formats, without).items():
+        found += [DataSet(formats[known], parts) for parts in _families(paths, tree.root)]
+    return sorted(found, key=lambda one: _rank(one, tree.root))
+
+
+def sampled(files: Sequence[Path]) -> list[Path]:
+    """Of many files those that most likely hold annotations: the largest and the first."""
+    if len(files) <= LARGEST + FIRST:
+        return list(files)
+    largest = sorted(files, key=_size, reverse=True)[:LARGEST]
+    return list(dict.fromkeys([*largest, *files[:FIRST]]))
+
+
+def spread(files: Sequence[Path]) -> list[Path]:
+    """Of many files of one kind a few, from the first to the last."""
+    return list(files[:: max(1, len(files) // FIRST)])
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # as a link that leads nowhere
+        return 0
+
+
+def together(folders: Iterable[Path], root: Path) -> list[Path]:
+    """The largest folders that hold these folders and no two splits, whose paths say which split they are."""
+    splits = {folder: split_of(folder.relative_to(root) / "a").split for folder in folders}
+    below: dict[Path, set[str]] = defaultdict(set)
+    for folder, split in splits.items():
+        for above in (folder, *folder.parents):
+            if above.is_relative_to(root):
+                below[above].add(split)
+    return sorted({_widest(folder, below, root) for folder in splits})
+
+
+def _widest(folder: Path, below: dict[Path, set[str]], root: Path) -> Path:
+    while folder != root and len(below[folder.parent]) == 1:
+        folder = folder.parent
+    return folder
+
+
+def _by_format(tree: Tree, formats: Sequence[Format], without: Path | None) -> dict[int, list[Path]]:
+    """The files and folders of each format, by its place among the formats."""
+    generic = [place for place, known in enumerate(formats) if known.find is None]
+    found: dict[int, list[Path]] = defaultdict(list)
+    looks = LOOKS
+    for folder, by_suffix in tree.by_suffix.items():
+        for place in generic:
+            if not formats[place].suffixes and formats[place].is_folder(folder):
+                found[place].append(folder)
+        for suffix, alike in by_suffix.items():
+            knowing = [place for place in generic if suffix in formats[place].suffixes]
+            chosen = sampled(alike)[:looks] if knowing else []
+            looks -= len(chosen)
+            for file in chosen:
+                if without is not None and file.samefile(without):
+                    continue
+                fitting = next((place for place in knowing if formats[place].fits(file)), None)
+                if fitting is not None:
+                    found[fitting].append(folder if formats[fitting].is_folder(folder) else file)
+    return {place: list(dict.fromkeys(paths)) for place, paths in found.items()}
+
+
+def _families(paths: Sequence[Path], root: Path) -> list[list[SplitPart]]:
+    """Files or folders that belong together: with names that differ by the split alone, or of one name in folders."""
+    families: dict[tuple[str, int], list[SplitPart]] = defaultdict(list)
+    for path, named in _named(_without_others(paths), root):
+        families[named.pattern, len(path.relative_to(root).parts)].append(SplitPart(path, named.split))
+    return _merged(list(families.values()))
+
+
+def _named(paths: Sequence[Path], root: Path) -> list[tuple[Path, SplitName]]:
+    relative = [path.relative_to(root) for path in paths]
+    return [
+        (path, split_of(part if path.is_file() else part / "*")) for path, part in zip(paths, relative, strict=True)
+    ]
+
+
+def _without_others(paths: Sequence[Path]) -> list[Path]:
+    """Without the key points and captions that COCO has beside the instances of a split."""
+    instances = {path.parent for path in paths if path.name.startswith("instances_")}
+    return [path for path in paths if path.parent not in instances or path.name.startswith("instances_")]
+
+
+def _merged(families: list[list[SplitPart]]) -> list[list[SplitPart]]:
+    """Families of one folder whose splits are different ones are one data set: `train.csv` and `new_test.csv`."""
+    merged: list[list[SplitPart]] = []
+    for parts in families:
+        splits, place = {part.split for part in parts}, parts[0].path.parent
+        for other in merged:
+            if "" not in splits and other[0].path.parent == place and not splits & {"", *(p.split for p in other)}:
+                other += parts
+                break
+        else:
+            merged.append(parts)
+    return merged
+
+
+def _rank(found: DataSet, root: Path) -> tuple[bool, int, bool, int, str]:
+    first = found.parts[0].path
+    depth = min(len(part.path.relative_to(root).parts) - part.path.is_file() for part in found.parts)
+    size = sum(part.path.stat().st_size for part in found.parts if part.path.is_file())
+    return first_of(TRAINING, found.splits) is None, depth, first.is_dir(), -size, str(first)
