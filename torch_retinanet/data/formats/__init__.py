@@ -2,23 +2,38 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.class_names import YAML, read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
+from torch_retinanet.data.formats.createml import is_createml, read_createml
 from torch_retinanet.data.formats.csv_file import read_csv
+from torch_retinanet.data.formats.cvat import is_cvat, read_cvat
 from torch_retinanet.data.formats.format import Format, Request
+from torch_retinanet.data.formats.json_kind import JsonKind, is_of_kind, json_kind
 from torch_retinanet.data.formats.kitti import kitti_root, read_kitti
+from torch_retinanet.data.formats.label_studio import is_label_studio, read_label_studio
+from torch_retinanet.data.formats.labelme import is_labelme, is_labelme_folder, read_labelme
+from torch_retinanet.data.formats.open_images import is_open_images, read_open_images
+from torch_retinanet.data.formats.via import is_via, read_via
+from torch_retinanet.data.formats.via_csv import is_via_csv, read_via_csv
 from torch_retinanet.data.formats.voc import read_voc, voc_splits
 from torch_retinanet.data.formats.yolo import read_yolo
 from torch_retinanet.data.formats.yolo_layout import Layout, is_yolo
 from torch_retinanet.errors import InputError
 
-KNOWN = "COCO's JSON, CSV, Pascal VOC's XML, a KITTI folder with label_2, or a YOLO folder with images and labels"
+KNOWN = (
+    "COCO's JSON, CSV, Pascal VOC's XML, a KITTI folder with label_2, a YOLO folder with images and labels, "
+    "or an export of labelme, CreateML, CVAT, Label Studio, VGG Image Annotator or Open Images"
+)
 
 BEGINNING = 4096
-"""Bytes of a file without a known suffix by which it is told what it is."""
+"""Bytes of a file by which it is told what it is."""
+
+MARKS = {b"{": ".json", b"[": ".json", b"<": ".xml"}
+"""How a file begins that is taken for one of a suffix, whatever its own."""
 
 
 def read_annotations(
@@ -29,7 +44,7 @@ def read_annotations(
     classes: str | Path | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Annotations:
-    """The annotations of a file or folder in any of the formats: COCO, CSV, Pascal VOC, KITTI, YOLO.
+    """The annotations of a file or folder in any of the formats that `FORMATS` lists.
 
     What is wrong with single entries is in its `problems`, and the others are read. Boxes are as the files have them:
     `screen` takes out what no training can use.
@@ -76,7 +91,7 @@ def _format(path: Path, classes: Path | None) -> Format:
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
     fitting = [known for known in FORMATS if known.is_folder(path)]
-    fitting = fitting or [known for known in FORMATS if _files(path, known.suffixes, classes)]
+    fitting = fitting or _formats_of_files(path, classes)
     if not fitting:
         raise InputError(f"{path}: must hold annotations, as {KNOWN}")
     if len(fitting) > 1:
@@ -85,18 +100,28 @@ def _format(path: Path, classes: Path | None) -> Format:
     return fitting[0]
 
 
+def _formats_of_files(folder: Path, classes: Path | None) -> list[Format]:
+    """The formats that files of a folder have, without those that only their suffix tells."""
+    files = [file for known in FORMATS for file in _files(folder, known.suffixes, classes)]
+    found = [_fitting(file, file.suffix.lower()) for file in dict.fromkeys(files)]
+    return [known for known in FORMATS if known in found]
+
+
 def _format_of_file(path: Path) -> Format:
-    for known in FORMATS:
-        if path.suffix.lower() in known.suffixes and known.fits(path):
-            return known
     with path.open("rb") as file:
-        beginning = file.read(BEGINNING).lstrip()
-    for known, mark in ((COCO, b"{"), (VOC, b"<")):
-        if beginning.startswith(mark):
-            return known
-    if b"," in beginning.partition(b"\n")[0]:
-        return CSV
+        beginning = file.read(BEGINNING).lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")
+    marked = MARKS.get(beginning[:1], "")
+    fields = ".csv" if b"," in beginning.partition(b"\n")[0] else ""
+    for suffix in (marked, path.suffix.lower(), fields):
+        if found := _fitting(path, suffix):
+            return found
+        if suffix == ".json" and (kind := json_kind(path)):
+            raise InputError(f"{path}: is {kind.value}, which is not read; export it as COCO's JSON")
     raise InputError(f"{path}: must be annotations, as {KNOWN}")
+
+
+def _fitting(path: Path, suffix: str) -> Format | None:
+    return next((known for known in FORMATS if suffix in known.suffixes and known.fits(path)), None)
 
 
 def _files(folder: Path, suffixes: Sequence[str], classes: Path | None = None) -> list[Path]:
@@ -146,7 +171,21 @@ def _format_of_one_file(name: str, suffix: str, read: Callable[..., Annotations]
     )
 
 
-COCO = _format_of_one_file("COCO", ".json", read_coco)
+COCO = _format_of_one_file("COCO", ".json", read_coco)._replace(fits=partial(is_of_kind, kind=JsonKind.COCO))
+LABELME = Format(
+    "labelme",
+    (".json",),
+    is_labelme_folder,
+    lambda path: [],
+    lambda asked: read_labelme(asked.path, images=asked.images),
+    is_labelme,
+)
+CREATEML = _format_of_one_file("CreateML", ".json", read_createml)._replace(fits=is_createml)
+VIA = _format_of_one_file("VGG Image Annotator", ".json", read_via)._replace(fits=is_via)
+VIA_CSV = _format_of_one_file("VGG Image Annotator's CSV", ".csv", read_via_csv)._replace(fits=is_via_csv)
+LABEL_STUDIO = _format_of_one_file("Label Studio", ".json", read_label_studio)._replace(fits=is_label_studio)
+OPEN_IMAGES = _format_of_one_file("Open Images", ".csv", read_open_images)._replace(fits=is_open_images)
+CVAT = _format_of_one_file("CVAT", ".xml", read_cvat)._replace(fits=is_cvat)
 CSV = _format_of_one_file("CSV", ".csv", read_csv)
 VOC = Format(
     "Pascal VOC",
@@ -169,4 +208,9 @@ YOLO = Format(
     lambda path: list(Layout(path).splits),
     lambda asked: read_yolo(asked.path, split=asked.split, images=asked.images, names=asked.names),
 )
-FORMATS = COCO, CSV, VOC, KITTI, YOLO
+FORMATS = (
+    *(COCO, LABELME, CREATEML, VIA, LABEL_STUDIO),
+    *(VIA_CSV, OPEN_IMAGES, CSV),
+    *(CVAT, VOC, KITTI, YOLO),
+)
+"""Of a suffix the first that fits a file is its format: what only the suffix tells stands behind."""
