@@ -1,7 +1,8 @@
-"""The names of the columns of a CSV, by which it is told whose it is."""
+"""The first line of a CSV, by which it is told whose it is."""
 
 import codecs
 from pathlib import Path
+from typing import NamedTuple
 
 from torch_retinanet.data.text import UTF_16, split_fields
 
@@ -9,13 +10,22 @@ BEGINNING = 4096
 """Bytes in which the header of a CSV ends."""
 
 
-def header_of(path: Path) -> list[str]:
-    """The fields of the first line, in small letters; none where it is no CSV or cannot be read."""
+class Header(NamedTuple):
+    """The number of the line, and its fields in small letters; none where the file is no CSV or cannot be read."""
+
+    line: int
+    names: list[str]
+
+
+def header_of(path: Path) -> Header:
+    """The first line that is not blank."""
     try:
         with path.open("rb") as file:
             content = file.read(BEGINNING)
-        encoding = "utf-16" if content.startswith(UTF_16) else "utf-8"
-        text = content.removeprefix(codecs.BOM_UTF8).decode(encoding, errors="replace").lstrip()
-        return [field.strip().lower() for field in split_fields(text.splitlines()[0])] if text else []
-    except (OSError, ValueError):
-        return []
+        if content.startswith(UTF_16):
+            content = content.decode("utf-16", errors="replace").encode(errors="replace")
+        lines = enumerate(content.removeprefix(codecs.BOM_UTF8).splitlines(), 1)
+        number, line = next((number, line) for number, line in lines if line.strip())
+        return Header(number, [name.strip().lower() for name in split_fields(line.decode(errors="replace"))])
+    except (OSError, ValueError, StopIteration):
+        return Header(0, [])

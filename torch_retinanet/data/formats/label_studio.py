@@ -16,7 +16,7 @@ from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.json_file import SHOWN, read_json
 from torch_retinanet.data.formats.json_kind import JsonKind, is_of_kind
 from torch_retinanet.data.formats.label_studio_names import names_of
-from torch_retinanet.data.formats.label_studio_regions import Region, region_box, regions_of, size_in
+from torch_retinanet.data.formats.label_studio_regions import Region, of_json_min, region_box, regions_of, size_in
 from torch_retinanet.data.formats.objects import Object, add_object, find_first, lose_picture, read_or_lose
 from torch_retinanet.data.formats.sizes import Size, known_sizes
 from torch_retinanet.data.picture_folder import beside, find_folder
@@ -97,7 +97,7 @@ def _results(entry: dict[str, Any]) -> list[Any] | None:
     """
     name = next((name for name in ANNOTATIONS if name in entry), None)
     if name is None and "data" not in entry:
-        return [result for value in entry.values() if isinstance(value, list) for result in value]
+        return of_json_min(entry)
     annotations = entry[name] if name else None
     if not isinstance(annotations, list) or not all(isinstance(one, dict) for one in annotations):
         raise ValueError(f"task without a list of annotations: {repr(annotations)[:SHOWN]}")

@@ -16,6 +16,8 @@ NO_REGION = (
 
 GEOMETRY = ("x", "y", "width", "height", "rotation", "radiusX", "radiusY", "points", "rle")
 
+SIDES = ("original_height", "original_width")
+
 PERCENT = 100
 
 
@@ -35,7 +37,7 @@ def regions_of(results: Sequence[Any]) -> Iterator[Region]:
     seen = set()
     for place, result in enumerate(results):
         value, key = _value(result), _key(result)
-        if isinstance(result, dict) and _is_no_region(result, value):
+        if isinstance(result, dict) and result.get("type") in NO_REGION:
             continue
         if not key:
             yield Region(value, place, list(dict.fromkeys(_labels(value))))
@@ -44,9 +46,19 @@ def regions_of(results: Sequence[Any]) -> Iterator[Region]:
             yield Region(value, place, list(dict.fromkeys(labels[key])))
 
 
+def of_json_min(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """The results of a task in JSON-MIN, which has the values alone, in a list by the name of each control."""
+    values = [value for listed in task.values() if isinstance(listed, list) for value in listed]
+    return [
+        {"value": value, **{name: value.get(name) for name in SIDES}}
+        for value in values
+        if isinstance(value, dict) and any(name in value for name in GEOMETRY)
+    ]
+
+
 def size_in(results: Sequence[Any]) -> tuple[float, float]:
     """Height and width of the picture as the results say it, 0 where they do not."""
-    sizes = [size_of(one.get("original_height"), one.get("original_width")) for one in results if isinstance(one, dict)]
+    sizes = [size_of(*map(one.get, SIDES)) for one in results if isinstance(one, dict)]
     return next((size for size in sizes if min(size)), (0, 0))
 
 
@@ -90,15 +102,7 @@ def _angle(value: dict[str, Any]) -> float:
 
 
 def _value(result: Any) -> Any:
-    """The value of a result; in JSON-MIN it is the result itself."""
-    return result.get("value", result if "type" not in result else None) if isinstance(result, dict) else result
-
-
-def _is_no_region(result: dict[str, Any], value: Any) -> bool:
-    kind = result.get("type")
-    if kind is not None:
-        return kind in NO_REGION
-    return isinstance(value, dict) and not any(name in value for name in GEOMETRY)
+    return result.get("value") if isinstance(result, dict) else result
 
 
 def _key(result: Any) -> str:

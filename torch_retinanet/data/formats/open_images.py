@@ -39,7 +39,7 @@ class _Row(NamedTuple):
 
 def is_open_images(path: Path) -> bool:
     """Whether a file holds boxes of Open Images."""
-    return {PICTURE, CLASS, *EDGES} <= set(header_of(path))
+    return {PICTURE, CLASS, *EDGES} <= set(header_of(path).names)
 
 
 def read_open_images(path: Path, *, images: Path | None = None) -> Annotations:
@@ -85,11 +85,11 @@ def _picture(name: str, folder: PictureFolder) -> Found:
 def _rows(path: Path, builder: AnnotationsBuilder) -> Iterator[_Row]:
     header = header_of(path)
     for name in (PICTURE, CLASS, *EDGES):
-        if name not in header:
-            raise InputError(f"{path}: line 1 must name a column {name!r}, and has {', '.join(header)}")
-    columns = {name: header.index(name) for name in header}
-    for line in list(read_lines(path, builder.problems))[1:]:
-        if row := _read(line, columns, path, builder):
+        if name not in header.names:
+            raise InputError(f"{path}: line 1 must name a column {name!r}, and has {', '.join(header.names)}")
+    columns = {name: header.names.index(name) for name in header.names}
+    for line in read_lines(path, builder.problems):
+        if line.number != header.line and (row := _read(line, columns, path, builder)):
             yield row
 
 

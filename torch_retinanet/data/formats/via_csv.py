@@ -26,7 +26,7 @@ class _Row(NamedTuple):
 
 def is_via_csv(path: Path) -> bool:
     """Whether a file is a CSV of VGG Image Annotator."""
-    return {SHAPE, ATTRIBUTES} <= set(header_of(path))
+    return {SHAPE, ATTRIBUTES} <= set(header_of(path).names)
 
 
 def read_via_csv(path: Path, *, images: Path | None = None) -> Annotations:
@@ -40,14 +40,15 @@ def read_via_csv(path: Path, *, images: Path | None = None) -> Annotations:
         InputError: for a header without a column that is needed.
         OSError: for a file that cannot be read.
     """
-    columns = [name.lstrip("#") for name in header_of(path)]
+    header = header_of(path)
+    columns = [name.lstrip("#") for name in header.names]
     for name in (PICTURE, SHAPE, ATTRIBUTES):
         if name not in columns:
             raise InputError(f"{path}: line 1 must name a column {name!r}, and has {', '.join(columns)}")
     builder = AnnotationsBuilder("line {}")
     rows: dict[str, list[_Row]] = defaultdict(list)
-    for line in list(read_lines(path, builder.problems))[1:]:
-        if row := _read(line, columns, path, builder):
+    for line in read_lines(path, builder.problems):
+        if line.number != header.line and (row := _read(line, columns, path, builder)):
             rows[row.filename].append(row)
     pictures = [
         Picture(names_of(name), f"line {own[0].line}", [row.region for row in own if row.region])
