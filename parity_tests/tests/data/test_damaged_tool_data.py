@@ -13,7 +13,6 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from parity_tests.tests.data.test_damaged_data import (
-    Entries,
     damaged,
     entries_of_lines,
     in_utf_8,
@@ -136,12 +135,12 @@ def silent_in_reading(name: str, file: Path, annotations: Annotations) -> set[st
     return silent | ({"pictures"} if len(pictures - said) > len(annotations.pictures) else set())
 
 
-def what_is_silent(name: str, path: Path, file: Path) -> set[str] | Entries:
+def what_is_silent(name: str, path: Path, file: Path) -> set[str | tuple[Path, str]]:
     try:
         read = read_annotations(path)
     except InputError as error:
         return {"sentence"} if "\n" in str(error) else set()
-    return silent_in_reading(name, file, read) | silent_in_screening(read, screen(read, decode=False))
+    return {*silent_in_reading(name, file, read), *silent_in_screening(read, screen(read, decode=False))}
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)

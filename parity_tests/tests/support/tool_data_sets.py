@@ -1,13 +1,23 @@
 """The small data set of `data_sets` as annotation tools export it."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from parity_tests.tests.support.data_sets import BOXES, PICTURES, SIZE, write_pictures
+from torch_retinanet.data.annotations import Annotations
 
 Box = Sequence[float]
+
+TURNED = [20 - 10 * math.sqrt(2), 20 - 10 * math.sqrt(2), 20 + 10 * math.sqrt(2), 20 + 10 * math.sqrt(2)]
+"""The box of a square of side 20 about (20, 20) that is rotated by 45 degrees."""
+
+
+def losses(annotations: Annotations) -> list[tuple[str, str]]:
+    """Place and finding of each problem by which something is lost."""
+    return [(one.location, one.finding) for one in annotations.problems if one.data_loss]
 
 
 def corners(box: Box) -> list[list[float]]:
@@ -118,6 +128,7 @@ def write_via_csv(folder: Path) -> Path:
 def label_studio_result(name: str, box: Box, number: str = "") -> dict[str, Any]:
     """A result of Label Studio: a rectangle for a cat, a polygon for a dog."""
     x1, y1, x2, y2 = (100 * edge / SIZE[i % 2] for i, edge in enumerate(box))
+    value: dict[str, Any]
     if name == "cat":
         kind, value = "rectanglelabels", {"x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1, "rotation": 0}
     else:
