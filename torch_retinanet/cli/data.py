@@ -40,7 +40,10 @@ def add_to(commands: Any) -> None:
 def add_data(command: argparse.ArgumentParser) -> None:
     """Add DATA and the flags that say what is read of it."""
     command.add_argument(
-        "data", metavar="DATA", type=Path, help="COCO JSON, CSV, Pascal VOC XML, KITTI or YOLO: a file or folder"
+        "data",
+        metavar="DATA",
+        type=Path,
+        help="COCO, CSV, Pascal VOC, KITTI, YOLO, or an annotation tool's export: a file or folder",
     )
     command.add_argument("--split", help="a split of it (default: all that there is)")
     command.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")

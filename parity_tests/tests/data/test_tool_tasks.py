@@ -130,7 +130,14 @@ def test_shapes_of_cvat_give_the_box_that_holds_them(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     (tmp_path / "a.xml").write_text(cvat(cvat_image(0, "a.png", shapes)))
     read = read_annotations(tmp_path / "a.xml")
-    plain = [[16, 2, 24, 18], [1.5, 2, 9, 8], [3, 4, 8, 10], [1, 1, 7, 9], [1, 2, 5, 9], [10, 10, 30, 30]]
+    plain: list[list[float]] = [
+        [16, 2, 24, 18],
+        [1.5, 2, 9, 8],
+        [3, 4, 8, 10],
+        [1, 1, 7, 9],
+        [1, 2, 5, 9],
+        [10, 10, 30, 30],
+    ]
     assert_allclose(read.boxes, [TURNED, *plain])
     assert read.ignored.tolist() == [False] * 6 + [True]
     assert losses(read) == [

@@ -208,9 +208,5 @@ YOLO = Format(
     lambda path: list(Layout(path).splits),
     lambda asked: read_yolo(asked.path, split=asked.split, images=asked.images, names=asked.names),
 )
-FORMATS = (
-    *(COCO, LABELME, CREATEML, VIA, LABEL_STUDIO),
-    *(VIA_CSV, OPEN_IMAGES, CSV),
-    *(CVAT, VOC, KITTI, YOLO),
-)
+FORMATS = COCO, LABELME, CREATEML, VIA, LABEL_STUDIO, VIA_CSV, OPEN_IMAGES, CSV, CVAT, VOC, KITTI, YOLO
 """Of a suffix the first that fits a file is its format: what only the suffix tells stands behind."""

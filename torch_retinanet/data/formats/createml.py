@@ -14,7 +14,6 @@ from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.json_file import SHOWN, number_of, read_json, text_of
 from torch_retinanet.data.formats.json_kind import JsonKind, is_of_kind
 from torch_retinanet.data.formats.objects import Object, add_object, lose_picture, read_or_lose
-from torch_retinanet.data.formats.shapes import rotated_box
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
 from torch_retinanet.data.places import NestedPlaces, nested_place
 from torch_retinanet.errors import InputError
@@ -79,4 +78,5 @@ def _object(entry: Any) -> Object:
     if not isinstance(sides, dict):
         raise ValueError(f"object without coordinates: {repr(entry)[:SHOWN]}")
     x, y, width, height = (number_of(sides.get(side)) for side in SIDES)
-    return Object(text_of(entry.get("label")), rotated_box(x, y, width, height, 0))
+    box = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    return Object(text_of(entry.get("label")), box)

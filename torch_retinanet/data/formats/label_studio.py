@@ -16,7 +16,7 @@ from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.json_file import SHOWN, read_json
 from torch_retinanet.data.formats.json_kind import JsonKind, is_of_kind
 from torch_retinanet.data.formats.label_studio_names import names_of
-from torch_retinanet.data.formats.label_studio_regions import Region, of_json_min, region_box, regions_of, size_in
+from torch_retinanet.data.formats.label_studio_regions import TaskRegion, of_json_min, region_box, regions_of, size_in
 from torch_retinanet.data.formats.objects import Object, add_object, find_first, lose_picture, read_or_lose
 from torch_retinanet.data.formats.sizes import Size, known_sizes
 from torch_retinanet.data.picture_folder import beside, find_folder
@@ -115,5 +115,5 @@ def _add(task: _Task, picture: int, size: Size, path: Path, builder: Annotations
             add_object(found._replace(name=name) if found else None, builder, path, picture, place)
 
 
-def _object(region: Region, size: Size) -> Object:
+def _object(region: TaskRegion, size: Size) -> Object:
     return Object("", region_box(region.value, size))

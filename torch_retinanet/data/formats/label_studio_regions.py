@@ -1,6 +1,7 @@
 """The regions of a Label Studio annotation: rectangles, ellipses and polygons in percent of their picture."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ SIDES = ("original_height", "original_width")
 PERCENT = 100
 
 
-class Region(NamedTuple):
+class TaskRegion(NamedTuple):
     """A result that is a region, where it stands among the results, and the classes that it has."""
 
     value: Any
@@ -29,21 +30,20 @@ class Region(NamedTuple):
     labels: Sequence[str]
 
 
-def regions_of(results: Sequence[Any]) -> Iterator[Region]:
+def regions_of(results: Sequence[Any]) -> Iterator[TaskRegion]:
     """The regions of an annotation; results of one region, its rectangle and its labels, are one."""
-    labels: dict[str, list[str]] = {}
-    for result in results:
-        labels.setdefault(_key(result), []).extend(_labels(_value(result)))
+    ids = Counter(_id(result) for result in results)
+    keys = [_key(result) if ids[_id(result)] > 1 else "" for result in results]
+    keys = [key or str(place) for place, key in enumerate(keys)]
+    labels: dict[str, list[str]] = {key: [] for key in keys}
+    for result, key in zip(results, keys, strict=True):
+        labels[key] += _labels(_value(result))
     seen = set()
-    for place, result in enumerate(results):
-        value, key = _value(result), _key(result)
-        if isinstance(result, dict) and result.get("type") in NO_REGION:
+    for place, (result, key) in enumerate(zip(results, keys, strict=True)):
+        if key in seen or (isinstance(result, dict) and result.get("type") in NO_REGION):
             continue
-        if not key:
-            yield Region(value, place, list(dict.fromkeys(_labels(value))))
-        elif key not in seen:
-            seen.add(key)
-            yield Region(value, place, list(dict.fromkeys(labels[key])))
+        seen.add(key)
+        yield TaskRegion(_value(result), place, list(dict.fromkeys(labels[key])))
 
 
 def of_json_min(task: dict[str, Any]) -> list[dict[str, Any]]:
@@ -105,12 +105,16 @@ def _value(result: Any) -> Any:
     return result.get("value") if isinstance(result, dict) else result
 
 
+def _id(result: Any) -> str:
+    return text_of(result.get("id")) if isinstance(result, dict) else ""
+
+
 def _key(result: Any) -> str:
-    """The same for the results of one region: its id and where it lies; nothing for results without id."""
+    """The same for the results of one region: its id, and where it lies; nothing where a result does not say both."""
     value = _value(result)
-    if not isinstance(value, dict) or not text_of(result.get("id")):
+    if not _id(result) or not isinstance(value, dict):
         return ""
-    return repr([result["id"], *(value.get(name) for name in GEOMETRY)])
+    return repr([_id(result), *(value.get(name) for name in GEOMETRY)])
 
 
 def _labels(value: Any) -> list[str]:

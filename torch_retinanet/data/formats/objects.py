@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.builder import NO_CLASS, AnnotationsBuilder
 from torch_retinanet.data.formats.shapes import Box
-from torch_retinanet.data.picture_folder import Found, PictureFolder
+from torch_retinanet.data.picture_folder import Found, PictureFolder, is_there
 
 T = TypeVar("T")
 
@@ -21,8 +21,10 @@ class Object(NamedTuple):
 
 
 def find_first(folder: PictureFolder, names: Sequence[str]) -> Found:
-    """The first of several names of one picture that is there, or else what is found of the first."""
-    return folder.find(next((name for name in names if folder.has(name)), names[0]))
+    """The first of several names of one picture that is there, or else the first that may be followed."""
+    found = [folder.find(name) for name in names]
+    there = (one for one in found if one.path and is_there(one.path))
+    return next(there, next((one for one in found if one.path), found[0]))
 
 
 def read_or_lose(

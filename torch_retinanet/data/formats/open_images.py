@@ -27,7 +27,7 @@ DESCRIPTIONS = ("*class-descriptions*.csv", "classes.csv")
 """Files with lines `code,name`: that of Open Images, and that of FiftyOne's downloads."""
 
 
-class _Row(NamedTuple):
+class _BoxRow(NamedTuple):
     """A line: a box in shares of a picture."""
 
     line: int
@@ -82,7 +82,7 @@ def _picture(name: str, folder: PictureFolder) -> Found:
     return Found(of_stem[0]) if of_stem else folder.find(name if folder.has(name) else f"{name}.jpg")
 
 
-def _rows(path: Path, builder: AnnotationsBuilder) -> Iterator[_Row]:
+def _rows(path: Path, builder: AnnotationsBuilder) -> Iterator[_BoxRow]:
     header = header_of(path)
     for name in (PICTURE, CLASS, *EDGES):
         if name not in header.names:
@@ -93,7 +93,7 @@ def _rows(path: Path, builder: AnnotationsBuilder) -> Iterator[_Row]:
             yield row
 
 
-def _read(line: Line, columns: Mapping[str, int], path: Path, builder: AnnotationsBuilder) -> _Row | None:
+def _read(line: Line, columns: Mapping[str, int], path: Path, builder: AnnotationsBuilder) -> _BoxRow | None:
     try:
         return _parse(line, columns)
     except ValueError as error:
@@ -101,7 +101,7 @@ def _read(line: Line, columns: Mapping[str, int], path: Path, builder: Annotatio
         return None
 
 
-def _parse(line: Line, columns: Mapping[str, int]) -> _Row:
+def _parse(line: Line, columns: Mapping[str, int]) -> _BoxRow:
     """A row.
 
     Raises:
@@ -115,7 +115,7 @@ def _parse(line: Line, columns: Mapping[str, int]) -> _Row:
         raise ValueError("no picture")
     left, top, right, bottom = (parse_number(fields[columns[edge]]) for edge in EDGES)
     is_group = GROUP in columns and fields[columns[GROUP]] == "1"
-    return _Row(line.number, picture, (left, top, right, bottom), name, is_group)
+    return _BoxRow(line.number, picture, (left, top, right, bottom), name, is_group)
 
 
 def _in_pixels(shares: Sequence[float], height: float, width: float) -> Box:

@@ -28,7 +28,7 @@ ONLY_CLASS = "object"
 """The class of regions in a file without attributes."""
 
 
-class Region(NamedTuple):
+class ViaRegion(NamedTuple):
     """A region as a file has it, and its place."""
 
     shape: Any
@@ -36,12 +36,12 @@ class Region(NamedTuple):
     place: int
 
 
-class Picture(NamedTuple):
+class ViaPicture(NamedTuple):
     """A picture as a file has it: its names, the likeliest first, its place, and its regions."""
 
     names: Sequence[str]
     place: str
-    regions: Sequence[Region]
+    regions: Sequence[ViaRegion]
 
 
 def is_via(path: Path) -> bool:
@@ -70,7 +70,7 @@ def read_via(path: Path, *, images: Path | None = None) -> Annotations:
     return gather(pictures, path, images, builder)
 
 
-def gather(pictures: Sequence[Picture], path: Path, images: Path | None, builder: AnnotationsBuilder) -> Annotations:
+def gather(pictures: Sequence[ViaPicture], path: Path, images: Path | None, builder: AnnotationsBuilder) -> Annotations:
     """The annotations of pictures that a file has."""
     folder = find_folder([PureWindowsPath(picture.names[0]).name for picture in pictures], beside(path), images)
     name = _class_attribute([region.attributes for picture in pictures for region in picture.regions], path, builder)
@@ -94,7 +94,7 @@ def _default_folder(content: dict[str, Any]) -> str:
     return text_of(core.get("default_filepath")) if isinstance(core, dict) else ""
 
 
-def _pictures(entries: dict[str, Any], prefix: str, path: Path, builder: AnnotationsBuilder) -> Iterator[Picture]:
+def _pictures(entries: dict[str, Any], prefix: str, path: Path, builder: AnnotationsBuilder) -> Iterator[ViaPicture]:
     for index, (key, entry) in enumerate(entries.items()):
         place = f"picture[{index}]"
         filename = text_of(entry.get("filename")) if isinstance(entry, dict) else ""
@@ -106,13 +106,13 @@ def _pictures(entries: dict[str, Any], prefix: str, path: Path, builder: Annotat
             lose_picture(builder, path, place, what)
             continue
         numbered = [_region(region, nested_place(index, number)) for number, region in enumerate(regions)]
-        yield Picture(names_of(filename, prefix), place, numbered)
+        yield ViaPicture(names_of(filename, prefix), place, numbered)
 
 
-def _region(entry: Any, place: int) -> Region:
+def _region(entry: Any, place: int) -> ViaRegion:
     if not isinstance(entry, dict):
-        return Region(None, None, place)
-    return Region(entry.get("shape_attributes"), entry.get("region_attributes"), place)
+        return ViaRegion(None, None, place)
+    return ViaRegion(entry.get("shape_attributes"), entry.get("region_attributes"), place)
 
 
 def _class_attribute(attributes: Sequence[Any], path: Path, builder: AnnotationsBuilder) -> str | None:
@@ -131,7 +131,7 @@ def _class_attribute(attributes: Sequence[Any], path: Path, builder: Annotations
     return name
 
 
-def _object(region: Region, attribute: str | None) -> Object:
+def _object(region: ViaRegion, attribute: str | None) -> Object:
     return Object(_class(region.attributes, attribute), region_box(region.shape))
 
 

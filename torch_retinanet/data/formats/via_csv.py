@@ -9,19 +9,19 @@ from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.csv_header import header_of
 from torch_retinanet.data.formats.json_file import SHOWN
-from torch_retinanet.data.formats.via import Picture, Region, gather, names_of
+from torch_retinanet.data.formats.via import ViaPicture, ViaRegion, gather, names_of
 from torch_retinanet.data.text import Line, read_lines, split_fields
 from torch_retinanet.errors import InputError
 
 PICTURE, SHAPE, ATTRIBUTES = "filename", "region_shape_attributes", "region_attributes"
 
 
-class _Row(NamedTuple):
+class _RegionRow(NamedTuple):
     """A line: a region of a picture, or none where the picture has none."""
 
     filename: str
     line: int
-    region: Region | None
+    region: ViaRegion | None
 
 
 def is_via_csv(path: Path) -> bool:
@@ -46,18 +46,18 @@ def read_via_csv(path: Path, *, images: Path | None = None) -> Annotations:
         if name not in columns:
             raise InputError(f"{path}: line 1 must name a column {name!r}, and has {', '.join(columns)}")
     builder = AnnotationsBuilder("line {}")
-    rows: dict[str, list[_Row]] = defaultdict(list)
+    rows: dict[str, list[_RegionRow]] = defaultdict(list)
     for line in read_lines(path, builder.problems):
         if line.number != header.line and (row := _read(line, columns, path, builder)):
             rows[row.filename].append(row)
     pictures = [
-        Picture(names_of(name), f"line {own[0].line}", [row.region for row in own if row.region])
+        ViaPicture(names_of(name), f"line {own[0].line}", [row.region for row in own if row.region])
         for name, own in rows.items()
     ]
     return gather(pictures, path, images, builder)
 
 
-def _read(line: Line, columns: list[str], path: Path, builder: AnnotationsBuilder) -> _Row | None:
+def _read(line: Line, columns: list[str], path: Path, builder: AnnotationsBuilder) -> _RegionRow | None:
     try:
         return _parse(line, columns)
     except ValueError as error:
@@ -65,7 +65,7 @@ def _read(line: Line, columns: list[str], path: Path, builder: AnnotationsBuilde
         return None
 
 
-def _parse(line: Line, columns: list[str]) -> _Row:
+def _parse(line: Line, columns: list[str]) -> _RegionRow:
     """A row.
 
     Raises:
@@ -80,7 +80,9 @@ def _parse(line: Line, columns: list[str]) -> _Row:
     parsed = _json(shape or "{}")
     if parsed is None:
         raise ValueError(f"no JSON in a field: {shape[:SHOWN]!r}")
-    return _Row(filename, line.number, Region(parsed, _json(attributes or "{}"), line.number) if parsed else None)
+    return _RegionRow(
+        filename, line.number, ViaRegion(parsed, _json(attributes or "{}"), line.number) if parsed else None
+    )
 
 
 def _json(text: str) -> Any:
