@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from torch_retinanet.data.places import PlaceFormat
 from torch_retinanet.tiles import Window
 
 Floats = npt.NDArray[np.float64]
@@ -95,7 +96,7 @@ class Annotations:
     sizes: Ints
     places: Ints
     files: Sequence[Path]
-    place_format: str
+    place_format: PlaceFormat
     as_stored: Bools
     problems: Sequence[Problem] = field(default_factory=list)
     class_ids: Sequence[int] = ()

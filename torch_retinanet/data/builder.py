@@ -9,6 +9,7 @@ import numpy as np
 
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.picture_folder import Found
+from torch_retinanet.data.places import PlaceFormat
 
 LARGEST_SIDE = 2**31 - 1
 """Pixels beyond which the side of a picture is no side."""
@@ -24,10 +25,10 @@ class AnnotationsBuilder:
     """The pictures and boxes of a data set as they are read.
 
     Args:
-        place_format: how a place is written, as `line {}`.
+        place_format: how a place is written, as `line {}`, or `NestedPlaces` of two numbers.
     """
 
-    def __init__(self, place_format: str) -> None:
+    def __init__(self, place_format: PlaceFormat) -> None:
         self.place_format = place_format
         self.problems: list[Problem] = []
         self._pictures: list[Path] = []

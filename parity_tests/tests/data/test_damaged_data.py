@@ -12,16 +12,24 @@ What is cut off at the end of a file of lines has left no trace in it, and nothi
 
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from PIL import Image
 
+from parity_tests.tests.support.accounting import (
+    Entries,
+    entries_of_lines,
+    in_utf_8,
+    places_of_boxes,
+    places_of_losses,
+    silent_in_screening,
+)
 from parity_tests.tests.support.damage import DAMAGES, TO_BYTES, Damage
 from parity_tests.tests.support.data_sets import BOXES, PICTURES, WRITERS, write_csv, write_voc, write_yolo
-from torch_retinanet.data.annotations import Annotations, Problem
+from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.formats import read_annotations
 from torch_retinanet.data.screening import screen
 from torch_retinanet.errors import InputError
@@ -39,9 +47,6 @@ DAMAGED = {
 SEEDS = range(8)
 """With 13 kinds of damage and 6 files 624 damaged files."""
 
-Entries = set[tuple[Path, str]]
-"""Files, and places in them."""
-
 
 def entries_of_json(content: bytes) -> set[str] | None:
     try:
@@ -58,31 +63,12 @@ def entries_of_xml(content: bytes) -> set[str] | None:
         return None
 
 
-def in_utf_8(content: bytes) -> bytes:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16").encode()
-    return content.removeprefix(b"\xef\xbb\xbf")
-
-
-def entries_of_lines(content: bytes) -> set[str] | None:
-    try:
-        lines = in_utf_8(content).splitlines()
-    except UnicodeError:
-        return None
-    return {f"line {number}" for number, line in enumerate(lines, 1) if line.decode("utf-8", "replace").strip()}
-
-
 ENTRIES: dict[str, Callable[[bytes], set[str] | None]] = {
     ".json": entries_of_json,
     ".xml": entries_of_xml,
     ".csv": entries_of_lines,
     ".txt": entries_of_lines,
 }
-
-
-def places_of_boxes(annotations: Annotations) -> Entries:
-    places = map(annotations.place_format.format, annotations.places.tolist())
-    return {(annotations.files[i], place) for i, place in zip(annotations.owners().tolist(), places, strict=True)}
 
 
 def places_without_boxes(file: Path, annotations: Annotations) -> Entries:
@@ -102,10 +88,6 @@ def bare_name(field: str) -> str:
     return field.strip().rpartition("/")[2]
 
 
-def places_of_losses(problems: Iterable[Problem]) -> Entries:
-    return {(problem.file, problem.location) for problem in problems if problem.data_loss}
-
-
 def silent_in_reading(name: str, file: Path, annotations: Annotations) -> Entries:
     """What the damaged file has, and neither what is read nor any problem."""
     boxes, lost = places_of_boxes(annotations), places_of_losses(annotations.problems)
@@ -117,20 +99,6 @@ def silent_in_reading(name: str, file: Path, annotations: Annotations) -> Entrie
         return set() if len(accounted) >= sum(map(len, BOXES.values())) else {(file, "")}
     header = {(file, "line 1")} if name == "csv with header" else set()
     return {(file, place) for place in entries} - boxes - lost - header - places_without_boxes(file, annotations)
-
-
-def silent_in_screening(read: Annotations, screened: Annotations) -> Entries:
-    """What was read, and is neither in what is left nor lost by a problem."""
-    lost = places_of_losses(screened.problems)
-    gone = {path for path in read.pictures if path not in screened.pictures and (path, "") not in lost}
-    left = places_of_boxes(screened) | lost
-    places = map(read.place_format.format, read.places.tolist())
-    boxes = {
-        (read.files[i], place)
-        for i, place in zip(read.owners().tolist(), places, strict=True)
-        if (read.files[i], place) not in left and (read.pictures[i], "") not in lost and (read.files[i], "") not in lost
-    }
-    return boxes | {(path, "picture") for path in gone}
 
 
 def what_is_silent(name: str, path: Path, file: Path) -> Entries:

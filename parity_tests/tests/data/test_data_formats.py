@@ -21,9 +21,12 @@ from parity_tests.tests.support.data_sets import (
     write_pictures,
     write_voc,
 )
+from parity_tests.tests.support.tool_data_sets import TOOL_WRITERS
 from torch_retinanet.data.annotations import Annotations, Choice, Problem
 from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.errors import InputError
+
+ALL_WRITERS = WRITERS | TOOL_WRITERS
 
 
 def lost(annotations: Annotations) -> list[Problem]:
@@ -34,9 +37,9 @@ def refused(sentence: str, path: Path) -> AbstractContextManager[Any]:
     return pytest.raises(InputError, match=f"^{re.escape(sentence.format(path))}")
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", ALL_WRITERS)
 def test_the_same_objects_are_read_from_every_format(name: str, tmp_path: Path) -> None:
-    annotations = read_annotations(WRITERS[name](tmp_path))
+    annotations = read_annotations(ALL_WRITERS[name](tmp_path))
     assert what_is_in(annotations) == BOXES
     assert list(annotations.classes) == list(CLASSES)
     assert annotations.problems == []
@@ -45,16 +48,16 @@ def test_the_same_objects_are_read_from_every_format(name: str, tmp_path: Path) 
     assert all(path.is_file() for path in [*annotations.pictures, *annotations.files])
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", ALL_WRITERS)
 def test_labels_are_those_of_a_model_that_knows_the_names(name: str, tmp_path: Path) -> None:
-    annotations = read_annotations(WRITERS[name](tmp_path), class_names=["horse", "dog", "cat"])
+    annotations = read_annotations(ALL_WRITERS[name](tmp_path), class_names=["horse", "dog", "cat"])
     assert what_is_in(annotations) == BOXES
     assert annotations.labels.tolist() == [2, 1, 1, 2, 1]
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", ALL_WRITERS)
 def test_boxes_of_classes_that_a_model_does_not_know_are_left_out_and_counted(name: str, tmp_path: Path) -> None:
-    annotations = read_annotations(WRITERS[name](tmp_path), class_names=["cat"])
+    annotations = read_annotations(ALL_WRITERS[name](tmp_path), class_names=["cat"])
     assert {path.name: len(annotations.objects(i).boxes) for i, path in enumerate(annotations.pictures)} == {
         "a.png": 1,
         "b.png": 1,
@@ -72,7 +75,7 @@ def test_ids_of_coco_follow_the_classes_of_a_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("suffix", "name"), [("", "coco"), (".txt", "csv"), (".data", "csv with header")])
 def test_a_file_of_another_suffix_is_told_by_how_it_begins(suffix: str, name: str, tmp_path: Path) -> None:
-    path = WRITERS[name](tmp_path)
+    path = ALL_WRITERS[name](tmp_path)
     assert what_is_in(read_annotations(path.rename(tmp_path / f"objects{suffix}"))) == BOXES
 
 
@@ -126,7 +129,7 @@ def test_splits_that_are_files_are_told_by_their_names(tmp_path: Path) -> None:
 )
 def test_an_unknown_split_is_refused_and_the_known_ones_named(name: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"^split: 'evening' {sentence}"):
-        read_annotations(WRITERS[name](tmp_path), split="evening")
+        read_annotations(ALL_WRITERS[name](tmp_path), split="evening")
 
 
 LAYOUTS = ["", "images", "objects", "../images", "../objects", "../"]
@@ -135,17 +138,17 @@ LAYOUTS = ["", "images", "objects", "../images", "../objects", "../"]
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", ["coco", "csv"])
 def test_pictures_are_found_where_they_lie_by_custom(name: str, layout: str, tmp_path: Path) -> None:
-    path = WRITERS[name](tmp_path / "annotations")
+    path = ALL_WRITERS[name](tmp_path / "annotations")
     for picture in PICTURES:
         (tmp_path / "annotations" / picture).unlink()
     write_pictures((tmp_path / "annotations" / layout).resolve())
     assert all(picture.is_file() for picture in read_annotations(path).pictures)
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", ALL_WRITERS)
 def test_pictures_are_found_in_the_folder_that_is_given(name: str, tmp_path: Path) -> None:
     write_pictures(tmp_path / "elsewhere")
-    path = WRITERS[name](tmp_path / "data")
+    path = ALL_WRITERS[name](tmp_path / "data")
     annotations = read_annotations(path, images=tmp_path / "elsewhere")
     assert [path.parent for path in annotations.pictures] == [tmp_path / "elsewhere"] * 3
     assert what_is_in(annotations) == BOXES
@@ -235,7 +238,7 @@ def test_a_file_of_classes_that_is_not_whole_is_refused(content: str, sentence: 
 
 @pytest.mark.parametrize("name", ["coco", "csv"])
 def test_boxes_in_any_order_are_those_of_their_pictures(name: str, tmp_path: Path) -> None:
-    path = WRITERS[name](tmp_path)
+    path = ALL_WRITERS[name](tmp_path)
     if name == "coco":
         path.write_text(json.dumps(coco() | {"annotations": coco()["annotations"][::-1]}))
     else:

@@ -9,10 +9,18 @@ from torch_retinanet.data.class_names import read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
 from torch_retinanet.data.formats.coco_headings import without_headings
 from torch_retinanet.data.formats.content import BEGINNING, is_coco, is_csv, is_voc
+from torch_retinanet.data.formats.createml import is_createml, read_createml
 from torch_retinanet.data.formats.csv_file import read_csv
+from torch_retinanet.data.formats.cvat import is_cvat, read_cvat
 from torch_retinanet.data.formats.format import Format, Request
+from torch_retinanet.data.formats.json_kind import json_kind
 from torch_retinanet.data.formats.kitti import find_kitti, read_kitti
+from torch_retinanet.data.formats.label_studio import is_label_studio, read_label_studio
+from torch_retinanet.data.formats.labelme import is_labelme, is_labelme_folder, read_labelme
+from torch_retinanet.data.formats.open_images import is_open_images, read_open_images
 from torch_retinanet.data.formats.search import DataSet, SplitPart, find_data_sets
+from torch_retinanet.data.formats.via import is_via, read_via
+from torch_retinanet.data.formats.via_csv import is_via_csv, read_via_csv
 from torch_retinanet.data.formats.voc import find_voc, read_voc, voc_splits
 from torch_retinanet.data.formats.yolo import read_yolo
 from torch_retinanet.data.formats.yolo_layout import Layout, find_yolo
@@ -21,7 +29,13 @@ from torch_retinanet.data.joining import join, union_of_classes, with_classes
 from torch_retinanet.data.tree import Tree
 from torch_retinanet.errors import InputError
 
-KNOWN = "COCO's JSON, CSV, Pascal VOC's XML, KITTI's or YOLO's text files"
+KNOWN = (
+    "COCO's JSON, CSV, Pascal VOC's XML, KITTI's or YOLO's text files, "
+    "or an export of labelme, CreateML, CVAT, Label Studio, VGG Image Annotator or Open Images"
+)
+
+MARKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
+"""Bytes that may stand before a text."""
 
 
 def read_annotations(
@@ -137,19 +151,22 @@ def _seen(tree: Tree) -> str:
 
 
 def _format_of_file(path: Path) -> Format:
-    knowing = [known for known in FORMATS if path.suffix.lower() in known.suffixes]
+    """The format that a file fits; where it fits none, that whose reader says what is wrong with it."""
+    with path.open("rb") as file:
+        beginning = file.read(BEGINNING).lstrip(MARKS)
+    marked = {b"{": ".json", b"[": ".json", b"<": ".xml"}.get(beginning[:1], "")
+    suffixes = dict.fromkeys((path.suffix.lower(), marked))
+    knowing = [known for suffix in suffixes for known in FORMATS if suffix in known.suffixes]
     if fitting := next((known for known in knowing if known.fits(path)), None):
         return fitting
-    if knowing and not is_csv(path):
-        return knowing[0]
-    with path.open("rb") as file:
-        beginning = file.read(BEGINNING).lstrip()
-    for known, mark in ((COCO, b"{"), (VOC, b"<")):
-        if beginning.startswith(mark):
-            return known
-    if is_csv(path) or b"," in beginning.partition(b"\n")[0]:
+    kind = json_kind(path)
+    if kind and not kind.has_reader:
+        raise InputError(f"{path}: is {kind.value}, which is not read; export it as COCO's JSON")
+    if is_csv(path) or (not knowing and b"," in beginning.partition(b"\n")[0]):
         return CSV
-    raise InputError(f"{path}: must be annotations, as {KNOWN}")
+    if not knowing or (marked == ".json" and kind is None):
+        raise InputError(f"{path}: must be annotations, as {KNOWN}")
+    return {".json": COCO, ".csv": CSV, ".xml": VOC}.get(marked or path.suffix.lower(), knowing[0])
 
 
 def _format_of_one_file(
@@ -171,6 +188,20 @@ def _read_coco(path: Path, *, images: Path | None = None) -> Annotations:
 
 
 COCO = _format_of_one_file("COCO", ".json", _read_coco, is_coco)
+LABELME = Format(
+    "labelme",
+    (".json",),
+    is_labelme_folder,
+    lambda path: [],
+    lambda asked: read_labelme(asked.path, images=asked.images),
+    is_labelme,
+)
+CREATEML = _format_of_one_file("CreateML", ".json", read_createml, is_createml)
+VIA = _format_of_one_file("VGG Image Annotator", ".json", read_via, is_via)
+VIA_CSV = _format_of_one_file("VGG Image Annotator's CSV", ".csv", read_via_csv, is_via_csv)
+LABEL_STUDIO = _format_of_one_file("Label Studio", ".json", read_label_studio, is_label_studio)
+OPEN_IMAGES = _format_of_one_file("Open Images", ".csv", read_open_images, is_open_images)
+CVAT = _format_of_one_file("CVAT", ".xml", read_cvat, is_cvat)
 CSV = _format_of_one_file("CSV", ".csv", read_csv, is_csv)
 VOC = Format(
     "Pascal VOC",
@@ -198,4 +229,5 @@ YOLO = Format(
     is_settings,
     find_yolo,
 )
-FORMATS = COCO, CSV, VOC, KITTI, YOLO
+FORMATS = COCO, LABELME, CREATEML, VIA, LABEL_STUDIO, VIA_CSV, OPEN_IMAGES, CSV, CVAT, VOC, KITTI, YOLO
+"""Of a suffix the first that fits a file is its format."""
