@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.data.class_names import YAML, read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
 from torch_retinanet.data.formats.csv_file import read_csv
@@ -28,6 +30,8 @@ def read_annotations(
     images: str | Path | None = None,
     classes: str | Path | None = None,
     class_names: Sequence[str] | None = None,
+    boxes: BoxLayout | None = None,
+    labelled_only: bool = False,
 ) -> Annotations:
     """The annotations of a file or folder in any of the formats: COCO, CSV, Pascal VOC, KITTI, YOLO.
 
@@ -40,9 +44,13 @@ def read_annotations(
         images: the folder of the pictures, where it does not follow from `path`.
         classes: a file with the names of the classes, as `read_class_names` reads it.
         class_names: those of a model, whose labels are then given; boxes of other classes are left out and counted.
+        boxes: what the four numbers of a box mean, where they are not what the format says.
+        labelled_only: whether pictures of a YOLO data set without a label file are left out. By default they are taken
+            as pictures without objects, and counted in `problems`.
 
     Raises:
-        InputError: where no format fits, or several do; for an unknown split; for a file that cannot be read at all.
+        InputError: where no format fits, or several do; for an unknown split; for a file that cannot be read at all;
+            for `boxes` with a format that has no four numbers.
         FileNotFoundError: where there is no file or folder.
     """
     path = Path(path)
@@ -52,7 +60,10 @@ def read_annotations(
         if not (splits := found.splits(path)):
             raise InputError(f"split: {split!r} must not be given, since {path} has no splits")
         raise InputError(f"split: {split!r} must be one of {', '.join(splits)} in {path}")
-    annotations = found.read(Request(path, split, images, classes, names))
+    annotations = found.read(Request(path, split, images, classes, names, boxes, labelled_only))
+    if boxes is not None and annotations.layout != boxes:
+        raise InputError(f"boxes: {boxes!r} must not be given, since boxes of {found.name} can only be what it says")
+    annotations = replace(annotations, layout_is_given=boxes is not None)
     if not annotations.pictures and not annotations.problems:
         raise InputError(f"{path}: must have a picture, and as {found.name} it has none")
     for wanted in (names, class_names):
@@ -135,38 +146,45 @@ def _has_annotations(path: Path, suffix: str) -> bool:
     return any((path / "annotations").glob(f"*{suffix}"))
 
 
-def _format_of_one_file(name: str, suffix: str, read: Callable[..., Annotations]) -> Format:
+def _format_of_one_file(name: str, suffix: str, read: Callable[..., Annotations], layout: BoxLayout) -> Format:
     """A format that has all annotations of a split in one file."""
     return Format(
         name,
         (suffix,),
         lambda path: _has_annotations(path, suffix),
         lambda path: list(_split_files(_folder_of(path, suffix), suffix)) if path.is_dir() else [],
-        lambda asked: read(_one_file(asked, suffix), images=asked.images),
+        lambda asked: read(_one_file(asked, suffix), images=asked.images, boxes=asked.boxes or layout),
     )
 
 
-COCO = _format_of_one_file("COCO", ".json", read_coco)
-CSV = _format_of_one_file("CSV", ".csv", read_csv)
+COCO = _format_of_one_file("COCO", ".json", read_coco, "xywh")
+CSV = _format_of_one_file("CSV", ".csv", read_csv, "xyxy")
 VOC = Format(
     "Pascal VOC",
     (".xml",),
     lambda path: any((path / "Annotations").glob("*.xml")),
     lambda path: voc_splits(path) if path.is_dir() else [],
-    lambda asked: read_voc(asked.path, split=asked.split, images=asked.images),
+    lambda asked: read_voc(asked.path, split=asked.split, images=asked.images, boxes=asked.boxes or "xyxy"),
 )
 KITTI = Format(
     "KITTI",
     (),
     lambda path: kitti_root(path) is not None,
     lambda path: [],
-    lambda asked: read_kitti(asked.path, images=asked.images),
+    lambda asked: read_kitti(asked.path, images=asked.images, boxes=asked.boxes or "xyxy"),
 )
 YOLO = Format(
     "YOLO",
     YAML,
     is_yolo,
     lambda path: list(Layout(path).splits),
-    lambda asked: read_yolo(asked.path, split=asked.split, images=asked.images, names=asked.names),
+    lambda asked: read_yolo(
+        asked.path,
+        split=asked.split,
+        images=asked.images,
+        names=asked.names,
+        boxes=asked.boxes or "cxcywh-relative",
+        labelled_only=asked.labelled_only,
+    ),
 )
 FORMATS = COCO, CSV, VOC, KITTI, YOLO

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations, Problem
+from torch_retinanet.data.box_layouts import Box, BoxLayout
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
-from torch_retinanet.data.text import Line, is_number, parse_number, read_lines, split_fields
+from torch_retinanet.data.text import Line, is_missing, is_number, parse_number, read_lines, split_fields
 from torch_retinanet.errors import InputError
-
-Box = tuple[float, float, float, float]
 
 PICTURE = ("image_path", "path", "filename", "file_name", "image_name", "image", "img_path", "img", "file")
 EDGES = (
@@ -46,21 +45,23 @@ EMPTY = 0.0, 0.0, 0.0, 0.0
 
 
 class _Row(NamedTuple):
-    """A line: a box of a picture, or none where the picture has no objects."""
+    """A line: a box of a picture, or none where it has no objects; `lost` says why an object cannot be used."""
 
     line: int
     picture: str
     box: Box | None
     name: str
     size: tuple[float, float]
+    lost: str = ""
 
 
-def read_csv(path: Path, *, images: Path | None = None) -> Annotations:
+def read_csv(path: Path, *, images: Path | None = None, boxes: BoxLayout = "xyxy") -> Annotations:
     """The boxes of a CSV; classes are the names in it, in order: numbers by value, then others by letters.
 
     Args:
         path: the CSV.
         images: the folder of the pictures; by default the CSV's own, or `images` beside it, or one level up.
+        boxes: what the four numbers of a box mean.
 
     Raises:
         InputError: for a header without a column that is needed, and where no line can be read.
@@ -71,13 +72,14 @@ def read_csv(path: Path, *, images: Path | None = None) -> Annotations:
     header = _header(path, lines[0]) if lines else None
     rows = [_read(line, header or HEADERLESS, path, builder) for line in lines[header is not None :]]
     read = [row for row in rows if row is not None]
-    if not read:
-        first = builder.problems[0] if builder.problems else None
-        why = f"; {first.location}: {first.finding}" if first else ""
+    if all(row.lost for row in read):
+        whys = [f"; {one.location}: {one.finding}" for one in builder.problems]
+        whys += [f"; {builder.place_format.format(row.line)}: {row.lost}" for row in read]
+        why = next(iter(whys), "")
         raise InputError(f"{path}: must have a line with path, box and class{why}")
     folder = find_folder([row.picture for row in read], beside(path), images)
     _add(read, folder, path, builder)
-    annotations = builder.annotations()
+    annotations = builder.annotations(layout=boxes)
     return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
 
 
@@ -115,24 +117,26 @@ def _parse(line: Line, columns: _Columns) -> _Row:
     """A row.
 
     Raises:
-        ValueError: in a few words, for one that is not as the columns say.
+        ValueError: in a few words, for one that does not even say its picture.
     """
     fields = split_fields(line.text)
-    if len(fields) != columns.fields:
-        raise ValueError(f"fields that are not {columns.fields}: {len(fields)}")
-    picture, name = fields[columns.picture].strip(), fields[columns.name].strip()
-    edges = [fields[column].strip() for column in columns.edges]
-    size = _size([fields[column] for column in columns.sides])
-    if not picture:
+    picture = fields[columns.picture].strip() if columns.picture < len(fields) else ""
+    if is_missing(picture):
         raise ValueError("no picture")
-    if not any(edges):
+    if len(fields) != columns.fields:
+        return _Row(line.number, picture, None, "", (0, 0), f"fields that are not {columns.fields}: {len(fields)}")
+    name, size = fields[columns.name].strip(), _size([fields[column] for column in columns.sides])
+    edges = [fields[column].strip() for column in columns.edges]
+    if all(map(is_missing, edges)):
         return _Row(line.number, picture, None, name, size)
-    left, top, right, bottom = map(parse_number, edges)
+    try:
+        left, top, right, bottom = map(parse_number, edges)
+    except ValueError as error:
+        return _Row(line.number, picture, None, name, size, str(error))
     if (left, top, right, bottom) == EMPTY:
         return _Row(line.number, picture, None, name, size)
-    if not name:
-        raise ValueError("no class")
-    return _Row(line.number, picture, (left, top, right, bottom), name, size)
+    lost = f"no class: {name!r}" if is_missing(name) else ""
+    return _Row(line.number, picture, (left, top, right, bottom), name, size, lost)
 
 
 def _size(texts: Sequence[str]) -> tuple[float, float]:
@@ -144,12 +148,18 @@ def _size(texts: Sequence[str]) -> tuple[float, float]:
 
 def _add(rows: Sequence[_Row], folder: PictureFolder, path: Path, builder: AnnotationsBuilder) -> None:
     indices: dict[str, int] = {}
-    with_objects = {row.picture for row in rows if row.box}
+    with_objects = {row.picture for row in rows if row.box or row.lost}
+    known = {row.picture for row in rows if not row.lost}
     for row in rows:
         if row.picture not in indices:
+            if row.lost and row.picture not in known and not folder.has(row.picture):
+                builder.lose(path, row.line, row.lost, "the line is left out")
+                continue
             place, found = builder.place_format.format(row.line), folder.find(row.picture)
             indices[row.picture] = builder.add_picture(found, path, place=place, size=row.size)
-        if row.box:
+        if row.lost:
+            builder.lose_object(indices[row.picture], row.line, row.lost, row.box)
+        elif row.box:
             builder.add_box(indices[row.picture], row.box, builder.label(row.name), row.line)
         elif row.picture in with_objects:
             what = f"picture without objects, and with some: {row.picture!r}"

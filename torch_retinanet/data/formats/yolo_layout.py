@@ -1,5 +1,6 @@
 """Where a YOLO data set has its pictures, labels, splits and names."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -42,12 +43,20 @@ class Layout:
         self.problems: list[Problem] = []
         self.splits = self._splits()
 
-    def names(self) -> list[str] | None:
-        """The names of the classes, if any file has them."""
+    def names(self) -> dict[int, str] | None:
+        """The names of the classes by their numbers, if any file has them."""
         if self.yaml and "names" in self.settings:
             return yaml_names(self.yaml, self.settings)
         file = next((self.root / name for name in NAMES if (self.root / name).is_file()), None)
-        return read_class_names(file) if file else None
+        return dict(enumerate(read_class_names(file))) if file else None
+
+    def key_points(self) -> int | None:
+        """How many numbers the key points of an object have, where the YAML says it."""
+        shape = self.settings.get("kpt_shape")
+        try:
+            return math.prod(map(int, shape)) if isinstance(shape, list) and len(shape) == 2 else None
+        except (TypeError, ValueError):
+            return None
 
     def pairs(self, split: str | None, images: Path | None) -> list[LabelledPicture]:
         """The pictures of a split, or all, each once.
