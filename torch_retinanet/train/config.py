@@ -11,6 +11,7 @@ import msgspec
 import tyro
 
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.devices import Device
 from torch_retinanet.errors import InputError
 from torch_retinanet.tiles import Tiling
@@ -47,8 +48,12 @@ class TrainConfig:
     """the folder of those of `val`, where it does not follow from it"""
     classes: PathOrNone = None
     """a file with the names of the classes, in the order of their labels"""
+    boxes: BoxLayout | None = None
+    """what the four numbers of a box mean, in `data` and `val`; by default what their formats say"""
+    labelled_only: bool = False
+    """leave out pictures of a YOLO data set without a label file; by default they have no objects"""
     strict: bool = False
-    """stop at the first picture that cannot be read, and at annotations that would be lost"""
+    """stop at a picture that cannot be read, at annotations that would be lost, and at what is taken for granted"""
 
     # Whether pictures are cut into tiles
     tile: int = 0
