@@ -66,7 +66,7 @@ def test_problems_and_counts_are_written_for_programs(tmp_path: Path) -> None:
     }
     assert lost == {
         **{"file": str(path), "location": "line 8", "finding": "no extent: 3, 4, 3, 5 in 60x40"},
-        **{"action": "the box is left out", "data_loss": True},
+        **{"action": "the box is left out", "data_loss": True, "assumption": False},
     }
     assert not noted["data_loss"]
     suites = ElementTree.parse(cases).getroot()
