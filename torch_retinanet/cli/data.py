@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch_retinanet.cli.choices import add_max_pixels, say_choice
+from torch_retinanet.cli.reading import add_reading
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
@@ -59,11 +60,13 @@ def add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")
     command.add_argument("--classes", type=Path, help="a file with the names of the classes")
     add_max_pixels(command)
+    add_reading(command)
 
 
 def _inspect(options: argparse.Namespace) -> int:
     from torch_retinanet.cli.inspection_files import count_data, write_json, write_junit
     from torch_retinanet.cli.problem_table import print_problems
+    from torch_retinanet.data.nothing_to_train_on import why_nothing_to_train_on
 
     for flag, path in (("--json", options.json), ("--junit", options.junit)):
         if path is not None and (path.is_dir() or not path.parent.is_dir() or path.resolve() == options.data.resolve()):
@@ -80,13 +83,17 @@ def _inspect(options: argparse.Namespace) -> int:
         if path is not None:
             write(path, counts, annotations.problems)
     say(_summary(counts, every=options.all))
-    return 1 if counts.lost else 0
+    nothing = why_nothing_to_train_on(annotations)
+    if nothing:
+        say(f"{options.data} {nothing}")
+    return 1 if counts.lost or nothing else 0
 
 
 def _browse(options: argparse.Namespace) -> int:
     import numpy as np
 
     from torch_retinanet.data.annotation_sheet import draw_annotations
+    from torch_retinanet.data.nothing_to_train_on import most_frequent
 
     config = _config(options)
     if options.count < 1:
@@ -95,7 +102,7 @@ def _browse(options: argparse.Namespace) -> int:
         raise InputError(f"--out: {options.out} must end in .png")
     annotations = read_screened(options, decode=False)
     if not annotations.pictures:
-        raise InputError(f"{options.data}: must have a picture, and `retinanet inspect` says why none is left")
+        raise InputError(f"{options.data}: must have a picture{most_frequent(annotations.problems)}")
     last = len(annotations.pictures) - 1
     indices = np.unique(np.linspace(0, last, min(options.count, last + 1)).round().astype(int)).tolist()
     sheet = draw_annotations(annotations, indices, config=config)
@@ -130,7 +137,14 @@ def read_screened(options: argparse.Namespace, *, decode: bool) -> "Annotations"
     from torch_retinanet.pictures import allow_pixels
 
     allow_pixels(options.max_pixels)
-    found = read_annotations(options.data, split=options.split, images=options.images, classes=options.classes)
+    found = read_annotations(
+        options.data,
+        split=options.split,
+        images=options.images,
+        classes=options.classes,
+        boxes=options.boxes,
+        labelled_only=options.labelled_only,
+    )
     say_choice(options.data, found)
     return screen(found, decode=decode)
 

@@ -18,6 +18,7 @@ from torch_retinanet.cli.detector import (
     report_unreadable,
     waiting,
 )
+from torch_retinanet.cli.reading import add_reading
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import only_writer
 from torch_retinanet.terminal import note, say
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from torch_retinanet.data.annotations import Annotations
     from torch_retinanet.data.dataset import Unreadable
     from torch_retinanet.detector import RetinaNetDetector
+
+MAX_DETECTIONS = 100
+"""How many detections of a class COCO counts on a picture; `evaluate.coco` has it, and takes long to import."""
 
 UNKNOWN_CLASS = "unknown class"
 """How the problem of boxes begins whose class a model does not know."""
@@ -41,6 +45,7 @@ def add_to(commands: Any) -> None:
     evaluate.add_argument("--split", help="the split of DATA")
     evaluate.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")
     evaluate.add_argument("--classes", type=Path, help="a file with the names of DATA's classes")
+    add_reading(evaluate)
     evaluate.add_argument("--read-ahead", type=batch_size, default=8, help="pictures read ahead; changes no number (8)")
     evaluate.add_argument("--out", type=Path, help="a folder for numbers, detections, curves and mistakes as pictures")
     evaluate.add_argument("--json", type=Path, help="a file for all numbers")
@@ -48,9 +53,23 @@ def add_to(commands: Any) -> None:
     evaluate.add_argument("--results", type=Path, help="detections of them, in COCO's JSON of results")
     add_tiles(evaluate)
     add_max_pixels(evaluate)
+    evaluate.add_argument(
+        "--max-detections",
+        type=_max_detections,
+        default=MAX_DETECTIONS,
+        metavar="N",
+        help=f"how many detections of a class count on a picture, above 10 ({MAX_DETECTIONS}, as COCO has it)",
+    )
     add_nms_classes(evaluate)
     add_device(evaluate)
     evaluate.set_defaults(run=_evaluate)
+
+
+def _max_detections(text: str) -> int:
+    """The value of `--max-detections`."""
+    if not text.isascii() or not text.isdecimal() or int(text) <= 10:
+        raise argparse.ArgumentTypeError(f"{text} must be a whole number above 10")
+    return int(text)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -61,8 +80,9 @@ def _evaluate(options: argparse.Namespace) -> int:
         return _evaluate_model(options)
     if options.truth is None or options.results is None:
         raise InputError("--truth and --results: must be given together")
-    for name in ("model", "split", "images", "classes", "out", "tile", "overlap", "nms_classes"):
-        if (value := getattr(options, name)) is not None:
+    names = ("model", "split", "images", "classes", "boxes", "labelled_only", "out", "tile", "overlap", "nms_classes")
+    for name in names:
+        if (value := getattr(options, name)) not in (None, False):
             flag = "RUN" if name == "model" else f"--{name.replace('_', '-')}"
             raise InputError(f"{flag}: {value} must not be given with --truth and --results")
     return _evaluate_results(options)
@@ -87,7 +107,8 @@ def _evaluate_results(options: argparse.Namespace) -> int:
 
     truth = read_truth(options.truth)
     with waiting("evaluating"):
-        evaluation = evaluate(read_results(options.results, truth), truth.targets, names=truth.names)
+        results = read_results(options.results, truth)
+        evaluation = evaluate(results, truth.targets, names=truth.names, max_detections=options.max_detections)
     print_evaluation(evaluation)
     if options.json is not None:
         write_numbers(options.json, evaluation)
@@ -102,7 +123,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
     from torch_retinanet.evaluate import detect_annotated, evaluate
     from torch_retinanet.evaluate.files import write_evaluation, write_numbers
 
-    detector = read_detector(options.model, options.device, nms_classes=options.nms_classes)
+    detector = _read_detector(options)
     read = _read_annotations(options, detector)
     screened, tiling = screen(read, decode=False), find_tiling(options)
     _say_what_is_lost(options.data, read, screened)
@@ -116,7 +137,9 @@ def _evaluate_model(options: argparse.Namespace) -> int:
         )
     unreadable = [*_left_out(read, screened), *found.unreadable]
     with waiting("evaluating"):
-        evaluation = evaluate(found.detections, found.targets, names=screened.classes)
+        evaluation = evaluate(
+            found.detections, found.targets, names=screened.classes, max_detections=options.max_detections
+        )
     print_evaluation(evaluation)
     if options.json is not None:
         write_numbers(options.json, evaluation, unreadable)
@@ -129,6 +152,16 @@ def _evaluate_model(options: argparse.Namespace) -> int:
     return 1 if unreadable else 0
 
 
+def _read_detector(options: argparse.Namespace) -> "RetinaNetDetector":
+    """The detector, which gives as many detections of a picture as are to be counted, or more."""
+    given = {"nms_classes": options.nms_classes}
+    detector = read_detector(options.model, options.device, **given)
+    if 0 < detector.config.detections_per_picture < options.max_detections != MAX_DETECTIONS:
+        limit = {"detections_per_picture": options.max_detections}
+        detector = read_detector(options.model, options.device, **given, **limit)
+    return detector
+
+
 def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector") -> "Annotations":
     """The annotations in the labels of the detector: matched by name, or by place where it knows no names."""
     from torch_retinanet.data.class_names import with_class_names
@@ -139,7 +172,14 @@ def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector"
     if options.split is None and len(splits := list_splits(data)) > 1:
         note(f"retinanet: {data}: splits {', '.join(splits)} together; --split takes one of them")
     allow_pixels(options.max_pixels)
-    read = read_annotations(data, split=options.split, images=options.images, classes=options.classes)
+    read = read_annotations(
+        data,
+        split=options.split,
+        images=options.images,
+        classes=options.classes,
+        boxes=options.boxes,
+        labelled_only=options.labelled_only,
+    )
     say_choice(data, read)
     known = detector.class_names
     if not known and len(read.classes) != detector.config.num_classes:

@@ -20,11 +20,8 @@ COMMONEST = 12
 COUNT = 7
 """Columns that a count may need."""
 
-COLUMNS = {
-    "map": {"IoU 0.5 to 0.95": "map", "0.5": "map_50", "0.75": "map_75"},
-    "mar": {"100 detections": "mar_100", "10": "mar_10", "1": "mar_1"},
-}
-"""What COCO's numbers are headed, and how torchmetrics calls them."""
+PRECISIONS = {"IoU 0.5 to 0.95": "map", "0.5": "map_50", "0.75": "map_75"}
+"""What COCO's precisions are headed, and how torchmetrics calls them."""
 
 SIZES = ("small", "medium", "large")
 
@@ -32,8 +29,13 @@ SIZES = ("small", "medium", "large")
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print COCO's numbers, those of each class, what is taken for what, and how often detections are wrong."""
     console = TableConsole(WIDTH)
-    console.print(_coco(evaluation, "precision", "map"))
-    console.print(_coco(evaluation, "recall", "mar"))
+    limit = evaluation.coco.max_detections
+    recalls = {f"{limit} detections": f"mar_{limit}", "10": "mar_10", "1": "mar_1"}
+    console.print(_coco(evaluation, "precision", "map", PRECISIONS))
+    console.print(_coco(evaluation, "recall", "mar", recalls))
+    if evaluation.coco.cut_off:
+        rule = f"COCO counts the {limit} best detections of a class on a picture"
+        console.print(f"{rule}; {evaluation.coco.cut_off:,} more do not count; --max-detections sets the limit\n")
     console.print(_classes(evaluation))
     console.print(_confusion(evaluation) if _has_room(evaluation, console.width) else _confusions(evaluation))
     totals = evaluation.mistakes.totals()
@@ -50,8 +52,8 @@ def last_line(evaluation: Evaluation, *, unreadable: int = 0) -> str:
     return f"{evaluation.pictures:,} pictures, {evaluation.objects:,} objects: {words}{lost}"
 
 
-def _coco(evaluation: Evaluation, what: str, prefix: str) -> Table:
-    columns = COLUMNS[prefix] | {size: f"{prefix}_{size}" for size in SIZES}
+def _coco(evaluation: Evaluation, what: str, prefix: str, first: dict[str, str]) -> Table:
+    columns = first | {size: f"{prefix}_{size}" for size in SIZES}
     table = _table(f"COCO, average {what}", (), columns)
     table.add_row(*(_number(evaluation.coco.numbers[name]) for name in columns.values()))
     return table
@@ -64,7 +66,7 @@ def _classes(evaluation: Evaluation) -> Table:
         values = (numbers.ap, numbers.ap_50, numbers.recall, voc)
         table.add_row(escape(name), f"{numbers.objects:,}", *map(_number, values))
     means = evaluation.coco.numbers
-    values = (means["map"], means["map_50"], means["mar_100"], evaluation.voc.mean)
+    values = (means["map"], means["map_50"], means[f"mar_{evaluation.coco.max_detections}"], evaluation.voc.mean)
     table.add_section()
     table.add_row("mean", f"{evaluation.objects:,}", *map(_number, values))
     return table

@@ -42,7 +42,7 @@ def print_problems(problems: Sequence[Problem], root: Path, *, every: bool = Fal
 def _rows(problems: Sequence[Problem], root: Path, every: bool) -> Iterator[tuple[str, str, str, str]]:
     kinds: dict[Any, list[Problem]] = defaultdict(list)
     for problem in problems:
-        kinds[problem.finding.partition(":")[0], problem.action].append(problem)
+        kinds[problem.kind, problem.action].append(problem)
     for (kind, then), alike in kinds.items():
         shown = alike if every or len(alike) < MANY else alike[:SHOWN]
         yield from ((_seen_from(root, one.file), one.location, one.finding, then) for one in shown)

@@ -28,29 +28,34 @@ WRONG_USAGE = 2
 def add_to(commands: Any) -> None:
     """Add the command to those of the parser, which leaves its flags to the settings themselves."""
     train = commands.add_parser(
-        "train", help="train on your own pictures; --resume RUN goes on with a run", add_help=False, prefix_chars="\0"
+        "train",
+        help="train on your own pictures; --resume RUN continues a run, --steps N then makes it longer",
+        add_help=False,
+        prefix_chars="\0",
     )
     train.add_argument("flags", nargs=argparse.REMAINDER)
     train.set_defaults(run=_train)
 
 
 def _train(options: argparse.Namespace) -> int:
-    from torch_retinanet.train import Interrupted, Trainer, settings_of
+    from torch_retinanet.train import Interrupted, Trainer
 
     flags = list(options.flags)
     folder, data_changed = _taken(flags, "--resume"), DATA_CHANGED in flags
     flags = [flag for flag in flags if flag != DATA_CHANGED]
     if data_changed and folder is None:
         raise InputError(f"{DATA_CHANGED}: must come with --resume")
-    if folder is not None and flags:
-        raise InputError(f"--resume: {folder} has its settings, and {flags[0]} cannot change them")
-    config = _settings(flags) if folder is None else replace(settings_of(Path(folder)), out=Path(folder))
+    steps = None if folder is None else _taken(flags, "--steps")
+    config = _settings(flags) if folder is None else _resumed(Path(folder), steps, flags)
     run = Trainer(config, resume=folder is not None, data_changed=data_changed)
+    if steps is not None:
+        run.set_steps()
     if run.accelerator.is_main_process:
         for change in run.changes:
             note(f"retinanet: {change}")
         say_choice(Path(config.data), run.annotations)
-    _say_what_is_lost(run)
+        _say_what_is_lost(run)
+        _say_what_is_odd(run)
     if run.taken_over is not None and run.accelerator.is_main_process:
         note(f"retinanet: {run.taken_over.words()}")
     try:
@@ -63,12 +68,38 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _resumed(folder: Path, steps: str | None, flags: list[str]) -> "TrainConfig":
+    """The settings of a run that is continued, of which `--steps` alone may be another."""
+    from torch_retinanet.train import settings_of
+
+    if flags:
+        raise InputError(f"--resume: {folder} has its settings; --steps can change, and {flags[0]} cannot")
+    if steps is not None and not (steps.isascii() and steps.isdecimal()):
+        raise InputError(f"--steps: {steps!r} must be a whole number")
+    config = replace(settings_of(folder), out=folder)
+    return config if steps is None else replace(config, steps=int(steps))
+
+
 def _say_what_is_lost(run: "Trainer") -> None:
     """Before the first step, as data that lies elsewhere is best found then."""
     lost = sum(problem.data_loss for problem in run.problems)
-    if lost and run.accelerator.is_main_process:
-        kept = f"{len(run.annotations.pictures):,} pictures and {len(run.annotations.boxes):,} objects are left"
+    if lost:
+        kept = f"{len(run.annotations.pictures):,} pictures and {run.annotations.object_count:,} objects are left"
         note(f"retinanet: {lost:,} entries cannot be used, `retinanet inspect` lists them; {kept}")
+
+
+def _say_what_is_odd(run: "Trainer") -> None:
+    """What is taken for granted, and that most boxes are hardly there: training would find nothing of either."""
+    from torch_retinanet.data.screening import SLIVER, slivers
+
+    for problem in run.problems:
+        if problem.assumption:
+            note(f"retinanet: {problem.file}: {problem.finding}; {problem.action}")
+    thin, count = int(slivers(run.annotations).sum()), run.annotations.object_count
+    if 2 * thin > count:
+        what = f"{thin:,} of {count:,} objects have a side below {SLIVER:g} pixels"
+        how = f"`retinanet browse {run.config.data}` shows whether they lie right"
+        note(f"retinanet: {run.config.data}: {what}; {how}")
 
 
 def _settings(flags: list[str]) -> "TrainConfig":

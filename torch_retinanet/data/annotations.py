@@ -6,13 +6,16 @@ A million boxes take some 60 MB. Readers say what they found; `screening` then t
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from torch_retinanet.data.places import PlaceFormat
 from torch_retinanet.tiles import Window
+
+if TYPE_CHECKING:
+    from torch_retinanet.data.box_layouts import BoxLayout
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -29,6 +32,7 @@ class Problem(NamedTuple):
         finding: what was found: a few words that are the same for all of its kind, and its value after a colon.
         action: what training does about it.
         data_loss: whether an object or a picture is lost by it.
+        assumption: whether training takes for granted what the files do not say. `strict` refuses both.
     """
 
     file: Path
@@ -36,6 +40,12 @@ class Problem(NamedTuple):
     finding: str
     action: str
     data_loss: bool
+    assumption: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The words of the finding that are the same for all of its kind."""
+        return self.finding.partition(":")[0]
 
 
 class Choice(NamedTuple):
@@ -67,7 +77,8 @@ class Annotations:
     Attributes:
         pictures: the P files.
         classes: the K names; label k is `classes[k]`.
-        boxes: (T,4) xyxy in pixels, from the left and upper edge of the first pixel.
+        boxes: (T,4) xyxy in pixels, from the left and upper edge of the first pixel. NaN for an object whose place is
+            not known: `screen` leaves its picture out, as the object would be taken for background.
         labels: (T,) from 0 to K - 1; -1 for what is ignored and of no class.
         ignored: (T,) whether a box marks what is neither an object nor background: crowds, `difficult`, `DontCare`.
         areas: (T,) of the objects in square pixels, as a COCO file says them; NaN where nothing does.
@@ -84,6 +95,9 @@ class Annotations:
         windows: the parts of the P pictures that are meant, where they are tiles; empty where they are whole.
         white: the largest value of gray pictures with 16 bits; once screened, that of the bits that they use.
         choice: what was read, where several files or formats could be meant.
+        layout: what the four numbers of a box in the file are taken to mean.
+        layout_is_given: whether the caller said so. Otherwise `screen` refuses boxes that must be of another layout.
+        relative: whether `boxes` are still shares of their pictures, which `screen` makes pixels.
     """
 
     pictures: Sequence[Path]
@@ -104,6 +118,14 @@ class Annotations:
     windows: Sequence[Window] = ()
     choice: Choice | None = None
     white: int = 65535
+    layout: "BoxLayout" = "xyxy"
+    layout_is_given: bool = False
+    relative: bool = False
+
+    @property
+    def object_count(self) -> int:
+        """How many boxes are objects to train on, which those that are ignored are not."""
+        return int((~self.ignored).sum())
 
     def objects(self, index: int) -> Objects:
         """The boxes of one picture."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from torch_retinanet.data.annotations import Annotations, Problem
+from torch_retinanet.data.box_layouts import Box, BoxLayout, is_relative, to_xyxy
 from torch_retinanet.data.picture_folder import Found
 from torch_retinanet.data.places import PlaceFormat
 
@@ -16,6 +17,12 @@ LARGEST_SIDE = 2**31 - 1
 
 NO_CLASS = -1
 """The label of what is ignored and of no class."""
+
+NOWHERE = (math.nan,) * 4
+"""The box of an object whose place is not known."""
+
+REGION_IS_IGNORED, PICTURE_IS_LEFT_OUT = "its region is ignored", "its picture is left out"
+"""What becomes of an object that cannot be trained on: it must not be taken for background."""
 
 LONGEST_NUMBER = 18
 """Digits up to which the name of a class is sorted as a number."""
@@ -69,14 +76,14 @@ class AnnotationsBuilder:
     def add_box(
         self,
         picture: int,
-        box: tuple[float, float, float, float],
+        box: Box,
         label: int,
         place: int,
         *,
         ignored: bool = False,
         area: float = math.nan,
     ) -> None:
-        """Take a box xyxy in pixels, and the area of the object where that is said."""
+        """Take a box in the layout of `annotations`, and the area of the object where that is said."""
         self._owners.append(picture)
         self._boxes.extend(box)
         self._labels.append(label)
@@ -88,18 +95,28 @@ class AnnotationsBuilder:
         """The label of a class, for formats that name it at each box."""
         return self._names.setdefault(name, len(self._names))
 
+    def lose_object(self, picture: int, place: int, what: str, region: Box | None = None) -> None:
+        """Note an object that cannot be trained on: the region that it is known to be in is ignored, else its picture
+        left out."""
+        known = region is not None and all(map(math.isfinite, region))
+        self.add_box(picture, region if region and known else NOWHERE, NO_CLASS, place, ignored=True)
+        self.lose(self._files[picture], place, what, REGION_IS_IGNORED if known else PICTURE_IS_LEFT_OUT)
+
     def lose(self, file: Path, place: int | None, what: str, then: str) -> None:
         """Note that something at a place, or a whole file, is lost."""
         self.problems.append(
             Problem(file, "" if place is None else self.place_format.format(place), what, then, data_loss=True)
         )
 
-    def annotations(self, classes: Sequence[str] | None = None, *, class_ids: Sequence[int] = ()) -> Annotations:
+    def annotations(
+        self, classes: Sequence[str] | None = None, *, class_ids: Sequence[int] = (), layout: BoxLayout = "xyxy"
+    ) -> Annotations:
         """All that was taken.
 
         Args:
             classes: the names of the labels; by default those of `label`, numbers by value, then others by letters.
             class_ids: of the classes, in COCO.
+            layout: of the boxes that were taken.
         """
         order = np.argsort(self._owners, kind="stable")
         labels = np.array(self._labels, dtype=np.int64)[order]
@@ -111,7 +128,7 @@ class AnnotationsBuilder:
         gathered = Annotations(
             pictures=self._pictures,
             classes=list(classes),
-            boxes=np.array(self._boxes, dtype=np.float64).reshape(-1, 4)[order],
+            boxes=to_xyxy(np.array(self._boxes, dtype=np.float64).reshape(-1, 4)[order], layout),
             labels=labels,
             ignored=np.array(self._ignored, dtype=bool)[order],
             areas=np.array(self._areas, dtype=np.float64)[order],
@@ -124,6 +141,8 @@ class AnnotationsBuilder:
             problems=self.problems,
             class_ids=class_ids,
             picture_ids=self._ids,
+            layout=layout,
+            relative=is_relative(layout),
         )
         return self._without_refused(gathered, counts.tolist())
 

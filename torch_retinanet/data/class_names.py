@@ -11,24 +11,36 @@ import yaml
 
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.builder import NO_CLASS
-from torch_retinanet.data.text import Line, read_lines, split_fields
+from torch_retinanet.data.text import Line, parse_whole, read_lines, split_fields
 from torch_retinanet.errors import InputError
 
 YAML = (".yaml", ".yml")
+
+NULL, MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
+
+
+class _TextLoader(yaml.SafeLoader):
+    """Reads `off`, `010` and `1.0` as the text that they are, which YAML 1.1 takes for False, 8 and a number."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own table
+        first: [(tag, pattern) for tag, pattern in resolvers if tag in (NULL, MERGE)]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def read_class_names(path: Path) -> list[str]:
     """The K names of a file, in the order of their labels.
 
     Args:
-        path: lines `name,id` with ids from 0 to K - 1, as keras-retinanet has them; lines with a name each, as YOLO's
+        path: lines `name,id` with ids from 0 or 1 on, as keras-retinanet has them; lines with a name each, as YOLO's
             `classes.txt`; or a YAML with `names`.
 
     Raises:
         InputError: for a file that is none of it, or holds a name twice.
         OSError: for a file that cannot be read.
     """
-    names = yaml_names(path, read_yaml(path)) if path.suffix.lower() in YAML else _names_in_lines(path)
+    is_yaml = path.suffix.lower() in YAML
+    names = [*yaml_names(path, read_yaml(path)).values()] if is_yaml else _names_in_lines(path)
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise InputError(f"{path}: name {twice[0][:80]!r} must be there once")
@@ -36,14 +48,14 @@ def read_class_names(path: Path) -> list[str]:
 
 
 def read_yaml(path: Path) -> dict[Any, Any]:
-    """The settings in a YAML.
+    """The settings in a YAML, whose values are texts, lists and settings, or `None` where there is no value.
 
     Raises:
         InputError: for a file that is none, or holds anything but settings by name.
         OSError: for a file that cannot be read.
     """
     try:
-        settings = yaml.safe_load(path.read_bytes())
+        settings = yaml.load(path.read_bytes(), Loader=_TextLoader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: must be whole YAML ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(settings, dict):
@@ -51,18 +63,21 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     return settings
 
 
-def yaml_names(path: Path, settings: dict[Any, Any]) -> list[str]:
-    """The setting `names`: a list, or names by their labels.
+def yaml_names(path: Path, settings: dict[Any, Any]) -> dict[int, str]:
+    """The setting `names` by the ids that label files use, the smallest first: a list counts from 0.
 
     Raises:
-        InputError: where there is none, or it is neither.
+        InputError: where there is none, or it is neither a list nor names by whole numbers.
     """
     names = settings.get("names")
-    if isinstance(names, dict) and set(names) == set(range(len(names))):
-        names = [names[label] for label in range(len(names))]
-    if not isinstance(names, list) or not names or not all(isinstance(name, str | int) for name in names):
-        raise InputError(f"{path}: names must be a list, or numbered from 0")
-    return [str(name) for name in names]
+    pairs = [*names.items()] if isinstance(names, dict) else [*enumerate(names)] if isinstance(names, list) else []
+    try:
+        found = {parse_whole(str(number)): name for number, name in pairs}
+    except ValueError:
+        found = {}
+    if not found or len(found) < len(pairs) or min(found) < 0 or not all(isinstance(n, str) for n in found.values()):
+        raise InputError(f"{path}: names must be a list of names, or names by their numbers")
+    return dict(sorted(found.items()))
 
 
 def with_class_names(annotations: Annotations, class_names: Sequence[str]) -> Annotations:
@@ -108,9 +123,22 @@ def _fields(path: Path, line: Line) -> list[str]:
 def _by_ids(path: Path, lines: Sequence[Line], rows: Sequence[Sequence[str]]) -> list[str]:
     names: dict[int, str] = {}
     for line, row in zip(lines, rows, strict=True):
-        label = row[1].strip() if len(row) == 2 else ""
-        if not label.isascii() or not label.isdecimal() or int(label) >= len(lines) or int(label) in names:
-            rule = f"a name and an id from 0 to {len(lines) - 1}, each id once"
-            raise InputError(f"{path}: line {line.number}, {line.text[:80]!r}, must be {rule}")
-        names[int(label)] = row[0].strip()
-    return [names[label] for label in range(len(names))]
+        label = _id(row[1]) if len(row) == 2 else -1
+        if not 0 <= label <= len(lines) or label in names:
+            raise InputError(f"{path}: line {line.number}, {line.text[:80]!r}, must be {_rule(lines)}")
+        names[label] = row[0].strip()
+    if 0 in names and len(lines) in names:
+        raise InputError(f"{path}: ids must be {_rule(lines)}")
+    return [names[label] for label in sorted(names)]
+
+
+def _id(text: str) -> int:
+    """An id, or -1 for what is none."""
+    try:
+        return parse_whole(text.strip())
+    except ValueError:
+        return -1
+
+
+def _rule(lines: Sequence[Line]) -> str:
+    return f"a name and an id from 0 to {len(lines) - 1} or from 1 to {len(lines)}, each id once"

@@ -1,5 +1,6 @@
 """Annotations of several files put together: pictures one after another, and classes as one list."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -7,13 +8,20 @@ import numpy as np
 
 from torch_retinanet.data.annotations import Annotations, Ints
 from torch_retinanet.data.builder import NO_CLASS, rank_of_name
+from torch_retinanet.errors import InputError
 
 
 def join(parts: Sequence[Annotations]) -> Annotations:
     """The pictures of all, in labels of the union of their classes; the parts are of one format.
 
     Ids of pictures stay where no two parts use one, and ids of classes where each class has one.
+
+    Raises:
+        InputError: where the numbers of boxes mean different things in two parts.
     """
+    if len({part.layout for part in parts}) > 1:
+        layouts = ", ".join(f"{part.layout} in {part.files[0]}" for part in parts if part.files)
+        raise InputError(f"boxes: must mean the same in all files, and are {layouts}; read the files one by one")
     classes = union_of_classes(parts)
     parts = [with_classes(part, classes) for part in parts]
     ids = [picture_id for part in parts for picture_id in part.picture_ids]
@@ -61,5 +69,5 @@ def with_classes(annotations: Annotations, classes: Mapping[str, int]) -> Annota
 def _ids(parts: Sequence[Annotations]) -> dict[str, int]:
     """The ids of the classes that have one and the same in all parts."""
     pairs = {pair for part in parts for pair in zip(part.classes, part.class_ids, strict=False)}
-    names = [name for name, _ in pairs]
-    return {name: class_id for name, class_id in pairs if names.count(name) == 1}
+    times = Counter(name for name, _ in pairs)
+    return {name: class_id for name, class_id in pairs if times[name] == 1}

@@ -11,6 +11,9 @@ from torch_retinanet.errors import InputError
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
+MISSING = frozenset({"", "nan", "NaN", "None", "<NA>", "NaT"})
+"""What pandas writes for a cell without a value."""
+
 
 class Line(NamedTuple):
     """A line that is not blank, and its number from 1."""
@@ -19,8 +22,15 @@ class Line(NamedTuple):
     text: str
 
 
-def read_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:
-    """The lines of a file in UTF-8, or in UTF-16 with a mark in front; what is none of it is added to `problems`.
+class BadLine(NamedTuple):
+    """A line that is no text, its number from 1, and why."""
+
+    number: int
+    why: str
+
+
+def lines_of(path: Path) -> Iterator[Line | BadLine]:
+    """The lines of a file in UTF-8, or in UTF-16 with a mark in front.
 
     Raises:
         InputError: for a file that begins as UTF-16 and is not.
@@ -30,15 +40,24 @@ def read_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:
         try:
             text = line.decode().strip()
         except UnicodeDecodeError as error:
-            what = f"not UTF-8: {line[error.start : error.end]!r} at byte {error.start} of the line"
-            problems.append(Problem(path, f"line {number}", what, "the line is left out", data_loss=True))
+            place = f"at byte {error.start} of the line"
+            yield BadLine(number, f"not UTF-8: {line[error.start : error.end]!r} {place}")
             continue
         if text:
             yield Line(number, text)
 
 
+def read_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:
+    """The lines of a file that are text, as `lines_of` has them; the others are added to `problems`."""
+    for line in lines_of(path):
+        if isinstance(line, Line):
+            yield line
+        else:
+            problems.append(Problem(path, f"line {line.number}", line.why, "the line is left out", data_loss=True))
+
+
 def parse_number(text: str) -> float:
-    """A number as data files write it, `nan` and `inf` among them.
+    """A number as data files write it, `nan`, `inf` and `0,5` among them.
 
     Raises:
         ValueError: for anything else; also for what Python alone allows, as `1_000`.
@@ -46,9 +65,26 @@ def parse_number(text: str) -> float:
     if "_" in text or not text.isascii():
         raise ValueError(f"no number: {text!r}")
     try:
-        return float(text)
+        return float(text.replace(",", ".", 1) if "." not in text else text)
     except ValueError:
         raise ValueError(f"no number: {text!r}") from None
+
+
+def parse_whole(text: str) -> int:
+    """A whole number in any notation, as `7`, `7.0` and `7e0`.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    number = parse_number(text)
+    if not number.is_integer():
+        raise ValueError(f"no whole number: {text!r}")
+    return int(number)
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell of a table has no value."""
+    return text.strip() in MISSING
 
 
 def split_fields(text: str, delimiter: str = ",") -> list[str]:

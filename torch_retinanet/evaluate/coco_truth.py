@@ -1,16 +1,19 @@
-"""The truth of a COCO file as an evaluation needs it: nothing is left out, and what is wrong is refused.
+"""The truth of a COCO file as an evaluation needs it: read as training reads it, but what would be lost is refused.
 
 The pictures themselves are not needed.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from torch_retinanet.evaluate.coco_json import Box, Id, by_picture, corners, in_order, looked_up, numbered, read_json
+from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.formats.coco import read_coco_objects
+from torch_retinanet.data.formats.coco_values import Id
+from torch_retinanet.errors import InputError
+from torch_retinanet.evaluate.coco_json import by_picture, check_boxes, in_order
 
 
 class Truth(NamedTuple):
@@ -31,59 +34,36 @@ class Truth(NamedTuple):
     targets: list[dict[str, Tensor]]
 
 
-@dataclass
-class _TruthImage:
-    id: Id
-
-
-@dataclass
-class _TruthCategory:
-    id: int
-    name: str
-
-
-@dataclass
-class _TruthAnnotation:
-    image_id: Id
-    category_id: int
-    bbox: Box
-    iscrowd: int | bool = 0
-    area: float | None = None
-
-
-@dataclass
-class _File:
-    images: list[_TruthImage]
-    annotations: list[_TruthAnnotation]
-    categories: list[_TruthCategory]
-
-
 def read_truth(path: Path) -> Truth:
     """The truth of a COCO file, its pictures in the order of their ids, its crowds `ignored`.
 
     The `area` of an object is that of the file, or else that of its box.
 
     Raises:
-        InputError: for a file that is not COCO's JSON, for ids that are there twice or that are not known, for boxes
-            that are not finite or have a side below 0; the sentence names the place.
+        InputError: for a file that is not COCO's JSON, for ids that are there twice or that are not known, for objects
+            without a box, for boxes that are not finite or have a side below 0; the sentence names the place.
         FileNotFoundError: where there is no file.
     """
-    file = read_json(path, _File)
-    numbered([image.id for image in file.images], path, "images")
-    pictures = {one: index for index, one in enumerate(in_order([image.id for image in file.images]))}
-    numbered([category.id for category in file.categories], path, "categories")
-    categories = sorted(file.categories, key=lambda category: category.id)
-    labels = {category.id: label for label, category in enumerate(categories)}
-    entries = file.annotations
-    boxes = corners([entry.bbox for entry in entries], path, "annotations")
-    owners = looked_up([entry.image_id for entry in entries], pictures, path, "annotations", "image_id", "images")
-    areas = np.array([np.nan if entry.area is None else entry.area for entry in entries])
-    of_boxes = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    found = read_coco_objects(path)
+    for problem in found.problems:
+        if problem.data_loss:
+            raise InputError(f"{path}: {problem.location}: {problem.finding}")
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    check_boxes(np.concatenate([found.boxes[:, :2], sides], axis=1), path, _places(found))
     values = {
-        "boxes": boxes,
-        "labels": looked_up([e.category_id for e in entries], labels, path, "annotations", "category_id", "categories"),
-        "ignored": np.array([bool(entry.iscrowd) for entry in entries], dtype=bool),
-        "area": np.where(np.isfinite(areas), areas, of_boxes),
+        "boxes": found.boxes,
+        "labels": found.labels,
+        "ignored": found.ignored,
+        "area": np.where(np.isfinite(found.areas), found.areas, sides.prod(1)),
     }
-    targets = by_picture(owners, values, len(pictures))
-    return Truth(path, list(pictures), list(labels), [category.name for category in categories], targets)
+    ids = in_order(found.picture_ids)
+    order = {one: index for index, one in enumerate(ids)}
+    new = np.array([order[one] for one in found.picture_ids], dtype=np.int64)
+    targets = by_picture(new[found.owners()], values, len(ids))
+    return Truth(path, ids, list(found.class_ids), list(found.classes), targets)
+
+
+def _places(found: Annotations) -> list[str]:
+    return [found.place_format.format(place) for place in found.places]

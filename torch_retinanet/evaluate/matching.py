@@ -33,8 +33,8 @@ class Mistake(NamedTuple):
 
     Attributes:
         kind: `missed`, no detection is at the place of the object or badly placed there; `wrong class`, at the place of
-            an object of another class; `badly placed`, at an IoU of 0.1 to 0.5 with an object; `twice found`, at the
-            place of an object that a better one has found; `background`, at no object.
+            an object of another class, the best for each object; `badly placed`, at an IoU of 0.1 to 0.5 with an
+            object; `twice found`, at the place of an object that a better one has found; `background`, at no object.
         detection: its index, or -1 for an object that was missed.
         object: the index of the object that is meant, or -1 for background.
     """
@@ -118,6 +118,7 @@ def _mistakes(
     pairs: Iterable[tuple[int, int]], extra: Sequence[int], missing: Iterable[int], overlap: Floats, same: Bools
 ) -> list[Mistake]:
     wrong = [Mistake("wrong class", i, j) for i, j in pairs if not same[i, j]]
+    confused = {mistake.object for mistake in wrong}
     for i in extra:
         in_class, anywhere = overlap[i] * same[i], overlap[i]
         if not len(anywhere) or anywhere.max() < NEAR:
@@ -125,9 +126,11 @@ def _mistakes(
         elif in_class.max() >= FOUND:
             wrong.append(Mistake("twice found", i, int(in_class.argmax())))
         elif anywhere.max() >= FOUND:
-            wrong.append(Mistake("wrong class", i, int(anywhere.argmax())))
+            meant = int(anywhere.argmax())
+            wrong += [Mistake("wrong class", i, meant)] if meant not in confused else []
+            confused.add(meant)
         else:
-            meant = in_class if in_class.max() >= NEAR else anywhere
-            wrong.append(Mistake("badly placed", i, int(meant.argmax())))
+            nearest = in_class if in_class.max() >= NEAR else anywhere
+            wrong.append(Mistake("badly placed", i, int(nearest.argmax())))
     approached = {mistake.object for mistake in wrong if mistake.kind == "badly placed"}
     return wrong + [Mistake("missed", -1, j) for j in missing if j not in approached]

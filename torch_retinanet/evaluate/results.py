@@ -7,24 +7,28 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from torch import Tensor
 
+from torch_retinanet.data.box_layouts import to_xyxy
+from torch_retinanet.data.formats.coco_values import Id, Ids, id_of, number_of, numbers_of
 from torch_retinanet.errors import InputError
-from torch_retinanet.evaluate.coco_json import Box, Id, by_picture, corners, looked_up, read_json
+from torch_retinanet.evaluate.coco_json import by_picture, check_boxes, read_json
 from torch_retinanet.evaluate.coco_truth import Truth
 from torch_retinanet.files import atomic_write
 
+T = TypeVar("T")
 
-@dataclass
-class _Result:
-    image_id: Id
-    category_id: int
-    bbox: Box
+
+class _Result(NamedTuple):
+    """A detection: the indices of its picture and class, its box x, y, width, height, and its score."""
+
+    picture: int
+    label: int
+    box: list[float]
     score: float
 
 
@@ -38,19 +42,54 @@ def read_results(path: Path, truth: Truth) -> list[dict[str, Tensor]]:
             finite, sides below 0; the sentence names the place, as `results[17]`.
         FileNotFoundError: where there is no file.
     """
-    results = read_json(path, list[_Result], "results")
-    pictures: dict[Id, int] = {one: index for index, one in enumerate(truth.picture_ids)}
-    labels: dict[Id, int] = {one: label for label, one in enumerate(truth.class_ids)}
-    owners = looked_up([one.image_id for one in results], pictures, path, "results", "image_id", truth.path)
-    for place, one in enumerate(results):
-        if not math.isfinite(one.score):
-            raise InputError(f"{path}: results[{place}]: score is {one.score}, and must be finite")
+    content = read_json(path)
+    if not isinstance(content, list):
+        raise InputError(f"{path}: must be a list of results, and is `{type(content).__name__}`")
+    pictures, labels = Ids(truth.picture_ids), Ids(truth.class_ids)
+    results: list[_Result] = []
+    try:
+        results.extend(_result(entry, pictures, labels, truth.path) for entry in content)
+    except ValueError as error:
+        raise InputError(f"{path}: results[{len(results)}]: {error}") from None
+    boxes = np.array([one.box for one in results], dtype=np.float64).reshape(-1, 4)
+    check_boxes(boxes, path, [f"results[{place}]" for place in range(len(results))])
     values = {
-        "boxes": corners([one.bbox for one in results], path, "results"),
-        "labels": looked_up([one.category_id for one in results], labels, path, "results", "category_id", truth.path),
+        "boxes": to_xyxy(boxes, "xywh"),
+        "labels": np.array([one.label for one in results], dtype=np.int64),
         "scores": np.array([one.score for one in results], dtype=np.float64),
     }
-    return by_picture(owners, values, len(pictures))
+    return by_picture(np.array([one.picture for one in results], dtype=np.int64), values, len(truth.picture_ids))
+
+
+def _result(entry: Any, pictures: Ids, labels: Ids, truth: Path) -> _Result:
+    """A detection.
+
+    Raises:
+        ValueError: in a sentence, for one that is none.
+    """
+    if not isinstance(entry, dict):
+        raise ValueError(f"must be an object, and is `{type(entry).__name__}`")
+    found = []
+    for field, known in (("image_id", pictures), ("category_id", labels)):
+        index = known.find(_read(entry, field, id_of))
+        if index is None:
+            raise ValueError(f"{field} {entry[field]!r} is not in {truth}")
+        found.append(index)
+    box, score = _read(entry, "bbox", numbers_of), _read(entry, "score", number_of)
+    if len(box) != 4:
+        raise ValueError(f"bbox has {len(box)} numbers, and must have 4")
+    if not math.isfinite(score):
+        raise ValueError(f"score is {score}, and must be finite")
+    return _Result(found[0], found[1], box, score)
+
+
+def _read(entry: Mapping[str, Any], field: str, read: Callable[[Any], T]) -> T:
+    if field not in entry:
+        raise ValueError(f"must have the field {field!r}")
+    try:
+        return read(entry[field])
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from None
 
 
 def result_rows(

@@ -11,6 +11,7 @@ import msgspec
 import tyro
 
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.devices import Device
 from torch_retinanet.errors import InputError
 from torch_retinanet.tiles import Tiling
@@ -49,8 +50,12 @@ class TrainConfig:
     """a file with the names of the classes, in the order of their labels"""
     max_pixels: int | None = None
     """the largest picture that is read, for scans that you trust; by default Pillow's limit, 178,956,970 pixels"""
+    boxes: BoxLayout | None = None
+    """what the four numbers of a box mean, in `data` and `val`; by default what their formats say"""
+    labelled_only: bool = False
+    """leave out pictures of a YOLO data set without a label file; by default they have no objects"""
     strict: bool = False
-    """stop at the first picture that cannot be read, and at annotations that would be lost"""
+    """stop at a picture that cannot be read, at annotations that would be lost, and at what is taken for granted"""
 
     # Whether pictures are cut into tiles
     tile: int = 0

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -13,14 +14,18 @@ from torch_retinanet.data.dataset import PictureDataset
 from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.data.formats.splits import KNOWN_SPLITS, TESTING, TRAINING, VALIDATION, first_of
 from torch_retinanet.data.mixing import Mixing
+from torch_retinanet.data.nothing_to_train_on import most_frequent, why_nothing_to_train_on
 from torch_retinanet.data.screening import screen
-from torch_retinanet.data.screening.pictures import why_none
 from torch_retinanet.data.tiled import tiled
 from torch_retinanet.data.transforms import training_transforms
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.pictures import WHITE, allow_pixels
 from torch_retinanet.train.config import TrainConfig
+
+FLAGS = "data_loss", "assumption"
+"""The fields of a problem that are true or false."""
+
 
 PROBLEMS = "problems.csv"
 """The file of a run that lists what is wrong with its data."""
@@ -35,13 +40,12 @@ def read_data(config: TrainConfig) -> tuple[Annotations, Annotations | None]:
     allow_pixels(config.max_pixels)
     splits = list_splits(config.data)
     split, images = _training_split(config, splits), config.images
-    train = screen(read_annotations(config.data, split=split, images=images, classes=config.classes), decode=False)
+    found = read_annotations(config.data, split=split, images=images, classes=config.classes, **_reading(config))
+    train = screen(found, decode=False)
     if (tiling := config.tiling()) is not None:
         train = tiled(train, tiling, empty=config.empty_tiles, seed=config.seed)
-    if not len(train.pictures):
-        raise InputError(f"data: {config.data} has no picture to train on{why_none(train.problems)}")
-    if not len(train.boxes):
-        raise InputError(f"data: {config.data} has no object to train on")
+    if why := why_nothing_to_train_on(train):
+        raise InputError(f"data: {config.data} {why}")
     val = _validation_data(config, splits, train.classes)
     val = replace(val, white=max(val.white, train.white)) if val and train.white < WHITE else val
     if config.strict:
@@ -56,12 +60,18 @@ def _validation_data(config: TrainConfig, splits: Sequence[str], class_names: Se
         _refuse_without_validation(config)
         return None
     data, images = (config.data, config.images) if config.val is None else (config.val, config.val_images)
-    found = read_annotations(data, split=split, images=images, classes=config.classes, class_names=class_names)
-    val = screen(found, decode=False)
-    if not len(val.boxes):
+    names: dict[str, Any] = {"classes": config.classes, "class_names": class_names}
+    val = screen(read_annotations(data, split=split, images=images, **names, **_reading(config)), decode=False)
+    if not val.object_count:
         place = f"split {split} of {data}" if split else f"{data}"
-        raise InputError(f"val: {place} has no object of the classes {', '.join(class_names)} to evaluate on")
+        why = most_frequent(val.problems)
+        raise InputError(f"val: {place} has no object of the classes {', '.join(class_names)} to evaluate on{why}")
     return val
+
+
+def _reading(config: TrainConfig) -> dict[str, Any]:
+    """How annotations are read, those to train on and those to evaluate on."""
+    return {"boxes": config.boxes, "labelled_only": config.labelled_only}
 
 
 def _training_split(config: TrainConfig, splits: Sequence[str]) -> str | None:
@@ -101,7 +111,7 @@ def build_dataset(
 
 
 def write_problems(path: Path, problems: Sequence[Problem]) -> None:
-    """Write what is wrong as a CSV: file, location, finding, what training does, whether data is lost."""
+    """Write what is wrong as a CSV: file, location, finding, what training does, whether data is lost or assumed."""
     with (
         atomic_write(path) as beside,
         beside.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
@@ -117,12 +127,18 @@ def read_problems(path: Path) -> list[Problem]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return [Problem(Path(r["file"]), r["location"], r["finding"], r["action"], r["data_loss"] == "True") for r in rows]
+    return [
+        Problem(
+            Path(row["file"]), row["location"], row["finding"], row["action"], *(row.get(n) == "True" for n in FLAGS)
+        )
+        for row in rows
+    ]
 
 
 def _refuse_losses(problems: Sequence[Problem]) -> None:
     lost = [problem for problem in problems if problem.data_loss]
-    if lost:
-        first = lost[0]
+    assumed = [problem for problem in problems if problem.assumption]
+    for first in (lost or assumed)[:1]:
         place = f"{first.file}, {first.location}" if first.location else f"{first.file}"
-        raise InputError(f"{place}: {first.finding}; with strict nothing may be lost, and {len(lost)} would be")
+        rule = f"nothing may be lost, and {len(lost)} would be" if lost else "nothing may be taken for granted"
+        raise InputError(f"{place}: {first.finding}; with strict {rule}")

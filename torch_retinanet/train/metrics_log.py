@@ -94,7 +94,8 @@ class Recorder:
                 writer.writerow(["step", *values])
             writer.writerow([step, *(f"{value:.6g}" for value in values.values())])
         for key, value in values.items():
-            self.tensorboard.add_scalar(f"{Path(name).stem}/{key}", value, step)
+            if not math.isnan(value):
+                self.tensorboard.add_scalar(f"{Path(name).stem}/{key}", value, step)
 
 
 def read_record(path: Path) -> dict[str, list[float]]:

@@ -38,6 +38,15 @@ def begin(folder: Path, config: TrainConfig, data: RunData) -> None:
     with atomic_write(folder / VERSIONS) as beside:
         beside.write_text(json.dumps(versions, indent=1) + "\n")
     write_data_record(folder / DATA_RECORD, data)
+    write_settings(folder, config)
+
+
+def write_settings(folder: Path, config: TrainConfig) -> None:
+    """Write the settings of a run into its folder.
+
+    Raises:
+        OSError: where they cannot be written; the file is then what it was.
+    """
     with atomic_write(folder / SETTINGS) as beside:
         beside.write_bytes(tomli_w.dumps(config.with_whole_paths().as_dict()).encode())
 

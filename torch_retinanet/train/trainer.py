@@ -1,5 +1,6 @@
 """A training run from its settings to its folder: steps, evaluations, checkpoints, and the weights in the end."""
 
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -32,7 +33,15 @@ from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, Means, Recorde
 from torch_retinanet.train.model import build_detector
 from torch_retinanet.train.plots import plot_run
 from torch_retinanet.train.progress import Show, run_bar
-from torch_retinanet.train.run_folder import BAD_BATCH, CHECKPOINT, DATA_RECORD, EVALUATION, begin, check_data_is_there
+from torch_retinanet.train.run_folder import (
+    BAD_BATCH,
+    CHECKPOINT,
+    DATA_RECORD,
+    EVALUATION,
+    begin,
+    check_data_is_there,
+    write_settings,
+)
 from torch_retinanet.train.sampler import balanced_draws
 from torch_retinanet.train.signals import stopping
 from torch_retinanet.train.train_step import NotFiniteError, TrainStep
@@ -134,13 +143,30 @@ class Trainer:
                     raise Interrupted(f"stopped after step {training.progress.step} of {training.steps}")
         self._finish()
 
+    def set_steps(self) -> None:
+        """Make a resumed run as long as its settings now say, and keep them in its folder.
+
+        Raises:
+            InputError: where it has done as many steps already.
+        """
+        progress = self.training.progress
+        if self.training.steps <= progress.step:
+            raise InputError(f"--steps: {self.training.steps} must be more than the {progress.step} steps already done")
+        progress.worse = 0  # one that has ended for want of patience is given it again
+        if self.accelerator.is_main_process:
+            write_settings(self.folder, self.config)
+
     def summary(self) -> str:
         """What came of the run, in a sentence or two, for people."""
         progress = self.training.progress
-        best = f"; mAP {progress.best:.3f} after step {progress.best_step}" if self.validation else ""
+        found = f"{progress.best:.3f} after step {progress.best_step}" if progress.best >= 0 else "-"
+        best = f"; mAP {found}" if self.validation else ""
         lost = sum(problem.data_loss for problem in self.problems)
         words = f"; lost from the data in {lost} places, see {self.folder / PROBLEMS}" if lost else ""
-        return f"{self.folder}: {progress.step} steps{best}{words}; the weights are in {self.folder / RUN_FILE}"
+        longer = f"`retinanet train --resume {self.folder} --steps N` makes it longer"
+        return (
+            f"{self.folder}: {progress.step} steps{best}{words}; the weights are in {self.folder / RUN_FILE}; {longer}"
+        )
 
     def _changed_data(self, data: RunData | None, data_changed: bool) -> list[str]:
         """What of the data is not as it was when the run began, which the main process finds out for all."""
@@ -202,7 +228,7 @@ class Trainer:
         progress, weights = self.training.progress, self.training.weights()
         numbers = validation.numbers(weights) if self.accelerator.is_main_process else {}
         [numbers] = broadcast_object_list([numbers])
-        recorder.write(EVALUATIONS, progress.step, numbers)
+        recorder.write(EVALUATIONS, progress.step, {n: v if v >= 0 else math.nan for n, v in numbers.items()})
         progress.worse += 1
         if numbers["map"] > progress.best:
             progress.best, progress.best_step, progress.worse = numbers["map"], progress.step, 0

@@ -203,7 +203,7 @@ def test_classes_that_the_model_does_not_know_are_said_and_do_not_count(
         rf"retinanet: {other}: class 'wolf', with \d+ objects, is none of {run}, and does not count\n", error
     )
     dog = metrics(tmp_path, "numbers.json")["classes"][1]
-    assert (dog["name"], dog["objects"], dog["ap"]) == ("dog", 0, -1)
+    assert (dog["name"], dog["objects"], dog["ap"]) == ("dog", 0, None)
 
 
 def test_blood_cells_are_evaluated_from_their_xml(run: Path, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_many_classes_have_a_list_of_confusions(tmp_path: Path, capsys: pytest.C
         (["{run}", "{data}", "--results", "{data}"], "--truth and --results: must be given together"),
         (["{run}", "--truth", "{data}", "--results", "{data}"], "RUN: {run} must not be given with --truth"),
         (["--truth", "{data}", "--results", "{data}", "--out", "o"], "--out: o must not be given with --truth"),
-        (["--truth", "{data}", "--results", "{data}"], "{data}: results: expected `array`, got `object`"),
+        (["--truth", "{data}", "--results", "{data}"], "{data}: must be a list of results, and is `dict`"),
         (["--truth", "{data}", "--results", "{data}", "--nms-classes", "all"], "--nms-classes: all must not be given"),
         (["{run}", "{data}", "--nms-classes", "none"], "argument --nms-classes: invalid choice: 'none'"),
         (["{run}", "{data}", "--json", "{data}"], "--json: {data} is what is evaluated, and must not be written over"),

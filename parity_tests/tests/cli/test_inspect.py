@@ -66,7 +66,7 @@ def test_problems_and_counts_are_written_for_programs(tmp_path: Path) -> None:
     }
     assert lost == {
         **{"file": str(path), "location": "line 8", "finding": "no extent: 3, 4, 3, 5 in 60x40"},
-        **{"action": "the box is left out", "data_loss": True},
+        **{"action": "the box is left out", "data_loss": True, "assumption": False},
     }
     assert not noted["data_loss"]
     suites = ElementTree.parse(cases).getroot()
@@ -98,7 +98,7 @@ def test_notes_alone_end_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_of_many_of_one_kind_the_first_few_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_csv(tmp_path)
     with path.open("a") as file:
-        file.writelines(f"a.png,3,{4 + i % 7},3,5,cat\n" for i in range(1000))
+        file.writelines(f"a.png,50,{4 + i % 7},50,35,cat\n" for i in range(1000))
     assert main(["inspect", str(path)]) == 1
     output = capsys.readouterr().out
     assert output.count("no extent") == 4
@@ -120,6 +120,26 @@ def test_of_many_classes_those_with_the_most_objects_are_counted(
     assert summary.endswith("1, 902 classes more, which --all lists); lost in places: 0")
     assert main(["inspect", str(path), "--all"]) == 0
     assert "class 999 1)" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_data_set_whose_objects_are_all_ignored_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_coco(tmp_path)
+    path.write_text(path.read_text().replace('"iscrowd": 0', '"iscrowd": 1'))
+    assert main(["inspect", str(path)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        f"{path} has no object to train on: all 5 boxes are ignored (crowds, `difficult`, `DontCare`, or unreadable)"
+    )
+
+
+def test_the_layout_of_boxes_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_csv(tmp_path)
+    path.write_text("a.png,32,3,28,30,cat\nb.png,40,8,20,22,cat\n")
+    assert main(["inspect", str(path)]) == 2
+    assert "`--boxes xywh` reads them so" in capsys.readouterr().err
+    assert main(["inspect", str(path), "--boxes", "xywh"]) == 0
+    assert main(["browse", str(path), "--boxes", "xywh", "--out", str(tmp_path / "sheet.png")]) == 0
 
 
 def test_every_picture_is_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from parity_tests.tests.support.data_sets import (
@@ -22,8 +23,11 @@ from parity_tests.tests.support.data_sets import (
 from parity_tests.tests.support.paths import shared
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.formats.coco import read_coco
+from torch_retinanet.data.formats.coco_outlines import outline_box
 from torch_retinanet.data.formats.csv_file import read_csv
+from torch_retinanet.data.screening import screen
 from torch_retinanet.errors import InputError
+from torch_retinanet.evaluate import read_truth
 
 
 def problems(annotations: Annotations) -> list[tuple[str, str, bool]]:
@@ -54,34 +58,130 @@ def test_crowds_are_ignored(tmp_path: Path) -> None:
     assert annotations.problems == []
 
 
-MALFORMED: dict[str, dict[str, Any]] = {
-    "of an unknown picture": {"image_id": 5},
-    "of an unknown class": {"category_id": 5},
+MISPLACED: dict[str, dict[str, Any]] = {
     "without a box": {"bbox": []},
     "with three numbers": {"bbox": [1, 2, 3]},
-    "with words": {"bbox": ["1", "2", "3", "4"]},
+    "with words": {"bbox": ["a", "b", "c", "d"]},
     "with nothing": {"bbox": None},
     "with an object": {"bbox": {"x": 1}},
-    "of a picture by half": {"image_id": 1.5},
-    "of a list of classes": {"category_id": [3]},
+    "with a broken mask": {"bbox": None, "segmentation": {"size": [40, 60], "counts": [1, 9999]}},
+    "with not a number": {"bbox": [1, 2, float("nan"), 4]},
 }
 
 
-@pytest.mark.parametrize("values", MALFORMED.values(), ids=MALFORMED)
-def test_a_bad_annotation_is_lost_alone(values: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("values", MISPLACED.values(), ids=MISPLACED)
+def test_a_picture_with_an_object_somewhere_is_left_out(values: dict[str, Any], tmp_path: Path) -> None:
+    """Otherwise the object would be background."""
     annotations = coco_with(tmp_path, "annotations[1]", **values)
+    assert what_is_in(annotations)["b.png"] == BOXES["b.png"]
+    screened = screen(annotations, decode=False)
+    assert what_is_in(screened) == {name: BOXES[name] for name in ("b.png", "c.png")}
+    lost = [(one.file.name, one.location) for one in screened.problems if one.data_loss]
+    assert lost == [("objects.json", "annotations[1]"), ("a.png", "")]
+    assert screened.problems[-1].finding == "objects at places that are not known: 1, boxes lost with them: 1"
+
+
+@pytest.mark.parametrize("category", [5, [3], None, "dog"])
+def test_an_object_of_an_unknown_class_is_ignored_where_it_is(category: Any, tmp_path: Path) -> None:
+    annotations = coco_with(tmp_path, "annotations[1]", category_id=category)
+    assert what_is_in(annotations)["a.png"] == [BOXES["a.png"][0], ("", BOXES["a.png"][1][1])]
+    assert annotations.ignored.tolist() == [False, True, False, False, False]
+    assert problems(annotations) == [("annotations[1]", "unknown class", True)]
+
+
+@pytest.mark.parametrize("picture", [5, 1.5, None])
+def test_an_object_of_an_unknown_picture_is_lost_alone(picture: Any, tmp_path: Path) -> None:
+    annotations = coco_with(tmp_path, "annotations[1]", image_id=picture)
     assert what_is_in(annotations) == BOXES | {"a.png": BOXES["a.png"][:1]}
     assert [(place, lost) for place, _, lost in problems(annotations)] == [("annotations[1]", True)]
 
 
-def test_numbers_that_are_not_finite_are_read(tmp_path: Path) -> None:
-    """The standard library writes NaN into JSON, which is none; the box is for the screening to judge."""
-    annotations = coco_with(tmp_path, "annotations[1]", bbox=[1, 2, float("nan"), 4])
-    assert str(annotations.boxes[1].tolist()) == "[1.0, 2.0, nan, 6.0]"
-    assert what_is_in(annotations)["b.png"] == BOXES["b.png"]
+def test_an_annotation_without_a_box_and_of_no_area_is_no_object(tmp_path: Path) -> None:
+    annotations = coco_with(tmp_path, "annotations[1]", bbox=[], area=0)
+    assert what_is_in(annotations)["a.png"] == BOXES["a.png"][:1]
+    assert problems(annotations) == [("annotations[1]", "no box, and an area of 0", False)]
 
 
-@pytest.mark.parametrize("values", [{"file_name": None}, {"file_name": 3}, {"id": None}, {"width": "60"}])
+MASK = [2 * 40 + 3, 5, 35, 5, 60 * 40 - 2 * 40 - 3 - 45]
+"""Rows 3 to 7 of columns 2 and 3, of a picture 60 wide and 40 high."""
+
+OUTLINES: dict[str, tuple[Any, tuple[float, ...]]] = {
+    "polygon": ([[10, 5, 50, 5, 30, 25.5]], (10, 5, 50, 25.5)),
+    "two polygons": ([[10, 5, 20, 5, 20, 9], [40, 20, 50, 20, 50, 25]], (10, 5, 50, 25)),
+    "numbers alone": ([10, 5, 50, 5, 50, 25], (10, 5, 50, 25)),
+    "run lengths": ({"size": [40, 60], "counts": MASK}, (2, 3, 4, 8)),
+    "one run over two columns": ({"size": [40, 60], "counts": [78, 4, 2318]}, (1, 0, 3, 40)),
+}
+
+
+@pytest.mark.parametrize(("outline", "box"), OUTLINES.values(), ids=OUTLINES)
+@pytest.mark.parametrize("bbox", [None, [], [0, 0, 0, 0]])
+def test_an_object_without_a_box_has_that_of_its_outline(
+    outline: Any, box: tuple[float, ...], bbox: Any, tmp_path: Path
+) -> None:
+    annotations = coco_with(tmp_path, "annotations[1]", bbox=bbox, segmentation=outline)
+    assert what_is_in(annotations)["a.png"][1] == ("dog", box)
+    assert problems(annotations) == [("", "objects without a box", False)]
+
+
+def test_compressed_run_lengths_are_those_of_the_tools_of_coco() -> None:
+    tools = pytest.importorskip("faster_coco_eval.core.mask")
+    for seed in range(20):
+        draw = np.random.default_rng(seed)
+        mask = np.zeros((37, 53), dtype=np.uint8, order="F")
+        for _ in range(draw.integers(1, 4)):
+            x, y, w, h = draw.integers(0, 30, 4)
+            mask[y : y + h + 1, x : x + w + 1] = draw.random((h + 1, w + 1))[: 37 - y, : 53 - x] < 0.8
+        if mask.any():
+            encoded = tools.encode(mask)
+            rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+            whole = (rows[0], rows[-1] + 1)
+            box = outline_box({"size": [37, 53], "counts": encoded["counts"].decode()})
+            assert (box[0], box[2]) == (columns[0], columns[-1] + 1)
+            assert (box[1], box[3]) in (whole, (0, 37)), "a run over two columns may be drawn too high"
+
+
+NOTATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "class as a text": ("annotations[1]", {"category_id": "7"}),
+    "class as a float": ("annotations[1]", {"category_id": 7.0}),
+    "picture as a text": ("annotations[1]", {"image_id": "0"}),
+    "picture as a text of a float": ("annotations[1]", {"image_id": "0.0"}),
+    "box as texts": ("annotations[1]", {"bbox": ["10", "5.0", "4.0e1", "20"]}),
+    "box as a text": ("annotations[1]", {"bbox": "[10, 5, 40, 20]"}),
+    "flag as a float": ("annotations[1]", {"iscrowd": 0.0}),
+    "flag as a text": ("annotations[1]", {"iscrowd": "0"}),
+    "flag as a word": ("annotations[1]", {"iscrowd": "no"}),
+    "no flag": ("annotations[1]", {"iscrowd": None}),
+    "area as a word": ("annotations[1]", {"area": "large"}),
+    "no area": ("annotations[1]", {"area": None, "segmentation": None}),
+    "id of a picture as a float": ("images[1]", {"id": 10.0}),
+    "id of a picture as a text": ("images[1]", {"id": "10"}),
+    "id of a picture with zeros": ("images[1]", {"id": "0010"}),
+    "id of a class as a text": ("categories[0]", {"id": "7"}),
+    "size as texts": ("images[0]", {"width": "60", "height": "40"}),
+    "size as words": ("images[0]", {"width": "wide", "height": None}),
+    "name in a list": ("images[0]", {"file_name": ["a.png"]}),
+}
+
+
+@pytest.mark.parametrize(("entry", "values"), NOTATIONS.values(), ids=NOTATIONS)
+def test_numbers_are_read_in_any_notation_by_training_and_evaluation(
+    entry: str, values: dict[str, Any], tmp_path: Path
+) -> None:
+    annotations = coco_with(tmp_path, entry, **values)
+    assert what_is_in(annotations) == BOXES
+    assert not annotations.problems
+    assert not annotations.ignored.any()
+    boxes = [target["boxes"].tolist() for target in read_truth(tmp_path / "objects.json").targets]
+    assert sorted(map(len, boxes)) == [0, 2, 3]
+
+
+@pytest.mark.parametrize("flag", [1, 1.0, "1", True, "true"])
+def test_a_crowd_is_one_in_any_notation(flag: Any, tmp_path: Path) -> None:
+    assert coco_with(tmp_path, "annotations[1]", iscrowd=flag).ignored.tolist()[:2] == [False, True]
+
+
+@pytest.mark.parametrize("values", [{"file_name": None}, {"file_name": 3}, {"id": None}])
 def test_a_bad_picture_is_lost_with_its_boxes(values: dict[str, Any], tmp_path: Path) -> None:
     annotations = coco_with(tmp_path, "images[0]", **values)
     assert what_is_in(annotations) == {name: BOXES[name] for name in ("b.png", "c.png")}
@@ -157,22 +257,51 @@ def csv_with(tmp_path: Path, line: str) -> Annotations:
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
+        (",1,2,3,4,cat", "no picture"),
+        ("nan,1,2,3,4,cat", "no picture"),
+        ('"a.png,1,2,3,4,cat', "no CSV"),
+        ("a.png,1,2,3,4,caf\xe9", "not UTF-8"),
+        ("no line at all", "fields that are not 6"),
+        ("nowhere.png,1,2,3", "fields that are not 6"),
+    ],
+)
+def test_a_line_without_a_picture_that_is_there_is_lost_alone(line: str, kind: str, tmp_path: Path) -> None:
+    annotations = csv_with(tmp_path, line)
+    assert what_is_in(annotations) == BOXES
+    assert problems(annotations) == [("line 7", kind, True)]
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
         ("a.png,1,2,3,4", "fields that are not 6"),
         ("a.png,1,2,3,4,cat,0.5", "fields that are not 6"),
         ("a.png,1,2,3,cat,4", "no number"),
         ("a.png,1,2,,4,cat", "no number"),
         ("a.png,1_0,2,3,4,cat", "no number"),
-        ("a.png,1,2,3,4,", "no class"),
-        (",1,2,3,4,cat", "no picture"),
-        ('"a.png,1,2,3,4,cat', "no CSV"),
-        ("a.png,1,2,3,4,caf\xe9", "not UTF-8"),
-        ("no line at all", "fields that are not 6"),
     ],
 )
-def test_a_bad_line_is_lost_alone(line: str, kind: str, tmp_path: Path) -> None:
+def test_a_line_whose_box_cannot_be_read_takes_its_picture_out(line: str, kind: str, tmp_path: Path) -> None:
     annotations = csv_with(tmp_path, line)
-    assert what_is_in(annotations) == BOXES
     assert problems(annotations) == [("line 7", kind, True)]
+    assert what_is_in(screen(annotations, decode=False)) == {name: BOXES[name] for name in ("b.png", "c.png")}
+
+
+@pytest.mark.parametrize("name", ["", "nan", "NaN", "None", "<NA>"])
+def test_a_box_of_no_class_is_ignored(name: str, tmp_path: Path) -> None:
+    """Which is what pandas writes for a cell without a value."""
+    annotations = csv_with(tmp_path, f"a.png,1,2,3,4,{name}")
+    assert annotations.classes == ["cat", "dog"]
+    assert what_is_in(annotations)["a.png"] == [*BOXES["a.png"], ("", (1, 2, 3, 4))]
+    assert problems(annotations) == [("line 7", "no class", True)]
+
+
+def test_a_row_of_nan_is_a_picture_without_objects(tmp_path: Path) -> None:
+    path = write_csv(tmp_path)
+    path.write_text(path.read_text().replace("c.png,,,,,", "c.png,nan,NaN,nan,nan,nan"))
+    annotations = read_csv(path)
+    assert what_is_in(annotations) == BOXES
+    assert annotations.problems == []
 
 
 def test_a_picture_is_empty_only_where_it_has_no_boxes(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_names_with_slashes_of_either_kind_are_found_in_folders(tmp_path: Path) 
     assert read_annotations(path).pictures == [tmp_path / "deep" / "er" / "d.png", tmp_path / "deep" / "er" / "e.png"]
 
 
-@pytest.mark.parametrize("content", ["dog,0\ncat,1\n", "cat,1\ndog,0\n", "dog\ncat\n"])
+@pytest.mark.parametrize("content", ["dog,0\ncat,1\n", "cat,1\ndog,0\n", "dog,1\ncat,2.0\n", "dog\ncat\n"])
 def test_a_file_of_classes_says_their_labels(content: str, tmp_path: Path) -> None:
     path = write_csv(tmp_path)
     (tmp_path / "names.txt").write_text(content)
@@ -223,7 +223,8 @@ def test_a_file_of_classes_says_their_labels(content: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("dog,0\ncat,2\n", "{}: line 2, 'cat,2', must be a name and an id from 0 to 1, each id once"),
+        ("dog,0\ncat,3\n", "{}: line 2, 'cat,3', must be a name and an id from 0 to 1 or from 1 to 2, each id once"),
+        ("dog,0\ncat,2\n", "{}: ids must be a name and an id from 0 to 1 or from 1 to 2, each id once"),
         ("dog,0\ncat,0\n", "{}: line 2, 'cat,0', must be"),
         ("dog,zero\n", "{}: line 1, 'dog,zero', must be"),
         ("dog\ndog\n", "{}: name 'dog' must be there once"),

@@ -58,11 +58,7 @@ def with_boxes(tmp_path: Path, *boxes: str) -> Annotations:
 @pytest.mark.parametrize(
     ("box", "kind"),
     [
-        ("nan,2,3,4,cat", "numbers that are not finite"),
-        ("1,2,inf,4,cat", "numbers that are not finite"),
-        ("1,2,1e999,4,cat", "numbers that are not finite"),
         ("5,5,5,9,cat", "no extent"),
-        ("9,5,5,9,cat", "no extent"),
         ("5,5,9,5,cat", "no extent"),
         ("60,5,70,9,cat", "wholly outside the picture"),
         ("-9,5,0,9,cat", "wholly outside the picture"),
@@ -76,6 +72,22 @@ def test_a_box_that_no_training_can_use_is_lost(box: str, kind: str, tmp_path: P
     assert what_is_in(screened) == {"a.png": BOXES["a.png"]}
     assert kinds(list(screened.problems)) == [(kind, True)]
     assert screened.problems[0].location == "line 2"
+
+
+@pytest.mark.parametrize("box", ["nan,2,3,4,cat", "1,2,inf,4,cat", "1,2,1e999,4,cat"])
+def test_a_picture_with_a_box_that_is_not_finite_is_left_out(box: str, tmp_path: Path) -> None:
+    screened = screen(with_boxes(tmp_path, "2,3,30,33,cat", box), decode=False)
+    assert what_is_in(screened) == {}
+    places = ("numbers that are not finite", True), ("objects at places that are not known", True)
+    assert kinds(list(screened.problems)) == list(places)
+    assert [problem.location for problem in screened.problems] == ["line 2", ""]
+
+
+def test_a_box_whose_edges_are_in_the_wrong_order_is_ignored(tmp_path: Path) -> None:
+    screened = screen(with_boxes(tmp_path, "2,3,30,33,cat", "50,5,40,25,dog"), decode=False)
+    assert what_is_in(screened) == {"a.png": [("cat", (2, 3, 30, 33)), ("", (40, 5, 50, 25))]}
+    assert screened.ignored.tolist() == [False, True]
+    assert kinds(list(screened.problems)) == [("edges in the wrong order", True)]
 
 
 @pytest.mark.parametrize(

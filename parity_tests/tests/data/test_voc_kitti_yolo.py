@@ -1,7 +1,7 @@
 """What formats with a file a picture say, and each thing that can be wrong with one of their files."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.data.formats.kitti import read_kitti
 from torch_retinanet.data.formats.voc import read_voc
 from torch_retinanet.data.formats.yolo import read_yolo
+from torch_retinanet.data.screening import screen
 from torch_retinanet.errors import InputError
 
 WITHOUT_A = {name: BOXES[name] for name in PICTURES[1:]}
@@ -81,20 +82,52 @@ WHOLE = voc_object("cat", (2, 3, 30, 33))
 @pytest.mark.parametrize(
     "broken",
     [
-        voc_object("", (1, 2, 3, 4)),
         "<object><name>dog</name></object>",
         "<object/>",
         voc_object("dog", (1, 2, 3, 4)).replace("xmax", "ymax"),
         voc_object("dog", (1, 2, 3, 4)).replace(">2<", ">two<"),
         voc_object("dog", (1, 2, 3, 4)).replace("bndbox", "robndbox"),
         "<object><name>dog</name><bndbox/><bndbox/></object>",
+        "<object><name>dog</name><polygon/></object>",
     ],
 )
-def test_a_bad_object_is_lost_alone(broken: str, tmp_path: Path) -> None:
+def test_an_object_without_a_place_takes_its_picture_out(broken: str, tmp_path: Path) -> None:
     annotations = voc_with(tmp_path, voc_xml("a.png", broken + WHOLE))
-    assert what_is_in(annotations) == WITHOUT_A | {"a.png": BOXES["a.png"][:1]}
     assert [(file, place, lost) for file, place, _, lost in problems(annotations)] == [("a.xml", "object[0]", True)]
-    assert annotations.places[0] == 1
+    assert annotations.places[:2].tolist() == [0, 1]
+    assert what_is_in(screen(annotations, decode=False)) == WITHOUT_A
+
+
+@pytest.mark.parametrize("name", ["", "nan", "None"])
+def test_an_object_without_a_name_is_ignored(name: str, tmp_path: Path) -> None:
+    annotations = voc_with(tmp_path, voc_xml("a.png", voc_object(name, (1, 2, 3, 4)) + WHOLE))
+    assert what_is_in(annotations) == WITHOUT_A | {"a.png": [("", (1, 2, 3, 4)), *BOXES["a.png"][:1]]}
+    assert annotations.ignored.tolist()[:2] == [True, False]
+    assert problems(annotations) == [("a.xml", "object[0]", "object without name", True)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "box"),
+    [
+        ("<robndbox><cx>30</cx><cy>20</cy><w>20</w><h>10</h><angle>0.0</angle></robndbox>", (20, 15, 40, 25)),
+        ("<robndbox><cx>30</cx><cy>20</cy><w>20</w><h>10</h><angle>1.5707963</angle></robndbox>", (25, 10, 35, 30)),
+        (
+            "<polygon><pt><x>3</x><y>4</y></pt><pt><x>9</x><y>5</y></pt><pt><x>5</x><y>8</y></pt></polygon>",
+            (3, 4, 9, 8),
+        ),
+        ("<polygon><x1>3</x1><y1>4</y1><x2>9</x2><y2>5</y2><x3>5</x3><y3>8</y3></polygon>", (3, 4, 9, 8)),
+    ],
+)
+def test_rotated_boxes_and_polygons_have_the_box_around_them(shape: str, box: tuple[int, ...], tmp_path: Path) -> None:
+    annotations = voc_with(tmp_path, voc_xml("a.png", f"<object><name>dog</name>{shape}</object>"))
+    assert [round(edge, 4) for edge in annotations.boxes[0].tolist()] == list(box)
+    assert annotations.problems == []
+
+
+@pytest.mark.parametrize(("difficult", "ignored"), [("1.0", True), ("true", True), ("0.0", False), ("?", False)])
+def test_difficult_is_read_in_any_notation(difficult: str, ignored: bool, tmp_path: Path) -> None:
+    xml = voc_object("cat", (1, 2, 30, 40)).replace("<difficult>0<", f"<difficult>{difficult}<")
+    assert voc_with(tmp_path, voc_xml("a.png", xml)).ignored.tolist()[0] == ignored
 
 
 BOMB = """<!DOCTYPE b [<!ENTITY a "ha"><!ENTITY c "&a;&a;&a;">]><annotation><filename>&c;</filename></annotation>"""
@@ -199,26 +232,55 @@ def test_kitti_is_found_in_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        (b"Car 0 0 0 1 2 3 4", "fields that are not 15"),
+        (b"Car 0 0 0 1 2 3", "fields that are not 15"),
         (b"Car 0 0 0 1 2 3 four 1 1 1 1 1 1 1", "no number"),
         (b"C\xe9r 0 0 0 1 2 3 4 1 1 1 1 1 1 1", "not UTF-8"),
     ],
 )
-def test_a_bad_line_of_kitti_is_lost_alone(line: bytes, kind: str, tmp_path: Path) -> None:
+def test_a_bad_line_of_kitti_takes_its_picture_out(line: bytes, kind: str, tmp_path: Path) -> None:
     path = write_kitti(tmp_path)
     (path / "label_2" / "c.txt").write_bytes(b"\n" + line)
     annotations = read_kitti(path)
-    assert what_is_in(annotations) == BOXES
     assert problems(annotations) == [("c.txt", "line 2", kind, True)]
+    assert what_is_in(screen(annotations, decode=False)) == {name: BOXES[name] for name in PICTURES[:2]}
 
 
-@pytest.mark.parametrize("writer", [write_kitti, write_yolo])
-def test_a_picture_without_labels_is_lost(writer: Callable[[Path], Path], tmp_path: Path) -> None:
-    path = writer(tmp_path)
-    next(path.glob("label*/a.txt")).unlink()
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cat 0.00 0 -1.57 2e0 3.0 30.0 33.0",
+        "cat 0 0 0 2 3 30 33 0 0 0 0 0 0 0 0.93",
+        "0 2 cat 0 0 -1.57 2.0 3.0 30.0 33.0 1.5 1.6 3.9 1.0 1.5 20.0 -1.5",
+    ],
+)
+def test_lines_of_kitti_may_lack_three_dimensions_have_a_score_or_be_of_tracking(line: str, tmp_path: Path) -> None:
+    path = write_kitti(tmp_path)
+    (path / "label_2" / "c.txt").write_text(line)
+    annotations = read_kitti(path)
+    assert what_is_in(annotations) == BOXES | {"c.png": BOXES["a.png"][:1]}
+    assert annotations.problems == []
+
+
+def test_a_picture_of_kitti_without_labels_is_lost(tmp_path: Path) -> None:
+    path = write_kitti(tmp_path)
+    (path / "label_2" / "a.txt").unlink()
     annotations = read_annotations(path)
     assert what_is_in(annotations) == WITHOUT_A
     assert problems(annotations) == [("a.png", "", "picture without labels", True)]
+
+
+def test_pictures_of_yolo_without_a_label_file_are_background_and_said_once(tmp_path: Path) -> None:
+    path = write_yolo(tmp_path)
+    for name in "ac":
+        (path / "labels" / f"{name}.txt").unlink()
+    annotations = read_annotations(path)
+    assert what_is_in(annotations) == {"a.png": [], "b.png": BOXES["b.png"], "c.png": []}
+    (problem,) = annotations.problems
+    assert problem.finding == "pictures without a label file: 2, as 'a.png'"
+    assert (problem.data_loss, problem.assumption) == (False, True)
+    fewer = read_annotations(path, labelled_only=True)
+    assert what_is_in(fewer) == {"b.png": BOXES["b.png"]}
+    assert [(one.data_loss, one.assumption) for one in fewer.problems] == [(False, False)]
 
 
 def test_labels_without_a_picture_are_lost(tmp_path: Path) -> None:
@@ -241,23 +303,92 @@ def test_shares_of_yolo_are_those_of_the_upright_picture(tmp_path: Path) -> None
     assert annotations.classes == ["3"], "the number, where no file has names"
 
 
+def yolo_with(tmp_path: Path, line: str, yaml: str = "") -> Annotations:
+    """The data set with a line for its third picture."""
+    path = write_yolo(tmp_path)
+    (path / "labels" / "c.txt").write_text(line)
+    if yaml:
+        (path / "data.yaml").write_text(f"names: [cat, dog]\n{yaml}\n")
+    return read_yolo(path)
+
+
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
         ("0 0.5 0.5 0.1", "fields that are not 5"),
-        ("0 0.5 0.5 0.1 0.1 0.9", "fields that are not 5"),
-        ("0.0 0.5 0.5 0.1 0.1", "no number of a class"),
-        ("-1 0.5 0.5 0.1 0.1", "no number of a class"),
-        ("2 0.5 0.5 0.1 0.1", "unknown class"),
         ("1 0.5 half 0.1 0.1", "no number"),
+        ("0 0.5 0.5 0.1 0.1 -0.3", "fields that are neither a box nor an outline"),
+        ("0 10 10 20 10 20 30", "fields that are neither a box nor an outline"),
     ],
 )
-def test_a_bad_line_of_yolo_is_lost_alone(line: str, kind: str, tmp_path: Path) -> None:
-    path = write_yolo(tmp_path)
-    (path / "labels" / "c.txt").write_text(line)
-    annotations = read_yolo(path)
-    assert what_is_in(annotations) == BOXES
+def test_a_line_of_yolo_without_a_place_takes_its_picture_out(line: str, kind: str, tmp_path: Path) -> None:
+    annotations = yolo_with(tmp_path, line)
     assert problems(annotations) == [("c.txt", "line 1", kind, True)]
+    assert what_is_in(screen(annotations, decode=False)) == {name: BOXES[name] for name in PICTURES[:2]}
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [("-1", "no number of a class"), ("0.5", "no number of a class"), ("2", "unknown class")]
+)
+def test_a_line_of_yolo_of_no_class_is_ignored_where_it_is(number: str, kind: str, tmp_path: Path) -> None:
+    annotations = yolo_with(tmp_path, f"{number} 0.5 0.5 0.1 0.1")
+    assert what_is_in(annotations) == BOXES | {"c.png": [("", (27, 18, 33, 22))]}
+    assert annotations.ignored.tolist() == [False] * 5 + [True]
+    assert problems(annotations) == [("c.txt", "line 1", kind, True)]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        "0.5 0.5 0.1 0.1",
+        "0.000000e+00 0.5 0.5 1e-1 0.1",
+        "0.5 0.5 0.1 0.1 0.91",
+        "0.5 0.5 0.1 0.1 7",
+        "0.5 0.5 0.1 0.1 0.91 7",
+        "0.45 0.45 0.55 0.45 0.55 0.55",
+        "0.45 0.45 0.55 0.45 0.55 0.55 0.45 0.55",
+        "0.45 0.45 0.55 0.45 0.55 0.55 0.45 0.55 0.8",
+        "0.45 0.45 0.55 0.45 0.55 0.55 0.5 0.46 0.45 0.55",
+        "0.5 0.5 0.1 0.1 0.47 0.46 2",
+        "0.5 0.5 0.1 0.1 0.47 0.46 2 0.0 0.0 0",
+        "0,5 0,5 0,1 0,1",
+    ],
+)
+def test_a_line_of_yolo_may_be_an_outline_or_have_a_score_or_key_points(numbers: str, tmp_path: Path) -> None:
+    line = numbers if numbers.startswith("0.0") else f"0 {numbers}"
+    annotations = yolo_with(tmp_path, line)
+    assert what_is_in(annotations) == BOXES | {"c.png": [("cat", (27, 18, 33, 22))]}
+    assert annotations.problems == []
+
+
+def test_a_yaml_says_how_many_key_points_there_are(tmp_path: Path) -> None:
+    """Otherwise the line would be the four corners of a rotated box."""
+    annotations = yolo_with(tmp_path, "0 0.5 0.5 0.1 0.1 0.47 0.46 0.52 0.51", "kpt_shape: [2, 2]")
+    assert what_is_in(annotations)["c.png"] == [("cat", (27, 18, 33, 22))]
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers", "classes"),
+    [
+        ("{1: a, 2: b}", (1, 2), ["a", "b"]),
+        ("{'0': a, '1': b}", (0, 1), ["a", "b"]),
+        ("{0: a, 7: b}", (0, 7), ["a", "b"]),
+        ("[off, 010]", (0, 1), ["off", "010"]),
+        ("[on, 1.0]", (0, 1), ["on", "1.0"]),
+    ],
+)
+def test_names_are_texts_by_the_numbers_that_a_yaml_gives_them(
+    names: str, numbers: tuple[int, int], classes: list[str], tmp_path: Path
+) -> None:
+    path = write_yolo(tmp_path)
+    (path / "data.yaml").write_text(f"names: {names}\n")
+    lines = "".join(f"{number} 0.5 0.5 0.{i + 1} 0.1\n" for i, number in enumerate(numbers))
+    for name in "abc":
+        (path / "labels" / f"{name}.txt").write_text(lines)
+    annotations = read_yolo(path)
+    assert annotations.classes == classes
+    assert annotations.labels.tolist() == [0, 1] * 3
+    assert annotations.problems == []
 
 
 def test_a_picture_that_cannot_be_opened_has_no_size_for_shares(tmp_path: Path) -> None:
@@ -320,7 +451,7 @@ def test_a_split_of_yolo_may_be_a_list_of_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "yaml", ["names: [cat", "- cat\n", "names: 3\n", "names: {0: cat, 2: dog}\n", "names: []\n", "\x00", "[" * 5000]
+    "yaml", ["names: [cat", "- cat\n", "names: 3\n", "names: {0: cat, dog: 1}\n", "names: []\n", "\x00", "[" * 5000]
 )
 def test_a_yaml_that_is_not_whole_is_refused(yaml: str, tmp_path: Path) -> None:
     path = write_yolo(tmp_path)

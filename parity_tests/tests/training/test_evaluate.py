@@ -1,7 +1,5 @@
 """COCO's numbers on cases that a person can check: by hand, and against the evaluation that torchmetrics runs on."""
 
-import math
-
 import pytest
 import torch
 
@@ -15,6 +13,7 @@ from parity_tests.tests.support.evaluation import (
     found,
     truth,
 )
+from torch_retinanet.errors import InputError
 from torch_retinanet.evaluate import COCO_NUMBERS, coco_metrics, evaluate, evaluate_coco, plot_precision_recall
 
 
@@ -109,12 +108,29 @@ def test_numbers_of_an_evaluation_have_names_and_are_numbers_of_json() -> None:
     numbers = evaluate([HIT_MISS_HIT], [truth(BOXES, [0, 0])], names=["cat", "dog"]).as_dict()
     cat, dog = numbers["classes"]
     assert (cat["name"], cat["objects"], cat["voc_ap_50"]) == ("cat", 2, pytest.approx(5 / 6))
-    assert (dog["name"], dog["ap"]) == ("dog", -1)
+    assert (dog["name"], dog["ap"], dog["voc_ap_50"]) == ("dog", None, None)
     assert numbers["voc_ap_50"] == pytest.approx(5 / 6)
     assert numbers["confusion"]["classes"] == ["cat", "dog", "background"]
     assert numbers["confusion"]["table"] == [[2, 0, 0], [0, 0, 0], [1, 0, 0]]
     assert numbers["mistakes"]["background"] == 1
-    assert all(math.isfinite(value) for value in numbers["coco"].values())
+    assert numbers["coco"]["map_large"] is None
+    assert all(value is None or 0 <= value <= 1 for value in numbers["coco"].values())
+
+
+@pytest.mark.parametrize(("limit", "recall", "cut_off"), [(100, 100 / 120, 20), (150, 1, 0), (11, 11 / 120, 109)])
+def test_the_best_detections_of_a_class_count_up_to_a_limit(limit: int, recall: float, cut_off: int) -> None:
+    grid = [[10.0 * x, 10.0 * y, 10.0 * x + 8, 10.0 * y + 8] for x in range(12) for y in range(10)]
+    all_found = found(torch.tensor(grid), [1 - i / 200 for i in range(120)], [0] * 120)
+    target = truth(torch.tensor(grid), [0] * 120)
+    evaluation = evaluate([all_found], [target], names=["grain"], max_detections=limit)
+    assert evaluation.coco.numbers[f"mar_{limit}"] == pytest.approx(recall)
+    assert evaluation.coco.numbers["map"] == pytest.approx(recall, abs=0.01)
+    assert (evaluation.coco.cut_off, evaluation.as_dict()["cut_off"]) == (cut_off, cut_off)
+
+
+def test_a_limit_that_is_another_recall_of_coco_is_refused() -> None:
+    with pytest.raises(InputError, match="max_detections: 10 must be above 10"):
+        evaluate([NOTHING], [NO_OBJECTS], names=["cat"], max_detections=10)
 
 
 @pytest.mark.parametrize("classes", [0, 1, 3, 40])

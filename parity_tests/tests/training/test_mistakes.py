@@ -60,6 +60,12 @@ def test_an_object_found_rightly_and_in_another_class_has_a_detection_of_a_wrong
     assert mistakes(found([ONE, ONE, OTHER], [0.5, 0.9, 0.9], [0, 1, 1])) == [Mistake("wrong class", 1, 0)]
 
 
+@pytest.mark.parametrize("labels", [[0, 1, 2], [1, 2, 3]])
+def test_an_object_found_under_several_classes_is_one_mistake_of_the_best_wrong_one(labels: list[int]) -> None:
+    detections = found([ONE, ONE, ONE, OTHER], [0.7, 0.6, 0.5, 0.9], [*labels, 1])
+    assert mistakes(detections) == [Mistake("wrong class", labels.index(1), 0)]
+
+
 def test_each_of_two_neighbours_gets_the_detection_that_is_left() -> None:
     """Unlike VOC, that gives both to the one they overlap most."""
     neighbours = truth([[0.0, 0, 40, 40], [10, 0, 50, 40]], [0, 0])

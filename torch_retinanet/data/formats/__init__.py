@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations, Choice
+from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.data.class_names import read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
 from torch_retinanet.data.formats.coco_headings import without_headings
@@ -45,6 +46,8 @@ def read_annotations(
     images: str | Path | None = None,
     classes: str | Path | None = None,
     class_names: Sequence[str] | None = None,
+    boxes: BoxLayout | None = None,
+    labelled_only: bool = False,
 ) -> Annotations:
     """The annotations of a file or folder in any of the formats: COCO, CSV, Pascal VOC, KITTI, YOLO.
 
@@ -57,9 +60,13 @@ def read_annotations(
         images: the folder of the pictures, where it does not follow from `path`.
         classes: a file with the names of the classes, as `read_class_names` reads it.
         class_names: those of a model, whose labels are then given; boxes of other classes are left out and counted.
+        boxes: what the four numbers of a box mean, where they are not what the format says.
+        labelled_only: whether pictures of a YOLO data set without a label file are left out. By default they are taken
+            as pictures without objects, and counted in `problems`.
 
     Raises:
-        InputError: where no format fits, or several do; for an unknown split; for a file that cannot be read at all.
+        InputError: where no format fits, or several do; for an unknown split; for a file that cannot be read at all;
+            for `boxes` with a format that has no four numbers.
         FileNotFoundError: where there is no file or folder.
     """
     path = Path(path)
@@ -70,8 +77,12 @@ def read_annotations(
         if not found.splits:
             raise InputError(f"split: {split!r} must not be given, since {path} has no splits")
         raise InputError(f"split: {split!r} must be one of {', '.join(found.splits)} in {path}")
-    asked = Request(path, split, images, classes, names, path if path.is_dir() else None)
+    asked = Request(path, split, images, classes, names, boxes, labelled_only, path if path.is_dir() else None)
     annotations = _read(found, asked, one_list=class_names is None)
+    if boxes is not None and annotations.layout != boxes:
+        name = found.format.name
+        raise InputError(f"boxes: {boxes!r} must not be given, since boxes of {name} can only be what it says")
+    annotations = replace(annotations, layout_is_given=boxes is not None)
     if not annotations.pictures and not annotations.problems:
         raise InputError(f"{path}: must have a picture, and as {found.format.name} it has none")
     for wanted in (names, class_names):
@@ -169,6 +180,13 @@ def _format_of_file(path: Path) -> Format:
     return {".json": COCO, ".csv": CSV, ".xml": VOC}.get(marked or path.suffix.lower(), knowing[0])
 
 
+def _with_layouts(name: str, suffix: str, read: Callable[..., Annotations], fits: Callable[[Path], bool]) -> Format:
+    """A format with all annotations of a split in one file, whose boxes may have another layout than its own."""
+    return _format_of_one_file(name, suffix, read, fits)._replace(
+        read=lambda asked: read(asked.path, images=asked.images, boxes=asked.boxes)
+    )
+
+
 def _format_of_one_file(
     name: str, suffix: str, read: Callable[..., Annotations], fits: Callable[[Path], bool]
 ) -> Format:
@@ -183,11 +201,11 @@ def _format_of_one_file(
     )
 
 
-def _read_coco(path: Path, *, images: Path | None = None) -> Annotations:
-    return without_headings(read_coco(path, images=images), path)
+def _read_coco(path: Path, *, images: Path | None, boxes: BoxLayout | None) -> Annotations:
+    return without_headings(read_coco(path, images=images, boxes=boxes or "xywh"), path)
 
 
-COCO = _format_of_one_file("COCO", ".json", _read_coco, is_coco)
+COCO = _with_layouts("COCO", ".json", _read_coco, is_coco)
 LABELME = Format(
     "labelme",
     (".json",),
@@ -202,13 +220,15 @@ VIA_CSV = _format_of_one_file("VGG Image Annotator's CSV", ".csv", read_via_csv,
 LABEL_STUDIO = _format_of_one_file("Label Studio", ".json", read_label_studio, is_label_studio)
 OPEN_IMAGES = _format_of_one_file("Open Images", ".csv", read_open_images, is_open_images)
 CVAT = _format_of_one_file("CVAT", ".xml", read_cvat, is_cvat)
-CSV = _format_of_one_file("CSV", ".csv", read_csv, is_csv)
+CSV = _with_layouts("CSV", ".csv", read_csv, is_csv)
 VOC = Format(
     "Pascal VOC",
     (".xml",),
     lambda path: any((path / "Annotations").glob("*.xml")),
     lambda path: voc_splits(path) if path.is_dir() else [],
-    lambda asked: read_voc(asked.path, split=asked.split, images=asked.images, root=asked.root),
+    lambda asked: read_voc(
+        asked.path, split=asked.split, images=asked.images, boxes=asked.boxes or "xyxy", root=asked.root
+    ),
     is_voc,
     find_voc,
 )
@@ -217,7 +237,7 @@ KITTI = Format(
     (),
     lambda path: any((path / "label_2").glob("*.txt")),
     lambda path: [],
-    lambda asked: read_kitti(asked.path, images=asked.images),
+    lambda asked: read_kitti(asked.path, images=asked.images, boxes=asked.boxes or "xyxy"),
     find=find_kitti,
 )
 YOLO = Format(
@@ -225,7 +245,14 @@ YOLO = Format(
     SETTINGS,
     lambda path: any((path / "labels").rglob("*.txt")),
     lambda path: list(Layout(path).splits),
-    lambda asked: read_yolo(asked.path, split=asked.split, images=asked.images, names=asked.names),
+    lambda asked: read_yolo(
+        asked.path,
+        split=asked.split,
+        images=asked.images,
+        names=asked.names,
+        boxes=asked.boxes or "cxcywh-relative",
+        labelled_only=asked.labelled_only,
+    ),
     is_settings,
     find_yolo,
 )

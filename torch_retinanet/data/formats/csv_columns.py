@@ -3,14 +3,12 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.data.picture_folder import SUFFIXES
 from torch_retinanet.data.text import is_number, split_fields
 from torch_retinanet.errors import InputError
-
-Box = tuple[float, float, float, float]
-Meaning = Literal["edges", "corner and sides", "centre and sides"]
 
 DELIMITERS = ",", ";", "\t", "|"
 """What may stand between two fields; of equally many the first."""
@@ -46,7 +44,7 @@ class Columns(NamedTuple):
     name: int
     sides: tuple[int, ...] = ()
     delimiter: str = ","
-    meaning: Meaning = "edges"
+    layout: BoxLayout = "xyxy"
     header: bool = False
 
     def split(self, text: str) -> list[str]:
@@ -57,15 +55,6 @@ class Columns(NamedTuple):
         """
         fields = split_fields(text, self.delimiter)
         return fields + [""] * (self.fields - len(fields)) if self.delimiter == "\t" else fields
-
-    def box(self, values: Sequence[float]) -> Box:
-        """The box xyxy that the four values of `edges` mean."""
-        first, second, third, fourth = values
-        if self.meaning == "edges":
-            return first, second, third, fourth
-        half = 0.5 if self.meaning == "centre and sides" else 0.0
-        left, top = first - half * third, second - half * fourth
-        return left, top, left + third, top + fourth
 
 
 HEADERLESS = Columns(6, 0, (1, 2, 3, 4), 5)
@@ -99,7 +88,7 @@ def _by_header(path: Path, header: Sequence[str], delimiter: str) -> Columns | N
     fields = [_plain(field) for field in header]
     if not any(field in names for field in fields for names in (PICTURE, *EDGES)) or any(map(is_number, header)):
         return None
-    meaning, names = _box_columns(fields)
+    layout, names = _box_columns(fields)
     found = [_column(fields, one) for one in (PICTURE, *names, CLASS)]
     if None in found:
         missing = ", ".join(repr(one[0]) for one in (PICTURE, *names, CLASS) if _column(fields, one) is None)
@@ -107,15 +96,15 @@ def _by_header(path: Path, header: Sequence[str], delimiter: str) -> Columns | N
     picture, *edges, name = (column for column in found if column is not None)
     sides = tuple(c for one in SIDES if (c := _column(fields, one)) is not None and c not in edges)
     sides = sides if len(sides) == len(SIDES) else ()
-    return Columns(len(fields), picture, tuple(edges), name, sides, delimiter, meaning, header=True)
+    return Columns(len(fields), picture, tuple(edges), name, sides, delimiter, layout, header=True)
 
 
-def _box_columns(fields: Sequence[str]) -> tuple[Meaning, Sequence[Sequence[str]]]:
+def _box_columns(fields: Sequence[str]) -> tuple[BoxLayout, Sequence[Sequence[str]]]:
     """What the four columns of the box mean, and what they may be called."""
-    choices: list[tuple[Meaning, Sequence[Sequence[str]]]] = [
-        ("edges", EDGES),
-        ("centre and sides", (*CENTRE, *BOX_SIDES)),
-        ("corner and sides", (*CORNER, *BOX_SIDES)),
+    choices: list[tuple[BoxLayout, Sequence[Sequence[str]]]] = [
+        ("xyxy", EDGES),
+        ("cxcywh", (*CENTRE, *BOX_SIDES)),
+        ("xywh", (*CORNER, *BOX_SIDES)),
     ]
     whole = (choice for choice in choices if all(_column(fields, names) is not None for names in choice[1]))
     return next(whole, choices[0])

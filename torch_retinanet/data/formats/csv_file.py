@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations, Problem
+from torch_retinanet.data.box_layouts import Box, BoxLayout
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.class_names import read_class_names, with_class_names
-from torch_retinanet.data.formats.csv_columns import HEADERLESS, Box, Columns, read_columns
+from torch_retinanet.data.formats.csv_columns import HEADERLESS, Columns, read_columns
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
-from torch_retinanet.data.text import Line, is_number, parse_number, read_lines
+from torch_retinanet.data.text import Line, is_missing, is_number, parse_number, read_lines
 from torch_retinanet.errors import InputError
 
 EMPTY = 0.0, 0.0, 0.0, 0.0
@@ -26,21 +27,23 @@ SAMPLE = 50
 
 
 class _Row(NamedTuple):
-    """A line: a box of a picture, or none where the picture has no objects."""
+    """A line: a box of a picture, or none where it has no objects; `lost` says why an object cannot be used."""
 
     line: int
     picture: str
     box: Box | None
     name: str
     size: tuple[float, float]
+    lost: str = ""
 
 
-def read_csv(path: Path, *, images: Path | None = None) -> Annotations:
+def read_csv(path: Path, *, images: Path | None = None, boxes: BoxLayout | None = None) -> Annotations:
     """The boxes of a CSV; classes are the names in it, in order: numbers by value, then others by letters.
 
     Args:
         path: the CSV.
         images: the folder of the pictures; by default the CSV's own, or `images` beside it, or one level up.
+        boxes: what the four numbers of a box mean; by default what the names of the columns say, or corners.
 
     Raises:
         InputError: for a header without a column that is needed, and where no line can be read.
@@ -51,13 +54,14 @@ def read_csv(path: Path, *, images: Path | None = None) -> Annotations:
     columns = (read_columns(path, [line.text for line in lines[:SAMPLE]]) if lines else None) or HEADERLESS
     rows = [_read(line, columns, path, builder) for line in lines[columns.header :]]
     read = [row for row in rows if row is not None]
-    if not read:
-        first = builder.problems[0] if builder.problems else None
-        why = f"; {first.location}: {first.finding}" if first else ""
+    if all(row.lost for row in read):
+        whys = [f"; {one.location}: {one.finding}" for one in builder.problems]
+        whys += [f"; {builder.place_format.format(row.line)}: {row.lost}" for row in read]
+        why = next(iter(whys), "")
         raise InputError(f"{path}: must have a line with path, box and class{why}")
     folder = find_folder([row.picture for row in read], beside(path), images)
     _add(read, folder, path, builder)
-    annotations = _in_order_of_list(builder.annotations(), path)
+    annotations = _in_order_of_list(builder.annotations(layout=boxes or columns.layout), path)
     return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
 
 
@@ -85,24 +89,26 @@ def _parse(line: Line, columns: Columns) -> _Row:
     """A row.
 
     Raises:
-        ValueError: in a few words, for one that is not as the columns say.
+        ValueError: in a few words, for one that does not even say its picture.
     """
     fields = columns.split(line.text)
-    if len(fields) != columns.fields:
-        raise ValueError(f"fields that are not {columns.fields}: {len(fields)}")
-    picture, name = fields[columns.picture].strip(), fields[columns.name].strip()
-    edges = [fields[column].strip() for column in columns.edges]
-    size = _size([fields[column] for column in columns.sides])
-    if not picture:
+    picture = fields[columns.picture].strip() if columns.picture < len(fields) else ""
+    if is_missing(picture):
         raise ValueError("no picture")
-    if not any(edges):
+    if len(fields) != columns.fields:
+        return _Row(line.number, picture, None, "", (0, 0), f"fields that are not {columns.fields}: {len(fields)}")
+    name, size = fields[columns.name].strip(), _size([fields[column] for column in columns.sides])
+    edges = [fields[column].strip() for column in columns.edges]
+    if all(map(is_missing, edges)):
         return _Row(line.number, picture, None, name, size)
-    values = [parse_number(edge) for edge in edges]
-    if tuple(values) == EMPTY:
+    try:
+        first, second, third, fourth = map(parse_number, edges)
+    except ValueError as error:
+        return _Row(line.number, picture, None, name, size, str(error))
+    if (first, second, third, fourth) == EMPTY:
         return _Row(line.number, picture, None, name, size)
-    if not name:
-        raise ValueError("no class")
-    return _Row(line.number, picture, columns.box(values), name, size)
+    lost = f"no class: {name!r}" if is_missing(name) else ""
+    return _Row(line.number, picture, (first, second, third, fourth), name, size, lost)
 
 
 def _size(texts: Sequence[str]) -> tuple[float, float]:
@@ -115,9 +121,13 @@ def _size(texts: Sequence[str]) -> tuple[float, float]:
 def _add(rows: Sequence[_Row], folder: PictureFolder, path: Path, builder: AnnotationsBuilder) -> None:
     indices: dict[str, int] = {}
     sizes: dict[str, tuple[float, float]] = {}
-    with_objects = {row.picture for row in rows if row.box}
+    with_objects = {row.picture for row in rows if row.box or row.lost}
+    known = {row.picture for row in rows if not row.lost}
     for row in rows:
         if row.picture not in indices:
+            if row.lost and row.picture not in known and not folder.has(row.picture):
+                builder.lose(path, row.line, row.lost, "the line is left out")
+                continue
             place, found = builder.place_format.format(row.line), folder.find(row.picture)
             indices[row.picture] = builder.add_picture(found, path, place=place, size=row.size)
         if sizes.setdefault(row.picture, row.size) != row.size:
@@ -126,7 +136,9 @@ def _add(rows: Sequence[_Row], folder: PictureFolder, path: Path, builder: Annot
             then = "it may stand for several pictures of one name; the picture itself says its size"
             builder.problems.append(Problem(path, place, what, then, data_loss=False))
             sizes[row.picture] = row.size
-        if row.box:
+        if row.lost:
+            builder.lose_object(indices[row.picture], row.line, row.lost, row.box)
+        elif row.box:
             builder.add_box(indices[row.picture], row.box, builder.label(row.name), row.line)
         elif row.picture in with_objects:
             what = f"picture without objects, and with some: {row.picture!r}"

@@ -13,11 +13,12 @@ from pathlib import Path, PureWindowsPath
 from xml.etree.ElementTree import Element
 
 from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.box_layouts import Box
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.ellipse import ellipse_box
 from torch_retinanet.data.formats.json_file import size_of
 from torch_retinanet.data.formats.objects import Object, add_object, find_first, lose_picture, read_or_lose
-from torch_retinanet.data.formats.shapes import Box, bounding_box, rotated_box
+from torch_retinanet.data.formats.shapes import bounding_box, rotated_box
 from torch_retinanet.data.formats.xml_file import read_xml
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
 from torch_retinanet.data.places import NestedPlaces, nested_place

@@ -2,7 +2,8 @@
 
 import math
 
-from torch_retinanet.data.formats.shapes import Box, bounding_box
+from torch_retinanet.data.box_layouts import Box
+from torch_retinanet.data.formats.shapes import bounding_box
 
 
 def ellipse_box(x: float, y: float, radius_x: float, radius_y: float, radians: float = 0) -> Box:

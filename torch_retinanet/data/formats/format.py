@@ -5,17 +5,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.data.tree import Tree
 
 
 class Request(NamedTuple):
-    """What is to be read; `names` are those of a file of classes, and `root` the folder that the path was found in."""
+    """What is to be read.
+
+    Attributes:
+        names: those of a file of classes.
+        boxes: what the four numbers of a box mean, where the caller says it.
+        labelled_only: whether pictures without a label file are left out.
+        root: the folder that the path was found in.
+    """
 
     path: Path
     split: str | None
     images: Path | None
     classes: Path | None
     names: Sequence[str] | None
+    boxes: BoxLayout | None = None
+    labelled_only: bool = False
     root: Path | None = None
 
 

@@ -1,34 +1,39 @@
 """KITTI's object labels (Geiger et al. 2012; readme.txt of its development kit): a text file a picture in `label_2`.
 
 A line is type, truncated, occluded, alpha, then left, top, right and bottom edge in pixels from 0, then seven numbers
-in three dimensions, and of detections a score. `DontCare` marks regions that are ignored.
+in three dimensions, which may be missing, and of detections a score. Of tracking, frame and track come first.
+`DontCare` marks regions that are ignored.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.data.builder import NO_CLASS, AnnotationsBuilder
 from torch_retinanet.data.formats.content import is_kitti_labels
 from torch_retinanet.data.formats.search import spread
 from torch_retinanet.data.picture_folder import Found, PictureFolder, find_folder, pictures_in
 from torch_retinanet.data.progress import track
-from torch_retinanet.data.text import Line, parse_number, read_lines
+from torch_retinanet.data.text import BadLine, Line, is_number, lines_of, parse_number
 from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
 
 LABELS, PICTURES = "label_2", "image_2"
-FIELDS = 15, 16
+FIELDS = 8, 15, 16
+TRACKING = 2
+"""Fields before the type in the labels of KITTI's tracking."""
 EDGES = slice(4, 8)
 DONT_CARE = "DontCare"
 
 
-def read_kitti(path: Path, *, images: Path | None = None) -> Annotations:
+def read_kitti(path: Path, *, images: Path | None = None, boxes: BoxLayout = "xyxy") -> Annotations:
     """The objects of a KITTI folder.
 
     Args:
         path: the folder with `label_2` and `image_2`, that with `training` in it, or the folder of the labels.
         images: the folder of the pictures; by default `image_2`, or wherever pictures of these names lie.
+        boxes: what the four numbers of a box mean.
 
     Raises:
         OSError: for a folder that cannot be read.
@@ -41,7 +46,7 @@ def read_kitti(path: Path, *, images: Path | None = None) -> Annotations:
     for file in track(files, total=len(files), words="reading labels"):
         _add(file, folder, builder)
     _lose_unlabelled(files, folder, builder)
-    return builder.annotations()
+    return builder.annotations(layout=boxes)
 
 
 def kitti_root(path: Path) -> Path | None:
@@ -58,13 +63,16 @@ def find_kitti(tree: Tree) -> list[list[Path]]:
 
 def _add(file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:
     try:
-        lines = list(read_lines(file, builder.problems))
+        lines = list(lines_of(file))
     except (InputError, OSError) as error:
         builder.lose(file, None, str(error).removeprefix(f"{file}: "), "its picture is left out")
         return
     picture = builder.add_picture(_picture(file, folder), file)
     for line in lines:
-        _add_object(line, picture, file, builder)
+        if isinstance(line, BadLine):
+            builder.lose_object(picture, line.number, line.why)
+        else:
+            _add_object(line, picture, builder)
 
 
 def _picture(file: Path, folder: PictureFolder) -> Found:
@@ -74,14 +82,16 @@ def _picture(file: Path, folder: PictureFolder) -> Found:
     return Found(of_stem[0] if of_stem else folder.folder / f"{file.stem}.png")
 
 
-def _add_object(line: Line, picture: int, file: Path, builder: AnnotationsBuilder) -> None:
+def _add_object(line: Line, picture: int, builder: AnnotationsBuilder) -> None:
     fields = line.text.split()
+    if len(fields) - TRACKING in FIELDS and all(map(is_number, fields[:TRACKING])) and not is_number(fields[TRACKING]):
+        fields = fields[TRACKING:]
     try:
         if len(fields) not in FIELDS:
             raise ValueError(f"fields that are not 15: {len(fields)}")
         left, top, right, bottom = map(parse_number, fields[EDGES])
     except ValueError as error:
-        builder.lose(file, line.number, str(error), "the line is left out")
+        builder.lose_object(picture, line.number, str(error))
         return
     ignored = fields[0] == DONT_CARE
     label = NO_CLASS if ignored else builder.label(fields[0])

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from torch_retinanet.data.box_layouts import Box
 from torch_retinanet.data.formats.ellipse import ellipse_box
 from torch_retinanet.data.formats.json_file import SHOWN, number_of, points_of, size_of, text_of
-from torch_retinanet.data.formats.shapes import Box, bounding_box
+from torch_retinanet.data.formats.shapes import bounding_box
 
 NO_REGION = (
     *("relation", "choices", "taxonomy", "textarea", "rating", "number", "datetime", "pairwise", "ranker"),

@@ -14,11 +14,12 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
 from torch_retinanet.data.annotations import Annotations, Problem
+from torch_retinanet.data.box_layouts import Box
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.json_file import SHOWN, points_of, read_json, size_of, text_of
 from torch_retinanet.data.formats.json_kind import JsonKind, is_of_kind
 from torch_retinanet.data.formats.objects import Object, add_object, find_first, read_or_lose
-from torch_retinanet.data.formats.shapes import Box, bounding_box
+from torch_retinanet.data.formats.shapes import bounding_box
 from torch_retinanet.data.picture_folder import Found, PictureFolder, beside, find_folder
 from torch_retinanet.data.progress import track
 from torch_retinanet.errors import InputError

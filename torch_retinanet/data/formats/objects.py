@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from torch_retinanet.data.annotations import Problem
+from torch_retinanet.data.box_layouts import Box
 from torch_retinanet.data.builder import NO_CLASS, AnnotationsBuilder
-from torch_retinanet.data.formats.shapes import Box
 from torch_retinanet.data.picture_folder import Found, PictureFolder, is_there
 
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.box_layouts import Box
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.csv_header import header_of
 from torch_retinanet.data.formats.objects import Object, add_object
-from torch_retinanet.data.formats.shapes import Box
 from torch_retinanet.data.formats.sizes import known_sizes
 from torch_retinanet.data.picture_folder import Found, PictureFolder, beside, find_folder
 from torch_retinanet.data.text import Line, parse_number, read_lines, split_fields

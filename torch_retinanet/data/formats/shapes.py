@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-Box = tuple[float, float, float, float]
+from torch_retinanet.data.box_layouts import Box
 
 
 def bounding_box(points: Sequence[tuple[float, float]]) -> Box:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from torch_retinanet.data.box_layouts import Box
 from torch_retinanet.data.formats.ellipse import ellipse_box
 from torch_retinanet.data.formats.json_file import SHOWN, number_of
-from torch_retinanet.data.formats.shapes import Box, bounding_box
+from torch_retinanet.data.formats.shapes import bounding_box
 
 
 def region_box(shape: Any) -> Box:

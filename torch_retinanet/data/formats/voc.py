@@ -1,25 +1,27 @@
 """Pascal VOC's XML, a file a picture (Everingham et al. 2010; http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc).
 
 By VOC's own definition the first pixel is 1 and the last belongs to the box; most programs that write such files count
-edges from 0. Numbers are kept as they are: of VOC's own boxes the left and upper edges are one pixel off.
+edges from 0. Numbers are kept as they are: of VOC's own boxes the left and upper edges are one pixel off. Objects that
+have a rotated box (roLabelImg's `robndbox`) or a `polygon` in place of `bndbox` get the box around it.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NamedTuple
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.ElementTree import fromstring
 
 from torch_retinanet.data.annotations import Annotations, Problem
+from torch_retinanet.data.box_layouts import Box, BoxLayout, from_xyxy
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.content import is_voc
 from torch_retinanet.data.formats.search import spread, together
+from torch_retinanet.data.formats.shapes import bounding_box, rotated_box
 from torch_retinanet.data.picture_folder import Found, PictureFolder, above_annotations, given_folder
 from torch_retinanet.data.picture_names import PictureNames, nearest
 from torch_retinanet.data.progress import track
-from torch_retinanet.data.text import parse_number, read_lines
+from torch_retinanet.data.text import is_missing, is_number, parse_number, read_lines
 from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
 
@@ -32,14 +34,17 @@ SUFFIX = ".xml"
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
-class _Object(NamedTuple):
-    name: str
-    box: tuple[float, float, float, float]
-    difficult: bool
+ROTATED = ("cx", "cy", "w", "h", "angle")
+"""roLabelImg's centre and sides in pixels, and an angle in radians (https://github.com/cgvict/roLabelImg)."""
 
 
 def read_voc(
-    path: Path, *, split: str | None = None, images: Path | None = None, root: Path | None = None
+    path: Path,
+    *,
+    split: str | None = None,
+    images: Path | None = None,
+    boxes: BoxLayout = "xyxy",
+    root: Path | None = None,
 ) -> Annotations:
     """The objects of VOC's XML files; `difficult` ones are ignored, `<path>` is not followed.
 
@@ -50,6 +55,7 @@ def read_voc(
         path: a folder with XML files, in whatever folders within it, and maybe `ImageSets/Main`, or one XML.
         split: a list in `ImageSets/Main`; by default all files are read.
         images: the folder of the pictures.
+        boxes: what the four numbers of a box mean.
         root: the folder in which pictures are looked for; by default `path`, or where a folder of annotations lies.
 
     Raises:
@@ -60,11 +66,11 @@ def read_voc(
     files = xml if split is None else _of_split(path, xml, split, builder.problems)
     folder = _picture_folder(path, root, images)
     if path.is_file():
-        _add(_parse(path), path, folder, builder)
+        _add(_parse(path), path, folder, boxes, builder)
     else:
         for file in track(files, total=len(files), words="reading annotations"):
-            _add_or_lose(file, folder, builder)
-    annotations = builder.annotations()
+            _add_or_lose(file, folder, boxes, builder)
+    annotations = builder.annotations(layout=boxes)
     unlisted = [] if split or path.is_file() else folder.unlisted(annotations.pictures, path)
     return replace(annotations, problems=[*annotations.problems, *unlisted])
 
@@ -124,28 +130,32 @@ def _of_split(path: Path, xml: Sequence[Path], split: str, problems: list[Proble
     return list(dict.fromkeys(files))
 
 
-def _add_or_lose(file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:
+def _add_or_lose(file: Path, folder: PictureFolder, layout: BoxLayout, builder: AnnotationsBuilder) -> None:
     try:
-        _add(_parse(file), file, folder, builder)
+        _add(_parse(file), file, folder, layout, builder)
     except (InputError, OSError) as error:
         builder.lose(file, None, str(error).removeprefix(f"{file}: "), "its picture is left out")
 
 
-def _add(root: Element, file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:
+def _add(root: Element, file: Path, folder: PictureFolder, layout: BoxLayout, builder: AnnotationsBuilder) -> None:
     filename = (root.findtext("filename") or "").strip()
     found = _picture(file, filename, folder)
     picture = builder.add_picture(found, file, size=_size(root, file, builder.problems))
     for index, element in enumerate(root.findall("object")):
-        _add_object(element, index, picture, file, builder)
+        _add_object(element, index, picture, layout, builder)
 
 
-def _add_object(element: Element, index: int, picture: int, file: Path, builder: AnnotationsBuilder) -> None:
+def _add_object(element: Element, index: int, picture: int, layout: BoxLayout, builder: AnnotationsBuilder) -> None:
+    name = (element.findtext("name") or "").strip()
     try:
-        read = _read_object(element)
+        box = _box(element, layout)
     except ValueError as error:
-        builder.lose(file, index, str(error), "the box is left out")
+        builder.lose_object(picture, index, str(error))
+        return
+    if is_missing(name):
+        builder.lose_object(picture, index, f"object without name: {name!r}", box)
     else:
-        builder.add_box(picture, read.box, builder.label(read.name), index, ignored=read.difficult)
+        builder.add_box(picture, box, builder.label(name), index, ignored=_is_difficult(element))
 
 
 def _parse(file: Path) -> Element:
@@ -193,15 +203,40 @@ def _size(root: Element, file: Path, problems: list[Problem]) -> tuple[float, fl
     return height, width
 
 
-def _read_object(element: Element) -> _Object:
-    """An object.
+def _box(element: Element, layout: BoxLayout) -> Box:
+    """The box of an object, in a layout; that of a rotated box or a polygon is the box around it.
 
     Raises:
-        ValueError: in a few words, for one without a name, or without one box of four numbers.
+        ValueError: in a few words, for an object without one of them, and for anything but numbers.
     """
-    name = (element.findtext("name") or "").strip()
     boxes = element.findall("bndbox")
-    if not name or len(boxes) != 1:
-        raise ValueError(f"object without {'one bndbox' if name else 'name'}")
-    left, top, right, bottom = (parse_number((boxes[0].findtext(edge) or "").strip()) for edge in EDGES)
-    return _Object(name, (left, top, right, bottom), (element.findtext("difficult") or "").strip() == "1")
+    if len(boxes) == 1:
+        left, top, right, bottom = _numbers(boxes[0], EDGES)
+        return left, top, right, bottom
+    if boxes:
+        raise ValueError(f"object without one bndbox: {len(boxes)}")
+    if (rotated := element.find("robndbox")) is not None:
+        x, y, width, height, radians = _numbers(rotated, ROTATED)
+        return from_xyxy(rotated_box(x, y, width, height, radians), layout)
+    if (polygon := element.find("polygon")) is not None:
+        return from_xyxy(bounding_box(_points(polygon)), layout)
+    raise ValueError("object without one bndbox")
+
+
+def _points(polygon: Element) -> list[tuple[float, float]]:
+    """The points of LabelMe's `<pt><x>1</x><y>2</y></pt>`, or of `<x1>1</x1><y1>2</y1>` and so on."""
+    if points := polygon.findall("pt"):
+        return [(x, y) for x, y in (_numbers(point, ("x", "y")) for point in points)]
+    numbers = {child.tag.lower(): parse_number((child.text or "").strip()) for child in polygon}
+    names = [(f"x{i}", f"y{i}") for i in range(len(numbers))]
+    return [(numbers[x], numbers[y]) for x, y in names if x in numbers and y in numbers]
+
+
+def _numbers(element: Element, names: Sequence[str]) -> list[float]:
+    return [parse_number((element.findtext(name) or "").strip()) for name in names]
+
+
+def _is_difficult(element: Element) -> bool:
+    """Whether an object is difficult; one that does not say it in a number is not."""
+    text = (element.findtext("difficult") or "").strip()
+    return text.lower() == "true" or (is_number(text) and parse_number(text) == 1)

@@ -1,20 +1,24 @@
 """YOLO's text files (https://docs.ultralytics.com/datasets/detect): class, centre and sides of a box as shares of the
 picture, a file a picture.
 
-The labels of `images/a.jpg` are in `labels/a.txt`, and where there is no folder `images` beside the picture. An empty
-file says that a picture has no objects. The shares are those of the picture as a viewer shows it, upright.
+The labels of `images/a.jpg` are in `labels/a.txt`, and where there is no folder `images` beside the picture. A picture
+with an empty file, or without one, has no objects. The shares are those of the picture as a viewer shows it, upright.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from torch_retinanet.data.annotations import Annotations
+import numpy as np
+
+from torch_retinanet.data.annotations import Annotations, Problem
+from torch_retinanet.data.box_layouts import BoxLayout, in_pixels
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.yolo_layout import NAMES, LabelledPicture, Layout
+from torch_retinanet.data.formats.yolo_lines import read_box
 from torch_retinanet.data.picture_files import PictureFile, look_at
 from torch_retinanet.data.picture_folder import Found, is_there, pictures_in
-from torch_retinanet.data.text import Line, is_number, parse_number, read_lines
+from torch_retinanet.data.text import BadLine, Line, is_number, lines_of, parse_whole, read_lines
 from torch_retinanet.data.tree import is_leftover
 from torch_retinanet.errors import InputError
 
@@ -23,7 +27,13 @@ RESERVED = {Path(name).name for name in NAMES}
 
 
 def read_yolo(
-    path: Path, *, split: str | None = None, images: Path | None = None, names: Sequence[str] | None = None
+    path: Path,
+    *,
+    split: str | None = None,
+    images: Path | None = None,
+    names: Sequence[str] | None = None,
+    boxes: BoxLayout = "cxcywh-relative",
+    labelled_only: bool = False,
 ) -> Annotations:
     """The boxes of a YOLO data set, in pixels of the upright pictures, whose headers are read for it.
 
@@ -32,69 +42,97 @@ def read_yolo(
         split: one that the YAML names, or a folder in `images`, or one with `images` in it; by default all.
         images: the folder of the pictures, whose labels are in `labels`.
         names: of the classes; by default those of the YAML or of `classes.txt`, or else the numbers that are used.
+        boxes: what the four numbers of a box mean.
+        labelled_only: whether pictures without a label file are left out, and not taken as pictures without objects.
 
     Raises:
         InputError: for an unknown split, and a file of names that is not whole.
         OSError: for a folder that cannot be read.
     """
-    layout, builder = Layout(path), AnnotationsBuilder("line {}")
-    names = names or layout.names()
+    layout = Layout(path)
+    known = layout.names() if names is None else dict(enumerate(names))
     pairs = layout.pairs(split, images)
     files = look_at([pair.found.path or pair.labels for pair in pairs], decode=False)
-    for pair, file in zip(pairs, files, strict=True):
-        _add(pair, file, names, builder)
-    _lose_orphans(pairs, builder)
-    annotations = builder.annotations(names)
-    return replace(annotations, problems=[*layout.problems, *annotations.problems])
+    reader = _Reader(known, boxes, layout.key_points())
+    unlabelled = [
+        pair.found.path
+        for pair, file in zip(pairs, files, strict=True)
+        if not reader.read(pair, file, labelled_only=labelled_only)
+    ]
+    _lose_orphans(pairs, reader.builder)
+    annotations = reader.builder.annotations(list(known.values()) if known else None, layout=boxes)
+    noted = _unlabelled([path for path in unlabelled if path], layout.root, labelled_only)
+    sizes = np.array([reader.sizes[path] for path in annotations.pictures], dtype=np.int64).reshape(-1, 2)
+    placed = replace(in_pixels(replace(annotations, sizes=sizes)), sizes=annotations.sizes)
+    return replace(placed, problems=[*layout.problems, *annotations.problems, *noted])
 
 
-def _add(pair: LabelledPicture, file: PictureFile, names: Sequence[str] | None, builder: AnnotationsBuilder) -> None:
-    found, labels = pair
-    if found.path and file.why:
-        found = Found(None, f"unreadable picture: {found.path.name!r}, {file.why}")
-    if not is_there(labels):
-        what = f"picture without labels: {labels.name!r}"
-        builder.lose(found.path or labels, None, what, "the picture is left out; an empty file says it has no object")
-        return
-    try:
-        lines = list(read_lines(labels, builder.problems))
-    except (InputError, OSError) as error:
-        builder.lose(labels, None, str(error).removeprefix(f"{labels}: "), "its picture is left out")
-        return
-    picture = builder.add_picture(found, labels)
-    for line in lines:
-        _add_box(line, picture, labels, file.upright, names, builder)
+class _Reader:
+    """Reads the label files of pictures one by one; `sizes` are height and width of the pictures."""
+
+    def __init__(self, names: Mapping[int, str] | None, layout: BoxLayout, key_points: int | None) -> None:
+        self.builder, self.layout, self.key_points = AnnotationsBuilder("line {}"), layout, key_points
+        self.labels = None if names is None else {number: label for label, number in enumerate(names)}
+        self.sizes: dict[Path, tuple[int, int]] = {}
+
+    def read(self, pair: LabelledPicture, file: PictureFile, *, labelled_only: bool) -> bool:
+        """Take a picture with its objects, and say whether it has a label file."""
+        found, labels = pair
+        if found.path and file.why:
+            found = Found(None, f"unreadable picture: {found.path.name!r}, {file.why}")
+        has_labels = is_there(labels)
+        if not has_labels and labelled_only:
+            return False
+        try:
+            lines = list(lines_of(labels)) if has_labels else []
+        except (InputError, OSError) as error:
+            self.builder.lose(labels, None, str(error).removeprefix(f"{labels}: "), "its picture is left out")
+            return True
+        picture = self.builder.add_picture(found, labels if has_labels else found.path or labels)
+        if found.path:
+            self.sizes[found.path] = file.upright
+        for line in lines:
+            self._add_object(line, picture)
+        return has_labels or found.path is None
+
+    def _add_object(self, line: Line | BadLine, picture: int) -> None:
+        if isinstance(line, BadLine):
+            self.builder.lose_object(picture, line.number, line.why)
+            return
+        number, *fields = line.text.split()
+        try:
+            box = read_box(fields, self.layout, self.key_points)
+        except ValueError as error:
+            self.builder.lose_object(picture, line.number, str(error))
+            return
+        try:
+            self.builder.add_box(picture, box, self._label(number), line.number)
+        except ValueError as error:
+            self.builder.lose_object(picture, line.number, str(error), box)
+
+    def _label(self, text: str) -> int:
+        try:
+            number = parse_whole(text)
+        except ValueError:
+            number = -1
+        if number < 0:
+            raise ValueError(f"no number of a class: {text!r}")
+        if self.labels is None:
+            return self.builder.label(str(number))
+        if number not in self.labels:
+            raise ValueError(f"unknown class: {number} of {len(self.labels)}")
+        return self.labels[number]
 
 
-def _add_box(
-    line: Line,
-    picture: int,
-    file: Path,
-    size: tuple[int, int],
-    names: Sequence[str] | None,
-    builder: AnnotationsBuilder,
-) -> None:
-    fields = line.text.split()
-    try:
-        if len(fields) != FIELDS:
-            raise ValueError(f"fields that are not {FIELDS}: {len(fields)}")
-        label = _label(fields[0], names, builder)
-        x, y, width, height = map(parse_number, fields[1:])
-    except ValueError as error:
-        builder.lose(file, line.number, str(error), "the line is left out")
-        return
-    box = (x - width / 2) * size[1], (y - height / 2) * size[0], (x + width / 2) * size[1], (y + height / 2) * size[0]
-    builder.add_box(picture, box, label, line.number)
-
-
-def _label(text: str, names: Sequence[str] | None, builder: AnnotationsBuilder) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"no number of a class: {text!r}")
-    if names is None:
-        return builder.label(str(int(text)))
-    if int(text) >= len(names):
-        raise ValueError(f"unknown class: {int(text)} of {len(names)}")
-    return int(text)
+def _unlabelled(pictures: Sequence[Path], root: Path, labelled_only: bool) -> list[Problem]:
+    """One note on all pictures that have no label file."""
+    if not pictures:
+        return []
+    what = f"pictures without a label file: {len(pictures)}, as {pictures[0].name!r}"
+    then = "they are background: pictures without objects; --labelled-only leaves them out"
+    if labelled_only:
+        return [Problem(root, "", what, "they are left out", data_loss=False)]
+    return [Problem(root, "", what, then, data_loss=False, assumption=True)]
 
 
 def _lose_orphans(pairs: Sequence[LabelledPicture], builder: AnnotationsBuilder) -> None:

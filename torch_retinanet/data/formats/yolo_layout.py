@@ -1,5 +1,6 @@
 """Where a YOLO data set has its pictures, labels, splits and names."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
@@ -65,16 +66,24 @@ class Layout:
     def _texts(self) -> PictureNames:
         return PictureNames(file for files in self._tree.with_suffix(".txt").values() for file in files)
 
-    def names(self) -> list[str] | None:
-        """The names of the classes, if any file has them."""
+    def names(self) -> dict[int, str] | None:
+        """The names of the classes by their numbers, if any file has them."""
         if self.file and self.file.suffix.lower() in DARKNET:
             named = resolve(self.file, {}, self.settings.get("names"))
-            return read_class_names(named) if named else None
+            return dict(enumerate(read_class_names(named))) if named else None
         if self.file and "names" in self.settings:
             return yaml_names(self.file, self.settings)
         file = next((self.root / name for name in NAMES if (self.root / name).is_file()), None)
         file = file or next((one for one in self._tree.files() if one.name in NAMES), None)
-        return read_class_names(file) if file else None
+        return dict(enumerate(read_class_names(file))) if file else None
+
+    def key_points(self) -> int | None:
+        """How many numbers the key points of an object have, where the YAML says it."""
+        shape = self.settings.get("kpt_shape")
+        try:
+            return math.prod(map(int, shape)) if isinstance(shape, list) and len(shape) == 2 else None
+        except (TypeError, ValueError):
+            return None
 
     def pairs(self, split: str | None, images: Path | None) -> list[LabelledPicture]:
         """The pictures of a split, or all, each once.

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from torch_retinanet.data.annotations import Annotations, Bools, Floats, Ints
+from torch_retinanet.data.builder import NO_CLASS, REGION_IS_IGNORED
 from torch_retinanet.data.screening.near_duplicates import near_duplicates
 
 BORDER = 0.5
@@ -25,9 +26,9 @@ KEPT = "it is kept"
 
 
 def screen_boxes(annotations: Annotations) -> Annotations:
-    """The boxes that lie in their pictures, cut off at the border; `sizes` must be those of the pictures."""
-    finite = _without(annotations, ~np.all(np.isfinite(annotations.boxes), axis=1), "numbers that are not finite")
-    extended = _without(finite, ~_extended(finite.boxes), "no extent")
+    """The boxes that lie in their pictures, cut off at the border; they must be finite, and `sizes` of the pictures."""
+    ordered = _ignore_reversed(annotations)
+    extended = _without(ordered, ~_extended(ordered.boxes), "no extent")
     inside = _without(extended, ~_extended(_clipped(extended)), "wholly outside the picture")
     clipped = _cut_off(_without_duplicates(inside))
     return _note_near_duplicates(_note_slivers(clipped))
@@ -36,6 +37,16 @@ def screen_boxes(annotations: Annotations) -> Annotations:
 def _without(annotations: Annotations, bad: Bools, kind: str, written: Written | None = None) -> Annotations:
     reported = _note(annotations, bad, kind, OUT, written or _written, lost=True)
     return reported.select(boxes=~bad) if bad.any() else reported
+
+
+def _ignore_reversed(annotations: Annotations) -> Annotations:
+    """A box whose edges are in the wrong order marks an object, and where it is: the region is ignored."""
+    boxes = annotations.boxes
+    wrong = np.any(boxes[:, 2:] < boxes[:, :2], axis=1)
+    noted = _note(annotations, wrong, "edges in the wrong order", REGION_IS_IGNORED, _written, lost=True)
+    ordered = np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
+    labels = np.where(wrong, NO_CLASS, annotations.labels)
+    return replace(noted, boxes=ordered, labels=labels, ignored=annotations.ignored | wrong)
 
 
 def _without_duplicates(annotations: Annotations) -> Annotations:
@@ -65,10 +76,15 @@ def _cut_off(annotations: Annotations) -> Annotations:
     return replace(_note(annotations, over, "over the border", "it is cut off at the border", _written), boxes=clipped)
 
 
-def _note_slivers(annotations: Annotations) -> Annotations:
+def slivers(annotations: Annotations) -> Bools:
+    """Which boxes (T,) are objects with a side of less than `SLIVER` pixels."""
     sides = annotations.boxes[:, 2:] - annotations.boxes[:, :2]
-    thin = (sides < SLIVER).any(axis=1) & ~annotations.ignored
-    return _note(annotations, thin, f"side below {SLIVER:g} pixels", KEPT, _written)
+    thin: Bools = (sides < SLIVER).any(axis=1) & ~annotations.ignored
+    return thin
+
+
+def _note_slivers(annotations: Annotations) -> Annotations:
+    return _note(annotations, slivers(annotations), f"side below {SLIVER:g} pixels", KEPT, _written)
 
 
 def _note_near_duplicates(annotations: Annotations) -> Annotations:
