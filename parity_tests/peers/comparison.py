@@ -170,8 +170,8 @@ def compare_detections(
     """Records of the detections of each picture; of near ties it does not matter which comes first."""
     records = []
     for number, one in enumerate(found):
-        values = {name: one[name].numpy() for name in ("scores", "labels")}
-        values["boxes"] = in_its_order(recorded, one["boxes"]).numpy()
+        values = {"boxes": in_its_order(recorded, one["boxes"]).numpy()}
+        values |= {name: one[name].numpy() for name in ("scores", "labels")}
         at = f"{within}/{number}"
         order = in_order({name: recorded.arrays[f"{where}/{at}/{name}"] for name in values}, values)
         records += [recorded.judge(where, f"{at}/{name}", value[order], place) for name, value in values.items()]

@@ -20,6 +20,9 @@ FITTED = ("min_level", "max_level", "anchor_scale", "anchor_sizes", "anchor_rati
 """The fields of a config that are proposed."""
 
 
+WIDTH = 100
+"""Letters in a line where the output is no terminal."""
+
 SIZES = ("min_side", "max_side", "tile", "overlap")
 """Flags that say in which sizes pictures are seen."""
 
@@ -79,9 +82,9 @@ def _tiling(options: argparse.Namespace) -> Tiling | None:
 
 
 def _print_table(seen: "SeenBoxes", config: RetinaNetConfig, proposed: RetinaNetConfig) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from torch_retinanet.cli.tables import TableConsole
     from torch_retinanet.data.anchor_coverage import coverage
     from torch_retinanet.data.anchor_search import BOUNDS, covered
 
@@ -93,7 +96,7 @@ def _print_table(seen: "SeenBoxes", config: RetinaNetConfig, proposed: RetinaNet
     for bound in BOUNDS:
         table.add_row(f"boxes with an IoU of {bound:g} or more", *(f"{covered(one, bound):.1%}" for one in best))
     table.add_row("mean of the best IoU", *(f"{float(one.mean()):.3f}" for one in best))
-    Console(soft_wrap=True).print(table)
+    TableConsole(WIDTH).print(table)
 
 
 def _rows(config: RetinaNetConfig, proposed: RetinaNetConfig) -> list[tuple[str, list[str]]]:

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from torch_retinanet.cli.data import add_data, read_screened
 from torch_retinanet.errors import InputError
+from torch_retinanet.terminal import say
 
 if TYPE_CHECKING:
     from torch_retinanet.data.annotations import Annotations, Ints
 
 NAMES = ("train", "val", "test")
 """Of the splits, as many as there are shares."""
+
+
+WIDTH = 100
+"""Letters in a line where the output is no terminal."""
 
 
 def add_to(commands: Any) -> None:
@@ -47,8 +52,8 @@ def _split(options: argparse.Namespace) -> int:
         write_coco(path, annotations.select(pictures=chosen == index), root)
     _print_table(annotations, chosen, list(files))
     alike = len(annotations.pictures) - len({*groups.tolist()})
-    print(f"pictures that look like another, and are in one split with it: {alike:,}")
-    print(_advice(files, root))
+    say(f"pictures that look like another, and are in one split with it: {alike:,}")
+    say(_advice(files, root))
     return 0
 
 
@@ -62,10 +67,9 @@ def _shares(given: list[float]) -> list[float]:
 
 def _print_table(annotations: "Annotations", chosen: "Ints", names: list[str]) -> None:
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
-    from torch_retinanet.terminal import printable
+    from torch_retinanet.cli.tables import TableConsole
 
     objects = ~annotations.ignored
     of_object, labels = chosen[annotations.owners()][objects], annotations.labels[objects]
@@ -73,8 +77,8 @@ def _print_table(annotations: "Annotations", chosen: "Ints", names: list[str]) -
     table.add_row("pictures", *(f"{int((chosen == index).sum()):,}" for index in range(len(names))))
     for label in np.argsort(-np.bincount(labels, minlength=len(annotations.classes)), kind="stable").tolist():
         counts = [int(((of_object == index) & (labels == label)).sum()) for index in range(len(names))]
-        table.add_row(printable(annotations.classes[label]), *(f"{count:,}" for count in counts))
-    Console().print(table)
+        table.add_row(annotations.classes[label], *(f"{count:,}" for count in counts))
+    TableConsole(WIDTH).print(table)
 
 
 def _advice(files: dict[str, Path], root: Path) -> str:

@@ -70,7 +70,7 @@ def test_every_convention_is_changed_or_left_out_with_a_reason(preset: str) -> N
     left_out = {override.convention for override in every if override.left_out}
     assert left_out == {
         *("conv_bias", "shortcut_bias", "p6_layer", "p6_source", "min_level", "max_level"),
-        *("head_norm", "gn_groups", "gn_conv_bias", "gn_eps"),
+        *("head_norm", "gn_groups", "gn_conv_bias", "gn_eps", "top_down", "pyramid_norm"),
     }
     assert all(override.before != override.after for override in every)
     for override in every:

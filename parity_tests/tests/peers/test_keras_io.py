@@ -177,7 +177,7 @@ def test_layers_in_another_order_are_refused_by_their_names(saved: Path, tmp_pat
     names = {name: name for name in tensors}
     names["fpn/backbone/layer_with_weights-6/kernel"] = "conv2_block1_3_conv/kernel"
     write_tf_checkpoint(tmp_path, tensors, names)
-    assert "is of layer conv2_block1_3_conv, and conv2_block1_0_conv was to be there" in said_of(tmp_path)
+    assert "is of layer conv2_block1_3_conv, and conv2_block1_0_conv must be there" in said_of(tmp_path)
 
 
 def test_a_folder_is_read_by_the_checkpoint_that_it_names_and_never_left(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_levels_that_monai_does_not_have_are_not_written(tmp_path: Path) -> None
     [
         ({"gn_groups": 32}, "logits"),
         ({"anchor_centre": "half_cell"}, "anchors"),
-        ({"delta_axes": "xy"}, "detections/0/scores"),
+        ({"delta_axes": "xy"}, "detections/0/boxes"),
     ],
 )
 def test_a_wrong_convention_is_named_where_it_starts(wrong: dict[str, Any], starts_at: str) -> None:

@@ -142,7 +142,7 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     "16 bits divided by 256": (
         *FILES,
         lambda monkeypatch: monkeypatch.setattr(
-            pictures, "_deep_gray", lambda picture, name: (np.asarray(picture) // 256).astype("uint8")
+            pictures, "_deep_gray", lambda picture, name, white: (np.asarray(picture) // 256).astype("uint8")
         ),
         "picture",
     ),
@@ -308,7 +308,6 @@ PICTURE_CONVENTIONS = {
     "pad_multiple=32": "sizes",
     "resized_to=bytes": "resized",
     "resize_library=pil": "resized",
-    "resize_library=cv2": "resized",
     "resize_edges=mirror": "resized",
 }
 """Conventions of pictures the wrong way, and the name of the step where each shows."""

@@ -69,7 +69,7 @@ PORT_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         *("targets", "128x128"),
         patch(
             "torch_retinanet.targets.LabelEncoder.encode_batch",
-            lambda make: lambda self, a, b, c: make(self, a, [x.flip(0) for x in b], [x.flip(0) for x in c]),
+            lambda make: lambda self, a, b, c, *n: make(self, a, [x.flip(0) for x in b], [x.flip(0) for x in c], *n),
         ),
         "targets.classes",
     ),

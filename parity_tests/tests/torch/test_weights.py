@@ -229,7 +229,7 @@ def test_a_failed_write_leaves_the_old_file_whole(files: Path, tmp_path: Path, m
     def full_disk(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("torch_retinanet.weights.safetensors_file.save_file", full_disk)
+    monkeypatch.setattr("torch_retinanet.weights.digest.save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_weights(load_model(path), path)
     assert path.read_bytes() == before
