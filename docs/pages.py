@@ -73,7 +73,7 @@ def peers() -> str:
     text = (HERE / "peers.md").read_text(encoding="utf-8").partition(PEERS_START)[0]
     before, _, after = text.partition(FINDINGS_START)
     text = f"{before}{FINDINGS_START}\n{findings()}{FINDINGS_END}{after.partition(FINDINGS_END)[2]}"
-    table = "| preset | original | parameters | comparisons | sizes | largest difference in float64 | in float32 |\n"
+    table = "| preset | original | parameters | comparisons | sizes | float64 | float32 |\n"
     table, left_out = table + "|---|---|---|---|---|---|---|\n", ""
     for preset, row in json.loads(PEERS.read_text(encoding="utf-8")).items():
         far = [difference_of(row["largest"][dtype]) for dtype in ("float64", "float32")]
@@ -99,10 +99,10 @@ def parameters(preset: str) -> int:
 
 
 def difference_of(largest: dict[str, Any] | None) -> str:
-    """The largest difference as a share of the largest value, where it was, and its share of what is allowed."""
+    """The largest difference as a share of the largest value, and its share of what is allowed."""
     if largest is None:
         return "-"
-    return f"{largest['difference']:.0e} (`{largest['name']}`); {largest['used']:.0%} of the budget"
+    return f"{largest['difference']:.0e}, {largest['used']:.0%}"
 
 
 def reference() -> str:

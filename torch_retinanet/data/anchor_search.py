@@ -22,7 +22,7 @@ BOUNDS = (0.4, 0.5)
 """IoUs from which on a box counts as covered."""
 
 PRICES = {"min_level": 0.02, "anchor_ratios": 0.005, "anchor_scale": 0.002}
-"""What a change must gain in the share of covered boxes: P2 has four times the anchors of all other levels."""
+"""What a change must gain in the share of covered boxes: P2 has three times the anchors of all other levels."""
 
 MOST = 2_000
 """Boxes that are tried; of more, those at even places in the order of their areas."""
