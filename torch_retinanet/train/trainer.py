@@ -147,14 +147,15 @@ class Trainer:
         """Make a resumed run as long as its settings now say, and keep them in its folder.
 
         Raises:
-            InputError: where it has done as many steps already.
+            InputError: where it has done as many steps already, and where another process goes on with it.
         """
         progress = self.training.progress
         if self.training.steps <= progress.step:
             raise InputError(f"--steps: {self.training.steps} must be more than the {progress.step} steps already done")
         progress.worse = 0  # one that has ended for want of patience is given it again
         if self.accelerator.is_main_process:
-            write_settings(self.folder, self.config)
+            with only_writer(self.folder):
+                write_settings(self.folder, self.config)
 
     def summary(self) -> str:
         """What came of the run, in a sentence or two, for people."""

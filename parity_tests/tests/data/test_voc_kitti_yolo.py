@@ -71,6 +71,15 @@ def voc_with(tmp_path: Path, content: str | bytes) -> Annotations:
     return read_voc(path)
 
 
+def test_names_of_elements_are_read_in_either_case(tmp_path: Path) -> None:
+    path = write_voc(tmp_path)
+    for file in (path / "Annotations").iterdir():
+        file.write_text(re.sub("</?[a-z]+>", lambda name: name[0].upper(), file.read_text()))
+    annotations = read_annotations(path)
+    assert what_is_in(annotations) == BOXES
+    assert not annotations.problems
+
+
 def test_difficult_objects_are_ignored(tmp_path: Path) -> None:
     xml = voc_xml("a.png", voc_object("cat", (1, 2, 30, 40), difficult=1) + voc_object("cat", (1, 2, 30, 40)))
     assert voc_with(tmp_path, xml).ignored.tolist()[:2] == [True, False]
@@ -261,6 +270,27 @@ def test_lines_of_kitti_may_lack_three_dimensions_have_a_score_or_be_of_tracking
     assert annotations.problems == []
 
 
+def test_films_of_kitti_have_their_frames_in_a_folder_each(tmp_path: Path) -> None:
+    for film in ("0000", "0001"):
+        write_pictures(tmp_path / "training" / "image_02" / film, ["000000.png", "000001.png"])
+    labels = tmp_path / "training" / "label_02"
+    labels.mkdir()
+    numbers = "1 1 1 1 1 1 1"
+    (labels / "0000.txt").write_text(f"1 7 cat 0 0 0 2 3 30 33 {numbers}\n1 -1 DontCare 0 0 0 1 1 9 9 {numbers}\n")
+    (labels / "0001.txt").write_text(f"0 7 dog 0 0 0 4 5 20 30 {numbers}\n5 7 dog 0 0 0 4 5 20 30 {numbers}\n")
+    annotations = read_annotations(tmp_path)
+    assert [str(picture.relative_to(labels.parent / "image_02")) for picture in annotations.pictures[:4]] == [
+        "0000/000000.png",
+        "0000/000001.png",
+        "0001/000000.png",
+        "0001/000001.png",
+    ]
+    assert annotations.offsets[:5].tolist() == [0, 0, 2, 3, 3]
+    assert annotations.boxes[[0, 2]].tolist() == [[2, 3, 30, 33], [4, 5, 20, 30]]
+    assert annotations.ignored.tolist() == [False, True, False, False]
+    assert [problem.kind for problem in screen(annotations, decode=False).problems][:1] == ["missing picture"]
+
+
 def test_a_picture_of_kitti_without_labels_is_lost(tmp_path: Path) -> None:
     path = write_kitti(tmp_path)
     (path / "label_2" / "a.txt").unlink()
@@ -448,6 +478,34 @@ def test_a_split_of_yolo_may_be_a_list_of_pictures(tmp_path: Path) -> None:
     annotations = read_annotations(path, split="train")
     assert what_is_in(annotations) == {name: BOXES[name] for name in ("a.png", "c.png")}
     assert [one[2:] for one in problems(annotations)] == [("path out of the folder of the pictures", True)]
+
+
+def test_splits_of_yolo_may_be_lists_without_a_yaml(tmp_path: Path) -> None:
+    path = write_yolo(tmp_path)
+    (path / "train.txt").write_text("./images/a.png\n./images/c.png\n")
+    assert list_splits(path) == []
+    (path / "val.txt").write_text("./images/b.png\n")
+    assert list_splits(path) == ["train", "val"]
+    assert what_is_in(read_annotations(path, split="val")) == {"b.png": BOXES["b.png"]}
+
+
+def test_the_path_of_a_yaml_may_be_that_of_another_machine(tmp_path: Path) -> None:
+    write_yolo(tmp_path / "sets" / "mine")
+    (tmp_path / "mine.yaml").write_text("names: [cat, dog]\npath: /home/me/sets/mine\ntrain: images\nval: images\n")
+    annotations = read_annotations(tmp_path, split="val")
+    assert what_is_in(annotations) == BOXES
+    assert not annotations.problems
+
+
+def test_numbers_of_classes_that_count_from_one_are_noted(tmp_path: Path) -> None:
+    path = write_yolo(tmp_path)
+    (path / "classes.txt").write_text("cat\ndog\n")
+    kind = "numbers of classes that seem to count from 1"
+    assert kind not in [problem.kind for problem in read_annotations(path).problems]
+    for file in (path / "labels").glob("*.txt"):
+        file.write_text("".join(f"{int(line[0]) + 1}{line[1:]}\n" for line in file.read_text().splitlines()))
+    (noted,) = [problem for problem in read_annotations(path).problems if problem.kind == kind]
+    assert noted.assumption
 
 
 @pytest.mark.parametrize(

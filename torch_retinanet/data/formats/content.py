@@ -14,7 +14,12 @@ BEGINNING = 4096
 LISTS = b'"images"', b'"annotations"', b'"categories"'
 """What a COCO file has."""
 
+VOC_ROOT = re.compile(rb"(?:\s|<\?.*?\?>|<!--.*?-->)*<annotation[\s>/]", re.DOTALL | re.IGNORECASE)
+
 YOLO_FIELDS, KITTI_FIELDS = 5, (15, 16)
+
+KITTI_TRACKING = 2
+"""Fields before the type in the labels of KITTI's tracking: the frame and the track."""
 
 
 def is_coco(path: Path) -> bool:
@@ -31,7 +36,7 @@ def is_coco(path: Path) -> bool:
 
 def is_voc(path: Path) -> bool:
     """Whether a file is an XML whose root is an `<annotation>`."""
-    return re.match(rb"(?:\s|<\?.*?\?>|<!--.*?-->)*<annotation[\s>/]", _beginning(path), re.DOTALL) is not None
+    return VOC_ROOT.match(_beginning(path)) is not None
 
 
 def is_csv(path: Path) -> bool:
@@ -54,6 +59,8 @@ def is_yolo_labels(path: Path) -> bool:
 def is_kitti_labels(path: Path) -> bool:
     """Whether the first line of a text is a type and the numbers that KITTI has."""
     fields = _first_fields(path)
+    if len(fields) - KITTI_TRACKING in KITTI_FIELDS and all(map(is_number, fields[:KITTI_TRACKING])):
+        fields = fields[KITTI_TRACKING:]
     return len(fields) in KITTI_FIELDS and not is_number(fields[0]) and all(map(is_number, fields[1:]))
 
 

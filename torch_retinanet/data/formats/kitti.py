@@ -1,17 +1,20 @@
 """KITTI's object labels (Geiger et al. 2012; readme.txt of its development kit): a text file a picture in `label_2`.
 
 A line is type, truncated, occluded, alpha, then left, top, right and bottom edge in pixels from 0, then seven numbers
-in three dimensions, which may be missing, and of detections a score. Of tracking, frame and track come first.
-`DontCare` marks regions that are ignored.
+in three dimensions, which may be missing, and of detections a score. `DontCare` marks regions that are ignored.
+
+Of tracking, a line begins with frame and track. `label_02/0000.txt` then has the frames of a film, which lie in
+`image_02/0000`; a frame without a line has no objects.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.data.builder import NO_CLASS, AnnotationsBuilder
-from torch_retinanet.data.formats.content import is_kitti_labels
+from torch_retinanet.data.formats.content import KITTI_TRACKING, is_kitti_labels
 from torch_retinanet.data.formats.search import spread
 from torch_retinanet.data.picture_folder import Found, PictureFolder, find_folder, pictures_in
 from torch_retinanet.data.progress import track
@@ -19,10 +22,9 @@ from torch_retinanet.data.text import BadLine, Line, is_number, lines_of, parse_
 from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
 
-LABELS, PICTURES = "label_2", "image_2"
+PICTURES = {"label_2": "image_2", "label_02": "image_02"}
+"""The folder of the pictures by that of the labels, of pictures and of tracking."""
 FIELDS = 8, 15, 16
-TRACKING = 2
-"""Fields before the type in the labels of KITTI's tracking."""
 EDGES = slice(4, 8)
 DONT_CARE = "DontCare"
 
@@ -31,34 +33,36 @@ def read_kitti(path: Path, *, images: Path | None = None, boxes: BoxLayout = "xy
     """The objects of a KITTI folder.
 
     Args:
-        path: the folder with `label_2` and `image_2`, that with `training` in it, or the folder of the labels.
+        path: the folder with `label_2` and `image_2`, that with `training` in it, or the folder of the labels; of
+            tracking `label_02` and `image_02`.
         images: the folder of the pictures; by default `image_2`, or wherever pictures of these names lie.
         boxes: what the four numbers of a box mean.
 
     Raises:
         OSError: for a folder that cannot be read.
     """
-    root = kitti_root(path) or path.parent
-    labels = root / LABELS if (root / LABELS).is_dir() else path
+    labels = _labels(path)
     builder = AnnotationsBuilder("line {}")
     files = sorted(file for file in labels.glob("*.txt") if not is_leftover(file.name))
-    folder = find_folder([], [root / PICTURES, root], images)
+    places = [labels.parent / PICTURES.get(labels.name, "image_2"), labels.parent]
+    folder = find_folder([], places, images)
     for file in track(files, total=len(files), words="reading labels"):
         _add(file, folder, builder)
     _lose_unlabelled(files, folder, builder)
     return builder.annotations(layout=boxes)
 
 
-def kitti_root(path: Path) -> Path | None:
-    """The folder that has `label_2`: this one, or `training` in it."""
-    return next((root for root in (path, path / "training") if (root / LABELS).is_dir()), None)
+def _labels(path: Path) -> Path:
+    """The folder of the labels: in this one, in `training` in it, or this one itself."""
+    folders = (root / name for root in (path, path / "training") for name in PICTURES)
+    return next((folder for folder in folders if folder.is_dir()), path)
 
 
 def find_kitti(tree: Tree) -> list[list[Path]]:
     """The folders of labels in a tree."""
     texts = tree.with_suffix(".txt")
     folders = [folder for folder, files in texts.items() if any(map(is_kitti_labels, spread(files)))]
-    return [[folder.parent if folder.name == LABELS else folder] for folder in folders]
+    return [[folder.parent if folder.name in PICTURES else folder] for folder in folders]
 
 
 def _add(file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:
@@ -67,7 +71,29 @@ def _add(file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None
     except (InputError, OSError) as error:
         builder.lose(file, None, str(error).removeprefix(f"{file}: "), "its picture is left out")
         return
-    picture = builder.add_picture(_picture(file, folder), file)
+    if frames := pictures_in(folder.folder / file.stem):
+        _add_film(file, lines, frames, builder)
+    else:
+        _add_picture(_picture(file, folder), file, lines, builder)
+
+
+def _add_film(file: Path, lines: Iterable[Line | BadLine], frames: Iterable[Path], builder: AnnotationsBuilder) -> None:
+    pictures: dict[int, Path] = {int(path.stem): path for path in frames if path.stem.isdecimal()}
+    of_frames: dict[int, list[Line]] = defaultdict(list)
+    for line in lines:
+        frame = line.text.split()[0] if isinstance(line, Line) else ""
+        if isinstance(line, Line) and is_number(frame):
+            of_frames[int(parse_number(frame))].append(line)
+        else:
+            why = line.why if isinstance(line, BadLine) else f"no number of a frame: {frame!r}"
+            builder.lose(file, line.number, why, "the line is left out")
+    for number in sorted(pictures.keys() | of_frames.keys()):
+        path = pictures.get(number, file.with_name(f"{number:06d}.png"))
+        _add_picture(Found(path), file, of_frames[number], builder)
+
+
+def _add_picture(found: Found, file: Path, lines: Iterable[Line | BadLine], builder: AnnotationsBuilder) -> None:
+    picture = builder.add_picture(found, file)
     for line in lines:
         if isinstance(line, BadLine):
             builder.lose_object(picture, line.number, line.why)
@@ -84,8 +110,9 @@ def _picture(file: Path, folder: PictureFolder) -> Found:
 
 def _add_object(line: Line, picture: int, builder: AnnotationsBuilder) -> None:
     fields = line.text.split()
-    if len(fields) - TRACKING in FIELDS and all(map(is_number, fields[:TRACKING])) and not is_number(fields[TRACKING]):
-        fields = fields[TRACKING:]
+    before, rest = fields[:KITTI_TRACKING], fields[KITTI_TRACKING:]
+    if len(rest) in FIELDS and all(map(is_number, before)) and not is_number(rest[0]):
+        fields = rest
     try:
         if len(fields) not in FIELDS:
             raise ValueError(f"fields that are not 15: {len(fields)}")

@@ -2,15 +2,14 @@
 
 By VOC's own definition the first pixel is 1 and the last belongs to the box; most programs that write such files count
 edges from 0. Numbers are kept as they are: of VOC's own boxes the left and upper edges are one pixel off. Objects that
-have a rotated box (roLabelImg's `robndbox`) or a `polygon` in place of `bndbox` get the box around it.
+have a rotated box (roLabelImg's `robndbox`) or a `polygon` in place of `bndbox` get the box around it. Names of
+elements are read in letters of either case.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml.ElementTree import fromstring
+from xml.etree.ElementTree import Element
 
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.box_layouts import Box, BoxLayout, from_xyxy
@@ -18,6 +17,7 @@ from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.content import is_voc
 from torch_retinanet.data.formats.search import spread, together
 from torch_retinanet.data.formats.shapes import bounding_box, rotated_box
+from torch_retinanet.data.formats.xml_file import read_xml
 from torch_retinanet.data.picture_folder import Found, PictureFolder, above_annotations, given_folder
 from torch_retinanet.data.picture_names import PictureNames, nearest
 from torch_retinanet.data.progress import track
@@ -159,10 +159,9 @@ def _add_object(element: Element, index: int, picture: int, layout: BoxLayout, b
 
 
 def _parse(file: Path) -> Element:
-    try:
-        root = fromstring(file.read_bytes())
-    except (ParseError, ValueError, LookupError, RecursionError) as error:
-        raise InputError(f"{file}: must be whole XML without entities ({error})") from None
+    root = read_xml(file)
+    for element in root.iter():
+        element.tag = element.tag.lower()
     if root.tag != "annotation":
         raise InputError(f"{file}: must be an <annotation>, and is a <{root.tag}>")
     return root
@@ -227,7 +226,7 @@ def _points(polygon: Element) -> list[tuple[float, float]]:
     """The points of LabelMe's `<pt><x>1</x><y>2</y></pt>`, or of `<x1>1</x1><y1>2</y1>` and so on."""
     if points := polygon.findall("pt"):
         return [(x, y) for x, y in (_numbers(point, ("x", "y")) for point in points)]
-    numbers = {child.tag.lower(): parse_number((child.text or "").strip()) for child in polygon}
+    numbers = {child.tag: parse_number((child.text or "").strip()) for child in polygon}
     names = [(f"x{i}", f"y{i}") for i in range(len(numbers))]
     return [(numbers[x], numbers[y]) for x, y in names if x in numbers and y in numbers]
 

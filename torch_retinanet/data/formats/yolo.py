@@ -64,6 +64,7 @@ def read_yolo(
     noted = _unlabelled([path for path in unlabelled if path], layout.root, labelled_only)
     sizes = np.array([reader.sizes[path] for path in annotations.pictures], dtype=np.int64).reshape(-1, 2)
     placed = replace(in_pixels(replace(annotations, sizes=sizes)), sizes=annotations.sizes)
+    noted += _counted_from_one(reader, layout)
     return replace(placed, problems=[*layout.problems, *annotations.problems, *noted])
 
 
@@ -74,6 +75,7 @@ class _Reader:
         self.builder, self.layout, self.key_points = AnnotationsBuilder("line {}"), layout, key_points
         self.labels = None if names is None else {number: label for label, number in enumerate(names)}
         self.sizes: dict[Path, tuple[int, int]] = {}
+        self.numbers: set[int] = set()
 
     def read(self, pair: LabelledPicture, file: PictureFile, *, labelled_only: bool) -> bool:
         """Take a picture with its objects, and say whether it has a label file."""
@@ -117,6 +119,7 @@ class _Reader:
             number = -1
         if number < 0:
             raise ValueError(f"no number of a class: {text!r}")
+        self.numbers.add(number)
         if self.labels is None:
             return self.builder.label(str(number))
         if number not in self.labels:
@@ -133,6 +136,17 @@ def _unlabelled(pictures: Sequence[Path], root: Path, labelled_only: bool) -> li
     if labelled_only:
         return [Problem(root, "", what, "they are left out", data_loss=False)]
     return [Problem(root, "", what, then, data_loss=False, assumption=True)]
+
+
+def _counted_from_one(reader: _Reader, layout: Layout) -> list[Problem]:
+    """A note where labels use the numbers 1 to K of K names that are called 0 to K - 1."""
+    known, used = reader.labels or {}, reader.numbers
+    if not known or set(known) != set(range(len(known))) or 0 in used or len(known) not in used:
+        return []
+    numbers = f"{min(used)} to {max(used)}, with names from 0 to {len(known) - 1}"
+    what = f"numbers of classes that seem to count from 1: {numbers}"
+    then = "each number has the name that the file gives it; a YAML with `names: {1: ...}` gives others"
+    return [Problem(layout.file or layout.root, "", what, then, data_loss=False, assumption=True)]
 
 
 def _lose_orphans(pairs: Sequence[LabelledPicture], builder: AnnotationsBuilder) -> None:

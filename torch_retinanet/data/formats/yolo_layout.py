@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.class_names import read_class_names, yaml_names
 from torch_retinanet.data.formats.content import is_kitti_labels, is_yolo_labels
 from torch_retinanet.data.formats.search import spread
-from torch_retinanet.data.formats.splits import split_of
+from torch_retinanet.data.formats.splits import KNOWN_SPLITS, split_of
 from torch_retinanet.data.formats.yolo_settings import (
     DARKNET,
     SETTINGS,
@@ -60,7 +61,7 @@ class Layout:
         self.root = bases(self.file, self.settings)[0] if self.file else path
         self.problems: list[Problem] = []
         self._tree = Tree(self.root)
-        self.splits = self._said() or self._by_folders()
+        self.splits = self._said() or self._listed() or self._by_folders()
 
     @cached_property
     def _texts(self) -> PictureNames:
@@ -117,6 +118,12 @@ class Layout:
             if len(there) < len(entries):
                 self._note_missing(name, entries[places.index(None)])
         return splits
+
+    def _listed(self) -> dict[str, list[Path]]:
+        """Lists of pictures called as a split, as `train.txt`, that lie in the folder itself."""
+        texts = self._tree.by_suffix.get(self.root, {}).get(".txt", ())
+        lists = {split: [file] for file in texts if (split := file.stem.lower()) in KNOWN_SPLITS and _is_list(file)}
+        return lists if len(lists) > 1 else {}
 
     def _by_folders(self) -> dict[str, list[Path]]:
         """The folders that have pictures and are called as a split, by its name."""
@@ -191,6 +198,14 @@ def find_settings(folder: Path) -> Path | None:
 
 def _is_of_yolo(text: Path) -> bool:
     return is_yolo_labels(text) and not is_kitti_labels(text)
+
+
+def _is_list(text: Path) -> bool:
+    """Whether the first line of a text is the name of a picture."""
+    with suppress(InputError, OSError):
+        first = next(read_lines(text, []), None)
+        return first is not None and is_picture(Path(first.text))
+    return False
 
 
 def _in_labels(picture: Path) -> Path | None:

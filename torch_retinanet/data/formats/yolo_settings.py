@@ -61,16 +61,22 @@ def resolve(file: Path, settings: dict[Any, Any], entry: Any) -> Path | None:
     for base in bases(file, settings):
         if is_there(base / given, folders=True):
             return base / given
-    parts = [part for part in given.parts if part not in ("..", "/")]
-    tails = [PurePosixPath(*parts[first:]) for first in range(len(parts))]
-    of_split = [file.parent / tail for tail in tails if split_of(tail).split == split_of(given).split]
+    of_split = [file.parent / end for end in _ends(given) if split_of(end).split == split_of(given).split]
     return next((place for place in of_split if is_there(place, folders=True)), None)
 
 
 def bases(file: Path, settings: dict[Any, Any]) -> list[Path]:
-    """The folders in which the paths of a file of settings may begin."""
+    """The folders in which the paths of a file of settings may begin; of a `path` that leads nowhere the last parts."""
     said = settings.get("path")
     if not isinstance(said, str) or "\0" in said:
         return [file.parent]
     place = PurePosixPath(said.replace("\\", "/"))
-    return [base for base in (file.parent / place, Path(place)) if is_there(base, folders=True)] + [file.parent]
+    ends = [file.parent / end for end in _ends(place)]
+    places = file.parent / place, Path(place), file.parent, *ends
+    return [base for base in places if is_there(base, folders=True)]
+
+
+def _ends(path: PurePosixPath) -> list[PurePosixPath]:
+    """The last parts of a path, the longest first."""
+    parts = [part for part in path.parts if part not in ("..", "/")]
+    return [PurePosixPath(*parts[first:]) for first in range(len(parts))]

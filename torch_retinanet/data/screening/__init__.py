@@ -18,8 +18,9 @@ def screen(annotations: Annotations, *, decode: bool) -> Annotations:
       their boxes; boxes without extent, wholly outside, or there twice.
     - Changed: boxes that are shares become pixels, and boxes are cut off at the border of their picture. A box whose
       edges are in the wrong order is ignored. A picture that a file lists twice becomes one with the boxes of both; of
-      two files with one picture the second is left out. `sizes` become those of the pictures, and `as_stored` is set
-      where the annotated size is that of the pixels as they are stored, without EXIF orientation.
+      two files with one picture the regions of the second one's boxes are ignored. `sizes` become those of the
+      pictures, and `as_stored` is set where the annotated size is that of the pixels as they are stored, without EXIF
+      orientation.
     - Noted: boxes that lie nearly on one another, slivers, annotated sizes that differ, EXIF orientation, suffixes of
       another format, pixels that are not RGB of 8 bits, pictures of one name with several suffixes.
 
