@@ -18,6 +18,9 @@ LARGEST_SIDE = 2**31 - 1
 NO_CLASS = -1
 """The label of what is ignored and of no class."""
 
+ONLY_CLASS = "object"
+"""The class of all objects of a file that names none."""
+
 NOWHERE = (math.nan,) * 4
 """The box of an object whose place is not known."""
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from parity_tests.tests.support.data_sets import what_is_in, write_pictures
@@ -31,6 +32,9 @@ WHOLE = {"a.png": [("cat", (2, 3, 30, 33))]}
         "filename,x,y,w,h,label\na.png,2,3,28,30,cat\n",
         "filename,xmin,ymin,width,height,label\na.png,2,3,28,30,cat\n",
         "image,bbox_x,bbox_y,bbox_width,bbox_height,label\na.png,2,3,28,30,cat\n",
+        'image_id,class,width,height,bbox\na,cat,60,40,"[2.0, 3.0, 28.0, 30.0]"\n',
+        "image;label;bbox\na.png;cat;2 3 28 30\n",
+        "patientId,x,y,width,height,Target\na,2,3,28,30,cat\n",
         "image,x_center,y_center,width,height,label\na.png,16,18,28,30,cat\n",
     ],
 )
@@ -38,7 +42,22 @@ def test_the_same_box_is_read_from_columns_of_other_tools(content: str, tmp_path
     write_pictures(tmp_path, ["a.png"])
     (tmp_path / "objects.csv").write_text(content)
     assert what_is_in(read_annotations(tmp_path)) == WHOLE
-    assert not read_annotations(tmp_path).problems
+    assert not [one for one in read_annotations(tmp_path).problems if one.data_loss or one.assumption]
+
+
+def test_objects_of_a_file_without_a_column_of_classes_are_of_one_class(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png", "b.png", "c.png"])
+    rows = 'a.png,"[2, 3, 28, 30]"\nb.png,[]\nc.png,"[1, 2, 3]"\n'
+    (tmp_path / "train.csv").write_text(f"image_id,bbox\n{rows}")
+    (tmp_path / "sample_submission.csv").write_text("image_id,PredictionString\na.png,\n")
+    annotations = read_annotations(tmp_path)
+    assert annotations.classes == ["object"]
+    assert np.array_equal(annotations.boxes, [(2, 3, 30, 33), (np.nan,) * 4], equal_nan=True)
+    assert annotations.offsets.tolist() == [0, 1, 1, 2]
+    assert [(one.location, one.kind, one.data_loss, one.assumption) for one in annotations.problems] == [
+        ("line 4", "box that is not of four numbers", True, False),
+        ("line 1", "no column of classes", False, True),
+    ]
 
 
 def test_tabs_at_the_end_of_a_line_stand_for_fields(tmp_path: Path) -> None:
@@ -48,7 +67,7 @@ def test_tabs_at_the_end_of_a_line_stand_for_fields(tmp_path: Path) -> None:
 
 
 def test_columns_that_are_missing_are_named_with_those_found(tmp_path: Path) -> None:
-    (tmp_path / "objects.csv").write_text("image_id,width,height,bbox,source\na,60,40,[],x\n")
-    words = "has columns image_id, width, height, bbox, source and none for 'xmin', 'ymin', 'xmax', 'ymax', 'label'"
+    (tmp_path / "objects.csv").write_text("image_id,width,height,area,source\na,60,40,9,x\n")
+    words = "has columns image_id, width, height, area, source and none for 'xmin', 'ymin', 'xmax', 'ymax'"
     with pytest.raises(InputError, match=f"line 1 {words}; needed are a picture"):
         read_annotations(tmp_path / "objects.csv")

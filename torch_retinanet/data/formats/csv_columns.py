@@ -15,9 +15,21 @@ DELIMITERS = ",", ";", "\t", "|"
 
 PICTURE = (
     *("imagepath", "path", "filename", "imagename", "imagefilename", "image", "imgpath", "imgname", "img", "file"),
-    *("filepath", "location", "picture", "imageid"),
+    *("filepath", "location", "picture", "imageid", "patientid"),
 )
-CLASS = "label", "class", "classname", "name", "category", "categoryname", "object", "celltype", "type", "classid"
+CLASS = (
+    "label",
+    "class",
+    "classname",
+    "name",
+    "category",
+    "categoryname",
+    "object",
+    "celltype",
+    "type",
+    "classid",
+    "target",
+)
 EDGES = (
     ("xmin", "x1", "left", "minx"),
     ("ymin", "y1", "top", "miny"),
@@ -27,21 +39,24 @@ EDGES = (
 CORNER = (*EDGES[0], "x"), (*EDGES[1], "y")
 CENTRE = ("xcenter", "centerx", "xcentre", "cx"), ("ycenter", "centery", "ycentre", "cy")
 BOX_SIDES = ("w", "bboxwidth", "boxwidth", "width"), ("h", "bboxheight", "boxheight", "height")
+LIST = "bbox", "box", "boundingbox", "bndbox"
+"""What a column may be called that holds a box as a list of its corner, width and height, as Kaggle's sets have it."""
 SIDES = ("height", "imgheight", "imageheight"), ("width", "imgwidth", "imagewidth")
 """What a header may call each column, in small letters and without other characters; `box_x1` is `x1`."""
 
-NEEDED = "a picture (as filename), xmin, ymin, xmax, ymax (or x, y, w, h) and a class (as label)"
+NEEDED = "a picture (as filename), xmin, ymin, xmax, ymax (or x, y, w, h, or bbox)"
 
 PREFIX = re.compile(r"^(?:bbox|box|bndbox|boundingbox|roi)(?=[xy]|min|max|left|top|right|bottom)")
 
 
 class Columns(NamedTuple):
-    """Where each value of a row stands; `sides` are height and width of the picture, if they are there."""
+    """Where each value of a row stands: `edges` in four columns, or in one as a list; no `name` where all objects are
+    of one class; `sides` are height and width of the picture, if they are there."""
 
     fields: int
     picture: int
     edges: tuple[int, ...]
-    name: int
+    name: int | None
     sides: tuple[int, ...] = ()
     delimiter: str = ","
     layout: BoxLayout = "xyxy"
@@ -89,22 +104,24 @@ def _by_header(path: Path, header: Sequence[str], delimiter: str) -> Columns | N
     if not any(field in names for field in fields for names in (PICTURE, *EDGES)) or any(map(is_number, header)):
         return None
     layout, names = _box_columns(fields)
-    found = [_column(fields, one) for one in (PICTURE, *names, CLASS)]
+    found = [_column(fields, one) for one in (PICTURE, *names)]
     if None in found:
-        missing = ", ".join(repr(one[0]) for one in (PICTURE, *names, CLASS) if _column(fields, one) is None)
+        missing = ", ".join(repr(one[0]) for one in (PICTURE, *names) if _column(fields, one) is None)
         raise InputError(f"{path}: line 1 has columns {', '.join(header)} and none for {missing}; needed are {NEEDED}")
-    picture, *edges, name = (column for column in found if column is not None)
+    picture, *edges = (column for column in found if column is not None)
     sides = tuple(c for one in SIDES if (c := _column(fields, one)) is not None and c not in edges)
     sides = sides if len(sides) == len(SIDES) else ()
+    name = _column(fields, CLASS)
     return Columns(len(fields), picture, tuple(edges), name, sides, delimiter, layout, header=True)
 
 
 def _box_columns(fields: Sequence[str]) -> tuple[BoxLayout, Sequence[Sequence[str]]]:
-    """What the four columns of the box mean, and what they may be called."""
+    """What the columns of the box mean, and what they may be called."""
     choices: list[tuple[BoxLayout, Sequence[Sequence[str]]]] = [
         ("xyxy", EDGES),
         ("cxcywh", (*CENTRE, *BOX_SIDES)),
         ("xywh", (*CORNER, *BOX_SIDES)),
+        ("xywh", (LIST,)),
     ]
     whole = (choice for choice in choices if all(_column(fields, names) is not None for names in choice[1]))
     return next(whole, choices[0])

@@ -3,7 +3,8 @@ header.
 
 Without a header the columns are path, x1, y1, x2, y2, class, or others that the rows tell apart; a line with a path
 alone is a picture without objects. With a header columns are found by their names, in any order. Fields may be
-separated by semicolons, tabs or bars. A box 0, 0, 0, 0 marks a picture without objects, as DeepForest writes it.
+separated by semicolons, tabs or bars. A column `bbox` holds a list of corner, width and height. A box 0, 0, 0, 0 marks
+a picture without objects, as DeepForest writes it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.box_layouts import Box, BoxLayout
-from torch_retinanet.data.builder import AnnotationsBuilder
+from torch_retinanet.data.builder import ONLY_CLASS, AnnotationsBuilder
 from torch_retinanet.data.class_names import read_class_names, with_class_names
 from torch_retinanet.data.formats.csv_columns import HEADERLESS, Columns, read_columns
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
@@ -21,6 +22,9 @@ from torch_retinanet.data.text import Line, is_missing, is_number, parse_number,
 from torch_retinanet.errors import InputError
 
 EMPTY = 0.0, 0.0, 0.0, 0.0
+
+SHOWN = 80
+"""Letters of a header that a message shows."""
 
 SAMPLE = 50
 """Lines by which columns are told apart."""
@@ -61,8 +65,16 @@ def read_csv(path: Path, *, images: Path | None = None, boxes: BoxLayout | None 
         raise InputError(f"{path}: must have a line with path, box and class{why}")
     folder = find_folder([row.picture for row in read], beside(path), images)
     _add(read, folder, path, builder)
+    if columns.name is None:
+        builder.problems.append(_one_class(path, lines[0]))
     annotations = _in_order_of_list(builder.annotations(layout=boxes or columns.layout), path)
     return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
+
+
+def _one_class(path: Path, header: Line) -> Problem:
+    what = f"no column of classes: columns are {header.text[:SHOWN]}"
+    then = f"all objects are of class {ONLY_CLASS!r}"
+    return Problem(path, f"line {header.number}", what, then, data_loss=False, assumption=True)
 
 
 def _in_order_of_list(annotations: Annotations, path: Path) -> Annotations:
@@ -97,8 +109,13 @@ def _parse(line: Line, columns: Columns) -> _Row:
         raise ValueError("no picture")
     if len(fields) != columns.fields:
         return _Row(line.number, picture, None, "", (0, 0), f"fields that are not {columns.fields}: {len(fields)}")
-    name, size = fields[columns.name].strip(), _size([fields[column] for column in columns.sides])
+    name = ONLY_CLASS if columns.name is None else fields[columns.name].strip()
+    size = _size([fields[column] for column in columns.sides])
     edges = [fields[column].strip() for column in columns.edges]
+    if len(edges) == 1:
+        edges = edges[0].strip("[](){} ").replace(",", " ").split()
+        if len(edges) not in (0, 4):
+            return _Row(line.number, picture, None, name, size, f"box that is not of four numbers: {len(edges)}")
     if all(map(is_missing, edges)):
         return _Row(line.number, picture, None, name, size)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
 from torch_retinanet.data.annotations import Annotations, Problem
-from torch_retinanet.data.builder import AnnotationsBuilder
+from torch_retinanet.data.builder import ONLY_CLASS, AnnotationsBuilder
 from torch_retinanet.data.formats.json_file import SHOWN, read_json, text_of
 from torch_retinanet.data.formats.json_kind import JsonKind, is_of_kind
 from torch_retinanet.data.formats.objects import Object, add_object, find_first, lose_picture, read_or_lose
@@ -23,9 +23,6 @@ from torch_retinanet.errors import InputError
 
 CLASS = ("class", "label", "name", "category", "object", "type")
 """What an attribute with the class is called, in small letters."""
-
-ONLY_CLASS = "object"
-"""The class of regions in a file without attributes."""
 
 
 class ViaRegion(NamedTuple):
