@@ -89,7 +89,7 @@ def _say_what_is_lost(run: "Trainer") -> None:
 
 
 def _say_what_is_odd(run: "Trainer") -> None:
-    """What is taken for granted, and that most boxes are hardly there: training would find nothing of either."""
+    """What is taken for granted, boxes that are hardly there, and pictures to evaluate on that are trained on."""
     from torch_retinanet.data.screening import SLIVER, slivers
 
     for problem in run.problems:
@@ -100,6 +100,10 @@ def _say_what_is_odd(run: "Trainer") -> None:
         what = f"{thin:,} of {count:,} objects have a side below {SLIVER:g} pixels"
         how = f"`retinanet browse {run.config.data}` shows whether they lie right"
         note(f"retinanet: {run.config.data}: {what}; {how}")
+    if run.copies:
+        (name, trained), count = run.copies[0], len(run.copies)
+        what = f"pictures to evaluate on that are trained on too: {count:,}, as {name!r}, the same file as {trained!r}"
+        note(f"retinanet: {what}; mAP is higher for it than on new pictures")
 
 
 def _settings(flags: list[str]) -> "TrainConfig":

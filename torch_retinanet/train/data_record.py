@@ -56,6 +56,13 @@ def record_data(train: Annotations, val: Annotations | None) -> RunData:
     return RunData(_recorded(train), None if val is None else _recorded(val))
 
 
+def copies_of_training(data: RunData) -> list[tuple[str, str]]:
+    """The names of the pictures evaluated on whose files are the same as one that is trained on, and of that one."""
+    trained = {(one.size, one.content): one.name for one in reversed(data.train.pictures)}
+    evaluated = data.val.pictures if data.val else []
+    return [(one.name, trained[one.size, one.content]) for one in evaluated if (one.size, one.content) in trained]
+
+
 def write_data_record(path: Path, data: RunData) -> None:
     """Write it as JSON."""
     with atomic_write(path) as beside:

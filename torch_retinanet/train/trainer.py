@@ -25,7 +25,13 @@ from torch_retinanet.train.changes import data_changes, setting_changes
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.data import PROBLEMS, build_dataset, read_data, read_problems, write_problems
-from torch_retinanet.train.data_record import RunData, read_data_record, record_data, write_data_record
+from torch_retinanet.train.data_record import (
+    RunData,
+    copies_of_training,
+    read_data_record,
+    record_data,
+    write_data_record,
+)
 from torch_retinanet.train.evaluation import Evaluator
 from torch_retinanet.train.first_weights import TakenOver, find_first_weights, take_over
 from torch_retinanet.train.limits import check_limits
@@ -70,6 +76,7 @@ class Trainer:
 
     Attributes:
         changes: what is not as it was, of a run that goes on: its data, and its settings; a few words each.
+        copies: the pictures evaluated on whose files are the same as one that is trained on, each with that one.
 
     Raises:
         InputError: for data, settings or weights that cannot be used, and a folder that holds a run already; for data
@@ -95,6 +102,7 @@ class Trainer:
         main = self.accelerator.is_main_process
         data = record_data(self.annotations, val) if main else None
         self.changes = self._changed_data(data, data_changed) if resume else []
+        self.copies = copies_of_training(data) if data is not None else []
         self.taken_over: TakenOver | None = None
         detector = self._built(resume) if detector is None else self._given(detector)
         detector.loss = detector.loss if loss is None else loss

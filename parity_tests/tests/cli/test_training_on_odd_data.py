@@ -1,13 +1,25 @@
 """`retinanet train` on data without anything to learn, or with what is taken for granted; and runs made longer."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from parity_tests.tests.support.data_sets import voc_object, voc_xml, write_coco, write_kitti, write_voc, write_yolo
+from parity_tests.tests.support.data_sets import (
+    SIZE,
+    voc_object,
+    voc_xml,
+    write_coco,
+    write_kitti,
+    write_voc,
+    write_yolo,
+)
 from torch_retinanet.cli import main
-from torch_retinanet.train import settings_of
+from torch_retinanet.errors import InputError
+from torch_retinanet.files import only_writer
+from torch_retinanet.train import Trainer, settings_of
 
 MODEL = ["--backbone", "resnet18", "--width", "16", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
 SHORT = ["--steps", "1", "--batch", "1", "--workers", "0"]
@@ -83,6 +95,28 @@ def test_a_file_of_slivers_is_not_trained_on_in_silence(tmp_path: Path, capsys: 
     data.write_text(content.replace("28, 30]", "2, 30]").replace("40, 20]", "40, 2]").replace("16, 32]", "2, 2]"))
     assert train(data, tmp_path / "run", "--boxes", "xywh") == 0
     assert f"retinanet: {data}: 3 of 5 objects have a side below 3 pixels; `retinanet browse" in capsys.readouterr().err
+
+
+def test_pictures_to_evaluate_on_that_are_trained_on_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_data, val_data = write_coco(tmp_path / "train"), write_coco(tmp_path / "val")
+    assert train(train_data, tmp_path / "run", "--val", str(val_data)) == 0
+    said = "retinanet: pictures to evaluate on that are trained on too: "
+    assert f"{said}3, as 'a.png', the same file as 'a.png'; mAP is" in capsys.readouterr().err
+    for picture in val_data.parent.glob("*.png"):
+        Image.new("RGB", SIZE, (picture.stem.encode()[0], 0, 0)).save(picture)
+    assert train(train_data, tmp_path / "other", "--val", str(val_data)) == 0
+    assert said not in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_writes_to_keeps_its_length(tmp_path: Path) -> None:
+    data, run = write_coco(tmp_path), tmp_path / "run"
+    assert train(data, run) == 0
+    trainer = Trainer(replace(settings_of(run), out=run, steps=2), resume=True)
+    with only_writer(run), pytest.raises(InputError, match="another process writes to it"):
+        trainer.set_steps()
+    assert settings_of(run).steps == 1
 
 
 def test_a_finished_run_says_how_it_is_made_longer_and_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -201,6 +201,34 @@ def test_what_can_be_trained_on_is_taken_first_then_what_is_near(tmp_path: Path)
     ]
 
 
+def test_folders_with_a_file_a_picture_are_one_data_set_at_any_depth(tmp_path: Path) -> None:
+    for folder, picture in (("day/one", "a.png"), ("day/two/left", "b.png"), ("night", "c.png")):
+        write_pictures(tmp_path / folder, [picture])
+        shapes = [{"label": "cat", "shape_type": "rectangle", "points": [[2, 3], [30, 33]]}]
+        put(tmp_path / folder / f"{picture}.json", json.dumps({"shapes": shapes, "imagePath": picture}))
+    annotations = read_annotations(tmp_path)
+    assert [picture.name for picture in annotations.pictures] == ["a.png", "b.png", "c.png"]
+    assert annotations.choice is not None
+    assert annotations.choice.others == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("results.json", '[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]', "detections in COCO's format"),
+        ("ds/ann/a.json", '{"objects": [{"classTitle": "cat"}]}', "Supervisely's JSON"),
+        ("train/metadata.jsonl", '{"file_name": "a.png"}', "metadata in JSON lines"),
+    ],
+)
+def test_a_folder_with_files_that_are_not_read_says_whose_they_are(
+    name: str, content: str, kind: str, tmp_path: Path
+) -> None:
+    put(tmp_path / "meta.json", "{}")
+    put(tmp_path / name, content)
+    with pytest.raises(InputError, match=f"{name}: is {kind}.*, which is not read; export it as COCO's JSON"):
+        read_annotations(tmp_path)
+
+
 def test_leftovers_of_operating_systems_are_no_data(tmp_path: Path) -> None:
     write_voc(tmp_path)
     for name in ("Annotations/._a.xml", "JPEGImages/._a.png", ".DS_Store", "__MACOSX/Annotations/._a.xml"):

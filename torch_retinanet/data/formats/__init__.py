@@ -14,7 +14,7 @@ from torch_retinanet.data.formats.createml import is_createml, read_createml
 from torch_retinanet.data.formats.csv_file import read_csv
 from torch_retinanet.data.formats.cvat import is_cvat, read_cvat
 from torch_retinanet.data.formats.format import Format, Request
-from torch_retinanet.data.formats.json_kind import json_kind
+from torch_retinanet.data.formats.json_kind import JsonKind, json_kind
 from torch_retinanet.data.formats.kitti import find_kitti, read_kitti
 from torch_retinanet.data.formats.label_studio import is_label_studio, read_label_studio
 from torch_retinanet.data.formats.labelme import is_labelme, is_labelme_folder, read_labelme
@@ -145,6 +145,9 @@ def _data_sets(path: Path, classes: Path | None) -> list[DataSet]:
     tree = Tree(path)
     if found := find_data_sets(tree, FORMATS, classes):
         return found
+    for file in tree.files():
+        if file.suffix.lower() in (".json", ".jsonl"):
+            _refuse_unread(file, json_kind(file))
     for known in FORMATS:
         if known.is_folder(path):
             return [DataSet(known, [SplitPart(path, "")])]
@@ -158,7 +161,8 @@ def _seen(tree: Tree) -> str:
     """How far a folder was looked through."""
     count = sum(map(len, tree.folders.values()))
     rest = "" if tree.whole else ", and there are more"
-    return f"none of its {count:,} files in {len(tree.folders):,} folders is one{rest}"
+    folders = f" in {len(tree.folders):,} folders" if len(tree.folders) > 1 else ""
+    return f"none of its {count:,} files{folders} is one{rest}" if count else "it has no files"
 
 
 def _format_of_file(path: Path) -> Format:
@@ -171,13 +175,17 @@ def _format_of_file(path: Path) -> Format:
     if fitting := next((known for known in knowing if known.fits(path)), None):
         return fitting
     kind = json_kind(path)
-    if kind and not kind.has_reader:
-        raise InputError(f"{path}: is {kind.value}, which is not read; export it as COCO's JSON")
+    _refuse_unread(path, kind)
     if is_csv(path) or (not knowing and b"," in beginning.partition(b"\n")[0]):
         return CSV
     if not knowing or (marked == ".json" and kind is None):
         raise InputError(f"{path}: must be annotations, as {KNOWN}")
     return {".json": COCO, ".csv": CSV, ".xml": VOC}.get(marked or path.suffix.lower(), knowing[0])
+
+
+def _refuse_unread(file: Path, kind: JsonKind | None) -> None:
+    if kind and not kind.has_reader:
+        raise InputError(f"{file}: is {kind.value}, which is not read; export it as COCO's JSON")
 
 
 def _with_layouts(name: str, suffix: str, read: Callable[..., Annotations], fits: Callable[[Path], bool]) -> Format:

@@ -119,11 +119,14 @@ def _by_format(tree: Tree, formats: Sequence[Format], without: Path | None) -> d
 
 
 def _families(paths: Sequence[Path], root: Path) -> list[list[SplitPart]]:
-    """Files or folders that belong together: with names that differ by the split alone, or of one name in folders."""
+    """What belongs together: all folders with a file a picture, or files whose names differ by the split alone, or of
+    one name in folders."""
+    folders: list[SplitPart] = []
     families: dict[tuple[str, int], list[SplitPart]] = defaultdict(list)
     for path, named in _named(_without_others(paths), root):
-        families[named.pattern, len(path.relative_to(root).parts)].append(SplitPart(path, named.split))
-    return _merged(list(families.values()))
+        alike = folders if path.is_dir() else families[named.pattern, len(path.relative_to(root).parts)]
+        alike.append(SplitPart(path, named.split))
+    return _merged(list(families.values())) + ([folders] if folders else [])
 
 
 def _named(paths: Sequence[Path], root: Path) -> list[tuple[Path, SplitName]]:
