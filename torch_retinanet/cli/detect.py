@@ -16,6 +16,7 @@ from torch_retinanet.cli.detector import (
     add_tiles,
     batch_size,
     find_tiling,
+    find_white,
     quiet_pillow,
     read_detector,
     report_unreadable,
@@ -69,7 +70,7 @@ def _detect(options: argparse.Namespace) -> int:
     together = options.batch_size or (TOGETHER if next(detector.parameters()).is_cuda else 1)
     paths = (source.path for source in sources)
     tiling, ahead = find_tiling(options), max(together, TOGETHER)
-    white = _white([source.path for source in sources])
+    white = _white(options, [source.path for source in sources])
     found = detect_pictures(detector, paths, batch_size=together, tiling=tiling, ahead=ahead, white=white)
     options.out.mkdir(parents=True, exist_ok=True)
     names = distinct_names(picture_name(source.name) for source in sources)
@@ -85,13 +86,14 @@ def _detect(options: argparse.Namespace) -> int:
     return 1 if unreadable else 0
 
 
-def _white(paths: Sequence[Path]) -> int:
+def _white(options: argparse.Namespace, paths: Sequence[Path]) -> int:
     """The largest value of gray pictures with 16 bits, which is said where they use fewer."""
     depth = depth_of(paths, look_at(paths, decode=False))
-    if depth.white < WHITE:
+    white = find_white(options, depth.white)
+    if white == depth.white < WHITE:
         words = f"gray of 16 bits has {depth.largest} as its largest value: {depth.white} is white, not {WHITE}"
         note(f"retinanet: {words}")
-    return depth.white
+    return white
 
 
 def _write(

@@ -13,6 +13,7 @@ from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.devices import DEVICES, Device, find_device
 from torch_retinanet.errors import InputError
+from torch_retinanet.pictures import WHITE
 from torch_retinanet.terminal import note
 from torch_retinanet.tiles import Tiling
 
@@ -78,6 +79,23 @@ def find_tiling(options: argparse.Namespace) -> Tiling | None:
             raise InputError(f"--overlap: {options.overlap} must come with --tile")
         return None
     return Tiling(options.tile) if options.overlap is None else Tiling(options.tile, options.overlap)
+
+
+def find_white(options: argparse.Namespace, white: int) -> int:
+    """The value that is white in gray pictures of 16 bits: `white`, which their bits say, or that of a run's training.
+
+    Pictures that happen to be dark are then as bright as those that the weights learned from. It is said then.
+    """
+    if white == WHITE or not Path(options.model).is_dir():
+        return white
+    from torch_retinanet.train.data_record import read_data_record
+    from torch_retinanet.train.run_folder import DATA_RECORD
+
+    data = read_data_record(Path(options.model) / DATA_RECORD)
+    if data is None or not white < data.train.white < WHITE:
+        return white
+    note(f"retinanet: {options.model}: {data.train.white} is white in gray of 16 bits, as in its training")
+    return data.train.white
 
 
 def read_detector(path: str | Path, device: Device | None = None, **given: Any) -> RetinaNetDetector:

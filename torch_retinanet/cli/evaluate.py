@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from torch_retinanet.cli.detector import (
     add_tiles,
     batch_size,
     find_tiling,
+    find_white,
     quiet_pillow,
     read_detector,
     report_unreadable,
@@ -126,6 +128,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
     detector = _read_detector(options)
     read = _read_annotations(options, detector)
     screened, tiling = screen(read, decode=False), find_tiling(options)
+    screened = replace(screened, white=find_white(options, screened.white))
     _say_what_is_lost(options.data, read, screened)
     with quiet_pillow():
         found = detect_annotated(

@@ -16,6 +16,7 @@ from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.progress import track
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
+from torch_retinanet.pictures import WHITE
 
 WHOLE, SAMPLES, SAMPLE = 2**16, 16, 2**12
 """Bytes of a file up to which it is read whole; otherwise how many parts of it are read, and their bytes."""
@@ -34,10 +35,11 @@ class PictureRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DataRecord(msgspec.Struct, frozen=True):
-    """The classes in the order of their labels, and the pictures in theirs."""
+    """The classes in the order of their labels, the pictures in theirs, and what is white in gray ones of 16 bits."""
 
     classes: list[str]
     pictures: list[PictureRecord]
+    white: int = WHITE
 
 
 class RunData(msgspec.Struct, frozen=True):
@@ -105,7 +107,7 @@ def _recorded(annotations: Annotations) -> DataRecord:
         PictureRecord(name, *contents[path], _boxes(annotations, index))
         for index, (name, path) in enumerate(zip(_names(annotations), annotations.pictures, strict=True))
     ]
-    return DataRecord(list(annotations.classes), pictures)
+    return DataRecord(list(annotations.classes), pictures, annotations.white)
 
 
 def _names(annotations: Annotations) -> list[str]:
