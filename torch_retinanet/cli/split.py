@@ -45,6 +45,9 @@ def _split(options: argparse.Namespace) -> int:
     if not annotations.pictures:
         raise InputError(f"{options.data}: must have a picture, and `retinanet inspect` says why none is left")
     groups = groups_of(looks_of(annotations.pictures))
+    if (different := len({*groups.tolist()})) < len(shares):
+        what = f"{options.data}: pictures that do not look alike are {different}"
+        raise InputError(f"{what}, and must be {len(shares)} at least, one for each of --shares")
     chosen = split_of_each(annotations, groups, shares, options.seed)
     root = Path(os.path.commonpath([picture.parent.absolute() for picture in annotations.pictures]))
     options.out.mkdir(parents=True, exist_ok=True)

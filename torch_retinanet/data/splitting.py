@@ -11,10 +11,11 @@ def split_of_each(annotations: Annotations, groups: Ints, shares: Sequence[float
     """The split (P,) of each picture, as an index into `shares`; pictures of one group are in one split.
 
     Groups are taken in a random order, large ones first. Each goes where most of its pictures and classes are missing.
+    A split that has got none takes the last one of the largest split.
 
     Args:
         annotations: P pictures.
-        groups: (P,) the group of each.
+        groups: (P,) the group of each; there are as many groups as splits at least.
         shares: of the pictures, which sum to 1.
         seed: of the order.
     """
@@ -30,6 +31,9 @@ def split_of_each(annotations: Annotations, groups: Ints, shares: Sequence[float
     for one in order.tolist():
         chosen[one] = int(np.argmax(missing / totals @ (of_group[one] / totals)))
         missing[chosen[one]] -= of_group[one]
+    for empty in sorted({*range(len(shares))} - {*chosen.tolist()}):
+        of_largest = order[chosen[order] == np.bincount(chosen).argmax()]
+        chosen[of_largest[-1]] = empty
     return chosen[group]
 
 

@@ -65,6 +65,23 @@ def test_groups_stay_together_and_shares_are_kept(annotations: Annotations, seed
     assert chosen.tolist() == split_of_each(annotations, groups, [0.5, 0.25, 0.25], seed).tolist()
 
 
+def test_each_split_has_a_picture_of_a_small_data_set(annotations: Annotations) -> None:
+    few = annotations.select(pictures=np.arange(PICTURES) < 4)
+    chosen = split_of_each(few, np.arange(4), [0.8, 0.1, 0.1], seed=0)
+    assert np.bincount(chosen).tolist() == [2, 1, 1]
+
+
+def test_pictures_that_all_look_alike_are_not_divided(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [{"id": i, "file_name": "00.png", "width": 96, "height": 72} for i in range(2)]
+    path = data.parent / "alike.json"
+    path.write_text(json.dumps({"images": images, "annotations": [], "categories": [{"id": 1, "name": "cat"}]}))
+    assert main(["split", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert "pictures that do not look alike are 1, and must be 3 at least" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_written_is_read_with_every_box(data: Path, annotations: Annotations, tmp_path: Path) -> None:
     out = tmp_path / "splits"
     assert main(["split", str(data), "--out", str(out)]) == 0
