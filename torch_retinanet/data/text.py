@@ -23,10 +23,11 @@ class Line(NamedTuple):
 
 
 class BadLine(NamedTuple):
-    """A line that is no text, its number from 1, and why."""
+    """A line that is no text, its number from 1, why, and what can be read of it."""
 
     number: int
     why: str
+    text: str
 
 
 def lines_of(path: Path) -> Iterator[Line | BadLine]:
@@ -41,10 +42,14 @@ def lines_of(path: Path) -> Iterator[Line | BadLine]:
             text = line.decode().strip()
         except UnicodeDecodeError as error:
             place = f"at byte {error.start} of the line"
-            yield BadLine(number, f"not UTF-8: {line[error.start : error.end]!r} {place}")
+            yield BadLine(number, f"not UTF-8: {line[error.start : error.end]!r} {place}", _readable(line))
             continue
         if text:
             yield Line(number, text)
+
+
+def _readable(line: bytes) -> str:
+    return line.decode(errors="replace").strip()
 
 
 def read_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:

@@ -19,6 +19,7 @@ from parity_tests.tests.support.data_sets import (
     write_coco,
     write_csv,
     write_csv_with_header,
+    write_pictures,
 )
 from parity_tests.tests.support.paths import shared
 from torch_retinanet.data.annotations import Annotations
@@ -260,7 +261,7 @@ def csv_with(tmp_path: Path, line: str) -> Annotations:
         (",1,2,3,4,cat", "no picture"),
         ("nan,1,2,3,4,cat", "no picture"),
         ('"a.png,1,2,3,4,cat', "no CSV"),
-        ("a.png,1,2,3,4,caf\xe9", "not UTF-8"),
+        ("caf\xe9.png,1,2,3,4,cat", "not UTF-8"),
         ("no line at all", "fields that are not 6"),
         ("nowhere.png,1,2,3", "fields that are not 6"),
     ],
@@ -332,6 +333,18 @@ def test_columns_are_found_by_their_names(header: str, tmp_path: Path) -> None:
 
 def test_a_header_says_sizes_of_pictures(tmp_path: Path) -> None:
     assert read_csv(write_csv_with_header(tmp_path)).sizes.tolist() == [[40, 60]] * 3
+
+
+def test_an_object_in_a_line_that_is_not_utf_8_is_no_background(tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png"])
+    path = tmp_path / "objects.csv"
+    path.write_bytes("a.png,2,3,30,33,cat\na.png,4,5,20,30,B\u00e4r\n".encode("cp1252"))
+    annotations = read_csv(path)
+    assert annotations.boxes.tolist() == [[2, 3, 30, 33], [4, 5, 20, 30]]
+    assert annotations.ignored.tolist() == [False, True]
+    (problem,) = annotations.problems
+    assert (problem.location, problem.action) == ("line 2", "its region is ignored")
+    assert problem.finding == "not UTF-8: b'\\xe4' at byte 17 of the line; save it as UTF-8"
 
 
 def test_a_header_without_a_box_is_refused(tmp_path: Path) -> None:

@@ -255,6 +255,17 @@ def test_pictures_of_one_name_are_noted(tmp_path: Path) -> None:
     assert [problem.finding for problem in found(annotations)] == ["pictures of one name: 'a.jpg', 'a.png'"]
 
 
+@pytest.mark.parametrize(
+    ("names", "noted"), [("Stop sign,stop_sign,dog", "'Stop sign', 'stop_sign'"), ("A,a,b", ""), ("cat,cats,dog", "")]
+)
+def test_classes_of_nearly_one_name_are_noted(names: str, noted: str, tmp_path: Path) -> None:
+    write_pictures(tmp_path, ["a.png"])
+    rows = [f"a.png,{i},3,{i + 20},33,{name}\n" for i, name in enumerate(names.split(","))]
+    (tmp_path / "objects.csv").write_text("".join(rows))
+    findings = [one.finding for one in screen(read_annotations(tmp_path), decode=False).problems]
+    assert [one for one in findings if "name" in one] == ([f"classes of nearly one name: {noted}"] if noted else [])
+
+
 def test_a_picture_that_one_file_lists_twice_has_the_boxes_of_both(tmp_path: Path) -> None:
     path = write_coco(tmp_path)
     path.write_text(path.read_text().replace("b.png", "a.png"))

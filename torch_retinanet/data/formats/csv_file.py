@@ -18,7 +18,7 @@ from torch_retinanet.data.builder import ONLY_CLASS, AnnotationsBuilder
 from torch_retinanet.data.class_names import read_class_names, with_class_names
 from torch_retinanet.data.formats.csv_columns import HEADERLESS, Columns, read_columns
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
-from torch_retinanet.data.text import Line, is_missing, is_number, parse_number, read_lines
+from torch_retinanet.data.text import BadLine, Line, is_missing, is_number, lines_of, parse_number
 from torch_retinanet.errors import InputError
 
 EMPTY = 0.0, 0.0, 0.0, 0.0
@@ -54,9 +54,11 @@ def read_csv(path: Path, *, images: Path | None = None, boxes: BoxLayout | None 
         OSError: for a file that cannot be read.
     """
     builder = AnnotationsBuilder("line {}")
-    lines = list(read_lines(path, builder.problems))
-    columns = (read_columns(path, [line.text for line in lines[:SAMPLE]]) if lines else None) or HEADERLESS
-    rows = [_read(line, columns, path, builder) for line in lines[columns.header :]]
+    lines = list(lines_of(path))
+    whole = [line for line in lines if isinstance(line, Line)]
+    columns = (read_columns(path, [line.text for line in whole[:SAMPLE]]) if whole else None) or HEADERLESS
+    header = whole[0] if columns.header else None
+    rows = [_read(line, columns, path, builder) for line in lines if line is not header]
     read = [row for row in rows if row is not None]
     if all(row.lost for row in read):
         whys = [f"; {one.location}: {one.finding}" for one in builder.problems]
@@ -65,8 +67,8 @@ def read_csv(path: Path, *, images: Path | None = None, boxes: BoxLayout | None 
         raise InputError(f"{path}: must have a line with path, box and class{why}")
     folder = find_folder([row.picture for row in read], beside(path), images)
     _add(read, folder, path, builder)
-    if columns.name is None:
-        builder.problems.append(_one_class(path, lines[0]))
+    if header and columns.name is None:
+        builder.problems.append(_one_class(path, header))
     annotations = _in_order_of_list(builder.annotations(layout=boxes or columns.layout), path)
     return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
 
@@ -89,15 +91,16 @@ def _in_order_of_list(annotations: Annotations, path: Path) -> Annotations:
     return annotations
 
 
-def _read(line: Line, columns: Columns, path: Path, builder: AnnotationsBuilder) -> _Row | None:
+def _read(line: Line | BadLine, columns: Columns, path: Path, builder: AnnotationsBuilder) -> _Row | None:
     try:
-        return _parse(line, columns)
+        row = _parse(line, columns)
+        return row._replace(lost=f"{line.why}; save it as UTF-8") if isinstance(line, BadLine) else row
     except ValueError as error:
         builder.lose(path, line.number, str(error), "the line is left out")
         return None
 
 
-def _parse(line: Line, columns: Columns) -> _Row:
+def _parse(line: Line | BadLine, columns: Columns) -> _Row:
     """A row.
 
     Raises:

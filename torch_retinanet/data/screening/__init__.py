@@ -2,6 +2,7 @@
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.box_layouts import in_pixels
+from torch_retinanet.data.screening.alike_classes import note_alike_classes
 from torch_retinanet.data.screening.boxes import SLIVER, screen_boxes, slivers
 from torch_retinanet.data.screening.other_layouts import refuse_other_layouts
 from torch_retinanet.data.screening.pictures import screen_pictures
@@ -22,7 +23,8 @@ def screen(annotations: Annotations, *, decode: bool) -> Annotations:
       pictures, and `as_stored` is set where the annotated size is that of the pixels as they are stored, without EXIF
       orientation.
     - Noted: boxes that lie nearly on one another, slivers, annotated sizes that differ, EXIF orientation, suffixes of
-      another format, pixels that are not RGB of 8 bits, pictures of one name with several suffixes.
+      another format, pixels that are not RGB of 8 bits, pictures of one name with several suffixes, classes of nearly
+      one name.
 
     Args:
         annotations: of any reader.
@@ -34,4 +36,4 @@ def screen(annotations: Annotations, *, decode: bool) -> Annotations:
     annotated = join_repeated(annotations)
     readable = screen_pictures(annotated, decode=decode)
     refuse_other_layouts(readable, annotated)
-    return screen_boxes(in_pixels(leave_out_unplaced(readable)))
+    return note_alike_classes(screen_boxes(in_pixels(leave_out_unplaced(readable))))
