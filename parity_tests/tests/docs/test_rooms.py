@@ -203,7 +203,9 @@ import torchvision, torch_retinanet
 AFTER_TENSORFLOW = f"""
 import os, sys
 import tensorflow
+import torch
 
+assert "triton" not in sys.modules
 for order in sys.argv[1:]:
     child = os.fork()
     if not child:
@@ -212,7 +214,7 @@ for order in sys.argv[1:]:
         break  # and the interpreter ends as any does
     assert os.waitpid(child, 0)[1] == 0, order
 """
-"""What imports each order after tensorflow, in a process that has tensorflow alone; so it is loaded once."""
+"""What imports each order after tensorflow; it and torch are loaded once, without triton, which they quarrel over."""
 
 
 def test_the_frameworks_live_in_one_process_where_tensorflow_comes_first() -> None:
