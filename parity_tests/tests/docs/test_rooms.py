@@ -193,19 +193,23 @@ def run_python(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]"
 
 def test_keras_reference_comes_first_and_does_not_bring_torch_in() -> None:
     run = run_python(f"""
+import gc
+gc.disable()
 import keras_reference, sys
 assert "torch" not in sys.modules
 import torchvision, torch_retinanet
-{ALIVE}""")
+{ALIVE}
+gc.freeze()""")
     assert (run.returncode, run.stdout.strip()) == (0, "alive"), run.stderr[-2000:]
 
 
 AFTER_TENSORFLOW = f"""
-import os, sys
+import gc, os, sys
 import tensorflow
 import torch
 
 assert "triton" not in sys.modules
+gc.freeze()  # no child looks at, and thereby copies, what is there
 for order in sys.argv[1:]:
     child = os.fork()
     if not child:

@@ -144,9 +144,7 @@ def test_writing_through_a_link_replaces_what_it_points_to(files: Path, tmp_path
     assert (tmp_path / "target.safetensors").is_file()
 
 
-def test_the_optimizer_of_a_trained_keras_model_is_left_aside(
-    files: Path, loaded: keras.Model, tmp_path: Path
-) -> None:
+def test_the_optimizer_of_a_trained_keras_model_is_left_aside(files: Path, loaded: keras.Model, tmp_path: Path) -> None:
     loaded.compile(optimizer=keras.optimizers.SGD(momentum=0.9), loss="mse")
     loaded.optimizer.build(loaded.trainable_variables)
     loaded.save(tmp_path / "trained.keras")
@@ -248,7 +246,7 @@ SMALL_ANCHORS = RetinaNetConfig.keras_io(2, anchor_scale=2.0, anchor_scales=(1.0
 
 @pytest.fixture(scope="module")
 def of_keras_io(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model of keras_io in changed anchors, as torch writes it, and as Keras does that has loaded it."""
+    """A folder with a model of keras_io in changed anchors: as torch writes it, and as Keras does that loaded it."""
     folder = tmp_path_factory.mktemp("keras_io")
     trained = replace(SMALL_ANCHORS, head_init="he_prior", min_side=240, pad_multiple=32)
     save_weights(RetinaNet(trained), folder / "model.keras")
