@@ -216,6 +216,7 @@ def test_what_cannot_be_run_is_incomplete_and_never_green(
     assert f"\n{last}\n" in TEXT
 
 
+@pytest.mark.usefixtures("of_narrow_networks")
 def test_a_changed_convention_that_nothing_shows_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--rungs", "anchors", "--sizes", "64x64", "--dtype", "float64", "--override", "channel_order=rgb"]
     assert cli.main(["--preset", "notebook", *asked]) == 0

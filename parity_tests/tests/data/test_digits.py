@@ -1,5 +1,6 @@
 """Real digits on real photos: drawn alike every time, with boxes that are exact, from splits that share nothing."""
 
+import pickle
 import random
 import re
 from pathlib import Path
@@ -189,16 +190,18 @@ def test_a_colour_is_found_for_every_background(level: int) -> None:
     assert colours.max() <= 255.01
 
 
-def load(digits: Digits, workers: int) -> list[tuple[list[Tensor], list[Target]]]:
-    context: Literal["spawn"] | None = "spawn" if workers else None
+def load(digits: Digits, context: Literal["fork", "spawn"] | None) -> list[tuple[list[Tensor], list[Target]]]:
+    workers = 0 if context is None else 1
     return list(
         DataLoader(digits, batch_size=4, collate_fn=collate, num_workers=workers, multiprocessing_context=context)
     )
 
 
-def test_a_process_that_shares_nothing_draws_the_same_pictures() -> None:
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_another_process_draws_the_same_pictures(context: Literal["fork", "spawn"]) -> None:
+    """One that is forked, from digits that were pickled, or one that shares nothing."""
     digits = Digits("train", length=10)
-    alone, together = load(digits, 0), load(digits, 1)
+    alone, together = load(digits, None), load(pickle.loads(pickle.dumps(digits)), context)
     assert [len(images) for images, _ in alone] == [4, 4, 2]
     for (images, targets), (their_images, their_targets) in zip(alone, together, strict=True):
         assert isinstance(images, list)

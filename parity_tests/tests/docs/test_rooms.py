@@ -193,17 +193,23 @@ def run_python(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]"
 
 def test_keras_reference_comes_first_and_does_not_bring_torch_in() -> None:
     run = run_python(f"""
+import gc
+gc.disable()
 import keras_reference, sys
 assert "torch" not in sys.modules
 import torchvision, torch_retinanet
-{ALIVE}""")
+{ALIVE}
+gc.freeze()""")
     assert (run.returncode, run.stdout.strip()) == (0, "alive"), run.stderr[-2000:]
 
 
 AFTER_TENSORFLOW = f"""
-import os, sys
+import gc, os, sys
 import tensorflow
+import torch
 
+assert "triton" not in sys.modules
+gc.freeze()  # no child looks at, and thereby copies, what is there
 for order in sys.argv[1:]:
     child = os.fork()
     if not child:
@@ -212,7 +218,7 @@ for order in sys.argv[1:]:
         break  # and the interpreter ends as any does
     assert os.waitpid(child, 0)[1] == 0, order
 """
-"""What imports each order after tensorflow, in a process that has tensorflow alone; so it is loaded once."""
+"""What imports each order after tensorflow; it and torch are loaded once, without triton, which they quarrel over."""
 
 
 def test_the_frameworks_live_in_one_process_where_tensorflow_comes_first() -> None:

@@ -1,10 +1,8 @@
 """The first module that differs is cut out: a script shows the difference by itself, without the instrument."""
 
-import os
 import re
-import subprocess
+import runpy
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from torch import Tensor, nn
 
 from parity_tests import KerasModel, TorchModule, compare_models, randomise
 from parity_tests.rule.errors import UsageError
-from parity_tests.tests.support.paths import ROOT
 from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model
 
 
@@ -49,52 +46,17 @@ class Own(nn.Module):
         return found
 
 
-SCRIPTS = """
-import keras, runpy, sys
-
-for line in sys.stdin:
-    script, blocked = line.split()
-    if blocked == "blocked":
-        assert not [name for name in sys.modules if name.startswith("parity_tests")]
-        sys.modules["parity_tests"] = None
-    runpy.run_path(script)
-    sys.stdout.flush()
-    sys.modules.pop("parity_tests", None)
-"""
-"""What runs scripts one after the other, `blocked` where this package cannot be imported; Keras is loaded once."""
-
-
-@pytest.fixture(scope="module")
-def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator["subprocess.Popen[str]"]:
-    folder = tmp_path_factory.mktemp("elsewhere")
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", SCRIPTS]
-    with (
-        (folder / "errors.txt").open("w") as errors,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=environment,
-            cwd=folder,
-        ) as run,
-    ):
-        yield run
-        run.communicate()
-    assert run.returncode == 0, (folder / "errors.txt").read_text()[-2000:]
-
-
-def shown_by(folder: Path, scripts: "subprocess.Popen[str]") -> float:
-    """What the script says, run where this package cannot be imported."""
-    assert scripts.stdin is not None
-    assert scripts.stdout is not None
-    imported = "parity_tests" in (folder / "repro.py").read_text().partition('"""')[2].partition('"""')[2]
-    scripts.stdin.write(f"{folder / 'repro.py'} {'open' if imported else 'blocked'}\n")  # open: a model of these tests
-    scripts.stdin.flush()
-    said = scripts.stdout.readline()
-    found = re.fullmatch(r"largest difference (.*), of values up to .*", said.strip())
+def shown_by(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> float:
+    """What the script says, run where this package cannot be imported, unless it has a model of these tests."""
+    script = folder / "repro.py"
+    capsys.readouterr()
+    with monkeypatch.context() as patched:
+        if "parity_tests" not in script.read_text().partition('"""')[2].partition('"""')[2]:
+            for name in [name for name in sys.modules if name.partition(".")[0] == "parity_tests"]:
+                patched.setitem(sys.modules, name, None)
+        runpy.run_path(str(script))
+    said = capsys.readouterr().out.strip()
+    found = re.fullmatch(r"largest difference (.*), of values up to .*", said)
     assert found, said
     return float(found[1])
 
@@ -108,7 +70,9 @@ def difference(result: Any, name: str) -> float:
     return float(f"{record.difference:.1e}")
 
 
-def test_a_layer_of_the_frameworks_is_made_by_their_own_words(tmp_path: Path, scripts: "subprocess.Popen[str]") -> None:
+def test_a_layer_of_the_frameworks_is_made_by_their_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     taps = {tap: f"port.{path}" for tap, path in TAPS.items()}
     result = compare_models(
         KerasModel(keras_model(), TAPS), TorchModule(Wrong(), taps), IMAGES, repro=tmp_path / "found"
@@ -117,16 +81,18 @@ def test_a_layer_of_the_frameworks_is_made_by_their_own_words(tmp_path: Path, sc
     script = (tmp_path / "found" / "repro.py").read_text()
     assert "port = nn.BatchNorm2d(4, eps=1e-05" in script
     assert "reference = keras.layers.BatchNormalization.from_config({" in script
-    assert shown_by(tmp_path / "found", scripts) == difference(result, "norm")
+    assert shown_by(tmp_path / "found", monkeypatch, capsys) == difference(result, "norm")
 
 
-def test_a_module_of_the_user_s_is_taken_from_its_model(tmp_path: Path, scripts: "subprocess.Popen[str]") -> None:
+def test_a_module_of_the_user_s_is_taken_from_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="dense")])
     randomise(model)
     rows = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
     result = compare_models(model, Own(), rows, repro=tmp_path)
     assert "port = Own().get_submodule('dense')" in (tmp_path / "repro.py").read_text()
-    assert shown_by(tmp_path, scripts) == difference(result, "dense")
+    assert shown_by(tmp_path, monkeypatch, capsys) == difference(result, "dense")
 
 
 def test_a_module_of_which_nothing_says_how_it_is_made_is_left_to_the_user(tmp_path: Path) -> None:

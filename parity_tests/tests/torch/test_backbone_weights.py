@@ -22,6 +22,7 @@ from torch_retinanet import (
     cli,
     load_model,
     read_backbone,
+    save_weights,
 )
 from torch_retinanet.weights.keras_names import keras_variables
 
@@ -56,11 +57,12 @@ def test_imagenet_weights_of_keras_are_refused_by_other_conventions(imagenet_fil
         RetinaNet(RetinaNetConfig.torchvision(), backbone_weights=read_backbone(imagenet_file))
 
 
-def test_parts_are_not_taken_for_one_another(imagenet_file: Path, files: Path) -> None:
+def test_parts_are_not_taken_for_one_another(imagenet_file: Path, tmp_path: Path) -> None:
+    save_weights(RetinaNet(RetinaNetConfig.notebook(CLASSES)), tmp_path / "model.keras")
     with pytest.raises(InputError, match="holds a backbone alone"):
         load_model(imagenet_file)
     with pytest.raises(InputError, match="holds a whole model"):
-        read_backbone(files / "model.keras")
+        read_backbone(tmp_path / "model.keras")
 
 
 @pytest.fixture

@@ -64,17 +64,23 @@ def test_what_keras_wrote_is_read_with_every_variable_in_its_place(
     assert np.abs(outputs - expected).max() <= rounding_budget(expected, CASCADED)
 
 
+@pytest.fixture(scope="module")
+def loaded(files: Path, tmp_path_factory: pytest.TempPathFactory) -> keras.Model:
+    """What Keras loads from an archive of torch."""
+    path = tmp_path_factory.mktemp("there") / "model.keras"
+    save_weights(load_model(files / "model.safetensors"), path)
+    return keras.saving.load_model(path, safe_mode=True)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_torch_wrote_keras_loads_as_its_own(
-    files: Path, keras_side: KerasDetectorSide, suffix: str, tmp_path: Path
+    files: Path, keras_side: KerasDetectorSide, loaded: keras.Model, suffix: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / f"back{suffix}"
-    save_weights(load_model(files / "model.safetensors"), path)
-    if suffix == ".keras":
-        loaded = keras.saving.load_model(path, safe_mode=True)
-    else:
-        loaded = KerasDetectorSide("notebook", CLASSES, "float32", seed=1).model
-        loaded.load_weights(path)
+    if suffix == ".weights.h5":
+        for variable in loaded.variables:
+            variable.assign(variable * 0)
+        save_weights(load_model(files / "model.safetensors"), tmp_path / "back.weights.h5")
+        loaded.load_weights(tmp_path / "back.weights.h5")
     outputs = np.asarray(loaded(IMAGES))
     assert np.isfinite(outputs).all()
     assert np.array_equal(outputs, keras_side.model(IMAGES))
@@ -138,11 +144,10 @@ def test_writing_through_a_link_replaces_what_it_points_to(files: Path, tmp_path
     assert (tmp_path / "target.safetensors").is_file()
 
 
-def test_the_optimizer_of_a_trained_keras_model_is_left_aside(files: Path, tmp_path: Path) -> None:
-    model = keras.saving.load_model(files / "model.keras")
-    model.compile(optimizer=keras.optimizers.SGD(momentum=0.9), loss="mse")
-    model.optimizer.build(model.trainable_variables)
-    model.save(tmp_path / "trained.keras")
+def test_the_optimizer_of_a_trained_keras_model_is_left_aside(files: Path, loaded: keras.Model, tmp_path: Path) -> None:
+    loaded.compile(optimizer=keras.optimizers.SGD(momentum=0.9), loss="mse")
+    loaded.optimizer.build(loaded.trainable_variables)
+    loaded.save(tmp_path / "trained.keras")
     assert_same_bits(state_of(tmp_path / "trained.keras"), state_of(files / "model.keras"))
 
 
@@ -236,28 +241,33 @@ def test_a_failed_write_leaves_the_old_file_whole(files: Path, tmp_path: Path, m
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_keras_archive_says_its_preset_and_a_weights_file_is_told(tmp_path: Path) -> None:
-    side = KerasDetectorSide("keras_io", 2, "float32")
-    side.model.save(tmp_path / "model.keras")
-    side.model.save_weights(tmp_path / "model.weights.h5")
-    assert load_model(tmp_path / "model.keras").config.name == "keras_io"
-    assert load_model(tmp_path / "model.weights.h5", preset="keras_io").config.name == "keras_io"
-    with pytest.raises(InputError, match=r"model\.keras: holds preset keras_io, not notebook"):
-        load_model(tmp_path / "model.keras", preset="notebook")
+SMALL_ANCHORS = RetinaNetConfig.keras_io(2, anchor_scale=2.0, anchor_scales=(1.0, 1.5))
 
 
-def test_keras_loads_the_preset_that_torch_wrote(tmp_path: Path) -> None:
-    import keras
-
-    small_anchors = RetinaNetConfig.keras_io(2, anchor_scale=2.0, anchor_scales=(1.0, 1.5))
-    trained = replace(small_anchors, head_init="he_prior", min_side=240, pad_multiple=32)
-    save_weights(RetinaNet(trained), tmp_path / "model.keras")
-    theirs = keras.saving.load_model(tmp_path / "model.keras")
+@pytest.fixture(scope="module")
+def of_keras_io(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of keras_io in changed anchors: as torch writes it, and as Keras does that loaded it."""
+    folder = tmp_path_factory.mktemp("keras_io")
+    trained = replace(SMALL_ANCHORS, head_init="he_prior", min_side=240, pad_multiple=32)
+    save_weights(RetinaNet(trained), folder / "model.keras")
+    theirs = keras.saving.load_model(folder / "model.keras")
     assert (theirs.config.p7_relu, theirs.config.anchor_scale) == ("before", 2.0)
     assert theirs.config.anchor_scales == (1.0, 1.5)
-    assert load_model(tmp_path / "model.keras").config == small_anchors
-    theirs.save(tmp_path / "theirs.keras")
-    assert load_model(tmp_path / "theirs.keras").config == small_anchors
+    theirs.save(folder / "theirs.keras")
+    theirs.save_weights(folder / "theirs.weights.h5")
+    return folder
+
+
+def test_a_keras_archive_says_its_preset_and_a_weights_file_is_told(of_keras_io: Path) -> None:
+    assert read_weights(of_keras_io / "theirs.keras").config.name == "keras_io"
+    assert load_model(of_keras_io / "theirs.weights.h5", preset="keras_io").config.name == "keras_io"
+    with pytest.raises(InputError, match=r"theirs\.keras: holds preset keras_io, not notebook"):
+        load_model(of_keras_io / "theirs.keras", preset="notebook")
+
+
+def test_keras_loads_the_preset_that_torch_wrote(of_keras_io: Path, tmp_path: Path) -> None:
+    assert read_weights(of_keras_io / "model.keras").config == SMALL_ANCHORS
+    assert load_model(of_keras_io / "theirs.keras").config == SMALL_ANCHORS
     small = replace(RetinaNetConfig.keras_io(2), width=64)
     with pytest.raises(InputError, match="a Keras file holds preset notebook, keras_io, not keras_io with width=64"):
         save_weights(RetinaNet(small), tmp_path / "small.keras")

@@ -74,7 +74,7 @@ KILLS = {
 """What is called as a run is killed, one time after the other, and for which time since it went on."""
 
 KILLED = """
-import importlib, json, os, signal, sys
+import gc, importlib, json, os, signal, sys
 from torch_retinanet.cli import main
 from torch_retinanet.train import Trainer
 
@@ -97,6 +97,7 @@ def killed_at(target, calls):
     setattr(place, name, killed)
 
 
+gc.freeze()  # no child looks at, and thereby copies, what is there
 for moment, (target, calls) in kills.items():
     child = os.fork()
     if not child:
