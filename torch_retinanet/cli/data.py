@@ -32,6 +32,9 @@ def add_to(commands: Any) -> None:
     inspect.add_argument("--all", action="store_true", help="list every one, however many are of one kind")
     inspect.add_argument("--json", metavar="FILE", type=Path, help="a file for all problems and counts, for programs")
     inspect.add_argument("--junit", metavar="FILE", type=Path, help="a file in JUnit's XML, which CI systems show")
+    inspect.add_argument(
+        "--strict", action="store_true", help="fail for what is taken for granted too, as pictures that splits share"
+    )
     inspect.set_defaults(run=_inspect)
     browse = commands.add_parser("browse", help="draw pictures with their boxes")
     add_data(browse)
@@ -67,11 +70,13 @@ def _inspect(options: argparse.Namespace) -> int:
     from torch_retinanet.cli.inspection_files import count_data, write_json, write_junit
     from torch_retinanet.cli.problem_table import print_problems
     from torch_retinanet.data.nothing_to_train_on import why_nothing_to_train_on
+    from torch_retinanet.data.screening.alike_pictures import note_alike
 
     for flag, path in (("--json", options.json), ("--junit", options.junit)):
         if path is not None and (path.is_dir() or not path.parent.is_dir() or path.resolve() == options.data.resolve()):
             raise InputError(f"{flag}: {path} must be a file in a folder that is there, and not the data")
     annotations = read_screened(options, decode=True)
+    annotations = note_alike(annotations, _pictures_of_splits(options, annotations))
     if options.data.is_dir() and (choice := annotations.choice):
         splits = f"; splits: {', '.join(choice.splits)}" if choice.splits else ""
         say(f"{choice.taken}{splits}")
@@ -79,14 +84,16 @@ def _inspect(options: argparse.Namespace) -> int:
         root = options.data if options.data.is_dir() else options.data.parent
         print_problems(annotations.problems, root, every=options.all)
     counts = count_data(annotations)
-    for write, path in ((write_json, options.json), (write_junit, options.junit)):
-        if path is not None:
-            write(path, counts, annotations.problems)
-    say(_summary(counts, every=options.all))
+    failing = [problem.data_loss or (options.strict and problem.assumption) for problem in annotations.problems]
+    if options.json is not None:
+        write_json(options.json, counts, annotations.problems)
+    if options.junit is not None:
+        write_junit(options.junit, annotations.problems, failing)
+    say(_summary(counts, every=options.all, strict=options.strict))
     nothing = why_nothing_to_train_on(annotations)
     if nothing:
         say(f"{options.data} {nothing}")
-    return 1 if counts.lost or nothing else 0
+    return 1 if any(failing) or nothing else 0
 
 
 def _browse(options: argparse.Namespace) -> int:
@@ -149,11 +156,24 @@ def read_screened(options: argparse.Namespace, *, decode: bool) -> "Annotations"
     return screen(found, decode=decode)
 
 
-def _summary(counts: "DataCounts", *, every: bool) -> str:
+def _pictures_of_splits(options: argparse.Namespace, annotations: "Annotations") -> dict[str, set[Path]]:
+    """The pictures of each split, where several were read together."""
+    from torch_retinanet.data.formats import list_splits, read_annotations
+
+    splits = list_splits(options.data) if options.split is None else []
+    given = {"images": options.images, "classes": options.classes, "class_names": annotations.classes}
+    given |= {"boxes": options.boxes, "labelled_only": options.labelled_only}
+    return {split: set(read_annotations(options.data, split=split, **given).pictures) for split in splits}
+
+
+def _summary(counts: "DataCounts", *, every: bool, strict: bool) -> str:
     shown = counts.classes if every else counts.classes[:CLASSES]
     left = len(counts.classes) - len(shown)
     more = [f"{left:,} classes more, which --all lists"] if left else []
     named = ", ".join([*(f"{name} {boxes}" for name, boxes in shown), *more])
     ignored = f", ignored regions: {counts.ignored_regions}" if counts.ignored_regions else ""
     pictures = f"pictures: {counts.pictures}, of them without boxes: {counts.without_boxes}"
-    return f"{pictures}; boxes: {counts.boxes} ({named or 'no classes'}){ignored}; lost in places: {counts.lost}"
+    assumed = f"; taken for granted in places: {counts.assumed}" if strict else ""
+    return (
+        f"{pictures}; boxes: {counts.boxes} ({named or 'no classes'}){ignored}; lost in places: {counts.lost}{assumed}"
+    )

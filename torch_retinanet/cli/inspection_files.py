@@ -24,6 +24,7 @@ class DataCounts:
         ignored_regions: boxes that are no objects.
         classes: the boxes of each class by its name, those with the most first; of equal names one after the other.
         lost: problems by which an object or a picture is lost.
+        assumed: problems of which training takes for granted what the files do not say.
     """
 
     pictures: int
@@ -32,6 +33,7 @@ class DataCounts:
     ignored_regions: int
     classes: Sequence[tuple[str, int]]
     lost: int
+    assumed: int
 
 
 def count_data(annotations: Annotations) -> DataCounts:
@@ -45,6 +47,7 @@ def count_data(annotations: Annotations) -> DataCounts:
         ignored_regions=int(annotations.ignored.sum()),
         classes=sorted(zip(annotations.classes, counts, strict=True), key=lambda pair: -pair[1]),
         lost=sum(problem.data_loss for problem in annotations.problems),
+        assumed=sum(problem.assumption for problem in annotations.problems),
     )
 
 
@@ -57,24 +60,25 @@ def write_json(path: Path, counts: DataCounts, problems: Sequence[Problem]) -> N
         beside.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def write_junit(path: Path, counts: DataCounts, problems: Sequence[Problem]) -> None:
-    """Write a test case for each problem: by which something is lost a failure, and a note as one that passed."""
-    numbers = {"tests": str(max(1, len(problems))), "failures": str(counts.lost), "errors": "0"}
+def write_junit(path: Path, problems: Sequence[Problem], failing: Sequence[bool]) -> None:
+    """Write a test case for each problem: those that are `failing` as failures, and a note as one that passed."""
+    numbers = {"tests": str(max(1, len(problems))), "failures": str(sum(failing)), "errors": "0"}
     root = Xml.Element("testsuites", {"name": "retinanet inspect", **numbers})
     suite = Xml.SubElement(root, "testsuite", {"name": "data", **numbers})
-    for problem in problems:
-        _add(suite, problem)
+    for problem, fails in zip(problems, failing, strict=True):
+        _add(suite, problem, fails)
     if not problems:
         Xml.SubElement(suite, "testcase", classname="data", name="nothing is wrong")
     with atomic_write(path) as beside:
         Xml.ElementTree(root).write(beside, encoding="utf-8", xml_declaration=True)
 
 
-def _add(suite: Xml.Element, problem: Problem) -> None:
+def _add(suite: Xml.Element, problem: Problem, fails: bool) -> None:
     file, finding = printable(str(problem.file)), printable(problem.finding)
     name = printable(f"{problem.location}: {problem.finding}" if problem.location else problem.finding)
     case = Xml.SubElement(suite, "testcase", classname=file, name=name)
-    if problem.data_loss:
-        Xml.SubElement(case, "failure", {"type": "lost", "message": f"{finding}; {problem.action}"})
+    if fails:
+        kind = "lost" if problem.data_loss else "taken for granted"
+        Xml.SubElement(case, "failure", {"type": kind, "message": f"{finding}; {problem.action}"})
     else:
         Xml.SubElement(case, "system-out").text = problem.action

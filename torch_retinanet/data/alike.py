@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,12 @@ the next has 0.686. A picture has 0.999 with its JPEG of a quarter of its size."
 FLAT = 2.0
 """The contrast below which a picture counts as flat: noise is not to decide."""
 
-CHUNK = 1024
-"""Pictures that are compared with all others at once."""
+CHUNK, NUMBERS = 1024, 2**26
+"""Pictures that are compared with all others at once, and the comparisons that fit into memory."""
+
+FINER, DIFFERENCE = 64, 32
+"""Pixels of the sides of gray pictures in which a copy differs nowhere by more than so many of 256 levels. A JPEG of
+half the size differs by less; a camera that does not move sees another object there."""
 
 Looks = npt.NDArray[np.float32]
 
@@ -31,7 +36,7 @@ Looks = npt.NDArray[np.float32]
 def looks_of(paths: Sequence[Path]) -> Looks:
     """How pictures look: (P, SIDE * SIDE), of which the product of two is their correlation; 0 where unreadable."""
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        looks = track(threads.map(_look, paths), total=len(paths), words="comparing pictures")
+        looks = track(threads.map(_look, paths), total=len(paths), words="looking at pictures")
         return np.stack([np.zeros(SIDE * SIDE, dtype=np.float32), *looks])[1:]
 
 
@@ -44,17 +49,61 @@ def groups_of(looks: Looks) -> Ints:
     return np.array([_root(parents, index) for index in range(len(looks))], dtype=np.int64)
 
 
+class Likeness(NamedTuple):
+    """Two pictures by their indices, and the correlation of how they look."""
+
+    picture: int
+    other: int
+    correlation: float
+
+
+def most_alike(looks: Looks, ranks: Ints, least: float) -> list[Likeness]:
+    """For each picture the one of a lower rank that it looks most like, if any is as alike as `least`.
+
+    Args:
+        looks: of P pictures.
+        ranks: (P,); pictures with ranks below 0 are left out.
+        least: the correlation.
+    """
+    order = np.argsort(ranks, kind="stable")
+    order = order[ranks[order] >= 0]
+    looks, ranks, found = looks[order], ranks[order], list[Likeness]()
+    rows = max(1, min(CHUNK, NUMBERS // max(1, len(order))))
+    for start in track(range(0, len(order), rows), total=-(-len(order) // rows), words="comparing pictures"):
+        chunk = ranks[start : start + rows]
+        lower = np.searchsorted(ranks, chunk)
+        if not lower[-1]:
+            continue
+        alike = looks[start : start + rows] @ looks[: lower[-1]].T
+        alike[np.arange(lower[-1]) >= lower[:, None]] = -1
+        best = alike.argmax(axis=1)
+        for row in np.flatnonzero(alike[np.arange(len(best)), best] >= least).tolist():
+            found.append(Likeness(int(order[start + row]), int(order[best[row]]), float(alike[row, best[row]])))
+    return found
+
+
+def is_copy(path: Path, other: Path) -> bool:
+    """Whether two pictures that look alike differ nowhere, but for their size and quality."""
+    one, two = (_gray(picture, FINER) for picture in (path, other))
+    return bool(np.abs(one - two).max() <= DIFFERENCE)
+
+
 def _look(path: Path) -> Looks:
     try:
-        with Image.open(path) as picture:
-            picture.draft("L", (4 * SIDE, 4 * SIDE))  # a JPEG is decoded no finer than it has to be
-            gray = picture.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
+        values = _gray(path, SIDE).ravel()
     except Exception:  # a decoder raises nearly anything; screening says what cannot be read
         return np.zeros(SIDE * SIDE, dtype=np.float32)
-    values = np.asarray(gray, dtype=np.float32).ravel()
     values = values - values.mean()
     scaled: Looks = values / (max(float(np.sqrt((values**2).mean())), FLAT) * SIDE)
     return scaled
+
+
+def _gray(path: Path, side: int) -> Looks:
+    """A picture (side, side) from 0 to 255."""
+    with Image.open(path) as picture:
+        picture.draft("L", (4 * side, 4 * side))  # a JPEG is decoded no finer than it has to be
+        gray = picture.convert("L").resize((side, side), Image.Resampling.BOX)
+    return np.asarray(gray, dtype=np.float32)
 
 
 def _root(parents: Ints, index: int) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from parity_tests.tests.support.data_sets import scene
 from torch_retinanet.cli import main
 from torch_retinanet.data.alike import groups_of, looks_of
 from torch_retinanet.data.annotations import Annotations
@@ -15,12 +16,6 @@ from torch_retinanet.data.screening import screen
 from torch_retinanet.data.splitting import split_of_each
 
 PICTURES = 40
-
-
-def scene(seed: int) -> Image.Image:
-    """A picture of soft patches, as no other seed has it."""
-    noise = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    return Image.fromarray(noise).resize((96, 72), Image.Resampling.BICUBIC)
 
 
 @pytest.fixture

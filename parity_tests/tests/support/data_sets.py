@@ -43,6 +43,12 @@ def write_pictures(folder: Path, names: Sequence[str] = PICTURES, size: tuple[in
         Image.fromarray(noise).save(folder / name)
 
 
+def scene(seed: int) -> Image.Image:
+    """A picture of soft patches, as no other seed has it."""
+    noise = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((96, 72), Image.Resampling.BICUBIC)
+
+
 def coco() -> dict[str, Any]:
     """Category ids with a gap, in no order; picture ids that are no indices."""
     ids = {"dog": 7, "cat": 3}
