@@ -254,14 +254,14 @@ def of_keras_io(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert (theirs.config.p7_relu, theirs.config.anchor_scale) == ("before", 2.0)
     assert theirs.config.anchor_scales == (1.0, 1.5)
     theirs.save(folder / "theirs.keras")
-    theirs.save_weights(folder / "theirs.weights.h5")
     return folder
 
 
-def test_a_keras_archive_says_its_preset_and_a_weights_file_is_told(of_keras_io: Path) -> None:
-    assert read_weights(of_keras_io / "theirs.keras").config.name == "keras_io"
-    assert load_model(of_keras_io / "theirs.weights.h5", preset="keras_io").config.name == "keras_io"
-    with pytest.raises(InputError, match=r"theirs\.keras: holds preset keras_io, not notebook"):
+def test_a_keras_archive_says_its_preset_and_a_weights_file_is_told(of_keras_io: Path, tmp_path: Path) -> None:
+    save_weights(RetinaNet(RetinaNetConfig.keras_io(2)), tmp_path / "model.weights.h5")
+    assert read_weights(of_keras_io / "theirs.keras").config == SMALL_ANCHORS
+    assert load_model(tmp_path / "model.weights.h5", preset="keras_io").config.name == "keras_io"
+    with pytest.raises(InputError, match=r"theirs\.keras: holds preset keras_io.*, not notebook"):
         load_model(of_keras_io / "theirs.keras", preset="notebook")
 
 
