@@ -5,11 +5,12 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes, make_grid
+
+from torch_retinanet.pictures import read_picture, to_pillow
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080", "#f032e6", "#9a6324", "#808000", "#000075")
 """A colour for each class, again from the first where there are more."""
@@ -56,10 +57,17 @@ def contact_sheet(rows: Sequence[Sequence[Tensor]], *, gap: int = 4) -> Tensor:
 
 
 def draw_labelled(image: Tensor, objects: Mapping[str, Tensor], *, names: Sequence[str] | None = None) -> Tensor:
-    """A picture (3,H,W) of bytes with its objects drawn on it, in lines and letters that suit its size and theirs.
+    """A picture (3,H,W) of bytes with its objects drawn on it: `labelled_picture` as a tensor."""
+    return read_picture(labelled_picture(image, objects, names=names))
+
+
+def labelled_picture(
+    image: Tensor, objects: Mapping[str, Tensor], *, names: Sequence[str] | None = None
+) -> Image.Image:
+    """A picture with its objects drawn on it, in lines and letters that suit its size and theirs.
 
     Args:
-        image: bytes, RGB.
+        image: bytes (3,H,W), RGB.
         objects: `boxes` (G,4) xyxy in pixels, `labels` (G,), and of detections `scores` (G,).
         names: of the classes; their numbers where there are none.
     """
@@ -68,9 +76,9 @@ def draw_labelled(image: Tensor, objects: Mapping[str, Tensor], *, names: Sequen
     texts = [names[label] if names else str(label) for label in labels]
     if "scores" in objects:
         texts = [f"{text} {score:.2f}" for text, score in zip(texts, objects["scores"].tolist(), strict=True)]
-    picture = Image.fromarray(torch.as_tensor(image).permute(1, 2, 0).contiguous().numpy())
+    picture = to_pillow(torch.as_tensor(image))
     draw_texts(picture, torch.as_tensor(objects["boxes"]), texts, colours)
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+    return picture
 
 
 def draw_texts(picture: Image.Image, boxes: Tensor, texts: Sequence[str], colours: Sequence[str]) -> None:

@@ -36,6 +36,9 @@ HEIC_BRANDS = b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"m
 WHITE = 65535
 """The largest value of 16 bits."""
 
+BAND = 2**24
+"""Pixels of a large picture that are converted at once."""
+
 COLOURS = 3
 """Channels of a picture in red, green and blue."""
 
@@ -161,8 +164,29 @@ def _from_picture(picture: Image.Image, name: str, upright: bool, white: int) ->
     turn = _load(picture, upright)
     if picture.mode.startswith(("I", "F")):
         picture = Image.fromarray(_deep_gray(picture, name, white))
-    rgb = _on_white(picture)
-    return _channels_first(np.array(rgb if turn is None else rgb.transpose(turn)))
+    return _in_bands(picture if turn is None else picture.transpose(turn))
+
+
+def _in_bands(picture: Image.Image) -> Tensor:
+    """The colours (3,H,W) of a picture, a few rows at a time: a large one is not copied as a whole."""
+    colours = torch.empty((COLOURS, picture.height, picture.width), dtype=torch.uint8)
+    rows = max(1, BAND // picture.width)
+    for top in range(0, picture.height, rows):
+        bottom = min(top + rows, picture.height)
+        whole = bottom - top == picture.height
+        band = picture if whole else picture.crop((0, top, picture.width, bottom))
+        colours[:, top:bottom] = torch.from_numpy(np.array(_on_white(band))).permute(2, 0, 1)
+    return colours
+
+
+def to_pillow(picture: Tensor) -> Image.Image:
+    """A picture (3,H,W) of bytes as one of Pillow; a large one is copied a few rows at a time."""
+    height, width = picture.shape[-2:]
+    made, rows = Image.new("RGB", (width, height)), max(1, BAND // width)
+    for top in range(0, height, rows):
+        band = picture[:, top : top + rows].permute(1, 2, 0).contiguous().numpy()
+        made.paste(Image.fromarray(band), (0, top))
+    return made
 
 
 def _load(picture: Image.Image, upright: bool) -> Image.Transpose | None:
@@ -198,7 +222,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
     if picture.has_transparency_data:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _from_array(array: npt.NDArray[Any]) -> Tensor:

@@ -6,10 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from PIL import Image
-
 from torch_retinanet.data.dataset import Unreadable
-from torch_retinanet.draw import draw_labelled
+from torch_retinanet.draw import labelled_picture
 from torch_retinanet.evaluate.results import json_list, result_rows
 from torch_retinanet.files import atomic_write
 from torch_retinanet.predict import Detected
@@ -50,10 +48,10 @@ def _pictures(folder: Path, names: Sequence[str]) -> Iterator[Write]:
         if isinstance(one.found, Detected):
             path = folder / PICTURES / one.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            drawn = draw_labelled(one.found.picture, one.found.detections, names=names)
+            drawn = labelled_picture(one.found.picture, one.found.detections, names=names)
             with atomic_write(path) as beside:
                 kind = "JPEG" if path.suffix.lower() in JPEG else "PNG"
-                Image.fromarray(drawn.permute(1, 2, 0).contiguous().numpy()).save(beside, kind, quality=QUALITY)
+                drawn.save(beside, kind, quality=QUALITY)
 
     yield write
 

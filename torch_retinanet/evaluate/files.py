@@ -16,7 +16,7 @@ from torch_retinanet.evaluate.mistake_sheet import MistakeSheet
 from torch_retinanet.evaluate.results import json_list, result_rows
 from torch_retinanet.evaluate.summary import Evaluation
 from torch_retinanet.files import atomic_write
-from torch_retinanet.pictures import read_picture
+from torch_retinanet.pictures import read_picture, to_pillow
 
 METRICS, DETECTIONS = "metrics.json", "detections.json"
 CURVES, CONFUSION, MISTAKES = "precision_recall.png", "confusion.png", "mistakes.png"
@@ -53,7 +53,7 @@ def write_evaluation(
         pixels = read_picture(
             annotations.pictures[picture], upright=not annotations.as_stored[picture], white=annotations.white
         )
-        return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+        return to_pillow(pixels)
 
     sheet = MistakeSheet(annotated.detections, annotated.targets, names=evaluation.names, read=read)
     with atomic_write(folder / MISTAKES) as beside:

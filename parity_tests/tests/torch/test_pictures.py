@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
+from torch_retinanet import pictures
 from torch_retinanet.errors import InputError
 from torch_retinanet.pictures import read_picture
 
@@ -319,3 +320,12 @@ def test_every_awkward_picture_is_read_or_refused(awkward: Path) -> None:
 @pytest.mark.parametrize("name", TURNED)
 def test_awkward_photos_stand_upright(name: str, awkward: Path) -> None:
     assert read_picture(awkward / name).shape[1:] == TURNED[name]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "CMYK"])
+def test_a_picture_read_in_bands_is_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = Image.fromarray(NOISE).convert(mode)
+    whole = read_picture(picture)
+    monkeypatch.setattr(pictures, "BAND", 3 * picture.width)
+    assert torch.equal(read_picture(picture), whole)
+    assert torch.equal(read_picture(pictures.to_pillow(whole)), whole)
