@@ -26,6 +26,10 @@ DOUBT = 1 / 8
 """The share of the overlap by which a centre may lie outside a tile's own part: two tiles see it a little apart."""
 
 
+OUTSIDE = 0.5
+"""What the score of a detection outside its tile's own part counts: the tile may show a part of the object alone."""
+
+
 class Window(NamedTuple):
     """The part of a picture that a tile shows, in pixels from its left and upper edge."""
 
@@ -75,7 +79,8 @@ def merged(
     """The detections of a picture from those of its tiles, best first.
 
     A detection counts for the tile in whose own part its centre lies: own parts meet in the middle of overlaps. One a
-    little outside counts where no other stands for it. The limit `detections_per_picture` holds for each tile.
+    little outside counts where none of half its score stands for it. The limit `detections_per_picture` holds for each
+    tile.
 
     Args:
         detections: of each tile `boxes` (M,4) xyxy in its own pixels, `labels` (M,) and `scores` (M,).
@@ -95,7 +100,7 @@ def merged(
     far, boxes = torch.cat(outside), torch.cat(moved)
     labels, scores = (torch.cat([found[name] for found in detections]) for name in ("labels", "scores"))
     kept = (far <= torch.cat(doubt)).nonzero().squeeze(1)
-    rank = scores[kept] + (far[kept] == 0).to(scores.dtype)  # what lies in its own part goes first
+    rank = scores[kept] * torch.where(far[kept] == 0, 1.0, OUTSIDE)
     kept = kept[suppression(config)(boxes[kept], rank, labels[kept], config.nms_iou)]
     kept = kept[scores[kept].sort(descending=True, stable=True).indices]
     return {"boxes": boxes[kept], "scores": scores[kept], "labels": labels[kept]}

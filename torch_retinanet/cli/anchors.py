@@ -1,6 +1,7 @@
 """`retinanet anchors`: whether a model's anchors fit the boxes of a data set, and which would."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,9 +116,11 @@ def _advice(options: argparse.Namespace, config: RetinaNetConfig, proposed: Reti
     changed = [name for name in FITTED if getattr(proposed, name) != getattr(config, name)]
     if not changed:
         return "the anchors fit as they are"
-    words = [f"retinanet train {options.data}", f"--preset {options.preset}"]
-    given = {name: getattr(options, name) for name in ("split", "images", "classes", *SIZES)}
-    words += [f"--{name.replace('_', '-')} {value}" for name, value in given.items() if value]
+    words = ["retinanet", "train", str(options.data), "--preset", options.preset]
+    for name in ("split", "images", "classes", "boxes", "max_pixels", *SIZES):
+        if value := getattr(options, name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    words += ["--labelled-only"] if options.labelled_only else []
     said = [assignment for assignment in options.conventions if assignment.partition("=")[0] not in changed]
     fitted = [f"{name}={as_text(getattr(proposed, name))}" for name in changed]
-    return " ".join(["to train with them:", *words, "--conventions", *said, *fitted])
+    return f"to train with them: {shlex.join([*words, '--conventions', *said, *fitted])}"

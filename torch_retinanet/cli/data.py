@@ -85,12 +85,12 @@ def _inspect(options: argparse.Namespace) -> int:
         print_problems(annotations.problems, root, every=options.all)
     counts = count_data(annotations)
     failing = [problem.data_loss or (options.strict and problem.assumption) for problem in annotations.problems]
-    if options.json is not None:
-        write_json(options.json, counts, annotations.problems)
-    if options.junit is not None:
-        write_junit(options.junit, annotations.problems, failing)
-    say(_summary(counts, every=options.all, strict=options.strict))
     nothing = why_nothing_to_train_on(annotations)
+    if options.json is not None:
+        write_json(options.json, counts, annotations.problems, nothing)
+    if options.junit is not None:
+        write_junit(options.junit, annotations.problems, failing, nothing)
+    say(_summary(counts, every=options.all, strict=options.strict))
     if nothing:
         say(f"{options.data} {nothing}")
     return 1 if any(failing) or nothing else 0

@@ -51,23 +51,31 @@ def count_data(annotations: Annotations) -> DataCounts:
     )
 
 
-def write_json(path: Path, counts: DataCounts, problems: Sequence[Problem]) -> None:
-    """Write the counts as fields, `classes` as objects with name and boxes, and all problems as objects."""
+def write_json(path: Path, counts: DataCounts, problems: Sequence[Problem], nothing: str) -> None:
+    """Write the counts as fields, `classes` as objects with name and boxes, all problems as objects, and in `refused`
+    why there is nothing to train on, if there is not."""
     classes = [{"name": name, "boxes": boxes} for name, boxes in counts.classes]
     listed = [problem._asdict() | {"file": str(problem.file)} for problem in problems]
-    content = asdict(counts) | {"classes": classes, "problems": listed}
+    content = asdict(counts) | {"classes": classes, "problems": listed, "refused": nothing}
     with atomic_write(path) as beside:
         beside.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def write_junit(path: Path, problems: Sequence[Problem], failing: Sequence[bool]) -> None:
-    """Write a test case for each problem: those that are `failing` as failures, and a note as one that passed."""
-    numbers = {"tests": str(max(1, len(problems))), "failures": str(sum(failing)), "errors": "0"}
+def write_junit(path: Path, problems: Sequence[Problem], failing: Sequence[bool], nothing: str) -> None:
+    """Write a test case for each problem: those that are `failing` as failures, and a note as one that passed.
+
+    One more failure says why there is nothing to train on, where that is so.
+    """
+    count, failures = len(problems) + bool(nothing), sum(failing) + bool(nothing)
+    numbers = {"tests": str(max(1, count)), "failures": str(failures), "errors": "0"}
     root = Xml.Element("testsuites", {"name": "retinanet inspect", **numbers})
     suite = Xml.SubElement(root, "testsuite", {"name": "data", **numbers})
     for problem, fails in zip(problems, failing, strict=True):
         _add(suite, problem, fails)
-    if not problems:
+    if nothing:
+        case = Xml.SubElement(suite, "testcase", classname="data", name="something to train on")
+        Xml.SubElement(case, "failure", {"type": "refused", "message": printable(nothing)})
+    elif not problems:
         Xml.SubElement(suite, "testcase", classname="data", name="nothing is wrong")
     with atomic_write(path) as beside:
         Xml.ElementTree(root).write(beside, encoding="utf-8", xml_declaration=True)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,4 +87,5 @@ def _print_table(annotations: "Annotations", chosen: "Ints", names: list[str]) -
 
 def _advice(files: dict[str, Path], root: Path) -> str:
     train, val = files["train"], files["val"]
-    return f"to train on them: retinanet train {train} --images {root} --val {val} --val-images {root}"
+    words = ["retinanet", "train", str(train), "--images", str(root), "--val", str(val), "--val-images", str(root)]
+    return f"to train on them: {shlex.join(words)}"

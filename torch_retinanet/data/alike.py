@@ -44,9 +44,19 @@ def groups_of(looks: Looks) -> Ints:
     """The group (P,) of each picture: those that look alike, or like one that does, are of one group."""
     parents = np.arange(len(looks))
     for start in range(0, len(looks), CHUNK):
-        for first, second in np.argwhere(looks[start : start + CHUNK] @ looks[start:].T >= ALIKE).tolist():
-            _join(parents, start + first, start + second)
-    return np.array([_root(parents, index) for index in range(len(looks))], dtype=np.int64)
+        alike = looks[start : start + CHUNK] @ looks.T >= ALIKE
+        while True:
+            roots = _roots(parents)
+            apart = alike & (roots[start : start + CHUNK, None] != roots)
+            if not (rows := np.flatnonzero(apart.any(axis=1))).size:
+                break
+            for first, second in zip(rows.tolist(), apart[rows].argmax(axis=1).tolist(), strict=True):
+                _join(parents, start + first, second)
+    return _roots(parents)
+
+
+def _roots(parents: Ints) -> Ints:
+    return np.array([_root(parents, index) for index in range(len(parents))], dtype=np.int64)
 
 
 class Likeness(NamedTuple):
@@ -99,11 +109,12 @@ def _look(path: Path) -> Looks:
 
 
 def _gray(path: Path, side: int) -> Looks:
-    """A picture (side, side) from 0 to 255."""
+    """A picture (side, side) from 0 to 255; one of more bits from its own least to its own largest value."""
     with Image.open(path) as picture:
         picture.draft("L", (4 * side, 4 * side))  # a JPEG is decoded no finer than it has to be
-        gray = picture.convert("L").resize((side, side), Image.Resampling.BOX)
-    return np.asarray(gray, dtype=np.float32)
+        deep = picture.mode.startswith(("I", "F"))  # "L" would cut off all but 8 of their bits
+        gray = np.asarray(picture.convert("F" if deep else "L").resize((side, side), Image.Resampling.BOX), np.float32)
+    return gray if not deep else (gray - gray.min()) * (255 / max(float(np.ptp(gray)), 1e-9))
 
 
 def _root(parents: Ints, index: int) -> int:

@@ -105,6 +105,10 @@ class AnnotationsBuilder:
         self.add_box(picture, region if region and known else NOWHERE, NO_CLASS, place, ignored=True)
         self.lose(self._files[picture], place, what, REGION_IS_IGNORED if known else PICTURE_IS_LEFT_OUT)
 
+    def lose_mark(self, picture: int, place: int, what: str) -> None:
+        """Note that something at a place of a picture, which is no object, is lost."""
+        self.lose(self._files[picture], place, what, "it is left out")
+
     def lose(self, file: Path, place: int | None, what: str, then: str) -> None:
         """Note that something at a place, or a whole file, is lost."""
         self.problems.append(

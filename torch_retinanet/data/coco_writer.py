@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.files import atomic_write
@@ -29,22 +30,24 @@ def write_coco(path: Path, annotations: Annotations, root: Path) -> None:
 
 def _objects(annotations: Annotations) -> list[dict[str, Any]]:
     low, high = annotations.boxes[:, :2], annotations.boxes[:, 2:]
+    areas = np.where(np.isfinite(annotations.areas), annotations.areas, (high - low).prod(axis=1))
     rows = zip(
         annotations.owners().tolist(),
         annotations.labels.tolist(),
         annotations.ignored.tolist(),
         low.tolist(),
         (high - low).tolist(),
+        areas.tolist(),
         strict=True,
     )
     return [
         {
             "id": number,
             "image_id": owner + 1,
-            "category_id": max(label, 0) + 1,  # a crowd must have a class, and no training looks at it
+            "category_id": label + 1 if label >= 0 else None,  # of a region that is ignored whatever lies in it
             "bbox": [*corner, *sides],
-            "area": sides[0] * sides[1],
+            "area": area,
             "iscrowd": int(ignored),
         }
-        for number, (owner, label, ignored, corner, sides) in enumerate(rows, start=1)
+        for number, (owner, label, ignored, corner, sides, area) in enumerate(rows, start=1)
     ]

@@ -22,6 +22,10 @@ MOST_PASTED = 8
 """Objects of another picture that are put onto one at most."""
 
 
+LONGEST = 4
+"""How many times longer than the short side of its canvas a picture may become: strips are not blown up."""
+
+
 class Labelled(NamedTuple):
     """A picture of bytes (C,H,W) with boxes (G,4) xyxy in its pixels and labels (G,), `NO_CLASS` where ignored."""
 
@@ -120,7 +124,8 @@ def blend(one: Labelled, other: Labelled) -> Labelled:
 
 
 def _with_short_side(one: Labelled, side: int) -> Labelled:
-    return _resized(one, side / min(one.image.shape[-2:]))
+    """A picture whose short side has so many pixels; a long one has at most `LONGEST` times as many."""
+    return _resized(one, min(side / min(one.image.shape[-2:]), LONGEST * side / max(one.image.shape[-2:])))
 
 
 def _resized(one: Labelled, ratio: float) -> Labelled:

@@ -54,6 +54,7 @@ class PictureFolder:
         self.folder, self._around = folder, around
         self._files: dict[Path, set[str]] = {}
         self._bare: dict[Path, str] = {}
+        self._exact: set[Path] = set()
 
     def find(self, name: str) -> Found:
         """The picture of a name, with slashes of either kind; where none lies there, the only one of its bare name."""
@@ -63,6 +64,7 @@ class PictureFolder:
         relative = Path(name) if name in self._entries(self.folder) else Path(*parts.parts)
         inside = not parts.anchor and ".." not in parts.parts
         if inside and self._lies(relative):
+            self._exact.add(self.folder / relative)
             return Found(self.folder / relative)
         if found := self._by_bare_name(name):
             return found
@@ -105,6 +107,8 @@ class PictureFolder:
             return Found(None, f"several pictures of one name: {name!r} may be {shown}")
         if (other := self._bare.setdefault(fitting[0], name)) != name:
             return Found(None, f"two names of one picture: {name!r} and {other!r}")
+        if fitting[0] in self._exact:
+            return Found(None, f"two names of one picture: {name!r} and its own, {self._seen(fitting[0])}")
         return Found(fitting[0], f"picture found by its bare name: {name!r} is {self._seen(fitting[0])}")
 
     def _seen(self, path: Path) -> str:

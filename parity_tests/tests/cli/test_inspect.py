@@ -61,7 +61,7 @@ def test_problems_and_counts_are_written_for_programs(tmp_path: Path) -> None:
     content = json.loads(found.read_text())
     lost, noted = content.pop("problems")
     assert content == {
-        **{"pictures": 3, "without_boxes": 1, "boxes": 6, "ignored_regions": 0, "lost": 1, "assumed": 0},
+        **{"pictures": 3, "without_boxes": 1, "boxes": 6, "ignored_regions": 0, "lost": 1, "assumed": 0, "refused": ""},
         "classes": [{"name": "dog", "boxes": 4}, {"name": "cat", "boxes": 2}, {"name": "c\x1bat", "boxes": 0}],
     }
     assert lost == {

@@ -138,9 +138,10 @@ def silent_in_reading(name: str, file: Path, annotations: Annotations) -> set[st
 def what_is_silent(name: str, path: Path, file: Path) -> set[str | tuple[Path, str]]:
     try:
         read = read_annotations(path)
+        screened = screen(read, decode=False)
     except InputError as error:
         return {"sentence"} if "\n" in str(error) else set()
-    return {*silent_in_reading(name, file, read), *silent_in_screening(read, screen(read, decode=False))}
+    return {*silent_in_reading(name, file, read), *silent_in_screening(read, screened)}
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)

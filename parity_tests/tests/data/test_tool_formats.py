@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
@@ -148,8 +149,10 @@ def test_a_shape_without_class_is_ignored_and_one_without_extent_is_lost(tmp_pat
         7,
     ]
     read = read_annotations(write_shapes(tmp_path, *shapes))
-    assert read.boxes.tolist() == [[2, 3, 30, 33]] * 2
-    assert (read.labels.tolist(), read.ignored.tolist()) == ([-1, 0], [True, True])
+    known = np.isfinite(read.boxes).all(axis=1)
+    assert read.boxes[known].tolist() == [[2, 3, 30, 33]] * 2
+    assert (read.labels[known].tolist(), read.ignored.tolist()) == ([-1, 0], [True] * 5)
+    assert read.labels[~known].tolist() == [-1] * 3, "nothing is known of where they are: the picture is left out"
     assert sorted(losses(read)) == [
         ("shapes[0]", "object without class"),
         ("shapes[1]", "shape without extent: 'point'"),
@@ -214,7 +217,7 @@ def test_shapes_of_via_give_the_box_that_holds_them(tmp_path: Path) -> None:
         {"name": "polygon", "all_points_x": [1, 9, 5], "all_points_y": [2, 4]},
     ]
     read = read_annotations(write_regions(tmp_path, *((shape, {"class": "cat"}) for shape in shapes)))
-    assert_allclose(read.boxes, [[15, 5, 25, 15], [16, 2, 24, 18], [1, 2, 9, 8]])
+    assert_allclose(read.boxes, [[15, 5, 25, 15], [16, 2, 24, 18], [1, 2, 9, 8], [np.nan] * 4])
     assert [place for place, _ in losses(read)] == ["picture[0].regions[3]", "picture[0].regions[4]"]
 
 

@@ -65,7 +65,7 @@ def _add(
     picture = builder.add_picture(folder.find(name), path, place=f"[{index}]")
     for number, entry in enumerate(objects):
         place = nested_place(index, number)
-        add_object(read_or_lose(_object, entry, builder, path, place), builder, path, picture, place)
+        add_object(read_or_lose(_object, entry, builder, picture, place), builder, path, picture, place)
 
 
 def _object(entry: Any) -> Object:

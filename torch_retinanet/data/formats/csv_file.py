@@ -120,7 +120,8 @@ def _parse(line: Line | BadLine, columns: Columns) -> _Row:
         if len(edges) not in (0, 4):
             return _Row(line.number, picture, None, name, size, f"box that is not of four numbers: {len(edges)}")
     if all(map(is_missing, edges)):
-        return _Row(line.number, picture, None, name, size)
+        lost = "" if columns.name is None or is_missing(name) else f"no box: of class {name!r}"
+        return _Row(line.number, picture, None, name, size, lost)
     try:
         first, second, third, fourth = map(parse_number, edges)
     except ValueError as error:

@@ -17,7 +17,14 @@ from torch_retinanet.data.box_layouts import Box
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.ellipse import ellipse_box
 from torch_retinanet.data.formats.json_file import size_of
-from torch_retinanet.data.formats.objects import Object, add_object, find_first, lose_picture, read_or_lose
+from torch_retinanet.data.formats.objects import (
+    NoExtentError,
+    Object,
+    add_object,
+    find_first,
+    lose_picture,
+    read_or_lose,
+)
 from torch_retinanet.data.formats.shapes import bounding_box, rotated_box
 from torch_retinanet.data.formats.xml_file import read_xml
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
@@ -84,7 +91,7 @@ def _add(entry: Element, index: int, path: Path, folder: PictureFolder, builder:
     picture = builder.add_picture(find_first(folder, names), path, place=place, size=size)
     for number, shape in enumerate(shape for shape in entry if shape.tag != NO_OBJECT):
         box_place = nested_place(index, number)
-        add_object(read_or_lose(_object, shape, builder, path, box_place), builder, path, picture, box_place)
+        add_object(read_or_lose(_object, shape, builder, picture, box_place), builder, path, picture, box_place)
 
 
 def _object(shape: Element) -> Object:
@@ -119,7 +126,7 @@ def _box(shape: Element) -> Box:
         corners = [f"{end}{number}" for number in (1, 2) for end in ("tl", "bl", "tr", "br")]
         values = _numbers(shape, *(f"{axis}{corner}" for corner in corners for axis in "xy"))
         return bounding_box(list(zip(values[::2], values[1::2], strict=True)))
-    raise ValueError(f"shape without extent: {shape.tag[:60]!r}")
+    raise NoExtentError(f"shape without extent: {shape.tag[:60]!r}")
 
 
 def _numbers(shape: Element, *names: str) -> list[float]:

@@ -110,7 +110,7 @@ def _results(entry: dict[str, Any]) -> list[Any] | None:
 def _add(task: _Task, picture: int, size: Size, path: Path, builder: AnnotationsBuilder) -> None:
     for region in regions_of(task.results):
         place = nested_place(task.place, region.place)
-        found = read_or_lose(partial(_object, size=size), region, builder, path, place)
+        found = read_or_lose(partial(_object, size=size), region, builder, picture, place)
         for name in region.labels or [""]:
             add_object(found._replace(name=name) if found else None, builder, path, picture, place)
 

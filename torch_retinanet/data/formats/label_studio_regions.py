@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from torch_retinanet.data.box_layouts import Box
 from torch_retinanet.data.formats.ellipse import ellipse_box
 from torch_retinanet.data.formats.json_file import SHOWN, number_of, points_of, size_of, text_of
+from torch_retinanet.data.formats.objects import NoExtentError
 from torch_retinanet.data.formats.shapes import bounding_box
 
 NO_REGION = (
@@ -78,7 +79,7 @@ def region_box(value: Any, size: tuple[float, float]) -> Box:
         x, y, radius_x, radius_y = (number_of(value.get(name)) for name in ("x", "y", "radiusX", "radiusY"))
         return ellipse_box(x * width, y * height, radius_x * width, radius_y * height, _angle(value))
     if "height" not in value:
-        raise ValueError(f"shape without extent: {', '.join(map(repr, value))[:SHOWN]}")
+        raise NoExtentError(f"shape without extent: {', '.join(map(repr, value))[:SHOWN]}")
     x, y, across, down = (number_of(value.get(name)) for name in ("x", "y", "width", "height"))
     return _turned(x * width, y * height, across * width, down * height, _angle(value))
 

@@ -18,7 +18,7 @@ from torch_retinanet.data.box_layouts import Box
 from torch_retinanet.data.builder import AnnotationsBuilder
 from torch_retinanet.data.formats.json_file import SHOWN, points_of, read_json, size_of, text_of
 from torch_retinanet.data.formats.json_kind import JsonKind, is_of_kind
-from torch_retinanet.data.formats.objects import Object, add_object, find_first, read_or_lose
+from torch_retinanet.data.formats.objects import NoExtentError, Object, add_object, find_first, read_or_lose
 from torch_retinanet.data.formats.shapes import bounding_box
 from torch_retinanet.data.picture_folder import Found, PictureFolder, beside, find_folder
 from torch_retinanet.data.progress import track
@@ -94,7 +94,7 @@ def _read(file: Path) -> dict[str, Any]:
 def _add(content: dict[str, Any], file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:
     size = size_of(content.get("imageHeight"), content.get("imageWidth"))
     picture = builder.add_picture(_picture(content, file, folder), file, size=size)
-    read = [read_or_lose(_object, entry, builder, file, place) for place, entry in enumerate(content["shapes"])]
+    read = [read_or_lose(_object, entry, builder, picture, place) for place, entry in enumerate(content["shapes"])]
     parts = [_Shape(found, place, _group(content["shapes"][place])) for place, found in enumerate(read) if found]
     for shape in _joined(parts):
         add_object(shape.found, builder, file, picture, shape.place)
@@ -118,7 +118,7 @@ def _object(entry: Any) -> Object:
         raise ValueError(f"no shape: {repr(entry)[:SHOWN]}")
     kind, points = entry.get("shape_type") or "polygon", points_of(entry.get("points"))
     if kind in POINTS:
-        raise ValueError(f"shape without extent: {kind!r}")
+        raise NoExtentError(f"shape without extent: {kind!r}")
     return Object(text_of(entry.get("label")), _box(kind, points), ignored=entry.get("difficult") is True)
 
 

@@ -20,6 +20,10 @@ class Object(NamedTuple):
     ignored: bool = False
 
 
+class NoExtentError(ValueError):
+    """A shape that never has a box, as a point: a mark beside the objects, by which no picture is lost."""
+
+
 def find_first(folder: PictureFolder, names: Sequence[str]) -> Found:
     """The first of several names of one picture that is there, or else the first that may be followed."""
     found = [folder.find(name) for name in names]
@@ -28,14 +32,16 @@ def find_first(folder: PictureFolder, names: Sequence[str]) -> Found:
 
 
 def read_or_lose(
-    read: Callable[[T], Object], entry: T, builder: AnnotationsBuilder, file: Path, place: int
+    read: Callable[[T], Object], entry: T, builder: AnnotationsBuilder, picture: int, place: int
 ) -> Object | None:
-    """What `read` makes of an entry; where it raises a `ValueError` the box is lost."""
+    """What `read` makes of an entry; where it raises a `ValueError` the object is lost, and its picture with it."""
     try:
         return read(entry)
+    except NoExtentError as error:
+        builder.lose_mark(picture, place, str(error))
     except ValueError as error:
-        builder.lose(file, place, str(error), "the box is left out")
-        return None
+        builder.lose_object(picture, place, str(error))
+    return None
 
 
 def add_object(found: Object | None, builder: AnnotationsBuilder, file: Path, picture: int, place: int) -> None:

@@ -74,7 +74,7 @@ def gather(pictures: Sequence[ViaPicture], path: Path, images: Path | None, buil
     for picture in pictures:
         index = builder.add_picture(find_first(folder, picture.names), path, place=picture.place)
         for region in picture.regions:
-            found = read_or_lose(partial(_object, attribute=name), region, builder, path, region.place)
+            found = read_or_lose(partial(_object, attribute=name), region, builder, index, region.place)
             add_object(found, builder, path, index, region.place)
     annotations = builder.annotations()
     return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])

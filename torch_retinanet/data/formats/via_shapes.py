@@ -5,6 +5,7 @@ from typing import Any
 from torch_retinanet.data.box_layouts import Box
 from torch_retinanet.data.formats.ellipse import ellipse_box
 from torch_retinanet.data.formats.json_file import SHOWN, number_of
+from torch_retinanet.data.formats.objects import NoExtentError
 from torch_retinanet.data.formats.shapes import bounding_box
 
 
@@ -26,7 +27,7 @@ def region_box(shape: Any) -> Box:
         names = ("cx", "cy", "r", "r") if kind == "circle" else ("cx", "cy", "rx", "ry")
         x, y, across, down = (number_of(shape.get(name)) for name in names)
         return ellipse_box(x, y, across, down, number_of(shape.get("theta", 0)))
-    raise ValueError(f"shape without extent: {repr(kind)[:SHOWN]}")
+    raise NoExtentError(f"shape without extent: {repr(kind)[:SHOWN]}")
 
 
 def _points(shape: dict[str, Any]) -> list[tuple[float, float]]:

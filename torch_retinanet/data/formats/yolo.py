@@ -53,7 +53,7 @@ def read_yolo(
     known = layout.names() if names is None else dict(enumerate(names))
     pairs = layout.pairs(split, images)
     files = look_at([pair.found.path or pair.labels for pair in pairs], decode=False)
-    reader = _Reader(known, boxes, layout.key_points())
+    reader = _LabelReader(known, boxes, layout.key_points())
     unlabelled = [
         pair.found.path
         for pair, file in zip(pairs, files, strict=True)
@@ -68,7 +68,7 @@ def read_yolo(
     return replace(placed, problems=[*layout.problems, *annotations.problems, *noted])
 
 
-class _Reader:
+class _LabelReader:
     """Reads the label files of pictures one by one; `sizes` are height and width of the pictures."""
 
     def __init__(self, names: Mapping[int, str] | None, layout: BoxLayout, key_points: int | None) -> None:
@@ -138,7 +138,7 @@ def _unlabelled(pictures: Sequence[Path], root: Path, labelled_only: bool) -> li
     return [Problem(root, "", what, then, data_loss=False, assumption=True)]
 
 
-def _counted_from_one(reader: _Reader, layout: Layout) -> list[Problem]:
+def _counted_from_one(reader: _LabelReader, layout: Layout) -> list[Problem]:
     """A note where labels use the numbers 1 to K of K names that are called 0 to K - 1."""
     known, used = reader.labels or {}, reader.numbers
     if not known or set(known) != set(range(len(known))) or 0 in used or len(known) not in used:

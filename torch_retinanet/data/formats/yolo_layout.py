@@ -71,7 +71,8 @@ class Layout:
         """The names of the classes by their numbers, if any file has them."""
         if self.file and self.file.suffix.lower() in DARKNET:
             named = resolve(self.file, {}, self.settings.get("names"))
-            return dict(enumerate(read_class_names(named))) if named else None
+            if named and named.resolve().is_relative_to(self.file.parent.resolve()):  # names do not lead out of it
+                return dict(enumerate(read_class_names(named)))
         if self.file and "names" in self.settings:
             return yaml_names(self.file, self.settings)
         file = next((self.root / name for name in NAMES if (self.root / name).is_file()), None)
