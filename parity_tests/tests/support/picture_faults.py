@@ -150,7 +150,7 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         *FILES,
         patch(
             "torch_retinanet.pictures._deep_gray",
-            lambda make: lambda p, name: np.asarray(p).clip(0, 255).astype("uint8"),
+            lambda make: lambda p, name, white: np.asarray(p).clip(0, 255).astype("uint8"),
         ),
         "picture",
     ),
@@ -163,10 +163,10 @@ PICTURE_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     ),
     "blue read first": (
         *FILES,
-        patch("torch_retinanet.pictures._channels_first", result(lambda t: t.flip(0))),
+        patch("torch_retinanet.pictures._in_bands", result(lambda t: t.flip(0))),
         "picture",
     ),
-    "a row less": (*FILES, patch("torch_retinanet.pictures._channels_first", result(lambda t: t[:, 1:])), "picture"),
+    "a row less": (*FILES, patch("torch_retinanet.pictures._in_bands", result(lambda t: t[:, 1:])), "picture"),
     "corners aligned": (*STEPS, interpolated(mode="bilinear", align_corners=True), "resized"),
     "resized with smoothing": (*STEPS, interpolated(mode="bilinear", antialias=True), "resized"),
     "the nearest pixel": (*STEPS, interpolated(mode="nearest"), "resized"),
