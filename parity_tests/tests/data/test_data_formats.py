@@ -22,6 +22,7 @@ from parity_tests.tests.support.data_sets import (
     write_voc,
 )
 from parity_tests.tests.support.tool_data_sets import TOOL_WRITERS
+from torch_retinanet.data import tree
 from torch_retinanet.data.annotations import Annotations, Choice, Problem
 from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.errors import InputError
@@ -265,3 +266,12 @@ def test_some_pictures_or_boxes_can_be_selected(tmp_path: Path) -> None:
     cats = annotations.select(boxes=annotations.labels == 0)
     assert what_is_in(cats) == {name: [pair for pair in BOXES[name] if pair[0] == "cat"] for name in PICTURES}
     assert coco()["annotations"][int(cats.places[1])]["bbox"] == [30, 8, 26, 22]
+
+
+def test_a_folder_that_is_looked_through_in_part_is_said(tmp_path: Path) -> None:
+    write_csv(tmp_path)
+    assert not [one for one in read_annotations(tmp_path).problems if "in part" in one.finding]
+    deep = tmp_path.joinpath(*map(str, range(tree.DEPTH + 1)))
+    deep.mkdir(parents=True)
+    [problem] = [one for one in read_annotations(tmp_path).problems if "in part" in one.finding]
+    assert (problem.file, problem.data_loss, problem.assumption) == (tmp_path, False, True)

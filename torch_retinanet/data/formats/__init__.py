@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from torch_retinanet.data.annotations import Annotations, Choice
+from torch_retinanet.data.annotations import Annotations, Choice, Problem
 from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.data.class_names import read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
@@ -27,7 +27,7 @@ from torch_retinanet.data.formats.yolo import read_yolo
 from torch_retinanet.data.formats.yolo_layout import Layout, find_yolo
 from torch_retinanet.data.formats.yolo_settings import SETTINGS, is_settings
 from torch_retinanet.data.joining import join, union_of_classes, with_classes
-from torch_retinanet.data.tree import Tree
+from torch_retinanet.data.tree import DEPTH, MOST, Tree
 from torch_retinanet.errors import InputError
 
 KNOWN = (
@@ -71,7 +71,8 @@ def read_annotations(
     """
     path = Path(path)
     images, classes = (None if given is None else Path(given) for given in (images, classes))
-    data_sets, names = _data_sets(path, classes), read_class_names(classes) if classes else None
+    tree = Tree(path)
+    data_sets, names = _data_sets(tree, classes), read_class_names(classes) if classes else None
     found = data_sets[0]
     if split is not None and split not in found.splits:
         if not found.splits:
@@ -87,7 +88,8 @@ def read_annotations(
         raise InputError(f"{path}: must have a picture, and as {found.format.name} it has none")
     for wanted in (names, class_names):
         annotations = annotations if wanted is None else with_class_names(annotations, wanted)
-    return replace(annotations, choice=_choice(data_sets, path))
+    problems = [*annotations.problems, *_cut_off(tree)]
+    return replace(annotations, choice=_choice(data_sets, path), problems=problems)
 
 
 def list_splits(path: str | Path) -> list[str]:
@@ -97,7 +99,7 @@ def list_splits(path: str | Path) -> list[str]:
         InputError: where no format fits.
         FileNotFoundError: where there is no file or folder.
     """
-    return _data_sets(Path(path), None)[0].splits
+    return _data_sets(Tree(Path(path)), None)[0].splits
 
 
 def _read(found: DataSet, asked: Request, *, one_list: bool) -> Annotations:
@@ -136,13 +138,22 @@ def _words(found: DataSet, root: Path) -> str:
     return f"{found.format.name} in {place}{more}"
 
 
-def _data_sets(path: Path, classes: Path | None) -> list[DataSet]:
+def _cut_off(tree: Tree) -> list[Problem]:
+    """A problem where a folder was looked through in part."""
+    if tree.whole:
+        return []
+    what = f"folder that was looked through in part: {MOST:,} files and folders at most, and {DEPTH} levels"
+    then = "what lies beyond is not read; give the folder of the annotations as DATA"
+    return [Problem(tree.root, "", what, then, data_loss=False, assumption=True)]
+
+
+def _data_sets(tree: Tree, classes: Path | None) -> list[DataSet]:
     """The data sets in a folder, the likeliest first, or the one that a file is."""
+    path = tree.root
     if path.is_file():
         return [DataSet(_format_of_file(path), [SplitPart(path, "")])]
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: there is no such file or folder")
-    tree = Tree(path)
     if found := find_data_sets(tree, FORMATS, classes):
         return found
     for file in tree.files():
