@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from torch_retinanet.data.annotations import Floats, Ints
-from torch_retinanet.data.formats.coco_values import Id
+from torch_retinanet.data.coco_values import Id
 from torch_retinanet.errors import InputError
 
 

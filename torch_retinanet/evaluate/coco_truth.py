@@ -10,8 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from torch_retinanet.data.annotations import Annotations
-from torch_retinanet.data.formats.coco import read_coco_objects
-from torch_retinanet.data.formats.coco_values import Id
+from torch_retinanet.data.coco_values import Id
 from torch_retinanet.errors import InputError
 from torch_retinanet.evaluate.coco_json import by_picture, check_boxes, in_order
 
@@ -44,6 +43,8 @@ def read_truth(path: Path) -> Truth:
             without a box, for boxes that are not finite or have a side below 0; the sentence names the place.
         FileNotFoundError: where there is no file.
     """
+    from torch_retinanet.data.formats.coco import read_coco_objects  # which needs the extra `train`
+
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     found = read_coco_objects(path)

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from torch_retinanet.data.box_layouts import to_xyxy
-from torch_retinanet.data.formats.coco_values import Id, Ids, id_of, number_of, numbers_of
+from torch_retinanet.data.coco_values import Id, Ids, id_of, number_of, numbers_of
 from torch_retinanet.errors import InputError
 from torch_retinanet.evaluate.coco_json import by_picture, check_boxes, read_json
 from torch_retinanet.evaluate.coco_truth import Truth

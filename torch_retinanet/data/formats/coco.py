@@ -11,8 +11,8 @@ from pathlib import Path
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.box_layouts import Box, BoxLayout, from_xyxy
 from torch_retinanet.data.builder import AnnotationsBuilder
+from torch_retinanet.data.coco_values import Ids
 from torch_retinanet.data.formats.coco_entries import Entries, Image, Object
-from torch_retinanet.data.formats.coco_values import Ids
 from torch_retinanet.data.picture_folder import Found, beside, find_folder
 
 

@@ -15,8 +15,7 @@ import msgspec
 
 from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.box_layouts import Box
-from torch_retinanet.data.formats.coco_outlines import outline_box
-from torch_retinanet.data.formats.coco_values import (
+from torch_retinanet.data.coco_values import (
     Id,
     id_of,
     is_set,
@@ -24,6 +23,7 @@ from torch_retinanet.data.formats.coco_values import (
     optional_number,
     whole_number_of,
 )
+from torch_retinanet.data.formats.coco_outlines import outline_box
 from torch_retinanet.data.text import is_missing
 from torch_retinanet.errors import InputError
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from torch_retinanet.data.annotations import Ints
 from torch_retinanet.data.box_layouts import Box
-from torch_retinanet.data.formats.coco_values import numbers_of, whole_number_of
+from torch_retinanet.data.coco_values import numbers_of, whole_number_of
 from torch_retinanet.data.formats.shapes import bounding_box
 
 FIRST = 48
