@@ -35,6 +35,16 @@ def what_is_in(annotations: Any) -> Read:
     return found
 
 
+def problems(annotations: Any) -> list[tuple[str, str, str, bool]]:
+    """File, place, kind, and whether something is lost."""
+    return [(one.file.name, one.location, one.kind, one.data_loss) for one in annotations.problems]
+
+
+def problems_in_a_file(annotations: Any) -> list[tuple[str, str, bool]]:
+    """Place, kind, and whether something is lost."""
+    return [(place, kind, lost) for _, place, kind, lost in problems(annotations)]
+
+
 def write_pictures(folder: Path, names: Sequence[str] = PICTURES, size: tuple[int, int] = SIZE) -> None:
     """Pictures of noise, of a width and height."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from unittest import mock
 
 from torch_retinanet.cli import main
 from torch_retinanet.data.dataset import Batch
@@ -26,5 +27,5 @@ def killed(training: TrainStep, batches: Sequence[Batch]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    TrainStep.step = killed  # type: ignore[assignment, method-assign]
-    sys.exit(main())
+    with mock.patch.object(TrainStep, "step", killed):
+        sys.exit(main())
