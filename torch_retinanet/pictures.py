@@ -144,6 +144,18 @@ def is_heic(path: str | Path) -> bool:
 
 
 @contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A file as a picture of Pillow, of which nothing is decoded yet.
+
+    Raises:
+        InputError: here, and as it is decoded, for a file that is no picture or not whole, or is too large.
+        FileNotFoundError: where there is no file.
+    """
+    with _refusing(str(path)), Image.open(path) as picture:
+        yield picture
+
+
+@contextmanager
 def _refusing(name: str) -> Iterator[None]:
     try:
         yield

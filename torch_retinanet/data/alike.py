@@ -12,6 +12,8 @@ from PIL import Image
 
 from torch_retinanet.data.annotations import Ints
 from torch_retinanet.data.progress import track
+from torch_retinanet.errors import InputError
+from torch_retinanet.pictures import opened
 
 SIDE = 24
 """Pixels of the sides of the small gray pictures that are compared."""
@@ -101,7 +103,7 @@ def is_copy(path: Path, other: Path) -> bool:
 def _look(path: Path) -> Looks:
     try:
         values = _gray(path, SIDE).ravel()
-    except Exception:  # a decoder raises nearly anything; screening says what cannot be read
+    except (InputError, OSError):  # screening says which cannot be read
         return np.zeros(SIDE * SIDE, dtype=np.float32)
     values = values - values.mean()
     scaled: Looks = values / (max(float(np.sqrt((values**2).mean())), FLAT) * SIDE)
@@ -110,7 +112,7 @@ def _look(path: Path) -> Looks:
 
 def _gray(path: Path, side: int) -> Looks:
     """A picture (side, side) from 0 to 255; one of more bits from its own least to its own largest value."""
-    with Image.open(path) as picture:
+    with opened(path) as picture:
         picture.draft("L", (4 * side, 4 * side))  # a JPEG is decoded no finer than it has to be
         deep = picture.mode.startswith(("I", "F"))  # "L" would cut off all but 8 of their bits
         gray = np.asarray(picture.convert("F" if deep else "L").resize((side, side), Image.Resampling.BOX), np.float32)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from torch_retinanet.data.picture_files import DEEP, PictureFile
 from torch_retinanet.data.progress import track
-from torch_retinanet.pictures import WHITE
+from torch_retinanet.errors import InputError
+from torch_retinanet.pictures import WHITE, opened
 
 BITS = 8, 10, 12, 14, 16
 """Bits that cameras and scanners give."""
@@ -36,7 +36,7 @@ def depth_of(paths: Sequence[Path], files: Sequence[PictureFile]) -> Depth:
 def _largest(path: Path) -> int:
     """The largest value of a picture; 0 of one that cannot be read, of which others tell."""
     try:
-        with Image.open(path) as picture:
+        with opened(path) as picture:
             return int(np.asarray(picture).max())
-    except Exception:  # a decoder raises nearly anything for a broken file
+    except (InputError, OSError):
         return 0

@@ -11,12 +11,11 @@ from typing import Any
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.builder import AnnotationsBuilder
-from torch_retinanet.data.formats.json_file import SHOWN, number_of, read_json, text_of
+from torch_retinanet.data.formats.json_file import SHOWN, number_of, read_list, text_of
 from torch_retinanet.data.formats.json_kind import JsonKind, is_of_kind
 from torch_retinanet.data.formats.objects import Object, add_object, lose_picture, read_or_lose
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
 from torch_retinanet.data.places import NestedPlaces, nested_place
-from torch_retinanet.errors import InputError
 
 IMAGE, ANNOTATIONS = ("image", "imagefilename"), ("annotations", "annotation")
 SIDES = ("x", "y", "width", "height")
@@ -38,9 +37,7 @@ def read_createml(path: Path, *, images: Path | None = None) -> Annotations:
         InputError: for a file that is no JSON, or no list.
         OSError: for a file that cannot be read.
     """
-    entries = read_json(path)
-    if not isinstance(entries, list):
-        raise InputError(f"{path}: must be a list of pictures with their annotations, as Create ML writes it")
+    entries = read_list(path, "pictures with their annotations, as Create ML writes it")
     builder = AnnotationsBuilder(NestedPlaces("[{}].annotations[{}]"))
     names = [text_of(_first(entry, IMAGE)) for entry in entries]
     folder = find_folder([name for name in names if name], beside(path), images)

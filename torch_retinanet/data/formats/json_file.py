@@ -27,6 +27,19 @@ def read_json(path: Path) -> Any:
         return _read_loosely(path, content)
 
 
+def read_list(path: Path, of: str) -> list[Any]:
+    """What a JSON holds that is a list; `of` says of what, for people.
+
+    Raises:
+        InputError: for a file that is not whole JSON, or no list.
+        OSError: for a file that cannot be read.
+    """
+    entries = read_json(path)
+    if not isinstance(entries, list):
+        raise InputError(f"{path}: must be a list of {of}")
+    return entries
+
+
 def number_of(value: object) -> float:
     """A number, also where it is written as text.
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.builder import AnnotationsBuilder
-from torch_retinanet.data.formats.json_file import SHOWN, read_json
+from torch_retinanet.data.formats.json_file import SHOWN, read_list
 from torch_retinanet.data.formats.json_kind import JsonKind, is_of_kind
 from torch_retinanet.data.formats.label_studio_names import names_of
 from torch_retinanet.data.formats.label_studio_regions import TaskRegion, of_json_min, region_box, regions_of, size_in
@@ -21,7 +21,6 @@ from torch_retinanet.data.formats.objects import Object, add_object, find_first,
 from torch_retinanet.data.formats.sizes import Size, known_sizes
 from torch_retinanet.data.picture_folder import beside, find_folder
 from torch_retinanet.data.places import NestedPlaces, nested_place
-from torch_retinanet.errors import InputError
 
 ANNOTATIONS = ("annotations", "completions")
 """What the annotations of a task are called, now and before version 1."""
@@ -53,9 +52,7 @@ def read_label_studio(path: Path, *, images: Path | None = None) -> Annotations:
         InputError: for a file that is no JSON, or no list.
         OSError: for a file that cannot be read.
     """
-    entries = read_json(path)
-    if not isinstance(entries, list):
-        raise InputError(f"{path}: must be a list of tasks, as Label Studio exports it")
+    entries = read_list(path, "tasks, as Label Studio exports it")
     builder = AnnotationsBuilder(NestedPlaces("[{}].result[{}]"))
     read = [_task(entry, place, path, builder) for place, entry in enumerate(entries)]
     tasks = [task for task in read if task is not None]
