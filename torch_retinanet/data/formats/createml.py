@@ -11,7 +11,8 @@ from typing import Any
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.builder import AnnotationsBuilder
-from torch_retinanet.data.formats.json_file import SHOWN, number_of, read_list, text_of
+from torch_retinanet.data.coco_values import number_of
+from torch_retinanet.data.formats.json_file import SHOWN, read_list, text_of
 from torch_retinanet.data.formats.json_kind import JsonKind, is_of_kind
 from torch_retinanet.data.formats.objects import Object, add_object, lose_picture, read_or_lose
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder

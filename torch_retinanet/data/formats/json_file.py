@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from torch_retinanet.data.text import parse_number
+from torch_retinanet.data.coco_values import number_of
 from torch_retinanet.errors import InputError
 
 SHOWN = 60
@@ -38,22 +38,6 @@ def read_list(path: Path, of: str) -> list[Any]:
     if not isinstance(entries, list):
         raise InputError(f"{path}: must be a list of {of}")
     return entries
-
-
-def number_of(value: object) -> float:
-    """A number, also where it is written as text.
-
-    Raises:
-        ValueError: in a few words, for anything else.
-    """
-    try:
-        if isinstance(value, str):
-            return parse_number(value.strip())
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError(f"no number: {repr(value)[:SHOWN]}")
 
 
 def points_of(value: object) -> list[tuple[float, float]]:

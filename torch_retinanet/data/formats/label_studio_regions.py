@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from torch_retinanet.data.box_layouts import Box
+from torch_retinanet.data.coco_values import number_of
 from torch_retinanet.data.formats.ellipse import ellipse_box
-from torch_retinanet.data.formats.json_file import SHOWN, number_of, points_of, size_of, text_of
+from torch_retinanet.data.formats.json_file import SHOWN, points_of, size_of, text_of
 from torch_retinanet.data.formats.objects import NoExtentError
 from torch_retinanet.data.formats.shapes import bounding_box
 

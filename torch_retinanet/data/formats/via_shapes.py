@@ -3,8 +3,9 @@
 from typing import Any
 
 from torch_retinanet.data.box_layouts import Box
+from torch_retinanet.data.coco_values import number_of
 from torch_retinanet.data.formats.ellipse import ellipse_box
-from torch_retinanet.data.formats.json_file import SHOWN, number_of
+from torch_retinanet.data.formats.json_file import SHOWN
 from torch_retinanet.data.formats.objects import NoExtentError
 from torch_retinanet.data.formats.shapes import bounding_box
 
