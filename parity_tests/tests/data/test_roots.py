@@ -272,3 +272,13 @@ def test_classes_are_in_the_order_of_a_list_beside_the_csv(tmp_path: Path) -> No
     assert annotations.classes == ["dog", "cat"]
     assert what_is_in(annotations) == BOXES
     assert set(PICTURES) == {path.name for path in annotations.pictures}
+
+
+def test_a_split_that_cannot_be_read_does_not_stop_another(tmp_path: Path) -> None:
+    csv_in_split_folders(tmp_path)
+    put(tmp_path / "test" / "_annotations.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\n")
+    annotations = read_annotations(tmp_path, split="train")
+    assert what_is_in(annotations) == {"a.png": BOXES["a.png"]}
+    assert [problem.action for problem in annotations.problems] == ["the classes of this split are not known"]
+    with pytest.raises(InputError, match="must have a line"):
+        read_annotations(tmp_path, split="test")

@@ -108,12 +108,22 @@ def _read(found: DataSet, asked: Request, *, one_list: bool) -> Annotations:
         part: found.format.read(asked._replace(path=part.path, split=split)) for part, split in _chosen(found, asked)
     }
     annotations = join(list(read.values())) if len(read) > 1 else next(iter(read.values()))
-    others = [part for part in found.parts if part not in read] if one_list else []
-    if not others:
+    if not one_list or len(read) == len(found.parts):
         return annotations
-    rest = [found.format.read(asked._replace(path=part.path, split=None)) for part in others]
-    in_order = {part: annotations if part in read else rest[others.index(part)] for part in found.parts}
-    return with_classes(annotations, union_of_classes(list(in_order.values())))
+    problems = list(annotations.problems)
+    in_order = [read.get(part) or _of_another_split(found.format, part, asked, problems) for part in found.parts]
+    classes = union_of_classes([part for part in in_order if part is not None])
+    return replace(with_classes(annotations, classes), problems=problems)
+
+
+def _of_another_split(known: Format, part: SplitPart, asked: Request, problems: list[Problem]) -> Annotations | None:
+    """The annotations of a split that was not asked for, whose classes count; one that cannot be read is noted."""
+    try:
+        return known.read(asked._replace(path=part.path, split=None))
+    except InputError as error:
+        what, then = str(error).removeprefix(f"{part.path}: "), "the classes of this split are not known"
+        problems.append(Problem(part.path, "", what, then, data_loss=False))
+        return None
 
 
 def _chosen(found: DataSet, asked: Request) -> list[tuple[SplitPart, str | None]]:
