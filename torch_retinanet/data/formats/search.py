@@ -1,5 +1,6 @@
 """The data sets in a folder: annotations are found by what is in them, wherever they lie, and grouped by splits."""
 
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -145,14 +146,18 @@ def _without_others(paths: Sequence[Path]) -> list[Path]:
 def _merged(families: list[list[SplitPart]]) -> list[list[SplitPart]]:
     """Families of one folder whose splits are different ones are one data set: `train.csv` and `new_test.csv`."""
     merged: list[list[SplitPart]] = []
+    waiting: dict[Path, dict[frozenset[str], list[int]]] = defaultdict(lambda: defaultdict(list))
     for parts in families:
-        splits, place = {part.split for part in parts}, parts[0].path.parent
-        for other in merged:
-            if "" not in splits and other[0].path.parent == place and not splits & {"", *(p.split for p in other)}:
-                other += parts
-                break
+        splits, with_splits = frozenset(part.split for part in parts), waiting[parts[0].path.parent]
+        fitting = [of for of, places in with_splits.items() if places and "" not in splits | of and not splits & of]
+        if fitting:
+            first = min(fitting, key=lambda of: with_splits[of][0])
+            index, splits = with_splits[first].pop(0), splits | first
+            merged[index] += parts
         else:
+            index = len(merged)
             merged.append(parts)
+        insort(with_splits[splits], index)
     return merged
 
 
