@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from torch_retinanet import __version__
-from torch_retinanet.cli import anchors, data, detect, evaluate, split, train, weights
+from torch_retinanet.cli import anchors, benchmark, data, detect, evaluate, split, train, weights
 from torch_retinanet.errors import InputError, install_hint, suggestion
 from torch_retinanet.terminal import note, printable, printable_warnings
 
-COMMANDS = (data, split, anchors, train, evaluate, detect, weights)
+COMMANDS = (data, split, anchors, train, evaluate, detect, benchmark, weights)
 """The files whose commands there are, in the order in which the help lists them."""
 
 

@@ -53,7 +53,7 @@ FLOORS = (
     {"weights"},
     {"detector"},
     {"factories", "predict"},
-    {"evaluate"},
+    {"evaluate", "benchmark"},
     {"train"},
     {"cli"},
     {"__main__"},
