@@ -83,7 +83,7 @@ def _check_pair(options: argparse.Namespace) -> int:
     from parity_tests.bundle.models import check_model
     from parity_tests.ladder.model_pair import OF_BUNDLES, load_pair
 
-    refuse_beside(parser(), options, ("override",))
+    refuse_beside(parser(), options, ("override",), "pair")
     pair = load_pair(options.pair)
     pair.only(OF_BUNDLES)
     given = {name: pair.settings[name] for name in ("names", "layouts", "skip", "dtypes") if name in pair.settings}

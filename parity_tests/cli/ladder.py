@@ -36,8 +36,26 @@ from parity_tests.rule.result import PresetResult, Result
 
 STARTED = time.perf_counter()
 
-BESIDE_PAIRS = ("preset", "sizes", "image", "dtype", "rungs", "weights", "data", "override", "seed", "ablation")
+BESIDE_PAIRS = (
+    "preset",
+    "sizes",
+    "image",
+    "dtype",
+    "rungs",
+    "weights",
+    "data",
+    "override",
+    "seed",
+    "ablation",
+    "against",
+)
 """Options of the RetinaNets, which say nothing of a pair of one's own."""
+
+BESIDE_RUNTIMES = ("dtype", "rungs", "data", "ablation", "repro")
+"""Options of both frameworks, which say nothing of a runtime: it runs forward, in float32."""
+
+RUNTIMES = ("bf16", "channels-last", "compiled", "onnx", "openvino", "openvino-bf16")
+"""Those of `parity_tests/retinanet/runtimes.py`, which loads torch."""
 
 DTYPES = {"float64": ("float64",), "float32": ("float32",), "both": ("float64", "float32")}
 
@@ -90,6 +108,12 @@ def parser() -> argparse.ArgumentParser:
     add_override(parser)
     add_seed(parser)
     parser.add_argument(
+        "--against",
+        metavar="RUNTIME",
+        choices=RUNTIMES,
+        help=f"hold the torch network, run by another runtime, against eager torch: {', '.join(RUNTIMES)}",
+    )
+    parser.add_argument(
         "--ablation", metavar="FILE", type=Path, help="what `ablate --json` wrote, to be part of the reports"
     )
     add_pair(parser, "compare a pair of your own, instead of the RetinaNets")
@@ -107,9 +131,12 @@ def run(options: argparse.Namespace) -> int:
     """Climb, report, and give the exit code."""
     check_reports(options)
     if options.pair is not None:
-        refuse_beside(parser(), options, BESIDE_PAIRS)
+        refuse_beside(parser(), options, BESIDE_PAIRS, "pair")
         result = _compare_pair(options.pair, options.repro)
         return report_on(result, options)
+    if options.against is not None:
+        refuse_beside(parser(), options, BESIDE_RUNTIMES, "against")
+        return report_on(_compare_runtime(options), options)
     check_backend()
     check_folder("--repro", options.repro)
 
@@ -151,6 +178,18 @@ def _compare_pair(name: str, repro: Path | None) -> Result:
 
     pair = load_pair(name)
     return compare_models(pair.made("reference"), pair.made("port"), pair.inputs, repro=repro, **pair.settings)
+
+
+def _compare_runtime(options: argparse.Namespace) -> Result:
+    """Hold a runtime of the torch network against eager torch; Keras is not needed."""
+    from parity_tests.retinanet.runtimes import compare_runtime
+
+    options.preset = _presets(options)[:1]
+    run = _started(options, options.preset[0])
+    try:
+        return compare_runtime(run, options.against)
+    finally:
+        run.sides.release()
 
 
 def _presets(options: argparse.Namespace) -> list[str]:

@@ -59,14 +59,15 @@ def add_pair(parser: argparse.ArgumentParser, words: str) -> None:
     parser.add_argument("--pair", metavar="MODULE:NAME", help=words)
 
 
-def refuse_beside(parser: argparse.ArgumentParser, options: argparse.Namespace, names: Sequence[str]) -> None:
-    """Refuse options of the RetinaNets beside a pair of one's own.
+def refuse_beside(parser: argparse.ArgumentParser, options: argparse.Namespace, names: Sequence[str], of: str) -> None:
+    """Refuse options that say nothing of what another one, `of`, asks for.
 
     Raises:
         UsageError: naming the first.
     """
     if given := next((name for name in names if getattr(options, name) != parser.get_default(name)), None):
-        raise UsageError(f"--{given}: is of the RetinaNets, and says nothing of --pair {options.pair}; leave it out")
+        what = "the RetinaNets" if of == "pair" else "both frameworks"
+        raise UsageError(f"--{given}: is of {what}, and says nothing of --{of} {getattr(options, of)}; leave it out")
 
 
 def add_override(parser: argparse.ArgumentParser) -> None:

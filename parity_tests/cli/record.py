@@ -56,7 +56,7 @@ def _record_pair(options: argparse.Namespace) -> int:
     from parity_tests.bundle.models import record_model
     from parity_tests.ladder.model_pair import OF_BUNDLES, load_pair
 
-    refuse_beside(parser(), options, ("side", "preset", "weights", "seed"))
+    refuse_beside(parser(), options, ("side", "preset", "weights", "seed"), "pair")
     pair = load_pair(options.pair)
     pair.only(OF_BUNDLES)
     given = {name: pair.settings[name] for name in ("batches", "rungs") if name in pair.settings}

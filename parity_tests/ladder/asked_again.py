@@ -22,23 +22,30 @@ Judge = Callable[[Comparison, Where, Answer, Answer], list[Record]]
 
 
 def asked_again(pair: Comparison, judge: Judge) -> list[ModelCase]:
-    """One more run of each side in float64, of which the outputs are compared; none where there are no other inputs."""
+    """One more run of each side, of which the outputs are compared; none where there are no other inputs.
+
+    In float64, or in float32 where that alone is compared: each side then runs in both, as float32 is judged by both.
+    """
     inputs = moved_up(pair.inputs)
     if inputs is None:
         return []
-    where = replace(pair.where, dtype="float64", mode="cascaded", subject=SUBJECT)
+    dtype = "float64" if "float64" in pair.dtypes else "float32"
+    precisions = list(dict.fromkeys((dtype, "float64")))
+    where = replace(pair.where, dtype=dtype, mode="cascaded", subject=SUBJECT)
 
     def reference(sides: ModelSides) -> Answer:
-        again, first = sides.reference("float64").forward(inputs), pair.reference_calls(sides, "float64")
-        names = _outputs(pair, again)
-        return _answer({name: again[name] for name in names}, first)
+        again = {one: sides.reference(one).forward(inputs) for one in precisions}
+        names = _outputs(pair, again[dtype])
+        outputs = {one: {name: calls[name] for name in names} for one, calls in again.items()}
+        return _answer(outputs, dtype, pair.reference_calls(sides, dtype))
 
     def port(sides: ModelSides, given: Answer) -> Answer:
-        first = pair.port_calls(sides, "float64")
-        again = pair.to_reference(sides.port("float64").forward(pair.to_port_inputs(inputs)))
-        return _answer({name: again[name] for name in given["float64"] if name in again}, first)
+        changed = pair.to_port_inputs(inputs)
+        again = {one: pair.to_reference(sides.port(one).forward(changed)) for one in precisions}
+        outputs = {one: {name: calls[name] for name in given[dtype] if name in calls} for one, calls in again.items()}
+        return _answer(outputs, dtype, pair.port_calls(sides, dtype))
 
-    return [model_case("forward", where, reference, port, partial(_judged, pair, where, judge), ("float64",))]
+    return [model_case("forward", where, reference, port, partial(_judged, pair, where, judge), precisions)]
 
 
 def moved_up(inputs: Sequence[Array]) -> list[Array] | None:
@@ -65,15 +72,16 @@ def _outputs(pair: Comparison, calls: Calls) -> list[str]:
     return names[-1:] if pair.reference.has_modules else names
 
 
-def _answer(again: Calls, first: Calls) -> Answer:
-    """Outputs without what led to them, and the names of those that are as they were for the first inputs."""
+def _answer(again: Mapping[str, Calls], dtype: str, first: Calls) -> Answer:
+    """Outputs in each precision without what led to them, and the names of those that are as for the first inputs."""
     as_first = [
         name + place
-        for name, call in again.items()
+        for name, call in again[dtype].items()
         for place, values in call.outputs.items()
         if name in first and place in first[name].outputs and _is_same(values, first[name].outputs[place])
     ]
-    return {"float64": {name: replace(call, inputs=()) for name, call in again.items()}, "as first": as_first}
+    outputs = {one: {name: replace(call, inputs=()) for name, call in calls.items()} for one, calls in again.items()}
+    return {**outputs, "as first": as_first}
 
 
 def _is_same(left: Array, right: Array) -> bool:
