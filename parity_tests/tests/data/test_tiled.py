@@ -86,14 +86,17 @@ def test_a_run_on_tiles_evaluates_and_detects_on_tiles(
     assert main(["train", data, "--out", run, "--tile", "40", "--overlap", "0.5", *tiny, *settings]) == 0
     capsys.readouterr()
     assert main(["evaluate", run, data, "--json", str(tmp_path / "tiled.json")]) == 0
-    words = f"retinanet: {run}: pictures are cut into tiles of 40 pixels, as those of its training; --tile 0 takes them"
+    words = (
+        "pictures are cut into tiles of 40 pixels that overlap by 0.5, as those of its training; --tile 0 takes them"
+    )
     assert words in capsys.readouterr().err
     own = json.loads((tmp_path / "run" / "evaluation" / "metrics.json").read_text())
     assert json.loads((tmp_path / "tiled.json").read_text())["coco"] == own["coco"]
+    alone = str(Path(run, "model.safetensors").rename(tmp_path / "alone.safetensors"))
     found = []
     for tile in ((), ("--tile", "40", "--overlap", "0.5"), ("--tile", "0")):
         out = tmp_path / "found"
-        command = ["detect", run, str(tmp_path / "a.png"), "--out", str(out), "--threshold", "0", "--format", "json"]
+        command = ["detect", alone, str(tmp_path / "a.png"), "--out", str(out), "--threshold", "0", "--format", "json"]
         assert main([*command, *tile]) == 0
         found.append((out / "detections.json").read_text())
     assert found[0] == found[1] != found[2]
