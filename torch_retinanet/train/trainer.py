@@ -48,7 +48,7 @@ from torch_retinanet.train.run_folder import (
     check_data_is_there,
     write_settings,
 )
-from torch_retinanet.train.sampler import balanced_draws
+from torch_retinanet.train.sampler import balanced_draws, file_numbers
 from torch_retinanet.train.signals import stopping
 from torch_retinanet.train.train_step import NotFiniteError, TrainStep
 from torch_retinanet.weights import RUN_FILE, write_weights
@@ -110,8 +110,8 @@ class Trainer:
         detector.trained_on = TrainedOn(self.annotations.white, config.tiling())
         self.transform = transform
         drawn = balanced_draws(self.annotations, config.balance, config.seed) if config.balance else ()
-        count = len(self.annotations.pictures)
-        self.training = TrainStep(self.config, detector, count, self.accelerator, drawn=drawn)
+        count, files = len(self.annotations.pictures), file_numbers(self.annotations)
+        self.training = TrainStep(self.config, detector, count, self.accelerator, drawn=drawn, files=files)
         check_limits(self.config, self.annotations, detector.config, self.training.steps)
         device, tiling = self.accelerator.device, config.tiling()
         self.validation = Evaluator(val, detector.config, device, tiling) if val else None
