@@ -8,7 +8,7 @@ from torch_retinanet.data.annotations import Annotations, Choice, Problem
 from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.data.class_names import read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
-from torch_retinanet.data.formats.coco_headings import without_headings
+from torch_retinanet.data.formats.coco_headings import as_classes
 from torch_retinanet.data.formats.content import BEGINNING, is_coco, is_csv, is_voc
 from torch_retinanet.data.formats.createml import is_createml, read_createml
 from torch_retinanet.data.formats.csv_file import read_csv
@@ -231,7 +231,7 @@ def _format_of_one_file(
 
 
 def _read_coco(path: Path, *, images: Path | None, boxes: BoxLayout | None) -> Annotations:
-    return without_headings(read_coco(path, images=images, boxes=boxes or "xywh"), path)
+    return as_classes(read_coco(path, images=images, boxes=boxes or "xywh"), path)
 
 
 COCO = _with_layouts("COCO", ".json", _read_coco, is_coco)
