@@ -117,3 +117,14 @@ def test_a_heic_picture_is_named_with_what_reads_it(name: str, tmp_path: Path) -
     assert [source.path.name for source in find_sources([tmp_path], output=tmp_path / "out")] == [name]
     with pytest.raises(InputError, match=r"(pip install pillow-heif|can read)"):
         read_picture(tmp_path / name)
+
+
+def test_heic_is_read_where_pillow_heif_is_there(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif")
+    for name in ("a.heic", "b.HEIC"):
+        Image.new("RGB", (96, 64), "red").save(tmp_path / name, format="HEIF")
+    (tmp_path / "objects.csv").write_text("a.heic,2,3,30,33,cat\nb.HEIC,2,3,30,33,cat\n")
+    read = screen(read_annotations(tmp_path), decode=True)
+    assert read.sizes.tolist() == [[64, 96]] * 2
+    assert [source.name.name for source in find_sources([tmp_path], output=tmp_path / "out")] == ["a.heic", "b.HEIC"]
+    assert read_picture(tmp_path / "b.HEIC")[0].min() > 200
