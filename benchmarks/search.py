@@ -6,6 +6,7 @@ The files are empty, or as small as their kind allows, and lie in FOLDER (defaul
 shape by shape. Expected on two cores of a server, with files in the cache of the system: below 20 s in every row.
 """
 
+import json
 import shutil
 import sys
 import tempfile
@@ -53,8 +54,15 @@ def json_of_other_programs() -> Iterator[tuple[str, str]]:
     return ((f"{i // 10}/{i}.json", '{"a": 1}') for i in range(FILES))
 
 
+def large_json_of_other_programs() -> Iterator[tuple[str, str]]:
+    """As many files, of which 10,000 are JSON of 70 kB that are no annotations."""
+    text = json.dumps([{"a": i, "b": "c"} for i in range(3600)])
+    yield from ((f"{i // 10}/{i}.json", text) for i in range(10_000))
+    yield from ((f"{i // 10}/{i}.jpg", "") for i in range(10_000, FILES))
+
+
 SHAPES: list[Callable[[], Iterator[tuple[str, str]]]] = [
-    *(pictures_in_one_folder, voc_in_folders, yolo_in_one_folder, json_of_other_programs),
+    *(pictures_in_one_folder, voc_in_folders, yolo_in_one_folder, json_of_other_programs, large_json_of_other_programs),
 ]
 
 
@@ -88,7 +96,7 @@ def main() -> int:
             write(folder, shape())
             taken, name = seconds(folder)
             slow |= taken > LIMIT
-            print(f"{shape.__name__:24} {taken:6.1f} s   {name}", flush=True)
+            print(f"{shape.__name__:28} {taken:6.1f} s   {name}", flush=True)
             shutil.rmtree(folder)
     return int(slow)
 

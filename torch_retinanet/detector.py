@@ -25,6 +25,7 @@ from torch_retinanet.tiles import Tiling, merged
 from torch_retinanet.unfilled import unfilled
 from torch_retinanet.weights import WRITERS, find_weights, write_weights
 from torch_retinanet.weights.hub import upload, write_folder
+from torch_retinanet.weights.trained_on import UNKNOWN
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
@@ -54,6 +55,9 @@ class RetinaNetDetector(SurroundedModule):
         score_threshold, nms_iou, min_side: like every field of `config`, they act from the next picture on; what is
             built into the network is refused as it is set.
 
+        trained_on: how the pictures were read that it learnt from, which is kept in its file; `predict` takes white in
+            gray of 16 bits from it.
+
     Raises:
         InputError: for names that are not K; for pictures that are not (3,H,W) and finite, floating (from 0 to 1) or
             of 8 bits; in training, for targets that are missing, or that hold a box without extent or a label outside
@@ -73,6 +77,7 @@ class RetinaNetDetector(SurroundedModule):
                 f"class_names: {len(class_names)} names must be as many as the {config.num_classes} classes"
             )
         self.class_names = tuple(class_names)
+        self.trained_on = UNKNOWN
         # Channels last is faster on CPUs, and on GPUs in half precision; what comes out is the same but for rounding.
         self.model = RetinaNet(config, backbone_weights=backbone_weights).to(memory_format=torch.channels_last)
         self._frozen = Frozen()
@@ -144,6 +149,7 @@ class RetinaNetDetector(SurroundedModule):
         with unfilled(contents.config):
             detector = cls(contents.config, class_names=contents.class_names).to(contents.dtype)
         detector.model.load_state_dict(contents.tensors)
+        detector.trained_on = contents.trained_on
         detector.config = contents.config.changed(**changes)
         if contents.config.bn_eps == 0:
             detector.freeze()
@@ -161,7 +167,7 @@ class RetinaNetDetector(SurroundedModule):
 
         Errors are those of `write_weights`.
         """
-        contents = WeightsFile(self.config, plain_tensors(self.model), class_names=self.class_names)
+        contents = self._contents()
         if Path(path).is_file() or str(path).endswith((*WRITERS, ".h5", ".pth", ".pt", ".onnx", ".bin", ".ckpt")):
             write_weights(path, contents)
         else:
@@ -180,8 +186,12 @@ class RetinaNetDetector(SurroundedModule):
         Raises:
             ConnectionError: where the Hub cannot be reached, or refuses.
         """
-        contents = WeightsFile(self.config, plain_tensors(self.model), class_names=self.class_names)
-        return upload(repository, contents, private=private, data=data, metrics=metrics or {})
+        return upload(repository, self._contents(), private=private, data=data, metrics=metrics or {})
+
+    def _contents(self) -> WeightsFile:
+        """What is written of it."""
+        tensors, names = plain_tensors(self.model), self.class_names
+        return WeightsFile(self.config, tensors, class_names=names, trained_on=self.trained_on)
 
     from_file, save = from_pretrained, save_pretrained  # their names before version 0.2
 
@@ -221,6 +231,9 @@ class RetinaNetDetector(SurroundedModule):
         **changes: Any,
     ) -> list[dict[str, Tensor]]:
         """Detections of pictures: paths, PIL pictures, arrays (H,W,C) or tensors (C,H,W), one or many.
+
+        In gray of 16 bits, of a file or a picture of Pillow, white is what it was in training, as `trained_on.white`
+        says, or else 65535. Pictures are cut into tiles where `tiling` is given, and not by themselves.
 
         A tensor (T,C,H,W), as a `tv_tensors.Video` is, is its T frames, and so is an array (T,H,W,C).
 
@@ -312,7 +325,7 @@ class RetinaNetDetector(SurroundedModule):
 
     def _read(self, pictures: Sequence[Picture], index: int) -> Tensor:
         try:
-            return read_picture(pictures[index], channels=self.config.in_channels)
+            return read_picture(pictures[index], channels=self.config.in_channels, white=self.trained_on.white)
         except InputError as error:
             raise InputError(f"pictures[{index}]: {error}") from None
 

@@ -62,7 +62,7 @@ def read_picture(
     *,
     upright: bool = True,
     channels: int = COLOURS,
-    white: int = WHITE,
+    white: int | None = None,
 ) -> Tensor:
     """`source` as an RGB picture of bytes.
 
@@ -76,7 +76,8 @@ def read_picture(
         upright: whether EXIF orientation is applied; otherwise the pixels are those of the file as they are stored.
         channels: C of what is returned. For 1, colours become gray (ITU-R 601, as Pillow does); for a number other
             than 1 and 3 the source must be an array (H,W,C) or a tensor (C,H,W).
-        white: the largest value of gray of 16 bits in a file, as 4095 where a camera gives 12 of them.
+        white: the largest value of gray of 16 bits in a file or picture of Pillow, as 4095 where a camera gives 12 of
+            them; by default 65535.
 
     Returns:
         Bytes (3,H,W), red first; a tensor that is so already is returned itself. 16 bits are divided by 257 and 0 to 1
@@ -95,24 +96,25 @@ def read_picture(
         return _from_array(source)
     if isinstance(source, Image.Image):
         with _refusing("source"):
-            return _from_picture(source, "source", upright, white)
+            return _from_picture(source, "source", upright, white or WHITE)
     if isinstance(source, str | Path):
         with _refusing(str(source)), Image.open(source) as picture:
-            return _from_picture(picture, str(source), upright, white)
+            return _from_picture(picture, str(source), upright, white or WHITE)
     raise InputError(f"source: {source!r} must be a path, a picture of Pillow, an array or a tensor")
 
 
 def allow_pixels(most: int | None) -> None:
-    """Let this process read pictures of so many pixels, and none larger; with `None` nothing changes.
+    """Let this process read pictures of so many pixels, and none larger; with `None` the limit stays.
 
-    Pillow refuses pictures of more than twice its `MAX_IMAGE_PIXELS`, since a small file may unpack to any size.
+    Pillow refuses pictures of more than twice its `MAX_IMAGE_PIXELS`, since a small file may unpack to any size. Of
+    those beyond that number it says nothing any more.
     """
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     if most is not None:
         Image.MAX_IMAGE_PIXELS = -(-most // 2)
-        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
-def _other_channels(source: Any, channels: int, upright: bool, white: int) -> Tensor:
+def _other_channels(source: Any, channels: int, upright: bool, white: int | None) -> Tensor:
     """A picture (C,H,W) of bytes that is not in colours."""
     shape = tuple(source.shape) if isinstance(source, Tensor | np.ndarray) else ()
     if isinstance(source, Tensor) and source.ndim == 3 and shape[0] == channels and 0 not in shape:
@@ -222,7 +224,7 @@ def _deep_gray(picture: Image.Image, name: str, white: int) -> Bytes:
     values = np.asarray(picture)
     top = white if picture.mode != "F" else 255 if values.max() > 1 else 1
     if not ((values >= 0) & (values <= top)).all():  # NaN is neither
-        rule = "0 to 1 or to 255" if picture.mode == "F" else f"0 to {white}"
+        rule = "0 to 1 or to 255" if picture.mode == "F" else f"0 to {white}, which is white"
         raise InputError(f"{name}: pixels of mode {picture.mode} must be from {rule}")
     gray = np.rint(values * (255 / top)).astype(np.uint8)
     if "transparency" in picture.info:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
-from torch_retinanet.pictures import WHITE, read_picture
+from torch_retinanet.pictures import read_picture
 from torch_retinanet.tiles import Tiling
 
 
@@ -39,7 +39,7 @@ def detect_pictures(
     tiling: Tiling | None = None,
     ahead: int = 8,
     workers: int = 2,
-    white: int = WHITE,
+    white: int | None = None,
 ) -> Generator[Detected | Unreadable]:
     """Detections of each file in order; where one cannot be read, the reason instead, and it goes on with the next.
 
@@ -89,7 +89,9 @@ def _detect(
             yield Detected(*read, {name: values.cpu() for name, values in next(detections).items()})
 
 
-def _read_ahead(paths: Iterable[Path], upright: Iterable[bool], ahead: int, workers: int, white: int) -> Iterator[Read]:
+def _read_ahead(
+    paths: Iterable[Path], upright: Iterable[bool], ahead: int, workers: int, white: int | None
+) -> Iterator[Read]:
     """What each file holds, in order, while threads read the next ones, `ahead` at most."""
     with ThreadPoolExecutor(workers) as threads:
         waiting: deque[Future[Read]] = deque()
@@ -105,7 +107,7 @@ def _read_ahead(paths: Iterable[Path], upright: Iterable[bool], ahead: int, work
                 future.cancel()
 
 
-def _read(path: Path, upright: bool, white: int) -> Read:
+def _read(path: Path, upright: bool, white: int | None) -> Read:
     try:
         return path, read_picture(path, upright=upright, white=white)
     except (InputError, OSError) as error:

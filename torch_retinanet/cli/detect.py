@@ -26,6 +26,7 @@ from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.data.deep_pictures import depth_of
 from torch_retinanet.data.picture_files import look_at
 from torch_retinanet.data.progress import track
+from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import only_writer
 from torch_retinanet.pictures import WHITE, allow_pixels
@@ -69,8 +70,8 @@ def _detect(options: argparse.Namespace) -> int:
     detector = read_detector(options.model, options.device, **given)
     together = options.batch_size or (TOGETHER if next(detector.parameters()).is_cuda else 1)
     paths = (source.path for source in sources)
-    tiling, ahead = find_tiling(options), max(together, TOGETHER)
-    white = _white(options, [source.path for source in sources])
+    tiling, ahead = find_tiling(options, detector), max(together, TOGETHER)
+    white = _white(detector, [source.path for source in sources])
     found = detect_pictures(detector, paths, batch_size=together, tiling=tiling, ahead=ahead, white=white)
     options.out.mkdir(parents=True, exist_ok=True)
     names = distinct_names(picture_name(source.name) for source in sources)
@@ -86,11 +87,11 @@ def _detect(options: argparse.Namespace) -> int:
     return 1 if unreadable else 0
 
 
-def _white(options: argparse.Namespace, paths: Sequence[Path]) -> int:
+def _white(detector: RetinaNetDetector, paths: Sequence[Path]) -> int | None:
     """The largest value of gray pictures with 16 bits, which is said where they use fewer."""
     depth = depth_of(paths, look_at(paths, decode=False))
-    white = find_white(options, depth.white)
-    if white == depth.white < WHITE:
+    white = find_white(detector, depth.white)
+    if depth.white is not None and white == depth.white < WHITE:
         words = f"gray of 16 bits has {depth.largest} as its largest value: {depth.white} is white, not {WHITE}"
         note(f"retinanet: {words}")
     return white

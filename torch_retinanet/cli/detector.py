@@ -13,7 +13,6 @@ from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.devices import DEVICES, Device, find_device
 from torch_retinanet.errors import InputError
-from torch_retinanet.pictures import WHITE
 from torch_retinanet.terminal import note
 from torch_retinanet.tiles import Tiling
 
@@ -59,43 +58,38 @@ def add_tiles(command: argparse.ArgumentParser) -> None:
         "--overlap",
         type=float,
         metavar="SHARE",
-        help="the share of a tile that the next one shows too; what is smaller is found once (0.25)",
+        help="the share of a tile that the next one shows too; what is smaller is found once (default: as the "
+        "run was trained, or 0.25)",
     )
 
 
-def find_tiling(options: argparse.Namespace) -> Tiling | None:
-    """How pictures are cut: as the flags say, or else as those were that a run was trained on, which is said then."""
-    settings = Path(options.model) / "config.toml"
-    if options.tile is None and options.overlap is None and settings.is_file():
-        from torch_retinanet.train import TrainConfig
-
-        trained = TrainConfig.from_toml(settings).tiling()
+def find_tiling(options: argparse.Namespace, detector: RetinaNetDetector) -> Tiling | None:
+    """How pictures are cut: as the flags say, or else as those were that the model learnt from, which is said then."""
+    trained = detector.trained_on.tiling
+    if options.tile is None and options.overlap is None:
         if trained is not None:
-            words = f"pictures are cut into tiles of {trained.size} pixels, as those of its training"
-            note(f"retinanet: {options.model}: {words}; --tile 0 takes them whole")
+            words = f"tiles of {trained.size} pixels that overlap by {trained.overlap:g}, as those of its training"
+            note(f"retinanet: {options.model}: pictures are cut into {words}; --tile 0 takes them whole")
         return trained
-    if not options.tile:
+    size = options.tile if options.tile is not None or trained is None else trained.size
+    if not size:
         if options.overlap is not None:
             raise InputError(f"--overlap: {options.overlap} must come with --tile")
         return None
-    return Tiling(options.tile) if options.overlap is None else Tiling(options.tile, options.overlap)
+    if options.overlap is not None:
+        return Tiling(size, options.overlap)
+    return Tiling(size) if trained is None else Tiling(size, trained.overlap)
 
 
-def find_white(options: argparse.Namespace, white: int) -> int:
-    """The value that is white in gray pictures of 16 bits: `white`, which their bits say, or that of a run's training.
+def find_white(detector: RetinaNetDetector, own: int | None) -> int | None:
+    """What is white in gray pictures of 16 bits: `own`, which their bits say, or the larger one of its training.
 
-    Pictures that happen to be dark are then as bright as those that the weights learned from. It is said then.
+    It is said where it is that of its training.
     """
-    if white == WHITE or not Path(options.model).is_dir():
-        return white
-    from torch_retinanet.train.data_record import read_data_record
-    from torch_retinanet.train.run_folder import DATA_RECORD
-
-    data = read_data_record(Path(options.model) / DATA_RECORD)
-    if data is None or not white < data.train.white < WHITE:
-        return white
-    note(f"retinanet: {options.model}: {data.train.white} is white in gray of 16 bits, as in its training")
-    return data.train.white
+    white = detector.trained_on.white_beside(own)
+    if own is not None and white != own:
+        note(f"retinanet: {white} is white in gray of 16 bits, as in the model's training")
+    return white
 
 
 def read_detector(path: str | Path, device: Device | None = None, **given: Any) -> RetinaNetDetector:

@@ -127,8 +127,8 @@ def _evaluate_model(options: argparse.Namespace) -> int:
 
     detector = _read_detector(options)
     read = _read_annotations(options, detector)
-    screened, tiling = screen(read, decode=False), find_tiling(options)
-    screened = replace(screened, white=find_white(options, screened.white))
+    screened, tiling = screen(read, decode=False), find_tiling(options, detector)
+    screened = replace(screened, white=find_white(detector, screened.white))
     _say_what_is_lost(options.data, read, screened)
     with quiet_pillow():
         found = detect_annotated(

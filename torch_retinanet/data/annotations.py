@@ -93,7 +93,8 @@ class Annotations:
         class_ids: the K ids of the classes in a COCO file, -1 of one that it does not have; empty for other formats.
         picture_ids: the P ids of the pictures in a COCO file; empty for other formats.
         windows: the parts of the P pictures that are meant, where they are tiles; empty where they are whole.
-        white: the largest value of gray pictures with 16 bits; once screened, that of the bits that they use.
+        white: the largest value of gray pictures with 16 bits; once screened, that of the bits that they use. It is
+            `None` where no picture is so.
         choice: what was read, where several files or formats could be meant.
         layout: what the four numbers of a box in the file are taken to mean.
         layout_is_given: whether the caller said so. Otherwise `screen` refuses boxes that must be of another layout.
@@ -117,7 +118,7 @@ class Annotations:
     picture_ids: Sequence[int | str] = ()
     windows: Sequence[Window] = ()
     choice: Choice | None = None
-    white: int = 65535
+    white: int | None = None
     layout: "BoxLayout" = "xyxy"
     layout_is_given: bool = False
     relative: bool = False

@@ -15,6 +15,7 @@ from torchvision import tv_tensors
 from torch_retinanet.checks import check_batch, in_xyxy
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.builder import NO_CLASS
+from torch_retinanet.data.decoded_pictures import DecodedPictures
 from torch_retinanet.data.mixing import NO_MIXING, Labelled, Mixing
 from torch_retinanet.errors import InputError
 from torch_retinanet.pictures import COLOURS, read_picture
@@ -61,7 +62,7 @@ class PictureDataset(Dataset[Sample | Unreadable]):
         mixing: Mixing = NO_MIXING,
     ) -> None:
         self.annotations, self.transform, self.seed, self.channels = annotations, transform, seed, channels
-        self.mixing = mixing
+        self.mixing, self._decoded = mixing, DecodedPictures()
 
     def __len__(self) -> int:
         return len(self.annotations.pictures)
@@ -83,13 +84,19 @@ class PictureDataset(Dataset[Sample | Unreadable]):
 
     def _read(self, index: int) -> Labelled:
         annotations = self.annotations
-        upright, objects = not annotations.as_stored[index], annotations.objects(index)
-        picture = read_picture(
-            annotations.pictures[index], upright=upright, channels=self.channels, white=annotations.white
-        )
-        picture = annotations.windows[index].cut(picture) if annotations.windows else picture
+        objects, path = annotations.objects(index), annotations.pictures[index]
+        if annotations.windows:
+            picture = self._decoded(path, lambda: self._decode(index))
+            picture = annotations.windows[index].cut(picture).clone()  # a transform may change it in place
+        else:
+            picture = self._decode(index)
         labels = torch.from_numpy(np.where(objects.ignored, NO_CLASS, objects.labels))
         return Labelled(picture, torch.from_numpy(objects.boxes).float().reshape(-1, 4), labels)
+
+    def _decode(self, index: int) -> Tensor:
+        annotations, upright = self.annotations, not self.annotations.as_stored[index]
+        path, white = annotations.pictures[index], annotations.white
+        return read_picture(path, upright=upright, channels=self.channels, white=white)
 
     def _read_another(self) -> Labelled:
         return self._read(int(torch.randint(len(self), ())))

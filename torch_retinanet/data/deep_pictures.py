@@ -18,18 +18,20 @@ BITS = 8, 10, 12, 14, 16
 
 
 class Depth(NamedTuple):
-    """The largest value of some pictures, and the largest of the bits that it needs."""
+    """The largest value of some pictures, and the largest of the bits that it needs; `None` of no picture."""
 
     largest: int
-    white: int
+    white: int | None
 
 
 def depth_of(paths: Sequence[Path], files: Sequence[PictureFile]) -> Depth:
-    """The depth of the gray pictures of 16 bits among these; of no picture, that of 16 bits."""
+    """The depth of the gray pictures of 16 bits among these."""
     deep = [path for path, file in zip(paths, files, strict=True) if file.mode.startswith("I") and DEEP in file.mode]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         values = list(track(threads.map(_largest, deep), total=len(deep), words="reading the largest values"))
-    largest = max(values, default=WHITE)
+    if not values:
+        return Depth(0, None)
+    largest = max(values)
     return Depth(largest, next((2**bits - 1 for bits in BITS if largest < 2**bits), WHITE))
 
 

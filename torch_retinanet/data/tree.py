@@ -26,10 +26,11 @@ class Tree:
     Attributes:
         root: the folder.
         whole: whether all of it could be looked through.
+        missed: files that may be annotations, and that a search did not look into.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root, self.whole = root, True
+        self.root, self.whole, self.missed = root, True, 0
 
     @cached_property
     def folders(self) -> dict[Path, list[Path]]:

@@ -20,8 +20,9 @@ from torch_retinanet.data.tiled import tiled
 from torch_retinanet.data.transforms import training_transforms
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
-from torch_retinanet.pictures import WHITE, allow_pixels
+from torch_retinanet.pictures import allow_pixels
 from torch_retinanet.train.config import TrainConfig
+from torch_retinanet.weights.trained_on import TrainedOn
 
 FLAGS = "data_loss", "assumption"
 """The fields of a problem that are true or false."""
@@ -47,7 +48,7 @@ def read_data(config: TrainConfig) -> tuple[Annotations, Annotations | None]:
     if why := why_nothing_to_train_on(train):
         raise InputError(f"data: {config.data} {why}")
     val = _validation_data(config, splits, train.classes)
-    val = replace(val, white=max(val.white, train.white)) if val and train.white < WHITE else val
+    val = replace(val, white=TrainedOn(train.white).white_beside(val.white)) if val else None
     if config.strict:
         _refuse_losses([*train.problems, *(val.problems if val else ())])
     return train, val

@@ -16,7 +16,6 @@ from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.progress import track
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
-from torch_retinanet.pictures import WHITE
 
 WHOLE, SAMPLES, SAMPLE = 2**16, 16, 2**12
 """Bytes of a file up to which it is read whole; otherwise how many parts of it are read, and their bytes."""
@@ -35,11 +34,10 @@ class PictureRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DataRecord(msgspec.Struct, frozen=True):
-    """The classes in the order of their labels, the pictures in theirs, and what is white in gray ones of 16 bits."""
+    """The classes in the order of their labels, and the pictures in theirs."""
 
     classes: list[str]
     pictures: list[PictureRecord]
-    white: int = WHITE
 
 
 class RunData(msgspec.Struct, frozen=True):
@@ -107,7 +105,7 @@ def _recorded(annotations: Annotations) -> DataRecord:
         PictureRecord(name, *contents[path], _boxes(annotations, index))
         for index, (name, path) in enumerate(zip(_names(annotations), annotations.pictures, strict=True))
     ]
-    return DataRecord(list(annotations.classes), pictures, annotations.white)
+    return DataRecord(list(annotations.classes), pictures)
 
 
 def _names(annotations: Annotations) -> list[str]:

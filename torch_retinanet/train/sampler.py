@@ -1,6 +1,10 @@
-"""Which picture is drawn when: a pure function of seed and number, so that a run can go on from any step."""
+"""Which picture is drawn when: a pure function of seed and number, so that a run can go on from any step.
 
-from collections.abc import Iterator, Sequence
+Tiles come in runs of one picture, which is decoded once for a run: the tiles of each picture are shuffled and cut into
+runs of `RUN`; runs are shuffled; and the tiles of `TOGETHER` runs that follow one another are shuffled once more.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,6 +14,11 @@ import numpy.typing as npt
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.dataset import SampleKey
 
+RUN, TOGETHER = 16, 4
+"""Tiles of a picture that are drawn near one another, and how many such runs are mixed."""
+
+Order = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, kw_only=True)
 class EpochSampler:
@@ -18,6 +27,7 @@ class EpochSampler:
     Attributes:
         pictures: how many there are.
         drawn: those of an epoch by their numbers, some more than once; by default each is drawn once.
+        files: the number of the file that each is a tile of; empty where they are whole pictures.
         batch: draws in a batch.
         accumulate: batches that each process has in a step.
         seed: of the order.
@@ -27,6 +37,7 @@ class EpochSampler:
     pictures: int
     batch: int
     drawn: Sequence[int] = ()
+    files: Sequence[int] = ()
     accumulate: int = 1
     seed: int = 0
     process: int = 0
@@ -48,14 +59,37 @@ class EpochSampler:
 
     def batches(self, first: int, end: int) -> Iterator[list[SampleKey]]:
         """The batches of this process from step `first`, counted from 0, up to but without step `end`."""
-        each = self.accumulate * self.processes
+        each, order_of = self.accumulate * self.processes, lru_cache(maxsize=2)(self._of_epoch)
         for number in range(first * each + self.process, end * each, self.processes):
-            yield [self._draw(number * self.batch + i) for i in range(self.batch)]
+            yield [self._draw(number * self.batch + i, order_of) for i in range(self.batch)]
 
-    def _draw(self, number: int) -> SampleKey:
+    def _draw(self, number: int, order_of: Callable[[int], Order]) -> SampleKey:
         epoch, place = divmod(number, self.per_epoch)
-        drawn = int(_order(self.seed, epoch, self.per_epoch)[place])
-        return SampleKey(number, self.drawn[drawn] if self.drawn else drawn)
+        return SampleKey(number, int(order_of(epoch)[place]))
+
+    def _of_epoch(self, epoch: int) -> Order:
+        """The pictures of an epoch."""
+        order = _order(self.seed, epoch, self.per_epoch)
+        order = np.asarray(self.drawn, dtype=np.int64)[order] if self.drawn else order
+        if not self.files:
+            return order
+        return _in_runs(order, np.asarray(self.files)[order], np.random.default_rng([self.seed, epoch, RUN]))
+
+
+def file_numbers(annotations: Annotations) -> list[int]:
+    """The number of the file of each tile; nothing where pictures are whole."""
+    numbers = {path: number for number, path in enumerate(dict.fromkeys(annotations.pictures))}
+    return [numbers[path] for path in annotations.pictures] if annotations.windows else []
+
+
+def _in_runs(order: Order, files: Order, rng: np.random.Generator) -> Order:
+    """Draws with those of a file in runs, given shuffled with the file of each."""
+    by_file = np.argsort(files, kind="stable")
+    _, starts, counts = np.unique(files[by_file], return_index=True, return_counts=True)
+    within = np.arange(len(order)) - np.repeat(starts, counts)
+    run = np.cumsum(within % RUN == 0) - 1
+    window = rng.permutation(run[-1] + 1)[run] // TOGETHER
+    return order[by_file][np.lexsort((rng.random(len(order)), window))]
 
 
 def balanced_draws(annotations: Annotations, rare: float, seed: int) -> list[int]:
@@ -74,6 +108,5 @@ def balanced_draws(annotations: Annotations, rare: float, seed: int) -> list[int
     return drawn
 
 
-@lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, pictures: int) -> npt.NDArray[np.int64]:
+def _order(seed: int, epoch: int, pictures: int) -> Order:
     return np.random.default_rng([seed, epoch]).permutation(pictures)

@@ -49,6 +49,7 @@ class TrainStep:
         pictures: how many there are.
         accelerator: devices and precision.
         drawn: the pictures of an epoch by their numbers; by default each once.
+        files: the number of the file that each picture is a tile of, if they are tiles.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class TrainStep:
         accelerator: Accelerator,
         *,
         drawn: Sequence[int] = (),
+        files: Sequence[int] = (),
     ) -> None:
         self.config, self.accelerator = config, accelerator
         processes = {"process": accelerator.process_index, "processes": accelerator.num_processes}
@@ -66,6 +68,7 @@ class TrainStep:
             pictures=pictures,
             batch=config.batch,
             drawn=drawn,
+            files=files,
             accumulate=config.accumulate,
             seed=config.seed,
             **processes,

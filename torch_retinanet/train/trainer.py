@@ -48,10 +48,11 @@ from torch_retinanet.train.run_folder import (
     check_data_is_there,
     write_settings,
 )
-from torch_retinanet.train.sampler import balanced_draws
+from torch_retinanet.train.sampler import balanced_draws, file_numbers
 from torch_retinanet.train.signals import stopping
 from torch_retinanet.train.train_step import NotFiniteError, TrainStep
 from torch_retinanet.weights import RUN_FILE, write_weights
+from torch_retinanet.weights.trained_on import TrainedOn
 from torch_retinanet.weights.weights_file import WeightsFile
 
 LOST_PEER = re.compile("gloo|NCCL|ProcessGroup|[Cc]onnection (closed|reset)|[Bb]roken pipe")
@@ -106,10 +107,11 @@ class Trainer:
         self.taken_over: TakenOver | None = None
         detector = self._built(resume) if detector is None else self._given(detector)
         detector.loss = detector.loss if loss is None else loss
+        detector.trained_on = TrainedOn(self.annotations.white, config.tiling())
         self.transform = transform
         drawn = balanced_draws(self.annotations, config.balance, config.seed) if config.balance else ()
-        count = len(self.annotations.pictures)
-        self.training = TrainStep(self.config, detector, count, self.accelerator, drawn=drawn)
+        count, files = len(self.annotations.pictures), file_numbers(self.annotations)
+        self.training = TrainStep(self.config, detector, count, self.accelerator, drawn=drawn, files=files)
         check_limits(self.config, self.annotations, detector.config, self.training.steps)
         device, tiling = self.accelerator.device, config.tiling()
         self.validation = Evaluator(val, detector.config, device, tiling) if val else None
@@ -259,7 +261,9 @@ class Trainer:
         if self.accelerator.is_main_process:
             detector = self.training.detector
             tensors = {name: tensor.cpu() for name, tensor in self.training.weights().items()}
-            contents = WeightsFile(detector.config, tensors, class_names=detector.class_names)
+            contents = WeightsFile(
+                detector.config, tensors, class_names=detector.class_names, trained_on=detector.trained_on
+            )
             write_weights(self.folder / RUN_FILE, contents)
 
     def _save(self) -> None:

@@ -12,10 +12,14 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.digest import check_digest, save_with_digest
+from torch_retinanet.weights.trained_on import UNKNOWN, TrainedOn
 from torch_retinanet.weights.weights_file import Part, WeightsFile, check_floating, check_shapes, expected_shapes
 
 FORMAT = "torch_retinanet 2"
 """Name and version of this format; the version counts up where old readers could not read new files."""
+
+TRAINED_ON = "trained_on"
+"""The name in the metadata of what `TrainedOn` says, where it says anything."""
 
 
 def is_ours(path: Path) -> bool:
@@ -44,7 +48,8 @@ def read_safetensors(path: Path) -> WeightsFile:
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     check_shapes(str(path), found, _expected_shapes(path, config, part))
     check_floating(str(path), tensors)
-    return WeightsFile(config, tensors, part, class_names)
+    trained_on = TrainedOn.from_json(path, metadata[TRAINED_ON]) if TRAINED_ON in metadata else UNKNOWN
+    return WeightsFile(config, tensors, part, class_names, trained_on=trained_on)
 
 
 def _expected_shapes(path: Path, config: RetinaNetConfig, part: Part) -> dict[str, tuple[int, ...]]:
@@ -55,7 +60,7 @@ def _expected_shapes(path: Path, config: RetinaNetConfig, part: Part) -> dict[st
 
 
 def write_safetensors(path: Path, contents: WeightsFile) -> None:
-    """Tensors by state dict name; format, preset, part, config, class names and a digest as metadata."""
+    """Tensors by state dict name; format, preset, part, config, class names, `TrainedOn` and a digest as metadata."""
     metadata = {
         "format": FORMAT,
         "preset": contents.config.name,
@@ -63,6 +68,8 @@ def write_safetensors(path: Path, contents: WeightsFile) -> None:
         "config": json.dumps(contents.config.as_dict()),
         "class_names": json.dumps(contents.class_names),
     }
+    if contents.trained_on != UNKNOWN:
+        metadata[TRAINED_ON] = contents.trained_on.to_json()
     with atomic_write(path) as beside:
         save_with_digest(beside, contents.tensors, metadata)
 

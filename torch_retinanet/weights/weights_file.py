@@ -12,6 +12,7 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.weights.keras_names import COUNTER
+from torch_retinanet.weights.trained_on import UNKNOWN, TrainedOn
 
 Part = Literal["model", "backbone"]
 
@@ -23,7 +24,8 @@ BACKBONE = "fpn.backbone."
 class WeightsFile:
     """The tensors of a whole model or of its backbone alone, by state dict name, and the config they hold for.
 
-    `class_names` are those of the K classes, or none; `origin` says whose file it was, where another program wrote it.
+    `class_names` are those of the K classes, or none; `origin` says whose file it was, where another program wrote it;
+    `trained_on` says how the pictures were read that they learnt from.
     """
 
     config: RetinaNetConfig
@@ -31,6 +33,7 @@ class WeightsFile:
     part: Part = "model"
     class_names: tuple[str, ...] = ()
     origin: str = ""
+    trained_on: TrainedOn = UNKNOWN
 
     @property
     def dtype(self) -> torch.dtype:

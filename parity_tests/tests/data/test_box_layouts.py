@@ -123,3 +123,15 @@ def test_a_few_bad_boxes_are_no_other_layout(boxes: list[tuple[float, ...]], tmp
     path = csv(tmp_path, boxes[:1])
     path.write_text("".join(f"0.png,{','.join(map(str, box))},cat\n" for box in boxes))
     assert len(screened(path).boxes) == len(boxes)
+
+
+@pytest.mark.parametrize("size", [SIZE, (600, 400)])
+def test_shares_in_percent_are_refused_as_such(size: tuple[int, int], tmp_path: Path) -> None:
+    """On a picture as small as the numbers, and on a larger one."""
+    write_pictures(tmp_path, ["0.png", "1.png"], size)
+    percent = [tuple(100 * number for number in box) for box in numbers("cxcywh-relative")]
+    data = yolo(tmp_path, percent)
+    with pytest.raises(
+        InputError, match=r"cannot be cxcywh-relative, and lie in their pictures as percent .*divide them"
+    ):
+        screen(read_annotations(data), decode=False)

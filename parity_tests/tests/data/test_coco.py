@@ -4,7 +4,7 @@ import json
 import re
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from parity_tests.tests.support.data_sets import (
     problems_in_a_file,
     what_is_in,
     write_coco,
+    write_pictures,
 )
 from parity_tests.tests.support.paths import shared
 from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.data.formats import read_annotations
 from torch_retinanet.data.formats.coco import read_coco
 from torch_retinanet.data.formats.coco_outlines import outline_box
 from torch_retinanet.data.screening import screen
@@ -198,7 +200,7 @@ def test_categories_are_taken_as_they_are(tmp_path: Path) -> None:
     ]
     alike = coco_with(tmp_path, "categories[0]", name="cat")
     assert (alike.classes, alike.class_ids) == (["cat", "cat"], [3, 7])
-    assert problems_in_a_file(alike) == [("categories[1]", "name of two categories", False)]
+    assert problems_in_a_file(alike) == []
 
 
 @pytest.mark.parametrize("values", [{"width": None, "height": None}, {"width": 0, "height": 0}, {"width": 1e300}])
@@ -288,3 +290,41 @@ def test_a_class_costs_the_same_however_many_there_are(tmp_path: Path) -> None:
     started = time.process_time()
     assert len(read_coco(path).classes) == 30_000
     assert time.process_time() - started < 5
+
+
+def with_categories(folder: Path, categories: list[dict[str, Any]], splits: Sequence[str]) -> Path:
+    """COCO files of splits with a picture each, and a box of each category that `boxes` does not forbid."""
+    for split in splits:
+        write_pictures(folder / split, [f"{split}.png"])
+        used = [one for one in categories if one.get("boxes", True)]
+        boxes = [
+            {"id": i, "image_id": 1, "category_id": one["id"], "bbox": [3 * one["id"], 2, 9, 9], "iscrowd": 0}
+            for i, one in enumerate(used)
+        ]
+        images = [{"id": 1, "file_name": f"{split}.png", "width": 60, "height": 40}]
+        content = {"images": images, "annotations": boxes, "categories": categories}
+        (folder / split / "_annotations.coco.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "valid")])
+def test_two_categories_of_one_name_are_two_classes_in_one_file_and_over_splits(
+    splits: Sequence[str], tmp_path: Path
+) -> None:
+    categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "dog"}, {"id": 7, "name": "car"}]
+    read = read_annotations(with_categories(tmp_path, categories, splits))
+    assert (read.classes, read.class_ids) == (["car (1)", "dog", "car (7)"], [1, 2, 7])
+    assert read.labels.tolist() == [0, 1, 2] * len(splits)
+    said = [(one.finding, one.action) for one in read.problems]
+    assert said == [("name of 2 categories: 'car'", "each is a class: car (1), car (7)")] * len(splits)
+    again = read_annotations(tmp_path, class_names=read.classes)
+    assert again.labels.tolist() == read.labels.tolist()
+
+
+def test_a_heading_of_the_name_of_its_only_class_changes_no_name(tmp_path: Path) -> None:
+    """Roboflow writes so where a project has the name of its class."""
+    heading = {"id": 0, "name": "cells", "supercategory": "none", "boxes": False}
+    categories = [heading, {"id": 1, "name": "cells", "supercategory": "cells"}]
+    read = read_annotations(with_categories(tmp_path, categories, ["train"]))
+    assert (read.classes, read.class_ids, read.labels.tolist()) == (["cells"], [1], [0])
+    assert [one.action for one in read.problems] == ["it is no class"]

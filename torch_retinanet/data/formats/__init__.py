@@ -8,7 +8,7 @@ from torch_retinanet.data.annotations import Annotations, Choice, Problem
 from torch_retinanet.data.box_layouts import BoxLayout
 from torch_retinanet.data.class_names import read_class_names, with_class_names
 from torch_retinanet.data.formats.coco import read_coco
-from torch_retinanet.data.formats.coco_headings import without_headings
+from torch_retinanet.data.formats.coco_headings import as_classes
 from torch_retinanet.data.formats.content import BEGINNING, is_coco, is_csv, is_voc
 from torch_retinanet.data.formats.createml import is_createml, read_createml
 from torch_retinanet.data.formats.csv_file import read_csv
@@ -19,7 +19,7 @@ from torch_retinanet.data.formats.kitti import find_kitti, read_kitti
 from torch_retinanet.data.formats.label_studio import is_label_studio, read_label_studio
 from torch_retinanet.data.formats.labelme import is_labelme, is_labelme_folder, read_labelme
 from torch_retinanet.data.formats.open_images import is_open_images, read_open_images
-from torch_retinanet.data.formats.search import DataSet, SplitPart, find_data_sets
+from torch_retinanet.data.formats.search import LOOKS, DataSet, SplitPart, find_data_sets, worth_a_look
 from torch_retinanet.data.formats.via import is_via, read_via
 from torch_retinanet.data.formats.via_csv import is_via_csv, read_via_csv
 from torch_retinanet.data.formats.voc import find_voc, read_voc, voc_splits
@@ -150,11 +150,18 @@ def _words(found: DataSet, root: Path) -> str:
 
 def _cut_off(tree: Tree) -> list[Problem]:
     """A problem where a folder was looked through in part."""
-    if tree.whole:
-        return []
-    what = f"folder that was looked through in part: {MOST:,} files and folders at most, and {DEPTH} levels"
     then = "what lies beyond is not read; give the folder of the annotations as DATA"
-    return [Problem(tree.root, "", what, then, data_loss=False, assumption=True)]
+    return [Problem(tree.root, "", what, then, data_loss=False, assumption=True) for what in _limits(tree)]
+
+
+def _limits(tree: Tree) -> list[str]:
+    """What kept the look from seeing all of a folder."""
+    limits = []
+    if not tree.whole:
+        limits.append(f"folder that was looked through in part: {MOST:,} files and folders at most, and {DEPTH} levels")
+    if tree.missed:
+        limits.append(f"files that were not looked into: {tree.missed:,}, after {LOOKS:,} looks at others")
+    return limits
 
 
 def _data_sets(tree: Tree, classes: Path | None) -> list[DataSet]:
@@ -166,9 +173,9 @@ def _data_sets(tree: Tree, classes: Path | None) -> list[DataSet]:
         raise FileNotFoundError(f"{path}: there is no such file or folder")
     if found := find_data_sets(tree, FORMATS, classes):
         return found
-    for file in tree.files():
-        if file.suffix.lower() in (".json", ".jsonl"):
-            _refuse_unread(file, json_kind(file))
+    others, _ = worth_a_look((file for file in tree.files() if file.suffix.lower() in (".json", ".jsonl")), LOOKS)
+    for file in others:
+        _refuse_unread(file, json_kind(file))
     for known in FORMATS:
         if known.is_folder(path):
             return [DataSet(known, [SplitPart(path, "")])]
@@ -181,7 +188,7 @@ def _data_sets(tree: Tree, classes: Path | None) -> list[DataSet]:
 def _seen(tree: Tree) -> str:
     """How far a folder was looked through."""
     count = sum(map(len, tree.folders.values()))
-    rest = "" if tree.whole else ", and there are more"
+    rest = f" ({'; '.join(_limits(tree))}); give the folder of the annotations as DATA" if _limits(tree) else ""
     folders = f" in {len(tree.folders):,} folders" if len(tree.folders) > 1 else ""
     return f"none of its {count:,} files{folders} is one{rest}" if count else "it has no files"
 
@@ -231,7 +238,7 @@ def _format_of_one_file(
 
 
 def _read_coco(path: Path, *, images: Path | None, boxes: BoxLayout | None) -> Annotations:
-    return without_headings(read_coco(path, images=images, boxes=boxes or "xywh"), path)
+    return as_classes(read_coco(path, images=images, boxes=boxes or "xywh"), path)
 
 
 COCO = _with_layouts("COCO", ".json", _read_coco, is_coco)
@@ -242,11 +249,14 @@ LABELME = Format(
     lambda path: [],
     lambda asked: read_labelme(asked.path, images=asked.images),
     is_labelme,
+    kind=JsonKind.LABELME,
 )
-CREATEML = _format_of_one_file("CreateML", ".json", read_createml, is_createml)
-VIA = _format_of_one_file("VGG Image Annotator", ".json", read_via, is_via)
+CREATEML = _format_of_one_file("CreateML", ".json", read_createml, is_createml)._replace(kind=JsonKind.CREATEML)
+VIA = _format_of_one_file("VGG Image Annotator", ".json", read_via, is_via)._replace(kind=JsonKind.VIA)
 VIA_CSV = _format_of_one_file("VGG Image Annotator's CSV", ".csv", read_via_csv, is_via_csv)
-LABEL_STUDIO = _format_of_one_file("Label Studio", ".json", read_label_studio, is_label_studio)
+LABEL_STUDIO = _format_of_one_file("Label Studio", ".json", read_label_studio, is_label_studio)._replace(
+    kind=JsonKind.LABEL_STUDIO
+)
 OPEN_IMAGES = _format_of_one_file("Open Images", ".csv", read_open_images, is_open_images)
 CVAT = _format_of_one_file("CVAT", ".xml", read_cvat, is_cvat)
 CSV = _with_layouts("CSV", ".csv", read_csv, is_csv)

@@ -84,16 +84,12 @@ class _Reader:
 
     def _names(self) -> dict[int, str]:
         """The names of the classes by their ids."""
-        names, taken = dict[int, str](), set[str]()
+        names = dict[int, str]()
         for place, category in self.entries.categories():
             if category.id in names:
                 self.entries.lose("categories", place, f"id twice: {category.id}")
                 continue
-            if category.name in taken:
-                what = f"name of two categories: {category.name!r}"
-                self._note(f"categories[{place}]", what, "both are classes")
             names[category.id] = category.name
-            taken.add(category.name)
         return names
 
     def _add_objects(self) -> None:

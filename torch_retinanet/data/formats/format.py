@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.data.box_layouts import BoxLayout
+from torch_retinanet.data.formats.json_kind import JsonKind
 from torch_retinanet.data.tree import Tree
 
 
@@ -39,6 +40,7 @@ class Format(NamedTuple):
         splits: those that a file or folder says by itself, as a list of pictures does.
         read: what reads a file or folder.
         fits: whether a file of such a suffix is of it, by what is in it.
+        kind: the kind of JSON that it is, where `fits` asks for that alone.
         find: the data sets in a tree, each as the files or folders that `read` takes, where these are not simply the
             files that `fits`, or their folders.
     """
@@ -50,3 +52,4 @@ class Format(NamedTuple):
     read: Callable[[Request], Annotations]
     fits: Callable[[Path], bool] = Path.is_file
     find: Callable[[Tree], Sequence[Sequence[Path]]] | None = None
+    kind: JsonKind | None = None

@@ -86,10 +86,15 @@ def json_kind(path: Path) -> JsonKind | None:
 
 def is_of_kind(path: Path, kind: JsonKind) -> bool:
     """Whether a file is a JSON of a kind; not where it cannot be read."""
+    return kind_or_none(path) is kind
+
+
+def kind_or_none(path: Path) -> JsonKind | None:
+    """As `json_kind`, and `None` for a file that cannot be read."""
     try:
-        return json_kind(path) is kind
+        return json_kind(path)
     except OSError:
-        return False
+        return None
 
 
 def _names(text: str) -> Iterator[tuple[str, str]]:

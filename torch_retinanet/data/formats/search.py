@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from torch_retinanet.data.formats.format import Format
+from torch_retinanet.data.formats.json_kind import kind_or_none
 from torch_retinanet.data.formats.splits import TRAINING, SplitName, first_of, split_of
 from torch_retinanet.data.tree import Tree
 
 LARGEST, FIRST = 16, 8
 """Files of a suffix in one folder that are looked into: the largest, and the first by name."""
 
-LOOKS = 20_000
-"""Files of a tree that are looked into."""
+LOOKS, PAGE, MOST_PAGES = 20_000, 4096, 16
+"""Looks into the files of a tree: a file takes one for each page of bytes, and no more than so many."""
 
 
 class SplitPart(NamedTuple):
@@ -68,6 +69,16 @@ def sampled(files: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys([*largest, *files[:FIRST]]))
 
 
+def worth_a_look(files: Iterable[Path], looks: int) -> tuple[list[Path], int]:
+    """The first files that so many looks suffice for, and the looks that are left."""
+    chosen: list[Path] = []
+    for file in files:
+        if (looks := looks - 1 - min(_size(file) // PAGE, MOST_PAGES - 1)) < 0:
+            return chosen, 0
+        chosen.append(file)
+    return chosen, looks
+
+
 def spread(files: Sequence[Path]) -> list[Path]:
     """Of many files of one kind a few, from the first to the last."""
     return list(files[:: max(1, len(files) // FIRST)])
@@ -98,25 +109,40 @@ def _widest(folder: Path, below: dict[Path, set[str]], root: Path) -> Path:
 
 
 def _by_format(tree: Tree, formats: Sequence[Format], without: Path | None) -> dict[int, list[Path]]:
-    """The files and folders of each format, by its place among the formats."""
+    """The files and folders of each format, by its place among the formats; the nearest are seen first."""
     generic = [place for place, known in enumerate(formats) if known.find is None]
     found: dict[int, list[Path]] = defaultdict(list)
     looks = LOOKS
-    for folder, by_suffix in tree.by_suffix.items():
+    for folder, by_suffix in sorted(tree.by_suffix.items(), key=lambda item: len(item[0].parts)):
         for place in generic:
             if not formats[place].suffixes and formats[place].is_folder(folder):
                 found[place].append(folder)
         for suffix, alike in by_suffix.items():
             knowing = [place for place in generic if suffix in formats[place].suffixes]
-            chosen = sampled(alike)[:looks] if knowing else []
-            looks -= len(chosen)
+            wanted = sampled(alike) if knowing else []
+            chosen, looks = worth_a_look(wanted, looks)
+            tree.missed += len(wanted) - len(chosen)
             for file in chosen:
                 if without is not None and file.samefile(without):
                     continue
-                fitting = next((place for place in knowing if formats[place].fits(file)), None)
+                fitting = _first_fitting(file, formats, knowing)
                 if fitting is not None:
                     found[fitting].append(folder if formats[fitting].is_folder(folder) else file)
-    return {place: list(dict.fromkeys(paths)) for place, paths in found.items()}
+    order = {folder: number for number, folder in enumerate(tree.by_suffix)}
+    return {
+        place: sorted(dict.fromkeys(paths), key=lambda path: order.get(path, order.get(path.parent, 0)))
+        for place, paths in found.items()
+    }
+
+
+def _first_fitting(file: Path, formats: Sequence[Format], knowing: Sequence[int]) -> int | None:
+    """The place of the first of some formats that a file fits; what kind of JSON it is is found out once."""
+    kind = kind_or_none(file) if any(formats[place].kind for place in knowing) else None
+    for place in knowing:
+        wanted = formats[place].kind
+        if formats[place].fits(file) if wanted is None else kind is wanted:
+            return place
+    return None
 
 
 def _families(paths: Sequence[Path], root: Path) -> list[list[SplitPart]]:

@@ -35,8 +35,14 @@ LIES_WRONG = 2
 RIGHT = 0.99
 """The share of boxes that must lie in their pictures in another layout."""
 
+PERCENT = 100
+"""What shares are multiplied by where they are percent."""
+
+SMALL = 0.5
+"""The share of the longest side up to which numbers are taken for percent, though they may be pixels too."""
+
 FAR = 0.1
-"""The share of a side that the largest number must be, if the numbers are pixels."""
+"""The share of a side, or of 100, that the largest number must be, if the numbers are pixels, or percent."""
 
 BEYOND = 0.2
 """The share of boxes with their centres outside of the picture from which on they are of pictures of another size."""
@@ -65,8 +71,13 @@ def refuse_other_layouts(annotations: Annotations, annotated: Annotations) -> No
     numbers = _numbers(boxes, annotations.layout) / (sides if is_relative(annotations.layout) else 1.0)
     wrong = ~_fits(numbers, annotations.layout, sides)
     doubted = wrong.mean() >= WRONG
+    percent = doubted and _are_percent(numbers, annotations.layout, sides)
+    if percent and numbers.max() <= SMALL * sides.max():
+        _refuse_percent(annotations, wrong, numbers)
     if doubted and (fitting := _fitting(numbers, annotations.layout, sides, int(wrong.sum()))):
         _refuse_layout(annotations, wrong, numbers, fitting)
+    if percent:
+        _refuse_percent(annotations, wrong, numbers)
     sizes = dict(zip(annotated.pictures, annotated.sizes.tolist(), strict=True))
     said = np.array([sizes[path] for path in annotations.pictures], dtype=np.float64).reshape(-1, 2)
     said = said[annotations.owners()][objects][:, [1, 0, 1, 0]]
@@ -106,6 +117,12 @@ def _fitting(numbers: Floats, layout: BoxLayout, sides: Floats, wrong: int) -> l
     return own or fitting
 
 
+def _are_percent(numbers: Floats, layout: BoxLayout, sides: Floats) -> bool:
+    """Whether nearly all boxes that should be shares lie in their pictures as shares in percent."""
+    far = is_relative(layout) and numbers.max() >= FAR * PERCENT
+    return bool(far and _fits(numbers / PERCENT, layout, sides).mean() >= RIGHT)
+
+
 def _lie_beyond(boxes: Floats, sides: Floats) -> bool:
     """Whether many boxes have their centres outside of their pictures."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -135,6 +152,14 @@ def _refuse_layout(annotations: Annotations, wrong: Bools, numbers: Floats, fitt
     raise InputError(
         f"{_where(annotations)}: {found}, and all lie in their pictures as {kind}; {flags} reads them so, "
         f"`retinanet browse` shows how they lie, and `--boxes {annotations.layout}` takes them as they are"
+    )
+
+
+def _refuse_percent(annotations: Annotations, wrong: Bools, numbers: Floats) -> NoReturn:
+    found = f"{int(wrong.sum()):,} of {len(wrong):,} boxes cannot be {annotations.layout}"
+    raise InputError(
+        f"{_where(annotations)}: {found}, and lie in their pictures as percent (none above {numbers.max():.4g}); "
+        f"divide them by {PERCENT}, and `--boxes {annotations.layout}` takes them as they are"
     )
 
 

@@ -110,7 +110,7 @@ def _modes(paths: Sequence[Path], files: Sequence[PictureFile], depth: Depth) ->
         if mode != "RGB":
             what = f"pictures of mode {mode}: {len(those)}, this the first"
             yield Problem(those[0], "", what, "they are read as RGB of 8 bits", data_loss=False)
-        if mode.startswith("I") and depth.white < WHITE:
+        if mode.startswith("I") and depth.white is not None and depth.white < WHITE:
             what = f"gray of 16 bits that uses fewer: the largest value of all is {depth.largest}"
             yield Problem(those[0], "", what, f"{depth.white} is white, not {WHITE}", data_loss=False)
 
