@@ -4,6 +4,7 @@ Lin et al., Focal Loss for Dense Object Detection (2017), section 4.1, inference
 """
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ FACTORS: dict[str, dict[str, float]] = {
 }
 """How many times its anchor a decoded box can be wide or high, by the convention `box_clamp`."""
 
+FEW = 16
+"""Boxes of a class up to which it can go through NMS together with others."""
+
 
 def class_wise_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
     """Indices of the boxes (M,4) that no better one of their class overlaps further than the threshold, best first.
@@ -27,14 +31,44 @@ def class_wise_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thres
     Of equal scores the first class comes first, and of one class the first box.
 
     Class by class: `torchvision.ops.batched_nms` moves the classes apart instead, by offsets that boxes below zero
-    undo and in which those of a huge one are rounded away, and where nothing is clipped there are both.
+    undo and in which those of a huge one are rounded away, and where nothing is clipped there are both. Few classes
+    with many boxes go through `nms` one by one, and many with few all at once.
     """
-    kept = [labels.new_zeros(0)]
-    for label in torch.unique(labels):
-        of_class = (labels == label).nonzero().squeeze(1)
-        kept.append(of_class[nms(boxes_xyxy[of_class], scores[of_class], iou_threshold)])
-    keep = torch.cat(kept)
-    return keep[scores[keep].sort(descending=True, stable=True).indices]
+    order = scores.sort(descending=True, stable=True).indices
+    order = order[labels[order].sort(stable=True).indices]  # class by class, best first
+    boxes_xyxy, ordered = boxes_xyxy[order], scores[order]
+    counts = torch.unique_consecutive(labels[order], return_counts=True)[1]
+    sizes = counts.tolist()
+    rounds = sum(size > i for i, size in enumerate(sorted(sizes, reverse=True)[:FEW]))  # no more than classes
+    keep = torch.zeros_like(order, dtype=torch.bool)
+    for end, size in zip(accumulate(sizes), sizes, strict=True):
+        if size > rounds:
+            own = slice(end - size, end)
+            keep[nms(boxes_xyxy[own], ordered[own], iou_threshold) + own.start] = True
+    small = (counts <= rounds).repeat_interleave(counts)
+    keep[small] = nms_in_rounds(boxes_xyxy[small], counts[counts <= rounds], iou_threshold)
+    kept = order[keep]
+    return kept[scores[kept].sort(descending=True, stable=True).indices]
+
+
+def nms_in_rounds(boxes_xyxy: Tensor, counts: Tensor, iou_threshold: float) -> Tensor:
+    """Which boxes (M,4) stay (M,), that lie class by class, best first, so many of each class.
+
+    In a round the next box of each class drops those behind it, if it stays itself. The arithmetic is that of
+    `torchvision.ops.nms` on a CPU, to the comparison in double precision.
+    """
+    first = (counts.cumsum(0) - counts).repeat_interleave(counts)
+    place = torch.arange(len(first), device=first.device)
+    left, top, right, bottom = boxes_xyxy.t().contiguous()
+    area, keep = (right - left) * (bottom - top), torch.ones_like(place, dtype=torch.bool)
+    for turn in range(int(counts.max()) - 1 if len(counts) else 0):
+        better = (first + turn).clamp(max=len(place) - 1)
+        width = (torch.minimum(right, right[better]) - torch.maximum(left, left[better])).clamp(min=0)
+        height = (torch.minimum(bottom, bottom[better]) - torch.maximum(top, top[better])).clamp(min=0)
+        shared = width * height
+        iou = shared / (area[better] + area - shared)
+        keep &= ~((place > better) & keep[better] & (iou.double() > iou_threshold))
+    return keep
 
 
 def all_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:

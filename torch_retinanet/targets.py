@@ -4,7 +4,7 @@ Lin et al., Focal Loss for Dense Object Detection (2017), section 4: an anchor b
 IoU is high enough; or as `torch_retinanet/atss.py` has it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,17 +12,15 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from torch_retinanet.atss import match_atss
-from torch_retinanet.boxes import box_iou, encode
+from torch_retinanet.boxes import encode
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.overlaps import Best, Overlaps
 
 BACKGROUND, IGNORED = -1, -2
 """Classes of the anchors that no box is assigned to."""
 
 WITHIN = 0.5
 """The share of an anchor within a region that is ignored from which on the anchor is no background."""
-
-LARGEST_TABLE = 2**24
-"""Pairs of a box and an anchor looked at together, which keeps the memory of a large batch in bounds."""
 
 
 class Targets(NamedTuple):
@@ -50,17 +48,6 @@ class Targets(NamedTuple):
 def with_last_pixel(boxes_xyxy: Tensor) -> Tensor:
     """Boxes (...,4) a pixel larger at the right and bottom: their edges were the first and the last pixel within."""
     return boxes_xyxy + boxes_xyxy.new_tensor([0, 0, 1, 1])
-
-
-class Tables:
-    """The IoU (B,G,n) of boxes with each chunk of anchors; one that is whole is kept, several are made anew."""
-
-    def __init__(self, boxes_xyxy: Tensor, chunks: Sequence[Tensor]) -> None:
-        self.boxes_xyxy, self.chunks = boxes_xyxy, chunks
-        self.kept = [box_iou(boxes_xyxy, chunks[0])] if len(chunks) == 1 else None
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return iter(self.kept or (box_iou(self.boxes_xyxy, chunk) for chunk in self.chunks))
 
 
 class Match(NamedTuple):
@@ -100,13 +87,22 @@ class LabelEncoder:
         if self.config.matching == "atss":
             match = self._match_atss(anchors_xyxy, boxes_xyxy, per_level or [len(anchors_xyxy)])
         else:
-            match = self._match_iou(anchors_xyxy, filled)
+            match = self._match_iou(anchors_xyxy, boxes_xyxy)
         matched = classes.gather(1, match.box).masked_fill(~match.positive, IGNORED)
         matched = matched.masked_fill(match.background, BACKGROUND)
-        best = filled.gather(1, match.box.unsqueeze(-1).expand(-1, -1, 4))
-        best = torch.where(match.positive.unsqueeze(-1), best, anchors_xyxy)
+        return Targets(matched, self._deltas(anchors_xyxy, filled, match))
+
+    def _deltas(self, anchors_xyxy: Tensor, boxes_xyxy: Tensor, match: Match) -> Tensor:
+        """The deltas (B,N,4) of positive anchors to boxes (B,G,4), and zeros for the others.
+
+        Positive anchors are looked up, for which a GPU waits; so it does in the losses, a moment later.
+        """
         variance, coding, axes = self.config.box_variance, self.config.box_coding, self.config.delta_axes
-        return Targets(matched, encode(best, anchors_xyxy, variance, coding=coding, axes=axes))
+        picture, anchor = match.positive.nonzero(as_tuple=True)
+        best = boxes_xyxy[picture, match.box[picture, anchor]]
+        deltas = anchors_xyxy.new_zeros((*match.box.shape, 4))
+        deltas[picture, anchor] = encode(best, anchors_xyxy[anchor], variance, coding=coding, axes=axes)
+        return deltas
 
     def ignore(self, targets: Targets, anchors_xyxy: Tensor, regions_xyxy: Sequence[Tensor]) -> Targets:
         """Targets in which anchors (N,4) that lie in a region (I,4) of their picture are background no longer."""
@@ -143,27 +139,12 @@ class LabelEncoder:
         positive, box = (torch.stack(parts) for parts in zip(*found, strict=True))
         return Match(positive, ~positive, box)
 
-    def _match_iou(self, anchors_xyxy: Tensor, boxes_xyxy: Tensor) -> Match:
-        """Matches of boxes (B,G,4) all in one go: empty ones, with which a picture is filled up, fit no anchor."""
-        best_iou, best_box, forced = self._best(anchors_xyxy, boxes_xyxy)
-        positive = (best_iou >= self.config.match_iou) | forced
-        return Match(positive, ~positive & self._is_background(best_iou), best_box)
-
-    def _best(self, anchors_xyxy: Tensor, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """For each anchor (B,N) the IoU with its best box, that box, and whether it is the best anchor of any box."""
-        batch, count, _ = boxes_xyxy.shape
-        chunks = torch.split(anchors_xyxy, max(1, LARGEST_TABLE // (batch * count)))
-        tables = Tables(boxes_xyxy, chunks)
-        best = [table.max(dim=1) for table in tables]
-        best_iou, best_box = (torch.cat(parts, dim=1) for parts in zip(*best, strict=True))
-        if not self.config.force_match:
-            return best_iou, best_box, torch.zeros_like(best_iou, dtype=torch.bool)
-        of_box = torch.stack([table.amax(dim=2) for table in tables]).amax(dim=0).unsqueeze(-1)
-        places, forced, own = torch.arange(count, device=best_box.device)[:, None], [], []
-        for table in tables:  # one at a time: together they would fill the memory that chunks keep in bounds
-            match = (table == of_box) & (of_box > 0)
-            forced.append(match.any(dim=1))
-            if self.config.forced_box == "own":
-                own.append((match * places).amax(dim=1))  # of several boxes the last
-        is_forced = torch.cat(forced, dim=1)
-        return best_iou, torch.where(is_forced, torch.cat(own, dim=1), best_box) if own else best_box, is_forced
+    def _match_iou(self, anchors_xyxy: Tensor, boxes_xyxy: Sequence[Tensor]) -> Match:
+        """Matches by the best IoU, of the anchor or, where a convention says so, of the box."""
+        overlaps, own = Overlaps(anchors_xyxy), self.config.forced_box == "own"
+        force = self.config.force_match
+        found = [overlaps.best(boxes.to(anchors_xyxy), force=force, own=force and own) for boxes in boxes_xyxy]
+        best = Best(*(torch.stack(parts) for parts in zip(*found, strict=True)))
+        positive = (best.iou >= self.config.match_iou) | best.forced
+        box = torch.where(best.forced, best.own, best.box) if own else best.box
+        return Match(positive, ~positive & self._is_background(best.iou), box)

@@ -6,10 +6,11 @@ a regression loss of the boxes of positive anchors, both divided by the number o
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torchvision.ops import generalized_box_iou_loss
 
@@ -55,18 +56,42 @@ class RetinaNetClassificationLoss(nn.Module):
         place, positive = classes.clamp(min=0).unsqueeze(-1), (classes >= 0).unsqueeze(-1)
         right = logits.gather(-1, place)
         towards = (-logits).scatter(-1, place, torch.where(positive, right, -right))
-        miss = (self.gamma * F.logsigmoid(-towards)).exp()  # (1 - p)^gamma
-        hit = self._logarithm(towards)
+        terms = self._terms(towards)
         weight = torch.where(positive, right.new_tensor(self.of_right), self.of_wrong)
-        of_right = weight * miss.gather(-1, place) * hit.gather(-1, place)
-        losses = -(self.of_wrong * miss * hit).scatter(-1, place, of_right)
+        losses = -(self.of_wrong * terms).scatter(-1, place, weight * terms.gather(-1, place))
         return losses.sum(-1) if self.over_classes == "sum" else losses.mean(-1)
 
-    def _logarithm(self, logits: Tensor) -> Tensor:
-        """The logarithm of a probability, from its logit."""
+    def _terms(self, logits: Tensor) -> Tensor:
+        """(1 - p)^gamma log p, from the logit of p."""
         if not self.epsilon:
-            return F.logsigmoid(logits)
-        return (logits.sigmoid().clamp(self.epsilon, 1 - self.epsilon) + self.epsilon).log()
+            terms: Tensor = FocalTerms.apply(logits, self.gamma)
+            return terms
+        cut = (logits.sigmoid().clamp(self.epsilon, 1 - self.epsilon) + self.epsilon).log()
+        return (self.gamma * F.logsigmoid(-logits)).exp() * cut
+
+
+class FocalTerms(torch.autograd.Function):
+    """(1 - p)^gamma log p, from the logit of p: log p and log(1 - p) share a logarithm.
+
+    log p = min(logit, 0) - log(1 + exp(-|logit|)), and log(1 - p) the same of minus the logit. The gradient is a sum of
+    two terms of one sign, so that nothing is lost in it. It cannot be differentiated again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, gamma: float) -> Tensor:
+        shared = logits.abs().neg_().exp_().log1p_()
+        hit, away = logits.clamp(max=0).sub_(shared), logits.neg().clamp_(max=0).sub_(shared)
+        miss = (away * gamma).exp_()
+        ctx.save_for_backward(logits, hit, miss)
+        ctx.gamma = gamma
+        return miss * hit
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        logits, hit, miss = ctx.saved_tensors
+        slope = logits.neg().sigmoid_().sub_(logits.sigmoid().mul_(hit).mul_(ctx.gamma))
+        return slope.mul_(miss).mul_(grad), None
 
 
 class RetinaNetBoxLoss(nn.Module):

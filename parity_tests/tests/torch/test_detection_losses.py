@@ -60,6 +60,20 @@ def test_any_logit_gives_a_finite_loss_and_gradient(dtype: torch.dtype, gamma: f
     assert loss[0].item() == pytest.approx(0.25 * 1e4 + 0.75 * 0.5**gamma * math.log(2), rel=1e-5)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 2.0, 5.0])
+def test_value_and_gradient_of_the_focal_loss_are_exact_to_rounding(gamma: float) -> None:
+    """Of logits from right without doubt to wrong without doubt, against the formula differentiated by torch."""
+    logits = torch.linspace(-60, 60, 2401)[:, None]
+    classes = torch.zeros(len(logits), dtype=torch.int64)
+    single, double = logits.clone().requires_grad_(), logits.double().requires_grad_()
+    found = RetinaNetClassificationLoss(None, gamma)(single, classes)
+    expected = -((gamma * F.logsigmoid(-double)).exp() * F.logsigmoid(double)).squeeze(1)
+    gradients = [torch.autograd.grad(values.sum(), x)[0] for values, x in ((found, single), (expected, double))]
+    eps = torch.finfo(torch.float32).eps
+    for values, right in ((found, expected), (gradients[0], gradients[1])):
+        assert ((values - right).abs() <= (4 + 10 * gamma) * eps * right.abs() + 1e-37).all()
+
+
 @pytest.mark.parametrize(("kind", "expected"), [("smooth_l1", 0.5 * 0.25 + 1.5), ("l1", 0.5 + 2)])
 def test_box_losses_by_hand(kind: str, expected: float) -> None:
     config = KERAS_IO.with_convention(f"box_loss={kind}")

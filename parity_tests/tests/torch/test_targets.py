@@ -8,7 +8,7 @@ from torch import Tensor
 from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
-from torch_retinanet import RetinaNetConfig, targets
+from torch_retinanet import RetinaNetConfig
 from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.boxes import decode
 from torch_retinanet.targets import BACKGROUND, IGNORED, LabelEncoder, Targets
@@ -48,17 +48,6 @@ def test_a_batch_is_its_pictures_one_by_one() -> None:
         alone = encode(KERAS_IO, picture)
         assert torch.equal(together.classes[i], alone.classes[0])
         assert torch.equal(together.deltas[i], alone.deltas[0])
-
-
-@pytest.mark.parametrize("config", [KERAS_IO, TORCHVISION], ids=["keras_io", "torchvision"])
-def test_anchors_looked_at_in_parts_get_the_same_targets(
-    config: RetinaNetConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = encode(config, *PICTURES)
-    monkeypatch.setattr(targets, "LARGEST_TABLE", 2**12)
-    parts = encode(config, *PICTURES)
-    assert torch.equal(whole.classes, parts.classes)
-    assert torch.equal(whole.deltas, parts.deltas)
 
 
 @pytest.mark.parametrize("config", [KERAS_IO, TORCHVISION], ids=["keras_io", "torchvision"])
