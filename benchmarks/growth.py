@@ -27,7 +27,7 @@ NETWORK = {"backbone": "resnet18", "width": 64, "head_depth": 2}
 
 
 @dataclass(frozen=True)
-class Line:
+class Growth:
     """Seconds against one quantity."""
 
     name: str
@@ -77,18 +77,18 @@ def seconds(run: Callable[[], object]) -> float:
     return statistics.median(taken)
 
 
-def lines() -> list[Line]:
+def lines() -> list[Growth]:
     """Each quantity over two decades."""
     sides, batches, classes, boxes = (96, 192, 480, 960), (1, 4, 20, 100), (8, 32, 160, 800), (5, 20, 100, 500)
     return [
-        Line("pixels", [side**2 for side in sides], [seconds(detection(side=side)) for side in sides]),
-        Line("pictures in a batch", batches, [seconds(detection(batch=batch)) for batch in batches]),
-        Line("classes", classes, [seconds(detection(num_classes=count)) for count in classes]),
-        Line("boxes of a picture, in its targets", boxes, [seconds(assignment(count)) for count in boxes]),
+        Growth("pixels", [side**2 for side in sides], [seconds(detection(side=side)) for side in sides]),
+        Growth("pictures in a batch", batches, [seconds(detection(batch=batch)) for batch in batches]),
+        Growth("classes", classes, [seconds(detection(num_classes=count)) for count in classes]),
+        Growth("boxes of a picture, in its targets", boxes, [seconds(assignment(count)) for count in boxes]),
     ]
 
 
-def drawn(found: Sequence[Line]) -> Figure:
+def drawn(found: Sequence[Growth]) -> Figure:
     """A plot for each line on logarithmic axes, with the slope of 1 beside it."""
     figure = Figure(figsize=(9, 6), layout="constrained")
     for place, line in zip(figure.subplots(2, 2).flat, found, strict=True):
