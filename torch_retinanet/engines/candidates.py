@@ -73,7 +73,7 @@ def of_all_levels(levels: Sequence[Level], config: RetinaNetConfig) -> Candidate
     anchors = torch.cat([anchors_at(level, torch.arange(level.deltas.shape[1]), config) for level in levels])
     picture, anchor, label = (scores > NONE).nonzero().unbind(1)
     of_picture = (scores > NONE).sum((1, 2))
-    depth = of_picture.amax().clamp(min=1).item()
+    depth = of_picture.amax(0).clamp(min=1).item()
     torch._check(depth >= 1)
     place = picture * depth + torch.arange(picture.shape[0]) - (of_picture.cumsum(0) - of_picture)[picture]
     places = scores.shape[0] * depth
@@ -101,11 +101,10 @@ def anchors_at(level: Level, index: Tensor, config: RetinaNetConfig) -> Tensor:
     """Anchors (...,4) xyxy of a level by their index, as `AnchorGenerator` places them."""
     half = half_sides(config, smallest_side(config, level.number)).float()
     if config.output_order == "anchor_row_column":
-        cells = level.rows * level.columns
-        cell, anchor = index % cells, index // cells
+        anchor, cell = _divided(index, level.rows * level.columns)
     else:
-        cell, anchor = index // len(half), index % len(half)
-    row, column = cell // level.columns, cell % level.columns
+        cell, anchor = _divided(index, len(half))
+    row, column = _divided(cell, level.columns)
     centre = torch.stack(
         [
             _centre(place, _step(side, count, level.number, config), config)
@@ -115,6 +114,13 @@ def anchors_at(level: Level, index: Tensor, config: RetinaNetConfig) -> Tensor:
     )
     sides = half[anchor]
     return torch.cat([centre - sides, centre + sides], dim=-1)
+
+
+def _divided(index: Tensor, by: int) -> tuple[Tensor, Tensor]:
+    """Quotient and remainder; `by` can be a symbol, which ONNX divides by as a tensor alone."""
+    divisor = torch.scalar_tensor(by, dtype=torch.int64)
+    quotient = index // divisor
+    return quotient, index - quotient * divisor
 
 
 def _step(side: int, count: int, number: int, config: RetinaNetConfig) -> Tensor:

@@ -140,7 +140,7 @@ def _counted(found: Candidates) -> dict[str, Tensor]:
     """Detections of which those that stand for none are cut off, and 0 where others have more."""
     shown = found.scores > NONE
     count = shown.sum(1)
-    most = count.amax().item()
+    most = count.amax(0).item()
     torch._check(most >= 0)
     torch._check(most <= found.scores.shape[1])
     cut = [values[:, :most] for values in (found.boxes, found.scores, found.labels, shown)]
