@@ -1,7 +1,7 @@
 """Anchors and classes whose scores pass the threshold, as `DecodePredictions` finds them, for a batch at once."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -11,6 +11,9 @@ from torch_retinanet.config import RetinaNetConfig
 
 NONE = -1.0
 """The score of a place in which nothing stands."""
+
+ROUGH = 64
+"""Units that a quotient may be off."""
 
 
 class Level(NamedTuple):
@@ -73,7 +76,7 @@ def of_all_levels(levels: Sequence[Level], config: RetinaNetConfig) -> Candidate
     anchors = torch.cat([anchors_at(level, torch.arange(level.deltas.shape[1]), config) for level in levels])
     picture, anchor, label = (scores > NONE).nonzero().unbind(1)
     of_picture = (scores > NONE).sum((1, 2))
-    depth = of_picture.amax(0).clamp(min=1).item()
+    depth = cast("int", of_picture.amax(0).clamp(min=1).item())
     torch._check(depth >= 1)
     place = picture * depth + torch.arange(picture.shape[0]) - (of_picture.cumsum(0) - of_picture)[picture]
     places = scores.shape[0] * depth
@@ -117,9 +120,14 @@ def anchors_at(level: Level, index: Tensor, config: RetinaNetConfig) -> Tensor:
 
 
 def _divided(index: Tensor, by: int) -> tuple[Tensor, Tensor]:
-    """Quotient and remainder; `by` can be a symbol, which ONNX divides by as a tensor alone."""
+    """Quotient and remainder; `by` can be a symbol, which ONNX divides by as a tensor alone.
+
+    OpenVINO divides whole numbers in single precision: above 2**24 its quotient is some units off, and is mended.
+    """
     divisor = torch.scalar_tensor(by, dtype=torch.int64)
     quotient = index // divisor
+    rest = index - quotient * divisor
+    quotient = quotient + (rest + ROUGH * divisor) // divisor - ROUGH
     return quotient, index - quotient * divisor
 
 

@@ -5,7 +5,8 @@ bound is the one that it gives to values that went through a whole network: 1024
 boxes and of scores, in float32.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,9 @@ def _iou(left: Floats, right: Floats) -> NDArray[np.float64]:
     shared = np.clip(sides[0], 0, None) * np.clip(sides[1], 0, None)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (a, b)]
     union = areas[0][:, None] + areas[1][None] - shared
-    near = np.abs(a[:, None] - b[None]).max(-1) <= ROUNDINGS * np.finfo(np.float32).eps * max(1.0, np.abs(a).max(initial=0))
+    near = np.abs(a[:, None] - b[None]).max(-1) <= ROUNDINGS * np.finfo(np.float32).eps * max(
+        1.0, np.abs(a).max(initial=0)
+    )
     with np.errstate(invalid="ignore", divide="ignore"):
         overlap: NDArray[np.float64] = np.where(near, 1.0, np.nan_to_num(shared / union))
     return overlap
@@ -99,3 +102,15 @@ def _iou(left: Floats, right: Floats) -> NDArray[np.float64]:
 
 def _box(box: Floats) -> str:
     return ",".join(f"{edge:.1f}" for edge in box)
+
+
+def sample_distance(name: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> Distance:
+    """How far values of a network's output are apart; the bound follows the largest value of the whole output."""
+    if expected["shape"] != found["shape"]:
+        return Distance(np.inf, f"{name} has the shape {found['shape']}, and {expected['shape']} is expected")
+    apart = np.abs(np.array(expected["values"], np.float64) - np.array(found["values"], np.float64))
+    allowed = ROUNDINGS * float(np.finfo(np.float32).eps) * max(float(expected["largest"]), 1e-30)
+    share = float(apart.max() / allowed) if np.isfinite(apart).all() else np.inf
+    if share <= 1:
+        return Distance(share)
+    return Distance(share, f"{name} differ by {apart.max():.3g}, and {allowed:.3g} is allowed")

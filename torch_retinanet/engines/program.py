@@ -38,20 +38,21 @@ class DetectionProgram(nn.Module):
     Args:
         detector: whose weights and conventions it has; it is copied, in float32 on the CPU.
         suppress: what drops boxes for better ones, in the operators of the runtime that it is for.
+        doubles: whether that runtime computes in double precision where it is told to.
 
     Raises:
         InputError: for a convention that no program has.
     """
 
-    def __init__(self, detector: RetinaNetDetector, suppress: Suppress) -> None:
+    def __init__(self, detector: RetinaNetDetector, suppress: Suppress, *, doubles: bool = True) -> None:
         super().__init__()
         check_traceable(detector.config)
         self.network = copy.deepcopy(detector.model).float().cpu().to(memory_format=torch.contiguous_format).eval()
         self.network.requires_grad_(False)
-        self.config, self.suppress = detector.config, suppress
+        self.config, self.suppress, self.doubles = detector.config, suppress, doubles
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        fed = feed(images, self.config)
+        fed = feed(images, self.config, doubles=self.doubles)
         levels = self._levels(fed.images)
         gather = best_of_levels if self.config.topk_per_level else of_all_levels
         found = self._decoded(gather(levels, self.config), fed)

@@ -4,7 +4,7 @@ A pixel of the batch that the network is fed is computed from four pixels of the
 columns: resizing and padding are one step, and no runtime's own resizing takes part.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -46,16 +46,15 @@ class Along(NamedTuple):
     lit: tuple[Tensor, Tensor] | None = None
 
 
-def feed(images: Tensor, config: RetinaNetConfig) -> Fed:
-    """Pictures (B,C,H,W) from 0 to 1 as the network is fed."""
+def feed(images: Tensor, config: RetinaNetConfig, *, doubles: bool = True) -> Fed:
+    """Pictures (B,C,H,W) from 0 to 1 as the network is fed, by a runtime that has double precision or has not."""
     if config.padding_place == "around":
         return _feed_around(images, config)
     height, width = images.shape[-2:]
-    size = traced_size(height, width, config)
+    size = traced_size(height, width, config, doubles=doubles)
     sides = [_side(times) * config.pad_multiple for times in size.multiples]
     rows, columns = (
-        _along(side, old, new, size, config)
-        for side, old, new in zip(sides, (height, width), size.pixels, strict=True)
+        _along(side, old, new, size, config) for side, old, new in zip(sides, (height, width), size.pixels, strict=True)
     )
     shown = rows.shown[:, None] & columns.shown
     fed = _between(images, rows, columns)
@@ -71,7 +70,7 @@ def feed(images: Tensor, config: RetinaNetConfig) -> Fed:
 
 def _side(times: Tensor) -> int:
     """How often `pad_multiple` fits into a side, as a number that sizes can be made of."""
-    number = times.item()
+    number = cast("int", times.item())
     torch._check(number >= 1)
     return number
 

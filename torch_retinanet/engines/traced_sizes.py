@@ -1,14 +1,16 @@
-"""The sizes of `torch_retinanet/preprocess.py` as arithmetic on tensors, which a traced program repeats for any picture.
+"""The sizes of `torch_retinanet/preprocess.py` as arithmetic on tensors, for pictures of any size.
 
 Each number is a tensor without axes, so that no operation asks for its value while it is traced.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.engines.whole_sides import whole_sides
 
 
 class TracedSize(NamedTuple):
@@ -29,16 +31,23 @@ class TracedSize(NamedTuple):
     returns: tuple[Tensor, Tensor]
 
 
-def traced_size(height: int, width: int, config: RetinaNetConfig) -> TracedSize:
-    """The sizes of pictures of `height` by `width`, which may be symbols; as `resized_size` and `padded_size`."""
+def traced_size(height: int, width: int, config: RetinaNetConfig, *, doubles: bool = True) -> TracedSize:
+    """The sizes of pictures of `height` by `width`, which may be symbols; as `resized_size` and `padded_size`.
+
+    Without `doubles`, whole pixels come out the same on a runtime that has no double precision.
+    """
     number = torch.float32 if config.resize_rounding == "single" else torch.float64
     sides = tuple(torch.scalar_tensor(side, dtype=number) for side in (height, width))
     short, long = torch.minimum(*sides), torch.maximum(*sides)
     least = torch.full_like(short, config.min_side) if config.min_side else short
     ratio = torch.minimum(least / short, torch.full_like(long, config.max_side) / long)
     uncut = tuple(ratio * side for side in sides)
-    pixels = tuple(_whole(side, config.whole_pixels).clamp(min=1) for side in uncut)
-    followed = pixels if config.padded_from == "cut" else uncut
+    pixels = [_whole(side, config.whole_pixels) for side in uncut]
+    if not doubles and config.resize_rounding == "double" and config.min_side:
+        limits, whole = (config.min_side, config.max_side), (sides[0].long(), sides[1].long())
+        pixels = [p.double() for p in whole_sides(short.long(), long.long(), whole, limits, config.whole_pixels)]
+    pixels = [side.clamp(min=1) for side in pixels]
+    followed: Sequence[Tensor] = pixels if config.padded_from == "cut" else uncut
     padded_from = pixels if config.padded_from == "boxes_uncut" else followed
     multiples = tuple(
         _multiples(torch.maximum(p, f).double(), config) for p, f in zip(pixels, padded_from, strict=True)

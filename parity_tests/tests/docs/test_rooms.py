@@ -54,7 +54,7 @@ FLOORS = (
     {"detector"},
     {"factories", "predict"},
     {"evaluate"},
-    {"train"},
+    {"train", "engines"},
     {"cli"},
     {"__main__"},
 )
