@@ -64,8 +64,9 @@ class Look:
                     sorted(random.integers(0, side + 1, 2).tolist()) for side in (self.height, self.width)
                 )
                 picture[:, top:bottom, left:right] = random.random((channels, 1, 1), dtype=np.float32)
-        noise: NDArray[np.float32] = random.random(shape, dtype=np.float32)
-        return (made * np.float32(0.8) + noise * np.float32(0.2)).astype(np.float32)
+        noise = random.random(shape, dtype=np.float32)
+        mixed: NDArray[np.float32] = made * np.float32(0.8) + noise * np.float32(0.2)
+        return mixed
 
 
 @dataclass(frozen=True, kw_only=True)

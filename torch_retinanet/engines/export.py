@@ -29,9 +29,9 @@ from torch_retinanet.engines.certificate import (
     sizes,
 )
 from torch_retinanet.engines.exporters import TARGETS, write_program
-from torch_retinanet.engines.program import check_traceable
 from torch_retinanet.engines.runtimes import open_program, version_of
 from torch_retinanet.errors import InputError
+from torch_retinanet.traced.program import check_traceable
 from torch_retinanet.weights.weights_file import plain_tensors
 
 TRIES = 8

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,10 @@ from torch.export import Dim, ExportedProgram
 
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.engines.certificate import OUTPUTS
-from torch_retinanet.engines.program import DetectionProgram
-from torch_retinanet.engines.suppression import non_max_suppression, suppress_in_onnx, suppress_in_torch
 from torch_retinanet.errors import InputError, install_hint
+from torch_retinanet.model import RetinaNet
+from torch_retinanet.traced.operators import ONNX, OPENVINO, TORCH, Operators
+from torch_retinanet.traced.program import DetectionProgram
 
 OPSET = 18
 """The version of ONNX' operators that files have."""
@@ -28,12 +29,12 @@ class Target(NamedTuple):
 
     Attributes:
         suffix: how the name of its files ends.
-        doubles: whether its runtime has double precision.
+        operators: those that its runtime has.
         write: writes a traced program, with texts beside it, to a path.
     """
 
     suffix: str
-    doubles: bool
+    operators: Operators
     write: Callable[[ExportedProgram, Path, tuple[str, ...], dict[str, str]], None]
 
 
@@ -49,11 +50,10 @@ def write_program(detector: RetinaNetDetector, path: Path, to: str, *, raw: bool
     Raises:
         InputError: for a convention that no program has; and where the libraries that write are not installed.
     """
-    target = TARGETS[to]
-    suppress = suppress_in_torch if to == "torch-export" else suppress_in_onnx
-    program: nn.Module = NetworkProgram(detector)
+    target, network = TARGETS[to], _frozen(detector)
+    program: nn.Module = NetworkProgram(network)
     if not raw:
-        program = DetectionProgram(detector, suppress, doubles=target.doubles)
+        program = DetectionProgram(network, detector.config, target.operators)
     texts = {
         "class_names": json.dumps(detector.class_names),
         "conventions": json.dumps(detector.config.as_dict()),
@@ -86,11 +86,10 @@ def _kind(raw: bool) -> str:
 class NetworkProgram(nn.Module):
     """Images (B,C,H,W) as the network is fed to `deltas` (B,N,4) and `logits` (B,N,K), as `RetinaNet` gives them."""
 
-    def __init__(self, detector: RetinaNetDetector) -> None:
+    def __init__(self, network: RetinaNet) -> None:
         super().__init__()
-        self.network = copy.deepcopy(detector.model).float().cpu().to(memory_format=torch.contiguous_format).eval()
-        self.network.requires_grad_(False)
-        self.multiple = 32 if detector.config.upsample.endswith("2x") else 1
+        self.network = network
+        self.multiple = 32 if network.config.upsample.endswith("2x") else 1
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         # Sides that are counted anew are any whole numbers to the tracer, which would else tell 1 from the rest.
@@ -103,6 +102,12 @@ class NetworkProgram(nn.Module):
         torch._check(times >= 1)
         torch._check(times * self.multiple <= side)
         return times * self.multiple
+
+
+def _frozen(detector: RetinaNetDetector) -> RetinaNet:
+    """A copy of the network, in float32 on the CPU, that is not trained any more."""
+    network = copy.deepcopy(detector.model).float().cpu().to(memory_format=torch.contiguous_format).eval()
+    return network.requires_grad_(False)
 
 
 def traced(program: nn.Module, channels: int) -> ExportedProgram:
@@ -122,7 +127,7 @@ def _write_torch(made: ExportedProgram, path: Path, outputs: tuple[str, ...], te
 
 
 def _write_onnx(made: ExportedProgram, path: Path, outputs: tuple[str, ...], texts: dict[str, str]) -> None:
-    import onnxscript
+    import onnxscript  # noqa: F401  # torch's exporter needs it, and says so in another way
 
     written = torch.onnx.export(
         made,
@@ -131,27 +136,12 @@ def _write_onnx(made: ExportedProgram, path: Path, outputs: tuple[str, ...], tex
         opset_version=OPSET,
         input_names=["images"],
         output_names=[*outputs],
-        custom_translation_table=_translations(getattr(onnxscript, f"opset{OPSET}")),
     )
     assert written is not None
     for node in written.model.graph:
         node.metadata_props.clear()
     written.model.metadata_props.update(texts)
     written.save(str(path), external_data=False)
-
-
-def _translations(op: Any) -> dict[Any, Any]:
-    """What stands in ONNX for operators of torch that its exporter does not know."""
-
-    def suppress(boxes: Any, scores: Any, limit: float) -> Any:
-        numbers = [op.Constant(value_ints=[2**31 - 1]), *(op.Constant(value_floats=[v]) for v in (float(limit), 0.0))]
-        return op.NonMaxSuppression(boxes, scores, *numbers)
-
-    def sort(values: Any, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
-        return op.TopK(values, op.Shape(values, start=dim, end=dim + 1), axis=dim, largest=int(descending), sorted=1)
-
-    table = {non_max_suppression._opoverload: suppress, torch.ops.aten.sort.stable: sort}
-    return dict(table)
 
 
 def _write_openvino(made: ExportedProgram, path: Path, outputs: tuple[str, ...], texts: dict[str, str]) -> None:
@@ -167,8 +157,8 @@ def _write_openvino(made: ExportedProgram, path: Path, outputs: tuple[str, ...],
 
 
 TARGETS = {
-    "onnx": Target(".onnx", True, _write_onnx),
-    "torch-export": Target(".pt2", True, _write_torch),
-    "openvino": Target(".xml", False, _write_openvino),
+    "onnx": Target(".onnx", ONNX, _write_onnx),
+    "torch-export": Target(".pt2", TORCH, _write_torch),
+    "openvino": Target(".xml", OPENVINO, _write_openvino),
 }
 """What a detector can be exported to, by the name that `--to` has."""

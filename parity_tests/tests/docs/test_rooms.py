@@ -49,7 +49,7 @@ FLOORS = (
     {"fpn", "losses", "tiles"},
     {"heads", "data"},
     {"model"},
-    {"surroundings"},
+    {"surroundings", "traced"},
     {"weights"},
     {"detector"},
     {"factories", "predict"},

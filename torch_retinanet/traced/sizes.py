@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.engines.whole_sides import whole_sides
+from torch_retinanet.traced.whole_sides import whole_sides
 
 
 class TracedSize(NamedTuple):

@@ -1,11 +1,12 @@
-"""Non-maximum suppression of candidates of a batch, as operations that a runtime has.
+"""What runtimes have operators of their own for: non-maximum suppression of a batch, and sorting.
 
-ONNX has an operator of its own, NonMaxSuppression, which takes boxes (B,D,4) and the scores (B,K,D) of K classes. It
-is an operator of torch here, so that it can be traced. Torchvision's operator takes the boxes of one picture and class:
+ONNX has an operator of its own, NonMaxSuppression, which takes boxes (B,D,4) and the scores (B,K,D) of K classes.
+Torchvision's operator takes the boxes of one picture and class:
 those of others are moved apart first, in double precision, which leaves 30 bits and more for parts of a pixel.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -13,10 +14,14 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.engines.candidates import NONE, Candidates
+from torch_retinanet.traced.candidates import NONE, Candidates
 
 Suppress = Callable[[Tensor, Tensor, Tensor, int, float], Tensor]
 """From boxes (B,D,4), scores (B,D), groups (B,D) from 0 to a number, and an IoU, to whether each is kept (B,D)."""
+
+
+ALL = 2**31 - 1
+"""How many boxes of a class ONNX keeps at most."""
 
 
 def kept_of(found: Candidates, config: RetinaNetConfig, suppress: Suppress) -> Candidates:
@@ -41,8 +46,8 @@ def suppress_in_torch(boxes_xyxy: Tensor, scores: Tensor, groups: Tensor, number
     group = (torch.arange(batch)[:, None] * number + groups).flatten()[index]
     apart = boxes + (group.double() * _reach(boxes))[:, None]
     kept = index[nms(apart, scores.flatten()[index].double(), limit)]
-    keep = torch.zeros_like(scores.flatten(), dtype=torch.bool)
-    return keep.index_fill(0, kept, True).reshape(batch, depth)
+    keep = torch.zeros_like(scores.flatten(), dtype=torch.int64)
+    return keep.index_fill(0, kept, 1).reshape(batch, depth) > 0
 
 
 def _reach(boxes: Tensor) -> Tensor:
@@ -52,27 +57,44 @@ def _reach(boxes: Tensor) -> Tensor:
 
 
 def suppress_in_onnx(boxes_xyxy: Tensor, scores: Tensor, groups: Tensor, number: int, limit: float) -> Tensor:
-    """By ONNX' operator."""
+    """By ONNX' operator, which only a trace for ONNX can hold."""
     batch, depth = scores.shape
     mine = groups[:, None, :] == torch.arange(number)[:, None]
-    rows = non_max_suppression(boxes_xyxy, torch.where(mine, scores[:, None, :], NONE), limit)
+    of_groups = torch.where(mine, scores[:, None, :], NONE)
+    numbers = (torch.tensor([ALL]), torch.tensor([limit]), torch.zeros(1))
+    count = cast("int", (scores > NONE).sum().item())  # a symbol of its own stands for the number of rows
+    rows = torch.onnx.ops.symbolic(
+        "NonMaxSuppression", (boxes_xyxy, of_groups, *numbers), {}, dtype=torch.int64, shape=(count, 3), version=18
+    )
     places = rows[:, 0] * depth + rows[:, 2]
     keep = torch.zeros(batch * depth, dtype=torch.int64)
     return keep.index_put((places,), torch.ones_like(places)).reshape(batch, depth) > 0
 
 
-@torch.library.custom_op("torch_retinanet::non_max_suppression", mutates_args=())
-def non_max_suppression(boxes: Tensor, scores: Tensor, limit: float) -> Tensor:
-    """ONNX' NonMaxSuppression of boxes (B,D,4) with scores (B,K,D) above 0: rows (S,3) of picture, class and place."""
-    rows = []
-    for picture, of_classes in enumerate(scores):
-        for label, of_class in enumerate(of_classes):
-            index = (of_class > 0).nonzero().squeeze(1)
-            kept = index[nms(boxes[picture][index], of_class[index], limit)]
-            rows += [torch.stack([torch.full_like(kept, picture), torch.full_like(kept, label), kept], dim=1)]
-    return torch.cat(rows)
+def order_in_torch(scores: Tensor) -> Tensor:
+    """Places of scores (B,D), the best first, of equal ones the first."""
+    return scores.sort(dim=1, descending=True, stable=True).indices
 
 
-@non_max_suppression.register_fake
-def _(boxes: Tensor, scores: Tensor, limit: float) -> Tensor:
-    return boxes.new_empty((torch.library.get_ctx().new_dynamic_size(), 3), dtype=torch.int64)
+def order_in_onnx(scores: Tensor) -> Tensor:
+    """The same; ONNX' TopK takes the first of equal ones."""
+    return scores.topk(scores.shape[1], dim=1).indices
+
+
+class Operators(NamedTuple):
+    """The operations for which runtimes have operators of their own.
+
+    Attributes:
+        suppress: what drops boxes for better ones.
+        order: what sorts.
+        doubles: whether double precision is computed where it is asked for.
+    """
+
+    suppress: Suppress
+    order: Callable[[Tensor], Tensor]
+    doubles: bool = True
+
+
+TORCH = Operators(suppress_in_torch, order_in_torch)
+ONNX = Operators(suppress_in_onnx, order_in_onnx)
+OPENVINO = ONNX._replace(doubles=False)

@@ -4,22 +4,19 @@ It computes what `RetinaNetDetector` does in evaluation, for pictures of one siz
 width. The conventions are those of its config, each in a form that runtimes have operators for.
 """
 
-import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from torch_retinanet.boxes import clip, decode
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.detector import RetinaNetDetector
-from torch_retinanet.engines.candidates import NONE, Candidates, Level, best_of_levels, of_all_levels
-from torch_retinanet.engines.suppression import Suppress, kept_of
-from torch_retinanet.engines.traced_pictures import Fed, feed
 from torch_retinanet.errors import InputError
+from torch_retinanet.model import RetinaNet
 from torch_retinanet.postprocess import FACTORS
-
-OUTPUTS = ("boxes", "scores", "labels", "count")
-"""What a program gives, in order."""
+from torch_retinanet.traced.candidates import NONE, Candidates, Level, best_of_levels, of_all_levels
+from torch_retinanet.traced.operators import ONNX, TORCH, Operators, kept_of
+from torch_retinanet.traced.pictures import Fed, feed
 
 NOT_TRACED: dict[str, tuple[object, ...]] = {
     "resize_library": ("pil",),
@@ -36,35 +33,46 @@ class DetectionProgram(nn.Module):
     picture has. D is the largest count of the batch; behind a picture's own detections there is 0.
 
     Args:
-        detector: whose weights and conventions it has; it is copied, in float32 on the CPU.
-        suppress: what drops boxes for better ones, in the operators of the runtime that it is for.
-        doubles: whether that runtime computes in double precision where it is told to.
+        network: in evaluation mode.
+        config: the conventions of what surrounds it.
+        operators: those of the runtime that the program is for.
 
     Raises:
         InputError: for a convention that no program has.
     """
 
-    def __init__(self, detector: RetinaNetDetector, suppress: Suppress, *, doubles: bool = True) -> None:
+    def __init__(self, network: RetinaNet, config: RetinaNetConfig, operators: Operators = TORCH) -> None:
         super().__init__()
-        check_traceable(detector.config)
-        self.network = copy.deepcopy(detector.model).float().cpu().to(memory_format=torch.contiguous_format).eval()
-        self.network.requires_grad_(False)
-        self.config, self.suppress, self.doubles = detector.config, suppress, doubles
+        check_traceable(config)
+        self.network, self.config, self.operators = network, config, operators
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        fed = feed(images, self.config, doubles=self.doubles)
+        return _counted(self.detected(images))
+
+    def detected(self, images: Tensor) -> Candidates:
+        """Detections with places behind them that stand for none, by their score."""
+        config = self.config
+        fed = feed(images, config, doubles=self.operators.doubles)
         levels = self._levels(fed.images)
-        gather = best_of_levels if self.config.topk_per_level else of_all_levels
-        found = self._decoded(gather(levels, self.config), fed)
-        most = self.config.detections_per_picture
-        best = _sorted(kept_of(found, self.config, self.suppress), most)
+        gather = best_of_levels if config.topk_per_level else of_all_levels
+        found = self._decoded(gather(levels, config), fed)
+        best = self._sorted(kept_of(found, config, self.operators.suppress))
         boxes = best.boxes
         if fed.offsets is not None:
             boxes = boxes - _edges(fed.offsets)
         best = best._replace(boxes=boxes / _edges(fed.returns))
-        if self.config.clip_detections:
-            best = _sorted(_clipped(best, images.shape[-2], images.shape[-1]), most)
-        return _counted(best)
+        if config.clip_detections:
+            best = self._sorted(_clipped(best, images.shape[-2], images.shape[-1]))
+        return best
+
+    def _sorted(self, found: Candidates) -> Candidates:
+        """The best of each picture, best first, as many as the config keeps."""
+        order = self.operators.order(found.scores)
+        if most := self.config.detections_per_picture:
+            order = order[:, :most]
+        boxes = found.boxes.gather(1, order[..., None].expand(-1, -1, 4))
+        scores, labels = found.scores.gather(1, order), found.labels.gather(1, order)
+        return found._replace(boxes=boxes, scores=scores, labels=labels)
 
     def _levels(self, fed: Tensor) -> list[Level]:
         """What the heads say of each level, as `RetinaNet.forward` has it before levels are joined."""
@@ -128,15 +136,6 @@ def _edges(pair: tuple[Tensor, Tensor]) -> Tensor:
     return torch.stack([pair[1], pair[0], pair[1], pair[0]])
 
 
-def _sorted(found: Candidates, most: int) -> Candidates:
-    """The `most` best of each picture, best first; all where it is 0."""
-    scores, order = found.scores.sort(dim=1, descending=True, stable=True)
-    if most:
-        scores, order = scores[:, :most], order[:, :most]
-    boxes = found.boxes.gather(1, order[..., None].expand(-1, -1, 4))
-    return found._replace(boxes=boxes, scores=scores, labels=found.labels.gather(1, order))
-
-
 def _counted(found: Candidates) -> dict[str, Tensor]:
     """Detections of which those that stand for none are cut off, and 0 where others have more."""
     shown = found.scores > NONE
@@ -148,3 +147,27 @@ def _counted(found: Candidates) -> dict[str, Tensor]:
     boxes, scores, labels, kept = cut
     empty = {"boxes": torch.where(kept[..., None], boxes, 0), "scores": torch.where(kept, scores, 0)}
     return empty | {"labels": torch.where(kept, labels, 0), "count": count}
+
+
+def detect_each(network: RetinaNet, config: RetinaNetConfig, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+    """Detections of each picture (C,H,W), as a detector gives them, in operations that can be traced.
+
+    ONNX' operators are taken where a trace is made for ONNX.
+    """
+    for_onnx = torch.onnx.is_in_onnx_export()
+    if for_onnx and torch._C._get_tracing_state():
+        raise InputError("dynamo: False cannot export a detector to ONNX; give dynamo=True, or use `retinanet export`")
+    program = DetectionProgram(network, config, ONNX if for_onnx else TORCH)
+    return [_alone(program.detected(image[None].to(next(network.parameters()).dtype))) for image in images]
+
+
+def _alone(found: Candidates) -> dict[str, Tensor]:
+    """The detections of a batch of one."""
+    kept = (found.scores[0] > NONE).nonzero().squeeze(1)
+    return {"boxes": found.boxes[0, kept], "labels": found.labels[0, kept], "scores": found.scores[0, kept]}
+
+
+def is_traced() -> bool:
+    """Whether torch is making a program of what runs, by torch.export, torch.onnx or torch.jit.trace."""
+    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)  # from torch 2.7 on
+    return bool(exporting() or torch.onnx.is_in_onnx_export() or torch._C._get_tracing_state())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.engines.traced_sizes import TracedSize, traced_size
+from torch_retinanet.traced.sizes import TracedSize, traced_size
 
 
 class Fed(NamedTuple):
