@@ -82,11 +82,11 @@ def _along(side: int, old: int, new: Tensor, size: TracedSize, config: RetinaNet
     at = _places(pixels, length, new, size, config)
     first = at.floor()
     share = (at - first).float()
+    places = [torch.minimum(place.clamp(min=0), length - 1) for place in (first, first + 1)]
     if config.resize_edges == "mirror":
-        first, second = (_mirrored(place, length) for place in (first, first + 1))
-    else:
-        first, second = (torch.minimum(place.clamp(min=0), length - 1) for place in (first, first + 1))
-    return Along(first.long(), second.long(), share, pixels < new)
+        mirrored = [_mirrored(place, length) for place in (first, first + 1)]
+        places = [torch.where(size.is_line, *pair) for pair in zip(places, mirrored, strict=True)]
+    return Along(places[0].long(), places[1].long(), share, pixels < new)
 
 
 def _places(pixels: Tensor, old: Tensor, new: Tensor, size: TracedSize, config: RetinaNetConfig) -> Tensor:
@@ -100,7 +100,7 @@ def _places(pixels: Tensor, old: Tensor, new: Tensor, size: TracedSize, config: 
 
 
 def _mirrored(place: Tensor, old: Tensor) -> Tensor:
-    """Places whose like beyond a border is the pixel before the last; a picture of one pixel has that alone."""
+    """Places whose like beyond a border is the pixel before the last."""
     back = torch.minimum(place.abs(), 2 * (old - 1) - place.abs())
     return back.clamp(min=0)
 

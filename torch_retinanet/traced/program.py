@@ -164,7 +164,7 @@ def detect_each(network: RetinaNet, config: RetinaNetConfig, images: Sequence[Te
 def _alone(found: Candidates) -> dict[str, Tensor]:
     """The detections of a batch of one."""
     kept = (found.scores[0] > NONE).nonzero().squeeze(1)
-    return {"boxes": found.boxes[0, kept], "labels": found.labels[0, kept], "scores": found.scores[0, kept]}
+    return {"boxes": found.boxes[0, kept], "scores": found.scores[0, kept], "labels": found.labels[0, kept]}
 
 
 def is_traced() -> bool:

@@ -21,6 +21,7 @@ class TracedSize(NamedTuple):
         multiples: how many times `pad_multiple` fits into the padded sides, int64.
         ratio: how many times larger the picture becomes, before its sides are cut.
         kept: whether the picture keeps its size, and is fed as it is.
+        is_line: whether it is one pixel high or wide; nothing is mirrored at its borders then.
         returns: what detections are divided by on their way back.
     """
 
@@ -28,6 +29,7 @@ class TracedSize(NamedTuple):
     multiples: tuple[Tensor, Tensor]
     ratio: Tensor
     kept: Tensor
+    is_line: Tensor
     returns: tuple[Tensor, Tensor]
 
 
@@ -59,6 +61,7 @@ def traced_size(height: int, width: int, config: RetinaNetConfig, *, doubles: bo
         (multiples[0], multiples[1]),
         ratio.double(),
         (pixels[0] == sides[0].double()) & (pixels[1] == sides[1].double()),
+        short == 1,
         (back[0].float(), back[1].float()),
     )
 
