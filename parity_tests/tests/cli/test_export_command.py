@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from parity_tests.tests.support.commands import written
-from parity_tests.tests.support.exported import loud_detector
+from parity_tests.tests.support.exported import class_bias, loud_detector
 from parity_tests.tests.support.paths import ROOT
 from torch_retinanet import InputError
 from torch_retinanet.cli import main
@@ -47,15 +48,13 @@ def copied(certified: Path, tmp_path: Path) -> Path:
     return tmp_path / certified.name
 
 
-def plant(path: Path, detector_bias: np.ndarray) -> None:
-    """Change one weight in a file, a bias of the class head, and give its certificate the new checksum."""
-    file = files_of(path)[-1]
-    old = detector_bias.astype(np.float32)
-    new = old.copy()
-    new[4] += 1
+def plant(path: Path, bias: NDArray[np.float32]) -> None:
+    """Change one weight in a file, of these that are in it, and give its certificate the new checksum."""
+    file, changed = files_of(path)[-1], bias.copy()
+    changed[4] += 1
     content = file.read_bytes()
-    assert content.count(old.tobytes()) == 1
-    file.write_bytes(content.replace(old.tobytes(), new.tobytes()))
+    assert content.count(bias.tobytes()) == 1
+    file.write_bytes(content.replace(bias.tobytes(), changed.tobytes()))
     place = place_of(path)
     values = json.loads(place.read_text())
     values["files"][file.name] = checksum(file)
@@ -90,8 +89,7 @@ def test_one_weight_that_differs_is_found_by_the_checksum_and_by_the_answers(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = bytearray(copied.read_bytes())
-    bias = loud_detector().model.cls_head[-1].bias.detach().numpy()
-    plant(copied, bias)
+    plant(copied, class_bias(loud_detector()))
     assert main(["verify", str(copied)]) == 1
     said = capsys.readouterr().out
     assert "pictures of seed 0, 1 of 65x65, picture 0: " in said
@@ -192,7 +190,7 @@ def test_each_runtime_answers_as_eager_torch_and_one_weight_that_differs_is_foun
     assert len(certificate.looks) == 5
     assert certificate.found > 100
     assert main(["verify", str(path)]) == 0
-    plant(path, detector.model.cls_head[-1].bias.detach().numpy())
+    plant(path, class_bias(detector))
     assert main(["verify", str(path)]) in ((1, 2) if to == "torch-export" else (1,))
 
 

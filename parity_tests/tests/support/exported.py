@@ -1,9 +1,11 @@
 """Detectors that are quick to export: a backbone of five convolutions, and scores that differ."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector, register_backbone
@@ -29,6 +31,12 @@ class FiveConvolutions(nn.Module):
         return maps[3:]
 
 
+def class_bias(detector: RetinaNetDetector) -> NDArray[np.float32]:
+    """The biases of the last convolution of the class head."""
+    values: NDArray[np.float32] = detector.model.state_dict()["cls_head.1.bias"].numpy()
+    return values
+
+
 def loud_detector(preset: str = "torchvision", **changes: Any) -> RetinaNetDetector:
     """A detector of 3 classes in the conventions of a preset that finds some tens of objects on any picture."""
     register_backbone(SMALLEST, lambda config: FiveConvolutions())
@@ -38,10 +46,11 @@ def loud_detector(preset: str = "torchvision", **changes: Any) -> RetinaNetDetec
         torch.manual_seed(0)
         detector = RetinaNetDetector(config, class_names=("ant", "bee", "cat")).eval()
         images = prepare([torch.rand(3, 64, 90)], config).images
-        for head in (detector.model.cls_head, detector.model.box_head):
-            nn.init.normal_(head[-1].weight)
-        deltas, logits = detector.model(images, apart=True)
-        detector.model.cls_head[-1].weight *= 1.5 / logits.std()
-        detector.model.cls_head[-1].bias.normal_(-3, 0.1)
-        detector.model.box_head[-1].weight *= 0.3 / deltas.std()
+        scores, deltas = (cast("nn.Conv2d", head[-1]) for head in (detector.model.cls_head, detector.model.box_head))
+        for last in (scores, deltas):
+            nn.init.normal_(last.weight)
+        found = dict(zip(("deltas", "logits"), detector.model(images, apart=True), strict=True))
+        scores.weight *= 1.5 / found["logits"].std()
+        nn.init.normal_(cast("Tensor", scores.bias), -3, 0.1)
+        deltas.weight *= 0.3 / found["deltas"].std()
     return detector
