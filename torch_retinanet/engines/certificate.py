@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torch_retinanet.engines.comparison import Detections, Distance, distance, sample_distance
+from torch_retinanet.engines.comparison import FoundObjects, Distance, distance, sample_distance
 from torch_retinanet.engines.runtimes import Arrays, Run
 from torch_retinanet.errors import InputError
 
@@ -184,9 +184,9 @@ def distance_of(kind: str, expected: dict[str, Any], found: dict[str, Any]) -> D
     return distance(_detections(expected), _detections(found))
 
 
-def _detections(answer: dict[str, Any]) -> Detections:
+def _detections(answer: dict[str, Any]) -> FoundObjects:
     boxes = np.array(answer["boxes"], dtype=np.float32).reshape(-1, 4)
-    return Detections(boxes, np.array(answer["scores"], np.float32), np.array(answer["labels"], np.int64))
+    return FoundObjects(boxes, np.array(answer["scores"], np.float32), np.array(answer["labels"], np.int64))
 
 
 def look_again(run: Run, kind: str, look: Look, channels: int) -> Distance:

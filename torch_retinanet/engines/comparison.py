@@ -20,7 +20,7 @@ SAME_PLACE = 0.9
 Floats = NDArray[np.float32]
 
 
-class Detections(NamedTuple):
+class FoundObjects(NamedTuple):
     """What was found in one picture: boxes (M,4) xyxy in pixels, scores (M,), labels (M,)."""
 
     boxes: Floats
@@ -40,7 +40,7 @@ class Distance(NamedTuple):
     reason: str = ""
 
 
-def distance(expected: Detections, found: Detections) -> Distance:
+def distance(expected: FoundObjects, found: FoundObjects) -> Distance:
     """How far detections are from those that are expected."""
     if len(found.scores) != len(expected.scores):
         return Distance(np.inf, f"{len(found.scores)} detections, and {len(expected.scores)} are expected")
@@ -53,7 +53,7 @@ def distance(expected: Detections, found: Detections) -> Distance:
     return max(shares, key=lambda one: one.share)
 
 
-def _share(name: str, expected: Detections, found: Detections, pairs: NDArray[np.int64]) -> Distance:
+def _share(name: str, expected: FoundObjects, found: FoundObjects, pairs: NDArray[np.int64]) -> Distance:
     """How far boxes or scores of pairs are apart."""
     left, right = getattr(expected, name)[pairs[:, 0]], getattr(found, name)[pairs[:, 1]]
     if not left.size:
@@ -68,7 +68,7 @@ def _share(name: str, expected: Detections, found: Detections, pairs: NDArray[np
     return Distance(share, f"{words} by {apart.max():.3g}, and {allowed:.3g} is allowed")
 
 
-def _pairs(expected: Detections, found: Detections) -> NDArray[np.int64]:
+def _pairs(expected: FoundObjects, found: FoundObjects) -> NDArray[np.int64]:
     """Index pairs (P,2) of detections of one class in one place, each used once, the best overlap first."""
     overlap = _iou(expected.boxes, found.boxes) * (expected.labels[:, None] == found.labels[None])
     candidates = np.argwhere(overlap >= SAME_PLACE)

@@ -51,6 +51,8 @@ def write_program(detector: RetinaNetDetector, path: Path, to: str, *, raw: bool
         InputError: for a convention that no program has; and where the libraries that write are not installed.
     """
     target, network = TARGETS[to], _frozen(detector)
+    if to != "torch-export":
+        _check_torch()
     program: nn.Module = NetworkProgram(network)
     if not raw:
         program = DetectionProgram(network, detector.config, target.operators)
@@ -124,6 +126,11 @@ def traced(program: nn.Module, channels: int) -> ExportedProgram:
 
 def _write_torch(made: ExportedProgram, path: Path, outputs: tuple[str, ...], texts: dict[str, str]) -> None:
     torch.export.save(made, path, extra_files=texts)
+
+
+def _check_torch() -> None:
+    if not hasattr(torch.onnx, "ops"):
+        raise InputError(f"--to: torch {torch.__version__} cannot write the operators of ONNX; it must be 2.8 or newer")
 
 
 def _write_onnx(made: ExportedProgram, path: Path, outputs: tuple[str, ...], texts: dict[str, str]) -> None:

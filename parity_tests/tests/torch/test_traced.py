@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from parity_tests.tests.support.exported import loud_detector
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.config import PRESETS
-from torch_retinanet.engines.comparison import Detections, distance
+from torch_retinanet.engines.comparison import FoundObjects, distance
 from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.preprocess import padded_size, resized_size
 from torch_retinanet.traced.candidates import Level, anchors_at
@@ -36,8 +36,8 @@ CHANGES: dict[str, dict[str, Any]] = {
 TRACEABLE = [name for name in PRESETS if name not in ("detectron2", "mmdet", "mmdet_caffe", "fizyr", "tf_models")]
 
 
-def detections(found: dict[str, Tensor]) -> Detections:
-    return Detections(*(found[name].numpy() for name in ("boxes", "scores", "labels")))
+def detections(found: dict[str, Tensor]) -> FoundObjects:
+    return FoundObjects(*(found[name].numpy() for name in ("boxes", "scores", "labels")))
 
 
 def assert_same(detector: RetinaNetDetector, *, batch: int = 2) -> None:
@@ -140,7 +140,7 @@ def test_a_detector_is_traced_for_a_size() -> None:
     other = torch.rand(3, 48, 64)
     with torch.no_grad():
         expected, found = one(other), program(other)
-    sides = [Detections(*(values.numpy() for values in side)) for side in (expected, found)]
+    sides = [FoundObjects(*(values.numpy() for values in side)) for side in (expected, found)]
     assert distance(*sides).reason == ""
 
 
