@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torch_retinanet.engines.comparison import FoundObjects, Distance, distance, sample_distance
+from torch_retinanet.engines.comparison import Distance, FoundObjects, distance, sample_distance
 from torch_retinanet.engines.runtimes import Arrays, Run
 from torch_retinanet.errors import InputError
 
