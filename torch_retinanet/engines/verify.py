@@ -45,7 +45,12 @@ def verify(path: Path, watch: Callable[[str], None] = lambda words: None) -> Ver
         for file in files_of(path)
         if certificate.files.get(file.name) != checksum(file)
     ]
-    share, different = look_at_all(path, certificate, watch)
+    try:
+        share, different = look_at_all(path, certificate, watch)
+    except InputError as error:
+        if not reasons:
+            raise
+        share, different = 0.0, [str(error)]  # it differs, whether or not it can be run
     return Verdict(certificate, reasons + different, share)
 
 

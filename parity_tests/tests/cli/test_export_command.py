@@ -51,7 +51,7 @@ def copied(certified: Path, tmp_path: Path) -> Path:
 def plant(path: Path, bias: NDArray[np.float32]) -> None:
     """Change one weight in a file, of these that are in it, and give its certificate the new checksum."""
     file, changed = files_of(path)[-1], bias.copy()
-    changed[4] += 1
+    changed[4] += 8  # which brings what it is the bias of among the best
     content = file.read_bytes()
     assert content.count(bias.tobytes()) == 1
     file.write_bytes(content.replace(bias.tobytes(), changed.tobytes()))
@@ -121,6 +121,17 @@ def test_a_file_that_answers_otherwise_is_not_left_behind(
 def test_a_certificate_that_would_prove_nothing_is_not_made(certified: Path) -> None:
     with pytest.raises(InputError, match=r"score_threshold: 0\.999 leaves nothing on all pictures"):
         certify(loud_detector(score_threshold=0.999), certified)
+
+
+@pytest.mark.planted
+def test_a_file_that_no_runtime_reads_differs_from_its_certificate(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied.write_bytes(copied.read_bytes()[:1000])
+    assert main(["verify", str(copied)]) == 1
+    said = capsys.readouterr().out
+    assert "its checksum differs" in said
+    assert "its runtime cannot read it" in said
 
 
 WITHOUT_TORCH = """
