@@ -1,8 +1,8 @@
 """What runtimes have operators of their own for: non-maximum suppression of a batch, and sorting.
 
 ONNX has an operator of its own, NonMaxSuppression, which takes boxes (B,D,4) and the scores (B,K,D) of K classes.
-Torchvision's operator takes the boxes of one picture and class:
-those of others are moved apart first, in double precision, which leaves 30 bits and more for parts of a pixel.
+Torchvision's takes the boxes of one picture and class: those of others are moved apart first, in double precision,
+which leaves 30 bits and more for parts of a pixel.
 """
 
 from collections.abc import Callable
