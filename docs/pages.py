@@ -21,7 +21,10 @@ HERE = Path(__file__).parent
 COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
     "retinanet": (
         retinanet,
-        ["", "inspect", "browse", "split", "anchors", "train", "evaluate", "detect", "convert", "conventions"],
+        [
+            *("", "inspect", "browse", "split", "anchors", "train", "evaluate", "detect", "export", "verify"),
+            *("convert", "conventions"),
+        ],
     ),
     "retinanet-parity": (retinanet_parity, ["", "record", "check", "ablate", "backends", "diff"]),
 }

@@ -5,7 +5,10 @@ import importlib
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+from torch_retinanet.errors import InputError, install_hint
 
 # Where tensorflow was imported first, triton takes its LLVM for its own and ends the interpreter in a segmentation
 # fault as soon as torchvision imports it (tensorflow 2.21.0, triton 3.8.0), unless it is bound to its own symbols.
@@ -16,31 +19,34 @@ if "tensorflow" in sys.modules and "triton" not in sys.modules and hasattr(os, "
         importlib.import_module("triton")
     sys.setdlopenflags(_flags)
 
-from torch_retinanet.anchors import AnchorGenerator
-from torch_retinanet.backbone import BackboneWeights
-from torch_retinanet.config import RetinaNetConfig, register_backbone
-from torch_retinanet.detector import RetinaNetDetector
-from torch_retinanet.errors import InputError, install_hint
-from torch_retinanet.factories import retinanet_resnet50_fpn, retinanet_resnet50_fpn_v2
-from torch_retinanet.losses import (
-    BinaryFocalLoss,
-    RetinaNetBoxLoss,
-    RetinaNetClassificationLoss,
-    RetinaNetLoss,
-    SparseCategoricalFocalLoss,
-)
-from torch_retinanet.model import RetinaNet
-from torch_retinanet.postprocess import DecodePredictions
-from torch_retinanet.preprocess import preprocess_data, resize_and_pad_image
-from torch_retinanet.targets import LabelEncoder
-from torch_retinanet.weights import load_model, load_weights, read_backbone, save_weights
+HAS_TORCH = find_spec("torch") is not None
+"""Where there is no torch, as on a server, `retinanet verify` is all that there is."""
+
+if HAS_TORCH:
+    from torch_retinanet.anchors import AnchorGenerator
+    from torch_retinanet.backbone import BackboneWeights
+    from torch_retinanet.config import RetinaNetConfig, register_backbone
+    from torch_retinanet.detector import RetinaNetDetector
+    from torch_retinanet.factories import retinanet_resnet50_fpn, retinanet_resnet50_fpn_v2
+    from torch_retinanet.losses import (
+        BinaryFocalLoss,
+        RetinaNetBoxLoss,
+        RetinaNetClassificationLoss,
+        RetinaNetLoss,
+        SparseCategoricalFocalLoss,
+    )
+    from torch_retinanet.model import RetinaNet
+    from torch_retinanet.postprocess import DecodePredictions
+    from torch_retinanet.preprocess import preprocess_data, resize_and_pad_image
+    from torch_retinanet.targets import LabelEncoder
+    from torch_retinanet.weights import load_model, load_weights, read_backbone, save_weights
+
+    AnchorBox = AnchorGenerator
+    """The name that the keras.io example has for it."""
 
 if TYPE_CHECKING:
     from torch_retinanet.data.formats import read_annotations as read_dataset  # noqa: F401
     from torch_retinanet.train import TrainConfig, Trainer  # noqa: F401
-
-AnchorBox = AnchorGenerator
-"""The name that the keras.io example has for it."""
 
 try:
     __version__ = version("torch-retinanet")
@@ -56,6 +62,8 @@ LATER = {
 
 
 def __getattr__(name: str) -> Any:
+    if name in __all__ and not HAS_TORCH:
+        raise ModuleNotFoundError(f"{name} needs torch; pip install torch torchvision brings it", name="torch")
     if name not in LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, attribute = LATER[name]

@@ -117,7 +117,8 @@ def _checked_picture(name: str, image: Tensor, channels: int, values: bool) -> T
         raise InputError(f"{name}: a video of shape {tuple(image.shape)} must be given as its frames, as list(video)")
     if image.ndim != 3 or image.shape[0] != channels or 0 in image.shape:
         raise InputError(f"{name}: shape {tuple(image.shape)} must be ({channels},H,W), with sides of a pixel or more")
-    image = image.as_subclass(Tensor)
+    if not torch.compiler.is_compiling():  # a tracer's tensors have classes of their own
+        image = image.as_subclass(Tensor)
     if image.dtype == torch.uint8:
         return image / 255
     if not image.is_floating_point():

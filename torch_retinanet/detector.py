@@ -20,8 +20,9 @@ from torch_retinanet.model import RetinaNet
 from torch_retinanet.pictures import read_picture
 from torch_retinanet.postprocess import clipped_detections
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
-from torch_retinanet.surroundings import SurroundedModule
+from torch_retinanet.surroundings import SURROUNDINGS, SurroundedModule
 from torch_retinanet.tiles import Tiling, merged
+from torch_retinanet.traced.program import detect_each, is_traced
 from torch_retinanet.unfilled import unfilled
 from torch_retinanet.weights import WRITERS, find_weights, write_weights
 from torch_retinanet.weights.hub import upload, write_folder
@@ -209,7 +210,7 @@ class RetinaNetDetector(SurroundedModule):
         A target has `boxes` (G,4) xyxy in pixels and `labels` (G,); it may have `ignored` (I,4), regions in which
         whatever is found is neither right nor wrong.
         """
-        first = self.training in self._unchecked and not torch.compiler.is_compiling()
+        first = self.training in self._unchecked and not torch.compiler.is_compiling() and not is_traced()
         given, images = images, check_pictures(images, self.config.in_channels, values=first)
         if not self.training:
             if any(image.is_floating_point() for image in given):  # bytes need no check, and spend none
@@ -296,6 +297,8 @@ class RetinaNetDetector(SurroundedModule):
 
     def _detect(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         """Detections of each picture; those of one padded size go through the network together."""
+        if is_traced():
+            return detect_each(self.model, self._traceable_config(), images)
         groups: dict[tuple[int, int], list[int]] = {}
         for i, image in enumerate(images):
             size = resized_size((image.shape[-2], image.shape[-1]), self.config)
@@ -304,6 +307,15 @@ class RetinaNetDetector(SurroundedModule):
         for group in groups.values():
             detections |= zip(group, self._detect_batch([images[i] for i in group]), strict=True)
         return [detections[i] for i in range(len(images))]
+
+    def _traceable_config(self) -> RetinaNetConfig:
+        for name in ("anchors", "decode_predictions"):
+            if type(getattr(self, name)) is not SURROUNDINGS[name][0]:
+                raise InputError(f"{name}: a part of your own cannot be traced; export detector.model, the network")
+        return self.config
+
+    def __prepare_scriptable__(self) -> "RetinaNetDetector":
+        raise InputError("torch.jit.script: a detector cannot be scripted; use torch.export, or `retinanet export`")
 
     def _detect_batch(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         batch = prepare(images, self.config)

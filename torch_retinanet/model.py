@@ -63,9 +63,7 @@ class RetinaNet(nn.Module):
     @overload
     def forward(self, images: Tensor, taps: Taps | None = None, *, apart: Literal[True]) -> tuple[Tensor, Tensor]: ...
 
-    def forward(
-        self, images: Tensor, taps: Taps | None = None, *, apart: bool = False
-    ) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, taps: Taps | None = None, apart: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Boxes and scores on one axis, or `apart`: deltas (B,N,4), and logits (B,N,K)."""
         check_images(images, self.config.in_channels)
         levels = self.fpn(images, taps)

@@ -6,15 +6,21 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import NoReturn
 
-from torch_retinanet import __version__
-from torch_retinanet.cli import anchors, benchmark, data, detect, evaluate, split, train, weights
+from torch_retinanet import HAS_TORCH, __version__
+from torch_retinanet.cli import verify
 from torch_retinanet.errors import InputError, install_hint, suggestion
 from torch_retinanet.terminal import note, printable, printable_warnings
 
-COMMANDS = (data, split, anchors, train, evaluate, detect, benchmark, weights)
-"""The files whose commands there are, in the order in which the help lists them."""
+COMMANDS: tuple[ModuleType, ...] = (verify,)
+"""The files whose commands there are, in the order in which the help lists them; without torch one alone."""
+
+if HAS_TORCH:
+    from torch_retinanet.cli import anchors, benchmark, data, detect, evaluate, export, split, train, weights
+
+    COMMANDS = (data, split, anchors, train, evaluate, detect, export, verify, benchmark, weights)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

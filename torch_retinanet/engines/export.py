@@ -1,0 +1,165 @@
+"""Exports a detector with a certificate: a file that does not answer as eager torch does is not left behind."""
+
+import copy
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from torch_retinanet.detector import RetinaNetDetector
+from torch_retinanet.engines.certificate import (
+    OUTPUTS,
+    Certificate,
+    Look,
+    answers_of,
+    checksum,
+    distance_of,
+    files_of,
+    look_again,
+    place_of,
+    sizes,
+)
+from torch_retinanet.engines.exporters import TARGETS, write_program
+from torch_retinanet.engines.runtimes import open_program, version_of
+from torch_retinanet.errors import InputError
+from torch_retinanet.traced.program import check_traceable
+from torch_retinanet.weights.weights_file import plain_tensors
+
+TRIES = 8
+"""Seeds that are tried for pictures on which something is found, and on which float32 decides as float64 does."""
+
+
+def export(
+    detector: RetinaNetDetector,
+    path: Path,
+    *,
+    to: str,
+    raw: bool = False,
+    watch: Callable[[str], None] = lambda words: None,
+) -> Certificate:
+    """Write a detector as a file of another runtime, with its certificate beside it.
+
+    Args:
+        detector: in evaluation mode; what is exported computes in float32.
+        path: the file, whose name ends as the target's do.
+        to: `onnx`, `torch-export` or `openvino`.
+        raw: the network alone, from what it is fed to deltas and logits.
+        watch: is told what is being done.
+
+    Raises:
+        InputError: for another ending; for a convention that a program cannot have; where the file does not answer as
+            eager torch does, with the first difference; and where nothing is found on any picture, which proves
+            nothing. No file is left behind then, and one that was there stays.
+    """
+    if path.suffix != TARGETS[to].suffix:
+        raise InputError(f"{path}: the name of a file for {to} must end in {TARGETS[to].suffix}")
+    if not raw:
+        check_traceable(detector.config)
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: its folder must exist")
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=".", suffix=".part"))
+    try:
+        beside = folder / path.name
+        watch(f"tracing and writing {path.name}")
+        write_program(detector, beside, to, raw=raw)
+        certificate = certify(detector, beside, raw=raw, watch=watch)
+        certificate.write(place_of(beside))
+        for file in (*reversed(files_of(beside)), place_of(beside)):
+            file.replace(path.with_name(file.name))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return certificate
+
+
+def certify(
+    detector: RetinaNetDetector, path: Path, *, raw: bool = False, watch: Callable[[str], None] = lambda words: None
+) -> Certificate:
+    """The certificate of a file that a detector was exported to.
+
+    Raises:
+        InputError: where the file answers otherwise, and where nothing is found; as `export`.
+    """
+    kind, config = "network" if raw else "detections", detector.config.as_dict()
+    looks = [_expected(detector, kind, number, size, watch) for number, size in enumerate(sizes(config, kind))]
+    if not raw and not any(len(answer["scores"]) for look in looks for answer in look.answers):
+        what = (
+            f"score_threshold: {detector.config.score_threshold} leaves nothing on all pictures, which proves nothing"
+        )
+        raise InputError(f"{path.name}: {what}; lower it, or train the model")
+    run = open_program(path, OUTPUTS[kind])
+    certified = []
+    for look in looks:
+        watch(f"comparing {look.words}")
+        found = look_again(run, kind, look, detector.config.in_channels)
+        if found.reason:
+            raise InputError(f"{path.name}: answers otherwise than eager torch, and is not kept: {found.reason}")
+        certified.append(replace(look, share=found.share))
+    versions = {name: version(name) for name in ("torch-retinanet", "torch", "torchvision")} | version_of(path)
+    return Certificate(
+        kind=kind,
+        files={file.name: checksum(file) for file in files_of(path)},
+        weights=_weights_checksum(detector),
+        versions=versions,
+        conventions=config,
+        class_names=[*detector.class_names],
+        looks=certified,
+    )
+
+
+def _expected(
+    detector: RetinaNetDetector, kind: str, number: int, size: tuple[int, int], watch: Callable[[str], None]
+) -> Look:
+    """Pictures of a size and what eager torch answers, the first on which float32 decides as float64 and finds some."""
+    eager = copy.deepcopy(detector).float().cpu().eval()
+    precise = copy.deepcopy(eager).double()
+    decided: list[Look] = []
+    for attempt in range(TRIES):
+        look = Look(seed=number + 100 * attempt, batch=1 + number % 2, height=size[0], width=size[1])
+        watch(f"eager torch on {look.words}")
+        pictures = look.pictures(detector.config.in_channels)
+        answers, others = (_eager_answers(model, kind, pictures) for model in (eager, precise))
+        if kind == "network":
+            return replace(look, answers=answers)
+        if all(distance_of(kind, a, b).share <= 1 for a, b in zip(answers, others, strict=True)):
+            decided.append(replace(look, answers=answers))
+            if all(len(answer["scores"]) for answer in answers):
+                return decided[-1]
+    if not decided:
+        raise InputError(f"{detector.config.name}: float32 and float64 differ on all pictures of {size[0]}x{size[1]}")
+    return max(decided, key=lambda look: sum(len(answer["scores"]) for answer in look.answers))
+
+
+@torch.no_grad()
+def _eager_answers(model: RetinaNetDetector, kind: str, pictures: NDArray[np.float32]) -> list[dict[str, Any]]:
+    images = torch.from_numpy(pictures).to(next(model.parameters()).dtype)
+    if kind == "network":
+        deltas, logits = model.model(images, apart=True)
+        return answers_of(kind, {"deltas": _numpy(deltas), "logits": _numpy(logits)}, len(pictures))
+    return [_answer(found) for found in model(list(images))]
+
+
+def _answer(found: Mapping[str, Tensor]) -> dict[str, Any]:
+    arrays = {name: _numpy(values)[None] for name, values in found.items()}
+    return answers_of("detections", arrays | {"count": np.array([len(found["scores"])])}, 1)[0]
+
+
+def _numpy(values: Tensor) -> NDArray[Any]:
+    return (values.float() if values.is_floating_point() else values).numpy()
+
+
+def _weights_checksum(detector: RetinaNetDetector) -> str:
+    """The SHA-256 of names and values of all tensors, in order of their names."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(plain_tensors(detector.model).items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
