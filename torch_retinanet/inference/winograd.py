@@ -26,6 +26,9 @@ POINTS = {2: (1.0,), 4: (0.75, 1.5)}
 
 KERNEL = 3
 
+OPTIONS = {"cpp.dynamic_threads": True, "assert_indirect_indexing": False}
+"""Of the compiler: the number of threads is that of the caller, and tables of rows are known to be right."""
+
 
 class Transforms(NamedTuple):
     """The matrices of F(m x m, 3 x 3), with n = m + 2.
@@ -56,8 +59,12 @@ def transforms(m: int) -> Transforms:
 
 def weighted_sum(weights: Sequence[float], terms: Sequence[Tensor]) -> Tensor:
     """The sum of terms, those with a weight of zero left out."""
-    parts = [term if w == 1 else term * float(w) for w, term in zip(weights, terms, strict=True) if w]
-    return sum(parts[1:], parts[0])
+    pairs = sorted(((float(w), term) for w, term in zip(weights, terms, strict=True) if w), key=lambda pair: -pair[0])
+    parts = [(w, term if abs(w) == 1 else term * abs(w)) for w, term in pairs]
+    total = parts[0][1] if parts[0][0] > 0 else -parts[0][1]
+    for w, part in parts[1:]:
+        total = total + part if w > 0 else total - part
+    return total
 
 
 def by_inputs(m: int, values: Sequence[Tensor]) -> list[Tensor]:
@@ -97,7 +104,7 @@ class InputTransform(nn.Module):
         pixels = [_pixel(rows, windows[i]) for i in range(self.n**2)]
         columns = [by_inputs(self.m, pixels[column :: self.n]) for column in range(self.n)]
         found = [value for i in range(self.n) for value in by_inputs(self.m, [column[i] for column in columns])]
-        return torch.stack(found).to(rows.dtype)
+        return torch.stack([value.to(rows.dtype) for value in found])
 
 
 class OutputTransform(nn.Module):
@@ -111,8 +118,8 @@ class OutputTransform(nn.Module):
         values = [products[i].float() for i in range(self.n**2)]
         columns = [by_outputs(self.m, values[column :: self.n]) for column in range(self.n)]
         found = [value + bias for i in range(self.m) for value in by_outputs(self.m, [column[i] for column in columns])]
-        pixels = torch.stack([value.relu() for value in found] if self.relu else found, dim=1)
-        return pixels.to(products[0].dtype).flatten(0, 1)
+        pixels = [(value.relu() if self.relu else value).to(products[0].dtype) for value in found]
+        return torch.stack(pixels, dim=1).flatten(0, 1)
 
 
 def _pixel(rows: Tensor, places: Tensor) -> Tensor:
@@ -123,7 +130,7 @@ def _pixel(rows: Tensor, places: Tensor) -> Tensor:
 def compiled(kind: type[nn.Module], m: int, **options: bool) -> Callable[..., Any]:
     """A transform as one loop, for all sizes of maps; traced first, so that its numbers are constants."""
     traced = torch.fx.symbolic_trace(kind(m, **options))
-    return torch.compile(traced, dynamic=True, fullgraph=True, options={"cpp.dynamic_threads": True})
+    return torch.compile(traced, dynamic=True, fullgraph=True, options=OPTIONS)
 
 
 class WinogradConv:
