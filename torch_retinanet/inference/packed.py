@@ -10,13 +10,12 @@ NO_RELU: tuple[str, list[float], str] = ("none", [], "")
 RELU: tuple[str, list[float], str] = ("relu", [], "")
 
 
-def can_pack(device: torch.device) -> bool:
-    """Whether torch has oneDNN's kernels for this device, as it has on x86 processors."""
-    return device.type == "cpu" and torch.backends.mkldnn.is_available() and "x86" in _processor()
-
-
-def _processor() -> str:
-    return torch.backends.cpu.get_cpu_capability().lower().replace("avx", "x86 avx")
+def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether oneDNN's kernels for packed weights are there: on x86 processors, in bfloat16 where these have it."""
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    has_avx = torch.backends.cpu.get_cpu_capability().startswith("AVX")
+    return has_avx and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class PackedConv:
@@ -30,7 +29,7 @@ class PackedConv:
         self.stride, self.padding, self.groups, self.pad = conv.stride, conv.padding, conv.groups, conv.pad
         self.weight = conv.weight.to(device, dtype).contiguous(memory_format=torch.channels_last)
         self.bias = conv.bias.to(device, dtype)
-        self.can_pack = can_pack(device)
+        self.can_pack = can_pack(device, dtype)
 
     def __call__(self, x: Tensor, *, relu: bool = False) -> Tensor:
         """The convolution, and ReLU after it."""

@@ -3,16 +3,21 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import Any
+from functools import cache, lru_cache, partial
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from torch_retinanet.inference.cells import as_map, as_rows, map_addresses, tile_addresses, windows
 from torch_retinanet.inference.folding import Folded
-from torch_retinanet.inference.packed import PackedConv
+from torch_retinanet.inference.packed import PackedConv, can_pack
 from torch_retinanet.inference.winograd import WinogradConv, suits
+
+Precision = Literal["fp32", "bf16"]
+"""What a network computes in."""
+
+DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 TILE = {torch.float32: 4, torch.bfloat16: 2}
 """m of Winograd's tiles; in bfloat16 tiles of 4 would round nine times as much as a direct convolution, those of 2
@@ -55,6 +60,25 @@ class Way:
     def copied(self, module: nn.Module) -> Any:
         """A copy of a module in this precision, in channels last."""
         return copy.deepcopy(module).to(self.device, self.dtype, memory_format=torch.channels_last).eval()
+
+
+def find_way(precision: Precision, device: torch.device, *, winograd: bool) -> Way:
+    """The fastest way on a device; Winograd's where it is asked for, and works."""
+    dtype = DTYPES[precision]
+    return Way(dtype, device, winograd and can_pack(device, dtype) and _compiles(dtype))
+
+
+@cache
+def _compiles(dtype: torch.dtype) -> bool:
+    """Whether the transforms can be compiled, which needs a C++ compiler; they are then."""
+    conv, m = Folded(torch.zeros(32, 32, 3, 3).double(), torch.zeros(32), (1, 1), (1, 1), 1, None), TILE[dtype]
+    reads, _ = tables(2, 2 * m, 2 * m, m)
+    try:
+        with torch.no_grad():
+            WinogradConv(conv, m, dtype, relu=True)(torch.zeros(reads.max() + 1, 32, dtype=dtype), reads)
+    except (RuntimeError, ImportError, OSError):
+        return False
+    return True
 
 
 class WinogradMap:
