@@ -134,7 +134,9 @@ class SurroundedModule(ConfiguredModule):
 
     def _apply(self: Surrounded, *arguments: Any, **options: Any) -> Surrounded:
         if self.network is not None:
-            raise InputError("to: an optimised detector cannot be moved; move the one that it was made of, then optimize")
+            raise InputError(
+                "to: an optimised detector cannot be moved; move the one that it was made of, then optimize"
+            )
         super()._apply(*arguments, **options)
         return self
 

@@ -65,4 +65,3 @@ def packed_backbone(backbone: nn.Module, way: Way) -> Callable[[Tensor], list[Te
 
 def _is_pool(module: nn.Module) -> bool:
     return not any(True for _ in module.parameters())
-

@@ -47,8 +47,13 @@ def tile_tables(places: Sequence[Place], m: int) -> TileTables:
     """The tables of levels that lie at these places."""
     grids = [(p.batch, tiles_along(p.height, m), tiles_along(p.width, m)) for p in places]
     read = [p.addresses for p in places]
-    first = joined(read, [p.batch * p.height * p.width if not p.tile else math.prod(g) * p.tile**2
-                          for p, g in zip(places, grids, strict=True)])
+    first = joined(
+        read,
+        [
+            p.batch * p.height * p.width if not p.tile else math.prod(g) * p.tile**2
+            for p, g in zip(places, grids, strict=True)
+        ],
+    )
     counts = [math.prod(grid) * m * m for grid in grids]
     cells = joined([tile_addresses(p.batch, p.height, p.width, m) for p in places], counts)
     inside = torch.zeros(sum(counts), dtype=torch.bool)

@@ -70,12 +70,14 @@ def find_way(precision: Precision, device: torch.device, *, winograd: bool) -> W
 
 @cache
 def _compiles(dtype: torch.dtype) -> bool:
-    """Whether the transforms can be compiled, which needs a C++ compiler; they are then."""
-    conv, m = Folded(torch.zeros(32, 32, 3, 3).double(), torch.zeros(32), (1, 1), (1, 1), 1, None), TILE[dtype]
-    reads, _ = tables(2, 2 * m, 2 * m, m)
+    """Whether the transforms can be compiled, which needs a C++ compiler; they are then, for all sizes."""
+    conv, m = Folded(torch.zeros(40, 48, 3, 3).double(), torch.zeros(40), (1, 1), (1, 1), 1, None), TILE[dtype]
+    reads, _ = tables(2, 2 * m, 2 * m, m)  # no two sides alike, which would be taken for one
+    rows = torch.zeros(int(reads.max()) + 1, 48, dtype=dtype)
     try:
         with torch.no_grad():
-            WinogradConv(conv, m, dtype, relu=True)(torch.zeros(reads.max() + 1, 32, dtype=dtype), reads)
+            for relu in (True, False):
+                WinogradConv(conv, m, dtype, relu=relu)(rows, reads)
     except (RuntimeError, ImportError, OSError):
         return False
     return True

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.polynomial import Polynomial
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from torch_retinanet.inference.folding import Folded
 from torch_retinanet.inference.packed import PackedProduct
@@ -145,9 +146,19 @@ class WinogradConv:
 
     def __call__(self, rows: Tensor, windows: Tensor) -> Tensor:
         """Rows (R,C) to those of T tiles (T*m*m,K); `windows` as for `transform_inputs`."""
-        factors = compiled(InputTransform, self.m)(rows, windows)
+        factors = compiled(InputTransform, self.m)(*_as_compiled(rows, windows))
         products = [product(one) for product, one in zip(self.products, factors, strict=True)]
-        return compiled(OutputTransform, self.m, relu=self.relu)(products, self.bias)
+        pixels: Tensor = compiled(OutputTransform, self.m, relu=self.relu)(products, self.bias)
+        return pixels[: windows.shape[1] * self.m**2]
+
+
+def _as_compiled(rows: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and windows for which nothing is compiled anew: no views, and not one row or tile alone."""
+    if windows.shape[1] == 1:
+        windows = F.pad(windows, (0, 1), value=-1)
+    if len(rows) == 1:
+        rows = F.pad(rows, (0, 0, 0, 1))
+    return rows.new_empty(0).set_(rows), windows.new_empty(0).set_(windows)  # type: ignore[call-overload]
 
 
 def suits(conv: Folded) -> bool:
