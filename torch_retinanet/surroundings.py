@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
-import torch
 from torch import Tensor, nn
 
 from torch_retinanet.anchors import AnchorGenerator
@@ -121,7 +120,8 @@ class SurroundedModule(ConfiguredModule):
     def _outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Deltas (B,N,4) and logits (B,N,K) of images as the network is fed."""
         if self.network is None:
-            return self.model(images.to(next(self.parameters()).dtype), apart=True)
+            plain: tuple[Tensor, Tensor] = self.model(images.to(next(self.parameters()).dtype), apart=True)
+            return plain
         ours = type(self.decode_predictions) is DecodePredictions  # another may look at all boxes
         return self.network(images, above=self.config.score_threshold if ours else None)
 
@@ -137,7 +137,7 @@ class SurroundedModule(ConfiguredModule):
             raise InputError(
                 "to: an optimised detector cannot be moved; move the one that it was made of, then optimize"
             )
-        super()._apply(*arguments, **options)
+        super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
         return self
 
     def _check_built_in(self, config: RetinaNetConfig) -> None:

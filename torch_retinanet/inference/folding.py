@@ -26,8 +26,9 @@ class Folded(NamedTuple):
     pad: PadSameStride2 | None
 
 
-def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d | None = None) -> Folded:
+def folded(conv: nn.Module, norm: nn.BatchNorm2d | None = None) -> Folded:
     """A convolution, and the BatchNorm in evaluation mode that its output goes through."""
+    assert isinstance(conv, nn.Conv2d)
     weight = conv.weight.detach().double()
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().double()
     if norm is not None:

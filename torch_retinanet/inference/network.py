@@ -10,14 +10,14 @@ from torch_retinanet.inference.folding import folded
 from torch_retinanet.inference.packed import PackedConv
 from torch_retinanet.inference.pyramid import Level, build_pyramid
 from torch_retinanet.inference.tiled_heads import TiledHeads, plain_convs
-from torch_retinanet.inference.way import Way
+from torch_retinanet.inference.way import InferenceWay
 from torch_retinanet.model import RetinaNet, check_images
 
 
 class LevelHead:
     """A head level by level, with or without norm."""
 
-    def __init__(self, head: Head, way: Way, levels: int) -> None:
+    def __init__(self, head: Head, way: InferenceWay, levels: int) -> None:
         *tower, last = head
         self.layers = [[_layer(block, way, place) for block in tower] for place in range(levels)]
         self.last = PackedConv(folded(last), way.dtype, way.device)
@@ -32,7 +32,7 @@ class LevelHead:
         return self.last(x).permute(0, 2, 3, 1)
 
 
-def _layer(block: nn.Module, way: Way, place: int) -> Callable[[Tensor], Tensor]:
+def _layer(block: nn.Module, way: InferenceWay, place: int) -> Callable[[Tensor], Tensor]:
     """A layer of a tower; of one with a BatchNorm of each level that of the level at this place."""
     conv, *rest = (block.of_level(place) if isinstance(block, NormByLevel) else block).children()
     assert isinstance(conv, nn.Conv2d)
@@ -60,13 +60,13 @@ class InferenceNetwork:
         way: precision, device, and whether 3x3 convolutions go Winograd's way.
     """
 
-    def __init__(self, model: RetinaNet, way: Way) -> None:
+    def __init__(self, model: RetinaNet, way: InferenceWay) -> None:
         self.config, self.flatten_output, self.dtype = model.config, model.flatten_output, way.dtype
         self.pyramid = build_pyramid(model.fpn, way)
-        heads = [plain_convs(head) for head in (model.cls_head, model.box_head)]
+        cls_head, box_head = plain_convs(model.cls_head), plain_convs(model.box_head)
         self.tiled: TiledHeads | None = None
-        if all(convs and all(map(way.by_winograd, convs)) for convs in heads):
-            self.tiled = TiledHeads(*heads, way)  # type: ignore[arg-type]
+        if cls_head and box_head and all(map(way.by_winograd, cls_head + box_head)):
+            self.tiled = TiledHeads(cls_head, box_head, way)
         else:
             count = len(model.config.levels)
             self.cls_head = LevelHead(model.cls_head, way, count)

@@ -12,7 +12,7 @@ RELU: tuple[str, list[float], str] = ("relu", [], "")
 
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether oneDNN's kernels for packed weights are there: on x86 processors, in bfloat16 where these have it."""
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if device.type != "cpu" or not torch._C._has_mkldnn:
         return False
     has_avx = torch.backends.cpu.get_cpu_capability().startswith("AVX")
     return has_avx and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -58,7 +58,7 @@ class PackedConv:
     def _packed(self, x: Tensor) -> Tensor:
         weight = self.weight  # once: another thread may pack it at the same time
         if not weight.is_mkldnn:
-            weight = torch._C._nn.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), *self._how, list(x.shape))
+            weight = torch.ops.aten.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), *self._how, list(x.shape))
             self.weight = weight
         return weight
 

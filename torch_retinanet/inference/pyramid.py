@@ -12,12 +12,12 @@ from torch_retinanet.inference.cells import as_map, as_rows, map_addresses, tile
 from torch_retinanet.inference.folding import folded
 from torch_retinanet.inference.packed import PackedConv
 from torch_retinanet.inference.resnet import packed_backbone
-from torch_retinanet.inference.way import Way, tables
+from torch_retinanet.inference.way import InferenceWay, tables
 from torch_retinanet.inference.winograd import WinogradConv
 from torch_retinanet.other_backbones import C5
 
 
-class Place(NamedTuple):
+class RowLayout(NamedTuple):
     """How the pixels of a level lie in its rows: in tiles of `tile` x `tile`, or as in the map where that is 0."""
 
     batch: int
@@ -36,12 +36,12 @@ class Level(NamedTuple):
     """A level of the pyramid: rows (R,C), and how its pixels lie in them."""
 
     rows: Tensor
-    place: Place
+    place: RowLayout
 
     @classmethod
     def of_map(cls, x: Tensor) -> "Level":
         """The level that a map (B,C,h,w) in channels last is."""
-        return cls(as_rows(x), Place(x.shape[0], x.shape[2], x.shape[3]))
+        return cls(as_rows(x), RowLayout(x.shape[0], x.shape[2], x.shape[3]))
 
     @property
     def map(self) -> Tensor:
@@ -55,7 +55,7 @@ class Level(NamedTuple):
 class LevelConv:
     """A 3x3 convolution of the pyramid from a map to a level."""
 
-    def __init__(self, conv: nn.Conv2d, way: Way) -> None:
+    def __init__(self, conv: nn.Module, way: InferenceWay) -> None:
         parts = folded(conv)
         self.conv: WinogradConv | PackedConv
         if way.by_winograd(parts):
@@ -68,13 +68,13 @@ class LevelConv:
             return Level.of_map(self.conv(x))
         batch, _, height, width = x.shape
         reads, _ = tables(batch, height, width, self.conv.m)
-        return Level(self.conv(as_rows(x), reads), Place(batch, height, width, self.conv.m))
+        return Level(self.conv(as_rows(x), reads), RowLayout(batch, height, width, self.conv.m))
 
 
 class PackedPyramid:
     """Images (B,C,H,W) in channels last to the levels of a `FeaturePyramidNetwork`, in its own order of steps."""
 
-    def __init__(self, fpn: FeaturePyramidNetwork, way: Way) -> None:
+    def __init__(self, fpn: FeaturePyramidNetwork, way: InferenceWay) -> None:
         self.backbone = packed_backbone(fpn.backbone, way)
         self.lateral, self.smooth = {}, {}
         for i in range(fpn.min_level, C5 + 1):
@@ -87,7 +87,7 @@ class PackedPyramid:
         self.p7 = self._stride2(fpn, 7, way)
 
     @staticmethod
-    def _stride2(fpn: FeaturePyramidNetwork, level: int, way: Way) -> Callable[[Tensor], Tensor] | None:
+    def _stride2(fpn: FeaturePyramidNetwork, level: int, way: InferenceWay) -> Callable[[Tensor], Tensor] | None:
         if fpn.max_level < level:
             return None
         return PackedConv(folded(fpn.get_submodule(f"conv_c{level}_3x3")), way.dtype, way.device)
@@ -125,13 +125,13 @@ class PackedPyramid:
 class CopiedPyramid:
     """The same by a copy of the network, for one with a BatchNorm behind its levels."""
 
-    def __init__(self, fpn: FeaturePyramidNetwork, way: Way) -> None:
+    def __init__(self, fpn: FeaturePyramidNetwork, way: InferenceWay) -> None:
         self.fpn = way.copied(fpn)
 
     def __call__(self, images: Tensor) -> list[Level]:
         return [Level.of_map(x.contiguous(memory_format=torch.channels_last)) for x in self.fpn(images)]
 
 
-def build_pyramid(fpn: FeaturePyramidNetwork, way: Way) -> Callable[[Tensor], list[Level]]:
+def build_pyramid(fpn: FeaturePyramidNetwork, way: InferenceWay) -> Callable[[Tensor], list[Level]]:
     """A pyramid for inference."""
     return PackedPyramid(fpn, way) if fpn.norms is None else CopiedPyramid(fpn, way)

@@ -9,13 +9,13 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from torch_retinanet.backbone import ResNetBackbone
 from torch_retinanet.inference.folding import folded
 from torch_retinanet.inference.packed import PackedConv
-from torch_retinanet.inference.way import Way
+from torch_retinanet.inference.way import InferenceWay
 
 
 class PackedBlock:
     """A residual block; with BatchNorm in its convolutions."""
 
-    def __init__(self, block: BasicBlock | Bottleneck, way: Way) -> None:
+    def __init__(self, block: BasicBlock | Bottleneck, way: InferenceWay) -> None:
         pairs = [(block.conv1, block.bn1), (block.conv2, block.bn2)]
         pairs += [(block.conv3, block.bn3)] if isinstance(block, Bottleneck) else []
         *first, last = [folded(conv, norm) for conv, norm in pairs]
@@ -38,7 +38,7 @@ class PackedBlock:
 class PackedResNet:
     """Images (B,C,H,W) in channels last to the maps of a `ResNetBackbone`, finest first."""
 
-    def __init__(self, backbone: ResNetBackbone, way: Way) -> None:
+    def __init__(self, backbone: ResNetBackbone, way: InferenceWay) -> None:
         self.min_level, self.maxpool = backbone.min_level, backbone.maxpool
         self.stem = PackedConv(folded(backbone.conv1, backbone.bn1), way.dtype, way.device)
         layers: list[Any] = [backbone.layer1, backbone.layer2, backbone.layer3, backbone.layer4]
@@ -53,7 +53,7 @@ class PackedResNet:
         return found[self.min_level - 2 :]
 
 
-def packed_backbone(backbone: nn.Module, way: Way) -> Callable[[Tensor], list[Tensor]]:
+def packed_backbone(backbone: nn.Module, way: InferenceWay) -> Callable[[Tensor], list[Tensor]]:
     """A backbone for inference; one that is no `ResNetBackbone` is copied as it is."""
     blocks = [block for stage in backbone.children() if isinstance(stage, nn.Sequential) for block in stage]
     known = all(isinstance(block, (BasicBlock, Bottleneck)) for block in blocks if not _is_pool(block))

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from torch_retinanet.heads import Head
 from torch_retinanet.inference.cells import joined, tile_addresses, tiles_along, windows
-from torch_retinanet.inference.folding import Folded
-from torch_retinanet.inference.pyramid import Level, Place
-from torch_retinanet.inference.way import Way
+from torch_retinanet.inference.folding import Folded, folded
+from torch_retinanet.inference.pyramid import Level, RowLayout
+from torch_retinanet.inference.way import InferenceWay
 from torch_retinanet.inference.winograd import WinogradConv
 
 MOST = 0.8
@@ -43,7 +43,7 @@ class TileTables:
 
 
 @lru_cache(maxsize=16)
-def tile_tables(places: Sequence[Place], m: int) -> TileTables:
+def tile_tables(places: Sequence[RowLayout], m: int) -> TileTables:
     """The tables of levels that lie at these places."""
     grids = [(p.batch, tiles_along(p.height, m), tiles_along(p.width, m)) for p in places]
     read = [p.addresses for p in places]
@@ -66,7 +66,7 @@ def tile_tables(places: Sequence[Place], m: int) -> TileTables:
 class TiledHead:
     """A head without norm; from rows of all levels to its outputs, tile by tile."""
 
-    def __init__(self, convs: Sequence[Folded], way: Way) -> None:
+    def __init__(self, convs: Sequence[Folded], way: InferenceWay) -> None:
         last = len(convs) - 1
         self.convs = [WinogradConv(conv, way.tile, way.dtype, relu=i < last) for i, conv in enumerate(convs)]
 
@@ -80,7 +80,7 @@ class TiledHead:
 class TiledHeads:
     """Both heads of a network on all levels at once."""
 
-    def __init__(self, cls_head: Sequence[Folded], box_head: Sequence[Folded], way: Way) -> None:
+    def __init__(self, cls_head: Sequence[Folded], box_head: Sequence[Folded], way: InferenceWay) -> None:
         self.cls_head, self.box_head = TiledHead(cls_head, way), TiledHead(box_head, way)
         self.m = way.tile
         self.rings = math.ceil((len(box_head) - 1) / self.m)
@@ -105,7 +105,7 @@ class TiledHeads:
         found = (scores.amax(dim=1) > least) & tables.inside
         tiles, needed = found.view(-1, self.m**2).any(dim=1), []
         sizes = [math.prod(grid) for grid in tables.grids]
-        for level, grid in zip(tiles.split(sizes), tables.grids, strict=True):
+        for level, grid in zip(torch.split(tiles, sizes), tables.grids, strict=True):
             around = F.max_pool2d(level.view(grid).float(), 2 * self.rings + 1, stride=1, padding=self.rings)
             needed.append(around.flatten() > 0)
         chosen = torch.cat(needed).nonzero().squeeze(1)
@@ -133,10 +133,8 @@ class TiledHeads:
 
 def plain_convs(head: Head) -> list[Folded] | None:
     """The convolutions of a head that has no norm, else `None`."""
-    from torch_retinanet.inference.folding import folded
-
     *tower, last = head
     kinds = [[type(layer).__name__ for layer in block.children()] for block in tower]
     if any(kind != ["Conv2d", "ReLU"] for kind in kinds):
         return None
-    return [*(folded(next(iter(block.children()))) for block in tower), folded(last)]  # type: ignore[arg-type]
+    return [*(folded(next(iter(block.children()))) for block in tower), folded(last)]

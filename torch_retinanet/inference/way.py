@@ -28,7 +28,7 @@ FEWEST_CHANNELS = {torch.float32: 128, torch.bfloat16: 256}
 
 
 @dataclass(frozen=True)
-class Way:
+class InferenceWay:
     """How a network is computed.
 
     Attributes:
@@ -59,13 +59,14 @@ class Way:
 
     def copied(self, module: nn.Module) -> Any:
         """A copy of a module in this precision, in channels last."""
-        return copy.deepcopy(module).to(self.device, self.dtype, memory_format=torch.channels_last).eval()
+        copied = copy.deepcopy(module).to(self.device, self.dtype)
+        return copied.to(memory_format=torch.channels_last).eval()
 
 
-def find_way(precision: Precision, device: torch.device, *, winograd: bool) -> Way:
+def find_way(precision: Precision, device: torch.device, *, winograd: bool) -> InferenceWay:
     """The fastest way on a device; Winograd's where it is asked for, and works."""
     dtype = DTYPES[precision]
-    return Way(dtype, device, winograd and can_pack(device, dtype) and _compiles(dtype))
+    return InferenceWay(dtype, device, winograd and can_pack(device, dtype) and _compiles(dtype))
 
 
 @cache

@@ -27,7 +27,7 @@ POINTS = {2: (1.0,), 4: (0.75, 1.5)}
 
 KERNEL = 3
 
-OPTIONS = {"cpp.dynamic_threads": True, "assert_indirect_indexing": False}
+OPTIONS: dict[str, Any] = {"cpp.dynamic_threads": True, "assert_indirect_indexing": False}
 """Of the compiler: the number of threads is that of the caller, and tables of rows are known to be right."""
 
 

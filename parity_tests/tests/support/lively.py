@@ -27,8 +27,10 @@ def lively_detector(config: RetinaNetConfig, *, spread: float = 1.0, middle: flo
                         nn.init.normal_(conv.bias, std=0.1)
     images = noise(1, config.in_channels, 128, 128) * 4 - 2
     deltas, logits = made.model(images, apart=True)
-    for head, values, scale, centre in (("cls_head", logits, spread, middle), ("box_head", deltas, 0.3, 0.0)):
-        last = made.model.get_submodule(head)[-1]
+    for name, values, scale, centre in (("cls_head", logits, spread, middle), ("box_head", deltas, 0.3, 0.0)):
+        last = list(made.model.get_submodule(name).children())[-1]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
         last.weight.mul_(scale / values.std())
         last.bias.copy_((last.bias - values.mean()) * scale / values.std() + centre)
     return made

@@ -24,12 +24,12 @@ from torch_retinanet.inference.folding import Folded, folded
 from torch_retinanet.inference.network import InferenceNetwork
 from torch_retinanet.inference.packed import PackedConv, can_pack
 from torch_retinanet.inference.tiled_heads import TiledHeads
-from torch_retinanet.inference.way import Way, find_way
+from torch_retinanet.inference.way import InferenceWay, find_way
 from torch_retinanet.inference.winograd import WinogradConv, suits, transforms
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(not can_pack(CPU, torch.float32), reason="this processor has no oneDNN kernels")
-PLAIN, WINOGRAD = Way(torch.float32, CPU, winograd=False), Way(torch.float32, CPU, winograd=True)
+PLAIN, WINOGRAD = InferenceWay(torch.float32, CPU, winograd=False), InferenceWay(torch.float32, CPU, winograd=True)
 WIDE = replace(SMALL, width=128, head_depth=2, min_side=96, max_side=160, score_threshold=0.05)
 
 
@@ -106,7 +106,7 @@ def test_only_3x3_convolutions_with_stride_1_go_winograds_way() -> None:
 def test_windows_hold_each_pixel_and_its_neighbours(batch: int, height: int, width: int, m: int) -> None:
     """A picture whose pixels are their own addresses, in tiles: each window is the picture cut out, with -1 around."""
     addresses = tile_addresses(batch, height, width, m)
-    assert len(addresses.unique()) == batch * height * width
+    assert len(torch.unique(addresses)) == batch * height * width
     cut = windows(addresses, m).T.reshape(batch, -(-height // m), -(-width // m), m + 2, m + 2)
     framed = F.pad(addresses, (1, m + 2, 1, m + 2), value=-1)
     for down in range(cut.shape[1]):
@@ -170,7 +170,7 @@ def test_boxes_where_a_class_is_found_are_those_of_the_whole_map_for_every_thres
     """Also at borders of maps, and of tiles; elsewhere they are not needed."""
     dtype = {4: torch.float32, 2: torch.bfloat16}[m]
     model = lively_detector(replace(WIDE, head_depth=depth, width=256), spread=0.5).model
-    network = InferenceNetwork(model, Way(dtype, CPU, winograd=True))
+    network = InferenceNetwork(model, InferenceWay(dtype, CPU, winograd=True))
     images = noise(2, 3, 256, 320) * 4 - 2
     deltas, logits = network(images)
     best, shares = logits.float().sigmoid().amax(dim=-1), []
@@ -237,11 +237,11 @@ def test_an_optimised_detector_takes_changed_settings(wide: RetinaNetDetector) -
 
 def test_what_an_optimised_detector_cannot_do_is_refused(wide: RetinaNetDetector) -> None:
     fast = wide.optimize(winograd=False)
-    with pytest.raises(InputError, match="^train: an optimised detector cannot be trained"):
+    with pytest.raises(InputError, match=r"^train: an optimised detector cannot be trained"):
         fast.train()
-    with pytest.raises(InputError, match="^to: an optimised detector cannot be moved"):
+    with pytest.raises(InputError, match=r"^to: an optimised detector cannot be moved"):
         fast.to("cpu")
-    with pytest.raises(InputError, match="^precision: 'fp16' must be one of fp32, bf16$"):
+    with pytest.raises(InputError, match=r"^precision: 'fp16' must be one of fp32, bf16$"):
         wide.optimize(precision="fp16")  # type: ignore[arg-type]
 
 
@@ -264,7 +264,7 @@ def test_without_a_compiler_convolutions_are_direct(monkeypatch: pytest.MonkeyPa
 
 def test_bfloat16_rounds_as_a_plain_network_in_bfloat16_does(wide: RetinaNetDetector) -> None:
     images = noise(1, 3, 96, 128) * 4 - 2
-    fast = InferenceNetwork(wide.model, Way(torch.bfloat16, CPU, winograd=True))
+    fast = InferenceNetwork(wide.model, InferenceWay(torch.bfloat16, CPU, winograd=True))
     with torch.no_grad():
         exact = wide.model(images, apart=True)
         plain = lively_detector(WIDE).model.bfloat16()(images.bfloat16(), apart=True)

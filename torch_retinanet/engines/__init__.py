@@ -1,0 +1,1 @@
+"""Runtimes that detect, one file each; `registry` lists them, `choice` takes the fastest by measurement."""
