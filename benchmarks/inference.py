@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.models.detection import retinanet_resnet50_fpn as torchvisions
 
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector
-from torch_retinanet.engines.registry import build_engine, usable
+from torch_retinanet.engines.registry import usable
 from torch_retinanet.inference.way import DTYPES, Precision
 
 SIDE, CLASSES = 640, 80
@@ -127,12 +128,8 @@ def networks(own: RetinaNetDetector) -> dict[str, Work]:
 
 def detections(own: RetinaNetDetector, picture: Tensor, precision: Precision) -> dict[str, Work]:
     """Ours from the picture to boxes, by runtime."""
-    return {
-        f"to boxes, {precision}, {runtime.name}": lambda engine=build_engine(runtime.name, own, precision): (
-            engine.predict([picture])
-        )
-        for runtime in usable(own, precision)
-    }
+    engines = {runtime.name: runtime.build(own, precision) for runtime in usable(own, precision)}
+    return {f"to boxes, {precision}, {name}": partial(one.predict, [picture]) for name, one in engines.items()}
 
 
 def main(rounds: int, threads: int, as_json: bool) -> None:
