@@ -1,5 +1,6 @@
 """Engines: each runtime detects what the detector does; the fastest is chosen by measurement and remembered."""
 
+import platform
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -82,11 +83,11 @@ def test_another_torch_model_size_precision_or_machine_is_measured_anew(
     chosen(made, tmp_path, measure)
     other = lively_detector(SMALL)
     with torch.no_grad():
-        other.model.cls_head[-1].bias[0] += 1e-3
+        next(iter(other.model.cls_head.parameters()))[0] += 1e-3
     assert not chosen(other, tmp_path, measure).remembered
     assert not chosen(made, tmp_path, measure, PICTURE[:, :48]).remembered
     assert not chosen(made, tmp_path, measure, precision="bf16").remembered
-    monkeypatch.setattr(choice.platform, "node", lambda: "elsewhere")
+    monkeypatch.setattr(platform, "node", lambda: "elsewhere")
     assert not chosen(made, tmp_path, measure).remembered
     monkeypatch.setattr(torch, "__version__", "9.9")
     assert not chosen(made, tmp_path, measure).remembered

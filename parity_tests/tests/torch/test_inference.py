@@ -115,6 +115,7 @@ def test_windows_hold_each_pixel_and_its_neighbours(batch: int, height: int, wid
             assert torch.equal(cut[:, down, across], framed[:, y : y + m + 2, x : x + m + 2])
 
 
+SIZES = [(96, 96), (33, 47)]
 CONVENTIONS = {
     "torchvision": RetinaNetConfig.torchvision(num_classes=5),
     "keras_io": RetinaNetConfig.keras_io(num_classes=5),
@@ -141,7 +142,7 @@ def test_outputs_are_those_of_the_network_in_each_published_convention(preset: s
     "changes",
     [
         {"backbone": "resnet50", "stride_in": "1x1", "conv_bias": True},
-        {"backbone": "resnext50_32x4d"},
+        pytest.param({"backbone": "resnext50_32x4d"}, marks=pytest.mark.slow),
         {"top_down": "output", "upsample": "bilinear_2x"},
         {"pyramid_norm": "batch", "head_norm": "batch"},
         {"min_level": 2, "max_level": 5},
@@ -163,8 +164,7 @@ def wide() -> RetinaNetDetector:
     return lively_detector(WIDE)
 
 
-@pytest.mark.parametrize("m", [4, 2])
-@pytest.mark.parametrize("depth", [1, 2, 5])
+@pytest.mark.parametrize(("m", "depth"), [(4, 2), (4, 5), (2, 1), pytest.param(2, 4, marks=pytest.mark.slow)])
 @torch.no_grad()
 def test_boxes_where_a_class_is_found_are_those_of_the_whole_map_for_every_threshold(m: int, depth: int) -> None:
     """Also at borders of maps, and of tiles; elsewhere they are not needed."""
@@ -185,7 +185,7 @@ def test_boxes_where_a_class_is_found_are_those_of_the_whole_map_for_every_thres
     assert 0 < shares[-2] < 0.9, "boxes are left out"
 
 
-@pytest.mark.parametrize("size", [(96, 96), (97, 131), (160, 61), (33, 47)])
+@pytest.mark.parametrize("size", [(97, 131), (160, 61), *(pytest.param(s, marks=pytest.mark.slow) for s in SIZES)])
 @pytest.mark.parametrize("preset", CONVENTIONS)
 def test_detections_are_those_of_the_detector(preset: str, size: tuple[int, int]) -> None:
     config = replace(CONVENTIONS[preset], backbone="resnet18", width=128, min_side=96, max_side=160, head_depth=2)
