@@ -319,8 +319,7 @@ class RetinaNetDetector(SurroundedModule):
 
     def _detect_batch(self, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         batch = prepare(images, self.config)
-        outputs = self.model(batch.images.to(self._dtype), apart=True)
-        deltas, logits = (output.to(batch.images.dtype) for output in outputs)
+        deltas, logits = (output.to(batch.images.dtype) for output in self._outputs(batch.images))
         per_level, borders = self.anchors.anchors_per_level(*batch.images.shape[-2:]), batch.sizes
         if self.config.clip_at == "padded":
             borders = [(batch.images.shape[-2], batch.images.shape[-1])] * len(images)

@@ -5,15 +5,22 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice, repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
 from torch_retinanet.data.dataset import Unreadable
-from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.pictures import read_picture
 from torch_retinanet.tiles import Tiling
+
+
+class Engine(Protocol):
+    """What detects, as `RetinaNetDetector.predict` does: a detector, or a runtime."""
+
+    def predict(
+        self, pictures: Sequence[Any], *, batch_size: int = 8, tiling: Tiling | None = None
+    ) -> list[dict[str, Tensor]]: ...
 
 
 class Detected(NamedTuple):
@@ -31,7 +38,7 @@ class Detected(NamedTuple):
 
 
 def detect_pictures(
-    detector: RetinaNetDetector,
+    detector: Engine,
     paths: Iterable[Path],
     *,
     upright: Iterable[bool] | None = None,
@@ -78,7 +85,7 @@ def _batches(read: Iterator[Read], batch_size: int) -> Iterator[list[Read]]:
 
 
 def _detect(
-    detector: RetinaNetDetector, batch: Sequence[Read], tiling: Tiling | None, batch_size: int
+    detector: Engine, batch: Sequence[Read], tiling: Tiling | None, batch_size: int
 ) -> Iterator[Detected | Unreadable]:
     pictures = [read[1] for read in batch if not isinstance(read, Unreadable)]
     detections = iter(detector.predict(pictures, batch_size=batch_size, tiling=tiling) if pictures else [])

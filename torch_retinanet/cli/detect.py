@@ -21,6 +21,7 @@ from torch_retinanet.cli.detector import (
     read_detector,
     report_unreadable,
 )
+from torch_retinanet.cli.engine import add_engine, find_engine
 from torch_retinanet.cli.picture_sources import distinct_names, find_sources
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.data.deep_pictures import depth_of
@@ -56,6 +57,7 @@ def add_to(commands: Any) -> None:
     add_max_pixels(detect)
     add_nms_classes(detect)
     add_device(detect)
+    add_engine(detect)
     detect.set_defaults(run=_detect)
 
 
@@ -72,7 +74,8 @@ def _detect(options: argparse.Namespace) -> int:
     paths = (source.path for source in sources)
     tiling, ahead = find_tiling(options, detector), max(together, TOGETHER)
     white = _white(detector, [source.path for source in sources])
-    found = detect_pictures(detector, paths, batch_size=together, tiling=tiling, ahead=ahead, white=white)
+    engine = find_engine(options, detector, [source.path for source in sources])
+    found = detect_pictures(engine, paths, batch_size=together, tiling=tiling, ahead=ahead, white=white)
     options.out.mkdir(parents=True, exist_ok=True)
     names = distinct_names(picture_name(source.name) for source in sources)
     shown = track(found, total=len(sources), words="detecting")

@@ -1,1 +1,4 @@
-"""The runtimes that a detector runs on beside eager torch: one file each, and its certificate."""
+"""Other runtimes than eager torch: those that detect, the fastest by measurement, and files with a certificate.
+
+`registry` lists engines, `choice` takes one; `export` writes a file, and `verify` checks it without torch.
+"""

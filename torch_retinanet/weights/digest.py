@@ -44,6 +44,11 @@ def check_digest(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         raise InputError(f"{path}: is damaged, its digest must be that of its content; restore it from a copy")
 
 
+def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """A digest of tensors by name, on any device."""
+    return _digest({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, {})
+
+
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """Of the texts, and of each tensor's own digest; hashlib lets several threads compute at once."""
     of_all = hashlib.blake2b(json.dumps(sorted(metadata.items())).encode(), digest_size=SIZE)

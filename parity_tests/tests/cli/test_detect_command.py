@@ -17,6 +17,7 @@ from parity_tests.tests.support.commands import NAMES, photo, save_run, written
 from torch_retinanet import RetinaNetDetector
 from torch_retinanet.cli import main
 from torch_retinanet.cli.detector import read_detector
+from torch_retinanet.engines.registry import RUNTIMES
 from torch_retinanet.files import only_writer
 from torch_retinanet.weights.trained_on import TrainedOn
 
@@ -284,3 +285,33 @@ def test_wrong_usage_ends_in_one_sentence(
     assert error.count("\n") == 1
     assert sentence.format(**places) in error
     assert not (tmp_path / "detections").exists() or not written(tmp_path / "detections")
+
+
+@pytest.mark.parametrize("engine", ["packed", "auto"])
+def test_another_engine_finds_the_same(
+    run: Path,
+    photos: Path,
+    tmp_path: Path,
+    engine: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delitem(RUNTIMES, "compiled")
+    command = ["detect", str(run), str(photos), "--format", "json"]
+    assert main([*command, "--out", str(tmp_path / "plain")]) == 0
+    capsys.readouterr()
+    assert main([*command, "--out", str(tmp_path / "fast"), "--engine", engine]) == 0
+    plain, fast = (json.loads((tmp_path / name / "detections.json").read_text()) for name in ("plain", "fast"))
+    labels = [[[one["class"] for one in entry["objects"]] for entry in entries] for entries in (plain, fast)]
+    assert labels[0] == labels[1]
+    assert ("is the fastest here (eager" in capsys.readouterr().err) == (engine == "auto")
+
+
+def test_precision_is_that_of_the_flag(run: Path, photos: Path, tmp_path: Path) -> None:
+    command = ["detect", str(run), str(photos), "--format", "json", "--precision", "bf16"]
+    assert main([*command, "--out", str(tmp_path / "bf16")]) == 0
+    plain = read_detector(run).predict(photos / "a.jpg")[0]["scores"]
+    scores = [one["score"] for one in json.loads((tmp_path / "bf16" / "detections.json").read_text())[0]["objects"]]
+    assert scores != plain[plain > 0.3].tolist()
+    assert scores == pytest.approx(plain[: len(scores)].tolist(), abs=0.05)

@@ -49,12 +49,14 @@ FLOORS = (
     {"fpn", "losses", "tiles"},
     {"heads", "data"},
     {"model"},
+    {"inference"},
     {"surroundings", "traced"},
     {"weights"},
     {"detector"},
     {"factories", "predict"},
+    {"engines"},
     {"evaluate", "benchmark"},
-    {"train", "engines"},
+    {"train"},
     {"cli"},
     {"__main__"},
 )
@@ -238,7 +240,7 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_word() -> None:
 
 MODEL = {
     *("backbone", "other_backbones", "fpn", "heads", "model", "layers", "anchors", "boxes", "targets", "losses"),
-    *("preprocess", "postprocess", "resize", "surroundings", "detector", "atss"),
+    *("preprocess", "postprocess", "resize", "surroundings", "detector", "atss", "inference"),
 }
 """The rooms of `torch_retinanet` that compute; `detector` hands a preset on to what reads files."""
 
