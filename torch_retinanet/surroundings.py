@@ -43,10 +43,10 @@ class SurroundedModule(ConfiguredModule):
 
     Attributes:
         anchors, label_encoder, loss, decode_predictions: as the config says, or parts of the user's own.
-        network: what computes the outputs in evaluation mode, once `optimize` made it; else `model` does.
+        network: what computes the outputs in evaluation mode, once `optimize` or an engine made it; else `model` does.
     """
 
-    network: InferenceNetwork | None = None
+    network: Callable[..., tuple[Tensor, Tensor]] | None = None
 
     model: RetinaNet
     anchors: AnchorGenerator
@@ -112,9 +112,17 @@ class SurroundedModule(ConfiguredModule):
         if precision not in get_args(Precision):
             raise InputError(f"precision: {precision!r} must be one of {', '.join(get_args(Precision))}")
         device = next(self.model.parameters()).device
+        return self.with_network(InferenceNetwork(self.model, find_way(precision, device, winograd=winograd)))
+
+    def with_network(self: Surrounded, network: Callable[..., tuple[Tensor, Tensor]]) -> Surrounded:
+        """A view of this detector, in evaluation mode, whose outputs another network computes.
+
+        Args:
+            network: `network(images, above=)` gives deltas (B,N,4) and logits (B,N,K) of images as `model` is fed; the
+                deltas of anchors without a score above a number need not be there.
+        """
         made = self._changed(self.config)
-        made.network = InferenceNetwork(self.model, find_way(precision, device, winograd=winograd))
-        made.training = False
+        made.network, made.training = network, False
         return made
 
     def _outputs(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,10 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_N
 """Variables that say to libraries how many threads they may have."""
 
 
+ALIKE = {"OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+"""Other variables of all: threads that wait must not spin beside the one whose turn it is."""
+
+
 @dataclass
 class Seconds:
     """What the turns of one contender took.
@@ -78,8 +82,7 @@ def take_turns(task: Task, contenders: Mapping[str, str], *, threads: int, round
 @contextmanager
 def _process(module: str, name: str, threads: int) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "torch_retinanet.benchmark.worker", module, name]
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
-    environment = os.environ | dict.fromkeys(THREADS, str(threads)) | quiet
+    environment = os.environ | dict.fromkeys(THREADS, str(threads)) | ALIKE
     with subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.PIPE,

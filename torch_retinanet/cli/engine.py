@@ -26,7 +26,8 @@ def add_engine(command: argparse.ArgumentParser) -> None:
         choices=(AUTO, *RUNTIMES),
         default="eager",
         help="what computes: the network as it is (eager, the default), with packed weights, or compiled for fewer "
-        "products too; auto measures them on the first picture, and remembers the fastest",
+        "products too; auto measures these three on the first picture, and remembers the fastest; onnx and openvino "
+        "export the network first",
     )
     command.add_argument(
         "--precision",

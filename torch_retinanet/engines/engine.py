@@ -16,8 +16,10 @@ class Runtime:
         name: as users write it.
         missing: why a detector cannot run on it in a precision here, in a few words; "" where it can.
         build: makes the engine of a detector, whose weights and device it takes as they are.
+        by_auto: whether `auto` measures it too; not where it takes longer than a few seconds to be built.
     """
 
     name: str
     missing: Callable[[RetinaNetDetector, Precision], str]
     build: Callable[[RetinaNetDetector, Precision], Engine]
+    by_auto: bool = True

@@ -2,12 +2,13 @@
 
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.engines.engine import Runtime
+from torch_retinanet.engines.exported import ONNX, OPENVINO
 from torch_retinanet.engines.native import COMPILED, EAGER, PACKED
 from torch_retinanet.errors import InputError
 from torch_retinanet.inference.way import Precision
 from torch_retinanet.predict import Engine
 
-RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in (EAGER, PACKED, COMPILED)}
+RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in (EAGER, PACKED, COMPILED, ONNX, OPENVINO)}
 """By name."""
 
 
@@ -23,5 +24,5 @@ def build_engine(name: str, detector: RetinaNetDetector, precision: Precision = 
 
 
 def usable(detector: RetinaNetDetector, precision: Precision) -> list[Runtime]:
-    """The runtimes that can run a detector here."""
-    return [runtime for runtime in RUNTIMES.values() if not runtime.missing(detector, precision)]
+    """The runtimes that can run a detector here, and that `auto` measures."""
+    return [one for one in RUNTIMES.values() if one.by_auto and not one.missing(detector, precision)]

@@ -27,7 +27,9 @@ def made() -> RetinaNetDetector:
     return lively_detector(SMALL)
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if one.by_auto else pytest.mark.slow) for name, one in RUNTIMES.items()]
+)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_each_runtime_finds_what_the_detector_finds(made: RetinaNetDetector, name: str, precision: Any) -> None:
     if RUNTIMES[name].missing(made, precision):

@@ -1,14 +1,19 @@
 """This package, by engine and precision."""
 
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from torch_retinanet.benchmark.contenders import Contender, Run
-from torch_retinanet.benchmark.contenders.torch_tasks import autocast, network_images, synchronised, training_step
+from torch_retinanet.benchmark.contenders.torch_tasks import network_images, synchronised, training_step
 from torch_retinanet.benchmark.task import Task
 from torch_retinanet.detector import RetinaNetDetector
+from torch_retinanet.engines.registry import RUNTIMES, build_engine
+from torch_retinanet.inference.way import Precision
+
+NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnxscript", "openvino")}
+"""The packages of engines that need more than torch."""
 
 
 def detector_of(task: Task) -> RetinaNetDetector:
@@ -24,24 +29,32 @@ def detector_of(task: Task) -> RetinaNetDetector:
     ).to(task.device)
 
 
-def _prepare(task: Task, *, precision: str) -> Run:
+def _prepare(task: Task, *, engine: str, precision: Precision) -> Run | None:
     detector = detector_of(task)
     if task.kind == "step":
-        return training_step(task, detector, precision=precision)
+        return training_step(task, detector, precision=precision) if engine == "eager" else None
     detector.eval()
+    if RUNTIMES[engine].missing(detector, precision):
+        return None
+    made: Any = build_engine(engine, detector, precision)
     images = network_images(task).to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def run() -> Any:
-        with autocast(task, precision):
-            if task.kind == "network":
-                return detector.model(images, apart=True)
-            return detector.predict(list(task.files), batch_size=task.batch)
+        if task.kind == "network":
+            return made._outputs(images)
+        return made.predict(list(task.files), batch_size=task.batch)
 
     return synchronised(task, run)
 
 
 CONTENDERS = [
-    Contender(name="ours", needs=[], prepare=partial(_prepare, precision="fp32")),
-    Contender(name="ours bf16", needs=[], prepare=partial(_prepare, precision="bf16")),
+    Contender(
+        name=f"ours {engine}" + (" bf16" if precision == "bf16" else ""),
+        needs=NEEDS.get(engine, ()),
+        prepare=partial(_prepare, engine=engine, precision=precision),
+    )
+    for precision in get_args(Precision)
+    for engine in RUNTIMES
+    if (engine, precision) != ("onnx", "bf16")
 ]
