@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from torch_retinanet.boxes import box_area
 
-PAIRS = {"cpu": 2**16}
+PAIRS = {"cpu": 2**18}
 """Pairs of a box and an anchor looked at together, by the kind of device: on a CPU what its cache holds."""
 
 MOST_PAIRS = 2**24
