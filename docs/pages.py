@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str]], int], list[str]]] = {
         retinanet,
         [
             *("", "inspect", "browse", "split", "anchors", "train", "evaluate", "detect", "export", "verify"),
-            *("convert", "conventions"),
+            *("benchmark", "convert", "conventions"),
         ],
     ),
     "retinanet-parity": (retinanet_parity, ["", "record", "check", "ablate", "backends", "diff"]),

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from torch_retinanet.boxes import box_area
 
-PAIRS = {"cpu": 2**16}
+PAIRS = {"cpu": 2**18}
 """Pairs of a box and an anchor looked at together, by the kind of device: on a CPU what its cache holds."""
 
 MOST_PAIRS = 2**24
@@ -42,7 +42,9 @@ class Overlaps:
     """Finds the best boxes of anchors xyxy (N,4), picture by picture."""
 
     def __init__(self, anchors_xyxy: Tensor) -> None:
-        self.edges, self.areas = anchors_xyxy.t().contiguous(), box_area(anchors_xyxy)
+        self.edges = anchors_xyxy.t().contiguous()  # (4,N)
+        left, top, right, bottom = self.edges
+        self.areas = (right - left) * (bottom - top)
         kind = anchors_xyxy.device.type
         self.at_once = max(1, PAIRS.get(kind, MOST_PAIRS) // max(1, len(anchors_xyxy)))
         self.can_look = kind in PAIRS  # elsewhere a look at values waits for the device

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch_retinanet.atss import match_atss
 from torch_retinanet.boxes import encode
 from torch_retinanet.config import RetinaNetConfig
-from torch_retinanet.overlaps import Best, Overlaps
+from torch_retinanet.overlaps import Overlaps
 
 BACKGROUND, IGNORED = -1, -2
 """Classes of the anchors that no box is assigned to."""
@@ -144,7 +144,7 @@ class LabelEncoder:
         overlaps, own = Overlaps(anchors_xyxy), self.config.forced_box == "own"
         force = self.config.force_match
         found = [overlaps.best(boxes.to(anchors_xyxy), force=force, own=force and own) for boxes in boxes_xyxy]
-        best = Best(*(torch.stack(parts) for parts in zip(*found, strict=True)))
-        positive = (best.iou >= self.config.match_iou) | best.forced
-        box = torch.where(best.forced, best.own, best.box) if own else best.box
-        return Match(positive, ~positive & self._is_background(best.iou), box)
+        iou, forced = torch.stack([best.iou for best in found]), torch.stack([best.forced for best in found])
+        box = torch.stack([torch.where(best.forced, best.own, best.box) if own else best.box for best in found])
+        positive = (iou >= self.config.match_iou) | forced
+        return Match(positive, ~positive & self._is_background(iou), box)

@@ -16,7 +16,7 @@ ROUGH = 64
 """Units that a quotient may be off."""
 
 
-class Level(NamedTuple):
+class LevelOutputs(NamedTuple):
     """What the heads say of the n anchors of a level.
 
     Attributes:
@@ -52,13 +52,13 @@ class Candidates(NamedTuple):
     labels: Tensor
 
 
-def best_of_levels(levels: Sequence[Level], config: RetinaNetConfig) -> Candidates:
+def best_of_levels(levels: Sequence[LevelOutputs], config: RetinaNetConfig) -> Candidates:
     """The `topk_per_level` best of each level; places that no score above the threshold fills stand for none."""
     parts = [_best(level, config) for level in levels]
     return Candidates(*(torch.cat(values, dim=1) for values in zip(*parts, strict=True)))
 
 
-def _best(level: Level, config: RetinaNetConfig) -> Candidates:
+def _best(level: LevelOutputs, config: RetinaNetConfig) -> Candidates:
     most, classes = config.topk_per_level, config.num_classes
     scores = _shown(level.scores, config).flatten(1)
     scores = torch.cat([scores, scores.new_full((scores.shape[0], most), NONE)], dim=1)  # so that there are as many
@@ -69,7 +69,7 @@ def _best(level: Level, config: RetinaNetConfig) -> Candidates:
     return Candidates(deltas, anchors_at(level, anchor, config), best, label)
 
 
-def of_all_levels(levels: Sequence[Level], config: RetinaNetConfig) -> Candidates:
+def of_all_levels(levels: Sequence[LevelOutputs], config: RetinaNetConfig) -> Candidates:
     """All above the threshold; as many places as the picture with the most of them needs, and one at least."""
     scores = torch.cat([_shown(level.scores, config) for level in levels], dim=1)
     deltas = torch.cat([level.deltas for level in levels], dim=1)
@@ -100,7 +100,7 @@ def _shown(scores: Tensor, config: RetinaNetConfig) -> Tensor:
     return torch.where(shown, scores, NONE)
 
 
-def anchors_at(level: Level, index: Tensor, config: RetinaNetConfig) -> Tensor:
+def anchors_at(level: LevelOutputs, index: Tensor, config: RetinaNetConfig) -> Tensor:
     """Anchors (...,4) xyxy of a level by their index, as `AnchorGenerator` places them."""
     half = half_sides(config, smallest_side(config, level.number)).float()
     if config.output_order == "anchor_row_column":

@@ -14,7 +14,7 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.postprocess import FACTORS
-from torch_retinanet.traced.candidates import NONE, Candidates, Level, best_of_levels, of_all_levels
+from torch_retinanet.traced.candidates import NONE, Candidates, LevelOutputs, best_of_levels, of_all_levels
 from torch_retinanet.traced.operators import ONNX, TORCH, Operators, kept_of
 from torch_retinanet.traced.pictures import Fed, feed
 
@@ -74,13 +74,15 @@ class DetectionProgram(nn.Module):
         scores, labels = found.scores.gather(1, order), found.labels.gather(1, order)
         return found._replace(boxes=boxes, scores=scores, labels=labels)
 
-    def _levels(self, fed: Tensor) -> list[Level]:
+    def _levels(self, fed: Tensor) -> list[LevelOutputs]:
         """What the heads say of each level, as `RetinaNet.forward` has it before levels are joined."""
         net, levels = self.network, []
         for place, (i, x) in enumerate(zip(self.config.levels, net.fpn(fed), strict=True)):
             logits = net.flatten_output(net.cls_head(x, place=place), self.config.num_classes)
             deltas = net.flatten_output(net.box_head(x, place=place), 4)
-            levels.append(Level(i, logits.sigmoid(), deltas, x.shape[-2], x.shape[-1], fed.shape[-2], fed.shape[-1]))
+            levels.append(
+                LevelOutputs(i, logits.sigmoid(), deltas, x.shape[-2], x.shape[-1], fed.shape[-2], fed.shape[-1])
+            )
         return levels
 
     def _decoded(self, found: Candidates, fed: Fed) -> Candidates:

@@ -90,7 +90,8 @@ def test_anchors_in_any_order_get_the_same_boxes() -> None:
         assert torch.equal(right[order], shuffled)
 
 
-def test_a_box_meets_the_anchors_at_its_height_alone() -> None:
+def test_a_box_meets_the_anchors_at_its_height_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlaps, "PAIRS", {"cpu": 1})
     anchors = AnchorGenerator(TORCHVISION).get_anchors(1024, 256)
     looked_at = overlaps.Overlaps(anchors)._runs(torch.tensor([[0.0, 500, 256, 520], [0, 5000, 256, 5020]]), 2)
     shares = [sum(run.stop - run.start for run in runs) / len(anchors) for runs in looked_at]
