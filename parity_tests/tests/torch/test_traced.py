@@ -14,7 +14,7 @@ from torch_retinanet.config import PRESETS
 from torch_retinanet.engines.comparison import FoundObjects, distance
 from torch_retinanet.postprocess import DecodePredictions
 from torch_retinanet.preprocess import padded_size, resized_size
-from torch_retinanet.traced.candidates import Level, anchors_at
+from torch_retinanet.traced.candidates import LevelOutputs, anchors_at
 from torch_retinanet.traced.operators import suppress_in_torch
 from torch_retinanet.traced.program import DetectionProgram
 from torch_retinanet.traced.sizes import traced_size
@@ -94,7 +94,7 @@ def test_anchors_by_their_index_are_those_of_the_generator(preset: str) -> None:
     expected = detector.anchors.get_anchors(128, 192)
     for number, count in zip(config.levels, detector.anchors.anchors_per_level(128, 192), strict=True):
         rows, columns = -(-128 // 2**number), -(-192 // 2**number)
-        level = Level(number, torch.empty(0), torch.empty(0), rows, columns, 128, 192)
+        level = LevelOutputs(number, torch.empty(0), torch.empty(0), rows, columns, 128, 192)
         found = anchors_at(level, torch.arange(count), config)
         apart = (found - expected[start : start + count]).abs().max()
         assert apart <= 4 * torch.finfo(torch.float32).eps * expected.abs().max()
