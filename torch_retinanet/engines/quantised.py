@@ -1,0 +1,74 @@
+"""Finds which layers of a detector can be in int8: as many as leave its mAP within the bound, by measurement."""
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from torch_retinanet.data.annotations import Annotations
+from torch_retinanet.engines.certificate import OUTPUTS, OnData
+from torch_retinanet.engines.int8 import Int8
+from torch_retinanet.engines.on_data import DataCheck, readable
+from torch_retinanet.engines.runtimes import open_program
+from torch_retinanet.errors import InputError
+
+MOST_PICTURES = 100
+"""Pictures from which ranges are taken, at most."""
+
+MAP_COST = 0.005
+"""How much mAP a file in int8 may lose."""
+
+COMPARED = 8
+"""Pictures on which the error of each group of layers is measured."""
+
+LEFT = 0, 1, 2, 4, 6
+"""How many groups stay in float32, one after the other, until the mAP is within the bound."""
+
+
+class Quantised(NamedTuple):
+    """What became of a file.
+
+    Attributes:
+        said: its mAP.
+        floats: the groups of layers that stayed in float32.
+    """
+
+    said: OnData
+    floats: list[str]
+
+
+def quantise(
+    path: Path, pictures: Annotations, check: DataCheck, watch: Callable[[str], None] = lambda words: None
+) -> Quantised:
+    """Put a file in int8 in the place of that in float32.
+
+    The groups of layers whose error is largest stay in float32, as few as are needed.
+
+    Args:
+        path: a file of ONNX in float32; its folder holds what is in between.
+        pictures: those from which ranges are taken.
+        check: where its mAP is measured.
+        watch: is told what is being done.
+
+    Raises:
+        InputError: where no picture can be read, and where the mAP is lower in every way that was tried.
+    """
+    channels = check.eager.config.in_channels
+    few = [*islice(readable(pictures, channels), COMPARED)]
+    if not few:
+        raise InputError(f"--calibrate: none of its {len(pictures.pictures)} pictures can be read")
+    watch(f"ranges from {len(pictures.pictures)} pictures")
+    int8 = Int8(path, lambda: readable(pictures, channels), path.parent)
+    watch(f"the error of {len(int8.groups)} groups of layers")
+    errors = int8.errors(few)
+    worst = sorted(errors, key=lambda group: -errors[group])
+    tried = []
+    for count in (left for left in LEFT if left < len(worst)):
+        int8.write(path, worst[:count])
+        said = check.quantised(open_program(path, OUTPUTS["detections"]))
+        watch(f"{said.words}, with {', '.join(worst[:count]) or 'nothing'} in float32")
+        if said.map_difference >= -MAP_COST:
+            return Quantised(said, worst[:count])
+        tried.append(said)
+    best = max(tried, key=lambda said: said.map_file)
+    raise InputError(f"{path.name}: int8 costs too much, and is not kept: {best.words}, and may lose {MAP_COST}")
