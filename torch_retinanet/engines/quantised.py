@@ -1,6 +1,6 @@
 """Finds which layers of a detector can be in int8: as many as leave its mAP within the bound, by measurement."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -51,24 +51,34 @@ def quantise(
         watch: is told what is being done.
 
     Raises:
-        InputError: where no picture can be read, and where the mAP is lower in every way that was tried.
+        InputError: where no picture can be read, where the mAP of float32 is too low to tell what int8 costs, and where
+            that of int8 is lower in every way that was tried.
     """
+    if check.map <= MAP_COST:
+        raise InputError(f"{path.name}: mAP {check.map:.4f} of eager float32 is too low to tell what int8 costs")
     channels = check.eager.config.in_channels
     few = [*islice(readable(pictures, channels), COMPARED)]
     if not few:
-        raise InputError(f"--calibrate: none of its {len(pictures.pictures)} pictures can be read")
+        raise InputError(f"calibration: none of {len(pictures.pictures)} pictures can be read")
     watch(f"ranges from {len(pictures.pictures)} pictures")
     int8 = Int8(path, lambda: readable(pictures, channels), path.parent)
     watch(f"the error of {len(int8.groups)} groups of layers")
     errors = int8.errors(few)
-    worst = sorted(errors, key=lambda group: -errors[group])
+    return _within_bound(path, int8, sorted(errors, key=lambda group: -errors[group]), check, watch)
+
+
+def _within_bound(
+    path: Path, int8: Int8, worst: Sequence[str], check: DataCheck, watch: Callable[[str], None]
+) -> Quantised:
+    """Write the file that has the fewest groups in float32, of those whose mAP is within the bound."""
     tried = []
     for count in (left for left in LEFT if left < len(worst)):
-        int8.write(path, worst[:count])
+        floats = [*worst[:count]]
+        int8.write(path, floats)
         said = check.quantised(open_program(path, OUTPUTS["detections"]))
-        watch(f"{said.words}, with {', '.join(worst[:count]) or 'nothing'} in float32")
+        watch(f"{said.words}, with {', '.join(floats) or 'nothing'} in float32")
         if said.map_difference >= -MAP_COST:
-            return Quantised(said, worst[:count])
+            return Quantised(said, floats)
         tried.append(said)
     best = max(tried, key=lambda said: said.map_file)
     raise InputError(f"{path.name}: int8 costs too much, and is not kept: {best.words}, and may lose {MAP_COST}")
