@@ -23,7 +23,7 @@ from torch_retinanet.engines import quantised
 from torch_retinanet.engines.certificate import Certificate, Look, place_of
 from torch_retinanet.engines.exporters import write_program
 from torch_retinanet.engines.int8 import Int8
-from torch_retinanet.engines.on_data import DataCheck
+from torch_retinanet.engines.on_data import DataCheck, readable
 from torch_retinanet.engines.runtimes import Arrays, Run
 
 PICTURES = 4
@@ -33,14 +33,11 @@ OBJECTS = 5
 pytest.importorskip("onnxruntime")
 
 
-@pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures with what the detector finds on them as objects; the detector lies beside them, as `run`."""
-    folder, detector = tmp_path_factory.mktemp("data"), loud_detector()
-    detector.save_pretrained(folder / "run")
-    pixels = (Look(seed=7, batch=PICTURES, height=64, width=90).pictures(3) * 255).astype(np.uint8)
-    images, annotations = [], []
-    for i, picture in enumerate(pixels.transpose(0, 2, 3, 1)):
+def write_objects(folder: Path, detector: RetinaNetDetector, pixels: NDArray[np.float32]) -> Path:
+    """Write pictures (B,3,64,90), and the best that a detector finds on each as its objects."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for i, picture in enumerate((pixels * 255).astype(np.uint8).transpose(0, 2, 3, 1)):
         Image.fromarray(picture).save(folder / f"{i}.png")
         images.append({"id": i, "file_name": f"{i}.png", "height": 64, "width": 90})
         found = detector.predict(folder / f"{i}.png")[0]
@@ -52,6 +49,14 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "objects.json").write_text(json.dumps(content))
     return folder / "objects.json"
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures with objects; the detector lies beside them, as `run`."""
+    folder, detector = tmp_path_factory.mktemp("data"), loud_detector()
+    detector.save_pretrained(folder / "run")
+    return write_objects(folder, detector, Look(seed=7, batch=PICTURES, height=64, width=90).pictures(3))
 
 
 def program(detector: RetinaNetDetector) -> Run:
@@ -102,6 +107,22 @@ def test_a_picture_of_the_data_on_which_a_file_differs_is_named(objects: Path) -
     check = DataCheck(loud_detector(), read_annotations(objects))
     with pytest.raises(InputError, match=r"^model\.onnx: answers otherwise than eager torch, and is not kept: 0\.png"):
         check.equal(Path("model.onnx"), program(loud_detector(nms_iou=0.2)))
+
+
+def test_a_file_that_finds_nothing_on_made_pictures_is_certified_by_those_of_the_data(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures of black and white dots have higher scores than any that are made."""
+    folder = tmp_path / "dots"
+    folder.mkdir()
+    dots = np.random.default_rng(0).random((2, 3, 64, 90)) > 0.5
+    data = write_objects(folder, loud_detector(), dots.astype(np.float32))
+    monkeypatch.setattr(exporting, "open_program", lambda path, outputs: program(loud_detector(score_threshold=0.995)))
+    assert main([*command, "--threshold", "0.995", "--data", str(data)]) == 0
+    certificate = Certificate.read(place_of(tmp_path / "model.onnx"))
+    assert certificate.found == 0
+    assert certificate.data is not None
+    assert certificate.data.detections > 0
 
 
 class PretendedInt8:
@@ -206,9 +227,8 @@ def test_a_file_in_int8_is_verified_by_its_own_answers(
     assert "pictures of seed 0, 1 of 65x65, picture 0: " in capsys.readouterr().out
 
     def dark(*given: Any) -> Iterator[NDArray[np.float32]]:
-        return (picture * np.float32(0.01) for picture in whole(*given))
+        return (picture * np.float32(0.01) for picture in readable(*given))
 
-    whole = quantised.readable
     monkeypatch.setattr(quantised, "readable", dark)  # so that the ranges are too small
     assert main([*command, *int8_of(objects)]) == 2
     assert "int8 costs too much" in capsys.readouterr().err
