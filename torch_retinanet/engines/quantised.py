@@ -10,7 +10,7 @@ from torch_retinanet.engines.certificate import OUTPUTS, OnData
 from torch_retinanet.engines.int8 import Int8
 from torch_retinanet.engines.on_data import DataCheck, readable
 from torch_retinanet.engines.runtimes import open_program
-from torch_retinanet.errors import InputError
+from torch_retinanet.errors import InputError, install_hint
 
 MOST_PICTURES = 100
 """Pictures from which ranges are taken, at most."""
@@ -51,8 +51,8 @@ def quantise(
         watch: is told what is being done.
 
     Raises:
-        InputError: where no picture can be read, where the mAP of float32 is too low to tell what int8 costs, and where
-            that of int8 is lower in every way that was tried.
+        InputError: where onnxruntime is not installed, where no picture can be read, where the mAP of float32 is too
+            low to tell what int8 costs, and where that of int8 is lower in every way that was tried.
     """
     if check.map <= MAP_COST:
         raise InputError(f"{path.name}: mAP {check.map:.4f} of eager float32 is too low to tell what int8 costs")
@@ -61,7 +61,10 @@ def quantise(
     if not few:
         raise InputError(f"calibration: none of {len(pictures.pictures)} pictures can be read")
     watch(f"ranges from {len(pictures.pictures)} pictures")
-    int8 = Int8(path, lambda: readable(pictures, channels), path.parent)
+    try:
+        int8 = Int8(path, lambda: readable(pictures, channels), path.parent)
+    except ModuleNotFoundError as error:
+        raise InputError(f"int8: {error.name} is not installed; {install_hint('onnx')} brings it") from None
     watch(f"the error of {len(int8.groups)} groups of layers")
     errors = int8.errors(few)
     return _within_bound(path, int8, sorted(errors, key=lambda group: -errors[group]), check, watch)
