@@ -1,12 +1,12 @@
 """`retinanet evaluate`: how good a model is on pictures, or anybody's detections on a truth in COCO's JSON."""
 
 import argparse
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch_retinanet.cli.choices import add_max_pixels, say_choice
+from torch_retinanet.cli.annotated import left_out, read_annotated, say_what_is_lost
+from torch_retinanet.cli.choices import add_max_pixels
 from torch_retinanet.cli.detector import (
     MODEL,
     add_device,
@@ -23,18 +23,13 @@ from torch_retinanet.cli.detector import (
 from torch_retinanet.cli.reading import add_reading
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import only_writer
-from torch_retinanet.terminal import note, say
+from torch_retinanet.terminal import say
 
 if TYPE_CHECKING:
-    from torch_retinanet.data.annotations import Annotations
-    from torch_retinanet.data.dataset import Unreadable
     from torch_retinanet.detector import RetinaNetDetector
 
 MAX_DETECTIONS = 100
 """How many detections of a class COCO counts on a picture; `evaluate.coco` has it, and takes long to import."""
-
-UNKNOWN_CLASS = "unknown class"
-"""How the problem of boxes begins whose class a model does not know."""
 
 USAGE = "retinanet evaluate RUN DATA [options]\n       retinanet evaluate --truth JSON --results JSON [--json JSON]"
 
@@ -126,10 +121,10 @@ def _evaluate_model(options: argparse.Namespace) -> int:
     from torch_retinanet.evaluate.files import write_evaluation, write_numbers
 
     detector = _read_detector(options)
-    read = _read_annotations(options, detector)
+    read = read_annotated(options, options.data, detector)
     screened, tiling = screen(read, decode=False), find_tiling(options, detector)
     screened = replace(screened, white=find_white(detector, screened.white))
-    _say_what_is_lost(options.data, read, screened)
+    say_what_is_lost(options.data, read, screened)
     with quiet_pillow():
         found = detect_annotated(
             detector,
@@ -138,7 +133,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
             ahead=options.read_ahead,
             watch=lambda pictures: track(pictures, total=len(screened.pictures), words="detecting"),
         )
-    unreadable = [*_left_out(read, screened), *found.unreadable]
+    unreadable = [*left_out(read, screened), *found.unreadable]
     with waiting("evaluating"):
         evaluation = evaluate(
             found.detections, found.targets, names=screened.classes, max_detections=options.max_detections
@@ -163,57 +158,3 @@ def _read_detector(options: argparse.Namespace) -> "RetinaNetDetector":
         limit = {"detections_per_picture": options.max_detections}
         detector = read_detector(options.model, options.device, **given, **limit)
     return detector
-
-
-def _read_annotations(options: argparse.Namespace, detector: "RetinaNetDetector") -> "Annotations":
-    """The annotations in the labels of the detector: matched by name, or by place where it knows no names."""
-    from torch_retinanet.data.class_names import with_class_names
-    from torch_retinanet.data.formats import list_splits, read_annotations
-    from torch_retinanet.pictures import allow_pixels
-
-    data = options.data
-    if options.split is None and len(splits := list_splits(data)) > 1:
-        note(f"retinanet: {data}: splits {', '.join(splits)} together; --split takes one of them")
-    allow_pixels(options.max_pixels)
-    read = read_annotations(
-        data,
-        split=options.split,
-        images=options.images,
-        classes=options.classes,
-        boxes=options.boxes,
-        labelled_only=options.labelled_only,
-    )
-    say_choice(data, read)
-    known = detector.class_names
-    if not known and len(read.classes) != detector.config.num_classes:
-        count = f"has {detector.config.num_classes} classes without names"
-        raise InputError(f"{options.model}: {count}, and {data} has {len(read.classes)}: {', '.join(read.classes)}")
-    if not known:
-        return read
-    if not set(known) & set(read.classes):
-        raise InputError(f"{data}: has classes {', '.join(read.classes)}, and {options.model} {', '.join(known)}")
-    objects = Counter(read.labels[~read.ignored].tolist())
-    for label, name in enumerate(read.classes):
-        if name not in known and objects[label]:
-            what = f"class {name!r}, with {objects[label]:,} objects"
-            note(f"retinanet: {data}: {what}, is none of {options.model}, and does not count")
-    return with_class_names(read, known)
-
-
-def _say_what_is_lost(data: Path, read: "Annotations", screened: "Annotations") -> None:
-    """Boxes and entries that do not count, since nobody could use them; pictures and classes are named elsewhere."""
-    named = {unreadable.path for unreadable in _left_out(read, screened)}
-    lost = [problem for problem in screened.problems if problem.data_loss and problem.file not in named]
-    places = sum(not problem.finding.startswith(UNKNOWN_CLASS) for problem in lost)
-    if places:
-        note(f"retinanet: {data}: lost in {places} places, which `retinanet inspect` lists")
-
-
-def _left_out(read: "Annotations", screened: "Annotations") -> "list[Unreadable]":
-    """The pictures that screening left out."""
-    from torch_retinanet.data.dataset import Unreadable
-
-    kept = set(screened.pictures)
-    reasons = {problem.file: problem.finding for problem in screened.problems if problem.data_loss}
-    lost = [path for path in dict.fromkeys(read.pictures) if path not in kept]
-    return [Unreadable(path, f"{path}: {reasons[path]}") for path in lost]

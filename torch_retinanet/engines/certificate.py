@@ -37,7 +37,7 @@ class Look:
     Attributes:
         seed, batch, height, width: what the pictures are made from.
         share: how far the file was from eager torch as it was certified, as a share of what is allowed.
-        answers: for each picture what eager torch answers, by name; of a network samples of all.
+        answers: for each picture what eager torch answers, or a file in int8, by name; of a network samples of all.
     """
 
     seed: int
@@ -70,6 +70,34 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OnData:
+    """What annotated pictures say of a file.
+
+    Attributes:
+        pictures: how many could be read.
+        detections: of the file on all of them.
+        map_eager, map_file: COCO's mAP over IoU 0.5 to 0.95, of eager float32 and of the file.
+        map_difference: `map_file` less `map_eager`.
+        share: how far its detections are from eager torch, as a share of what is allowed; `None` for a file whose
+            detections may differ.
+        undecided: pictures on which float32 and float64 find different sets, which say nothing of `share`.
+    """
+
+    pictures: int
+    detections: int
+    map_eager: float
+    map_file: float
+    map_difference: float
+    share: float | None
+    undecided: int = 0
+
+    @property
+    def words(self) -> str:
+        """The mAP, for a message."""
+        return f"mAP {self.map_file:.4f}, {self.map_eager:.4f} of eager float32 on {self.pictures} pictures"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Certificate:
     """All that is known of a file; `retinanet verify` checks it.
 
@@ -81,7 +109,9 @@ class Certificate:
         conventions: all fields of the config.
         class_names: of the labels; may be empty.
         looks: pictures and answers.
-        data: what the data set said, where one was given: pictures, mAP of eager torch and of the file.
+        data: what annotated pictures said, where some were given.
+        precision: `fp32`; or `int8`, whose answers are its own.
+        float_layers: of a file in int8, the groups of layers that stayed in float32.
     """
 
     kind: str
@@ -91,7 +121,9 @@ class Certificate:
     conventions: dict[str, Any]
     class_names: list[str]
     looks: list[Look]
-    data: dict[str, Any] | None = None
+    data: OnData | None = None
+    precision: str = "fp32"
+    float_layers: list[str] = field(default_factory=list)
     format: int = FORMAT
 
     @property
@@ -119,7 +151,8 @@ class Certificate:
             values = json.loads(path.read_text(encoding="utf-8"))
             if values["format"] != FORMAT:
                 raise InputError(f"{path}: format {values['format']!r} must be {FORMAT}, of this version")
-            return cls(**{**values, "looks": [Look(**look) for look in values["looks"]]})
+            said = values["data"] and OnData(**values["data"])
+            return cls(**{**values, "data": said, "looks": [Look(**look) for look in values["looks"]]})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise

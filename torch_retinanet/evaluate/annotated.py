@@ -9,9 +9,8 @@ from torch import Tensor
 
 from torch_retinanet.data.annotations import Annotations, Floats
 from torch_retinanet.data.dataset import Unreadable
-from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.evaluate.coco_json import in_order
-from torch_retinanet.predict import Detected, detect_pictures
+from torch_retinanet.predict import Detected, Engine, detect_pictures
 from torch_retinanet.tiles import Tiling
 
 Found = Iterable[Detected | Unreadable]
@@ -34,7 +33,7 @@ class Annotated(NamedTuple):
 
 
 def detect_annotated(
-    detector: RetinaNetDetector,
+    detector: Engine,
     annotations: Annotations,
     *,
     tiling: Tiling | None = None,
@@ -47,7 +46,7 @@ def detect_annotated(
     They go through the network one by one, so that a number depends on nothing but the model and its pictures.
 
     Args:
-        detector: as `detect_pictures` takes it.
+        detector: a detector or a runtime, as `detect_pictures` takes it.
         annotations: screened.
         tiling: cuts each picture into tiles that are detected by themselves.
         ahead: pictures that are read ahead.
