@@ -134,6 +134,18 @@ def test_a_file_that_no_runtime_reads_differs_from_its_certificate(
     assert "its runtime cannot read it" in said
 
 
+def test_a_certificate_of_another_model_is_said_in_a_sentence(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = place_of(copied)
+    values = json.loads(place.read_text())
+    values["conventions"]["in_channels"] = 1
+    place.write_text(json.dumps(values))
+    assert main(["verify", str(copied)]) == 2
+    assert f"{copied}: its runtime cannot run it: " in capsys.readouterr().err.splitlines()[-1]
+    values["files"][copied.name] = "0"
+    place.write_text(json.dumps(values))
+    assert main(["verify", str(copied)]) == 1
+
+
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = sys.modules["torchvision"] = None
