@@ -59,6 +59,8 @@ class Look:
         """
         least = {"seed": 0, "batch": 1, "height": 1, "width": 1}
         numbers = all(type(getattr(self, name)) is int and getattr(self, name) >= low for name, low in least.items())
+        if kind == "detections" and any(len({*map(len, answer.values())}) != 1 for answer in self.answers):
+            return False
         itself = [distance_of(kind, answer, answer) for answer in self.answers]
         return numbers and len(itself) == self.batch and all(one.share == 0 for one in itself)
 
@@ -132,7 +134,7 @@ class Certificate:
             found = cls(**{**values, "looks": [Look(**look) for look in values["looks"]]})
             if found.is_whole:
                 return found
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
         raise InputError(f"{path}: is not a whole certificate; export the file again")
@@ -142,7 +144,7 @@ class Certificate:
         """Whether it says all that a check needs, and proves something.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: where it is not even of that shape.
+            ValueError, LookupError, TypeError, AttributeError: where it is not even of that shape.
         """
         channels = self.conventions["in_channels"]
         sums = self.files and all(isinstance(text, str) for text in self.files.values())

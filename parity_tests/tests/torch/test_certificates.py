@@ -48,6 +48,7 @@ DAMAGED: dict[str, dict[str, Any]] = {
     "an answer too few": with_look(answers=[]),
     "an answer without scores": with_look(answers=[{name: ANSWER[name] for name in ("boxes", "labels")}]),
     "fewer labels than scores": with_look(answers=[ANSWER | {"labels": []}]),
+    "one label for two": with_look(answers=[{name: ANSWER[name] * (1 + (name != "labels")) for name in ANSWER}]),
     "a word for a score": with_look(answers=[ANSWER | {"scores": ["much"]}]),
     "no number as a score": with_look(answers=[ANSWER | {"scores": [float("nan")]}]),
     "a word for a side": with_look(height="9"),
