@@ -95,8 +95,10 @@ class RetinaNetDetector(SurroundedModule):
             norm: whether all its BatchNorm keep statistics, scales and offsets.
 
         Raises:
-            InputError: for more stages than there are.
+            InputError: for more stages than there are, and for an optimised detector.
         """
+        if self.network is not None:
+            raise InputError("freeze: an optimised detector cannot be trained; freeze the one that it was made of")
         frozen = Frozen(stages, norm or self.config.bn_eps == 0)
         for kept, requires_grad in ((self._frozen, True), (frozen, False)):
             for module in parts_to_freeze(self.model.fpn.backbone, kept):

@@ -71,7 +71,8 @@ class SurroundedModule(ConfiguredModule):
     @config.setter
     def config(self, config: RetinaNetConfig) -> None:
         self._check_built_in(config)
-        self.model.config = config
+        if self.network is None:  # of an optimised one it is that of the detector that it was made of
+            self.model.config = config
         self._take(config)
 
     def _take(self, config: RetinaNetConfig) -> None:
@@ -99,7 +100,8 @@ class SurroundedModule(ConfiguredModule):
         Boxes are then predicted only where a score is above the threshold. Without a compiler, convolutions are direct.
 
         It is a view: `predict`, calls and settings are those of the detector, `model` is the same network, and taps
-        are there. It cannot be trained or moved to another device.
+        are there. It cannot be trained, loaded, pickled or moved to another device. Parts of the user's own, as layers
+        of other kinds and hooks, are computed as they are.
 
         Args:
             precision: `fp32`, where detections are those of the detector but for rounding, or `bf16`, which is
@@ -134,11 +136,21 @@ class SurroundedModule(ConfiguredModule):
         return self.network(images, above=self.config.score_threshold if ours else None)
 
     def train(self: Surrounded, mode: bool = True) -> Surrounded:
-        """Training mode, or evaluation mode."""
-        if self.network is not None and mode:
+        """Training mode, or evaluation mode, in which an optimised one always is."""
+        if self.network is None:
+            super().train(mode)
+        elif mode:
             raise InputError("train: an optimised detector cannot be trained; train the one that it was made of")
-        super().train(mode)
         return self
+
+    def load_state_dict(self, *arguments: Any, **options: Any) -> Any:
+        """As `nn.Module.load_state_dict`; an optimised detector keeps the weights that it was made of."""
+        if self.network is not None:
+            raise InputError(
+                "load_state_dict: an optimised detector keeps its weights; load them into the one that it was made of, "
+                "then optimize"
+            )
+        return super().load_state_dict(*arguments, **options)
 
     def _apply(self: Surrounded, *arguments: Any, **options: Any) -> Surrounded:
         if self.network is not None:

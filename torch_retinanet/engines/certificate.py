@@ -52,6 +52,18 @@ class Look:
         """The pictures, for a message."""
         return f"pictures of seed {self.seed}, {self.batch} of {self.height}x{self.width}"
 
+    def is_whole(self, kind: str) -> bool:
+        """Whether there is a readable answer for each picture: one that is no way from itself.
+
+        Errors are those of `Certificate.is_whole`.
+        """
+        least = {"seed": 0, "batch": 1, "height": 1, "width": 1}
+        numbers = all(type(getattr(self, name)) is int and getattr(self, name) >= low for name, low in least.items())
+        if kind == "detections" and any(len({*map(len, answer.values())}) != 1 for answer in self.answers):
+            return False
+        itself = [distance_of(kind, answer, answer) for answer in self.answers]
+        return numbers and len(itself) == self.batch and all(one.share == 0 for one in itself)
+
     def pictures(self, channels: int) -> NDArray[np.float32]:
         """The pictures (B,C,H,W) from 0 to 1: rectangles of one colour each on a coarse ground, and noise over all."""
         random = np.random.Generator(np.random.PCG64(self.seed))
@@ -151,12 +163,27 @@ class Certificate:
             values = json.loads(path.read_text(encoding="utf-8"))
             if values["format"] != FORMAT:
                 raise InputError(f"{path}: format {values['format']!r} must be {FORMAT}, of this version")
-            said = values["data"] and OnData(**values["data"])
-            return cls(**{**values, "data": said, "looks": [Look(**look) for look in values["looks"]]})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            said = OnData(**values["data"]) if values.get("data") else None
+            found = cls(**{**values, "data": said, "looks": [Look(**look) for look in values["looks"]]})
+            if found.is_whole:
+                return found
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"{path}: is not a whole certificate; export the file again") from None
+        raise InputError(f"{path}: is not a whole certificate; export the file again")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it says all that a check needs, and proves something.
+
+        Raises:
+            ValueError, LookupError, TypeError, AttributeError: where it is not even of that shape.
+        """
+        channels = self.conventions["in_channels"]
+        sums = self.files and all(isinstance(text, str) for text in self.files.values())
+        looks = self.looks and all(look.is_whole(self.kind) for look in self.looks)
+        proves = self.kind == "network" or self.found > 0 or self.data is not None
+        return bool(self.kind in OUTPUTS and type(channels) is int and channels > 0 and sums and looks and proves)
 
 
 def place_of(path: Path) -> Path:

@@ -36,16 +36,19 @@ class MeasuredChoice:
         name: its name.
         seconds: what each took for a picture, by name.
         remembered: whether an earlier run measured it.
+        kept: whether later runs will find it.
     """
 
     name: str
     seconds: dict[str, float]
     remembered: bool
+    kept: bool = True
 
     def in_words(self) -> str:
         """The choice in one line."""
         times = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in self.seconds.items())
-        when = "measured earlier" if self.remembered else "measured now, and remembered"
+        now = "measured now, and remembered" if self.kept else "measured now; the cache folder cannot be written"
+        when = "measured earlier" if self.remembered else now
         return f"engine {self.name} is the fastest here ({times} for a picture; {when})"
 
 
@@ -99,21 +102,26 @@ def choose(
         measure: gives the seconds of an engine.
     """
     runtimes = usable(detector, precision)
-    file = (folder or cache_folder()) / f"{_circumstances(detector, picture, precision, runtimes).key}.json"
-    known = _read(file, [runtime.name for runtime in runtimes])
+    file = None
+    if folder := folder or cache_folder():
+        file = folder / f"{_circumstances(detector, picture, precision, runtimes).key}.json"
+    known = _read(file, [runtime.name for runtime in runtimes]) if file else None
     if known is not None:
         return known, RUNTIMES[known.name].build(detector, precision)
     engines = {runtime.name: runtime.build(detector, precision) for runtime in runtimes}
     seconds = {name: measure(engine, picture) for name, engine in engines.items()}
     best = min(seconds, key=lambda name: seconds[name])
-    _remember(file, seconds)
-    return MeasuredChoice(best, seconds, remembered=False), engines[best]
+    kept = file is not None and _remember(file, seconds)
+    return MeasuredChoice(best, seconds, remembered=False, kept=kept), engines[best]
 
 
-def cache_folder() -> Path:
-    """Where choices are remembered."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "torch_retinanet" / "engines"
+def cache_folder() -> Path | None:
+    """Where choices are remembered; nowhere for a user without a home, as containers have."""
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+    return home / "torch_retinanet" / "engines"
 
 
 def _circumstances(
@@ -142,11 +150,12 @@ def _read(file: Path, names: Sequence[str]) -> MeasuredChoice | None:
     return MeasuredChoice(min(times, key=lambda name: times[name]), times, remembered=True)
 
 
-def _remember(file: Path, seconds: dict[str, float]) -> None:
-    """Write it down; a folder that cannot be written costs a measurement each time, and no more."""
+def _remember(file: Path, seconds: dict[str, float]) -> bool:
+    """Write it down, if it can be; a folder that cannot be written costs a measurement each time, and no more."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as path:
             path.write_text(json.dumps(seconds), encoding="utf-8")
     except OSError:
-        return
+        return False
+    return True

@@ -75,6 +75,9 @@ def export(
         check_traceable(detector.config)
     if not path.parent.is_dir():
         raise InputError(f"{path}: its folder must exist")
+    for file in (*files_of(path), place_of(path)):
+        if file.is_dir():
+            raise InputError(f"{file}: is a folder, and must be the name of a file")
     sample = None if calibrate is None else evenly(calibrate, MOST_PICTURES)
     folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=".", suffix=".part"))
     try:

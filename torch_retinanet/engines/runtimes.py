@@ -24,19 +24,35 @@ def open_program(path: Path, outputs: tuple[str, ...]) -> Run:
         outputs: names of what it gives, in order.
 
     Raises:
-        InputError: for another suffix, a runtime that is not installed, and a file that it cannot read.
+        InputError: for another suffix, a runtime that is not installed, and a file that it cannot read; from the
+            program itself, for pictures that it cannot run on.
     """
     opener = OPENERS.get(path.suffix)
     if opener is None:
         raise InputError(f"{path}: its name must end in {', '.join(OPENERS)}")
     try:
-        return opener(path, outputs)
+        return _in_words(path, opener(path, outputs))
     except ModuleNotFoundError as error:
         extra = "openvino" if path.suffix == ".xml" else "onnx"
         raise InputError(f"{path}: {error.name} is not installed; {install_hint(extra)} brings it") from None
     except (RuntimeError, ValueError, KeyError, OSError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: its runtime cannot read it: {said}") from None
+        raise InputError(f"{path}: its runtime cannot read it: {_first_line(error)}") from None
+
+
+def _in_words(path: Path, run: Run) -> Run:
+    """A program whose runtime says in one sentence that it cannot run it."""
+
+    def in_words(images: NDArray[np.float32]) -> Arrays:
+        try:
+            return run(images)
+        except Exception as error:  # those of the runtimes have no common class but this
+            raise InputError(f"{path}: its runtime cannot run it: {_first_line(error)}") from None
+
+    return in_words
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def version_of(path: Path) -> dict[str, str]:

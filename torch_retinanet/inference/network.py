@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from torch_retinanet.errors import InputError
 from torch_retinanet.heads import Head, NormByLevel
 from torch_retinanet.inference.folding import folded
 from torch_retinanet.inference.packed import PackedConv
+from torch_retinanet.inference.plain import is_plain, is_untouched
 from torch_retinanet.inference.pyramid import Level, build_pyramid
 from torch_retinanet.inference.tiled_heads import TiledHeads, plain_convs
 from torch_retinanet.inference.way import InferenceWay
@@ -30,6 +32,22 @@ class LevelHead:
         for layer in self.layers[place]:
             x = layer(x)
         return self.last(x).permute(0, 2, 3, 1)
+
+
+class CopiedHead:
+    """The same by a copy, for one with parts of the user's own."""
+
+    def __init__(self, head: Head, way: InferenceWay) -> None:
+        self.head = way.copied(head)
+
+    def __call__(self, levels: Sequence[Level]) -> list[Tensor]:
+        """What it gives for each level (B,h,w,K)."""
+        return [self.head(level.map, place=place).permute(0, 2, 3, 1) for place, level in enumerate(levels)]
+
+
+def build_head(head: Head, way: InferenceWay, levels: int) -> LevelHead | CopiedHead:
+    """A head for inference, level by level."""
+    return LevelHead(head, way, levels) if is_plain(head, also=nn.GroupNorm) else CopiedHead(head, way)
 
 
 def _layer(block: nn.Module, way: InferenceWay, place: int) -> Callable[[Tensor], Tensor]:
@@ -62,6 +80,8 @@ class InferenceNetwork:
 
     def __init__(self, model: RetinaNet, way: InferenceWay) -> None:
         self.config, self.flatten_output, self.dtype = model.config, model.flatten_output, way.dtype
+        known = type(model) is RetinaNet and is_untouched(model)
+        self.whole = None if known else way.copied(model)
         self.pyramid = build_pyramid(model.fpn, way)
         cls_head, box_head = plain_convs(model.cls_head), plain_convs(model.box_head)
         self.tiled: TiledHeads | None = None
@@ -69,8 +89,14 @@ class InferenceNetwork:
             self.tiled = TiledHeads(cls_head, box_head, way)
         else:
             count = len(model.config.levels)
-            self.cls_head = LevelHead(model.cls_head, way, count)
-            self.box_head = LevelHead(model.box_head, way, count)
+            self.cls_head = build_head(model.cls_head, way, count)
+            self.box_head = build_head(model.box_head, way, count)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "InferenceNetwork":
+        return self  # it never changes
+
+    def __reduce__(self) -> str:
+        raise InputError("pickle: an optimised detector cannot be pickled; save the one that it was made of")
 
     @torch.no_grad()
     def __call__(self, images: Tensor, *, above: float | None = None) -> tuple[Tensor, Tensor]:
@@ -81,7 +107,11 @@ class InferenceNetwork:
             above: deltas are needed only where a score is above this, by default everywhere; others may be zeros.
         """
         check_images(images, self.config.in_channels)
-        levels = self.pyramid(images.to(self.dtype, memory_format=torch.channels_last))
+        images = images.to(self.dtype, memory_format=torch.channels_last)
+        if self.whole is not None:
+            found: tuple[Tensor, Tensor] = self.whole(images, apart=True)
+            return found
+        levels = self.pyramid(images)
         if self.tiled is not None:
             scores, boxes = self.tiled(levels, above)
         else:

@@ -11,6 +11,7 @@ from torch_retinanet.fpn import FeaturePyramidNetwork
 from torch_retinanet.inference.cells import as_map, as_rows, map_addresses, tile_addresses
 from torch_retinanet.inference.folding import folded
 from torch_retinanet.inference.packed import PackedConv
+from torch_retinanet.inference.plain import is_plain, is_untouched
 from torch_retinanet.inference.resnet import packed_backbone
 from torch_retinanet.inference.way import InferenceWay, tables
 from torch_retinanet.inference.winograd import WinogradConv
@@ -123,7 +124,7 @@ class PackedPyramid:
 
 
 class CopiedPyramid:
-    """The same by a copy of the network, for one with a BatchNorm behind its levels."""
+    """The same by a copy of the network, for one with a BatchNorm behind its levels or parts of the user's own."""
 
     def __init__(self, fpn: FeaturePyramidNetwork, way: InferenceWay) -> None:
         self.fpn = way.copied(fpn)
@@ -134,4 +135,6 @@ class CopiedPyramid:
 
 def build_pyramid(fpn: FeaturePyramidNetwork, way: InferenceWay) -> Callable[[Tensor], list[Level]]:
     """A pyramid for inference."""
-    return PackedPyramid(fpn, way) if fpn.norms is None else CopiedPyramid(fpn, way)
+    layers = [layer for name, layer in fpn.named_children() if name != "backbone"]
+    known = type(fpn) is FeaturePyramidNetwork and is_untouched(fpn) and is_plain(*layers)
+    return PackedPyramid(fpn, way) if known and fpn.norms is None else CopiedPyramid(fpn, way)

@@ -9,6 +9,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from torch_retinanet.backbone import ResNetBackbone
 from torch_retinanet.inference.folding import folded
 from torch_retinanet.inference.packed import PackedConv
+from torch_retinanet.inference.plain import is_plain
 from torch_retinanet.inference.way import InferenceWay
 
 
@@ -54,14 +55,8 @@ class PackedResNet:
 
 
 def packed_backbone(backbone: nn.Module, way: InferenceWay) -> Callable[[Tensor], list[Tensor]]:
-    """A backbone for inference; one that is no `ResNetBackbone` is copied as it is."""
-    blocks = [block for stage in backbone.children() if isinstance(stage, nn.Sequential) for block in stage]
-    known = all(isinstance(block, (BasicBlock, Bottleneck)) for block in blocks if not _is_pool(block))
-    if isinstance(backbone, ResNetBackbone) and known:
+    """A backbone for inference; what is no `ResNetBackbone`, or has parts of the user's own, is copied as it is."""
+    if isinstance(backbone, ResNetBackbone) and is_plain(backbone):
         return PackedResNet(backbone, way)
     copied: Callable[[Tensor], list[Tensor]] = way.copied(backbone)
     return copied
-
-
-def _is_pool(module: nn.Module) -> bool:
-    return not any(True for _ in module.parameters())

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch_retinanet.heads import Head
 from torch_retinanet.inference.cells import joined, tile_addresses, tiles_along, windows
 from torch_retinanet.inference.folding import Folded, folded
+from torch_retinanet.inference.plain import is_plain
 from torch_retinanet.inference.pyramid import Level, RowLayout
 from torch_retinanet.inference.way import InferenceWay
 from torch_retinanet.inference.winograd import WinogradConv
@@ -132,9 +133,9 @@ class TiledHeads:
 
 
 def plain_convs(head: Head) -> list[Folded] | None:
-    """The convolutions of a head that has no norm, else `None`."""
+    """The convolutions of a head that has no norm and nothing of the user's own, else `None`."""
     *tower, last = head
     kinds = [[type(layer).__name__ for layer in block.children()] for block in tower]
-    if any(kind != ["Conv2d", "ReLU"] for kind in kinds):
+    if any(kind != ["Conv2d", "ReLU"] for kind in kinds) or not is_plain(head):
         return None
     return [*(folded(next(iter(block.children()))) for block in tower), folded(last)]

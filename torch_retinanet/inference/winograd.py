@@ -128,8 +128,11 @@ def _pixel(rows: Tensor, places: Tensor) -> Tensor:
 
 
 @cache
-def compiled(kind: type[nn.Module], m: int, **options: bool) -> Callable[..., Any]:
-    """A transform as one loop, for all sizes of maps; traced first, so that its numbers are constants."""
+def compiled(kind: type[nn.Module], m: int, threads: int, **options: bool) -> Callable[..., Any]:
+    """A transform as one loop, for all sizes of maps; traced first, so that its numbers are constants.
+
+    `torch.compile` makes it anew for each number of threads, and gives up after some: each has a function of its own.
+    """
     traced = torch.fx.symbolic_trace(kind(m, **options))
     return torch.compile(traced, dynamic=True, fullgraph=True, options=OPTIONS)
 
@@ -146,9 +149,10 @@ class WinogradConv:
 
     def __call__(self, rows: Tensor, windows: Tensor) -> Tensor:
         """Rows (R,C) to those of T tiles (T*m*m,K); `windows` as for `transform_inputs`."""
-        factors = compiled(InputTransform, self.m)(*_as_compiled(rows, windows))
+        threads = torch.get_num_threads()
+        factors = compiled(InputTransform, self.m, threads)(*_as_compiled(rows, windows))
         products = [product(one) for product, one in zip(self.products, factors, strict=True)]
-        pixels: Tensor = compiled(OutputTransform, self.m, relu=self.relu)(products, self.bias)
+        pixels: Tensor = compiled(OutputTransform, self.m, threads, relu=self.relu)(products, self.bias)
         return pixels[: windows.shape[1] * self.m**2]
 
 

@@ -134,6 +134,18 @@ def test_a_file_that_no_runtime_reads_differs_from_its_certificate(
     assert "its runtime cannot read it" in said
 
 
+def test_a_certificate_of_another_model_is_said_in_a_sentence(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = place_of(copied)
+    values = json.loads(place.read_text())
+    values["conventions"]["in_channels"] = 1
+    place.write_text(json.dumps(values))
+    assert main(["verify", str(copied)]) == 2
+    assert f"{copied}: its runtime cannot run it: " in capsys.readouterr().err.splitlines()[-1]
+    values["files"][copied.name] = "0"
+    place.write_text(json.dumps(values))
+    assert main(["verify", str(copied)]) == 1
+
+
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = sys.modules["torchvision"] = None
@@ -165,6 +177,7 @@ def test_a_file_is_verified_where_there_is_no_torch(certified: Path) -> None:
         ),
         (["export", "RUN", "--to", "onnx", "--threshold", "2"], "--threshold: 2.0 must be from 0 to 1"),
         (["export", "RUN", "--to", "onnx", "--out", "no/model.onnx"], "no/model.onnx: its folder must exist"),
+        (["export", "RUN", "--to", "onnx", "--out", "is.onnx"], "is.onnx: is a folder, and must be the name of a file"),
         (["verify", "no.onnx"], "no.onnx: there is no such file"),
         (["verify", "alone.onnx"], "alone.onnx: alone.onnx.certificate.json must lie beside it"),
         (["verify", "broken.onnx"], "broken.onnx.certificate.json: is not a whole certificate; export the file again"),
@@ -179,6 +192,7 @@ def test_wrong_usage_is_said_in_a_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "is.onnx").mkdir()
     for name in ("alone.onnx", "broken.onnx", "broken.onnx.certificate.json"):
         (tmp_path / name).write_text("{}")
     assert main([str(run) if word == "RUN" else word for word in words]) == 2

@@ -54,9 +54,9 @@ FLOORS = (
     {"weights"},
     {"detector"},
     {"factories", "predict"},
+    {"evaluate"},
     {"engines"},
-    {"evaluate", "benchmark"},
-    {"train"},
+    {"benchmark", "train"},
     {"cli"},
     {"__main__"},
 )

@@ -112,7 +112,20 @@ def test_a_folder_that_cannot_be_written_costs_a_measurement_and_no_more(
     made: RetinaNetDetector, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    assert not chosen(made, tmp_path / "file", Slow(eager=1.0, packed=2.0)).remembered
+    choice = chosen(made, tmp_path / "file", Slow(eager=1.0, packed=2.0))
+    assert not choice.remembered
+    assert choice.in_words().endswith("measured now; the cache folder cannot be written)")
+
+
+@pytest.mark.usefixtures("two")
+def test_a_user_without_a_home_remembers_nothing(made: RetinaNetDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", fails)
+    found, _ = choose(made, PICTURE, measure=Slow(eager=1.0, packed=2.0))
+    assert not found.kept
 
 
 def test_a_measurement_is_the_fastest_of_some_warm_pictures() -> None:

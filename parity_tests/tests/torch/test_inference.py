@@ -19,12 +19,13 @@ from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, larges
 from parity_tests.tests.support.detectors import SMALL, detector, noise
 from parity_tests.tests.support.lively import lively_detector
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
+from torch_retinanet.inference import winograd
 from torch_retinanet.inference.cells import as_map, as_rows, map_addresses, tile_addresses, windows
 from torch_retinanet.inference.folding import Folded, folded
 from torch_retinanet.inference.network import InferenceNetwork
 from torch_retinanet.inference.packed import PackedConv, can_pack
 from torch_retinanet.inference.tiled_heads import TiledHeads
-from torch_retinanet.inference.way import InferenceWay, find_way
+from torch_retinanet.inference.way import InferenceWay, find_way, tables
 from torch_retinanet.inference.winograd import WinogradConv, suits, transforms
 
 CPU = torch.device("cpu")
@@ -93,6 +94,23 @@ def test_winograd_rounds_a_few_units_of_the_largest_value(
     found = as_map(fast(as_rows(x), reads), tile_addresses(2, *size, m))
     exact = plain.double()(x.double())
     assert (found - exact).abs().max() <= units * torch.finfo(dtype).eps * exact.abs().max()
+
+
+@torch.no_grad()
+def test_any_number_of_threads_may_follow_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.compile` compiles anew for each, and refuses the ninth; here a third."""
+    ordinary, before = torch.compile, torch.get_num_threads()
+    monkeypatch.setattr(torch, "compile", lambda kind, **options: ordinary(kind, backend="eager", fullgraph=True))
+    winograd.compiled.cache_clear()
+    fast, (reads, _) = WinogradConv(folded(conv(24, 16)), 4, torch.float32, relu=True), tables(1, 10, 11, 4)
+    try:
+        with torch._dynamo.config.patch(recompile_limit=2):
+            for threads in (1, 2, 3, 4):
+                torch.set_num_threads(threads)
+                assert fast(torch.ones(110, 24), reads).isfinite().all()
+    finally:
+        torch.set_num_threads(before)
+        winograd.compiled.cache_clear()
 
 
 def test_only_3x3_convolutions_with_stride_1_go_winograds_way() -> None:
