@@ -102,7 +102,8 @@ def _answer(process: subprocess.Popen[str], said: Any) -> Mapping[str, Any]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        print(json.dumps(said), file=process.stdin, flush=True)
+        process.stdin.write(json.dumps(said) + "\n")
+        process.stdin.flush()
         line = process.stdout.readline()
     except BrokenPipeError:
         line = ""
