@@ -140,7 +140,7 @@ def certify(
     return Certificate(
         kind=kind,
         files={file.name: checksum(file) for file in files_of(path)},
-        weights=_weights_checksum(detector),
+        weights=weights_checksum(detector),
         versions=versions,
         conventions=config,
         class_names=[*detector.class_names],
@@ -227,7 +227,7 @@ def _numpy(values: Tensor) -> NDArray[Any]:
     return (values.float() if values.is_floating_point() else values).numpy()
 
 
-def _weights_checksum(detector: RetinaNetDetector) -> str:
+def weights_checksum(detector: RetinaNetDetector) -> str:
     """The SHA-256 of names and values of all tensors, in order of their names."""
     found = hashlib.sha256()
     for name, tensor in sorted(plain_tensors(detector.model).items()):

@@ -84,6 +84,17 @@ def test_a_certified_file_is_verified(copied: Path, capsys: pytest.CaptureFixtur
     assert f"{copied}: is the certified file, and equal on 7 pictures of 5 sizes" in capsys.readouterr().out
 
 
+def test_weights_that_a_file_was_not_exported_from_differ(
+    copied: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(copied), "--weights", str(run)]) == 0
+    other = loud_detector()
+    other.model.state_dict()["cls_head.1.bias"][4] += 1e-3
+    other.save_pretrained(tmp_path / "other")
+    assert main(["verify", str(copied), "--weights", str(tmp_path / "other")]) == 1
+    assert f"was exported from other weights than those of {tmp_path / 'other'}" in capsys.readouterr().out
+
+
 @pytest.mark.planted
 def test_one_weight_that_differs_is_found_by_the_checksum_and_by_the_answers(
     copied: Path, capsys: pytest.CaptureFixture[str]
