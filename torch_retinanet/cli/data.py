@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch_retinanet.cli.choices import add_max_pixels, say_choice
+from torch_retinanet.cli.choices import say_choice
 from torch_retinanet.cli.reading import add_reading
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.errors import InputError
@@ -59,11 +59,7 @@ def add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "data", metavar="DATA", type=Path, help="a file of annotations, or a folder that has some, in any known format"
     )
-    command.add_argument("--split", help="a split of it (default: all that there is)")
-    command.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")
-    command.add_argument("--classes", type=Path, help="a file with the names of the classes")
-    add_max_pixels(command)
-    add_reading(command)
+    add_reading(command, split="a split of it (default: all that there is)")
 
 
 def _inspect(options: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch_retinanet.cli.annotated import left_out, read_annotated, say_what_is_lost
-from torch_retinanet.cli.choices import add_max_pixels
 from torch_retinanet.cli.detector import (
     MODEL,
     add_device,
@@ -39,17 +38,13 @@ def add_to(commands: Any) -> None:
     evaluate = commands.add_parser("evaluate", help="evaluate a model, or results in COCO's JSON", usage=USAGE)
     evaluate.add_argument("model", metavar="RUN", nargs="?", help=MODEL)
     evaluate.add_argument("data", metavar="DATA", nargs="?", type=Path, help="annotations in any format")
-    evaluate.add_argument("--split", help="the split of DATA")
-    evaluate.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")
-    evaluate.add_argument("--classes", type=Path, help="a file with the names of DATA's classes")
-    add_reading(evaluate)
+    add_reading(evaluate, split="the split of DATA")
     evaluate.add_argument("--read-ahead", type=batch_size, default=8, help="pictures read ahead; changes no number (8)")
     evaluate.add_argument("--out", type=Path, help="a folder for numbers, detections, curves and mistakes as pictures")
     evaluate.add_argument("--json", type=Path, help="a file for all numbers")
     evaluate.add_argument("--truth", type=Path, help="objects in COCO's JSON, in place of RUN and DATA")
     evaluate.add_argument("--results", type=Path, help="detections of them, in COCO's JSON of results")
     add_tiles(evaluate)
-    add_max_pixels(evaluate)
     evaluate.add_argument(
         "--max-detections",
         type=_max_detections,

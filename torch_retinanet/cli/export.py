@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch_retinanet.cli.annotated import left_out, read_annotated, say_what_is_lost
-from torch_retinanet.cli.choices import add_max_pixels
 from torch_retinanet.cli.detector import (
     MODEL,
     add_nms_classes,
@@ -16,6 +15,7 @@ from torch_retinanet.cli.detector import (
     report_unreadable,
 )
 from torch_retinanet.cli.reading import add_reading
+from torch_retinanet.engines.runtimes import KINDS
 from torch_retinanet.errors import InputError
 from torch_retinanet.terminal import note, say
 
@@ -24,15 +24,12 @@ if TYPE_CHECKING:
     from torch_retinanet.detector import RetinaNetDetector
     from torch_retinanet.engines.certificate import Certificate
 
-SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "openvino": ".xml"}
-"""What it can be exported to, and how the names of files end."""
-
 
 def add_to(commands: Any) -> None:
     """Add the command to those of the parser."""
     export = commands.add_parser("export", help="write a detector for another runtime, with a certificate")
     export.add_argument("model", metavar="RUN", help=MODEL)
-    export.add_argument("--to", choices=SUFFIXES, required=True, help="the runtime that the file is for")
+    export.add_argument("--to", choices=KINDS, required=True, help="the runtime that the file is for")
     export.add_argument("--out", type=Path, metavar="FILE", help="the file to write (model.onnx, model.pt2, model.xml)")
     export.add_argument(
         "--raw", action="store_true", help="the network alone: from pictures as it is fed to deltas and logits"
@@ -57,18 +54,14 @@ def _add_data(export: argparse.ArgumentParser) -> None:
         help="annotations in any format: mAP is measured on them, and detections compared (for int8 by default those "
         "of --calibrate)",
     )
-    export.add_argument("--split", help="the split of --data and --calibrate")
-    export.add_argument("--images", type=Path, help="the folder of the pictures, where it does not follow from DATA")
-    export.add_argument("--classes", type=Path, help="a file with the names of DATA's classes")
-    add_max_pixels(export)
-    add_reading(export)
+    add_reading(export, split="the split of --data and --calibrate")
 
 
 def _export(options: argparse.Namespace) -> int:
     from torch_retinanet.engines.export import export
 
     _check(options)
-    path = options.out or Path(f"model{SUFFIXES[options.to]}")
+    path = options.out or Path(f"model{KINDS[options.to].suffix}")
     given = {"score_threshold": options.threshold, "nms_classes": options.nms_classes}
     detector = read_detector(options.model, "cpu", **given)
     data, calibrate = (_read(options, source, detector) for source in (options.data, options.calibrate))

@@ -39,8 +39,10 @@ def _of_other_weights(options: argparse.Namespace, verdict: Verdict) -> list[str
     if not HAS_TORCH:
         raise InputError("--weights: torch is not installed, which reads them; leave it out")
     from torch_retinanet.detector import RetinaNetDetector
-    from torch_retinanet.engines.export import weights_checksum
+    from torch_retinanet.weights.digest import digest_of_tensors
+    from torch_retinanet.weights.weights_file import plain_tensors
 
-    if weights_checksum(RetinaNetDetector.from_pretrained(options.weights)) == verdict.certificate.weights:
+    tensors = plain_tensors(RetinaNetDetector.from_pretrained(options.weights).model)
+    if digest_of_tensors(tensors) == verdict.certificate.weights:
         return []
     return [f"{options.file}: was exported from other weights than those of {options.weights}"]

@@ -116,7 +116,7 @@ class Certificate:
     Attributes:
         kind: `detections` or `network`, what the file gives.
         files: the SHA-256 of each file, by its name.
-        weights: the SHA-256 of the tensors that it was made from.
+        weights: the digest of the tensors that it was made from.
         versions: of this package, of torch, and of the runtime.
         conventions: all fields of the config.
         class_names: of the labels; may be empty.

@@ -1,7 +1,6 @@
 """Exports a detector with a certificate: a file that does not answer as eager torch does is not left behind."""
 
 import copy
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +28,13 @@ from torch_retinanet.engines.certificate import (
     place_of,
     sizes,
 )
-from torch_retinanet.engines.exporters import TARGETS, write_program
+from torch_retinanet.engines.exporters import write_program
 from torch_retinanet.engines.on_data import DataCheck, evenly
 from torch_retinanet.engines.quantised import MOST_PICTURES, Quantised, quantise
-from torch_retinanet.engines.runtimes import Run, open_program, version_of
+from torch_retinanet.engines.runtimes import KINDS, Run, kind_of, open_program
 from torch_retinanet.errors import InputError
 from torch_retinanet.traced.program import check_traceable
+from torch_retinanet.weights.digest import digest_of_tensors
 from torch_retinanet.weights.weights_file import plain_tensors
 
 TRIES = 8
@@ -69,8 +69,8 @@ def export(
             eager torch does, with the first difference; where int8 costs more than 0.005 of mAP; and where nothing is
             found on any picture, which proves nothing. No file is left behind then, and one that was there stays.
     """
-    if path.suffix != TARGETS[to].suffix:
-        raise InputError(f"{path}: the name of a file for {to} must end in {TARGETS[to].suffix}")
+    if path.suffix != KINDS[to].suffix:
+        raise InputError(f"{path}: the name of a file for {to} must end in {KINDS[to].suffix}")
     if not raw:
         check_traceable(detector.config)
     if not path.parent.is_dir():
@@ -136,11 +136,14 @@ def certify(
         if check is not None:
             watch("comparing pictures of the data")
             said = check.equal(path, run)
-    versions = {name: version(name) for name in ("torch-retinanet", "torch", "torchvision")} | version_of(path)
+    runtime = kind_of(path).runtime
+    versions = {name: version(name) for name in ("torch-retinanet", "torch", "torchvision")} | {
+        runtime: version(runtime)
+    }
     return Certificate(
         kind=kind,
         files={file.name: checksum(file) for file in files_of(path)},
-        weights=weights_checksum(detector),
+        weights=digest_of_tensors(plain_tensors(detector.model)),
         versions=versions,
         conventions=config,
         class_names=[*detector.class_names],
@@ -225,12 +228,3 @@ def _answer(found: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def _numpy(values: Tensor) -> NDArray[Any]:
     return (values.float() if values.is_floating_point() else values).numpy()
-
-
-def weights_checksum(detector: RetinaNetDetector) -> str:
-    """The SHA-256 of names and values of all tensors, in order of their names."""
-    found = hashlib.sha256()
-    for name, tensor in sorted(plain_tensors(detector.model).items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()

@@ -28,12 +28,10 @@ class Target(NamedTuple):
     """A kind of file.
 
     Attributes:
-        suffix: how the name of its files ends.
         operators: those that its runtime has.
         write: writes a traced program, with texts beside it, to a path.
     """
 
-    suffix: str
     operators: Operators
     write: Callable[[ExportedProgram, Path, tuple[str, ...], dict[str, str]], None]
 
@@ -164,8 +162,8 @@ def _write_openvino(made: ExportedProgram, path: Path, outputs: tuple[str, ...],
 
 
 TARGETS = {
-    "onnx": Target(".onnx", ONNX, _write_onnx),
-    "torch-export": Target(".pt2", TORCH, _write_torch),
-    "openvino": Target(".xml", OPENVINO, _write_openvino),
+    "onnx": Target(ONNX, _write_onnx),
+    "torch-export": Target(TORCH, _write_torch),
+    "openvino": Target(OPENVINO, _write_openvino),
 }
 """What a detector can be exported to, by the name that `--to` has."""

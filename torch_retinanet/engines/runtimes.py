@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,25 +16,24 @@ Run = Callable[[NDArray[np.float32]], Arrays]
 """From pictures (B,C,H,W), or what the network is fed, to what comes out."""
 
 
-def open_program(path: Path, outputs: tuple[str, ...]) -> Run:
-    """The program in a file, by its suffix: ONNX `.onnx`, OpenVINO `.xml`, torch.export `.pt2`.
+def open_program(path: Path, outputs: tuple[str, ...], *, threads: int = 0, bf16: bool = False) -> Run:
+    """The program in a file, by its suffix.
 
     Args:
         path: the file.
         outputs: names of what it gives, in order.
+        threads: of its runtime; by default as many as it takes. Programs of torch have torch's.
+        bf16: whether it computes in bfloat16, for OpenVINO alone.
 
     Raises:
         InputError: for another suffix, a runtime that is not installed, and a file that it cannot read; from the
             program itself, for pictures that it cannot run on.
     """
-    opener = OPENERS.get(path.suffix)
-    if opener is None:
-        raise InputError(f"{path}: its name must end in {', '.join(OPENERS)}")
+    kind = kind_of(path)
     try:
-        return _in_words(path, opener(path, outputs))
+        return _in_words(path, kind.opened(path, outputs, threads, bf16))
     except ModuleNotFoundError as error:
-        extra = "openvino" if path.suffix == ".xml" else "onnx"
-        raise InputError(f"{path}: {error.name} is not installed; {install_hint(extra)} brings it") from None
+        raise InputError(f"{path}: {error.name} is not installed; {install_hint(kind.extra)} brings it") from None
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise InputError(f"{path}: its runtime cannot read it: {_first_line(error)}") from None
 
@@ -55,29 +54,37 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def version_of(path: Path) -> dict[str, str]:
-    """The name and the version of the runtime of a file."""
-    from importlib.metadata import version
+def kind_of(path: Path) -> "FileKind":
+    """The kind of a file, by its suffix.
 
-    name = {".onnx": "onnxruntime", ".xml": "openvino", ".pt2": "torch"}[path.suffix]
-    return {name: version(name)}
+    Raises:
+        InputError: for another suffix.
+    """
+    found = next((kind for kind in KINDS.values() if kind.suffix == path.suffix), None)
+    if found is None:
+        raise InputError(f"{path}: its name must end in {', '.join(kind.suffix for kind in KINDS.values())}")
+    return found
 
 
-def _onnx(path: Path, outputs: tuple[str, ...]) -> Run:
+def _onnx(path: Path, outputs: tuple[str, ...], threads: int, bf16: bool) -> Run:
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common class but this
         raise ValueError(str(error)) from None
     return lambda images: dict(zip(outputs, session.run([*outputs], {"images": images}), strict=True))
 
 
-def _openvino(path: Path, outputs: tuple[str, ...]) -> Run:
+def _openvino(path: Path, outputs: tuple[str, ...], threads: int, bf16: bool) -> Run:
     import openvino
 
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}
+    settings |= {"INFERENCE_NUM_THREADS": threads} if threads else {}
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core.compile_model(core.read_model(path), "CPU", settings)
 
     def run(images: NDArray[np.float32]) -> Arrays:
         answer = compiled({"images": images})
@@ -86,7 +93,7 @@ def _openvino(path: Path, outputs: tuple[str, ...]) -> Run:
     return run
 
 
-def _torch_export(path: Path, outputs: tuple[str, ...]) -> Run:
+def _torch_export(path: Path, outputs: tuple[str, ...], threads: int, bf16: bool) -> Run:
     import torch
     import torchvision  # noqa: F401  # whose operators a program has
 
@@ -100,5 +107,25 @@ def _torch_export(path: Path, outputs: tuple[str, ...]) -> Run:
     return run
 
 
-OPENERS: dict[str, Callable[[Path, tuple[str, ...]], Run]] = {".onnx": _onnx, ".xml": _openvino, ".pt2": _torch_export}
-"""What opens a file, by its suffix."""
+class FileKind(NamedTuple):
+    """A kind of exported file.
+
+    Attributes:
+        suffix: how the name of its files ends.
+        runtime: the package that runs them.
+        extra: what installs it; none where the package needs it anyway.
+        opened: the program in a file, as `open_program` gives it.
+    """
+
+    suffix: str
+    runtime: str
+    extra: str
+    opened: Callable[[Path, tuple[str, ...], int, bool], Run]
+
+
+KINDS = {
+    "onnx": FileKind(".onnx", "onnxruntime", "onnx", _onnx),
+    "torch-export": FileKind(".pt2", "torch", "", _torch_export),
+    "openvino": FileKind(".xml", "openvino", "openvino", _openvino),
+}
+"""By the name that `retinanet export --to` has."""
