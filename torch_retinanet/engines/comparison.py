@@ -1,8 +1,8 @@
 """Two sets of detections of one picture held against each other. Needs numpy alone.
 
-It is the rule of this project's instrument, which pairs detections of one class in one place, whatever their order. The
-bound is the one that it gives to values that went through a whole network: 1024 roundings of the largest value, of
-boxes and of scores, in float32.
+It is the rule of this project's instrument, which pairs detections of one class in one place, whatever the order of
+equals; the best come first. The bound is the one that it gives to values that went through a whole network: 1024
+roundings of the largest value, of boxes and of scores, in float32.
 """
 
 from collections.abc import Mapping
@@ -44,6 +44,9 @@ def distance(expected: FoundObjects, found: FoundObjects) -> Distance:
     """How far detections are from those that are expected."""
     if len(found.scores) != len(expected.scores):
         return Distance(np.inf, f"{len(found.scores)} detections, and {len(expected.scores)} are expected")
+    if (found.scores[1:] > found.scores[:-1]).any():
+        i = int((found.scores[1:] > found.scores[:-1]).argmax())
+        return Distance(np.inf, f"score {found.scores[i + 1]:.6f} comes after {found.scores[i]:.6f}, not best first")
     pairs = _pairs(expected, found)
     if len(pairs) < len(expected.scores):
         i = min(set(range(len(expected.scores))) - {*pairs[:, 0].tolist()})

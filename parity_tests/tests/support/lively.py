@@ -15,8 +15,9 @@ def lively_detector(config: RetinaNetConfig, *, spread: float = 1.0, middle: flo
         made = RetinaNetDetector(config).eval()
         for module in made.modules():
             if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+                assert module.running_var is not None
                 module.running_mean.normal_(std=0.1)
-                module.running_var.uniform_(0.7, 1.4)  # type: ignore[union-attr]
+                module.running_var.uniform_(0.7, 1.4)
                 module.weight.uniform_(0.7, 1.4)
                 module.bias.normal_(std=0.1)
         for head in (made.model.cls_head, made.model.box_head):

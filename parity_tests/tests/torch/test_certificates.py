@@ -5,10 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from parity_tests.rule.budgets import CASCADED
 from torch_retinanet import InputError
 from torch_retinanet.engines.certificate import Certificate
+from torch_retinanet.engines.comparison import ROUNDINGS, FoundObjects, distance
 
 ANSWER: dict[str, list[Any]] = {"boxes": [[1.0, 2.0, 8.0, 9.0]], "scores": [0.5], "labels": [1]}
 SAMPLE = {"shape": [4], "largest": 2.0, "values": [1.0, 2.0]}
@@ -66,6 +69,22 @@ DAMAGED: dict[str, dict[str, Any]] = {
 def test_one_that_is_not_whole_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"certificate\.json: is not a whole certificate; export the file again$"):
         read(tmp_path, json.dumps(VALUES | changes))
+
+
+def objects(scores: list[float]) -> FoundObjects:
+    boxes = np.array([[10.0 * i, 0, 10 * i + 8, 9] for i in range(len(scores))], np.float32)
+    return FoundObjects(boxes, np.array(scores, np.float32), np.zeros(len(scores), np.int64))
+
+
+def test_detections_that_are_not_best_first_differ() -> None:
+    expected, found = objects([0.9, 0.5, 0.5]), objects([0.9, 0.5, 0.5])
+    assert distance(expected, found).share == 0
+    turned = FoundObjects(found.boxes[::-1], found.scores[::-1], found.labels[::-1])
+    assert distance(expected, turned).reason == "score 0.900000 comes after 0.500000, not best first"
+
+
+def test_what_rounding_may_cost_is_what_the_instrument_gives_to_a_whole_network() -> None:
+    assert ROUNDINGS == CASCADED
 
 
 @pytest.mark.parametrize("cut", [lambda text: text[:50], lambda text: "[" * 100_000, lambda text: "null"])

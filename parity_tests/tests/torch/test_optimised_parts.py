@@ -15,6 +15,7 @@ from parity_tests.rule.budgets import CASCADED, float32_budget, largest_differen
 from parity_tests.tests.support.detectors import SMALL, noise
 from parity_tests.tests.support.lively import lively_detector
 from torch_retinanet import InputError, RetinaNetDetector
+from torch_retinanet.inference import packed, way
 from torch_retinanet.inference.plain import is_plain
 from torch_retinanet.model import RetinaNet
 
@@ -83,6 +84,18 @@ def test_parts_of_the_users_own_act(change: Callable[[RetinaNet], None]) -> None
         own = largest_difference(reference.numpy(), true.numpy())
         error = largest_difference(ours.numpy(), true.numpy())
         assert error <= float32_budget(CASCADED, reference.numpy(), (own, error))
+
+
+@torch.no_grad()
+def test_without_onednn_a_network_is_folded_and_computed_by_plain_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "can_pack", lambda device, dtype: False)
+    monkeypatch.setattr(way, "can_pack", lambda device, dtype: False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise", None)
+    made, picture = lively_detector(SMALL), noise(3, 64, 96)
+    (found,), (expected,) = made.optimize().predict(picture), made.predict(picture)
+    assert len(expected["scores"]) > 5
+    assert torch.equal(found["labels"], expected["labels"])
+    torch.testing.assert_close(found["boxes"], expected["boxes"], rtol=0, atol=1e-3)
 
 
 def test_plain_networks_are_known() -> None:
