@@ -9,12 +9,12 @@ it is drawn against. The network is ResNet-18 with 64 channels; boxes are those 
 import argparse
 import math
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from against_torchvision import seconds
 from matplotlib.figure import Figure
 
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector
@@ -66,25 +66,20 @@ def assignment(boxes: int, side: int = 512) -> Callable[[], object]:
     return lambda: encoder.encode_batch(anchors, [boxes_xyxy], [torch.zeros(boxes, dtype=torch.int64)], per_level)
 
 
-def seconds(run: Callable[[], object]) -> float:
+def median_seconds(run: Callable[[], object]) -> float:
     """The median CPU time of a call, after a first one."""
     run()
-    taken = []
-    for _ in range(ROUNDS):
-        started = time.process_time()
-        run()
-        taken.append(time.process_time() - started)
-    return statistics.median(taken)
+    return statistics.median(seconds(run) for _ in range(ROUNDS))
 
 
 def lines() -> list[Growth]:
     """Each quantity over two decades."""
     sides, batches, classes, boxes = (96, 192, 480, 960), (1, 4, 20, 100), (8, 32, 160, 800), (5, 20, 100, 500)
     return [
-        Growth("pixels", [side**2 for side in sides], [seconds(detection(side=side)) for side in sides]),
-        Growth("pictures in a batch", batches, [seconds(detection(batch=batch)) for batch in batches]),
-        Growth("classes", classes, [seconds(detection(num_classes=count)) for count in classes]),
-        Growth("boxes of a picture, in its targets", boxes, [seconds(assignment(count)) for count in boxes]),
+        Growth("pixels", [side**2 for side in sides], [median_seconds(detection(side=side)) for side in sides]),
+        Growth("pictures in a batch", batches, [median_seconds(detection(batch=batch)) for batch in batches]),
+        Growth("classes", classes, [median_seconds(detection(num_classes=count)) for count in classes]),
+        Growth("boxes of a picture, in its targets", boxes, [median_seconds(assignment(count)) for count in boxes]),
     ]
 
 

@@ -6,16 +6,15 @@ counts. Ratios below 1 mean that ours takes less.
 """
 
 import argparse
-import gc
 import json
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
+from against_torchvision import seconds
 from torch import Tensor, nn
 from torchvision.models.detection import retinanet_resnet50_fpn as torchvisions
 
@@ -48,23 +47,15 @@ class Ratios:
         return f"{self.name:<44} {self.median:.3f}  ({min(self.values):.3f} to {max(self.values):.3f})"
 
 
-def cpu_seconds(work: Work) -> float:
-    """The CPU time of one call, of all threads."""
-    gc.collect()
-    started = time.process_time()
-    work()
-    return time.process_time() - started
-
-
 def measure(yardstick: Work, works: Mapping[str, Work], rounds: int) -> list[Ratios]:
     """All in turn, `rounds` times after one that warms up."""
     for work in (yardstick, *works.values()):
         work()
     found: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
-        unit = cpu_seconds(yardstick)
+        unit = seconds(yardstick)
         for name, work in works.items():
-            found[name].append(cpu_seconds(work) / unit)
+            found[name].append(seconds(work) / unit)
     return [Ratios(name, values) for name, values in found.items()]
 
 
