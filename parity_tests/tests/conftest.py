@@ -40,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
 
 
+def pytest_collection_finish() -> None:
+    """No collection of garbage need look at thousands of tests either."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs a CUDA device where there is none, before its fixtures are made."""
@@ -136,6 +142,7 @@ def run(models: DetectorComparison) -> Iterator[DetectorComparison]:
     yield models
     ANSWERS.clear()
     gc.collect()  # optimisers of Keras hold themselves, and two copies of all weights
+    gc.freeze()  # models of other files stay
 
 
 @pytest.fixture

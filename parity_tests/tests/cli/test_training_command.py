@@ -99,6 +99,7 @@ def shared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return folder, in_two_processes(flags, folder.with_suffix(".txt"))
 
 
+@pytest.mark.ci
 def test_two_processes_learn_what_one_learns_from_twice_the_batches(
     data: Path, shared: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -215,6 +216,7 @@ def test_gradients_that_are_not_finite_end_the_run_before_the_weights_follow(
     assert error(capsys).startswith("retinanet: step 1 is not finite: gradient_norm nan; its batch is in ")
 
 
+@pytest.mark.ci
 def test_two_processes_leave_one_record(shared: tuple[Path, str]) -> None:
     folder, said = shared
     assert said.count("the weights are in") == 1

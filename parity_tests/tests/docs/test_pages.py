@@ -64,6 +64,7 @@ def test_every_flag_on_a_page_is_one_of_its_command() -> None:
             assert flag in section, command
 
 
+@pytest.mark.ci
 def test_its_example_of_a_changed_convention_ends_as_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
     page = PAGES["docs/parity.md"]
     shown = page[page.index("$ retinanet-parity --preset") :].partition("\n```")[0].splitlines()

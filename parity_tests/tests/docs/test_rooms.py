@@ -193,6 +193,7 @@ def run_python(code: str, *arguments: str) -> "subprocess.CompletedProcess[str]"
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.ci
 def test_keras_reference_comes_first_and_does_not_bring_torch_in() -> None:
     run = run_python(f"""
 import gc
@@ -223,6 +224,7 @@ for order in sys.argv[1:]:
 """What imports each order after tensorflow; it and torch are loaded once, without triton, which they quarrel over."""
 
 
+@pytest.mark.ci
 def test_the_frameworks_live_in_one_process_where_tensorflow_comes_first() -> None:
     orders = ["import torch_retinanet", "import keras_reference, torchvision", "import parity_tests, torchvision"]
     run = run_python(AFTER_TENSORFLOW, *orders)

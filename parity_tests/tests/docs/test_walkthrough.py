@@ -1,7 +1,5 @@
 """The walkthrough notebook shows what it prints, and each of its exercises is equal."""
 
-import contextlib
-import io
 import os
 import sys
 from pathlib import Path
@@ -11,7 +9,6 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from parity_tests.retinanet.frameworks import keras_precision
 from parity_tests.tests.support.paths import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -37,19 +34,8 @@ def test_each_exercise_has_a_line_that_says_it_is_equal() -> None:
         assert [line.split(",")[0] for line in lines if line.startswith(f"{exercise}: ")] == [f"{exercise}: equal"]
 
 
-def test_it_prints_what_is_stored_in_it() -> None:
-    """Its cells in this process, which has loaded the frameworks."""
-    namespace: dict[str, Any] = {"__name__": "__main__"}
-    with keras_precision("float32"):
-        for cell in read_notebook().cells:
-            if cell.cell_type == "code":
-                with contextlib.redirect_stdout(io.StringIO()) as printed:
-                    exec(compile(cell.source, f"<cell {cell.id}>", "exec"), namespace)
-                assert printed.getvalue() == "".join(output.get("text", "") for output in cell.outputs), cell.id
-
-
-@pytest.mark.slow  # the cells are run above; what this adds is Jupyter
-def test_it_prints_the_same_in_jupyter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.ci
+def test_it_prints_in_jupyter_what_is_stored_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
     monkeypatch.setenv("JUPYTER_PATH", str(Path(sys.prefix, "share", "jupyter")))  # before kernels that a user has
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))

@@ -30,7 +30,9 @@ def test_keras_on_tensorflow() -> None:
     holds()
 
 
-@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "backend", [pytest.param("jax", marks=pytest.mark.ci), pytest.param("torch", marks=pytest.mark.slow)]
+)
 def test_keras_on_another_backend_without_tensorflow(backend: str) -> None:
     environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", CODE, backend]

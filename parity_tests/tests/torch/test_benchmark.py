@@ -34,15 +34,18 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contenders, "entry_points", lambda group: [entry] if group == contenders.GROUP else [])
 
 
+@pytest.mark.ci
 def test_each_takes_as_many_turns_and_more_work_takes_longer(taken: dict[str, Seconds]) -> None:
     assert [len(taken[name].cpu) for name in ("one", "ten")] == [3, 3]
     assert ratio(taken["ten"].cpu, taken["one"].cpu).least > 1
 
 
+@pytest.mark.ci
 def test_one_that_does_no_such_task_is_left_out(taken: dict[str, Seconds]) -> None:
     assert "unable" not in taken
 
 
+@pytest.mark.ci
 def test_failures_are_told_and_the_others_go_on(taken: dict[str, Seconds]) -> None:
     assert taken["refuses"].failed == "ValueError: a picture of 64 pixels is too high"
     assert taken["dies"].failed == "its process ended"

@@ -212,6 +212,7 @@ def test_wrong_usage_of_the_command_is_named(
     assert sentence in error
 
 
+@pytest.mark.ci
 def test_neither_the_package_nor_converting_imports_keras_or_tensorflow(files: Path, tmp_path: Path) -> None:
     code = """
 import sys

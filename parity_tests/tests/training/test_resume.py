@@ -111,6 +111,7 @@ for moment, (target, calls) in kills.items():
 """Runs that are killed, each a fork of one process that has loaded what they need, and has computed nothing."""
 
 
+@pytest.mark.ci
 def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_weights(
     data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
