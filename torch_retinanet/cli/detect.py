@@ -13,6 +13,7 @@ from torch_retinanet.cli.detector import (
     MODEL,
     add_device,
     add_nms_classes,
+    add_preset,
     add_tiles,
     batch_size,
     find_tiling,
@@ -56,6 +57,7 @@ def add_to(commands: Any) -> None:
     add_tiles(detect)
     add_max_pixels(detect)
     add_nms_classes(detect)
+    add_preset(detect)
     add_device(detect)
     add_engine(detect)
     detect.set_defaults(run=_detect)
@@ -68,7 +70,7 @@ def _detect(options: argparse.Namespace) -> int:
         raise InputError(f"--out: {options.out} must be a folder")
     allow_pixels(options.max_pixels)
     sources = find_sources(options.pictures, output=options.out / PICTURES)
-    given = {"score_threshold": options.threshold, "nms_classes": options.nms_classes}
+    given = {"score_threshold": options.threshold, "nms_classes": options.nms_classes, "preset": options.preset}
     detector = read_detector(options.model, options.device, **given)
     together = options.batch_size or (TOGETHER if next(detector.parameters()).is_cuda else 1)
     paths = (source.path for source in sources)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from torch_retinanet.config import PRESETS
 from torch_retinanet.config.pictures import PostprocessingConventions
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.detector import RetinaNetDetector
@@ -28,6 +29,12 @@ def batch_size(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} must be a whole number of at least 1")
     return int(text)
+
+
+def add_preset(command: argparse.ArgumentParser) -> None:
+    """Add the flag `--preset`."""
+    words = "the preset of a weights file whose names fit several (default: the likeliest)"
+    command.add_argument("--preset", choices=PRESETS, help=words)
 
 
 def add_device(command: argparse.ArgumentParser) -> None:
@@ -95,7 +102,7 @@ def find_white(detector: RetinaNetDetector, own: int | None) -> int | None:
 def read_detector(path: str | Path, device: Device | None = None, **given: Any) -> RetinaNetDetector:
     """The detector of a run, a weights file or a repository, on a device, by default on the GPU where there is one.
 
-    Of the fields of the config that are given, those that are not `None` are changed.
+    Of the `preset` and the fields of the config that are given, those that are not `None` count.
 
     Raises:
         InputError: for a device that this machine does not have; and as `RetinaNetDetector.from_pretrained`.

@@ -10,6 +10,7 @@ from torch_retinanet.cli.detector import (
     MODEL,
     add_device,
     add_nms_classes,
+    add_preset,
     add_tiles,
     batch_size,
     find_tiling,
@@ -53,6 +54,7 @@ def add_to(commands: Any) -> None:
         help=f"how many detections of a class count on a picture, above 10 ({MAX_DETECTIONS}, as COCO has it)",
     )
     add_nms_classes(evaluate)
+    add_preset(evaluate)
     add_device(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
@@ -147,7 +149,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
 
 def _read_detector(options: argparse.Namespace) -> "RetinaNetDetector":
     """The detector, which gives as many detections of a picture as are to be counted, or more."""
-    given = {"nms_classes": options.nms_classes}
+    given = {"nms_classes": options.nms_classes, "preset": options.preset}
     detector = read_detector(options.model, options.device, **given)
     if 0 < detector.config.detections_per_picture < options.max_detections != MAX_DETECTIONS:
         limit = {"detections_per_picture": options.max_detections}

@@ -9,6 +9,7 @@ from torch_retinanet.cli.annotated import left_out, read_annotated, say_what_is_
 from torch_retinanet.cli.detector import (
     MODEL,
     add_nms_classes,
+    add_preset,
     find_white,
     quiet_pillow,
     read_detector,
@@ -38,6 +39,7 @@ def add_to(commands: Any) -> None:
         "--threshold", type=float, help="the score that a detection must be above (default: as the model says)"
     )
     add_nms_classes(export)
+    add_preset(export)
     export.add_argument(
         "--precision", choices=("fp32", "int8"), default="fp32", help="int8 for convolutions in ONNX (default: fp32)"
     )
@@ -62,7 +64,7 @@ def _export(options: argparse.Namespace) -> int:
 
     _check(options)
     path = options.out or Path(f"model{KINDS[options.to].suffix}")
-    given = {"score_threshold": options.threshold, "nms_classes": options.nms_classes}
+    given = {"score_threshold": options.threshold, "nms_classes": options.nms_classes, "preset": options.preset}
     detector = read_detector(options.model, "cpu", **given)
     data, calibrate = (_read(options, source, detector) for source in (options.data, options.calibrate))
     with quiet_pillow():

@@ -39,6 +39,15 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_run_of_another_preset_than_the_one_asked_for_is_refused(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["detect", str(run), str(photos), "--preset", "mmdet_caffe", "--out", str(tmp_path / "out")]) == 2
+    said = f": holds preset {read_detector(run).config.name}, not mmdet_caffe\n"
+    assert capsys.readouterr().err.endswith(said)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_is_detected_and_what_was_found_is_drawn_and_written(
     run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from parity_tests.tests.support.detectors import noise
 from torch_retinanet import InputError, RetinaNet, RetinaNetConfig, cli, register_backbone
+from torch_retinanet.cli.detector import read_detector
 from torch_retinanet.config import backbones
 from torch_retinanet.preprocess import prepare
 from torch_retinanet.weights import read_weights, write_weights
@@ -153,6 +154,7 @@ def test_a_foreign_file_is_named_beside_the_nearest_program(tmp_path: Path) -> N
 def test_a_file_of_another_preset_than_asked_for_is_named(tmp_path: Path) -> None:
     written(tmp_path / "model.pth", "mmdet")
     assert read_weights(tmp_path / "model.pth", preset="mmdet_caffe").config.stride_in == "1x1"
+    assert read_detector(tmp_path / "model.pth", preset="mmdet_caffe").config.stride_in == "1x1"
     with pytest.raises(InputError, match="holds MMDetection's RetinaNet, preset mmdet, and not preset yhenon"):
         read_weights(tmp_path / "model.pth", preset="yhenon")
 
