@@ -52,12 +52,13 @@ class PointwiseConv2d(nn.Conv2d):
     @classmethod
     def of(cls, conv: nn.Conv2d) -> "PointwiseConv2d":
         """With the parameters of a convolution."""
-        made = nn.utils.skip_init(cls, conv.in_channels, conv.out_channels, 1, bias=conv.bias is not None)
+        with torch.device("meta"):  # where no random numbers are drawn
+            made = cls(conv.in_channels, conv.out_channels, 1, bias=conv.bias is not None)
         made.weight, made.bias = conv.weight, conv.bias
         return made
 
     def forward(self, input: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or torch.jit.is_tracing() or not _is_faster_by_rows(input):
+        if torch.compiler.is_compiling() or torch._C._get_tracing_state() or not _is_faster_by_rows(input):
             return super().forward(input)
         batch, channels, height, width = input.shape
         rows = input.permute(0, 2, 3, 1).view(batch * height, 1, width, channels).permute(0, 3, 1, 2)

@@ -81,10 +81,7 @@ def _part(logits: Tensor, right: Right, focal: Focal) -> tuple[Tensor, Tensor]:
     towards = right.scale_(logits, 1.0, -1.0)
     shared = _log1p_(towards.abs().neg_().exp_())
     log_p, q = towards.clamp(max=0).sub_(shared), towards.neg().sigmoid_()
-    if focal.gamma == 2:
-        weight = q * q
-    else:
-        weight = towards.neg().clamp_(max=0).sub_(shared).mul_(focal.gamma).exp_()
+    weight = q * q if focal.gamma == 2 else towards.neg().clamp_(max=0).sub_(shared).mul_(focal.gamma).exp_()
     slope = q.sub_(towards.sigmoid_().mul_(log_p).mul_(focal.gamma)).mul_(weight)
     loss = right.scale_(log_p.mul_(weight), -focal.of_right, -focal.of_wrong).sum(-1)
     return loss, right.scale_(slope, -focal.of_right, focal.of_wrong)
