@@ -11,13 +11,13 @@ from torch import Tensor
 
 from torch_retinanet.boxes import box_area
 
-PAIRS = {"cpu": 2**18}
+PAIRS = {"cpu": 2**14}
 """Pairs of a box and an anchor looked at together, by the kind of device: on a CPU what its cache holds."""
 
 MOST_PAIRS = 2**24
 """The same on other devices, which are slow to start and quick to compute; it keeps their memory in bounds."""
 
-CHUNK = 128
+CHUNK = 64
 """Anchors that lie one after another, which a box can pass over together. The last chunk repeats the last anchor."""
 
 
