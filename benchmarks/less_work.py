@@ -22,6 +22,7 @@ from torchvision.ops import box_iou, sigmoid_focal_loss
 from torch_retinanet import RetinaNetConfig, retinanet_resnet50_fpn
 from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.losses import RetinaNetClassificationLoss
+from torch_retinanet.memory import keep_freed_memory
 from torch_retinanet.pictures import read_picture
 from torch_retinanet.postprocess import class_wise_nms
 from torch_retinanet.preprocess import prepare
@@ -101,7 +102,8 @@ def focal(own: bool) -> Callable[[], None]:
 
 
 def step(count: int) -> Callable[[], None]:
-    """A training step at 512x512, batch 2, with so many boxes a picture."""
+    """A training step at 512x512, batch 2, with so many boxes a picture, as `retinanet train` computes it."""
+    keep_freed_memory()
     model = made(retinanet_resnet50_fpn, {"min_side": 512, "max_side": 512}).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-5, momentum=0.9)
     images = [torch.rand(3, 512, 512, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]

@@ -21,7 +21,7 @@ from torchvision.models.resnet import ResNet
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.config.backbones import RESNETS
 from torch_retinanet.errors import InputError
-from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, PopulationBatchNorm2d
+from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, PointwiseConv2d, PopulationBatchNorm2d
 from torch_retinanet.other_backbones import C5, build_other
 from torch_retinanet.taps import Taps, tap
 
@@ -108,6 +108,7 @@ def _get_resnet(config: RetinaNetConfig, weights: WeightsEnum | BackboneWeights 
     _add_biases(resnet, config)
     if config.body_init == "glorot_uniform":
         init_glorot(resnet)
+    _make_pointwise(resnet)
     backbone = ResNetBackbone(resnet, config.min_level)
     if weights is not None:
         backbone.load_state_dict(_trained_tensors(weights, config))
@@ -190,6 +191,13 @@ def _add_biases(resnet: ResNet, config: RetinaNetConfig) -> None:
     for name, conv in resnet.named_modules():
         if isinstance(conv, nn.Conv2d) and (config.conv_bias or (config.shortcut_bias and "downsample" in name)):
             conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
+
+
+def _make_pointwise(resnet: ResNet) -> None:
+    for module in list(resnet.modules()):
+        for name, conv in module.named_children():
+            if isinstance(conv, nn.Conv2d) and (conv.kernel_size, conv.stride, conv.groups) == ((1, 1), (1, 1), 1):
+                setattr(module, name, PointwiseConv2d.of(conv))
 
 
 def _make_stem(resnet: ResNet, config: RetinaNetConfig) -> None:

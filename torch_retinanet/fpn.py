@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch_retinanet.backbone import ResNetBackbone, get_backbone, init_bias, init_glorot, norm_layer, run_backbone
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
-from torch_retinanet.layers import Conv2dSameStride2
+from torch_retinanet.layers import Conv2dSameStride2, PointwiseConv2d
 from torch_retinanet.other_backbones import C5
 from torch_retinanet.taps import Taps, tap
 
@@ -44,7 +44,7 @@ class FeaturePyramidNetwork(nn.Module):
         self.min_level, self.max_level, width = config.min_level, config.max_level, config.width
         merged, widths = range(self.min_level, C5 + 1), self._widths()
         for i, channels in zip(merged, widths, strict=True):
-            self.add_module(f"conv_c{i}_1x1", nn.Conv2d(channels, width, kernel_size=1))
+            self.add_module(f"conv_c{i}_1x1", PointwiseConv2d(channels, width, kernel_size=1))
         for i in merged[:-1] if config.top_down == "output" else merged:
             self.add_module(f"conv_c{i}_3x3", nn.Conv2d(width, width, kernel_size=3, padding=1))
         self.p6_from_c5 = config.p6_layer == "conv" and config.p6_source == "c5"

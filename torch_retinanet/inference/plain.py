@@ -8,13 +8,14 @@ from torchvision.ops import Conv2dNormActivation
 
 from torch_retinanet.backbone import ResNetBackbone, Stage
 from torch_retinanet.heads import Head, NormByLevel
-from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, PopulationBatchNorm2d
+from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, PointwiseConv2d, PopulationBatchNorm2d
 
 NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm, PopulationBatchNorm2d)
 """Norms that become part of a convolution."""
 
 KINDS: set[type[nn.Module]] = {
-    *(nn.Conv2d, Conv2dSameStride2, PadSameStride2, nn.MaxPool2d, nn.ReLU, nn.Sequential, nn.ModuleList, *NORMS),
+    *(nn.Conv2d, PointwiseConv2d, Conv2dSameStride2, PadSameStride2),
+    *(nn.MaxPool2d, nn.ReLU, nn.Sequential, nn.ModuleList, *NORMS),
     *(BasicBlock, Bottleneck, Stage, ResNetBackbone, Conv2dNormActivation, NormByLevel, Head),
 }
 """What is known; a kind derived from one of these is none of them, as it may compute something else."""

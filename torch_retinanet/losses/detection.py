@@ -6,16 +6,16 @@ a regression loss of the boxes of positive anchors, both divided by the number o
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torchvision.ops import generalized_box_iou_loss
 
 from torch_retinanet.boxes import decode
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.losses.in_parts import Focal, FocalLosses, Right
 from torch_retinanet.targets import IGNORED, Targets
 
 
@@ -46,52 +46,24 @@ class RetinaNetClassificationLoss(nn.Module):
         self.limit = math.log((1 - margin) / margin) if margin else None
 
     def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
-        """`classes` (...) from 0 to K - 1; a negative one stands for none of them.
-
-        All scores are taken for wrong ones first, and the right one of each anchor, if it has one, is then replaced:
-        that takes no pass over all scores.
-        """
+        """`classes` (...) from 0 to K - 1; a negative one stands for none of them. Losses are in float32 at least."""
         if self.limit is not None:
             logits = logits.clamp(-self.limit, self.limit)
-        place, positive = classes.clamp(min=0).unsqueeze(-1), (classes >= 0).unsqueeze(-1)
-        right = logits.gather(-1, place)
-        towards = (-logits).scatter(-1, place, torch.where(positive, right, -right))
-        terms = self._terms(towards)
-        weight = torch.where(positive, right.new_tensor(self.of_right), self.of_wrong)
-        losses = -(self.of_wrong * terms).scatter(-1, place, weight * terms.gather(-1, place))
-        return losses.sum(-1) if self.over_classes == "sum" else losses.mean(-1)
+        losses = self._cut(logits, classes) if self.epsilon else self._plain(logits, classes)
+        return losses if self.over_classes == "sum" else losses / logits.shape[-1]
 
-    def _terms(self, logits: Tensor) -> Tensor:
-        """(1 - p)^gamma log p, from the logit of p."""
-        if not self.epsilon:
-            terms: Tensor = FocalTerms.apply(logits, self.gamma)
-            return terms
-        cut = (logits.sigmoid().clamp(self.epsilon, 1 - self.epsilon) + self.epsilon).log()
-        return (self.gamma * F.logsigmoid(-logits)).exp() * cut
+    def _plain(self, logits: Tensor, classes: Tensor) -> Tensor:
+        focal = Focal(self.gamma, self.of_right, self.of_wrong)
+        losses: Tensor = FocalLosses.apply(logits.reshape(-1, logits.shape[-1]), classes.reshape(-1), focal)
+        return losses.view(classes.shape)
 
-
-class FocalTerms(torch.autograd.Function):
-    """(1 - p)^gamma log p, from the logit of p: log p and log(1 - p) share a logarithm.
-
-    log p = min(logit, 0) - log(1 + exp(-|logit|)), and log(1 - p) the same of minus the logit. The gradient is a sum of
-    two terms of one sign, so that nothing is lost in it. It cannot be differentiated again.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, gamma: float) -> Tensor:
-        shared = logits.abs().neg_().exp_().log1p_()
-        hit, away = logits.clamp(max=0).sub_(shared), logits.neg().clamp_(max=0).sub_(shared)
-        miss = (away * gamma).exp_()
-        ctx.save_for_backward(logits, hit, miss)
-        ctx.gamma = gamma
-        return miss * hit
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        logits, hit, miss = ctx.saved_tensors
-        slope = logits.neg().sigmoid_().sub_(logits.sigmoid().mul_(hit).mul_(ctx.gamma))
-        return slope.mul_(miss).mul_(grad), None
+    def _cut(self, logits: Tensor, classes: Tensor) -> Tensor:
+        """The losses of probabilities that are cut off."""
+        right, precision = Right(classes), torch.promote_types(logits.dtype, torch.float32)
+        towards = right.scale_(logits.to(precision, copy=True), 1.0, -1.0)
+        cut = (towards.sigmoid().clamp(self.epsilon, 1 - self.epsilon) + self.epsilon).log()
+        terms = (self.gamma * F.logsigmoid(-towards)).exp() * cut
+        return right.scale_(terms, -self.of_right, -self.of_wrong).sum(-1)
 
 
 class RetinaNetBoxLoss(nn.Module):
@@ -188,7 +160,7 @@ class RetinaNetLoss(nn.Module):
 
     def sums(self, logits: Tensor, deltas: Tensor, targets: Targets, anchors_xyxy: Tensor) -> LossSums:
         """What `forward` divides; in single precision at least."""
-        logits, deltas = (x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in (logits, deltas))
+        deltas = deltas.to(torch.promote_types(deltas.dtype, torch.float32))
         ignored = targets.classes == IGNORED
         classification = self.classification(logits, targets.classes).masked_fill(ignored, 0)
         picture, anchor = targets.positive.nonzero(as_tuple=True)

@@ -18,6 +18,7 @@ from torch_retinanet.data.dataset import Batch, PictureDataset, collate
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.losses import RetinaNetLoss
+from torch_retinanet.memory import keep_freed_memory
 from torch_retinanet.pictures import allow_pixels
 from torch_retinanet.train.checkpoint import Progress, load_optimizer, optimizer_tensors
 from torch_retinanet.train.config import TrainConfig
@@ -63,6 +64,8 @@ class TrainStep:
         files: Sequence[int] = (),
     ) -> None:
         self.config, self.accelerator = config, accelerator
+        if accelerator.device.type == "cpu":
+            keep_freed_memory()
         processes = {"process": accelerator.process_index, "processes": accelerator.num_processes}
         self.sampler = EpochSampler(
             pictures=pictures,

@@ -42,7 +42,20 @@ FEWEST_LINES = 25
 REPOSITORY = ("torch_retinanet", "keras_reference", "parity_tests", "benchmarks", "examples")
 
 FLOORS = (
-    {"errors", "files", "terminal", "taps", "layers", "pictures", "boxes", "draw", "resize", "atss", "overlaps"},
+    {
+        "errors",
+        "files",
+        "terminal",
+        "taps",
+        "layers",
+        "pictures",
+        "boxes",
+        "draw",
+        "resize",
+        "atss",
+        "overlaps",
+        "memory",
+    },
     {"config", "checks", "devices"},
     {"other_backbones", "unfilled"},
     {"attributes", "backbone", "anchors", "preprocess", "postprocess", "targets"},

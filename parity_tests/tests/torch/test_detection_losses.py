@@ -11,7 +11,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from torch_retinanet import RetinaNetConfig
 from torch_retinanet.anchors import AnchorGenerator
-from torch_retinanet.losses import RetinaNetBoxLoss, RetinaNetClassificationLoss, RetinaNetLoss
+from torch_retinanet.losses import RetinaNetBoxLoss, RetinaNetClassificationLoss, RetinaNetLoss, in_parts
 from torch_retinanet.targets import BACKGROUND, IGNORED, LabelEncoder, Targets
 
 KERAS_IO = RetinaNetConfig.keras_io(num_classes=3)
@@ -72,6 +72,31 @@ def test_value_and_gradient_of_the_focal_loss_are_exact_to_rounding(gamma: float
     eps = torch.finfo(torch.float32).eps
     for values, right in ((found, expected), (gradients[0], gradients[1])):
         assert ((values - right).abs() <= (4 + 10 * gamma) * eps * right.abs() + 1e-37).all()
+
+
+@pytest.mark.parametrize("gamma", [1.5, 2.0])
+def test_the_focal_loss_does_not_depend_on_its_parts(gamma: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, classes = RetinaNetClassificationLoss(0.25, gamma), (torch.arange(60) % 4 - 1).view(2, 30)
+    answers = []
+    for size in (10**6, 1, 7):
+        monkeypatch.setattr(in_parts, "PART", {"cpu": size})
+        logits = noise(2, 30, 3).float().requires_grad_()
+        losses = loss(logits, classes)
+        answers.append((losses, *torch.autograd.grad(losses.square().sum(), logits)))
+    for answer in answers[1:]:  # vectors and what is left of them round differently
+        torch.testing.assert_close(answer, answers[0], rtol=1e-6, atol=1e-7)
+
+
+def test_losses_of_half_logits_are_those_of_single_ones() -> None:
+    loss, classes = RetinaNetClassificationLoss(0.25, 2), torch.arange(30) % 4 - 1
+    half = noise(30, 3).bfloat16().requires_grad_()
+    single = half.detach().float().requires_grad_()
+    for logits in (half, single):
+        loss(logits, classes).sum().backward()
+    assert torch.equal(loss(half, classes), loss(single, classes))
+    assert half.grad is not None
+    assert single.grad is not None
+    assert torch.equal(half.grad, single.grad.bfloat16())
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("smooth_l1", 0.5 * 0.25 + 1.5), ("l1", 0.5 + 2)])

@@ -1,12 +1,20 @@
 """Padding and BatchNorm as Keras has them, against Keras itself."""
 
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from torch_retinanet.layers import Conv2dSameStride2, PadSameStride2, PopulationBatchNorm2d, same_padding
+from torch_retinanet.layers import (
+    Conv2dSameStride2,
+    PadSameStride2,
+    PointwiseConv2d,
+    PopulationBatchNorm2d,
+    same_padding,
+)
 
 
 def test_an_even_side_gets_its_one_zero_at_the_end_and_an_odd_one_both() -> None:
@@ -64,3 +72,61 @@ def test_in_evaluation_it_is_torch_own_batch_norm_and_keeps_its_statistics() -> 
     images = torch.rand(2, 3, 4, 4)
     assert torch.equal(norm(images), plain(images))
     assert torch.equal(norm.running_mean, torch.zeros(3))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [(4, 4), (9, 5), (40, 1), (1, 40)])
+def test_a_pointwise_convolution_is_the_plain_one_forward_and_backward(
+    size: tuple[int, int], bias: bool, one_thread: None
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    plain = nn.Conv2d(6, 10, 1, bias=bias)
+    images = torch.randn(4, 6, *size, generator=generator).to(memory_format=torch.channels_last)
+    given = torch.randn(4, 10, *size, generator=generator)
+    found = _output_and_gradients(PointwiseConv2d.of(plain), images, given)
+    right = _output_and_gradients(plain.double(), images.double(), given.double())
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+    for one, exact in zip(found, right, strict=True):
+        assert (one - exact).abs().amax() <= 64 * torch.finfo(torch.float32).eps * exact.abs().amax()
+
+
+def _output_and_gradients(conv: nn.Conv2d, images: Tensor, given: Tensor) -> list[Tensor]:
+    images = images.clone(memory_format=torch.preserve_format).requires_grad_()
+    output = conv(images)
+    return [output, *torch.autograd.grad(output, [images, *conv.parameters()], given)]
+
+
+def test_rows_stand_for_pictures_where_that_is_faster(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    plain = nn.Conv2d.forward
+
+    def watched(conv: nn.Conv2d, images: Tensor) -> Tensor:
+        seen.append(tuple(images.shape))
+        return plain(conv, images)
+
+    monkeypatch.setattr(nn.Conv2d, "forward", watched)
+    conv, images = PointwiseConv2d(3, 2, 1), torch.rand(2, 3, 8, 5)
+    last = images.to(memory_format=torch.channels_last)
+    for given in (last, images, last[:, :, :7].to(memory_format=torch.channels_last), torch.cat([last] * 8)):
+        conv(given)
+    assert seen == [(16, 3, 1, 5), (2, 3, 8, 5), (2, 3, 7, 5), (16, 3, 8, 5)]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    conv(last)
+    assert seen[-1] == (2, 3, 8, 5)
+
+
+def test_a_pointwise_convolution_takes_over_parameters_and_draws_no_random_numbers() -> None:
+    conv = nn.Conv2d(3, 2, 1)
+    before = torch.get_rng_state()
+    made = PointwiseConv2d.of(conv)
+    assert made.weight is conv.weight
+    assert made.bias is conv.bias
+    assert torch.equal(torch.get_rng_state(), before)

@@ -90,10 +90,16 @@ def test_anchors_in_any_order_get_the_same_boxes() -> None:
         assert torch.equal(right[order], shuffled)
 
 
-def test_a_box_meets_the_anchors_at_its_height_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_box_meets_the_anchors_around_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overlaps, "PAIRS", {"cpu": 1})
-    anchors = AnchorGenerator(TORCHVISION).get_anchors(1024, 256)
-    looked_at = overlaps.Overlaps(anchors)._runs(torch.tensor([[0.0, 500, 256, 520], [0, 5000, 256, 5020]]), 2)
-    shares = [sum(run.stop - run.start for run in runs) / len(anchors) for runs in looked_at]
-    assert 0 < shares[0] < 0.4
-    assert shares[1] == 0
+    anchors = AnchorGenerator(TORCHVISION).get_anchors(1024, 1024)
+    boxes = torch.tensor([[500.0, 500, 520, 520], [0, 500, 1024, 520], [0, 5000, 256, 5020], [5000, 0, 5020, 256]])
+    looked_at = overlaps.Overlaps(anchors)._near(boxes, len(boxes))
+    small, wide, below, beside = (len(chunks) * overlaps.CHUNK / len(anchors) for chunks in looked_at)
+    assert 0 < small < 0.1 < wide < 0.4
+    assert below == beside == 0
+
+
+def test_without_anchors_nothing_is_found() -> None:
+    best = overlaps.Overlaps(torch.zeros(0, 4)).best(torch.tensor([[0.0, 0, 8, 8]]), force=True, own=True)
+    assert [len(found) for found in best] == [0, 0, 0, 0]

@@ -11,6 +11,7 @@ from torch_retinanet.benchmark.task import Task
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.engines.registry import RUNTIMES, build_engine
 from torch_retinanet.inference.way import Precision
+from torch_retinanet.memory import keep_freed_memory
 
 NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnxscript", "openvino")}
 """The packages of engines that need more than torch."""
@@ -32,6 +33,8 @@ def detector_of(task: Task) -> RetinaNetDetector:
 def _prepare(task: Task, *, engine: str, precision: Precision) -> Run | None:
     detector = detector_of(task)
     if task.kind == "step":
+        if task.device == "cpu":
+            keep_freed_memory()  # as `retinanet train` does
         return training_step(task, detector, precision=precision) if engine == "eager" else None
     detector.eval()
     if RUNTIMES[engine].missing(detector, precision):
