@@ -10,8 +10,9 @@ class InputError(ValueError):
 
 
 def suggestion(typed: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` for the nearest of the known words, or nothing."""
-    return "".join(f"; did you mean {near}?" for near in get_close_matches(typed, list(known), 1))
+    """`; did you mean X?` for the nearest of the known words, or nothing; dashes before a flag make it no nearer."""
+    words = {word.lstrip("-"): word for word in known}
+    return "".join(f"; did you mean {words[near]}?" for near in get_close_matches(typed.lstrip("-"), words, 1))
 
 
 def install_hint(extra: str) -> str:

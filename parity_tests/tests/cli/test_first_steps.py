@@ -39,6 +39,17 @@ def test_a_command_says_its_version(
         (["trian", "data"], "did you mean train?"),
         (["detect", "RUN", "a.jpg", "--treshold", "0.5"], "did you mean --threshold?"),
         (["train", "data", "--step", "3"], "did you mean --steps?"),
+        (["train", "data", "--learning_rate", "1"], "did you mean --rate?"),
+        (["train", "data", "--lr", "1"], "did you mean --rate?"),
+        (["train", "data", "--min-level", "2"], "did you mean --conventions min_level=VALUE?"),
+        (["predict", "RUN", "a.jpg"], "did you mean detect?"),
+        (
+            ["detect", "RUN", "a.jpg", "--gpu"],
+            "retinanet detect: unrecognized arguments: --gpu; did you mean --device?",
+        ),
+        (["detect", "RUN", "a.jpg", "--device", "gpu"], "did you mean cuda?"),
+        (["evaluate", "RUN", "data", "--batch", "4"], "did you mean --read-ahead?"),
+        (["conventions", "--preset", "keras_io"], "retinanet conventions: unrecognized arguments: --preset keras_io\n"),
         (["inspect", "data", "--xyz"], "unrecognized arguments: --xyz\n"),
     ],
 )
