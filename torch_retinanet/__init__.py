@@ -89,6 +89,10 @@ def __getattr__(name: str) -> Any:
         raise ModuleNotFoundError(f"{name} needs {error.name}; {install_hint('train')} brings it") from None
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATER})
+
+
 __all__ = [
     "AnchorBox",
     "AnchorGenerator",

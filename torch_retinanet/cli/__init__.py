@@ -24,6 +24,10 @@ if HAS_TORCH:
     COMMANDS = (data, split, anchors, train, evaluate, detect, export, verify, benchmark, weights)
 
 
+ONE_PIXEL = "Expected more than 1 value per channel"
+"""How torch begins where a norm has a single value to normalise."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 where it says so itself, or 2 with a sentence for wrong usage.
 
@@ -51,6 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except (InputError, OSError) as error:
         return _refuse(error)
+    except ValueError as error:
+        if not str(error).startswith(ONE_PIXEL):
+            raise
+        return _refuse(
+            "pictures: one in a batch is so small that a norm sees one pixel of it; --min-side makes it larger"
+        )
     except ModuleNotFoundError as error:
         return _refuse(f"{error.name} is not installed; {install_hint('train')} brings it")
     return code

@@ -84,6 +84,14 @@ def test_a_log_has_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert capsys.readouterr().err == "detecting: 2 of 6\ndetecting: 5 of 6\n"
 
 
+def test_pictures_too_small_for_a_norm_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_digits(tmp_path, Digits("train", length=2, size=(64, 64)))
+    tiny = ["--backbone", "resnet18", "--width", "8", "--head-depth", "1", "--min-side", "32", "--max-side", "32"]
+    assert main(["train", str(data), *tiny, "--steps", "1", "--batch", "1", "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "pictures: one in a batch is so small that a norm sees one pixel of it; --min-side makes it larger\n" in said
+
+
 def test_pictures_that_are_not_there_are_said_before_the_first_step(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
