@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "pictures: one in a batch is so small that a norm sees one pixel of it; --min-side makes it larger"
         )
     except ModuleNotFoundError as error:
-        return _refuse(f"{error.name} is not installed; {install_hint('train')} brings it")
+        known = f"{error.name} is not installed; {install_hint('train')} brings it"
+        return _refuse(error if error.name is None else known)  # one without a name says more itself
     return code
 
 
