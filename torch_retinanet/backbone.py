@@ -128,7 +128,8 @@ def run_backbone(backbone: nn.Module, images: Tensor, taps: Taps | None) -> list
         return found
     maps = backbone(images)
     first = C5 + 1 - len(maps)
-    if isinstance(images.shape[-1], int) and not torch.compiler.is_compiling():  # and not traced
+    is_traced = torch.compiler.is_compiling() or not isinstance(images.shape[-1], int)
+    if len(maps) == len(getattr(backbone, "widths", ())) and not is_traced:
         _check_maps(maps, first, images)
     return [tap(taps, f"c{i}", level) for i, level in enumerate(maps, start=first)]
 
