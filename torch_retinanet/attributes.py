@@ -6,18 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config import TORCHVISION_NAMES, RetinaNetConfig
 from torch_retinanet.errors import InputError
 
 FIELDS = {field.name: field for field in fields(RetinaNetConfig)}
 """The fields of a config by name."""
-
-TORCHVISION_NAMES = {
-    **{"min_size": "min_side", "max_size": "max_side", "score_thresh": "score_threshold", "nms_thresh": "nms_iou"},
-    **{"detections_per_img": "detections_per_picture", "topk_candidates": "topk_per_level"},
-    **{"fg_iou_thresh": "match_iou", "bg_iou_thresh": "ignore_iou"},
-}
-"""Our names of torchvision's settings."""
 
 NEAR = 0.85
 """How alike, from 0 to 1, a name must be to a field's to be taken for it misspelt."""

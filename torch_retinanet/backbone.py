@@ -5,7 +5,7 @@ He et al., Deep Residual Learning for Image Recognition (2015), section 4.1.
 
 import pickle
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -129,7 +129,18 @@ def run_backbone(backbone: nn.Module, images: Tensor, taps: Taps | None) -> list
         return found
     maps = backbone(images)
     first = C5 + 1 - len(maps)
+    is_traced = torch.compiler.is_compiling() or not isinstance(images.shape[-1], int)
+    if len(maps) == len(getattr(backbone, "widths", ())) and not is_traced:
+        _check_maps(maps, first, images)
     return [tap(taps, f"c{i}", level) for i, level in enumerate(maps, start=first)]
+
+
+def _check_maps(maps: Sequence[Tensor], first: int, images: Tensor) -> None:
+    sides = images.shape[-2], images.shape[-1]
+    for level, values in enumerate(maps, start=first):
+        found, needed = tuple(values.shape[-2:]), tuple(-(-side // 2**level) for side in sides)
+        if found != needed:
+            raise InputError(f"backbone: its C{level} has sides {found}, and of images of {sides} must have {needed}")
 
 
 def parts_to_freeze(backbone: nn.Module, frozen: Frozen) -> list[nn.Module]:

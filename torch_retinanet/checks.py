@@ -51,6 +51,8 @@ def check_targets(
             labels that are not (G,) whole numbers; with `values`, for boxes that are not finite or without extent, and
             labels outside 0 to K - 1.
     """
+    if isinstance(targets, Mapping):
+        raise InputError("targets: a dict must be a list with one dict a picture")
     if len(targets) != len(images):
         raise InputError(f"targets: {len(targets)} of them must be as many as the {len(images)} pictures")
     for i, target in enumerate(targets):

@@ -14,7 +14,7 @@ from torchvision.models import WeightsEnum
 from torch_retinanet.backbone import BackboneWeights, Frozen, parts_to_freeze
 from torch_retinanet.boxes import scaled
 from torch_retinanet.checks import check_kernels, check_pictures, check_targets
-from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config import RetinaNetConfig, check_config
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.pictures import read_picture
@@ -73,6 +73,7 @@ class RetinaNetDetector(SurroundedModule):
         class_names: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        check_config(config)
         if len(class_names) not in (0, config.num_classes):
             raise InputError(
                 f"class_names: {len(class_names)} names must be as many as the {config.num_classes} classes"

@@ -7,15 +7,23 @@ from typing import Any, NamedTuple
 
 from torchvision.models import ResNet50_Weights, WeightsEnum
 
-from torch_retinanet.attributes import TORCHVISION_NAMES
 from torch_retinanet.backbone import BackboneWeights
-from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config import TORCHVISION_NAMES, RetinaNetConfig
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 
 ALL_LAYERS = 5
 """Parts of a ResNet that can be trained: the stem, and four stages."""
+
+ELSEWHERE = {
+    "pretrained": "weights='COCO_V1' has taken its place",
+    "pretrained_backbone": "weights_backbone='IMAGENET1K_V1' has taken its place",
+    "anchor_generator": "anchors are conventions, as anchor_sizes and anchor_ratios, or set `detector.anchors`",
+    "head": "heads are conventions, as head_depth and head_norm",
+    "norm_layer": "norms are conventions, as bn_eps, pyramid_norm and head_norm",
+}
+"""What torchvision's functions take, or took, and where it is found here."""
 
 TRAINED_LAYERS = 3
 """How many of them torchvision trains by default, the last ones, where the others are trained already."""
@@ -127,6 +135,9 @@ def _imagenet(name: str) -> WeightsEnum:
 
 def _in_our_words(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings by our names, where they are torchvision's; colours are from 0 to 1 there."""
+    for name in settings:
+        if name in ELSEWHERE:
+            raise InputError(f"{name}: is no argument here; {ELSEWHERE[name]}")
     found = {TORCHVISION_NAMES.get(name, name): value for name, value in settings.items()}
     for theirs, ours in (("image_mean", "pixel_mean"), ("image_std", "pixel_std")):
         if theirs in found:

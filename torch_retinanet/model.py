@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from torch_retinanet.backbone import BackboneWeights, get_backbone
-from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.config import RetinaNetConfig, check_config
 from torch_retinanet.errors import InputError
 from torch_retinanet.fpn import FeaturePyramidNetwork
 from torch_retinanet.heads import FLATTENERS, PRIOR_PROBABILITY, build_head, init_head
@@ -45,6 +45,7 @@ class RetinaNet(nn.Module):
         backbone: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        check_config(config)
         if backbone is not None and backbone_weights is not None:
             raise InputError("backbone_weights: they are given beside a backbone, which has its own; leave one out")
         self.config = config

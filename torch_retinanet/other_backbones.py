@@ -27,16 +27,22 @@ class TimmBackbone(nn.Module):
             whole = create_model(name, pretrained=False, features_only=True, in_chans=config.in_channels)
         except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
             raise InputError(f"backbone: timm has no network {name!r} that gives maps ({error})") from None
+        if whole.pretrained_cfg.get("fixed_input_size"):
+            sides = whole.pretrained_cfg["input_size"][1:]
+            raise InputError(
+                f"backbone: {name!r} of timm takes pictures of {sides} alone, and a detector's have any size"
+            )
         strides = whole.feature_info.reduction()
         places = [_place(name, strides, 2**level) for level in range(config.min_level, C5 + 1)]
         self.network = create_model(
             name, pretrained=False, features_only=True, in_chans=config.in_channels, out_indices=tuple(places)
         )
         self.widths = tuple(self.network.feature_info.channels())
+        self.channels_last = getattr(self.network, "output_fmt", None) == "NHWC"
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.network(images)
-        return maps
+        return [values.permute(0, 3, 1, 2) for values in maps] if self.channels_last else maps
 
 
 def build_other(config: RetinaNetConfig) -> nn.Module:

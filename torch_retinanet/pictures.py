@@ -3,6 +3,7 @@
 Whatever would need a guess is refused in one sentence; nothing is clipped or cut off in silence.
 """
 
+import reprlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,7 +101,7 @@ def read_picture(
     if isinstance(source, str | Path):
         with _refusing(str(source)), Image.open(source) as picture:
             return _from_picture(picture, str(source), upright, white or WHITE)
-    raise InputError(f"source: {source!r} must be a path, a picture of Pillow, an array or a tensor")
+    raise InputError(f"source: {reprlib.repr(source)} must be a path, a picture of Pillow, an array or a tensor")
 
 
 def allow_pixels(most: int | None) -> None:
@@ -123,7 +124,7 @@ def _other_channels(source: Any, channels: int, upright: bool, white: int | None
         return _channels_first(_to_bytes(source))
     if channels == 1:
         return _gray(read_picture(source, upright=upright, white=white))
-    what = f"of shape {shape}" if shape else f"{source!r}"
+    what = f"of shape {shape}" if shape else reprlib.repr(source)
     raise InputError(
         f"source: {what} must be an array (H,W,{channels}) or a tensor ({channels},H,W), as in_channels says"
     )
@@ -163,6 +164,10 @@ def _refusing(name: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise FileNotFoundError(f"{name}: there is no such file") from None
+    except IsADirectoryError:
+        raise InputError(
+            f"{name}: not a picture but a folder; sorted(Path(folder).iterdir()) has those in it"
+        ) from None
     except InputError:
         raise
     except Image.DecompressionBombError:

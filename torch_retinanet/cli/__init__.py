@@ -5,13 +5,14 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
 from torch_retinanet import HAS_TORCH, __version__
 from torch_retinanet.cli import verify
-from torch_retinanet.errors import InputError, install_hint, suggestion
+from torch_retinanet.cli.meant import meant
+from torch_retinanet.errors import InputError, install_hint
 from torch_retinanet.terminal import note, printable, printable_warnings
 
 COMMANDS: tuple[ModuleType, ...] = (verify,)
@@ -21,6 +22,10 @@ if HAS_TORCH:
     from torch_retinanet.cli import anchors, benchmark, data, detect, evaluate, export, split, train, weights
 
     COMMANDS = (data, split, anchors, train, evaluate, detect, export, verify, benchmark, weights)
+
+
+ONE_PIXEL = "Expected more than 1 value per channel"
+"""How torch begins where a norm has a single value to normalise."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given:
         parser.print_help()
         return 0
-    options = parser.parse_args(given)
+    options, unknown = parser.parse_known_args(given)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no failure
     try:
@@ -48,8 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except (InputError, OSError) as error:
         return _refuse(error)
+    except ValueError as error:
+        if not str(error).startswith(ONE_PIXEL):
+            raise
+        return _refuse(
+            "pictures: one in a batch is so small that a norm sees one pixel of it; --min-side makes it larger"
+        )
     except ModuleNotFoundError as error:
-        return _refuse(f"{error.name} is not installed; {install_hint('train')} brings it")
+        known = f"{error.name} is not installed; {install_hint('train')} brings it"
+        return _refuse(error if error.name is None else known)  # one without a name says more itself
     return code
 
 
@@ -62,18 +76,8 @@ class _Parser(argparse.ArgumentParser):
     def _nearest(self, message: str) -> str:
         """The flag or word that was meant, where one is near."""
         typed = re.search(r"unrecognized arguments: (--[\w-]+)|invalid choice: '([^']+)'", message)
-        if typed is None:
-            return ""
-        return suggestion(typed[1] or typed[2], _words(self))
-
-
-def _words(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """All flags and choices of a parser and its commands."""
-    for action in parser._actions:
-        yield from (*action.option_strings, *map(str, action.choices or ()))
-        if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                yield from _words(command)
+        words = [word for action in self._actions for word in (*action.option_strings, *map(str, action.choices or ()))]
+        return meant(typed[1] or typed[2], words) if typed else ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for group in COMMANDS:
         group.add_to(commands)
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
     return parser
 
 

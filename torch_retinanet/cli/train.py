@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch_retinanet.cli.choices import say_choice
-from torch_retinanet.errors import InputError, suggestion
+from torch_retinanet.cli.meant import meant
+from torch_retinanet.errors import InputError
 from torch_retinanet.terminal import note, say
 
 if TYPE_CHECKING:
@@ -129,7 +130,18 @@ def _settings(flags: list[str]) -> "TrainConfig":
         if end.code != WRONG_USAGE:
             raise
         typed = next((flag for flag in flags if flag.startswith("--") and flag not in _flags()), "")
-        raise InputError(_sentence(said.getvalue(), suggestion(typed, _flags()))) from None
+        raise InputError(_sentence(said.getvalue(), _meant(typed))) from None
+
+
+def _meant(typed: str) -> str:
+    """The flag that was meant; a convention is given by one flag for all."""
+    from torch_retinanet.config import RetinaNetConfig
+    from torch_retinanet.config.fields import conventions
+
+    name = typed.lstrip("-").replace("-", "_")
+    if name in {field.name for field in conventions(RetinaNetConfig)}:
+        return f"; did you mean --conventions {name}=VALUE?"
+    return meant(typed, _flags())
 
 
 def _flags() -> list[str]:

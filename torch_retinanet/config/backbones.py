@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
-from torch_retinanet.errors import InputError
+from torch_retinanet.errors import InputError, suggestion
 
 RESNETS = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -62,4 +62,6 @@ def check_backbone(name: Any) -> None:
     if isinstance(name, str) and (name in RESNETS or TIMM_NAME.fullmatch(name) or registered(name)):
         return
     known = ", ".join(map(repr, RESNETS))
-    raise InputError(f"backbone: {name!r} must be one of {known}, 'timm/NAME', or what register_backbone made known")
+    near = suggestion(name.lower(), RESNETS) if isinstance(name, str) else ""
+    rule = f"one of {known}, 'timm/NAME' for a network of timm, or what register_backbone made known"
+    raise InputError(f"backbone: {name!r} must be {rule}{near}")

@@ -12,6 +12,13 @@ from torch_retinanet.config.pictures import PostprocessingConventions, Preproces
 from torch_retinanet.errors import InputError, suggestion
 from torch_retinanet.pictures import COLOURS
 
+TORCHVISION_NAMES = {
+    **{"min_size": "min_side", "max_size": "max_side", "score_thresh": "score_threshold", "nms_thresh": "nms_iou"},
+    **{"detections_per_img": "detections_per_picture", "topk_candidates": "topk_per_level"},
+    **{"fg_iou_thresh": "match_iou", "bg_iou_thresh": "ignore_iou"},
+}
+"""Our names of torchvision's settings."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSize:
@@ -191,7 +198,8 @@ class RetinaNetConfig(
         known = [f.name for f in fields(self)]
         for field in changes:
             if field not in known:
-                raise InputError(f"{field}: is no field of RetinaNetConfig{suggestion(field, known)}")
+                near = suggestion(TORCHVISION_NAMES.get(field, field), known)
+                raise InputError(f"{field}: is no field of RetinaNetConfig{near}")
         return replace(self, **changes)
 
     @property
@@ -257,6 +265,16 @@ class RetinaNetConfig(
     def as_dict(self) -> dict[str, Any]:
         """All fields by name, as plain numbers, strings, truth values and tuples of numbers."""
         return asdict(self)
+
+
+def check_config(config: object) -> None:
+    """Refuse what is given in place of a config.
+
+    Raises:
+        InputError: saying how one is made.
+    """
+    if not isinstance(config, RetinaNetConfig):
+        raise InputError(f"config: {config!r} must be a RetinaNetConfig, as RetinaNetConfig.torchvision(num_classes=3)")
 
 
 def _presets() -> Mapping[str, RetinaNetConfig]:

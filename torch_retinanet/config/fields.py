@@ -69,8 +69,8 @@ def as_text(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as Python's own `bool`, `int` or `float`, as those of numpy; a tuple of such; or anything else itself."""
-    if isinstance(value, tuple):
+    """A value as Python's own `bool`, `int` or `float`, as those of numpy; a tuple of a tuple or list; or itself."""
+    if isinstance(value, (tuple, list)):
         return tuple(map(plain, value))
     if isinstance(value, (bool, np.bool_)):
         return bool(value)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from torch_retinanet.checks import check_batch, in_xyxy
 from torch_retinanet.data.annotations import Annotations
@@ -46,7 +47,7 @@ class PictureDataset(Dataset[Sample | Unreadable]):
 
     Args:
         annotations: whose pictures are read, upright unless their boxes lie on them as they are stored.
-        transform: what changes a `tv_tensors.Image` and its target.
+        transform: what changes a `tv_tensors.Image` and its target; by default nothing does.
         seed: of the changes.
         channels: of a picture, 3 for colours or 1 for gray.
         mixing: how often it is mixed with others, before it is changed.
@@ -56,12 +57,13 @@ class PictureDataset(Dataset[Sample | Unreadable]):
         self,
         annotations: Annotations,
         *,
-        transform: nn.Module,
-        seed: int,
+        transform: nn.Module | None = None,
+        seed: int = 0,
         channels: int = COLOURS,
         mixing: Mixing = NO_MIXING,
     ) -> None:
-        self.annotations, self.transform, self.seed, self.channels = annotations, transform, seed, channels
+        self.annotations, self.seed, self.channels = annotations, seed, channels
+        self.transform = v2.Identity() if transform is None else transform
         self.mixing, self._decoded = mixing, DecodedPictures()
 
     def __len__(self) -> int:

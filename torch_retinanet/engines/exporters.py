@@ -111,10 +111,19 @@ def _frozen(detector: RetinaNetDetector) -> RetinaNet:
 
 
 def traced(program: nn.Module, channels: int) -> ExportedProgram:
-    """A program for any number of pictures of any size, without the places in files of this machine."""
+    """A program for any number of pictures of any size, without the places in files of this machine.
+
+    Raises:
+        InputError: for a network that torch cannot trace so, as some of timm.
+    """
     dynamic = ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
-    with torch.no_grad():
-        made = torch.export.export(program, (torch.rand(2, channels, 160, 224),), dynamic_shapes=dynamic, strict=False)
+    example = (torch.rand(2, channels, 160, 224),)
+    try:
+        with torch.no_grad():
+            made = torch.export.export(program, example, dynamic_shapes=dynamic, strict=False)
+    except RuntimeError as error:
+        why = str(error).strip().partition("\n")[0]
+        raise InputError(f"backbone: torch cannot trace the network for pictures of any size ({why})") from error
     for module in made.graph_module.modules():
         if isinstance(module, torch.fx.GraphModule):
             for node in module.graph.nodes:

@@ -94,6 +94,8 @@ class Trainer:
         transform: nn.Module | None = None,
         data_changed: bool = False,
     ) -> None:
+        if not isinstance(config, TrainConfig):
+            raise InputError(f"config: {config!r} must be a TrainConfig, as TrainConfig(data='DATA')")
         self.config, self.folder = config, Path(config.out)
         self.accelerator = _accelerator(config)
         if resume:
@@ -339,9 +341,7 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     """accelerate's; without being told of the CPU it takes several processes on one for runs of their own."""
     on_cpu = find_device(config.device).type == "cpu"
     if on_cpu and config.precision == "fp16":  # accelerate says nothing, and computes in float32
-        raise InputError(
-            "precision: 'fp16' must be one that this device has; a CPU has bf16"
-        )  # accelerate says nothing
+        raise InputError("precision: 'fp16' must be one that this device has; a CPU has bf16")
     if not torch.distributed.is_initialized():
         AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     try:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import nn
+
 from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
@@ -181,11 +183,12 @@ class LoadedWeights(NamedTuple):
     unused: tuple[str, ...]
 
 
-def load_weights(model: RetinaNet, path: str | Path, *, strict: bool = True) -> LoadedWeights:
+def load_weights(model: nn.Module, path: str | Path, *, strict: bool = True) -> LoadedWeights:
     """Load a weights file into `model`, and say what was taken over.
 
     Args:
-        model: it must have the file's conventions but those that act on training alone.
+        model: a `RetinaNet`, or a detector for that in it; it must have the file's conventions but those that act on
+            training alone.
         path: the file.
         strict: whether every tensor must fit. Otherwise those that fit are loaded, whatever the conventions of the
             file, as for another number of classes.
@@ -193,7 +196,7 @@ def load_weights(model: RetinaNet, path: str | Path, *, strict: bool = True) -> 
     Raises:
         InputError: for a file of another preset or number of classes where `strict`, and as `read_weights` does.
     """
-    contents = read_weights(path)
+    contents, model = read_weights(path), network_of(model)
     if strict:
         _load(model, path, contents)
         return LoadedWeights(tuple(contents.tensors), (), ())
@@ -204,13 +207,27 @@ def load_weights(model: RetinaNet, path: str | Path, *, strict: bool = True) -> 
     return LoadedWeights(tuple(fit), tuple(name for name in own if name not in fit), left)
 
 
-def save_weights(model: RetinaNet, path: str | Path) -> None:
+def save_weights(model: nn.Module, path: str | Path) -> None:
     """Write the weights of `model`, compiled, wrapped or with frozen BatchNorm, in the format that `path` names.
 
     Errors are those of `write_weights`.
     """
-    original = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    original = network_of(model)
     write_weights(path, WeightsFile(original.config, plain_tensors(original)))
+
+
+def network_of(model: nn.Module) -> RetinaNet:
+    """The network in a detector, or in what `torch.compile` wraps; or `model` itself.
+
+    Raises:
+        InputError: for what holds no RetinaNet.
+    """
+    original = getattr(model, "_orig_mod", model)
+    network = original if isinstance(original, RetinaNet) else getattr(original, "model", None)
+    network = getattr(network, "_orig_mod", network)
+    if not isinstance(network, RetinaNet):
+        raise InputError(f"model: {type(model).__name__} must be a RetinaNet or a detector")
+    return network
 
 
 def read_backbone(path: str | Path) -> BackboneWeights:

@@ -1,6 +1,11 @@
 """What an HDF5 file is that is none of ours, said by the names in it, so that nobody looks for the fault elsewhere."""
 
-import h5py
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import h5py
 
 SIGNS = {
     "a model of keras-retinanet (fizyr)": ("pyramid_classification", "classification_submodel"),

@@ -1,12 +1,13 @@
-"""The ImageNet weights of `keras.applications`, read with h5py alone.
+"""The ImageNet weights of `keras.applications`, read without Keras.
 
 The file `resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5` lists its layers in the attribute `layer_names`, the
 variables of each in `weight_names`. Source: keras/src/legacy/saving/legacy_h5_format.py.
 """
 
-from pathlib import Path
+from __future__ import annotations
 
-import h5py
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch_retinanet.backbone import BackboneWeights
 from torch_retinanet.config import RetinaNetConfig
@@ -15,6 +16,9 @@ from torch_retinanet.weights.foreign_hdf5 import described
 from torch_retinanet.weights.hdf5 import opened, read_variable, shape_of, within
 from torch_retinanet.weights.keras_names import keras_name, keras_shape, torch_tensors
 from torch_retinanet.weights.weights_file import BACKBONE, check_shapes, expected_shapes
+
+if TYPE_CHECKING:
+    import h5py
 
 
 def read_keras_applications(path: Path) -> BackboneWeights:

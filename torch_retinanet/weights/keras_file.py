@@ -1,9 +1,11 @@
-"""`.weights.h5` and `.keras` files of the Keras reference, read and written with h5py alone.
+"""`.weights.h5` and `.keras` files of the Keras reference, read and written without Keras.
 
 Keras 3 names the layers of a functional or sequential model by class and position (`fpn/backbone/layers/conv2d_17`),
 and what a model holds as attributes by attribute; variables by position (`vars/0`). Source:
 keras/src/saving/saving_lib.py.
 """
+
+from __future__ import annotations
 
 import io
 import json
@@ -14,16 +16,15 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.foreign_hdf5 import described
-from torch_retinanet.weights.hdf5 import numbered, opened, read_variable, shape_of
+from torch_retinanet.weights.hdf5 import datasets_in, numbered, opened, read_variable, shape_of, written
 from torch_retinanet.weights.keras_names import (
     in_order_of_layers,
     keras_name,
@@ -32,6 +33,9 @@ from torch_retinanet.weights.keras_names import (
     torch_tensors,
 )
 from torch_retinanet.weights.weights_file import WeightsFile, check_numpy, check_shapes, expected_shapes
+
+if TYPE_CHECKING:
+    import h5py
 
 WEIGHTS_MEMBER = "model.weights.h5"
 """The weights within a `.keras` archive."""
@@ -102,7 +106,7 @@ def write_keras(path: Path, contents: WeightsFile) -> None:
         if path.suffix == ".keras":
             _write_archive(beside, _config(preset, contents.config), variables)
         else:
-            with h5py.File(beside, "w") as file:
+            with written(beside) as file:
                 _write_variables(file, variables)
 
 
@@ -129,7 +133,7 @@ def _anchors(config: RetinaNetConfig) -> dict[str, Any]:
 
 def _write_archive(path: Path, config: RetinaNetConfig, variables: Mapping[str, Tensor]) -> None:
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+    with written(buffer) as file:
         _write_variables(file, variables)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"written_by": "torch_retinanet"}))
@@ -191,9 +195,7 @@ def _said(path: Path, text: bytes) -> dict[str, Any]:
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     """All variables of the model by path; those of the optimizer that trained it are left aside."""
-    datasets: dict[str, h5py.Dataset] = {}
-    file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
-    return {name: item for name, item in datasets.items() if not name.startswith("optimizer/")}
+    return {name: item for name, item in datasets_in(file).items() if not name.startswith("optimizer/")}
 
 
 def _num_classes(path: Path, found: Mapping[str, tuple[int, ...]], anchors_per_cell: int) -> int:

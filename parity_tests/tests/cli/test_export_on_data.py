@@ -1,6 +1,7 @@
 """`retinanet export` with annotated pictures: what they say of a file, and files in int8, which they decide upon."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from parity_tests.tests.support.commands import written
 from parity_tests.tests.support.exported import loud_detector
+from parity_tests.tests.support.pages import PAGES
 from torch_retinanet import InputError, RetinaNetDetector
 from torch_retinanet.cli import main
 from torch_retinanet.data.formats import read_annotations
@@ -99,7 +101,15 @@ def test_a_certificate_says_what_annotated_pictures_said(
     words = (
         f"mAP {said.map_file:.4f}, {said.map_eager:.4f} of eager float32 on 4 pictures; {said.detections} detections"
     )
-    assert words in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert words in printed
+    assert worded(printed) <= worded(PAGES["docs/export.md"])
+
+
+def worded(text: str) -> set[str]:
+    """The last words of an export, without numbers and the name of the file."""
+    lines = (line.rpartition("/")[2].partition(": ") for line in text.splitlines() if ".onnx: " in line)
+    return {re.sub(r"\d+(\.\d+)?", "N", words) for _, _, words in lines}
 
 
 @pytest.mark.planted
@@ -155,13 +165,19 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("pretended")
 @pytest.mark.parametrize("needed", [[], ["pyramid"], ["pyramid", "stem"]])
 def test_layers_with_the_largest_error_stay_in_float32_as_few_as_are_needed(
-    needed: list[str], command: list[str], objects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    needed: list[str],
+    command: list[str],
+    objects: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(PretendedInt8, "needed", {*needed}, raising=False)
     assert main([*command, *int8_of(objects)]) == 0
     certificate = Certificate.read(place_of(tmp_path / "model.onnx"))
     assert certificate.precision == "int8"
     assert certificate.float_layers == needed
+    assert needed or worded(capsys.readouterr().out) <= worded(PAGES["docs/export.md"])
     assert certificate.data is not None
     assert certificate.data.map_difference == 0
 

@@ -39,6 +39,17 @@ def test_a_command_says_its_version(
         (["trian", "data"], "did you mean train?"),
         (["detect", "RUN", "a.jpg", "--treshold", "0.5"], "did you mean --threshold?"),
         (["train", "data", "--step", "3"], "did you mean --steps?"),
+        (["train", "data", "--learning_rate", "1"], "did you mean --rate?"),
+        (["train", "data", "--lr", "1"], "did you mean --rate?"),
+        (["train", "data", "--min-level", "2"], "did you mean --conventions min_level=VALUE?"),
+        (["predict", "RUN", "a.jpg"], "did you mean detect?"),
+        (
+            ["detect", "RUN", "a.jpg", "--gpu"],
+            "retinanet detect: unrecognized arguments: --gpu; did you mean --device?",
+        ),
+        (["detect", "RUN", "a.jpg", "--device", "gpu"], "did you mean cuda?"),
+        (["evaluate", "RUN", "data", "--batch", "4"], "did you mean --read-ahead?"),
+        (["conventions", "--preset", "keras_io"], "retinanet conventions: unrecognized arguments: --preset keras_io\n"),
         (["inspect", "data", "--xyz"], "unrecognized arguments: --xyz\n"),
     ],
 )
@@ -71,6 +82,14 @@ def test_a_log_has_a_line_a_minute(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
     assert list(progress.track(iter("abcdef"), total=6, words="detecting")) == list("abcdef")
     assert capsys.readouterr().err == "detecting: 2 of 6\ndetecting: 5 of 6\n"
+
+
+def test_pictures_too_small_for_a_norm_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_digits(tmp_path, Digits("train", length=2, size=(64, 64)))
+    tiny = ["--backbone", "resnet18", "--width", "8", "--head-depth", "1", "--min-side", "32", "--max-side", "32"]
+    assert main(["train", str(data), *tiny, "--steps", "1", "--batch", "1", "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "pictures: one in a batch is so small that a norm sees one pixel of it; --min-side makes it larger\n" in said
 
 
 def test_pictures_that_are_not_there_are_said_before_the_first_step(

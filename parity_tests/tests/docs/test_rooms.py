@@ -253,6 +253,20 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_word() -> None:
         assert (command.stderr.read(), command.wait(timeout=100)) == (b"", 141)
 
 
+@pytest.mark.parametrize("collects", [True, False])
+def test_an_import_leaves_collection_as_it_was_and_what_few_need_alone(collects: bool) -> None:
+    run = run_python(f"""
+import gc, sys
+gc.{"enable" if collects else "disable"}()
+import torch_retinanet
+print(gc.isenabled(), [name for name in {FOR_FEW} if name in sys.modules])""")
+    assert (run.returncode, run.stdout.strip()) == (0, f"{collects} []"), run.stderr[-2000:]
+
+
+FOR_FEW = ("h5py", "timm", "tyro", "rich", "msgspec", "accelerate", "huggingface_hub", "onnx", "matplotlib", "yaml")
+"""What is imported with the first that needs it."""
+
+
 MODEL = {
     *("backbone", "other_backbones", "fpn", "heads", "model", "layers", "anchors", "boxes", "targets", "losses"),
     *("preprocess", "postprocess", "resize", "surroundings", "detector", "atss", "inference"),

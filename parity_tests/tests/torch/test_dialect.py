@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from parity_tests.tests.support.detectors import noise
+from parity_tests.tests.support.pages import PAGES
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector, cli, load_model
 from torch_retinanet.boxes import decode
 from torch_retinanet.config.fields import conventions
@@ -127,6 +128,8 @@ def test_the_command_says_what_stands_in_the_way(tmp_path: Path, capsys: pytest.
     assert cli.main(["convert", str(tmp_path / "in.safetensors"), str(tmp_path / "out.keras"), "--to", "keras_io"]) == 2
     said = capsys.readouterr().err
     assert "they cannot be brought into preset keras_io, since stride_in is '3x3', and there '1x1'" in said
+    shown = PAGES["docs/weights.md"].partition("retinanet: weights: ")[2].partition(" ...")[0]
+    assert f"retinanet: weights: {shown}" in said
     needs, _, command = said.strip().rpartition(
         ", and `retinanet-parity ablate --weights FILE --data DATA --conventions "
     )

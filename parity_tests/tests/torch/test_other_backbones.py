@@ -52,7 +52,7 @@ def small(**changes: Any) -> RetinaNetConfig:
     return SMALL.changed(width=8, head_depth=1, min_side=64, max_side=96, **changes)
 
 
-@pytest.mark.parametrize("backbone", ["own", "timm/resnet18", "timm/mobilenetv3_small_050"])
+@pytest.mark.parametrize("backbone", ["own", "timm/resnet18", "timm/mobilenetv3_small_050", "timm/mambaout_femto"])
 @pytest.mark.parametrize("min_level", [2, 3])
 def test_a_detector_trains_detects_is_saved_and_loaded(backbone: str, min_level: int, own: str, tmp_path: Path) -> None:
     detector = RetinaNetDetector(small(backbone=backbone, min_level=min_level))
@@ -76,6 +76,21 @@ def test_maps_of_any_module_are_taken_as_a_backbone(own: str) -> None:
         RetinaNet(small(min_level=2), backbone=Own(small()))
 
 
+class Cut(Own):
+    """Maps that lack a row."""
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [values[..., 1:, :] for values in super().forward(images)]
+
+
+def test_maps_of_other_sides_are_refused() -> None:
+    model = RetinaNet(small(), backbone=Cut(small()))
+    with pytest.raises(
+        InputError, match=r"its C3 has sides \(7, 12\), and of images of \(64, 96\) must have \(8, 12\)"
+    ):
+        model(noise(1, 3, 64, 96))
+
+
 def test_a_file_with_a_backbone_that_nobody_registered_says_so(
     own: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,9 +109,12 @@ def test_a_file_with_a_backbone_that_nobody_registered_says_so(
     [
         ("timm/no_such_net", "backbone: timm has no network 'no_such_net'"),
         ("timm/vit_tiny_patch16_224", "backbone: .*vit_tiny_patch16_224"),
+        ("timm/swin_tiny_patch4_window7_224", r"backbone: .* of timm takes pictures of \(224, 224\) alone"),
         ("timm/", "backbone: 'timm/' must be one of 'resnet18', "),
         ("timm/hf-hub:owner/net", "backbone: 'timm/hf-hub:owner/net' must be one of "),
         ("timm/local-dir:/folder", "backbone: 'timm/local-dir:/folder' must be one of "),
+        ("resnext50", r"; did you mean resnext50_32x4d\?"),
+        ("ResNet50", r"; did you mean resnet50\?"),
         ("vgg16", "backbone: 'vgg16' must be one of 'resnet18', "),
     ],
 )

@@ -5,17 +5,22 @@ Keras 3 stores variables by class and position of their layer. Names are those t
 models/resnet/resnet_backbone.py and models/retinanet.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 from torch import Tensor
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.hdf5 import holds, numbered, opened, read_variable
+from torch_retinanet.weights.hdf5 import datasets_in, holds, numbered, opened, read_variable, written
 from torch_retinanet.weights.keras_names import in_order_of_layers, to_keras, to_torch
+
+if TYPE_CHECKING:
+    import h5py
 
 BACKBONE_FILE, HEADS_FILE, CONFIG_FILE = "model.weights.h5", "task.weights.h5", "config.json"
 """The files of a preset that hold weights, and the one by which its folder is known."""
@@ -64,7 +69,7 @@ def read_keras_hub(path: Path) -> TensorFile:
 
 def write_part(path: Path, tensors: Mapping[str, Tensor], layers: list[str]) -> None:
     """One of the two files of a preset: the weights in it by name, of an encoder with these convolutions in order."""
-    with h5py.File(path, "w") as file:
+    with written(path) as file:
         for name, tensor in tensors.items():
             place = _path_of(name, layers)
             dataset = file.create_dataset(place, data=to_keras(tensor).detach().cpu().numpy())
@@ -85,8 +90,7 @@ def _parts(path: Path) -> Iterator[Path]:
 
 def _datasets(path: Path, file: h5py.File) -> dict[str, h5py.Dataset]:
     """The variables of the model by name; those of the optimiser that trained it are left aside."""
-    found: dict[str, h5py.Dataset] = {}
-    file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+    found = datasets_in(file)
     places = [place for place in found if not place.startswith(("optimizer/", "metrics/"))]
     convolutions = sum(f"{ENCODER}conv2d" in place for place in places)
     order = encoder_layers(BLOCKS.get(convolutions, ()))

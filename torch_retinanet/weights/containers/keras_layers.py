@@ -4,16 +4,20 @@ The attribute `layer_names` lists the layers, `weight_names` the weights of each
 keras/src/legacy/saving/legacy_h5_format.py.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
-import numpy as np
 from torch import Tensor
 
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.hdf5 import holds, opened, read_variable, within
+from torch_retinanet.weights.hdf5 import holds, opened, read_variable, within, write_names, written
 from torch_retinanet.weights.keras_names import to_keras, to_torch
+
+if TYPE_CHECKING:
+    import h5py
 
 WHOLE = "model_weights"
 """The group of the weights in a model that was saved whole, beside those of its optimiser."""
@@ -54,12 +58,12 @@ def read_layers(path: Path) -> TensorFile:
 
 def write_layers(path: Path, layers: Layers, tensors: Mapping[str, Tensor]) -> None:
     """Weights as `save_weights` of Keras 2 writes them, with the layers that have none."""
-    with h5py.File(path, "w") as file:
-        _write_names(file, "layer_names", list(layers))
+    with written(path) as file:
+        write_names(file, "layer_names", list(layers))
         file.attrs["backend"], file.attrs["keras_version"] = "tensorflow", KERAS_VERSION
         for layer, names in {**layers, NO_LAYER: ()}.items():
             group = file.create_group(layer)
-            _write_names(group, "weight_names", names)
+            write_names(group, "weight_names", names)
             for name in names:
                 group.create_dataset(name, data=to_keras(tensors[name]).detach().cpu().numpy())
 
@@ -71,7 +75,3 @@ def _weights(path: Path, file: h5py.File) -> h5py.Group:
 def _texts(group: h5py.Group, attribute: str) -> list[str]:
     values = group.attrs.get(attribute, [])
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
-
-
-def _write_names(group: h5py.Group, attribute: str, names: Sequence[str]) -> None:
-    group.attrs[attribute] = np.array(names, dtype=h5py.string_dtype()) if names else np.array([], dtype=np.float64)

@@ -35,6 +35,11 @@ def read_published(found: TensorFile, *, preset: str | None = None) -> WeightsFi
     """
     best = max(PUBLISHED, key=lambda published: published.likeness(found))
     if best.likeness(found) <= len(PROBES) // 2:
+        if any(name.startswith("model.fpn.") for name in found.tensors):
+            raise InputError(
+                f"{found.source}: holds the state dict of a detector, which does not say its conventions; "
+                "load_state_dict takes it, and save_pretrained writes both"
+            )
         nearest = f"; {best.title} is nearest, and has no {best.first_foreign(found)!r}" if found.tensors else ""
         raise InputError(f"{found.source}: is of no RetinaNet that is known ({', '.join(names())}){nearest}")
     if preset in (None, best.preset):

@@ -1,4 +1,4 @@
-"""Faults of the bridge between the frameworks, and the tap at which each of them shows."""
+"""Faults of what is carried between the frameworks, and the tap at which each of them shows."""
 
 import importlib
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def square(kernel: Tensor) -> Tensor:
     return kernel.transpose(0, 1).contiguous() if kernel.shape[0] == kernel.shape[1] else kernel
 
 
-BRIDGE_FAULTS: dict[str, tuple[Fault, str]] = {
+CARRY_FAULTS: dict[str, tuple[Fault, str]] = {
     "gamma for beta": (named_as(("/gamma", "/beta")), "stem"),
     "mean for variance": (named_as(("/moving_mean", "/moving_variance")), "stem"),
     "P3 for P4": (named_as(("conv_c3_3x3", "conv_c4_3x3")), "p3"),
