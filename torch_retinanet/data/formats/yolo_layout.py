@@ -29,7 +29,7 @@ from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
 
 NAMES = "classes.txt", "obj.names", "labels/classes.txt", "predefined_classes.txt", "_darknet.labels"
-"""Files of the names of classes, in the folder itself or anywhere below; also any other that ends as `NAMED_AS` says."""
+"""Files of the names of classes, in the folder itself or anywhere below, as any file with the suffix `NAMED_AS` is."""
 
 NAMED_AS = ".names"
 
