@@ -12,6 +12,7 @@ import argparse
 import json
 import statistics
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,7 @@ WHOLE = "none, whole pictures"
 TEXT = """## Ingredients, on small samples
 
 `benchmarks/ingredients.py` trains a network of half a million random weights ten to twenty seconds on one core, with
-and without each ingredient. Shown are the mean of three seeds, and the least and the largest of them.
+and without each ingredient. Shown are the mean of {seeds} seeds, and the least and the largest of them.
 
 - Blood cells of BCCD at 160x120, 100 steps of 8; its 72 test pictures. `balanced` draws pictures with platelets more
   often.
@@ -85,8 +86,9 @@ and without each ingredient. Shown are the mean of three seeds, and the least an
 
 {ingredients}
 
-Runs this short say what an ingredient costs at the beginning. They do not say what it brings in a long training, for
-which mosaic, mixup and scale jitter are made. Differences within the spread are none.
+Runs this short end far below the recipes above. They say what an ingredient costs at the beginning, and not what it
+brings in a long training, for which mosaic, mixup and scale jitter are made. A difference within the spread shows
+nothing.
 
 The same trees, with and without tiles, at the same sides of what the network is shown:
 
@@ -197,7 +199,9 @@ def in_words(lines: Sequence[Mapping[str, Any]]) -> str:
     numbers = ("map", "map_50", "map_small")
     tiled = [[title, *(spread(lines, "trees", name, number) for number in numbers)] for title, name in titles]
     rows = [[*effect, fifty] for effect, (_, fifty) in zip(effects, small, strict=True)]
+    counts = sorted(set(Counter((line["sample"], line["ingredient"]) for line in lines).values()))
     return TEXT.format(
+        seeds=" or ".join(map(str, counts)),
         ingredients=table(["", "BCCD, mAP", "trees, mAP", "trees, AP50"], rows),
         tiles=table(["", "AP", "AP50", "AP of small objects"], tiled),
     )
