@@ -1,6 +1,7 @@
 """Pictures and targets of annotations, changed at random in a way that depends on seed and draw alone."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,10 +27,18 @@ Sample = tuple[Tensor, dict[str, Any]]
 
 
 class SampleKey(NamedTuple):
-    """One picture of a run: the number of the draw, counted from 0 over the whole run, and that of the picture."""
+    """One picture of a run.
+
+    Attributes:
+        number: of the draw, counted from 0 over the whole run.
+        picture: its number.
+        near: tiles that are drawn at about the same time, by their numbers. Others that it is mixed with are of their
+            files, which are decoded anyway; by default they are of all files.
+    """
 
     number: int
     picture: int
+    near: tuple[int, ...] = ()
 
 
 class Unreadable(NamedTuple):
@@ -65,6 +74,9 @@ class PictureDataset(Dataset[Sample | Unreadable]):
         self.annotations, self.seed, self.channels = annotations, seed, channels
         self.transform = v2.Identity() if transform is None else transform
         self.mixing, self._decoded = mixing, DecodedPictures()
+        self._tiles: dict[Path, list[int]] = defaultdict(list)
+        for index, path in enumerate(annotations.pictures if annotations.windows else ()):
+            self._tiles[path].append(index)
 
     def __len__(self) -> int:
         return len(self.annotations.pictures)
@@ -80,7 +92,7 @@ class PictureDataset(Dataset[Sample | Unreadable]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.SeedSequence([self.seed, draw.number]).generate_state(1, np.uint64)[0]))
             with suppress(InputError, OSError):  # of another picture, which says so when it is drawn itself
-                one = self.mixing(one, self._read_another)
+                one = self.mixing(one, lambda: self._read_another(draw.near))
             image, target = self.transform(tv_tensors.Image(one.image), _target(one) | {"image_id": draw.picture})
         return image, _without_ignored(target)
 
@@ -100,8 +112,14 @@ class PictureDataset(Dataset[Sample | Unreadable]):
         path, white = annotations.pictures[index], annotations.white
         return read_picture(path, upright=upright, channels=self.channels, white=white)
 
-    def _read_another(self) -> Labelled:
-        return self._read(int(torch.randint(len(self), ())))
+    def _read_another(self, near: Sequence[int]) -> Labelled:
+        if not near:
+            return self._read(_any_of(range(len(self))))
+        return self._read(_any_of(self._tiles[self.annotations.pictures[_any_of(near)]]))
+
+
+def _any_of(numbers: Sequence[int]) -> int:
+    return numbers[int(torch.randint(len(numbers), ()))]
 
 
 def _target(one: Labelled) -> dict[str, Any]:

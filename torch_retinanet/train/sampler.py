@@ -61,7 +61,9 @@ class EpochSampler:
         """The batches of this process from step `first`, counted from 0, up to but without step `end`."""
         each, order_of = self.accumulate * self.processes, lru_cache(maxsize=2)(self._of_epoch)
         for number in range(first * each + self.process, end * each, self.processes):
-            yield [self._draw(number * self.batch + i, order_of) for i in range(self.batch)]
+            batch = [self._draw(number * self.batch + i, order_of) for i in range(self.batch)]
+            near = tuple(draw.picture for draw in batch) if self.files else ()
+            yield [draw._replace(near=near) for draw in batch]
 
     def _draw(self, number: int, order_of: Callable[[int], Order]) -> SampleKey:
         epoch, place = divmod(number, self.per_epoch)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parity_tests.tests.support.data_sets import what_is_in, write_pictures
-from torch_retinanet.data.formats import read_annotations
+from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.errors import InputError
 
 WHOLE = {"a.png": [("cat", (2, 3, 30, 33))]}
@@ -71,3 +71,24 @@ def test_columns_that_are_missing_are_named_with_those_found(tmp_path: Path) -> 
     words = "has columns image_id, width, height, area, source and none for 'xmin', 'ymin', 'xmax', 'ymax'"
     with pytest.raises(InputError, match=f"line 1 {words}; needed are a picture"):
         read_annotations(tmp_path / "objects.csv")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_a_column_says_the_splits_which_have_one_list_of_classes(delimiter: str, tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    rows = ["Split,filename,xmin,ymin,xmax,ymax,class", "train,a.png,2,3,30,33,dog", "VAL,b.png,2,3,30,33,cat"]
+    (tmp_path / "boxes.csv").write_text("\n".join(rows).replace(",", delimiter))
+    assert list_splits(tmp_path) == ["train", "val"]
+    train, val = (read_annotations(tmp_path, split=split) for split in ("train", "val"))
+    assert (what_is_in(train), what_is_in(val)) == (
+        {"a.png": [("dog", (2, 3, 30, 33))]},
+        {"b.png": [("cat", (2, 3, 30, 33))]},
+    )
+    assert train.classes == val.classes == ["cat", "dog"]
+    assert len(read_annotations(tmp_path).pictures) == 2
+
+
+def test_a_column_with_other_words_names_no_splits(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    (tmp_path / "boxes.csv").write_text("split,filename,xmin,ymin,xmax,ymax,class\nfold 1,a.png,2,3,30,33,dog\n")
+    assert list_splits(tmp_path) == []

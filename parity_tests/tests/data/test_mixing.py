@@ -1,6 +1,7 @@
 """Training pictures made of several: boxes stay on their objects, and what is drawn depends on seed and draw alone."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ from torch_retinanet.data.dataset import PictureDataset, SampleKey, Unreadable
 from torch_retinanet.data.formats import read_annotations
 from torch_retinanet.data.mixing import Labelled, Mixing, blend, mosaic, paste
 from torch_retinanet.data.screening import screen
-from torch_retinanet.train.sampler import EpochSampler, balanced_draws
+from torch_retinanet.data.tiled import tiled
+from torch_retinanet.pictures import read_picture
+from torch_retinanet.tiles import Tiling
+from torch_retinanet.train.sampler import EpochSampler, balanced_draws, file_numbers
 
 COLOURS = torch.tensor([[200, 0, 0], [0, 200, 0], [0, 0, 200], [200, 200, 0]])
 """Of the objects of each class."""
@@ -105,6 +109,27 @@ def test_another_picture_that_cannot_be_read_spoils_no_draw(annotations: Annotat
         path.write_bytes(b"no picture")
     assert not isinstance(dataset[SampleKey(3, 0)], Unreadable)
     assert isinstance(dataset[SampleKey(3, 1)], Unreadable)
+
+
+def test_a_tile_is_mixed_with_tiles_of_files_that_are_decoded_anyway(
+    annotations: Annotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three other tiles of any of many large pictures would each be decoded as a whole."""
+    tiles = tiled(annotations, Tiling(32), empty=1.0, seed=0)
+    dataset = PictureDataset(tiles, transform=v2.Identity(), seed=0, mixing=Mixing(mosaic=1.0, mixup=1.0))
+    sampler = EpochSampler(pictures=len(tiles.pictures), batch=4, files=file_numbers(tiles))
+    decoded = set[Path]()
+
+    def noted(path: Path, **kwargs: Any) -> torch.Tensor:
+        decoded.add(path)
+        return read_picture(path, **kwargs)
+
+    monkeypatch.setattr("torch_retinanet.data.dataset.read_picture", noted)
+    (batch,) = sampler.batches(0, 1)
+    for draw in batch:
+        assert not isinstance(dataset[draw], Unreadable)
+    assert decoded == {tiles.pictures[draw.picture] for draw in batch}
+    assert len(decoded) < len(annotations.pictures)
 
 
 def test_a_rare_class_is_drawn_more_often(annotations: Annotations) -> None:

@@ -220,6 +220,11 @@ def test_folders_with_a_file_a_picture_are_one_data_set_at_any_depth(tmp_path: P
         ("results.json", '[{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]', "detections in COCO's format"),
         ("ds/ann/a.json", '{"objects": [{"classTitle": "cat"}]}', "Supervisely's JSON"),
         ("train/metadata.jsonl", '{"file_name": "a.png"}', "metadata in JSON lines"),
+        ("default.json", '{"info": {}, "categories": {"label": {}}, "items": []}', "Datumaro's JSON"),
+        ("releases/a.json", '{"version": "2.0", "item": {}, "annotations": []}', "V7's Darwin JSON"),
+        ("export.ndjson", '{"data_row": {"id": "x"}}', "Labelbox's JSON"),
+        ("output.manifest", '{"source-ref": "s3://b/a.png"}', "a manifest of SageMaker"),
+        ("dicts.json", '[{"file_name": "a.png", "image_id": 1, "annotations": []}]', "a list of pictures"),
     ],
 )
 def test_a_folder_with_files_that_are_not_read_says_whose_they_are(
@@ -265,6 +270,33 @@ def test_a_category_that_only_stands_above_others_is_no_class(used: bool, tmp_pa
     assert [one.finding.partition(":")[2] for one in annotations.problems] == ([] if used else [" 'animals'"])
     assert annotations.class_ids == ([0, 3, 7] if used else [3, 7])
     assert used or what_is_in(annotations) == BOXES
+
+
+@pytest.mark.parametrize("name", ["data/train_labels.csv", "deep/er/boxes.csv"])
+def test_pictures_lie_anywhere_in_the_folder_that_is_given(name: str, tmp_path: Path) -> None:
+    """As the tutorials of TensorFlow's detectors have them: `data/train_labels.csv` beside `images/train`."""
+    write_pictures(tmp_path / "images" / "train")
+    put(tmp_path / name, write_csv(tmp_path / "made").read_text())
+    shutil.rmtree(tmp_path / "made")
+    annotations = read_annotations(tmp_path)
+    assert what_is_in(annotations) == BOXES
+    assert {picture.parent for picture in annotations.pictures} == {tmp_path / "images" / "train"}
+
+
+def test_pictures_that_coco_names_by_a_url_alone_are_found(tmp_path: Path) -> None:
+    """As LVIS does."""
+    content = coco()
+    for image in content["images"]:
+        image["coco_url"] = "http://images.cocodataset.org/train2017/" + image.pop("file_name")
+    write_pictures(tmp_path / "train2017")
+    put(tmp_path / "lvis_v1_train.json", json.dumps(content))
+    assert what_is_in(read_annotations(tmp_path)) == BOXES
+
+
+def test_a_table_without_boxes_is_told_which_columns_are_needed(tmp_path: Path) -> None:
+    put(tmp_path / "project.csv", "annotation_id,image,label\n1,a.png,cat\n")
+    with pytest.raises(InputError, match="line 1 has columns annotation_id, image, label and none for 'xmin'"):
+        read_annotations(tmp_path)
 
 
 def test_classes_are_in_the_order_of_a_list_beside_the_csv(tmp_path: Path) -> None:

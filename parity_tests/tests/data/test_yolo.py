@@ -38,6 +38,16 @@ def test_pictures_of_yolo_without_a_label_file_are_background_and_said_once(tmp_
     assert [(one.data_loss, one.assumption) for one in fewer.problems] == [(False, False)]
 
 
+@pytest.mark.parametrize("name", ["train/_darknet.labels", "cfg/coco.names", "predefined_classes.txt"])
+def test_the_names_of_classes_are_read_from_the_file_that_a_tool_wrote(name: str, tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    Image.new("RGB", (60, 40)).save(tmp_path / "train" / "a.jpg")
+    (tmp_path / "train" / "a.txt").write_text("1 0.5 0.5 0.5 0.5\n")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("green\nred\n")
+    assert read_annotations(tmp_path).classes == ["green", "red"]
+
+
 def test_labels_without_a_picture_are_lost(tmp_path: Path) -> None:
     path = write_yolo(tmp_path)
     (path / "images" / "a.png").unlink()

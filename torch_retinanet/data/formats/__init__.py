@@ -11,7 +11,7 @@ from torch_retinanet.data.formats.coco import read_coco
 from torch_retinanet.data.formats.coco_headings import as_classes
 from torch_retinanet.data.formats.content import BEGINNING, is_coco, is_csv, is_voc
 from torch_retinanet.data.formats.createml import is_createml, read_createml
-from torch_retinanet.data.formats.csv_file import read_csv
+from torch_retinanet.data.formats.csv_file import csv_splits, read_csv
 from torch_retinanet.data.formats.cvat import is_cvat, read_cvat
 from torch_retinanet.data.formats.format import Format, Request
 from torch_retinanet.data.formats.json_kind import JsonKind, json_kind
@@ -27,6 +27,7 @@ from torch_retinanet.data.formats.yolo import read_yolo
 from torch_retinanet.data.formats.yolo_layout import Layout, find_yolo
 from torch_retinanet.data.formats.yolo_settings import SETTINGS, is_settings
 from torch_retinanet.data.joining import join, union_of_classes, with_classes
+from torch_retinanet.data.picture_folder import is_there
 from torch_retinanet.data.tree import DEPTH, MOST, Tree
 from torch_retinanet.errors import InputError
 
@@ -34,6 +35,9 @@ KNOWN = (
     "COCO's JSON, CSV, Pascal VOC's XML, KITTI's or YOLO's text files, "
     "or an export of labelme, CreateML, CVAT, Label Studio, VGG Image Annotator or Open Images"
 )
+
+JSON = ".json", ".jsonl", ".ndjson", ".manifest"
+"""How names of files end that may be another program's JSON."""
 
 MARKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
 """Bytes that may stand before a text."""
@@ -105,7 +109,8 @@ def list_splits(path: str | Path) -> list[str]:
 def _read(found: DataSet, asked: Request, *, one_list: bool) -> Annotations:
     """The annotations of a split, or of all; with `one_list` in labels of the classes of all splits together."""
     read = {
-        part: found.format.read(asked._replace(path=part.path, split=split)) for part, split in _chosen(found, asked)
+        part: _of_part(found.format, asked._replace(path=part.path, split=split))
+        for part, split in _chosen(found, asked)
     }
     annotations = join(list(read.values())) if len(read) > 1 else next(iter(read.values()))
     if not one_list or len(read) == len(found.parts):
@@ -114,6 +119,20 @@ def _read(found: DataSet, asked: Request, *, one_list: bool) -> Annotations:
     in_order = [read.get(part) or _of_another_split(found.format, part, asked, problems) for part in found.parts]
     classes = union_of_classes([part for part in in_order if part is not None])
     return replace(with_classes(annotations, classes), problems=problems)
+
+
+def _of_part(known: Format, asked: Request) -> Annotations:
+    """The annotations of a file; where no picture of it is found, those under the whole folder that was asked for are
+    tried by their names."""
+    annotations = known.read(asked)
+    if known.find is not None or asked.images is not None or asked.root is None or _has_a_picture(annotations):
+        return annotations
+    again = known.read(asked._replace(images=asked.root))
+    return again if _has_a_picture(again) else annotations
+
+
+def _has_a_picture(annotations: Annotations) -> bool:
+    return any(is_there(picture) for picture in annotations.pictures)
 
 
 def _of_another_split(known: Format, part: SplitPart, asked: Request, problems: list[Problem]) -> Annotations | None:
@@ -173,7 +192,7 @@ def _data_sets(tree: Tree, classes: Path | None) -> list[DataSet]:
         raise FileNotFoundError(f"{path}: there is no such file or folder")
     if found := find_data_sets(tree, FORMATS, classes):
         return found
-    others, _ = worth_a_look((file for file in tree.files() if file.suffix.lower() in (".json", ".jsonl")), LOOKS)
+    others, _ = worth_a_look((file for file in tree.files() if file.suffix.lower() in JSON), LOOKS)
     for file in others:
         _refuse_unread(file, json_kind(file))
     for known in FORMATS:
@@ -181,7 +200,7 @@ def _data_sets(tree: Tree, classes: Path | None) -> list[DataSet]:
             return [DataSet(known, [SplitPart(path, "")])]
         files = [file for file in tree.folders[path] if file.suffix.lower() in known.suffixes and file != classes]
         if files and known.find is None:
-            return [DataSet(known, [SplitPart(files[0], "")])]
+            return [DataSet(_format_of_file(files[0]), [SplitPart(files[0], "")])]
     raise InputError(f"{path}: must hold annotations, as {KNOWN}; {_seen(tree)}")
 
 
@@ -259,7 +278,10 @@ LABEL_STUDIO = _format_of_one_file("Label Studio", ".json", read_label_studio, i
 )
 OPEN_IMAGES = _format_of_one_file("Open Images", ".csv", read_open_images, is_open_images)
 CVAT = _format_of_one_file("CVAT", ".xml", read_cvat, is_cvat)
-CSV = _with_layouts("CSV", ".csv", read_csv, is_csv)
+CSV = _with_layouts("CSV", ".csv", read_csv, is_csv)._replace(
+    splits=lambda path: csv_splits(path) if path.is_file() else [],
+    read=lambda asked: read_csv(asked.path, images=asked.images, boxes=asked.boxes, split=asked.split),
+)
 VOC = Format(
     "Pascal VOC",
     (".xml",),

@@ -31,9 +31,9 @@ def read_coco(path: Path, *, images: Path | None = None, boxes: BoxLayout = "xyw
     """
     reader = _Reader(path, boxes)
     pictures = [(place, image) for place, image in reader.entries.images() if reader.has_name(place, image)]
-    folder = find_folder([image.file_name or "" for _, image in pictures], beside(path), images)
+    folder = find_folder([image.name or "" for _, image in pictures], beside(path), images)
     for place, image in pictures:
-        reader.add_picture(place, image, folder.find(image.file_name or ""))
+        reader.add_picture(place, image, folder.find(image.name or ""))
     annotations = reader.annotations()
     problems = [*annotations.problems, *folder.unlisted(annotations.pictures, path)]
     return replace(annotations, problems=problems)
@@ -64,9 +64,9 @@ class _Reader:
 
     def has_name(self, place: int, image: Image) -> bool:
         """Whether a picture has a name; the loss of one without is noted."""
-        if image.file_name is None:
+        if image.name is None:
             self.entries.lose("images", place, "malformed: no file_name")
-        return image.file_name is not None
+        return image.name is not None
 
     def add_picture(self, place: int, image: Image, found: Found) -> None:
         """Take a picture, unless its id was there already."""

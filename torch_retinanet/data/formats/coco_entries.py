@@ -38,12 +38,18 @@ LEFT_OUT = {
 
 
 class Image(msgspec.Struct):
-    """A picture; its name may be missing where no picture is read."""
+    """A picture; its name may be missing where no picture is read. LVIS has its URL alone."""
 
     id: Id
     file_name: str | None = None
     height: float | None = None
     width: float | None = None
+    coco_url: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """What its file is called."""
+        return self.coco_url if self.file_name is None else self.file_name
 
 
 class Annotation(msgspec.Struct):
@@ -180,12 +186,13 @@ def _loose_image(fields: Mapping[str, Any]) -> Image:
     if isinstance(name, list) and len(name) == 1:
         name = name[0]
     height, width = (optional_number(fields.get(side)) for side in ("height", "width"))
-    known = height >= 0 and width >= 0
+    known, url = height >= 0 and width >= 0, fields.get("coco_url")
     return Image(
         _field(fields, "id", id_of),
         name if isinstance(name, str) else None,
         height if known else None,
         width if known else None,
+        url if isinstance(url, str) else None,
     )
 
 

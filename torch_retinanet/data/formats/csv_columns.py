@@ -41,6 +41,7 @@ CENTRE = ("xcenter", "centerx", "xcentre", "cx"), ("ycenter", "centery", "ycentr
 BOX_SIDES = ("w", "bboxwidth", "boxwidth", "width"), ("h", "bboxheight", "boxheight", "height")
 LIST = "bbox", "box", "boundingbox", "bndbox"
 """What a column may be called that holds a box as a list of its corner, width and height, as Kaggle's sets have it."""
+SPLIT = "split", "subset", "partition"
 SIDES = ("height", "imgheight", "imageheight"), ("width", "imgwidth", "imagewidth")
 """What a header may call each column, in small letters and without other characters; `box_x1` is `x1`."""
 
@@ -51,7 +52,7 @@ PREFIX = re.compile(r"^(?:bbox|box|bndbox|boundingbox|roi)(?=[xy]|min|max|left|t
 
 class Columns(NamedTuple):
     """Where each value of a row stands: `edges` in four columns, or in one as a list; no `name` where all objects are
-    of one class; `sides` are height and width of the picture, if they are there."""
+    of one class; `sides` are height and width of the picture, and `part` its split, if they are there."""
 
     fields: int
     picture: int
@@ -61,6 +62,7 @@ class Columns(NamedTuple):
     delimiter: str = ","
     layout: BoxLayout = "xyxy"
     header: bool = False
+    part: int | None = None
 
     def split(self, text: str) -> list[str]:
         """The fields of a line; tabs at its end were cut off with the blanks.
@@ -112,7 +114,8 @@ def _by_header(path: Path, header: Sequence[str], delimiter: str) -> Columns | N
     sides = tuple(c for one in SIDES if (c := _column(fields, one)) is not None and c not in edges)
     sides = sides if len(sides) == len(SIDES) else ()
     name = _column(fields, CLASS)
-    return Columns(len(fields), picture, tuple(edges), name, sides, delimiter, layout, header=True)
+    part = _column(fields, SPLIT)
+    return Columns(len(fields), picture, tuple(edges), name, sides, delimiter, layout, header=True, part=part)
 
 
 def _box_columns(fields: Sequence[str]) -> tuple[BoxLayout, Sequence[Sequence[str]]]:

@@ -3,8 +3,8 @@ header.
 
 Without a header the columns are path, x1, y1, x2, y2, class, or others that the rows tell apart; a line with a path
 alone is a picture without objects. With a header columns are found by their names, in any order. Fields may be
-separated by semicolons, tabs or bars. A column `bbox` holds a list of corner, width and height. A box 0, 0, 0, 0 marks
-a picture without objects, as DeepForest writes it.
+separated by semicolons, tabs or bars. A column `bbox` holds a list of corner, width and height, and a column `split`
+says the split of a picture. A box 0, 0, 0, 0 marks a picture without objects, as DeepForest writes it.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,9 @@ from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.box_layouts import Box, BoxLayout
 from torch_retinanet.data.builder import ONLY_CLASS, AnnotationsBuilder
 from torch_retinanet.data.class_names import read_class_names, with_class_names
-from torch_retinanet.data.formats.csv_columns import HEADERLESS, Columns, read_columns
+from torch_retinanet.data.formats.csv_columns import HEADERLESS, SPLIT, Columns, read_columns
+from torch_retinanet.data.formats.csv_header import header_of
+from torch_retinanet.data.formats.splits import KNOWN_SPLITS
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
 from torch_retinanet.data.text import BadLine, Line, is_missing, is_number, lines_of, parse_number
 from torch_retinanet.errors import InputError
@@ -39,13 +41,17 @@ class _Row(NamedTuple):
     name: str
     size: tuple[float, float]
     lost: str = ""
+    split: str = ""
 
 
-def read_csv(path: Path, *, images: Path | None = None, boxes: BoxLayout | None = None) -> Annotations:
+def read_csv(
+    path: Path, *, images: Path | None = None, boxes: BoxLayout | None = None, split: str | None = None
+) -> Annotations:
     """The boxes of a CSV; classes are the names in it, in order: numbers by value, then others by letters.
 
     Args:
         path: the CSV.
+        split: one of `csv_splits`; by default all rows are read.
         images: the folder of the pictures; by default the CSV's own, or `images` beside it, or one level up.
         boxes: what the four numbers of a box mean; by default what the names of the columns say, or corners.
 
@@ -55,9 +61,7 @@ def read_csv(path: Path, *, images: Path | None = None, boxes: BoxLayout | None 
     """
     builder = AnnotationsBuilder("line {}")
     lines = list(lines_of(path))
-    whole = [line for line in lines if isinstance(line, Line)]
-    columns = (read_columns(path, [line.text for line in whole[:SAMPLE]]) if whole else None) or HEADERLESS
-    header = whole[0] if columns.header else None
+    columns, header = _columns(path, lines)
     rows = [_read(line, columns, path, builder) for line in lines if line is not header]
     read = [row for row in rows if row is not None]
     if all(row.lost for row in read):
@@ -66,11 +70,36 @@ def read_csv(path: Path, *, images: Path | None = None, boxes: BoxLayout | None 
         why = next(iter(whys), "")
         raise InputError(f"{path}: must have a line with path, box and class{why}")
     folder = find_folder([row.picture for row in read], beside(path), images)
-    _add(read, folder, path, builder)
+    for row in read:
+        if row.box and not row.lost:
+            builder.label(row.name)  # of all splits, which have one list of classes
+    _add([row for row in read if split in (None, row.split)], folder, path, builder)
     if header and columns.name is None:
         builder.problems.append(_one_class(path, header))
     annotations = _in_order_of_list(builder.annotations(layout=boxes or columns.layout), path)
-    return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
+    others = folder.unlisted(annotations.pictures, path) if split is None else []
+    return replace(annotations, problems=[*annotations.problems, *others])
+
+
+def csv_splits(path: Path) -> list[str]:
+    """The splits that a column of a CSV names, in small letters; none where it has other words too."""
+    header = header_of(path).names
+    if not any(name in field for field in header for name in SPLIT):
+        return []
+    lines = list(lines_of(path))
+    columns, first = _columns(path, lines)
+    if columns.part is None:
+        return []
+    rows = [_read(line, columns, path, AnnotationsBuilder("")) for line in lines if line is not first]
+    splits = list(dict.fromkeys(row.split for row in rows if row))
+    return splits if set(splits) <= set(KNOWN_SPLITS) else []
+
+
+def _columns(path: Path, lines: Sequence[Line | BadLine]) -> tuple[Columns, Line | None]:
+    """Which column is what, and the line that says it, if there is one."""
+    whole = [line for line in lines if isinstance(line, Line)]
+    columns = (read_columns(path, [line.text for line in whole[:SAMPLE]]) if whole else None) or HEADERLESS
+    return columns, whole[0] if columns.header else None
 
 
 def _one_class(path: Path, header: Line) -> Problem:
@@ -93,11 +122,16 @@ def _in_order_of_list(annotations: Annotations, path: Path) -> Annotations:
 
 def _read(line: Line | BadLine, columns: Columns, path: Path, builder: AnnotationsBuilder) -> _Row | None:
     try:
-        row = _parse(line, columns)
+        row = _parse(line, columns)._replace(split=_split(line, columns))
         return row._replace(lost=f"{line.why}; save it as UTF-8") if isinstance(line, BadLine) else row
     except ValueError as error:
         builder.lose(path, line.number, str(error), "the line is left out")
         return None
+
+
+def _split(line: Line | BadLine, columns: Columns) -> str:
+    fields = [] if columns.part is None else columns.split(line.text)
+    return fields[columns.part].strip().lower() if columns.part is not None and columns.part < len(fields) else ""
 
 
 def _parse(line: Line | BadLine, columns: Columns) -> _Row:

@@ -25,6 +25,9 @@ class JsonKind(Enum):
     VOTT = "VoTT's JSON"
     LABELBOX = "Labelbox's JSON"
     DATUMARO = "Datumaro's JSON"
+    DARWIN = "V7's Darwin JSON"
+    SAGEMAKER = "a manifest of SageMaker Ground Truth"
+    DETECTRON2 = "a list of pictures with their objects, as Detectron2 has it"
     VIA_3 = "a project of VGG Image Annotator 3"
     METADATA = "metadata in JSON lines"
 
@@ -35,7 +38,7 @@ class JsonKind(Enum):
 
 
 NAMES = {
-    JsonKind.COCO: {"{": "images annotations categories", "{[{": "iscrowd file_name"},
+    JsonKind.COCO: {"{": "images annotations", "{[{": "iscrowd file_name"},
     JsonKind.LABELME: {
         "{": "shapes imagePath imageData imageHeight imageWidth lineColor fillColor",
         "{[{": "shape_type",
@@ -52,7 +55,10 @@ NAMES = {
     JsonKind.SCALABEL: {"[{": "labels videoName", "{": "frames"},
     JsonKind.VOTT: {"{": "asset assets"},
     JsonKind.LABELBOX: {"{": "data_row", "[{": "data_row DataRow"},
-    JsonKind.DATUMARO: {"{": "items"},
+    JsonKind.DATUMARO: {"{": "items", "{{": "label"},
+    JsonKind.DARWIN: {"{": "item"},
+    JsonKind.SAGEMAKER: {"{": "source-ref"},
+    JsonKind.DETECTRON2: {"[{": "file_name"},
     JsonKind.VIA_3: {"{{": "pid"},
     JsonKind.METADATA: {"{": "file_name"},
 }
@@ -81,7 +87,9 @@ def json_kind(path: Path) -> JsonKind | None:
         if place in TELLING:
             return TELLING[place]
         seen.add(place)
-    return JsonKind.CREATEML if {("[{", "image"), ("[{", "annotations")} <= seen else None
+    if {("[{", "image"), ("[{", "annotations")} <= seen:
+        return JsonKind.CREATEML
+    return JsonKind.COCO if ("{", "categories") in seen else None  # so many classes that pictures come later
 
 
 def is_of_kind(path: Path, kind: JsonKind) -> bool:

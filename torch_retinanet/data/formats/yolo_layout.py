@@ -28,7 +28,10 @@ from torch_retinanet.data.text import read_lines
 from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
 
-NAMES = "classes.txt", "obj.names", "labels/classes.txt", "predefined_classes.txt"
+NAMES = "classes.txt", "obj.names", "labels/classes.txt", "predefined_classes.txt", "_darknet.labels"
+"""Files of the names of classes, in the folder itself or anywhere below, as any file with the suffix `NAMED_AS` is."""
+
+NAMED_AS = ".names"
 
 PICTURE_FOLDERS = "images", "jpegimages"
 """Folders of pictures whose labels lie in `labels`, in small letters."""
@@ -76,7 +79,7 @@ class Layout:
         if self.file and "names" in self.settings:
             return yaml_names(self.file, self.settings)
         file = next((self.root / name for name in NAMES if (self.root / name).is_file()), None)
-        file = file or next((one for one in self._tree.files() if one.name in NAMES), None)
+        file = file or next((one for one in self._tree.files() if one.name in NAMES or one.suffix == NAMED_AS), None)
         return dict(enumerate(read_class_names(file))) if file else None
 
     def key_points(self) -> int | None:
