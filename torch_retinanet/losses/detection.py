@@ -60,10 +60,10 @@ class RetinaNetClassificationLoss(nn.Module):
     def _cut(self, logits: Tensor, classes: Tensor) -> Tensor:
         """The losses of probabilities that are cut off."""
         right, precision = Right(classes), torch.promote_types(logits.dtype, torch.float32)
-        towards = right.scale_(logits.to(precision, copy=True), 1.0, -1.0)
+        towards = right.scaled(logits.to(precision), 1.0, -1.0)
         cut = (towards.sigmoid().clamp(self.epsilon, 1 - self.epsilon) + self.epsilon).log()
         terms = (self.gamma * F.logsigmoid(-towards)).exp() * cut
-        return right.scale_(terms, -self.of_right, -self.of_wrong).sum(-1)
+        return right.scaled(terms, -self.of_right, -self.of_wrong).sum(-1)
 
 
 class RetinaNetBoxLoss(nn.Module):

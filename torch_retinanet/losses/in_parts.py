@@ -28,8 +28,14 @@ class Right:
     def __init__(self, classes: Tensor) -> None:
         self.place, self.is_one = classes.clamp(min=0).unsqueeze(-1), (classes >= 0).unsqueeze(-1)
 
+    def scaled(self, values: Tensor, of_right: float, of_wrong: float) -> Tensor:
+        """Values (...,K) times one number where the class is right, and another where it is wrong."""
+        chosen = values.gather(-1, self.place)
+        by = torch.where(self.is_one, chosen.new_tensor(of_right), of_wrong)
+        return (values * of_wrong).scatter(-1, self.place, chosen * by)
+
     def scale_(self, values: Tensor, of_right: float, of_wrong: float) -> Tensor:
-        """Values (...,K) times one number where the class is right, and another where it is wrong; in place."""
+        """The same, in place and without gradients."""
         chosen = values.gather(-1, self.place)
         chosen *= torch.where(self.is_one, chosen.new_tensor(of_right), of_wrong)
         return values.mul_(of_wrong).scatter_(-1, self.place, chosen)
