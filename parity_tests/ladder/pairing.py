@@ -41,6 +41,7 @@ def comparison(
     named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
     changed = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
     paths = [_tap_paths("reference", reference, arrays, port), _tap_paths("port", port, changed, reference)]
+    paths = [*_wholes_beside_wholes(adapters, paths)]
     compared = reference.has_parameters and port.has_parameters
     values = [adapter.open("float32", {}).parameters() if compared else {} for adapter in adapters]
     parameters, taps = Names(*([*of_side] for of_side in values)), Names(*(list(of_side) for of_side in paths))
@@ -53,6 +54,7 @@ def comparison(
     paired = _paired_taps(taps, table, skip)
     flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
     lie = Layouts(reference.layout, port.layout, layouts, flat)
+    reference, port = _before_activations((reference, port), paths, paired)
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
     return Comparison(
         reference=reference,
@@ -81,6 +83,20 @@ def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str])
     return Pairs({tap: both[tap] for tap in taps.reference if tap in both}, more.missing, paired.skipped)
 
 
+def _before_activations(
+    adapters: tuple[Adapter, Adapter], paths: Sequence[Mapping[str, str]], paired: Pairs
+) -> tuple[Adapter, Adapter]:
+    """The two sides, each with its layers taken before their activations where the other's have none of their own."""
+    ends = [(paths[0][tap], paths[1][name]) for tap, name in paired.port.items() if paths[0][tap] and paths[1][name]]
+    changed = []
+    for adapter, other, pairs in zip(adapters, reversed(adapters), (ends, [e[::-1] for e in ends]), strict=True):
+        activated, bare = adapter.activated([own for own, _ in pairs]), other.bare([theirs for _, theirs in pairs])
+        changed.append(
+            adapter.before_activations([own for own, beside in pairs if own in activated and beside in bare])
+        )
+    return changed[0], changed[1]
+
+
 def _shapes(values: Parameters) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
     reference, port = ({name: array.shape for name, array in of_side.items()} for of_side in values)
     return reference, port
@@ -100,6 +116,17 @@ def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array], other: Adap
         paths = {tap: path for tap, path in {**alike, **paths}.items() if tap not in parts - {*alike}}
     if wrong := next((tap for tap in paths if tap == "input" or set(tap) & set("/#")), None):
         raise UsageError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
+    return paths
+
+
+def _wholes_beside_wholes(adapters: Sequence[Adapter], paths: Sequence[dict[str, str]]) -> Sequence[dict[str, str]]:
+    """The taps of both sides; beside a function that shows none, a model whose taps nobody named is compared whole."""
+    (reference, port), (of_reference, of_port) = adapters, paths
+    whole = {ROOT: ""}
+    if [*of_port] == [ROOT] and not port.has_modules and reference.taps is None and ROOT in of_reference:
+        return whole, of_port
+    if [*of_reference] == [ROOT] and not reference.has_modules and port.taps is None and ROOT in of_port:
+        return of_reference, whole
     return paths
 
 
