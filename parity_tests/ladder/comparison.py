@@ -17,7 +17,7 @@ from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.links import Links
 from parity_tests.sides.names import Pairs, fan_in, is_within
-from parity_tests.sides.side import ROOT, Backward, Call, Calls, Coarse, Loss, Side, input_names
+from parity_tests.sides.side import ROOT, Backward, Call, Calls, Coarse, Loss, Side, input_names, other_inputs, tap_of
 
 SEED = 2017
 """Of the numbers by which outputs are weighted where no loss is given; inputs are often drawn from 0."""
@@ -256,7 +256,7 @@ class Comparison:
         """
         if self.sees_inputs:
             with suppress(Exception):  # a port that does not run by itself is told of where it is asked to
-                self._prepared.update(_other_inputs(calls, self.port_calls(sides, "float64")))
+                self._prepared.update(other_inputs(calls, self.port_calls(sides, "float64")))
         return self.to_port(calls)
 
     @property
@@ -329,27 +329,9 @@ def model_case(
     return Case(rung=rung, where=where, reference=reference, port=port, judge=judge, whole=whole, trains=trains)
 
 
-def _other_inputs(reference: Calls, port: Calls) -> dict[str, str]:
-    """The taps that get inputs of other shapes in the port and still make results of the same, with a sentence."""
-    found = {}
-    for name, call in reference.items():
-        other = port.get(name, Call())
-        given, taken = ([values.shape for values in of.inputs] for of in (call, other))
-        made, found_made = ({place: v.shape for place, v in of.outputs.items()} for of in (call, other))
-        if name != ROOT and given != taken and len(given) == len(taken) and made == found_made:
-            was, became = next(pair for pair in zip(given, taken, strict=True) if pair[0] != pair[1])
-            found[tap_of(name)] = f"the port makes it {became}, and the reference has it {was}"
-    return found
-
-
 def _output(place: str) -> tuple[str, str]:
     """The call that has an output, and the output's name: of the model itself by its place, else a tap of its own."""
     return (place, place) if place and not place.startswith(".") else (ROOT, ROOT + place)
-
-
-def tap_of(call: str) -> str:
-    """The tap that a call is of."""
-    return call.partition("#")[0]
 
 
 def calls_of(answer: Answer, part: str) -> Calls:

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from parity_tests.ladder.checks import check_layouts, fed
-from parity_tests.ladder.comparison import Comparison, tap_of
+from parity_tests.ladder.comparison import Comparison
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.adapter import Adapter
@@ -15,7 +15,7 @@ from parity_tests.sides.layouts import Layouts, to_port
 from parity_tests.sides.links import linked
 from parity_tests.sides.matching import Matches, matched, modules_of
 from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair
-from parity_tests.sides.side import ROOT, input_names
+from parity_tests.sides.side import ROOT, input_names, tap_of
 
 Parameters = Sequence[Mapping[str, Array]]
 """Those of each side."""
@@ -41,7 +41,6 @@ def comparison(
     named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
     changed = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
     paths = [_tap_paths("reference", reference, arrays, port), _tap_paths("port", port, changed, reference)]
-    paths = [*_wholes_beside_wholes(adapters, paths)]
     compared = reference.has_parameters and port.has_parameters
     values = [adapter.open("float32", {}).parameters() if compared else {} for adapter in adapters]
     parameters, taps = Names(*([*of_side] for of_side in values)), Names(*(list(of_side) for of_side in paths))
@@ -116,17 +115,6 @@ def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array], other: Adap
         paths = {tap: path for tap, path in {**alike, **paths}.items() if tap not in parts - {*alike}}
     if wrong := next((tap for tap in paths if tap == "input" or set(tap) & set("/#")), None):
         raise UsageError(f"{side} taps: {wrong!r} must be another name than input and output, without / and #")
-    return paths
-
-
-def _wholes_beside_wholes(adapters: Sequence[Adapter], paths: Sequence[dict[str, str]]) -> Sequence[dict[str, str]]:
-    """The taps of both sides; beside a function that shows none, a model whose taps nobody named is compared whole."""
-    (reference, port), (of_reference, of_port) = adapters, paths
-    whole = {ROOT: ""}
-    if [*of_port] == [ROOT] and not port.has_modules and reference.taps is None and ROOT in of_reference:
-        return whole, of_port
-    if [*of_reference] == [ROOT] and not reference.has_modules and port.taps is None and ROOT in of_port:
-        return of_reference, whole
     return paths
 
 

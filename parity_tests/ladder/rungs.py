@@ -10,7 +10,7 @@ import numpy as np
 from parity_tests.ladder.asked_again import asked_again
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.coarse import Coarsened, coarse_budget, coarse_sides, coarsened
-from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case, tap_of
+from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, scales_of
 from parity_tests.rule.budgets import (
     CASCADED,
@@ -25,7 +25,7 @@ from parity_tests.rule.budgets import (
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Record, Tag, Where
-from parity_tests.sides.side import ROOT, Call, Calls, input_names
+from parity_tests.sides.side import ROOT, Call, Calls, input_names, tap_of
 
 Taps = Mapping[str, Array]
 

@@ -1,16 +1,15 @@
-"""Right ports as people write them: activations and padding outside of layers, functions, files with folded layers."""
+"""Right ports as people write them: activations and padding outside of layers, files with folded layers."""
 
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from parity_tests import JaxFunction, KerasModel, OnnxModel, TorchModule, compare_models, randomise
+from parity_tests import KerasModel, OnnxModel, TorchModule, compare_models, randomise
 from parity_tests.rule.result import Result
 from parity_tests.tests.support.small_models import pictures
 
@@ -102,19 +101,6 @@ def test_a_port_may_pad_before_a_layer_that_pads_by_itself() -> None:
 
 def test_padding_on_other_sides_is_named_at_the_layer() -> None:
     assert padded(1, 1, 1, 1).summary.startswith("different: stem is where it starts")
-
-
-@pytest.mark.parametrize(("approximate", "verdict"), [(False, "equal"), (True, "different")])
-def test_a_function_without_taps_is_compared_as_a_whole(approximate: bool, verdict: str) -> None:
-    jax = pytest.importorskip("jax")
-
-    def function(params: Any, x: Any) -> Any:
-        x = jax.nn.gelu(x @ params["first"]["kernel"] + params["first"]["bias"], approximate=approximate)
-        return jax.nn.softmax(x @ params["last"]["kernel"] + params["last"]["bias"])
-
-    shapes = {"first": (6, 8), "last": (8, 3)}
-    params = {name: {"kernel": np.zeros(shape), "bias": np.zeros(shape[1])} for name, shape in shapes.items()}
-    assert compare_models(dense(), JaxFunction(function, params), ROWS).verdict == verdict
 
 
 class Normed(nn.Sequential):
