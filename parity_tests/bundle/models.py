@@ -58,6 +58,16 @@ class RecordedModel:
     def wholes(self) -> Mapping[str, bool]:
         return {}
 
+    def activated(self, paths: Collection[str]) -> set[str]:
+        return set()
+
+    def bare(self, paths: Collection[str]) -> set[str]:
+        return set()
+
+    def before_activations(self, paths: Collection[str]) -> "RecordedModel":
+        assert not paths, "none is activated"
+        return self
+
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> Any:
         return self
 

@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 
 from parity_tests.ladder.case import Answer
-from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, model_case, tap_of
+from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, model_case
 from parity_tests.rule.record import SIDES, Array, Record, Where
-from parity_tests.sides.side import ROOT, Calls
+from parity_tests.sides.side import ROOT, Calls, tap_of
 
 SUBJECT = "asked again"
 """What the records of the second question have as their subject."""

@@ -143,6 +143,7 @@ def compared_models(
         warnings=[
             *blind_spots(two, climbed),
             *two.said_of_names,
+            *two.said_of_inputs,
             *in_words(records),
             *silent_rungs(records),
             *silent_parts(records),

@@ -4,6 +4,7 @@ Needs numpy alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.links import Links
 from parity_tests.sides.names import Pairs, fan_in, is_within
-from parity_tests.sides.side import ROOT, Backward, Call, Calls, Coarse, Loss, Side, input_names
+from parity_tests.sides.side import ROOT, Backward, Call, Calls, Coarse, Loss, Side, input_names, other_inputs, tap_of
 
 SEED = 2017
 """Of the numbers by which outputs are weighted where no loss is given; inputs are often drawn from 0."""
@@ -63,6 +64,7 @@ class Comparison:
     dtypes: Sequence[str] = ("float64", "float32")
     transfer: bool = True
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
+    _prepared: dict[str, str] = field(default_factory=dict)
     _backward: dict[str, Backward] = field(default_factory=dict)
 
     @property
@@ -109,6 +111,15 @@ class Comparison:
     def has_taps(self) -> bool:
         """Whether there are modules to be fed."""
         return self.has_modules and bool(set(self.taps.port) - {ROOT})
+
+    @property
+    def port_is_folded(self) -> bool:
+        """Whether parameters of the port were made of several of the reference's, and rounded to float32 as they were.
+
+        An exporter makes a convolution and the BatchNorm behind it one.
+        """
+        missing = self.parameters.missing
+        return self.port.may_be_folded and bool(missing["reference"] and missing["port"])
 
     @cached_property
     def sides(self) -> ModelSides:
@@ -167,7 +178,7 @@ class Comparison:
 
     def port_fed(self, sides: ModelSides, dtype: str, given: Calls, *, training: bool = False) -> Calls:
         """What the port's modules make of the inputs of the reference's, by its names and in its layout."""
-        inputs, fed = self.to_port_inputs(self.inputs), self.to_port(given)
+        inputs, fed = self.to_port_inputs(self.inputs), self.given_to_port(sides, given)
         return self.to_reference(sides.port(dtype).forward(inputs, fed=fed, training=training))
 
     def backward_of_reference(self, sides: ModelSides) -> Backward:
@@ -238,6 +249,27 @@ class Comparison:
         """Gradients by the reference's parameters that have a partner, by its name and as the port has them."""
         return self.links.to_port(gradients, gradients=True)
 
+    def given_to_port(self, sides: ModelSides, calls: Calls) -> dict[str, Call]:
+        """Calls of the reference's modules as the port's are fed; without inputs where the port prepares its own.
+
+        A port may pad before it calls a module that pads by itself in the reference: the module then gets what arrives.
+        """
+        if self.sees_inputs:
+            with suppress(Exception):  # a port that does not run by itself is told of where it is asked to
+                self._prepared.update(other_inputs(calls, self.port_calls(sides, "float64")))
+        return self.to_port(calls)
+
+    @property
+    def said_of_inputs(self) -> list[str]:
+        """A sentence for each module whose input the port prepares."""
+        return [
+            f"{tap}.input: {shapes}; the port's {tap} is run on what arrives" for tap, shapes in self._prepared.items()
+        ]
+
+    def compares_input(self, tap: str) -> bool:
+        """Whether what arrives at a tap is compared, and fed."""
+        return f"{tap}.input" not in self.skip and tap not in self._prepared
+
     def to_port(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules as the port has them; without inputs where those are skipped."""
         fed = self.feeding(calls)
@@ -246,7 +278,7 @@ class Comparison:
     def feeding(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules to feed it itself; without inputs where those are skipped."""
         return {
-            name: replace(call, inputs=()) if f"{tap_of(name)}.input" in self.skip else call
+            name: call if self.compares_input(tap_of(name)) else replace(call, inputs=())
             for name, call in calls.items()
             if name != ROOT
         }
@@ -257,6 +289,8 @@ class Comparison:
 
     def _call_to_reference(self, name: str, call: Call) -> Call:
         mapped = self._mapped(name, call, self._to_reference)
+        if self.port_is_folded:
+            mapped = replace(mapped, coarse=Coarse(within=True, between=True, before=True))
         return replace(mapped, parameter_gradients=self.gradients_to_reference(call.parameter_gradients))
 
     def _mapped(self, name: str, call: Call, change: Callable[[str, str, Array], Array]) -> Call:
@@ -298,11 +332,6 @@ def model_case(
 def _output(place: str) -> tuple[str, str]:
     """The call that has an output, and the output's name: of the model itself by its place, else a tap of its own."""
     return (place, place) if place and not place.startswith(".") else (ROOT, ROOT + place)
-
-
-def tap_of(call: str) -> str:
-    """The tap that a call is of."""
-    return call.partition("#")[0]
 
 
 def calls_of(answer: Answer, part: str) -> Calls:

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from parity_tests.ladder.checks import check_layouts, fed
-from parity_tests.ladder.comparison import Comparison, tap_of
+from parity_tests.ladder.comparison import Comparison
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.adapter import Adapter
@@ -15,7 +15,7 @@ from parity_tests.sides.layouts import Layouts, to_port
 from parity_tests.sides.links import linked
 from parity_tests.sides.matching import Matches, matched, modules_of
 from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair
-from parity_tests.sides.side import ROOT, input_names
+from parity_tests.sides.side import ROOT, input_names, tap_of
 
 Parameters = Sequence[Mapping[str, Array]]
 """Those of each side."""
@@ -53,6 +53,7 @@ def comparison(
     paired = _paired_taps(taps, table, skip)
     flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
     lie = Layouts(reference.layout, port.layout, layouts, flat)
+    reference, port = _before_activations((reference, port), paths, paired)
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
     return Comparison(
         reference=reference,
@@ -79,6 +80,20 @@ def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str])
     more = pair(Names(paired.missing["reference"], paired.missing["port"]), {}, skip)
     both = paired.port | more.port
     return Pairs({tap: both[tap] for tap in taps.reference if tap in both}, more.missing, paired.skipped)
+
+
+def _before_activations(
+    adapters: tuple[Adapter, Adapter], paths: Sequence[Mapping[str, str]], paired: Pairs
+) -> tuple[Adapter, Adapter]:
+    """The two sides, each with its layers taken before their activations where the other's have none of their own."""
+    ends = [(paths[0][tap], paths[1][name]) for tap, name in paired.port.items() if paths[0][tap] and paths[1][name]]
+    changed = []
+    for adapter, other, pairs in zip(adapters, reversed(adapters), (ends, [e[::-1] for e in ends]), strict=True):
+        activated, bare = adapter.activated([own for own, _ in pairs]), other.bare([theirs for _, theirs in pairs])
+        changed.append(
+            adapter.before_activations([own for own, beside in pairs if own in activated and beside in bare])
+        )
+    return changed[0], changed[1]
 
 
 def _shapes(values: Parameters) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:

@@ -5,10 +5,10 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import permutations
 
-from parity_tests.ladder.comparison import Comparison, tap_of
+from parity_tests.ladder.comparison import Comparison
 from parity_tests.rule.record import ALL, Array, Record
 from parity_tests.sides.layouts import Permutation
-from parity_tests.sides.side import ROOT, Calls, input_names
+from parity_tests.sides.side import ROOT, Calls, input_names, tap_of
 
 Shape = Sequence[int]
 

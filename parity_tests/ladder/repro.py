@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity_tests.ladder.comparison import Comparison, tap_of
+from parity_tests.ladder.comparison import Comparison
 from parity_tests.rule.divergence import divergence
 from parity_tests.rule.files import atomic_write
 from parity_tests.rule.record import SIDES, Array, Record
@@ -15,6 +15,7 @@ from parity_tests.rule.result import Result
 from parity_tests.sides.adapters import KerasModel, TorchModule
 from parity_tests.sides.made import UNKNOWN, made_of
 from parity_tests.sides.names import is_within
+from parity_tests.sides.side import tap_of
 
 
 def write_repro(two: Comparison, result: Result, folder: Path) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from parity_tests.ladder.asked_again import asked_again
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.coarse import Coarsened, coarse_budget, coarse_sides, coarsened
-from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case, tap_of
+from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, scales_of
 from parity_tests.rule.budgets import (
     CASCADED,
@@ -25,7 +25,7 @@ from parity_tests.rule.budgets import (
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Record, Tag, Where
-from parity_tests.sides.side import ROOT, Call, Calls, input_names
+from parity_tests.sides.side import ROOT, Call, Calls, input_names, tap_of
 
 Taps = Mapping[str, Array]
 
@@ -170,7 +170,7 @@ def _fed_and_made(pair: Comparison, calls: Calls) -> Taps:
     """What arrives at each module and what the module makes, by name, in order."""
     named: list[tuple[str, Array]] = []
     for name, call in _compared(pair, calls).items():
-        if name != ROOT and pair.sees_inputs and f"{tap_of(name)}.input" not in pair.skip:
+        if name != ROOT and pair.sees_inputs and pair.compares_input(tap_of(name)):
             named += zip(input_names(name, len(call.inputs)), map(comparable, call.inputs), strict=True)
         named += _named_outputs(name, call)
     return _unique(named)
@@ -233,7 +233,7 @@ def _backward_isolated(pair: Comparison, where: Where) -> ModelCase:
         return {"seeds": seeds, "calls": calls, "each": each.calls, "gradients": each.gradients}
 
     def port(sides: ModelSides, given: Answer) -> Answer:
-        inputs, fed = pair.to_port_inputs(pair.inputs), pair.to_port(calls_of(given, "calls"))
+        inputs, fed = pair.to_port_inputs(pair.inputs), pair.given_to_port(sides, calls_of(given, "calls"))
         loss = pair.loss_of("port", given["seeds"])
         each = pair.carried(sides.port("float64").backward(inputs, loss, fed=fed))
         return {"each": each.calls, "gradients": each.gradients}
@@ -304,7 +304,7 @@ def _gradients_of_each(pair: Comparison, answer: Answer) -> Taps:
     for name, call in _compared(pair, calls_of(answer, "each")).items():
         if name == ROOT:
             continue
-        if pair.sees_alike and f"{tap_of(name)}.input" not in pair.skip:
+        if pair.sees_alike and pair.compares_input(tap_of(name)):
             values |= {f"{name}.{i}" if len(call.inputs) > 1 else name: g for i, g in call.input_gradients.items()}
             values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
         again = name.removeprefix(tap_of(name))

@@ -22,9 +22,9 @@ SCORE, MOST = 0.5, 4
 STRIDE, VARIANCES = 8, (0.1, 0.1, 0.2, 0.2)
 """Pixels from one anchor to the next, and what the reference multiplies deltas by."""
 
-NEXT, BEFORE, NEAR, LESS = 2.0**-51, -(2.0**-52), 2.0**-44, 2.0**-46
-"""Logits whose scores are the next numbers above and below one half; pixels that make an overlap some 20 numbers more;
-and a logit that makes a score some 20 numbers less."""
+NEXT, BEFORE, LOST, NEAR, LESS = 2.0**-51, -(2.0**-52), 2.0**-60, 2.0**-44, 2.0**-46
+"""Logits whose scores are the next numbers above and below one half, and one half itself for a logit above 0; pixels
+that make an overlap some 20 numbers more; and a logit that makes a score some 20 numbers less."""
 
 UNSEEN = -30.0
 """The logit of what is not detected."""
@@ -51,9 +51,12 @@ class Placed(NamedTuple):
 EDGES: Mapping[str, Sequence[Placed]] = {
     "scores at the threshold": (
         *(Placed(2, 2, logit=0.0), Placed(2, 8, logit=NEXT), Placed(8, 2, logit=BEFORE)),
-        Placed(8, 8, logit=1.0),
+        *(Placed(8, 8, logit=1.0), Placed(13, 13, logit=LOST)),
     ),
-    "overlap at the threshold": (Placed(4, 4, logit=2.0), Placed(4, 5)),
+    "overlap at the threshold": (
+        *(Placed(4, 4, logit=2.0), Placed(4, 5)),
+        *(Placed(10, 10, label=1, logit=2.0), Placed(10, 11, label=1)),
+    ),
     "overlap just above it": (Placed(4, 4, logit=2.0), Placed(4, 5, moved=(-NEAR, 0.0))),
     "overlap just below it": (Placed(4, 4, logit=2.0), Placed(4, 5, moved=(NEAR, 0.0))),
     "overlap of two below each other": (Placed(4, 4, logit=2.0), Placed(5, 4)),
@@ -64,7 +67,10 @@ EDGES: Mapping[str, Sequence[Placed]] = {
     "a box below zero and one of another class": (
         *(Placed(13, 13, label=0), Placed(0, 0, label=1, moved=(-21.0, -21.0))),
     ),
-    "a box above and one of another class": (Placed(13, 4, label=0), Placed(0, 4, label=1, moved=(0.0, -21.0))),
+    "a box above and one of another class": (
+        *(Placed(13, 4, label=0), Placed(0, 4, label=1, moved=(0.0, -21.0))),
+        Placed(8, 12, label=0, logit=0.75, grown=(-5.0, -5.0)),  # smaller than a pixel
+    ),
     "huge boxes of two classes": (
         *(Placed(4, 4, label=0, grown=(5.0, 5.0)), Placed(4, 4, label=1, grown=(5.0, 5.0))),
         *(Placed(4, 5, label=0, logit=0.5), Placed(4, 9, label=1, logit=0.5)),

@@ -53,10 +53,19 @@ class KerasPreparation:
         return self.resized(picture)
 
     def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
+        both = self._mirrored(picture, boxes)
+        turned, swapped = self._mirrored(picture.transpose(1, 0, 2), boxes[:, [1, 0, 3, 2]])
+        upside_down = turned.transpose(1, 0, 2), swapped[:, [1, 0, 3, 2]]
+        ways = {"mirrored": both, "trained": both, "upside_down": upside_down}
+        return {
+            f"{how}.{what}": v for how, of in ways.items() for what, v in zip(("picture", "boxes"), of, strict=True)
+        }
+
+    def _mirrored(self, picture: Array, boxes: Array) -> tuple[Array, Array]:
+        """Left to right."""
         corners = np.array([picture.shape[1], picture.shape[0]] * 2, np.float64)
         flipped, normalised = map(array_of, flip_horizontal(self._tensor(picture), self._tensor(boxes / corners)))
-        both = {"picture": flipped, "boxes": normalised * corners}
-        return {f"{how}.{what}": values for how in ("mirrored", "trained") for what, values in both.items()}
+        return flipped, normalised * corners
 
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:
         return [self._detected(picture) for picture in pictures]

@@ -46,7 +46,10 @@ class Preparation(Protocol):
         """A picture in the size in which training shows it, by whatever changes training pictures."""
 
     def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
-        """A picture and its boxes (G,4) xyxy in pixels, mirrored left to right, by whatever does that on this side."""
+        """A picture and its boxes (G,4) xyxy in pixels, mirrored left to right, by whatever does that on this side.
+
+        `upside_down` are both mirrored top to bottom.
+        """
 
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:
         """What is found in pictures of bytes of different sizes, given together: boxes in the pixels of each."""

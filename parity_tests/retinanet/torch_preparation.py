@@ -57,15 +57,20 @@ class TorchPreparation:
 
     def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
         flipped, corners = preprocess.flip_horizontal(_channels_first(picture), torch.from_numpy(boxes))
-        trained, target = self._as_trained(picture, boxes)
+        trained, target = self._as_trained(picture, boxes, flip=1.0)
+        turned, upside_down = self._as_trained(picture, boxes, flip=0.0, vertical_flip=1.0)
         return {
             "mirrored.picture": _channels_last(flipped) * 255,
             "mirrored.boxes": corners.numpy(),
             "trained.picture": _channels_last(trained).astype(np.float64),
             "trained.boxes": target.numpy(),
+            "upside_down.picture": _channels_last(turned).astype(np.float64),
+            "upside_down.boxes": upside_down.numpy(),
         }
 
-    def _as_trained(self, picture: Array, boxes: Array) -> tuple[Tensor, Tensor]:
+    def _as_trained(
+        self, picture: Array, boxes: Array, *, flip: float, vertical_flip: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
         """Mirrored by what changes training pictures, which keeps their size here."""
         height, width = picture.shape[:2]
         config = replace(self.config, min_side=min(height, width), max_side=max(height, width))
@@ -74,7 +79,7 @@ class TorchPreparation:
             "labels": torch.arange(len(boxes)),
         }
         image = tv_tensors.Image(torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1))
-        changed, found = training_transforms(config, flip=1.0)(image, target)
+        changed, found = training_transforms(config, flip=flip, vertical_flip=vertical_flip)(image, target)
         return changed.as_subclass(Tensor), found["boxes"].as_subclass(Tensor)
 
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:

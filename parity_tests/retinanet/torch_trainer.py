@@ -28,6 +28,10 @@ Gradients = Callable[[int, int], Mapping[str, Tensor]]
 """By parameter, for the number of a step and of a batch within it."""
 
 
+OF_TESTS = ("resumed_after", "short_step")
+"""What of a plan is no setting of a run."""
+
+
 class GivenLosses(RetinaNetDetector):
     """A detector whose loss has the gradients that it is given; a batch's target tells its numbers."""
 
@@ -43,7 +47,7 @@ class TorchTrainer:
     """The trainer around a network in the conventions of a config."""
 
     def __init__(self, config: RetinaNetConfig, network: RetinaNet, plan: Plan) -> None:
-        settings = {name: value for name, value in plan._asdict().items() if name != "resumed_after"}
+        settings = {name: value for name, value in plan._asdict().items() if name not in OF_TESTS}
         self.plan, self.network = plan, network
         self.settings = TrainConfig(data=Path(), **settings)
         self.config = config
@@ -55,7 +59,8 @@ class TorchTrainer:
         detector.gradients = gradients
         nothing = [torch.zeros(3, 1, 1)]
         batches = [
-            [Batch(nothing, [{"numbers": (step, batch)}], []) for batch in range(self.plan.accumulate)]
+            [Batch(nothing, [{"numbers": (step, batch)}], []) for batch in range(self.plan.batches(step))]
+            + [Batch([], [], []) for _ in range(self.plan.accumulate - self.plan.batches(step))]
             for step in range(self.plan.steps)
         ]
         return self._trained(detector, batches, ("rate", "gradient_norm")) | self._around(detector)

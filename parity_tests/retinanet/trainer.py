@@ -25,7 +25,10 @@ BACKBONE = "fpn/backbone/"
 
 
 class Plan(NamedTuple):
-    """Settings of a run, by the names of `retinanet train`; and after which step it is ended, and resumed."""
+    """Settings of a run, by the names of `retinanet train`; and after which step it is ended, and resumed.
+
+    In `short_step`, counted from 0, where it is not 0, none of the last batch's pictures can be read.
+    """
 
     optimizer: str
     schedule: str
@@ -40,6 +43,12 @@ class Plan(NamedTuple):
     frozen_stages: int = 0
     frozen_norm: bool = False
     resumed_after: int = 0
+    backbone_rate: float = 1.0
+    short_step: int = 0
+
+    def batches(self, step: int) -> int:
+        """How many batches of a step have pictures."""
+        return self.accumulate - int(0 < step == self.short_step)
 
     @property
     def norm_follows(self) -> bool:
@@ -115,13 +124,14 @@ def closed_form(
     now: dict[str, Array] = {name: value.astype(np.float64) for name, value in weights.items()}
     average, slots, told = dict(now), dict[str, Array](), list[tuple[float, ...]]()
     for step in range(plan.steps):
-        found = [back(now, step, batch) for batch in range(plan.accumulate)]
+        found = [back(now, step, batch) for batch in range(plan.batches(step))]
         gradients = {name: _mean([f.gradients[name] for f in found]) for name in now if plan.trains(name)}
         norm, rate = _norm(gradients), plan.rate * rate_share(plan, step)
         for name, gradient in gradients.items():
             length = norm if plan.clip_scope == "global" else _norm({name: gradient})
             shrunk = min(1.0, plan.clip_norm / (length + CLIP_EPS)) if plan.clip_norm else 1.0
-            now[name] = _moved(plan, name, now[name], gradient * shrunk, rate, step, slots)
+            own = rate * (plan.backbone_rate if name.startswith(BACKBONE) else 1.0)
+            now[name] = _moved(plan, name, now[name], gradient * shrunk, own, step, slots)
         now |= statistics()
         if plan.ema is not None:
             kept = min(plan.ema, (1 + step) / (10 + step))

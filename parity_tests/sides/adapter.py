@@ -20,6 +20,7 @@ class Adapter(ABC):
         has_modules: whether its modules can be fed one by one.
         has_parameters: whether it has parameters, which can be given others.
         has_gradients: whether it can be run back.
+        may_be_folded: whether what wrote it may have made several parameters one.
     """
 
     layout: Layout
@@ -27,6 +28,7 @@ class Adapter(ABC):
     has_modules: ClassVar[bool] = False
     has_parameters: ClassVar[bool] = True
     has_gradients: ClassVar[bool] = True
+    may_be_folded: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):
@@ -60,6 +62,19 @@ class Adapter(ABC):
         Recurrent layers and attention give theirs in a form of their own.
         """
         return {}
+
+    def activated(self, paths: Collection[str]) -> set[str]:
+        """The paths of layers that apply an activation of their own to what a framework without such layers gives."""
+        return set()
+
+    def bare(self, paths: Collection[str]) -> set[str]:
+        """The paths of layers that are sums of products and no more: an activation comes after them, if any."""
+        return set()
+
+    def before_activations(self, paths: Collection[str]) -> "Adapter":
+        """The same, with the results of layers at these paths taken before their own activations."""
+        assert not paths, "none is activated"
+        return self
 
     @property
     @abstractmethod

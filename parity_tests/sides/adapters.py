@@ -4,8 +4,8 @@ Needs numpy alone; torch or Keras is loaded where a side is opened, and the user
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -55,6 +55,11 @@ class TorchModule(Adapter):
 
         return wholes(self.module)
 
+    def bare(self, paths: Collection[str]) -> set[str]:
+        from parity_tests.sides.torch_side import is_bare
+
+        return set() if self.writes_taps else {path for path in paths if is_bare(self.module.get_submodule(path))}
+
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.torch_side import TorchSide
 
@@ -75,11 +80,14 @@ class KerasModel(Adapter):
         taps: which layers are compared: names or paths (`backbone/conv1`, `blocks.0.conv`) by names of your own;
             without it every layer that has variables, by its path with dots; `OwnTaps()` where `call` takes `taps=`.
         layout: where it has the channels of its maps, arrays of four axes or more.
+        without_activation: paths of layers whose results are compared before their own activations; it is found out
+            beside a torch module.
     """
 
     model: Any
     taps: Mapping[str, str] | OwnTaps | None = None
     layout: Layout = "channels_last"
+    without_activation: frozenset[str] = frozenset()
     has_modules: ClassVar[bool] = True
 
     @property
@@ -108,10 +116,19 @@ class KerasModel(Adapter):
 
         return wholes(self.model)
 
+    def activated(self, paths: Collection[str]) -> set[str]:
+        from parity_tests.sides.keras_names import activated
+
+        return set() if self.writes_taps else activated(self.model) & {*paths}
+
+    def before_activations(self, paths: Collection[str]) -> "KerasModel":
+        return replace(self, without_activation=self.without_activation | {*paths})
+
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.keras_side import KerasSide
 
-        return KerasSide(self.model, taps, dtype, self.taps if isinstance(self.taps, OwnTaps) else None)
+        own = self.taps if isinstance(self.taps, OwnTaps) else None
+        return KerasSide(self.model, taps, dtype, own, self.without_activation)
 
     def assign(self, values: Mapping[str, Array]) -> None:
         from parity_tests.sides.keras_names import variables_by_path
@@ -171,6 +188,7 @@ class OnnxModel(Adapter):
     layout: Layout = "channels_first"
     has_modules: ClassVar[bool] = True
     has_gradients: ClassVar[bool] = False
+    may_be_folded: ClassVar[bool] = True
 
     @property
     def sees_inputs(self) -> bool:
@@ -192,6 +210,9 @@ class OnnxModel(Adapter):
         taps = taps_of(model) if self.taps is None else self.taps
         paths = {tap: check_tensor(f"{argument} taps", model, name) for tap, name in taps.items()}
         return with_output(argument, paths)
+
+    def bare(self, paths: Collection[str]) -> set[str]:
+        return {*paths} if self.taps is None else set()
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> Side:
         from parity_tests.sides.onnx_side import OnnxSide

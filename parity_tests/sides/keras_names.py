@@ -45,6 +45,15 @@ def wholes(model: keras.Model) -> dict[str, bool]:
     return {path: isinstance(layer, keras.layers.TimeDistributed) for path, layer in found.items()}
 
 
+def activated(model: keras.Model) -> set[str]:
+    """The paths of layers of sums of products that end in an activation of their own."""
+    kinds = ("Dense", "EinsumDense", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+    convolutions = [f"Conv{n}D{kind}" for n in (1, 2, 3) for kind in ("", "Transpose")]
+    classes = tuple(getattr(keras.layers, kind) for kind in (*kinds, *convolutions))
+    layers = ((path, layer) for path, layer in layers_by_path(model).items() if isinstance(layer, classes))
+    return {path for path, layer in layers if layer.activation not in (None, keras.activations.linear)}
+
+
 def path_of(argument: str, model: keras.Model, wanted: str) -> str:
     """The path of the layer that is meant by a path with slashes or dots, or by the name of one layer alone.
 

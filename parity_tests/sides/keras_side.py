@@ -1,12 +1,13 @@
 """A Keras model as a side: itself, eager, in one precision while it runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 
 from parity_tests.rule.record import Array
+from parity_tests.sides.capture import Capture
 from parity_tests.sides.keras_names import layers_by_path, variables_by_path
 from parity_tests.sides.keras_precision import KerasTensors, precision
 from parity_tests.sides.model_side import ModelSide, Optimised
@@ -20,19 +21,26 @@ class KerasSide(ModelSide):
 
     Args:
         taps: by tap the path of a layer; with `own` the name of a tap of the model's.
+        without_activation: paths of layers whose results are captured before their activations.
     """
 
     method = "call"
     tensors: KerasTensors
 
     def __init__(
-        self, model: keras.Model, taps: Mapping[str, str] | None, dtype: str, own: OwnTaps | None = None
+        self,
+        model: keras.Model,
+        taps: Mapping[str, str] | None,
+        dtype: str,
+        own: OwnTaps | None = None,
+        without_activation: Collection[str] = (),
     ) -> None:
         self._model, self.dtype, self.own = model, dtype, own
         self.tensors = keras_tensors(dtype, model.variables)
         self.own_names = None if taps is None else {path: tap for tap, path in taps.items()}
         paths, layers = {} if own else dict(taps or {}), layers_by_path(model)
         self.modules = {tap: layers[path] for tap, path in paths.items()}
+        self._activated = {tap for tap, path in paths.items() if path in without_activation}
         self.sources = sources({"": model, **layers}, paths)
         self._variables = self.named(model)
         self._assigned: dict[str, Array] = {}
@@ -63,6 +71,13 @@ class KerasSide(ModelSide):
         chosen = {id(variable) for variable in (self._model if module is None else module).trainable_variables}
         return {name: self.tensors.handle(v) for name, v in self._variables.items() if id(v) in chosen}
 
+    def _stand_in(self, capture: Capture, tap: str, module: Any) -> Any:
+        if tap not in self._activated:
+            return super()._stand_in(capture, tap, module)
+        activation = module.activation
+        watched = capture.watched(tap, _without_activation(module), self.trainable(module))
+        return lambda *args, **kwargs: activation(watched(*args, **kwargs))
+
     @contextmanager
     def running(self, *, training: bool) -> Iterator[None]:
         """The model with what was assigned to it; statistics that training moves count as assigned."""
@@ -86,6 +101,20 @@ class KerasSide(ModelSide):
                 optimizer.apply(list(gradients.values()), [named[name] for name in gradients])
 
             yield Optimised(self, step)
+
+
+def _without_activation(layer: Any) -> Callable[..., Any]:
+    """What a layer calls, without its activation at the end."""
+    call, activation = layer.call, layer.activation
+
+    def bare(*args: Any, **kwargs: Any) -> Any:
+        object.__setattr__(layer, "activation", None)
+        try:
+            return call(*args, **kwargs)
+        finally:
+            object.__setattr__(layer, "activation", activation)
+
+    return bare
 
 
 def keras_tensors(dtype: str, variables: Sequence[Any]) -> KerasTensors:

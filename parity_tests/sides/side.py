@@ -136,3 +136,21 @@ def input_names(call: str, count: int) -> list[str]:
     """The names of what arrives at a call: `conv.input`, or `conv.input.0` and so on; `input` of the model itself."""
     name = "input" if call == ROOT else f"{call}.input"
     return [name] if count == 1 else [f"{name}.{i}" for i in range(count)]
+
+
+def tap_of(call: str) -> str:
+    """The tap that a call is of."""
+    return call.partition("#")[0]
+
+
+def other_inputs(reference: Calls, port: Calls) -> dict[str, str]:
+    """The taps that get inputs of other shapes in the port and still make results of the same, with a sentence."""
+    found = {}
+    for name, call in reference.items():
+        other = port.get(name, Call())
+        given, taken = ([values.shape for values in of.inputs] for of in (call, other))
+        made, found_made = ({place: v.shape for place, v in of.outputs.items()} for of in (call, other))
+        if name != ROOT and given != taken and len(given) == len(taken) and made == found_made:
+            was, became = next(pair for pair in zip(given, taken, strict=True) if pair[0] != pair[1])
+            found[tap_of(name)] = f"the port makes it {became}, and the reference has it {was}"
+    return found

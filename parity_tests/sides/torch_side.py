@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
@@ -114,6 +115,13 @@ def owners(module: nn.Module) -> list[str]:
     named = floating(module)
     own = [path for path in submodules(module) if any(name.rpartition(".")[0] == path for name in named)]
     return [path for path in own if not any(path.startswith(f"{whole}.") for whole in wholes(module))]
+
+
+def is_bare(module: nn.Module) -> bool:
+    """Whether a module is a sum of products, alone or the last of several, with nothing behind it."""
+    while isinstance(module, nn.Sequential) and len(module):
+        module = module[-1]
+    return isinstance(module, nn.Linear | _ConvNd)
 
 
 def wholes(module: nn.Module) -> dict[str, bool]:

@@ -45,8 +45,11 @@ GIVEN = {
         frozen_stages=2,
         ema=0.999,
         resumed_after=2,
+        backbone_rate=0.25,
     ),
-    "SGD, step": Plan(optimizer="sgd", schedule="step", steps=9, accumulate=3, clip_norm=1.0, frozen_norm=True),
+    "SGD, step": Plan(
+        optimizer="sgd", schedule="step", steps=9, accumulate=3, clip_norm=1.0, frozen_norm=True, short_step=4
+    ),
     "AdamW, constant": Plan(
         optimizer="adamw", schedule="constant", steps=3, warm_up=0.5, clip_norm=0.1, clip_scope="parameter"
     ),

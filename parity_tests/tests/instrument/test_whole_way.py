@@ -10,14 +10,16 @@ from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.rule.divergence import divergence
 from parity_tests.rule.record import verdict_of
 from parity_tests.tests.support.edge_faults import EDGE_FAULTS, VARIATION_FAULTS
+from parity_tests.tests.support.hold_out_faults import HOLD_OUT_FAULTS
 from parity_tests.tests.support.picture_faults import PICTURE_CONVENTIONS, PICTURE_FAULTS
 from parity_tests.tests.support.planted import cases_on, changed_network, changed_run, records_on, where_it_starts
 from parity_tests.tests.support.port_faults import PORT_FAULTS
 from parity_tests.tests.support.training_faults import TRAINING_FAULTS
 
 IN_TRAINING = {fault: ("training", *how) for fault, how in TRAINING_FAULTS.items()}
-FAULTS = {**PORT_FAULTS, **PICTURE_FAULTS, **EDGE_FAULTS, **IN_TRAINING}
-assert len(FAULTS) == sum(map(len, (PORT_FAULTS, PICTURE_FAULTS, EDGE_FAULTS, IN_TRAINING)))
+KINDS = (PORT_FAULTS, PICTURE_FAULTS, EDGE_FAULTS, HOLD_OUT_FAULTS, IN_TRAINING)
+FAULTS = {fault: how for kind in KINDS for fault, how in kind.items()}
+assert len(FAULTS) == sum(map(len, KINDS))
 
 
 @pytest.mark.slow
