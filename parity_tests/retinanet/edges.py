@@ -57,7 +57,10 @@ EDGES: Mapping[str, Sequence[Placed]] = {
         *(Placed(4, 4, logit=2.0), Placed(4, 5)),
         *(Placed(10, 10, label=1, logit=2.0), Placed(10, 11, label=1)),
     ),
-    "overlap just above it": (Placed(4, 4, logit=2.0), Placed(4, 5, moved=(-NEAR, 0.0))),
+    "overlap just above it": (
+        *(Placed(4, 4, logit=2.0), Placed(4, 5, moved=(-NEAR, 0.0))),
+        *(Placed(10, 10, label=1, logit=2.0), Placed(10, 11, label=1, moved=(-NEAR, 0.0))),
+    ),
     "overlap just below it": (Placed(4, 4, logit=2.0), Placed(4, 5, moved=(NEAR, 0.0))),
     "overlap of two below each other": (Placed(4, 4, logit=2.0), Placed(5, 4)),
     "equal scores that overlap": (Placed(4, 4), Placed(4, 5, moved=(-4.0, 0.0))),
@@ -75,7 +78,11 @@ EDGES: Mapping[str, Sequence[Placed]] = {
         *(Placed(4, 4, label=0, grown=(5.0, 5.0)), Placed(4, 4, label=1, grown=(5.0, 5.0))),
         *(Placed(4, 5, label=0, logit=0.5), Placed(4, 9, label=1, logit=0.5)),
     ),
-    "dropped boxes drop nothing": (Placed(4, 4, logit=3.0), Placed(4, 5, logit=2.0, moved=(-2.0, 0.0)), Placed(4, 6)),
+    "dropped boxes drop nothing": tuple(
+        Placed(4 + 4 * label, 4 + place, label=label, logit=3.0 - place - label / 4, moved=(moved, 0.0))
+        for label in (0, 1, 2)
+        for place, moved in enumerate((0.0, -2.0, -5.0))
+    ),
 }
 """What each picture has, by the edge that it stands at."""
 

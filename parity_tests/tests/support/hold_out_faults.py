@@ -8,6 +8,7 @@ from torchvision.transforms import v2
 
 from parity_tests.tests.support.picture_faults import MIRRORED
 from parity_tests.tests.support.port_faults import Fault, patch
+from torch_retinanet.targets import with_last_pixel
 
 EDGES = ("detections", "edges")
 
@@ -50,6 +51,14 @@ HOLD_OUT_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         patch(
             "torch_retinanet.postprocess.nms_in_rounds",
             lambda make: lambda boxes, counts, iou: make(boxes, counts, math.nextafter(iou, 0)),
+        ),
+        "det.set",
+    ),
+    "boxes a pixel larger where several classes have a few": (
+        *EDGES,
+        patch(
+            "torch_retinanet.postprocess.nms_in_rounds",
+            lambda make: lambda boxes, counts, iou: make(with_last_pixel(boxes), counts, iou),
         ),
         "det.set",
     ),
