@@ -42,10 +42,8 @@ def _statistics(pair: Comparison, where: Where) -> ModelCase:
         return {"calls": calls, "statistics": _moved(before, side.parameters()), "coarse": _is_coarse(calls)}
 
     def port(sides: ModelSides, given: Answer) -> Answer:
-        fed, side = (
-            pair.given_to_port(sides, calls_of(given, "calls")) if pair.has_taps else None,
-            sides.port("float64"),
-        )
+        fed = pair.given_to_port(sides, calls_of(given, "calls")) if pair.has_taps else None
+        side = sides.port("float64")
         before = pair.by_reference_name(side.parameters())
         calls = side.forward(pair.to_port_inputs(pair.inputs), fed=fed, training=True)
         after = pair.by_reference_name(side.parameters())

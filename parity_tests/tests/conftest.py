@@ -98,6 +98,17 @@ def awkward() -> Path:
     return shared("awkward")
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """What torch computes on one thread, whatever the machine has."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request: pytest.FixtureRequest) -> Iterator[str]:
     """Keras in each precision."""

@@ -326,11 +326,11 @@ def test_another_engine_finds_the_same(
     assert ("is the fastest here (eager" in capsys.readouterr().err) == (engine == "auto")
 
 
+@pytest.mark.usefixtures("one_thread")  # with two, sums round otherwise, which decides which of two boxes is kept
 def test_precision_is_that_of_the_flag(run: Path, photos: Path, tmp_path: Path) -> None:
     command = ["detect", str(run), str(photos), "--format", "json", "--precision", "bf16"]
     assert main([*command, "--out", str(tmp_path / "bf16")]) == 0
     plain = read_detector(run).predict(photos / "a.jpg")[0]["scores"]
     scores = [one["score"] for one in json.loads((tmp_path / "bf16" / "detections.json").read_text())[0]["objects"]]
     assert scores != plain[plain > 0.3].tolist()
-    assert len(scores) > 200
-    assert scores[:200] == pytest.approx(plain[:200].tolist(), abs=0.05), "of the best: rounding decides on the last"
+    assert scores == pytest.approx(plain[: len(scores)].tolist(), abs=0.05)

@@ -64,6 +64,12 @@ def test_names_that_are_imported_late_are_listed() -> None:
 
 
 PICTURE = noise(3, 64, 64)
+THREE: Any = 3
+NAME: Any = "resnet50"
+DATA: Any = "data"
+BYTES: Any = b"\xff\xd8" * 99
+"""What is no config, and no picture."""
+
 BARE: dict[str, Any] = {"weights": None, "weights_backbone": None}
 
 
@@ -74,11 +80,11 @@ BARE: dict[str, Any] = {"weights": None, "weights_backbone": None}
         (lambda: retinanet_resnet50_fpn_v2(pretrained_backbone=True), "weights_backbone='IMAGENET1K_V1' has taken"),
         (lambda: retinanet_resnet50_fpn(**BARE, anchor_generator=None), "anchors are conventions, as anchor_sizes"),
         (lambda: retinanet_resnet50_fpn(**BARE, nms_tresh=0.5), "nms_tresh: is no field of RetinaNetConfig"),
-        (lambda: RetinaNetDetector(3), "config: 3 must be a RetinaNetConfig, as RetinaNetConfig.torchvision"),  # type: ignore[arg-type]
-        (lambda: RetinaNet("resnet50"), "config: 'resnet50' must be a RetinaNetConfig"),  # type: ignore[arg-type]
-        (lambda: Trainer("data"), "config: 'data' must be a TrainConfig, as TrainConfig\\(data='DATA'\\)"),  # type: ignore[arg-type]
+        (lambda: RetinaNetDetector(THREE), "config: 3 must be a RetinaNetConfig, as RetinaNetConfig.torchvision"),
+        (lambda: RetinaNet(NAME), "config: 'resnet50' must be a RetinaNetConfig"),
+        (lambda: Trainer(DATA), "config: 'data' must be a TrainConfig, as TrainConfig\\(data='DATA'\\)"),
         (lambda: detector().predict(PICTURE, nms_thresh=0.5), "nms_thresh: .* did you mean nms_iou"),
-        (lambda: detector().predict(b"\xff\xd8" * 99), r"source: b.{0,40} must be a path, a picture of Pillow"),  # type: ignore[arg-type]
+        (lambda: detector().predict(BYTES), r"source: b.{0,40} must be a path, a picture of Pillow"),
         (lambda: detector().predict(Path(__file__).parent), "not a picture but a folder; sorted"),
         (lambda: detector()([PICTURE], {"boxes": 1, "labels": 2}), "targets: a dict must be a list with one dict a pi"),
     ],

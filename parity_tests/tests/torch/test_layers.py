@@ -1,7 +1,5 @@
 """Padding and BatchNorm as Keras has them, against Keras itself."""
 
-from collections.abc import Iterator
-
 import keras
 import numpy as np
 import pytest
@@ -74,19 +72,10 @@ def test_in_evaluation_it_is_torch_own_batch_norm_and_keeps_its_statistics() -> 
     assert torch.equal(norm.running_mean, torch.zeros(3))
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("size", [(4, 4), (9, 5), (40, 1), (1, 40)])
-def test_a_pointwise_convolution_is_the_plain_one_forward_and_backward(
-    size: tuple[int, int], bias: bool, one_thread: None
-) -> None:
+def test_a_pointwise_convolution_is_the_plain_one_forward_and_backward(size: tuple[int, int], bias: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     plain = nn.Conv2d(6, 10, 1, bias=bias)
     images = torch.randn(4, 6, *size, generator=generator).to(memory_format=torch.channels_last)
@@ -104,7 +93,8 @@ def _output_and_gradients(conv: nn.Conv2d, images: Tensor, given: Tensor) -> lis
     return [output, *torch.autograd.grad(output, [images, *conv.parameters()], given)]
 
 
-def test_rows_stand_for_pictures_where_that_is_faster(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("one_thread")
+def test_rows_stand_for_pictures_where_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
     plain = nn.Conv2d.forward
 
