@@ -24,9 +24,9 @@ NARROW = 64
 
 
 def check_pictures(images: Sequence[Tensor], channels: int = 3, *, values: bool = True) -> list[Tensor]:
-    """Pictures (C,H,W), by default RGB, floating from 0 to 1; those of 8 bits are brought there.
+    """Pictures (C,H,W), by default RGB, of bytes or floating from 0 to 1.
 
-    In single precision at least: pixels of a large picture cannot be told apart in half precision.
+    Floating ones get single precision at least: pixels of a large picture cannot be told apart in half precision.
 
     Raises:
         InputError: for an empty batch, another shape or dtype, a side of no pixels; with `values`, for floating ones
@@ -122,7 +122,7 @@ def _checked_picture(name: str, image: Tensor, channels: int, values: bool) -> T
     if not torch.compiler.is_compiling():  # a tracer's tensors have classes of their own
         image = image.as_subclass(Tensor)
     if image.dtype == torch.uint8:
-        return image / 255
+        return image
     if not image.is_floating_point():
         raise InputError(f"{name}: dtype {image.dtype} must be a floating type or uint8")
     if values:

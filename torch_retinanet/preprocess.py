@@ -91,8 +91,15 @@ def padded_size(sizes: Sequence[NewSize], config: RetinaNetConfig) -> tuple[int,
     return height, width
 
 
+def from_0_to_255(image: Tensor) -> Tensor:
+    """A picture of bytes, or of real numbers from 0 to 1, as real numbers of at least single precision."""
+    if image.dtype == torch.uint8:
+        return image.to(torch.promote_types(torch.get_default_dtype(), torch.float32))
+    return image * 255
+
+
 def resize(image: Tensor, size: tuple[int, int], config: RetinaNetConfig, *, ratio: float | None = None) -> Tensor:
-    """A picture (C,H,W) from 0 to 1 at another size; `ratio` is how many times larger, before sides were cut."""
+    """A picture (C,H,W) from 0 to 255 at another size; `ratio` is how many times larger, before sides were cut."""
     if tuple(image.shape[-2:]) == size:
         return image
     how: dict[str, Any] = {
@@ -102,26 +109,27 @@ def resize(image: Tensor, size: tuple[int, int], config: RetinaNetConfig, *, rat
     }
     if config.resized_to == "real":
         return resize_with(config.resize_library, image, size, **how)
-    levels = (image * 255).round().clamp(0, 255).to(torch.uint8)
-    return resize_with(config.resize_library, levels, size, **how).to(image) / 255
+    levels = image.round().clamp(0, 255).to(torch.uint8)
+    return resize_with(config.resize_library, levels, size, **how).to(image)
 
 
 def normalise(image: Tensor, config: RetinaNetConfig) -> Tensor:
-    """A picture (C,H,W), by default RGB, from 0 to 1, in the channel order and on the scale of a config."""
+    """A picture (C,H,W), by default RGB, from 0 to 255, in the channel order and on the scale of a config."""
     mean, std = (image.new_tensor(values)[:, None, None] for values in (config.pixel_mean, config.pixel_std))
-    scaled = (image * 255 - mean) / std
+    scaled = (image - mean) / std
     return scaled.flip(0) if config.channel_order == "bgr" else scaled
 
 
 def normalise_and_pad(image: Tensor, size: tuple[int, int], config: RetinaNetConfig) -> Tensor:
-    """A resized picture (3,h,w), normalised and padded to `size`, in the order that the config has."""
+    """A resized picture (3,h,w) from 0 to 255, normalised and padded to `size`, in the order that the config has."""
     if config.padding_value == "black":
         return normalise(_pad(image, size), config)
     return _pad(normalise(image, config), size)
 
 
 def prepare(images: Sequence[Tensor], config: RetinaNetConfig) -> Prepared:
-    """Pictures (3,H,W), RGB from 0 to 1, resized, normalised and padded to one batch."""
+    """Pictures (3,H,W), RGB of bytes or from 0 to 1, resized, normalised and padded to one batch."""
+    images = [from_0_to_255(image) for image in images]
     if config.padding_place == "around":
         return _prepare_around(images, config)
     resized, sizes = zip(*(_resized(image, config) for image in images), strict=True)
@@ -160,7 +168,7 @@ def _in_square(image: Tensor) -> Tensor:
 def resize_and_pad_image(
     image: Tensor, config: RetinaNetConfig, *, min_side: float | None = None
 ) -> tuple[Tensor, tuple[int, int], tuple[float, float]]:
-    """A picture (3,H,W) resized and padded with black, the size it has within, and its scales by height and width.
+    """A picture (3,H,W) from 0 to 255 resized and padded with black, its size within, and its scales (height, width).
 
     The short side gets `min_side` pixels, by default those of the config.
     """
@@ -186,7 +194,8 @@ def flip_horizontal(image: Tensor, boxes_xyxy: Tensor) -> tuple[Tensor, Tensor]:
 def preprocess_data(
     image: Tensor, boxes_xyxy: Tensor, config: RetinaNetConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """A training picture (3,H,W) and its boxes (G,4), flipped at random, resized by a random short side, and padded."""
+    """A training picture (3,H,W) from 0 to 255 and its boxes (G,4), flipped at random, resized by a random short side,
+    and padded."""
     image, boxes = random_flip_horizontal(image, boxes_xyxy, generator)
     least, most = JITTER
     min_side = least + (most - least) * torch.rand((), generator=generator).item()

@@ -62,7 +62,7 @@ def annotations_for(
 
 def _scene(annotations: Annotations, index: int, config: Config) -> Scene:
     picture = read_picture(annotations.pictures[index], upright=not annotations.as_stored[index])
-    prepared = prepare([picture / 255], config)
+    prepared = prepare([picture], config)
     objects, (height, width) = annotations.objects(index), prepared.scales[0]
     boxes = objects.boxes[~objects.ignored] * np.array([width, height, width, height])
     return Scene(prepared.images.permute(0, 2, 3, 1).numpy(), [boxes], [objects.labels[~objects.ignored]])

@@ -37,7 +37,7 @@ class TorchPreparation:
 
     def resized(self, picture: Array) -> Array:
         size = preprocess.resized_size(picture.shape[:2], self.config).pixels
-        return _channels_last(preprocess.resize(_channels_first(picture), size, self.config)) * 255
+        return _channels_last(preprocess.resize(_channels_first(picture), size, self.config))
 
     def normalised(self, picture: Array) -> Array:
         return _channels_last(preprocess.normalise(_channels_first(picture), self.config))
@@ -47,10 +47,10 @@ class TorchPreparation:
         return _channels_last(preprocess.normalise_and_pad(_channels_first(resized), new, self.config))
 
     def prepared(self, picture: Array) -> Array:
-        return _channels_last(preprocess.prepare([_channels_first(picture)], self.config).images[0])
+        return _channels_last(preprocess.prepare([_channels_first(picture) / 255], self.config).images[0])
 
     def trained(self, picture: Array) -> Array:
-        image = tv_tensors.Image(_channels_first(picture))
+        image = tv_tensors.Image(_channels_first(picture) / 255)
         nothing = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=image.shape[-2:])
         changed, _ = training_transforms(self.config, flip=0.0)(image, {"boxes": nothing, "labels": torch.zeros(0)})
         return _channels_last(changed.as_subclass(Tensor)) * 255
@@ -60,7 +60,7 @@ class TorchPreparation:
         trained, target = self._as_trained(picture, boxes, flip=1.0)
         turned, upside_down = self._as_trained(picture, boxes, flip=0.0, vertical_flip=1.0)
         return {
-            "mirrored.picture": _channels_last(flipped) * 255,
+            "mirrored.picture": _channels_last(flipped),
             "mirrored.boxes": corners.numpy(),
             "trained.picture": _channels_last(trained).astype(np.float64),
             "trained.boxes": target.numpy(),
@@ -96,7 +96,7 @@ class TorchPreparation:
 
 @contextmanager
 def _bytes_become(dtype: torch.dtype) -> Iterator[None]:
-    """Have torch divide whole numbers in a precision, for a while."""
+    """Have torch make real numbers of bytes in a precision, for a while."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
@@ -106,8 +106,8 @@ def _bytes_become(dtype: torch.dtype) -> Iterator[None]:
 
 
 def _channels_first(picture: Array) -> Tensor:
-    """A picture as the port takes it: (3,H,W) from 0 to 1."""
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))) / 255
+    """A picture (3,H,W) from 0 to 255."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
 def _channels_last(picture: Tensor) -> Array:

@@ -83,8 +83,8 @@ class ResizeShortSide(v2.Transform):
         """The picture, or its boxes, in the new size; a picture as the config resizes."""
         config = self.config
         if isinstance(inpt, tv_tensors.Image) and not _as_torchvision_does(config):
-            resized = resize(inpt.as_subclass(Tensor) / 255, tuple(params["size"]), config, ratio=params["ratio"])
-            return tv_tensors.wrap(resized.mul(255).round().clamp(0, 255).to(inpt.dtype), like=inpt)
+            resized = resize(inpt.as_subclass(Tensor).float(), tuple(params["size"]), config, ratio=params["ratio"])
+            return tv_tensors.wrap(resized.round().clamp(0, 255).to(inpt.dtype), like=inpt)
         return F.resize(inpt, size=params["size"], antialias=config.resize_antialias)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
+from torch_retinanet.preprocess import from_0_to_255
 from torch_retinanet.traced.sizes import TracedSize, traced_size
 
 
@@ -47,7 +48,8 @@ class Along(NamedTuple):
 
 
 def feed(images: Tensor, config: RetinaNetConfig, *, doubles: bool = True) -> Fed:
-    """Pictures (B,C,H,W) from 0 to 1 as the network is fed, by a runtime that has double precision or has not."""
+    """Pictures (B,C,H,W) of bytes or from 0 to 1 as the network is fed; with `doubles` the runtime has float64."""
+    images = from_0_to_255(images)
     if config.padding_place == "around":
         return _feed_around(images, config)
     height, width = images.shape[-2:]
@@ -119,7 +121,7 @@ def _between(images: Tensor, rows: Along, columns: Along) -> Tensor:
 
 def _normalised(images: Tensor, config: RetinaNetConfig) -> Tensor:
     mean, std = (torch.tensor(values)[:, None, None] for values in (config.pixel_mean, config.pixel_std))
-    scaled = (images * 255 - mean) / std
+    scaled = (images - mean) / std
     return scaled[:, [2, 1, 0]] if config.channel_order == "bgr" else scaled
 
 

@@ -77,9 +77,10 @@ class DetectionProgram(nn.Module):
     def _levels(self, fed: Tensor) -> list[LevelOutputs]:
         """What the heads say of each level, as `RetinaNet.forward` has it before levels are joined."""
         net, levels = self.network, []
-        for place, (i, x) in enumerate(zip(self.config.levels, net.fpn(fed), strict=True)):
-            logits = net.flatten_output(net.cls_head(x, place=place), self.config.num_classes)
-            deltas = net.flatten_output(net.box_head(x, place=place), 4)
+        own = fed.to(next(net.parameters()).dtype)
+        for place, (i, x) in enumerate(zip(self.config.levels, net.fpn(own), strict=True)):
+            logits = net.flatten_output(net.cls_head(x, place=place), self.config.num_classes).to(fed.dtype)
+            deltas = net.flatten_output(net.box_head(x, place=place), 4).to(fed.dtype)
             levels.append(
                 LevelOutputs(i, logits.sigmoid(), deltas, x.shape[-2], x.shape[-1], fed.shape[-2], fed.shape[-1])
             )
@@ -160,7 +161,7 @@ def detect_each(network: RetinaNet, config: RetinaNetConfig, images: Sequence[Te
     if for_onnx and torch._C._get_tracing_state():
         raise InputError("dynamo: False cannot export a detector to ONNX; give dynamo=True, or use `retinanet export`")
     program = DetectionProgram(network, config, ONNX if for_onnx else TORCH)
-    return [_alone(program.detected(image[None].to(next(network.parameters()).dtype))) for image in images]
+    return [_alone(program.detected(image[None])) for image in images]
 
 
 def _alone(found: Candidates) -> dict[str, Tensor]:

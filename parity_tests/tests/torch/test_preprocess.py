@@ -84,9 +84,18 @@ def test_padding_with_the_mean_is_zero_to_the_network() -> None:
 
 
 def test_channels_are_scaled_each_by_its_own() -> None:
-    white = normalise(torch.ones(3, 1, 1), TORCHVISION).flatten()
+    white = normalise(torch.full((3, 1, 1), 255.0), TORCHVISION).flatten()
     expected = (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
     torch.testing.assert_close(white, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_pixels_of_bytes_are_less_the_mean_by_the_deviation_with_nothing_between() -> None:
+    config = replace(TORCHVISION, min_side=50, max_side=60)
+    pixels = torch.randint(256, (3, 50, 60), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (config.pixel_mean, config.pixel_std))
+    fed = prepare([pixels], config).images[0, :, :50, :60]
+    assert torch.equal(fed, (pixels.float() - mean) / std)
+    torch.testing.assert_close(prepare([pixels / 255], config).images[0, :, :50, :60], fed, rtol=1e-5, atol=1e-5)
 
 
 def test_a_resized_picture_says_its_size_and_scales() -> None:

@@ -74,7 +74,7 @@ def test_in_float64_tensorflow_s_formula_is_torch_s_but_for_rounding() -> None:
 
 
 def test_every_library_is_a_result_of_its_own() -> None:
-    picture = torch.from_numpy(pixels((60, 41)).transpose(2, 0, 1).copy()) / 255
+    picture = torch.from_numpy(pixels((60, 41)).transpose(2, 0, 1).copy()).float()
     found = {
         (library, to): resize(picture, (31, 70), RetinaNetConfig.torchvision(resize_library=library, resized_to=to))
         for library in ("torch", "pil", "cv2", "tf")
@@ -82,9 +82,8 @@ def test_every_library_is_a_result_of_its_own() -> None:
     }
     assert all(values.dtype == picture.dtype for values in found.values())
     for name, values in found.items():
-        levels = values * 255
-        assert torch.equal(levels.round(), levels) or name[1] == "real", name
+        assert torch.equal(values.round(), values) or name[1] == "real", name
     for to in ("real", "bytes"):
         far = (found["pil", to] - found["torch", to]).abs().max()
-        assert far > 0.05, "Pillow smooths"
-        assert (found["cv2", to] - found["torch", to]).abs().max() < 0.01
+        assert far > 12, "Pillow smooths"
+        assert (found["cv2", to] - found["torch", to]).abs().max() < 2
