@@ -242,3 +242,13 @@ def test_what_fails_in_another_process_ends_the_command_in_its_sentence(
     monkeypatch.setattr(ladder, "climb_preset", climbs.refused)
     assert cli.main(["--sizes", "100x64"]) == 2
     assert re.search("--sizes: 100x64 does not divide by 32, which preset .* needs\n$", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("status", [0, 1, 3])
+def test_the_program_ends_with_the_exit_code_of_main(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves at once: frameworks are not taken down."""
+    ended: list[int] = []
+    monkeypatch.setattr(cli, "main", lambda: status)
+    monkeypatch.setattr("os._exit", ended.append)
+    cli.run()
+    assert ended == [status]
