@@ -64,6 +64,7 @@ class KerasTraining:
         if recipe not in self._runs:
             optimizer = _optimizer(recipe)
             optimizer.build(self.model.trainable_variables)
+            optimizer._all_reduce_sum_gradients = _of_one_replica
             step = tensorflow.function(partial(_apply, optimizer, self.model.trainable_variables), autograph=False)
             self._runs[recipe] = optimizer, step
         return self._runs[recipe]
@@ -92,3 +93,11 @@ def _optimizer(recipe: Recipe) -> Any:
 
 def _apply(optimizer: Any, variables: Sequence[Any], gradients: Sequence[Any]) -> None:
     optimizer.apply(gradients, variables)
+
+
+def _of_one_replica(pairs: Sequence[tuple[Any, Any]]) -> Sequence[tuple[Any, Any]]:
+    """Gradients as they are: there is one replica to sum over.
+
+    TensorFlow 2.21.0 makes a custom gradient of that sum, and registers it for good: the graph would never be freed.
+    """
+    return pairs
