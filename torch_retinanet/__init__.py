@@ -61,6 +61,7 @@ if HAS_TORCH:
     """The name that the keras.io example has for it."""
 
 if TYPE_CHECKING:
+    from torch_retinanet.data.dataset import PictureDataset  # noqa: F401
     from torch_retinanet.data.formats import read_annotations as read_dataset  # noqa: F401
     from torch_retinanet.train import TrainConfig, Trainer  # noqa: F401
 
@@ -70,6 +71,7 @@ except PackageNotFoundError:  # the sources alone, as torch.hub has them
     __version__ = "0+unknown"
 
 LATER = {
+    "PictureDataset": ("torch_retinanet.data.dataset", "PictureDataset"),
     "TrainConfig": ("torch_retinanet.train", "TrainConfig"),
     "Trainer": ("torch_retinanet.train", "Trainer"),
     "read_dataset": ("torch_retinanet.data.formats", "read_annotations"),

@@ -19,6 +19,13 @@ OVERSHOOT = 1e-3
 """How far beyond 0 and 1 rounding may take a value, as in resizing."""
 
 
+UPRIGHT = (
+    tv_tensors.BoundingBoxFormat.XYXY,
+    tv_tensors.BoundingBoxFormat.XYWH,
+    tv_tensors.BoundingBoxFormat.CXCYWH,
+)
+"""Formats of boxes that are not rotated."""
+
 NARROW = 64
 """Pixels of width up to which P6 is one pixel wide."""
 
@@ -104,9 +111,16 @@ def check_kernels(images: Tensor, dtype: torch.dtype) -> None:
 
 
 def in_xyxy(value: Any) -> Any:
-    """`BoundingBoxes` of torchvision as boxes xyxy; anything else as it is."""
+    """`BoundingBoxes` of torchvision as boxes xyxy; anything else as it is.
+
+    Raises:
+        InputError: for rotated ones.
+    """
     if not isinstance(value, tv_tensors.BoundingBoxes):
         return value
+    if value.format not in UPRIGHT:
+        rule = f"must be one of {', '.join(f.value for f in UPRIGHT)}; take the upright boxes around them"
+        raise InputError(f"boxes: format {value.format.value} {rule}")
     if value.format is not tv_tensors.BoundingBoxFormat.XYXY:
         value = v2.convert_bounding_box_format(value, new_format=tv_tensors.BoundingBoxFormat.XYXY)
     return value.as_subclass(Tensor)

@@ -123,6 +123,8 @@ class RetinaNetDetector(SurroundedModule):
         preset: str | None = None,
         revision: str | None = None,
         cache_dir: str | Path | None = None,
+        token: str | None = None,
+        local_files_only: bool = False,
         **changes: Any,
     ) -> "RetinaNetDetector":
         """The detector in a file or folder, or in a repository of the Hugging Face Hub, in evaluation mode.
@@ -136,13 +138,16 @@ class RetinaNetDetector(SurroundedModule):
             preset: the one that the file must be of, where its names fit several; by default the first that fits.
             revision: branch, tag or commit of the repository.
             cache_dir: where the Hub's files are kept; by default where huggingface_hub keeps them.
+            token: of the Hub; by default that which was logged in with.
+            local_files_only: whether a repository that was fetched before is taken as it is, without asking the Hub.
             changes: fields of the config that act on what surrounds the network, as `score_threshold=0.3`.
 
         Raises:
             InputError: for a file that is not whole, or of a backbone alone, and an unknown or built-in field.
             FileNotFoundError: where there is no such file and no such repository.
         """
-        contents = find_weights(path, preset=preset, revision=revision, cache_dir=cache_dir)
+        hub = {"revision": revision, "cache_dir": cache_dir, "token": token, "local_files_only": local_files_only}
+        contents = find_weights(path, preset=preset, **hub)
         if contents.part != "model":
             raise InputError(f"{path}: holds a {contents.part} alone, and a whole model is needed")
         return cls.from_weights(contents, **changes)
@@ -179,18 +184,21 @@ class RetinaNetDetector(SurroundedModule):
 
     def push_to_hub(
         self,
-        repository: str,
+        repo_id: str,
         *,
-        private: bool = False,
         data: str | None = None,
         metrics: Mapping[str, float] | None = None,
+        **hub: Any,
     ) -> str:
         """Publish the folder that `save_pretrained` writes as a repository `owner/name` of the Hub; gives its address.
 
+        `hub` is as huggingface_hub has it: `private`, `token`, `branch`, `commit_message`.
+
         Raises:
+            InputError: for a name that is no `owner/name`.
             ConnectionError: where the Hub cannot be reached, or refuses.
         """
-        return upload(repository, self._contents(), private=private, data=data, metrics=metrics or {})
+        return upload(repo_id, self._contents(), data=data, metrics=metrics or {}, **hub)
 
     def _contents(self) -> WeightsFile:
         """What is written of it."""

@@ -83,10 +83,15 @@ def _resumed(folder: Path, steps: str | None, flags: list[str]) -> "TrainConfig"
 
 def _say_what_is_lost(run: "Trainer") -> None:
     """Before the first step, as data that lies elsewhere is best found then."""
+    from torch_retinanet.data.screening import NOT_FOUND
+
     lost = sum(problem.data_loss for problem in run.problems)
     if lost:
         kept = f"{len(run.annotations.pictures):,} pictures and {run.annotations.object_count:,} objects are left"
         note(f"retinanet: {lost:,} entries cannot be used, `retinanet inspect` lists them; {kept}")
+    for problem in run.problems:
+        if problem.kind == NOT_FOUND:
+            note(f"retinanet: {problem.finding}; {problem.action}")
 
 
 def _say_what_is_odd(run: "Trainer") -> None:

@@ -1,11 +1,12 @@
 """Pictures and targets of annotations, changed at random in a way that depends on seed and draw alone."""
 
+import operator
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class PictureDataset(Dataset[Sample | Unreadable]):
     """The pictures of annotations with their objects, for training; what is `ignored` is no object, nor background.
 
     `dataset[SampleKey(n, i)]` is picture i as it is changed at draw n of a run, in any process and at any time.
-    `dataset[i]` is picture i as it is changed at draw i, for a plain DataLoader.
+    `dataset[i]` is picture i as it is changed at draw i, for a plain DataLoader; `dataset[-1]` is the last.
 
     Args:
         annotations: whose pictures are read, upright unless their boxes lie on them as they are stored.
@@ -81,10 +82,8 @@ class PictureDataset(Dataset[Sample | Unreadable]):
     def __len__(self) -> int:
         return len(self.annotations.pictures)
 
-    def __getitem__(self, draw: SampleKey | int) -> Sample | Unreadable:
-        draw = SampleKey(draw, draw) if isinstance(draw, int) else draw
-        if not 0 <= draw.picture < len(self):
-            raise IndexError(f"index: {draw.picture} must be from 0 to {len(self) - 1}")
+    def __getitem__(self, draw: SampleKey | SupportsIndex) -> Sample | Unreadable:
+        draw = draw if isinstance(draw, SampleKey) else self._key(operator.index(draw))
         try:
             one = self._read(draw.picture)
         except (InputError, OSError) as error:
@@ -95,6 +94,13 @@ class PictureDataset(Dataset[Sample | Unreadable]):
                 one = self.mixing(one, lambda: self._read_another(draw.near))
             image, target = self.transform(tv_tensors.Image(one.image), _target(one) | {"image_id": draw.picture})
         return image, _without_ignored(target)
+
+    def _key(self, index: int) -> SampleKey:
+        """The picture of an index, which counts from the end where it is negative, as in any sequence."""
+        count = len(self)
+        if not -count <= index < count:
+            raise IndexError(f"index: {index} must be from {-count} to {count - 1}")
+        return SampleKey(index % count, index % count)
 
     def _read(self, index: int) -> Labelled:
         annotations = self.annotations

@@ -1,8 +1,10 @@
 """The detector that a run trains: its conventions, its first weights, and which of them stay as they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torchvision.models import WeightsEnum, get_model_weights
 
 from torch_retinanet.backbone import BackboneWeights
@@ -34,6 +36,23 @@ def build_detector(config: TrainConfig, class_names: Sequence[str], *, is_traine
         )
     detector.freeze(stages=config.frozen_stages, norm=config.frozen_norm)
     return detector.train()
+
+
+class FunctionLoss(nn.Module):
+    """A loss that is a function."""
+
+    def __init__(self, function: Callable[..., dict[str, Tensor]]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *given: Any) -> dict[str, Tensor]:
+        """What the function makes of logits (B,N,K), deltas (B,N,4), targets and anchors (N,4)."""
+        return self.function(*given)
+
+
+def as_module(loss: Callable[..., dict[str, Tensor]]) -> nn.Module:
+    """A loss that can be a part of a detector."""
+    return loss if isinstance(loss, nn.Module) else FunctionLoss(loss)
 
 
 def _backbone_weights(config: TrainConfig) -> WeightsEnum | BackboneWeights | None:

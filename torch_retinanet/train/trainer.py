@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -36,7 +36,7 @@ from torch_retinanet.train.evaluation import Evaluator
 from torch_retinanet.train.first_weights import TakenOver, find_first_weights, take_over
 from torch_retinanet.train.limits import check_limits
 from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, Means, Recorder
-from torch_retinanet.train.model import build_detector
+from torch_retinanet.train.model import as_module, build_detector
 from torch_retinanet.train.plots import plot_run
 from torch_retinanet.train.progress import Show, run_bar
 from torch_retinanet.train.run_folder import (
@@ -70,8 +70,8 @@ class Trainer:
         config: the settings.
         resume: whether to go on from the checkpoint in the folder.
         detector: one of one's own, in place of that which the settings describe.
-        loss: one of one's own, called as `RetinaNetLoss` is: logits (B,N,K), deltas (B,N,4), targets and anchors (N,4)
-            to losses by name.
+        loss: a module or function that is called as `RetinaNetLoss` is: logits (B,N,K), deltas (B,N,4), targets and
+            anchors (N,4) to losses by name.
         transform: what changes a `tv_tensors.Image` and its target, in place of what the settings describe.
         data_changed: whether to go on though the data are not those that the run began with.
 
@@ -90,7 +90,7 @@ class Trainer:
         *,
         resume: bool = False,
         detector: RetinaNetDetector | None = None,
-        loss: nn.Module | None = None,
+        loss: Callable[..., dict[str, Tensor]] | None = None,
         transform: nn.Module | None = None,
         data_changed: bool = False,
     ) -> None:
@@ -108,7 +108,7 @@ class Trainer:
         self.copies = copies_of_training(data) if data is not None else []
         self.taken_over: TakenOver | None = None
         detector = self._built(resume) if detector is None else self._given(detector)
-        detector.loss = detector.loss if loss is None else loss
+        detector.loss = as_module(loss) if loss else detector.loss
         detector.trained_on = TrainedOn(self.annotations.white, config.tiling())
         self.transform = transform
         drawn = balanced_draws(self.annotations, config.balance, config.seed) if config.balance else ()

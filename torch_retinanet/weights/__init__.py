@@ -5,7 +5,7 @@ No file can run code: `.pth` files are read with `weights_only=True`.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -84,21 +84,19 @@ def find_weights(
     name: str | Path,
     *,
     preset: str | None = None,
-    revision: str | None = None,
-    cache_dir: str | Path | None = None,
+    **hub: Any,
 ) -> WeightsFile:
     """What `read_weights` reads, a repository `owner/name` of the Hugging Face Hub, or `COCO_V1` of torchvision.
 
     Args:
         name: of them.
         preset: as for `read_weights`.
-        revision: branch, tag or commit of the repository.
-        cache_dir: where the Hub's files are kept; by default where huggingface_hub keeps them.
+        hub: what `download` takes of a repository.
 
     Errors are those of `read_weights`, of `download`, and of `download_coco`.
     """
     if str(name) not in COCO_NAMES:
-        return read_weights(download(name, revision=revision, cache_dir=cache_dir), preset=preset)
+        return read_weights(download(name, **hub), preset=preset)
     if preset not in (None, "torchvision"):
         raise InputError(f"{name}: holds preset torchvision, not {preset}")
     return download_coco(str(name))

@@ -31,7 +31,14 @@ REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 """The name of a repository: its owner's, and its own."""
 
 
-def download(path: str | Path, *, revision: str | None = None, cache_dir: str | Path | None = None) -> Path:
+def download(
+    path: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
+) -> Path:
     """A file or folder as it is; of a repository's name, the folder in which the Hub's files are kept.
 
     Raises:
@@ -49,7 +56,15 @@ def download(path: str | Path, *, revision: str | None = None, cache_dir: str | 
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(path), revision=revision, cache_dir=cache_dir, allow_patterns=[*FETCHED]))
+        found = snapshot_download(
+            str(path),
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+            allow_patterns=[*FETCHED],
+        )
+        return Path(found)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise FileNotFoundError(f"{path}: there is no such file, and no repository on the Hub ({reason})") from None
@@ -101,7 +116,15 @@ def _described(contents: WeightsFile) -> dict[str, Any]:
 
 
 def upload(
-    repository: str, contents: WeightsFile, *, private: bool, data: str | None, metrics: Mapping[str, float]
+    repo_id: str,
+    contents: WeightsFile,
+    *,
+    data: str | None,
+    metrics: Mapping[str, float],
+    private: bool = False,
+    token: str | None = None,
+    branch: str | None = None,
+    commit_message: str = "Upload a RetinaNet detector",
 ) -> str:
     """Publish what `write_folder` writes; gives the address of the repository.
 
@@ -112,20 +135,27 @@ def upload(
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError
 
-    if not REPOSITORY.fullmatch(repository):
-        raise InputError(f"repository: {repository!r} must be the owner's name and its own, as owner/name")
+    if not REPOSITORY.fullmatch(repo_id):
+        raise InputError(f"repo_id: {repo_id!r} must be the owner's name and its own, as owner/name")
     with tempfile.TemporaryDirectory() as folder:
-        write_folder(Path(folder), contents, data=data, metrics=metrics, name=repository)
+        write_folder(Path(folder), contents, data=data, metrics=metrics, name=repo_id)
         try:
-            hub = HfApi()
-            address = hub.create_repo(repository, private=private, exist_ok=True)
-            kept = [CARD] if hub.file_exists(repository, CARD) else None  # one that people wrote stays
-            said = "Upload a RetinaNet detector"
-            hub.upload_folder(repo_id=repository, folder_path=folder, commit_message=said, ignore_patterns=kept)
+            hub = HfApi(token=token)
+            address = hub.create_repo(repo_id, private=private, exist_ok=True)
+            if branch is not None:
+                hub.create_branch(repo_id, branch=branch, exist_ok=True)
+            kept = [CARD] if hub.file_exists(repo_id, CARD, revision=branch) else None  # one that people wrote stays
+            hub.upload_folder(
+                repo_id=repo_id,
+                folder_path=folder,
+                commit_message=commit_message,
+                revision=branch,
+                ignore_patterns=kept,
+            )
         except HFValidationError as error:
-            raise InputError(f"repository: {repository!r} is no name that the Hub allows ({error})") from None
+            raise InputError(f"repo_id: {repo_id!r} is no name that the Hub allows ({error})") from None
         except Exception as error:  # the client raises what its network library does
-            raise ConnectionError(f"{repository}: the Hub did not take it ({error})") from None
+            raise ConnectionError(f"{repo_id}: the Hub did not take it ({error})") from None
     return str(address)
 
 

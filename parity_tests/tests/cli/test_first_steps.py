@@ -102,3 +102,5 @@ def test_pictures_that_are_not_there_are_said_before_the_first_step(
     said = capsys.readouterr().err
     assert "retinanet: 2 entries cannot be used, `retinanet inspect` lists them; " in said
     assert "; 2 pictures and " in said
+    assert f"retinanet: pictures that were not found: 2, looked for in {tmp_path}" in said
+    assert "; they are left out; --images names their folder\n" in said

@@ -162,7 +162,11 @@ def test_a_plain_loader_draws_by_plain_indices(annotations: Annotations) -> None
     assert not isinstance(drawn, Unreadable)
     assert torch.equal(batch.images[0], drawn[0])
     assert [unreadable.path.name for unreadable in batch.unreadable] == ["cut.png"]
-    with pytest.raises(IndexError, match="index: 2 must be from 0 to 1"):
+    for same in (np.int64(0), torch.tensor(0), -2):
+        again = dataset[same]
+        assert not isinstance(again, Unreadable)
+        assert torch.equal(again[0], drawn[0])
+    with pytest.raises(IndexError, match="index: 2 must be from -2 to 1"):
         dataset[2]
 
 

@@ -79,7 +79,9 @@ def test_a_training_run_leaves_no_graph_behind() -> None:
     def train() -> None:
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         training = KerasTraining(model, lambda labels, found: keras.ops.sum(found - labels))
-        training.train([(keras.ops.ones((1, 2)), keras.ops.ones((1, 1)))], Recipe("sgd", 0.1, clip_norm=1.0), training=True)
+        training.train(
+            [(keras.ops.ones((1, 2)), keras.ops.ones((1, 1)))], Recipe("sgd", 0.1, clip_norm=1.0), training=True
+        )
 
     def graphs() -> int:
         gc.collect()

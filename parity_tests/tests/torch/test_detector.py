@@ -268,6 +268,12 @@ def test_boxes_of_torchvision_in_another_format_are_converted() -> None:
     assert as_xyxy([picture], [GOOD | {"boxes": centres}]) == as_xyxy([picture.as_subclass(Tensor)], [GOOD])
 
 
+def test_rotated_boxes_of_torchvision_are_refused() -> None:
+    rotated = tv_tensors.BoundingBoxes(torch.ones(1, 5), format="XYWHR", canvas_size=(64, 64))
+    with pytest.raises(InputError, match="boxes: format XYWHR must be one of XYXY, XYWH, CXCYWH"):
+        RetinaNetDetector(SMALL)([noise(3, 64, 64)], [GOOD | {"boxes": rotated}])
+
+
 def losses_in(way: str, side: int) -> dict[str, Tensor]:
     """Those of a batch, with a network in bfloat16, or with autocast to it."""
     model: Any = RetinaNetDetector(SMALL.changed(min_side=side, max_side=side)).train()

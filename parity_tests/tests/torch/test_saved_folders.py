@@ -2,8 +2,8 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import create_autospec
 
 import huggingface_hub
 import pytest
@@ -114,22 +114,28 @@ def test_a_repository_is_read_from_the_cache_of_the_hub(made: RetinaNetDetector,
             RetinaNetDetector.from_pretrained("owner/other", cache_dir=tmp_path)
 
 
+def names_in(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
 def test_a_detector_is_published_as_its_folder(made: RetinaNetDetector, monkeypatch: pytest.MonkeyPatch) -> None:
-    published: dict[str, Any] = {}
-
-    def upload_folder(
-        *, repo_id: str, folder_path: str, commit_message: str, ignore_patterns: list[str] | None
-    ) -> None:
-        published[repo_id] = sorted(path.name for path in Path(folder_path).iterdir())
-
-    def create_repo(name: str, *, private: bool, exist_ok: bool) -> str:
-        return f"hub/{name}"
-
-    hub = SimpleNamespace(create_repo=create_repo, upload_folder=upload_folder, file_exists=lambda *_: False)
-    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
+    hub = create_autospec(huggingface_hub.HfApi, instance=True)
+    hub.create_repo.side_effect = lambda name, **_: f"hub/{name}"
+    hub.file_exists.return_value = False
+    published: list[list[str]] = []
+    hub.upload_folder.side_effect = lambda folder_path, **_: published.append(names_in(folder_path))
+    made_with = create_autospec(huggingface_hub.HfApi, return_value=hub)
+    monkeypatch.setattr(huggingface_hub, "HfApi", made_with)
     assert made.push_to_hub("owner/name") == "hub/owner/name"
-    assert published == {"owner/name": ["README.md", "config.json", "model.safetensors"]}
-    with pytest.raises(InputError, match="repository: 'name' must be the owner's name and its own"):
+    assert published == [["README.md", "config.json", "model.safetensors"]]
+    assert not hub.create_branch.called
+    made.push_to_hub(repo_id="owner/name", private=True, token="ours", branch="v2", commit_message="Train longer")
+    assert made_with.call_args.kwargs == {"token": "ours"}
+    assert hub.create_repo.call_args.kwargs["private"]
+    assert hub.create_branch.call_args.kwargs["branch"] == "v2"
+    said = hub.upload_folder.call_args.kwargs
+    assert (said["revision"], said["commit_message"]) == ("v2", "Train longer")
+    with pytest.raises(InputError, match="repo_id: 'name' must be the owner's name and its own"):
         made.push_to_hub("name")
 
 

@@ -274,9 +274,10 @@ class TestWhatIsOnesOwn:
     def test_a_loss(self, settings: TrainConfig, tmp_path: Path) -> None:
         whole = self.losses(settings)
         config = settings.model_config(10)
-        assert self.losses(replace(settings, out=tmp_path / "own"), loss=Halved(config)) == pytest.approx(
-            [loss / 2 for loss in whole], rel=1e-4
-        )
+        halved = Halved(config)
+        for i, own in enumerate((halved, lambda *given: halved(*given))):
+            found = self.losses(replace(settings, out=tmp_path / f"own{i}"), loss=own)
+            assert found == pytest.approx([loss / 2 for loss in whole], rel=1e-4)
 
     def test_transforms(self, settings: TrainConfig) -> None:
         counted = Counted()

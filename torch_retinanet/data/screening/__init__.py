@@ -5,11 +5,11 @@ from torch_retinanet.data.box_layouts import in_pixels
 from torch_retinanet.data.screening.alike_classes import note_alike_classes
 from torch_retinanet.data.screening.boxes import SLIVER, screen_boxes, slivers
 from torch_retinanet.data.screening.other_layouts import refuse_other_layouts
-from torch_retinanet.data.screening.pictures import screen_pictures
+from torch_retinanet.data.screening.pictures import NOT_FOUND, screen_pictures
 from torch_retinanet.data.screening.repeated_pictures import join_repeated
 from torch_retinanet.data.screening.unplaced_objects import leave_out_unplaced
 
-__all__ = ["SLIVER", "screen", "slivers"]
+__all__ = ["NOT_FOUND", "SLIVER", "screen", "slivers"]
 
 
 def screen(annotations: Annotations, *, decode: bool) -> Annotations:
