@@ -82,10 +82,10 @@ def region_box(value: Any, size: tuple[float, float]) -> Box:
     if "height" not in value:
         raise NoExtentError(f"shape without extent: {', '.join(map(repr, value))[:SHOWN]}")
     x, y, across, down = (number_of(value.get(name)) for name in ("x", "y", "width", "height"))
-    return _turned(x * width, y * height, across * width, down * height, _angle(value))
+    return _rotated(x * width, y * height, across * width, down * height, _angle(value))
 
 
-def _turned(x: float, y: float, width: float, height: float, angle: float) -> Box:
+def _rotated(x: float, y: float, width: float, height: float, angle: float) -> Box:
     """The box of a rectangle that is turned about its upper left corner."""
     if not angle:
         return x, y, x + width, y + height

@@ -88,7 +88,7 @@ class Published:
         preset: the conventions that its files hold for, by the name of their preset.
         title: whose it is, for sentences.
         their_name: its name of a tensor of ours.
-        turned: the numbers of a tensor of ours in their order, and theirs in ours.
+        reordered: the numbers of a tensor of ours in their order, and theirs in ours.
         today: the name that a tensor of an older version has today.
         tell: fields of the config that a file tells, other than sizes.
         class_names: the names of classes that a file says.
@@ -108,7 +108,7 @@ class Published:
     preset: str
     title: str
     their_name: Callable[[str], str]
-    turned: Callable[[str, Tensor], Tensor] = as_it_is
+    reordered: Callable[[str, Tensor], Tensor] = as_it_is
     today: Callable[[str], str] = no_change
     tell: Callable[[TensorFile, RetinaNetConfig], dict[str, Any]] = nothing_told
     class_names: Callable[[TensorFile], Sequence[str]] = names_in_file
@@ -147,7 +147,7 @@ class Published:
         check_shapes(found.source, {name: tuple(tensor.shape) for name, tensor in named.items()}, shapes)
         check_floating(found.source, named)
         counted = {n: _no_count() for n in expected if n.endswith(COUNTER)}
-        tensors = {n: counted[n] if n in counted else self.turned(n, named[self.their_name(n)]) for n in expected}
+        tensors = {n: counted[n] if n in counted else self.reordered(n, named[self.their_name(n)]) for n in expected}
         names = tuple(self.class_names(found))
         names = names if len(names) == config.num_classes else ()
         return WeightsFile(config, tensors, class_names=names, origin=self._origin(config))
@@ -181,8 +181,8 @@ class Published:
             raise InputError(f"{path}: suffix must be {' or '.join(self.suffixes)} for a file of {self.title}")
         contents = as_dialect(contents, RetinaNetConfig.preset(self.preset, **self.says(contents.config)))
         kept = {n: tensor for n, tensor in contents.tensors.items() if self.has_counters or not n.endswith(COUNTER)}
-        turned = {name: self.turned(name, tensor.detach().cpu()) for name, tensor in kept.items()}
-        theirs = {self.their_name(name): tensor.contiguous() for name, tensor in turned.items()}
+        reordered = {name: self.reordered(name, tensor.detach().cpu()) for name, tensor in kept.items()}
+        theirs = {self.their_name(name): tensor.contiguous() for name, tensor in reordered.items()}
         if self.is_folder:
             self._write_folder(path, theirs)
             return contents

@@ -54,7 +54,7 @@ def as_parts(name: str) -> str:
     return PARTS.sub("", name)
 
 
-def turned(name: str, tensor: Tensor) -> Tensor:
+def reordered(name: str, tensor: Tensor) -> Tensor:
     """The rows of the last box layer, of which two and two change places."""
     if not re.fullmatch(r"box_head\.\d+\.(weight|bias)", name) or len(tensor) % 4:
         return tensor
@@ -122,7 +122,7 @@ TF_MODELS = Published(
     preset="tf_models",
     title="TensorFlow Models' RetinaNet",
     their_name=tf_models_name,
-    turned=turned,
+    reordered=reordered,
     today=as_parts,
     tell=tell,
     has_counters=False,
