@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
@@ -45,6 +46,10 @@ WRAPPERS = ("_orig_mod.", "module.", "_checkpoint_wrapped_module.")
 """What torch.compile, DataParallel and activation checkpointing put into the names of a state dict."""
 
 
+PARAMETRIZED = ".parametrizations."
+"""What is in the names of tensors of which others are computed."""
+
+
 def plain_name(name: str) -> str:
     """The name of a tensor before the part that it is in was wrapped."""
     for wrapper in WRAPPERS:
@@ -55,11 +60,23 @@ def plain_name(name: str) -> str:
 def plain_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The state dict of a network by the names that it has before parts of it are wrapped.
 
-    A frozen BatchNorm has no counter of batches: it gets one of zero, which serves a cumulative average alone.
+    A frozen BatchNorm has no counter of batches: it gets one of zero, which serves a cumulative average alone. Of a
+    tensor that is computed of others, as with weight normalisation, it has what is computed.
     """
-    tensors = {plain_name(name): tensor for name, tensor in model.state_dict().items()}
+    state = {name: tensor for name, tensor in model.state_dict().items() if PARAMETRIZED not in name}
+    tensors = {plain_name(name): tensor for name, tensor in (state | _computed(model)).items()}
     norms = [name.removesuffix("running_var") for name in tensors if name.endswith("running_var")]
     return {f"{norm}{COUNTER}": torch.zeros((), dtype=torch.int64) for norm in norms} | tensors
+
+
+def _computed(model: nn.Module) -> dict[str, Tensor]:
+    """Tensors that `torch.nn.utils.parametrize` computes of others, by the names that they had before."""
+    return {
+        f"{path}.{name}": getattr(module, name).detach()
+        for path, module in model.named_modules()
+        if is_parametrized(module)
+        for name in cast("nn.ModuleDict", module.parametrizations)
+    }
 
 
 def expected_shapes(config: RetinaNetConfig, part: Part = "model") -> dict[str, tuple[int, ...]]:

@@ -156,3 +156,13 @@ def test_a_file_of_another_format_is_no_folder(made: RetinaNetDetector, tmp_path
     with pytest.raises(InputError, match="suffix must be one of"):
         made.save_pretrained(tmp_path / "model.pth")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_computed_of_others_are_saved_as_they_are(made: RetinaNetDetector, tmp_path: Path) -> None:
+    touched = RetinaNetDetector(made.config).eval()
+    nn.utils.parametrizations.weight_norm(touched.model.fpn.conv_c3_1x1)
+    touched.save_pretrained(tmp_path)
+    saved = RetinaNetDetector.from_pretrained(tmp_path)
+    assert torch.equal(saved.model.fpn.conv_c3_1x1.weight, touched.model.fpn.conv_c3_1x1.weight)
+    pictures = [noise(3, 64, 64)]
+    assert torch.equal(saved(pictures)[0]["boxes"], touched(pictures)[0]["boxes"])
