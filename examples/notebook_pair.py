@@ -10,12 +10,11 @@ ends with
 import sys
 from typing import Any
 
-from parity_tests import KerasModel, OwnTaps, TorchModule, compare_models
+from parity_tests import KerasModel, OwnTaps, Result, TorchModule, compare_models
 from parity_tests.retinanet.names import longest_sums
 from parity_tests.retinanet.setup import start_run
 from parity_tests.retinanet.side import PACKAGES
 from parity_tests.rule.errors import refusals
-from parity_tests.rule.result import Result
 from torch_retinanet.weights.keras_names import keras_name
 
 

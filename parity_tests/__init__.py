@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from parity_tests.bundle.models import check_model, record_model
     from parity_tests.ladder.compare_models import compare_models
     from parity_tests.ladder.model_pair import ModelPair
+    from parity_tests.rule.result import Result
     from parity_tests.sides.adapters import Function, JaxFunction, KerasModel, OnnxModel, TorchModule
     from parity_tests.sides.own_taps import OwnTaps
     from parity_tests.sides.randomise import randomise
@@ -31,6 +32,7 @@ PLACES = {
     **dict.fromkeys(("check_model", "record_model"), "bundle.models"),
     "ModelPair": "ladder.model_pair",
     "OwnTaps": "sides.own_taps",
+    "Result": "rule.result",
     "compare_models": "ladder.compare_models",
     "randomise": "sides.randomise",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "ModelPair",
     "OnnxModel",
     "OwnTaps",
+    "Result",
     "TorchModule",
     "check_model",
     "compare_models",
