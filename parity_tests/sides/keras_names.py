@@ -1,10 +1,12 @@
 """Layers and variables of a Keras model by path: attributes where layers are attributes, else names of layers."""
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
 
 from parity_tests.rule.errors import UsageError
+from parity_tests.sides.adapter import Returned
 from parity_tests.sides.names import canonical, unknown
 
 
@@ -52,6 +54,18 @@ def activated(model: keras.Model) -> set[str]:
     classes = tuple(getattr(keras.layers, kind) for kind in (*kinds, *convolutions))
     layers = ((path, layer) for path, layer in layers_by_path(model).items() if isinstance(layer, classes))
     return {path for path, layer in layers if layer.activation not in (None, keras.activations.linear)}
+
+
+def returned(model: keras.Model, paths: Collection[str]) -> dict[str, Returned]:
+    """What recurrent layers at these paths return; of a model itself, at an empty one, what its outputs say."""
+    layers = {"": model, **layers_by_path(model)}
+    kinds = (keras.layers.RNN, keras.layers.Bidirectional)
+    found = {path: layers[path] for path in paths if isinstance(layers[path], kinds)}
+    forms = {path: Returned(layer.return_sequences, layer.return_state) for path, layer in found.items()}
+    outputs = getattr(model, "outputs", None)
+    if "" in paths and outputs:
+        forms[""] = Returned(len(outputs[0].shape) == 3, len(outputs) > 1)
+    return forms
 
 
 def path_of(argument: str, model: keras.Model, wanted: str) -> str:
