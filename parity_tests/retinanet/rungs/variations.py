@@ -5,6 +5,7 @@ they leave in BatchNorm; channels last in the port's memory; and a picture large
 shows there alone.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -29,6 +30,7 @@ from parity_tests.retinanet.inputs import (
 from parity_tests.retinanet.matching import compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import gradients_of
+from parity_tests.retinanet.rungs.losses import HALF
 from parity_tests.retinanet.rungs.statistics import judge_statistics, of_port, of_reference
 from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.rule.budgets import CASCADED, GRADIENT, largest, rounding_budget
@@ -40,11 +42,16 @@ RATIOS = (0.5, 1.0, 2.0)
 MOST = 10
 """Detections that are compared: the reference takes a turn for each."""
 
-HALF, HALF_SIZE = "bfloat16", (64, 96)
-"""The precision that the port is held to by itself, and the size of its pictures."""
+HALF_SIZE: Size = (64, 96)
+"""The size of the pictures in bfloat16, to which the port is held by itself."""
 
 HALF_ROUNDINGS = 2**16
 """How many roundings of float32, of 24 digits, one of bfloat16 is, of 8."""
+
+
+HALF_FACTOR = math.sqrt(16) * 2.0**-8
+"""What all values of a tap together may be too large by: the root of the roundings on the longest way through a module,
+three convolutions that each have four, of its input, its weights, its result and BatchNorm, and a sum; each 2^-8."""
 
 
 class Variation(NamedTuple):
@@ -77,8 +84,8 @@ VARIATIONS = (
 
 
 def variations(run: DetectorComparison) -> list[DetectorCase]:
-    """Each variation, of which two presets share the work, and bfloat16."""
-    return [*(_case(run, each, shared) for shared, each in enumerate(VARIATIONS)), _in_half(run)]
+    """Each variation, of which two presets share the work; one value for each channel; and bfloat16."""
+    return [*(_case(run, each, shared) for shared, each in enumerate(VARIATIONS)), _of_one_value(run), _in_half(run)]
 
 
 def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCase:
@@ -160,6 +167,28 @@ def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answe
     return records + compare_detections("variations", where, *found, limits=limits, units=CASCADED)
 
 
+def _of_one_value(run: DetectorComparison) -> DetectorCase:
+    """What a picture leaves in training whose C5 is a single pixel: BatchNorm has one value there, of variance 0."""
+    where = Where(size=(32, 32), dtype="float64", mode="training", subject="one picture, one pixel")
+
+    def reference(sides: DetectorSides) -> Answer:
+        images = random_images((32, 32), batch=1, seed=run.inputs.seed)
+        return {"images": images, **of_reference(run.narrowed(sides.reference("float64")), images)}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return of_port(run.narrowed(sides.port("float64")), given["images"], given["fed"])
+
+    return DetectorCase(
+        rung="variations",
+        where=where,
+        reference=reference,
+        port=port,
+        judge=partial(judge_statistics, "variations", where),
+        trains=True,
+        shared=1,
+    )
+
+
 def _in_half(run: DetectorComparison) -> DetectorCase:
     """Each module of the port in bfloat16, fed the reference's input, within what its roundings may add up to."""
     where = Where(size=HALF_SIZE, dtype=HALF, mode="isolated")
@@ -179,7 +208,21 @@ def _in_half(run: DetectorComparison) -> DetectorCase:
 
 
 def _judge_half(where: Where, reference: Answer, port: Answer) -> list[Record]:
-    """Taps that only hand on what they are fed round it, once."""
+    """Taps that only hand on what they are fed round it, once; and by itself, how many times too large each is."""
     handed_on = {name: rounding_budget(value, HALF_ROUNDINGS) for name, value in reference["taps"].items()}
     budgets: Mapping[str, float | Array] = {**handed_on, **port["bounds"]}
-    return compare_taps("variations", where, reference["taps"], port["taps"], budgets=budgets, tag_of=tag_of)
+    records = compare_taps("variations", where, reference["taps"], port["taps"], budgets=budgets, tag_of=tag_of)
+    made = [name for name in port["bounds"] if name in port["taps"]]
+    factors = {name: _factor(reference["taps"][name], port["taps"][name]) for name in made}
+    ones = {name: np.ones_like(factor) for name, factor in factors.items()}
+    shares = dict.fromkeys(made, HALF_FACTOR)
+    return records + compare_taps("variations", replace(where, subject="factor"), ones, factors, budgets=shares)
+
+
+def _factor(reference: Array, port: Array) -> Array:
+    """How many times the reference the port is, by least squares: single values may round, all of them together not."""
+    if reference.shape != port.shape:
+        return np.ones(1, np.float32)
+    left, right = (values.astype(np.float64).ravel() for values in (reference, port))
+    squares = float(np.dot(left, left))
+    return np.array([np.dot(left, right) / squares if squares else 1.0], np.float32)
