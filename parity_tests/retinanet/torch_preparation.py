@@ -17,7 +17,14 @@ from parity_tests.retinanet.picture_files import as_given
 from parity_tests.retinanet.preparation import FRAME, PictureSides
 from parity_tests.retinanet.torch_surroundings import in_numpy
 from parity_tests.rule.record import Array
-from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector, pictures, preprocess
+from torch_retinanet import (
+    DecodePredictions,
+    RetinaNet,
+    RetinaNetConfig,
+    RetinaNetDetector,
+    pictures,
+    preprocess,
+)
 from torch_retinanet.data.transforms import ScaleAbout, training_transforms
 
 
@@ -113,9 +120,10 @@ class TorchPreparation:
         given = [torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1) for picture in pictures]
         others = [given[1].transpose(1, 2), 255 - given[1]]
         with _bytes_become(next(self.network.parameters()).dtype):
-            detector.config = replace(self.config, score_threshold=1.0)  # they are not looked at
+            own, none = detector.decode_predictions, DecodePredictions(replace(self.config, score_threshold=1.0))
+            detector.decode_predictions = none  # they are not looked at
             detector.predict(others, batch_size=3)
-            detector.config = self.config
+            detector.decode_predictions = own
             found = detector.predict(given, batch_size=3)
         return in_numpy(found)
 

@@ -109,7 +109,7 @@ class TorchTrainer:
         detector.model = self.network
         try:
             detector.freeze(stages=self.settings.frozen_stages, norm=self.settings.frozen_norm)
-            detector.train()
+            detector.eval()  # as an evaluation leaves it
             training, steps = self._begun(detector), []
             for number, of_step in enumerate(batches):
                 if number and number == self.plan.resumed_after:

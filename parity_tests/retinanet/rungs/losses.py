@@ -5,8 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.retinanet.assignments import assignment_batches, crafted_outputs, sure_outputs
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
@@ -35,16 +33,13 @@ SURE = {"sure and right": True, "sure and wrong": False}
 WITH_GRADIENTS = ("batch of 1", "batch of 1 without boxes")
 """The batches of which the gradient is compared too; without boxes it must be finite."""
 
-HALF = "bfloat16"
-"""The precision of outputs where a network is trained in it."""
-
 Targets = Mapping[str, Mapping[str, Array]]
 """The targets of each batch, by the batch's name."""
 
 
 def losses(run: DetectorComparison) -> list[DetectorCase]:
-    """Losses of batches with and without boxes, and of outputs in bfloat16."""
-    return [*(_case(run, size) for size in run.sizes or [LOSS_SIZE]), _of_half(run)]
+    """Losses of batches with and without boxes."""
+    return [_case(run, size) for size in run.sizes or [LOSS_SIZE]]
 
 
 class Question(NamedTuple):
@@ -107,35 +102,6 @@ def _answers(run: DetectorComparison, side: Callable[[str], DetectorSide], targe
     terms = {d: {q.data: side(d).losses(*q.in_precision(d)) for q in _asked(targets, classes)} for d in run.precisions}
     few = _asked({name: targets[name] for name in WITH_GRADIENTS}, classes)
     return terms | {"gradients": {q.data: side("float64").loss_gradient(*q.in_precision("float64")) for q in few}}
-
-
-def _of_half(run: DetectorComparison) -> DetectorCase:
-    """The port's losses of outputs in bfloat16, which are float32 numbers: nothing but the outputs is rounded."""
-    where, classes = Where(size=LOSS_SIZE, dtype=HALF, data=WITH_GRADIENTS[0]), run.config.num_classes
-
-    def reference(sides: DetectorSides) -> Answer:
-        side = sides.reference("float64")
-        batch = assignment_batches(side.anchors(LOSS_SIZE), LOSS_SIZE, classes)[WITH_GRADIENTS[0]]
-        targets = side.targets(LOSS_SIZE, *batch)
-        return {"targets": targets, "terms": side.losses(in_half(crafted_outputs(targets, classes)), targets)}
-
-    def port(sides: DetectorSides, given: Answer) -> Answer:
-        outputs = in_half(crafted_outputs(given["targets"], classes))
-        return {"terms": sides.port(HALF).losses(outputs, given["targets"])}
-
-    def judge(reference: Answer, port: Answer) -> list[Record]:
-        terms = {name: value.astype(np.float32) for name, value in reference["terms"].items()}
-        return compare_taps("losses", where, terms, port["terms"], units=ISOLATED)
-
-    whole = ("targets", "terms")
-    return DetectorCase(rung="losses", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=1)
-
-
-def in_half(values: Array) -> Array:
-    """Numbers of bfloat16, which are float32 numbers without their last 16 digits."""
-    bits = values.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
-    cut: Array = bits.view(np.float32).astype(np.float64)
-    return cut
 
 
 def _judge(where: Where, dtypes: Sequence[str], reference: Answer, port: Answer) -> list[Record]:

@@ -5,13 +5,10 @@ they leave in BatchNorm; channels last in the port's memory; and a picture large
 shows there alone.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
-
-import numpy as np
 
 from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.anchors import Anchors
@@ -30,10 +27,10 @@ from parity_tests.retinanet.inputs import (
 from parity_tests.retinanet.matching import compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import gradients_of
-from parity_tests.retinanet.rungs.losses import HALF
+from parity_tests.retinanet.rungs.in_half import in_half, losses_of_half
 from parity_tests.retinanet.rungs.statistics import judge_statistics, of_port, of_reference
-from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
-from parity_tests.rule.budgets import CASCADED, GRADIENT, largest, rounding_budget
+from parity_tests.retinanet.side import DetectorSide, values_of
+from parity_tests.rule.budgets import CASCADED, GRADIENT, largest
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
@@ -41,17 +38,6 @@ RATIOS = (0.5, 1.0, 2.0)
 
 MOST = 10
 """Detections that are compared: the reference takes a turn for each."""
-
-HALF_SIZE: Size = (64, 96)
-"""The size of the pictures in bfloat16, to which the port is held by itself."""
-
-HALF_ROUNDINGS = 2**16
-"""How many roundings of float32, of 24 digits, one of bfloat16 is, of 8."""
-
-
-HALF_FACTOR = math.sqrt(16) * 2.0**-8
-"""What all values of a tap together may be too large by: the root of the roundings on the longest way through a module,
-three convolutions that each have four, of its input, its weights, its result and BatchNorm, and a sum; each 2^-8."""
 
 
 class Variation(NamedTuple):
@@ -85,7 +71,8 @@ VARIATIONS = (
 
 def variations(run: DetectorComparison) -> list[DetectorCase]:
     """Each variation, of which two presets share the work; one value for each channel; and bfloat16."""
-    return [*(_case(run, each, shared) for shared, each in enumerate(VARIATIONS)), _of_one_value(run), _in_half(run)]
+    varied = [_case(run, each, shared) for shared, each in enumerate(VARIATIONS)]
+    return [*varied, _of_one_value(run), in_half(run), losses_of_half(run)]
 
 
 def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCase:
@@ -187,42 +174,3 @@ def _of_one_value(run: DetectorComparison) -> DetectorCase:
         trains=True,
         shared=1,
     )
-
-
-def _in_half(run: DetectorComparison) -> DetectorCase:
-    """Each module of the port in bfloat16, fed the reference's input, within what its roundings may add up to."""
-    where = Where(size=HALF_SIZE, dtype=HALF, mode="isolated")
-
-    def reference(sides: DetectorSides) -> Answer:
-        images = random_images(HALF_SIZE, seed=run.inputs.seed)
-        taps = values_of(run.narrowed(sides.reference("float64")).forward([images]))
-        return {"images": images, "taps": {name: value.astype(np.float32) for name, value in taps.items()}}
-
-    def port(sides: DetectorSides, given: Answer) -> Answer:
-        images, fed = given["images"], fed_with(given["taps"])
-        bounds = run.narrowed(sides.port("float64")).rounding_bounds(images, given["taps"], HALF)
-        return {"taps": values_of(run.narrowed(sides.port(HALF)).forward([images], fed=fed)), "bounds": bounds}
-
-    judge = partial(_judge_half, where)
-    return DetectorCase(rung="variations", where=where, reference=reference, port=port, judge=judge)
-
-
-def _judge_half(where: Where, reference: Answer, port: Answer) -> list[Record]:
-    """Taps that only hand on what they are fed round it, once; and by itself, how many times too large each is."""
-    handed_on = {name: rounding_budget(value, HALF_ROUNDINGS) for name, value in reference["taps"].items()}
-    budgets: Mapping[str, float | Array] = {**handed_on, **port["bounds"]}
-    records = compare_taps("variations", where, reference["taps"], port["taps"], budgets=budgets, tag_of=tag_of)
-    made = [name for name in port["bounds"] if name in port["taps"]]
-    factors = {name: _factor(reference["taps"][name], port["taps"][name]) for name in made}
-    ones = {name: np.ones_like(factor) for name, factor in factors.items()}
-    shares = dict.fromkeys(made, HALF_FACTOR)
-    return records + compare_taps("variations", replace(where, subject="factor"), ones, factors, budgets=shares)
-
-
-def _factor(reference: Array, port: Array) -> Array:
-    """How many times the reference the port is, by least squares: single values may round, all of them together not."""
-    if reference.shape != port.shape:
-        return np.ones(1, np.float32)
-    left, right = (values.astype(np.float64).ravel() for values in (reference, port))
-    squares = float(np.dot(left, left))
-    return np.array([np.dot(left, right) / squares if squares else 1.0], np.float32)

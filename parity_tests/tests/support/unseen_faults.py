@@ -13,6 +13,7 @@ from parity_tests.tests.support.picture_faults import MIRRORED, STEPS, WHOLE
 from parity_tests.tests.support.port_faults import Fault, patch
 from parity_tests.tests.support.training_faults import GIVEN, method
 
+LOSSES_OF_HALF = ("variations", "losses")
 ONE_VALUE, IN_TRAINING = ("variations", "one picture, one pixel"), ("forward", "training")
 
 
@@ -171,12 +172,12 @@ UNSEEN_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
 
 HALF_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     "a loss of logits in bfloat16 that is in bfloat16": (
-        *("losses", "batch of 1"),
+        *LOSSES_OF_HALF,
         patch("torch_retinanet.losses.detection.RetinaNetClassificationLoss.forward", in_its_own_precision),
         "loss.classification",
     ),
     "a box loss that is rounded to bfloat16": (
-        *("losses", "batch of 1"),
+        *LOSSES_OF_HALF,
         patch("torch_retinanet.losses.detection.RetinaNetBoxLoss.forward", rounded_to_half),
         "loss.box",
     ),
