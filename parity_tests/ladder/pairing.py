@@ -12,7 +12,7 @@ from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import SIDES, Array
 from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.carry import draws_together
-from parity_tests.sides.layouts import Layouts, to_port
+from parity_tests.sides.layouts import LAST_TO_SECOND, Layouts, Permutation, to_port
 from parity_tests.sides.links import Links, linked
 from parity_tests.sides.matching import Matches, as_names, matched
 from parity_tests.sides.names import Names, Pairs, check_skip, check_table, is_within, pair
@@ -61,6 +61,7 @@ def comparison(
     flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
     lie = Layouts(reference.layout, port.layout, layouts, flat)
     ends = [(paths[0][tap], paths[1][name]) for tap, name in paired.port.items()]
+    lie.table |= _of_steps(adapters, paired, ends, lie)
     reference, port = _in_one_form(_before_activations((reference, port), ends), ends)
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
     paired = _without_parts(_without_drawn(paired, adapters, paths, links), adapters, paths, parameters, links)
@@ -89,6 +90,19 @@ def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str])
     more = pair(Names(paired.missing["reference"], paired.missing["port"]), {}, skip)
     both = paired.port | more.port
     return Pairs({tap: both[tap] for tap in taps.reference if tap in both}, more.missing, paired.skipped)
+
+
+def _of_steps(
+    adapters: Sequence[Adapter], paired: Pairs, ends: Sequence[Ends], layouts: Layouts
+) -> dict[str, Permutation]:
+    """The layouts of convolutions of steps, of which each side has the channels as in its maps, where none is given."""
+    if layouts.reference == layouts.port:
+        return {}
+    first = adapters[0].of_steps([own for own, _ in ends])
+    second = adapters[1].of_steps([theirs for _, theirs in ends])
+    taps = [tap for tap, (own, theirs) in zip(paired.port, ends, strict=True) if own in first and theirs in second]
+    names = (name for tap in taps for name in (f"{tap}.input", tap))
+    return {name: LAST_TO_SECOND for name in names if name not in layouts.table}
 
 
 def _without_drawn(

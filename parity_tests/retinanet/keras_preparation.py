@@ -66,7 +66,9 @@ class KerasPreparation:
         both = self._mirrored(picture, boxes)
         turned, swapped = self._mirrored(picture.transpose(1, 0, 2), boxes[:, [1, 0, 3, 2]])
         upside_down = turned.transpose(1, 0, 2), swapped[:, [1, 0, 3, 2]]
-        ways = {"mirrored": both, "trained": both, "upside_down": upside_down}
+        trained = {"trained": both, "upside_down": upside_down}
+        border = np.array(picture.shape[1::-1] * 2)
+        ways = {"mirrored": both} | {how: (image, of.clip(0, border)) for how, (image, of) in trained.items()}
         return {
             f"{how}.{what}": v for how, of in ways.items() for what, v in zip(("picture", "boxes"), of, strict=True)
         }

@@ -41,6 +41,12 @@ class TorchSurroundings:
         classes = targets.classes.to(DTYPES[self.dtype])
         return {"targets.classes": classes.numpy(), "targets.deltas": targets.deltas.numpy()}
 
+    def ignoring(self, size: Size, classes: Array, regions: Sequence[Array]) -> Array:
+        assigned = torch.from_numpy(classes.astype(np.int64))
+        targets = Targets(assigned, self.tensor(np.zeros((*classes.shape, 4))))
+        found = self.label_encoder.ignore(targets, self._anchors(size), [self.tensor(each) for each in regions])
+        return found.classes.numpy().astype(classes.dtype)
+
     def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
         tensor, assigned = self.tensor(outputs).to(DTYPES[self.dtype]), self._assigned_targets(targets)
         each = [self._losses(tensor[i : i + 1], Targets(*(t[i : i + 1] for t in assigned))) for i in range(len(tensor))]

@@ -92,6 +92,10 @@ class Adapter(ABC):
         """What recurrent layers at these paths return, or the model itself at an empty one, as far as it says so."""
         return {}
 
+    def of_steps(self, paths: Collection[str]) -> set[str]:
+        """The paths of layers that take and give arrays of three axes, steps and channels, in the layout of maps."""
+        return set()
+
     def recurrent(self, paths: Collection[str]) -> set[str]:
         """The paths of modules that always return both, steps and states, which are to be brought in another form."""
         return set()

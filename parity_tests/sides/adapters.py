@@ -62,6 +62,11 @@ class TorchModule(Adapter):
 
         return set() if self.writes_taps else {path for path in paths if is_bare(self.module.get_submodule(path))}
 
+    def of_steps(self, paths: Collection[str]) -> set[str]:
+        from parity_tests.sides.torch_side import is_of_steps
+
+        return set() if self.writes_taps else {path for path in paths if is_of_steps(self.module.get_submodule(path))}
+
     def recurrent(self, paths: Collection[str]) -> set[str]:
         from parity_tests.sides.torch_side import is_recurrent
 
@@ -131,6 +136,11 @@ class KerasModel(Adapter):
         from parity_tests.sides.keras_names import activated
 
         return set() if self.writes_taps else activated(self.model) & {*paths}
+
+    def of_steps(self, paths: Collection[str]) -> set[str]:
+        from parity_tests.sides.keras_names import of_steps
+
+        return set() if self.writes_taps else of_steps(self.model) & {*paths}
 
     def returns(self, paths: Collection[str]) -> dict[str, Returned]:
         from parity_tests.sides.keras_names import returned

@@ -56,6 +56,13 @@ def activated(model: keras.Model) -> set[str]:
     return {path for path, layer in layers if layer.activation not in (None, keras.activations.linear)}
 
 
+def of_steps(model: keras.Model) -> set[str]:
+    """The paths of convolutions of steps."""
+    kinds = ("Conv1D", "Conv1DTranspose", "DepthwiseConv1D", "SeparableConv1D")
+    classes = tuple(getattr(keras.layers, kind) for kind in kinds)
+    return {path for path, layer in layers_by_path(model).items() if isinstance(layer, classes)}
+
+
 def returned(model: keras.Model, paths: Collection[str]) -> dict[str, Returned]:
     """What recurrent layers at these paths return; of a model itself, at an empty one, what its outputs say."""
     layers = {"": model, **layers_by_path(model)}

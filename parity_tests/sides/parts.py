@@ -14,7 +14,7 @@ Values = Mapping[str, Array]
 Signature = tuple[tuple[str, tuple[int, ...]], ...]
 
 ALONE = "model"
-"""What the path of a model is called that is itself the only module."""
+"""What the path of a model itself is called."""
 
 SEPARABLE = {"depthwise": {"kernel": "depthwise_kernel"}, "pointwise": {"kernel": "pointwise_kernel", "bias": "bias"}}
 """The parts of a separable convolution of Keras, which torch has as two, and what Keras calls their parameters."""
@@ -70,16 +70,15 @@ class Module:
 def modules_of(values: Values, left: Collection[str], wholes: Collection[str]) -> list[Module]:
     """The modules of parameters that are left, in order; what lies in one of `wholes` belongs to that.
 
-    A model that is itself the only one stands under a name of its own; beside others it is none.
+    A model that has parameters of its own stands under a name of its own.
     """
     found: dict[str, dict[str, Array]] = {}
     for name in values:
         if name in left:
             found.setdefault(_owner(name, wholes), {})[name] = values[name]
-    if [*found] == [""]:
-        named = {f"{ALONE}.{name}": name for name in found[""]}
-        return [Module(ALONE, {new: values[name] for new, name in named.items()}, named)]
-    return [Module(path, own) for path, own in found.items() if path]
+    named = {f"{ALONE}.{name}": name for name in found.get("", ())}
+    alone = Module(ALONE, {new: values[name] for new, name in named.items()}, named)
+    return [Module(path, own) if path else alone for path, own in found.items()]
 
 
 def in_parts(reference: Sequence[Module], port: Sequence[Module]) -> tuple[list[Module], list[Module]]:

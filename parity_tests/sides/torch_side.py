@@ -143,6 +143,11 @@ def is_bare(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear | _ConvNd)
 
 
+def is_of_steps(module: nn.Module) -> bool:
+    """Whether a module takes steps with their channels before them."""
+    return isinstance(module, nn.Conv1d | nn.ConvTranspose1d)
+
+
 def is_recurrent(module: nn.Module) -> bool:
     """Whether a module returns its steps and its states."""
     return isinstance(module, nn.RNNBase)

@@ -31,6 +31,9 @@ FRAMES: Mapping[str, tuple[Size, tuple[int, int]]] = {
 }
 """Frames that a picture of 40x100 lies in, and where; or that lie in it."""
 
+OVER = [88.0, -3.0, 109.5, 44.0]
+"""A box over the border of that picture, at which boxes of training pictures are cut off."""
+
 WHOLE, MIRRORED = Where(dtype="float64", subject="pictures to boxes"), Where(dtype="float64", subject="mirrored")
 
 
@@ -93,7 +96,7 @@ def _found(run: DetectorComparison, side: DetectorSide, pictures: list[Array]) -
 def _mirrored(run: DetectorComparison) -> DetectorCase:
     def asked(seed: int) -> tuple[Array, Array]:
         picture = _drawn(seed)[1]
-        return picture, np.array([[3.0, 5.0, 20.0, 31.0], [0.0, 0.0, 40.0, 12.5], [61.25, 30.0, 100.0, 40.0]])
+        return picture, np.array([[3.0, 5.0, 20.0, 31.0], [0.0, 0.0, 40.0, 12.5], [61.25, 30.0, 100.0, 40.0], OVER])
 
     def mirrored(side: Preparation, seed: int) -> Mapping[str, Array]:
         frames = {name: side.placed(*asked(seed), *frame) for name, frame in FRAMES.items()}

@@ -186,3 +186,31 @@ def test_results_that_are_no_maps_lie_on_both_sides_alike() -> None:
 def test_a_kernel_that_lies_alike_and_no_other_way_stays() -> None:
     turned = L.EinsumDense("abc,dc->abd", output_shape=(None, 8), bias_axes="d", name="top")
     assert compare_models(model(STEPS, turned), nn.Linear(6, 8), STEPS, dtypes=("float64",)).verdict == "equal"
+
+
+class Steps(nn.Module):
+    """A convolution of steps, with their channels where torch has them, and a scale that is no module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gamma = nn.Conv1d(6, 5, 3), nn.Parameter(torch.ones(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.conv(x.transpose(1, 2)).transpose(1, 2) * self.gamma
+        return made
+
+
+class Scale(keras.Layer):  # type: ignore[misc]
+    """A scale for each channel."""
+
+    def build(self, shape: Any) -> None:
+        self.gamma = self.add_weight(shape=shape[-1:], name="gamma")
+
+    def call(self, x: Any) -> Any:
+        return x * self.gamma
+
+
+def test_steps_have_their_channels_first_in_torch_and_a_model_may_have_parameters_itself() -> None:
+    result = compare_models(model(STEPS, L.Conv1D(5, 3, name="conv"), Scale(name="scale")), Steps(), STEPS)
+    assert result.verdict == "equal", result.summary
+    assert result.settings["names"] == {"gamma": "scale/gamma"}

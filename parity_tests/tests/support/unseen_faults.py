@@ -1,5 +1,6 @@
 """Faults that no comparison of the command showed, or that it named elsewhere, until it asked for them."""
 
+import math
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -8,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms import v2
 
 from parity_tests.tests.support.picture_faults import MIRRORED, STEPS, WHOLE
 from parity_tests.tests.support.port_faults import Fault, patch
 from parity_tests.tests.support.training_faults import GIVEN, method
+from torch_retinanet.losses.in_parts import FocalLosses, parts
 
 LOSSES_OF_HALF = ("variations", "losses")
 ONE_VALUE, IN_TRAINING = ("variations", "one picture, one pixel"), ("forward", "training")
@@ -87,6 +90,15 @@ def kept(key: Any) -> Any:
     return make
 
 
+def by_the_first(ctx: Any, grad: Tensor) -> Any:
+    """The focal loss's way back, where each part of the logits gets the gradients of the first one."""
+    [slopes] = ctx.saved_tensors
+    found = torch.empty_like(slopes, dtype=ctx.dtype)
+    for part in parts(slopes):
+        found[part] = slopes[part] * grad[: len(slopes[part]), None]
+    return found, None, None
+
+
 def dropped(make: Any) -> Any:
     """Dropout in a head, in training."""
 
@@ -124,6 +136,45 @@ UNSEEN_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
             lambda make: lambda self, inputs: (p := make(self, inputs)) | {"size": [p["size"][0], p["seen"][1]]},
         ),
         "padded.drawn",
+    ),
+    "training boxes that reach over the border": (
+        *MIRRORED,
+        lambda monkeypatch: monkeypatch.setattr("torch_retinanet.data.transforms.v2.ClampBoundingBoxes", v2.Identity),
+        "trained.boxes",
+    ),
+    "a gradient of later logits by the first anchors": (
+        *("losses", "128x128"),
+        lambda monkeypatch: monkeypatch.setattr(FocalLosses, "backward", staticmethod(by_the_first)),
+        "loss.gradient",
+    ),
+    "regions to ignore that are background": (
+        *("targets", "96x160"),
+        patch(
+            "torch_retinanet.targets.LabelEncoder.ignore", lambda make: lambda self, targets, anchors, regions: targets
+        ),
+        "targets.ignored",
+    ),
+    "regions to ignore from more than half of an anchor on": (
+        *("targets", "128x128"),
+        lambda monkeypatch: monkeypatch.setattr("torch_retinanet.targets.WITHIN", math.nextafter(0.5, 1)),
+        "targets.ignored",
+    ),
+    "regions to ignore that take boxes away": (
+        *("targets", "128x128"),
+        patch(
+            "torch_retinanet.targets.LabelEncoder.ignore",
+            lambda make: (
+                lambda self, targets, anchors, regions: make(
+                    self, targets._replace(classes=targets.classes.clamp(max=-1)), anchors, regions
+                )
+            ),
+        ),
+        "targets.ignored",
+    ),
+    "a prediction without its last batch": (
+        *WHOLE,
+        patch("torch_retinanet.RetinaNetDetector._in_batches", lambda make: lambda *given: list(make(*given))[:3]),
+        "det.set",
     ),
     "one short side for all steps": ("training", GIVEN, drawn(lambda seeds, sides: sides[0]), "short_sides"),
     "short sides in turn": ("training", GIVEN, drawn(lambda seeds, sides: sides[seeds[1] % len(sides)]), "short_sides"),
