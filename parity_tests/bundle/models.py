@@ -68,6 +68,9 @@ class RecordedModel:
     def returns(self, paths: Collection[str]) -> dict[str, Returned]:
         return {}
 
+    def turned(self) -> set[str]:
+        return set()
+
     def of_steps(self, paths: Collection[str]) -> set[str]:
         return set()
 

@@ -92,6 +92,10 @@ class Adapter(ABC):
         """What recurrent layers at these paths return, or the model itself at an empty one, as far as it says so."""
         return {}
 
+    def turned(self) -> set[str]:
+        """The kernels of dense layers of Keras whose results come first, as in torch: a square one does not show it."""
+        return set()
+
     def of_steps(self, paths: Collection[str]) -> set[str]:
         """The paths of layers that take and give arrays of three axes, steps and channels, in the layout of maps."""
         return set()

@@ -137,6 +137,11 @@ class KerasModel(Adapter):
 
         return set() if self.writes_taps else activated(self.model) & {*paths}
 
+    def turned(self) -> set[str]:
+        from parity_tests.sides.keras_names import turned
+
+        return turned(self.model)
+
     def of_steps(self, paths: Collection[str]) -> set[str]:
         from parity_tests.sides.keras_names import of_steps
 

@@ -1,5 +1,6 @@
 """Layers and variables of a Keras model by path: attributes where layers are attributes, else names of layers."""
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -54,6 +55,13 @@ def activated(model: keras.Model) -> set[str]:
     classes = tuple(getattr(keras.layers, kind) for kind in (*kinds, *convolutions))
     layers = ((path, layer) for path, layer in layers_by_path(model).items() if isinstance(layer, classes))
     return {path for path, layer in layers if layer.activation not in (None, keras.activations.linear)}
+
+
+def turned(model: keras.Model) -> set[str]:
+    """The kernels of two axes of `EinsumDense` whose equation has what they make before what they take."""
+    layers = ((path, la) for path, la in layers_by_path(model).items() if isinstance(la, keras.layers.EinsumDense))
+    parts = ((path, re.split(",|->", layer.equation.replace(" ", ""))) for path, layer in layers)
+    return {f"{path}/kernel" for path, (taken, kernel, _) in parts if len(kernel) == 2 and kernel[0] not in taken}
 
 
 def of_steps(model: keras.Model) -> set[str]:
