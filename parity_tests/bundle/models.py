@@ -15,6 +15,7 @@ from parity_tests.ladder.pairing import comparison
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Where
 from parity_tests.rule.result import Result
+from parity_tests.sides.adapter import Returned
 from parity_tests.sides.adapters import adapted
 from parity_tests.sides.layouts import Layout
 from parity_tests.sides.side import Loss, Side
@@ -63,6 +64,22 @@ class RecordedModel:
 
     def bare(self, paths: Collection[str]) -> set[str]:
         return set()
+
+    def returns(self, paths: Collection[str]) -> dict[str, Returned]:
+        return {}
+
+    def turned(self) -> set[str]:
+        return set()
+
+    def of_steps(self, paths: Collection[str]) -> set[str]:
+        return set()
+
+    def recurrent(self, paths: Collection[str]) -> set[str]:
+        return set()
+
+    def returning(self, forms: Mapping[str, Returned]) -> "RecordedModel":
+        assert not forms, "none is recurrent"
+        return self
 
     def before_activations(self, paths: Collection[str]) -> "RecordedModel":
         assert not paths, "none is activated"

@@ -7,6 +7,7 @@ from parity_tests.ladder.comparison import Comparison
 from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import FIRST
 from parity_tests.sides.names import canonical
+from parity_tests.sides.side import ROOT
 
 
 def blind_spots(pair: Comparison, rungs: Sequence[str]) -> list[str]:
@@ -49,7 +50,8 @@ def _of_sides(pair: Comparison) -> Iterator[str]:
         which = " and ".join(
             name for name, side in (("reference", pair.reference), ("port", pair.port)) if not side.has_modules
         )
+        seen = "only the output was compared" if [*pair.taps.port] == [ROOT] else "nothing was isolated"
         more = "" if pair.has_parameters else ", and parameters and gradients were not compared"
-        yield f"functions: what happens within the {which} cannot be seen; nothing was isolated{more}"
+        yield f"functions: what happens within the {which} cannot be seen; {seen}{more}"
     elif not pair.has_taps:
         yield "taps: there are none; nothing was isolated, and a difference cannot be placed"

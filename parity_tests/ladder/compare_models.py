@@ -27,6 +27,7 @@ from parity_tests.ladder.pairing import comparison
 from parity_tests.ladder.proposals import misfits, with_proposals
 from parity_tests.ladder.provenance import peak_memory, provenance
 from parity_tests.ladder.repro import write_repro
+from parity_tests.ladder.uncarried import judged
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.result import Coverage, Result
 from parity_tests.rule.vacuous import silent_parts, silent_rungs
@@ -125,7 +126,7 @@ def compared_models(
     climbed = rungs_for(two, rungs)
     check_training(two, climbed)
     cases = [case for rung in climbed for case in RUNGS[rung](two)]
-    records = with_proposals(two, climb(cases, two.sides, answers=answers))
+    records = judged(two, with_proposals(two, climb(cases, two.sides, answers=answers)))
     return Result(
         records=records,
         reference=two.reference.words,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from parity_tests.ladder.case import Answer, Case, Sides
+from parity_tests.ladder.lying import let_lie
 from parity_tests.rule.record import Array, Record, Where
 from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
@@ -65,6 +66,7 @@ class Comparison:
     transfer: bool = True
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
     _prepared: dict[str, str] = field(default_factory=dict)
+    _lying: dict[str, Sequence[int]] = field(default_factory=dict)
     _backward: dict[str, Backward] = field(default_factory=dict)
 
     @property
@@ -173,6 +175,7 @@ class Comparison:
         """The port's run on the inputs, by the reference's names and in its layout; asked for once."""
         if ("port", dtype) not in self._calls:
             found = sides.port(dtype).forward(self.to_port_inputs(self.inputs))
+            self._lying.update(let_lie(self.layouts, self._calls.get(("reference", dtype), {}), found))
             self._calls["port", dtype] = self.to_reference(found)
         return self._calls["port", dtype]
 
@@ -261,10 +264,10 @@ class Comparison:
 
     @property
     def said_of_inputs(self) -> list[str]:
-        """A sentence for each module whose input the port prepares."""
-        return [
-            f"{tap}.input: {shapes}; the port's {tap} is run on what arrives" for tap, shapes in self._prepared.items()
-        ]
+        """A sentence for each module whose input the port prepares, and for each array that is no map."""
+        made, lying = self._prepared.items(), self._lying.items()
+        said = [f"{tap}.input: {shapes}; the port's {tap} is run on what arrives" for tap, shapes in made]
+        return said + [f"{name}: {shape} lies on both sides alike, and is taken for no map" for name, shape in lying]
 
     def compares_input(self, tap: str) -> bool:
         """Whether what arrives at a tap is compared, and fed."""

@@ -1,6 +1,6 @@
 """Two models side by side: their taps and parameters paired, by a table that is given or found. Needs numpy alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,16 +9,21 @@ from numpy.typing import NDArray
 from parity_tests.ladder.checks import check_layouts, fed
 from parity_tests.ladder.comparison import Comparison
 from parity_tests.rule.errors import UsageError
-from parity_tests.rule.record import Array
+from parity_tests.rule.record import SIDES, Array
 from parity_tests.sides.adapter import Adapter
-from parity_tests.sides.layouts import Layouts, to_port
-from parity_tests.sides.links import linked
-from parity_tests.sides.matching import Matches, matched, modules_of
-from parity_tests.sides.names import Names, Pairs, check_skip, check_table, pair
+from parity_tests.sides.carry import draws_together
+from parity_tests.sides.layouts import LAST_TO_SECOND, Layouts, Permutation, to_port
+from parity_tests.sides.links import Links, linked
+from parity_tests.sides.matching import Matches, as_names, matched
+from parity_tests.sides.names import Names, Pairs, check_skip, check_table, is_within, pair
+from parity_tests.sides.parts import Module, in_parts, modules_of
 from parity_tests.sides.side import ROOT, input_names, tap_of
 
 Parameters = Sequence[Mapping[str, Array]]
 """Those of each side."""
+
+Ends = tuple[str, str]
+"""The path of a tap in each side."""
 
 
 def comparison(
@@ -40,7 +45,9 @@ def comparison(
     lie = Layouts(reference.layout, port.layout, layouts)
     named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
     changed = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
-    paths = [_tap_paths("reference", reference, arrays, port), _tap_paths("port", port, changed, reference)]
+    paths = _seen_by_both(
+        adapters, [_tap_paths("reference", reference, arrays, port), _tap_paths("port", port, changed, reference)]
+    )
     compared = reference.has_parameters and port.has_parameters
     values = [adapter.open("float32", {}).parameters() if compared else {} for adapter in adapters]
     parameters, taps = Names(*([*of_side] for of_side in values)), Names(*(list(of_side) for of_side in paths))
@@ -53,8 +60,13 @@ def comparison(
     paired = _paired_taps(taps, table, skip)
     flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
     lie = Layouts(reference.layout, port.layout, layouts, flat)
-    reference, port = _before_activations((reference, port), paths, paired)
+    ends = [(paths[0][tap], paths[1][name]) for tap, name in paired.port.items()]
+    lie.table |= _of_steps(adapters, paired, ends, lie)
+    reference, port = _in_one_form(_before_activations((reference, port), ends), ends)
+    square = {name for name in reference.turned() & values[0].keys() if len({*values[0][name].shape}) == 1}
+    lie.table |= dict.fromkeys(square - lie.table.keys(), (0, 1))
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
+    paired = _without_parts(_without_drawn(paired, adapters, paths, links), adapters, paths, parameters, links)
     return Comparison(
         reference=reference,
         port=port,
@@ -82,18 +94,88 @@ def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str])
     return Pairs({tap: both[tap] for tap in taps.reference if tap in both}, more.missing, paired.skipped)
 
 
-def _before_activations(
-    adapters: tuple[Adapter, Adapter], paths: Sequence[Mapping[str, str]], paired: Pairs
-) -> tuple[Adapter, Adapter]:
+def _of_steps(
+    adapters: Sequence[Adapter], paired: Pairs, ends: Sequence[Ends], layouts: Layouts
+) -> dict[str, Permutation]:
+    """The layouts of convolutions of steps, of which each side has the channels as in its maps, where none is given."""
+    if layouts.reference == layouts.port:
+        return {}
+    first = adapters[0].of_steps([own for own, _ in ends])
+    second = adapters[1].of_steps([theirs for _, theirs in ends])
+    taps = [tap for tap, (own, theirs) in zip(paired.port, ends, strict=True) if own in first and theirs in second]
+    names = (name for tap in taps for name in (f"{tap}.input", tap))
+    return {name: LAST_TO_SECOND for name in names if name not in layouts.table}
+
+
+def _without_drawn(
+    paired: Pairs, adapters: Sequence[Adapter], paths: Sequence[Mapping[str, str]], links: Links
+) -> Pairs:
+    """Without taps that nobody asked for and whose results have in several axes what the port's have in one."""
+    if any(adapter.taps is not None for adapter in adapters):
+        return paired
+    fitting = [link for link in links.each if link.fits]
+    drawn = [link.reference[0] for link in fitting if any(draws_together(*s) for s in (link.shapes, link.shapes[::-1]))]
+    apart = {tap: name for tap, name in paired.port.items() if _within(paths[0][tap], drawn)}
+    reason = "has its results in other axes than the other side, and they are compared where they arrive"
+    skipped = {"reference": dict.fromkeys(apart, reason), "port": dict.fromkeys(apart.values(), reason)}
+    return paired._replace(
+        port={tap: name for tap, name in paired.port.items() if tap not in apart},
+        skipped={side: paired.skipped[side] | skipped[side] for side in SIDES},
+    )
+
+
+def _without_parts(
+    paired: Pairs, adapters: Sequence[Adapter], paths: Sequence[Mapping[str, str]], parameters: Names, links: Links
+) -> Pairs:
+    """Without taps that nobody asked for and whose parameters are carried from or to a part of some other module.
+
+    What they make is no result of a module of the other side, and is compared where it arrives.
+    """
+    each = [(link.reference, link.port) for link in links.each]
+    partners = [{name: {*names[1 - i]} for names in each for name in names[i]} for i in (0, 1)]
+    missing, skipped = dict(paired.missing), dict(paired.skipped)
+    for i, side in enumerate(SIDES):
+        if adapters[i].taps is not None:
+            continue
+        beside = [_within(paths[1 - i][tap], parameters[1 - i]) for tap in paired.missing[SIDES[1 - i]]]
+        for tap in paired.missing[side]:
+            theirs = [partners[i].get(name, set[str]()) for name in _within(paths[i][tap], parameters[i])]
+            if theirs and all(theirs) and set().union(*theirs) not in beside:
+                missing[side] = [other for other in missing[side] if other != tap]
+                names = " and ".join(sorted(set().union(*theirs)))
+                skipped[side] = skipped[side] | {tap: f"the other side has its parameters in other parts, {names}"}
+    return paired._replace(missing=missing, skipped=skipped)
+
+
+def _within(path: str, names: Sequence[str]) -> set[str]:
+    """The parameters in the module of a path; none in the model itself."""
+    return {name for name in names if path and is_within(name, path)}
+
+
+def _before_activations(adapters: tuple[Adapter, Adapter], ends: Sequence[Ends]) -> tuple[Adapter, Adapter]:
     """The two sides, each with its layers taken before their activations where the other's have none of their own."""
-    ends = [(paths[0][tap], paths[1][name]) for tap, name in paired.port.items() if paths[0][tap] and paths[1][name]]
     changed = []
-    for adapter, other, pairs in zip(adapters, reversed(adapters), (ends, [e[::-1] for e in ends]), strict=True):
+    for adapter, other, pairs in _beside(adapters, [both for both in ends if all(both)]):
         activated, bare = adapter.activated([own for own, _ in pairs]), other.bare([theirs for _, theirs in pairs])
         changed.append(
             adapter.before_activations([own for own, beside in pairs if own in activated and beside in bare])
         )
     return changed[0], changed[1]
+
+
+def _in_one_form(adapters: tuple[Adapter, Adapter], ends: Sequence[Ends]) -> tuple[Adapter, Adapter]:
+    """The two sides, each with what its recurrent modules return in the form in which the other's return it."""
+    changed = []
+    for adapter, other, pairs in _beside(adapters, ends):
+        recurrent, forms = adapter.recurrent([own for own, _ in pairs]), other.returns([theirs for _, theirs in pairs])
+        changed.append(adapter.returning({own: forms[b] for own, b in pairs if own in recurrent and b in forms}))
+    return changed[0], changed[1]
+
+
+def _beside(adapters: tuple[Adapter, Adapter], ends: Sequence[Ends]) -> Iterator[tuple[Adapter, Adapter, list[Ends]]]:
+    """Each side, the other, and the paths that belong together."""
+    yield adapters[0], adapters[1], [*ends]
+    yield adapters[1], adapters[0], [(own, theirs) for theirs, own in ends]
 
 
 def _shapes(values: Parameters) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
@@ -118,6 +200,15 @@ def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array], other: Adap
     return paths
 
 
+def _seen_by_both(adapters: Sequence[Adapter], paths: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """The taps of each side; beside a function that gives its output alone, those that nobody asked for are left."""
+    alone = [not adapter.has_modules and [*of_side] == [ROOT] for adapter, of_side in zip(adapters, paths, strict=True)]
+    return [
+        {ROOT: of_side[ROOT]} if beside and adapter.taps is None and ROOT in of_side else of_side
+        for adapter, of_side, beside in zip(adapters, paths, reversed(alone), strict=True)
+    ]
+
+
 def _found(
     adapters: Sequence[Adapter],
     inputs: Sequence[Sequence[Array]],
@@ -130,15 +221,32 @@ def _found(
     pairs, _ = linked(names, _shapes(values), {}, skip, layouts)
     if not (pairs.missing["reference"] and pairs.missing["port"]):
         return Matches({}, [])
-    sides = [
-        [module for module in modules_of(of_side, pairs.missing[side], adapter.wholes()) if module.path]
+    left = [
+        modules_of(of_side, pairs.missing[side], adapter.wholes())
         for of_side, side, adapter in zip(values, ("reference", "port"), adapters, strict=True)
     ]
+    found = matched(left[0], left[1], _orders(adapters, inputs, left))
+    rest = in_parts(
+        [module for module in left[0] if module.path not in found.table.values()],
+        [module for module in left[1] if module.path not in found.table],
+    )
+    if sum(map(len, rest)) + 2 * len(found.table) == sum(map(len, left)):
+        return found._replace(table=as_names(found.table, *left))
+    again = matched(*rest, _orders(adapters, inputs, rest))
+    return Matches(as_names(found.table, *left) | as_names(again.table, *rest), again.ambiguous)
+
+
+def _orders(
+    adapters: Sequence[Adapter], inputs: Sequence[Sequence[Array]], sides: Sequence[Sequence[Module]]
+) -> list[list[str]]:
+    """The paths of each side's modules in the order of their calls; none where that is not known of both."""
     orders: list[list[str]] = []
     with suppress(Exception):  # a model that does not run is told of when it is compared
         for adapter, of_side, modules in zip(adapters, inputs, sides, strict=True):
-            orders.append(_called(adapter, of_side, [module.path for module in modules]))
-    return matched(sides[0], sides[1], orders if len(orders) == len(sides) and all(orders) else ())
+            orders.append(
+                _called(adapter, of_side, list(dict.fromkeys(module.called for module in modules if module.called)))
+            )
+    return orders if len(orders) == len(sides) and all(orders) else []
 
 
 def _called(adapter: Adapter, inputs: Sequence[Array], paths: Sequence[str]) -> list[str]:

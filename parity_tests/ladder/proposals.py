@@ -7,13 +7,10 @@ from itertools import permutations
 
 from parity_tests.ladder.comparison import Comparison
 from parity_tests.rule.record import ALL, Array, Record
-from parity_tests.sides.layouts import Permutation
+from parity_tests.sides.layouts import LAST_TO_SECOND, Permutation
 from parity_tests.sides.side import ROOT, Calls, input_names, tap_of
 
 Shape = Sequence[int]
-
-LAST_TO_SECOND: Permutation = (0, 2, 1)
-"""Steps with their channels last in the reference, and first in the port."""
 
 
 def fitting(reference: Shape, port: Shape) -> list[Permutation]:

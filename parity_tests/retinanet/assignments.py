@@ -1,7 +1,7 @@
 """Batches of true boxes in which target assignment can go wrong, and outputs near their targets. Needs numpy alone."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from parity_tests.rule.record import Array
 
 Picture = tuple[Array, Labels]
 """Boxes (G,4) xyxy in pixels, and labels (G,)."""
+
+BACKGROUND, IGNORED = -1, -2
+"""The classes of anchors that have no box."""
 
 MOST_BOXES = {"mixed": 10, "crowd": 200, "equal to anchors": 12, "pixels": 20, "border": 20}
 """Boxes in each kind of picture."""
@@ -59,6 +62,26 @@ def assignment_batches(anchors: Array, size: Size, num_classes: int, *, seed: in
         name: ([pictures[picture][0] for picture in members], [pictures[picture][1] for picture in members])
         for name, members in batches.items()
     }
+
+
+def regions_to_ignore(anchors: Array, size: Size, *, seed: int = 0) -> list[Array]:
+    """Regions (I,4) of four pictures: none; some; one that holds all; and some that hold exactly half of an anchor."""
+    whole = anchors[(anchors == np.rint(anchors)).all(axis=1)][::7][:5]
+    halves = whole - np.stack([*2 * [np.zeros(len(whole))], (whole[:, 2] - whole[:, 0]) / 2, np.zeros(len(whole))], 1)
+    drawn = _random(np.random.default_rng([seed, *size]), 3, size)
+    return [np.zeros((0, 4)), drawn, np.array([[0.0, 0.0, *size[::-1]]]), halves]
+
+
+def without_regions(classes: Array, anchors: Array, regions: Sequence[Array]) -> Array:
+    """Classes (B,N) in which anchors are ignored that are background and half of which lies in a region."""
+    found: Array = classes.copy()
+    areas = np.prod(anchors[:, 2:] - anchors[:, :2], axis=1)
+    for of_picture, each in zip(found, regions, strict=True):
+        for region in each:
+            sides = np.minimum(anchors[:, 2:], region[2:]) - np.maximum(anchors[:, :2], region[:2])
+            within = np.prod(np.maximum(sides, 0), axis=1) >= areas / 2
+            of_picture[within & (of_picture == BACKGROUND)] = IGNORED
+    return found
 
 
 def crafted_outputs(targets: Mapping[str, Array], num_classes: int, *, scale: float = 1.0, seed: int = 0) -> Array:

@@ -10,7 +10,7 @@ from parity_tests.retinanet.frameworks import array_of, keras, keras_precision, 
 from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.picture_files import as_given
-from parity_tests.retinanet.preparation import TRAINED_STRIDE, PictureSides
+from parity_tests.retinanet.preparation import FRAME, TRAINED_STRIDE, PictureSides
 from parity_tests.rule.record import Array
 
 Detect = Callable[[Array], Detections]
@@ -49,6 +49,16 @@ class KerasPreparation:
             image: Array = array_of(prepare_image(picture, *self.sides)[0])[0]
         return image
 
+    def together(self, pictures: Sequence[Array]) -> Array:
+        sizes = [resized_size(picture.shape[:2], *self.sides) for picture in pictures]
+        largest = max(size.padded[0] for size in sizes), max(size.padded[1] for size in sizes)
+        with keras_precision(self.dtype):
+            each = [
+                array_of(normalise(pad(resize(self._tensor(picture), size.pixels), size._replace(padded=largest))))
+                for picture, size in zip(pictures, sizes, strict=True)
+            ]
+        return np.stack(each)
+
     def trained(self, picture: Array) -> Array:
         return self.resized(picture)
 
@@ -56,7 +66,9 @@ class KerasPreparation:
         both = self._mirrored(picture, boxes)
         turned, swapped = self._mirrored(picture.transpose(1, 0, 2), boxes[:, [1, 0, 3, 2]])
         upside_down = turned.transpose(1, 0, 2), swapped[:, [1, 0, 3, 2]]
-        ways = {"mirrored": both, "trained": both, "upside_down": upside_down}
+        trained = {"trained": both, "upside_down": upside_down}
+        border = np.array(picture.shape[1::-1] * 2)
+        ways = {"mirrored": both} | {how: (image, of.clip(0, border)) for how, (image, of) in trained.items()}
         return {
             f"{how}.{what}": v for how, of in ways.items() for what, v in zip(("picture", "boxes"), of, strict=True)
         }
@@ -66,6 +78,15 @@ class KerasPreparation:
         corners = np.array([picture.shape[1], picture.shape[0]] * 2, np.float64)
         flipped, normalised = map(array_of, flip_horizontal(self._tensor(picture), self._tensor(boxes / corners)))
         return flipped, normalised * corners
+
+    def placed(self, picture: Array, boxes: Array, seen: Size, at: tuple[int, int]) -> Mapping[str, Array]:
+        (rows, columns), (height, width) = picture.shape[:2], seen
+        top, left = (max(0, place) for place in at)
+        part = picture[max(0, -at[0]) :, max(0, -at[1]) :][: height - top, : width - left]
+        frame = np.tile(np.array(FRAME, np.float64), (*seen, 1))
+        frame[top : top + part.shape[0], left : left + part.shape[1]] = part
+        drawn = [[rows * share, columns * share, rows, columns, 1, 1] for share in (0.5, 2)]
+        return {"picture": frame, "boxes": boxes + np.array([at[1], at[0]] * 2), "drawn": np.array(drawn)}
 
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:
         return [self._detected(picture) for picture in pictures]

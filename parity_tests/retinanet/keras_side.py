@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_reference.backbone import with_outputs_from
 from parity_tests.retinanet.anchors import NOTHING, Changed
+from parity_tests.retinanet.assignments import without_regions
 from parity_tests.retinanet.frameworks import (
     array_of,
     forget_kernels,
@@ -207,6 +208,9 @@ class KerasDetectorSide(KerasSide):
             "targets.classes": classes,
             "targets.deltas": np.where(classes[..., None] >= 0, encoded[..., :4], 0),
         }
+
+    def ignoring(self, size: Size, classes: Array, regions: Sequence[Array]) -> Array:
+        return without_regions(classes, self.anchors(size), regions)  # the example knows no such regions
 
     def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
         labels = _as_labels(targets)

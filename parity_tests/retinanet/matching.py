@@ -53,6 +53,9 @@ def compare_detections(
 
     What stands at one of the `limits` is excused where one side alone has it; without limits nothing is.
     """
+    if len(references) != len(ports):
+        reason = f"of {len(ports)} pictures, and the reference found {len(references)}"
+        return [Record(rung=rung, where=where, name="det.set", verdict="different", reason=reason)]
     pairs = [_pairs(reference, port) for reference, port in zip(references, ports, strict=True)]
     records = [_compare_sets(rung, where, references, ports, pairs, limits)]
     for name in ("boxes", "scores"):

@@ -16,6 +16,9 @@ class PictureSides(NamedTuple):
     most: int
 
 
+FRAME = (7, 50, 201)
+"""Red, green and blue around a picture that is smaller than its frame."""
+
 TRAINED_STRIDE = 32
 """What the sides of a small training picture are padded to divide by: 128 would be mostly padding."""
 
@@ -42,6 +45,9 @@ class Preparation(Protocol):
     def prepared(self, picture: Array) -> Array:
         """All of it at once: a picture as the network is shown it."""
 
+    def together(self, pictures: Sequence[Array]) -> Array:
+        """Pictures of several sizes as the network is shown them in one batch (B,h,w,3)."""
+
     def trained(self, picture: Array) -> Array:
         """A picture in the size in which training shows it, by whatever changes training pictures."""
 
@@ -49,6 +55,14 @@ class Preparation(Protocol):
         """A picture and its boxes (G,4) xyxy in pixels, mirrored left to right, by whatever does that on this side.
 
         `upside_down` are both mirrored top to bottom.
+        """
+
+    def placed(self, picture: Array, boxes: Array, seen: Size, at: tuple[int, int]) -> Mapping[str, Array]:
+        """A picture and its boxes in a frame of the size `seen`, rows and columns from its top left corner, or cut.
+
+        By whatever does that with training pictures that are scaled. Around the picture is `FRAME`. `drawn` (2,6): what
+        it draws for half and twice the size: height and width of the picture and of the frame, and twice 1, as rows and
+        columns leave no more of either empty than they must.
         """
 
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:

@@ -74,6 +74,9 @@ class DetectorSide(Side, Protocol):
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
         """`targets.classes` (B,N), -1 for background and -2 for ignored, and `targets.deltas` (B,N,4), else 0."""
 
+    def ignoring(self, size: Size, classes: Array, regions: Sequence[Array]) -> Array:
+        """Classes (B,N) of `targets`, -2 where an anchor is background and half of it lies in a region (I,4) xyxy."""
+
     def loss_of(self, scene: Scene) -> Loss:
         """The loss of the outputs (B,N,4+K) of a scene, a function of tensors of the side's framework."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +14,18 @@ from torchvision import tv_tensors
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.picture_files import as_given
-from parity_tests.retinanet.preparation import PictureSides
+from parity_tests.retinanet.preparation import FRAME, PictureSides
 from parity_tests.retinanet.torch_surroundings import in_numpy
 from parity_tests.rule.record import Array
-from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector, pictures, preprocess
-from torch_retinanet.data.transforms import training_transforms
+from torch_retinanet import (
+    DecodePredictions,
+    RetinaNet,
+    RetinaNetConfig,
+    RetinaNetDetector,
+    pictures,
+    preprocess,
+)
+from torch_retinanet.data.transforms import ScaleAbout, training_transforms
 
 
 class TorchPreparation:
@@ -48,6 +56,10 @@ class TorchPreparation:
 
     def prepared(self, picture: Array) -> Array:
         return _channels_last(preprocess.prepare([_channels_first(picture) / 255], self.config).images[0])
+
+    def together(self, pictures: Sequence[Array]) -> Array:
+        given = [_channels_first(picture) for picture in pictures]
+        return np.stack([_channels_last(image) for image in preprocess.prepare(given, self.config).images])
 
     def trained(self, picture: Array) -> Array:
         image = tv_tensors.Image(_channels_first(picture) / 255)
@@ -82,14 +94,36 @@ class TorchPreparation:
         changed, found = training_transforms(config, flip=flip, vertical_flip=vertical_flip)(image, target)
         return changed.as_subclass(Tensor), found["boxes"].as_subclass(Tensor)
 
+    def placed(self, picture: Array, boxes: Array, seen: Size, at: tuple[int, int]) -> Mapping[str, Array]:
+        size = picture.shape[0], picture.shape[1]
+        image = tv_tensors.Image(torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1))
+        corners = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=size, clamping_mode=None)
+        params = {"size": [*size], "seen": seen, "top": at[0], "left": at[1]}
+        as_it_is = ScaleAbout((1.0, 1.0), fill=[*FRAME])
+        scaled = [ScaleAbout((share, share), fill=[*FRAME]).make_params([image]) for share in (0.5, 2.0)]
+        return {
+            "picture": _channels_last(as_it_is.transform(image, params).as_subclass(Tensor)).astype(np.float64),
+            "boxes": as_it_is.transform(corners, params).as_subclass(Tensor).numpy(),
+            "drawn": np.array([_drawn(params) for params in scaled]),
+        }
+
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:
-        """By `predict`, in batches of three, of a detector that is in training."""
+        """By `predict`, in batches of three, of a detector that is in training.
+
+        It has seen two others before, the second one with height for width, and with other pixels: what it keeps of
+        those is not what it is asked for.
+        """
         with torch.device("meta"):  # its own network is not the one that detects
             detector = RetinaNetDetector(self.config)
         detector.model = self.network
         detector.train()
         given = [torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1) for picture in pictures]
+        others = [given[1].transpose(1, 2), 255 - given[1]]
         with _bytes_become(next(self.network.parameters()).dtype):
+            own, none = detector.decode_predictions, DecodePredictions(replace(self.config, score_threshold=1.0))
+            detector.decode_predictions = none  # they are not looked at
+            detector.predict(others, batch_size=3)
+            detector.decode_predictions = own
             found = detector.predict(given, batch_size=3)
         return in_numpy(found)
 
@@ -103,6 +137,13 @@ def _bytes_become(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+def _drawn(params: Mapping[str, Any]) -> list[float]:
+    """The size of a picture and of its frame, and whether its place is between both of their corners."""
+    sides, seen = params["size"], params["seen"]
+    places = zip((params["top"], params["left"]), sides, seen, strict=True)
+    return [*sides, *seen, *(float(min(0, of - side) <= at <= max(0, of - side)) for at, side, of in places)]
 
 
 def _channels_first(picture: Array) -> Tensor:

@@ -11,7 +11,7 @@ import torch_retinanet
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.rule.record import Array
-from parity_tests.sides.torch_tensors import DTYPES
+from parity_tests.sides.torch_tensors import DTYPES, TorchTensors
 from torch_retinanet.targets import Targets
 from torch_retinanet.weights.keras_names import keras_variables
 
@@ -41,16 +41,23 @@ class TorchSurroundings:
         classes = targets.classes.to(DTYPES[self.dtype])
         return {"targets.classes": classes.numpy(), "targets.deltas": targets.deltas.numpy()}
 
+    def ignoring(self, size: Size, classes: Array, regions: Sequence[Array]) -> Array:
+        assigned = torch.from_numpy(classes.astype(np.int64))
+        targets = Targets(assigned, self.tensor(np.zeros((*classes.shape, 4))))
+        found = self.label_encoder.ignore(targets, self._anchors(size), [self.tensor(each) for each in regions])
+        return found.classes.numpy().astype(classes.dtype)
+
     def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
-        tensor, assigned = self.tensor(outputs), self._assigned_targets(targets)
+        tensor, assigned = self.tensor(outputs).to(DTYPES[self.dtype]), self._assigned_targets(targets)
         each = [self._losses(tensor[i : i + 1], Targets(*(t[i : i + 1] for t in assigned))) for i in range(len(tensor))]
         total = self._total(self._losses(tensor, assigned))
-        return {
-            "loss.classification": torch.stack([losses["classification"] for losses in each]).numpy(),
-            "loss.box": torch.stack([losses["bbox_regression"] for losses in each]).numpy(),
-            "loss.normaliser": assigned.normaliser.to(tensor.dtype).numpy(),
-            "loss.total": total.reshape(1).numpy(),
+        terms = {
+            "loss.classification": torch.stack([losses["classification"] for losses in each]),
+            "loss.box": torch.stack([losses["bbox_regression"] for losses in each]),
+            "loss.normaliser": assigned.normaliser.to(assigned.deltas.dtype),
+            "loss.total": total.reshape(1),
         }
+        return {name: TorchTensors(self.dtype).array(term) for name, term in terms.items()}
 
     def loss_gradient(self, outputs: Array, targets: Mapping[str, Array]) -> Array:
         tensor = self.tensor(outputs).requires_grad_()
@@ -103,7 +110,8 @@ class TorchSurroundings:
         return self.anchor_box.get_anchors(*size, dtype=DTYPES[self.dtype])
 
     def tensor(self, values: Array) -> Tensor:
-        return torch.from_numpy(np.array(values, self.dtype, order="C"))  # a copy, which the port may change
+        dtype = "float32" if self.dtype == "bfloat16" else self.dtype  # which numpy has not
+        return torch.from_numpy(np.array(values, dtype, order="C"))  # a copy, which the port may change
 
 
 def in_numpy(found: Sequence[Mapping[str, Tensor]]) -> list[Detections]:

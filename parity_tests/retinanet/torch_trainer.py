@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from parity_tests.retinanet.inputs import Batches, Scene
 from parity_tests.retinanet.preparation import TRAINED_STRIDE, PictureSides
 from parity_tests.retinanet.torch_surroundings import by_keras_name
-from parity_tests.retinanet.trainer import BATCH, EPOCHS, PICTURES, Plan
+from parity_tests.retinanet.trainer import BATCH, DRAWN_SEED, DRAWN_STEPS, EPOCHS, PICTURES, SHORT_SIDES, Plan
 from parity_tests.rule.record import Array
 from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.data.dataset import Batch
@@ -82,7 +82,18 @@ class TorchTrainer:
             "steps": np.array([float(training.steps)]),
             "drawn": np.sort(epochs, axis=1).ravel(),
             "draws": np.array(told, np.float64),
+            "short_sides": self._short_sides(detector),
         }
+
+    def _short_sides(self, detector: RetinaNetDetector) -> Array:
+        """Those that steps draw, and how far that of the detector has moved."""
+        settings = replace(self.settings, min_sides=SHORT_SIDES, seed=DRAWN_SEED, ema=None)
+        training = TrainStep(settings, detector, PICTURES, Accelerator(cpu=True))
+        before, sides = detector.config.min_side, []
+        for training.progress.step in range(DRAWN_STEPS):
+            with training._drawn_side():
+                sides.append(float(detector.config.min_side))
+        return np.array([*sides, detector.config.min_side - before])
 
     def on(self, scenes: Batches, sides: PictureSides) -> dict[str, Array]:
         """The same on pictures (1,H,W,3) from 0 to 255, by step, batch and picture, that are resized to `sides`."""
@@ -98,7 +109,7 @@ class TorchTrainer:
         detector.model = self.network
         try:
             detector.freeze(stages=self.settings.frozen_stages, norm=self.settings.frozen_norm)
-            detector.train()
+            detector.eval()  # as an evaluation leaves it
             training, steps = self._begun(detector), []
             for number, of_step in enumerate(batches):
                 if number and number == self.plan.resumed_after:

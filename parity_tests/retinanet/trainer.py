@@ -68,6 +68,9 @@ class Plan(NamedTuple):
         return not frozen and not (norm and self.frozen_norm) and "/moving_" not in name
 
 
+SHORT_SIDES, DRAWN_SEED, DRAWN_STEPS = (64, 80, 96, 128), 5, 12
+"""Short sides that each step draws one of, the seed of such a run, and how many steps are looked at."""
+
 PICTURES, EPOCHS, BATCH = 7, 2, 2
 """Of a run whose order of pictures is looked at: an epoch ends within a batch."""
 
@@ -83,6 +86,7 @@ def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
         `norm_follows`, 1 for each layer that follows the batches. `steps` of a run of epochs. `drawn`, the pictures of
         each epoch in the order of their numbers: all of them, once. `draws`, four times 1: a run that is gone on from
         draws what it would have drawn; another epoch, and another seed, draw in another order; the same seed does not.
+        `short_sides`, that of each step, and 0, which is what the side of the config has moved by afterwards.
     """
     steps = math.ceil(PICTURES * EPOCHS / (BATCH * plan.accumulate))
     return {
@@ -90,7 +94,13 @@ def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
         "steps": np.array([float(steps)]),
         "drawn": np.tile(np.arange(PICTURES, dtype=np.float64), EPOCHS),
         "draws": np.ones(4),
+        "short_sides": np.array([*(_short_side(step) for step in range(DRAWN_STEPS)), 0.0]),
     }
+
+
+def _short_side(step: int) -> float:
+    """That which a step draws: from the seed and its number alone, so that a run that is gone on from draws alike."""
+    return float(np.random.default_rng([DRAWN_SEED, step]).choice(SHORT_SIDES))
 
 
 class BatchGradients(NamedTuple):

@@ -2,13 +2,25 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, NamedTuple, get_args
 
 from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import Layout
 from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import ROOT, Side
+
+
+class Returned(NamedTuple):
+    """What a recurrent layer of Keras returns.
+
+    Attributes:
+        sequences: every step, and not the last one alone.
+        states: its states, too.
+    """
+
+    sequences: bool
+    states: bool
 
 
 class Adapter(ABC):
@@ -74,6 +86,27 @@ class Adapter(ABC):
     def before_activations(self, paths: Collection[str]) -> "Adapter":
         """The same, with the results of layers at these paths taken before their own activations."""
         assert not paths, "none is activated"
+        return self
+
+    def returns(self, paths: Collection[str]) -> dict[str, Returned]:
+        """What recurrent layers at these paths return, or the model itself at an empty one, as far as it says so."""
+        return {}
+
+    def turned(self) -> set[str]:
+        """The kernels of dense layers of Keras whose results come first, as in torch: a square one does not show it."""
+        return set()
+
+    def of_steps(self, paths: Collection[str]) -> set[str]:
+        """The paths of layers that take and give arrays of three axes, steps and channels, in the layout of maps."""
+        return set()
+
+    def recurrent(self, paths: Collection[str]) -> set[str]:
+        """The paths of modules that always return both, steps and states, which are to be brought in another form."""
+        return set()
+
+    def returning(self, forms: Mapping[str, Returned]) -> "Adapter":
+        """The same, with results of recurrent modules at these paths in these forms."""
+        assert not forms, "none is recurrent"
         return self
 
     @property

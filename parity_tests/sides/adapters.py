@@ -5,14 +5,14 @@ Needs numpy alone; torch or Keras is loaded where a side is opened, and the user
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
 from parity_tests.rule.errors import UsageError, install_hint
 from parity_tests.rule.record import Array
-from parity_tests.sides.adapter import Adapter, shown_when_run, with_output
+from parity_tests.sides.adapter import Adapter, Returned, shown_when_run, with_output
 from parity_tests.sides.layouts import Layout
 from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import Side, TrainableSide
@@ -27,11 +27,13 @@ class TorchModule(Adapter):
         taps: which submodules are compared: paths as `get_submodule` takes them by names of your own; without it every
             submodule that has parameters, by its path; `OwnTaps()` where `forward` takes `taps=`.
         layout: where it has the channels of its maps, arrays of four axes or more.
+        forms: by path what of the results of recurrent modules is compared; it is found out beside a Keras model.
     """
 
     module: Any
     taps: Mapping[str, str] | OwnTaps | None = None
     layout: Layout = "channels_first"
+    forms: Mapping[str, Returned] = field(default_factory=dict)
     has_modules: ClassVar[bool] = True
 
     @property
@@ -60,10 +62,24 @@ class TorchModule(Adapter):
 
         return set() if self.writes_taps else {path for path in paths if is_bare(self.module.get_submodule(path))}
 
+    def of_steps(self, paths: Collection[str]) -> set[str]:
+        from parity_tests.sides.torch_side import is_of_steps
+
+        return set() if self.writes_taps else {path for path in paths if is_of_steps(self.module.get_submodule(path))}
+
+    def recurrent(self, paths: Collection[str]) -> set[str]:
+        from parity_tests.sides.torch_side import is_recurrent
+
+        return set() if self.writes_taps else {path for path in paths if is_recurrent(self.module.get_submodule(path))}
+
+    def returning(self, forms: Mapping[str, Returned]) -> "TorchModule":
+        return replace(self, forms={**self.forms, **forms})
+
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> TrainableSide:
         from parity_tests.sides.torch_side import TorchSide
 
-        return TorchSide(self.module, taps, dtype, self.taps if isinstance(self.taps, OwnTaps) else None)
+        own = self.taps if isinstance(self.taps, OwnTaps) else None
+        return TorchSide(self.module, taps, dtype, own, self.forms)
 
     def assign(self, values: Mapping[str, Array]) -> None:
         from parity_tests.sides.torch_side import assign
@@ -120,6 +136,21 @@ class KerasModel(Adapter):
         from parity_tests.sides.keras_names import activated
 
         return set() if self.writes_taps else activated(self.model) & {*paths}
+
+    def turned(self) -> set[str]:
+        from parity_tests.sides.keras_names import turned
+
+        return turned(self.model)
+
+    def of_steps(self, paths: Collection[str]) -> set[str]:
+        from parity_tests.sides.keras_names import of_steps
+
+        return set() if self.writes_taps else of_steps(self.model) & {*paths}
+
+    def returns(self, paths: Collection[str]) -> dict[str, Returned]:
+        from parity_tests.sides.keras_names import returned
+
+        return {} if self.writes_taps else returned(self.model, paths)
 
     def before_activations(self, paths: Collection[str]) -> "KerasModel":
         return replace(self, without_activation=self.without_activation | {*paths})

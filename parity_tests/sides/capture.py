@@ -85,6 +85,7 @@ class Capture:
         self.ends = Ends([], [])
         self._counts: Counter[str] = Counter()
         self._started = self._seen = tensors.coarse  # before the run, and in calls that have ended
+        self._written: dict[str, int] = {}  # what it was when a model wrote each tap of its own
 
     def marked(self, call: str, place: Any, tensor: Any) -> Any:
         """A tensor to go on with, whose gradient is kept under this name where gradients are wanted."""
@@ -115,7 +116,8 @@ class Capture:
     def written(self, tap: str, value: Any) -> Any:
         """Capture what a model writes into a tap of its own, and give what stands there from then on."""
         name = self._next(tap)
-        so_far = self._tensors.coarse > self._started  # which tap it led to is not known
+        self._written[name] = self._tensors.coarse
+        so_far = self._written[name] > self._started  # which tap it led to is not known
         self.calls[name] = Call(outputs={"": self._tensors.array(value)}, coarse=Coarse(so_far, before=so_far))
         given = self._fed_calls.get(name, Call())
         gradient = given.output_gradients.get("")
@@ -132,9 +134,16 @@ class Capture:
                 call,
                 output_gradients={p: g for of, p, g in by_place if of == name and isinstance(p, str)},
                 input_gradients={p: g for of, p, g in by_place if of == name and call.inputs and isinstance(p, int)},
+                coarse=self._coarse_from(name, call),
             )
             for name, call in self.calls.items()
         }
+
+    def _coarse_from(self, name: str, call: Call) -> Coarse:
+        """What counts for the gradient by a call: for a tap of the model's own, what was computed after it."""
+        if name not in self._written:
+            return call.coarse
+        return call.coarse._replace(within=self._tensors.coarse > self._written[name])
 
     def tensors_of(self, result: Any) -> dict[str, Any]:
         """The tensors of a result by place."""

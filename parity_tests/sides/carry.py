@@ -75,7 +75,7 @@ def rearranged_kernel(kernel: Shape, weight: Shape) -> Rearrangement | None:
     """How torch has a kernel of Keras: as a convolution or a dense layer does, or one of each channel by itself.
 
     Axes of length one count for nothing: a dense layer may stand for a convolution of one pixel. A dense kernel of
-    more than two axes, as attention has them, is one of two in torch.
+    more than two axes, as attention has them, is one of two in torch. One that fits as it is alone stays so.
     """
     last = len(kernel)
     if last < 2:
@@ -88,7 +88,14 @@ def rearranged_kernel(kernel: Shape, weight: Shape) -> Rearrangement | None:
     for split in range(1, last):
         if weight == (math.prod(kernel[split:]), math.prod(kernel[:split])):
             return Rearrangement(kernel, (*range(split, last), *range(split)), weight)
-    return None
+    return Rearrangement(kernel, tuple(range(last)), weight) if kernel == weight else None
+
+
+def draws_together(kernel: Shape, weight: Shape) -> bool:
+    """Whether torch has in one axis what a kernel of Keras has in several of its results, as those of attention."""
+    fits = (math.prod(kernel[split:]) == weight[0] for split in range(1, len(kernel)) if len(weight) == 2)
+    outputs = next((kernel[split:] for split, there in enumerate(fits, 1) if there), ())
+    return len(_without_ones(outputs)) > 1
 
 
 def same_values(before: Shape, after: Shape) -> Rearrangement | None:

@@ -1,12 +1,13 @@
 """A function as a side: what it returns is compared, and what happens within it cannot be seen."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from parity_tests.rule.record import Array
-from parity_tests.sides.side import ROOT, Backward, Call, Calls, Loss
+from parity_tests.sides.side import ROOT, Backward, Call, Calls, Coarse, Loss
 from parity_tests.sides.trees import check_results, is_number, leaves
 
 
@@ -30,7 +31,8 @@ class FunctionSide:
     def forward(self, inputs: Sequence[Array], *, fed: Calls | None = None, training: bool = False) -> Calls:
         assert fed is None, "a function is one piece"
         result = self.function(*(self._in_precision(values) for values in inputs))
-        return calls_of(result, inputs, self.taps)
+        calls = calls_of(result, inputs, self.taps)
+        return calls if self.dtype != "float64" else {name: _with_precision(call) for name, call in calls.items()}
 
     def backward(
         self,
@@ -55,6 +57,12 @@ def calls_of(result: Any, inputs: Sequence[Array], taps: Mapping[str, str] | Non
     named = {f"{key}{place}": v for key, value in result.items() for place, v in leaves(value, _is_leaf).items()}
     chosen = {name: name for name in named} if taps is None else taps
     return {tap: Call(outputs={"": _array(named[name])}) for tap, name in chosen.items() if name in named}
+
+
+def _with_precision(call: Call) -> Call:
+    """A call of a run in float64, which says whether the function gave fewer digits, as one of JAX does by itself."""
+    coarse = any(values.dtype.kind == "f" and values.dtype.itemsize < 8 for values in call.outputs.values())
+    return replace(call, coarse=Coarse(*3 * [coarse]))
 
 
 def _is_leaf(value: Any) -> bool:

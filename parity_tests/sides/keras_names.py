@@ -1,10 +1,13 @@
 """Layers and variables of a Keras model by path: attributes where layers are attributes, else names of layers."""
 
+import re
+from collections.abc import Collection
 from typing import Any
 
 import keras
 
 from parity_tests.rule.errors import UsageError
+from parity_tests.sides.adapter import Returned
 from parity_tests.sides.names import canonical, unknown
 
 
@@ -52,6 +55,32 @@ def activated(model: keras.Model) -> set[str]:
     classes = tuple(getattr(keras.layers, kind) for kind in (*kinds, *convolutions))
     layers = ((path, layer) for path, layer in layers_by_path(model).items() if isinstance(layer, classes))
     return {path for path, layer in layers if layer.activation not in (None, keras.activations.linear)}
+
+
+def turned(model: keras.Model) -> set[str]:
+    """The kernels of two axes of `EinsumDense` whose equation has what they make before what they take."""
+    layers = ((path, la) for path, la in layers_by_path(model).items() if isinstance(la, keras.layers.EinsumDense))
+    parts = ((path, re.split(",|->", layer.equation.replace(" ", ""))) for path, layer in layers)
+    return {f"{path}/kernel" for path, (taken, kernel, _) in parts if len(kernel) == 2 and kernel[0] not in taken}
+
+
+def of_steps(model: keras.Model) -> set[str]:
+    """The paths of convolutions of steps."""
+    kinds = ("Conv1D", "Conv1DTranspose", "DepthwiseConv1D", "SeparableConv1D")
+    classes = tuple(getattr(keras.layers, kind) for kind in kinds)
+    return {path for path, layer in layers_by_path(model).items() if isinstance(layer, classes)}
+
+
+def returned(model: keras.Model, paths: Collection[str]) -> dict[str, Returned]:
+    """What recurrent layers at these paths return; of a model itself, at an empty one, what its outputs say."""
+    layers = {"": model, **layers_by_path(model)}
+    kinds = (keras.layers.RNN, keras.layers.Bidirectional)
+    found = {path: layers[path] for path in paths if isinstance(layers[path], kinds)}
+    forms = {path: Returned(layer.return_sequences, layer.return_state) for path, layer in found.items()}
+    outputs = getattr(model, "outputs", None)
+    if "" in paths and outputs:
+        forms[""] = Returned(len(outputs[0].shape) == 3, len(outputs) > 1)
+    return forms
 
 
 def path_of(argument: str, model: keras.Model, wanted: str) -> str:

@@ -17,6 +17,9 @@ Layout = Literal["channels_first", "channels_last"]
 
 Permutation = tuple[int, ...]
 
+LAST_TO_SECOND: Permutation = (0, 2, 1)
+"""Steps with their channels last in the one side, and first in the other."""
+
 FIRST: Layout = "channels_first"
 
 

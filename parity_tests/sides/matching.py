@@ -3,40 +3,13 @@
 Needs numpy alone.
 """
 
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import Layouts
-from parity_tests.sides.links import linked
-from parity_tests.sides.names import Names
-
-Values = Mapping[str, Array]
-Signature = tuple[tuple[str, tuple[int, ...]], ...]
-
-
-class Module(NamedTuple):
-    """A module with parameters.
-
-    Attributes:
-        path: where it lies.
-        values: its parameters by name.
-    """
-
-    path: str
-    values: Values
-
-    @property
-    def signature(self) -> Signature:
-        """The names of its parameters below it, and their shapes."""
-        return tuple((name.removeprefix(self.path), value.shape) for name, value in self.values.items())
-
-    @property
-    def numbers(self) -> tuple[float, ...]:
-        """Mean, deviation and ends of each parameter, as they are in any layout; empty where one value fills it."""
-        found = [(v.mean(dtype=float), v.std(dtype=float), v.min(), v.max()) for v in self.values.values() if v.size]
-        return tuple(float(f"{n:.5e}") for of in sorted(found) for n in of) if any(of[1] for of in found) else ()
+from parity_tests.sides.links import Links, linked
+from parity_tests.sides.names import Names, Pairs
+from parity_tests.sides.parts import Module, Signature
 
 
 class Matches(NamedTuple):
@@ -49,20 +22,6 @@ class Matches(NamedTuple):
 
     table: dict[str, str]
     ambiguous: list[tuple[list[str], list[str]]]
-
-
-def modules_of(values: Values, left: Collection[str], wholes: Collection[str]) -> list[Module]:
-    """The modules of parameters that are left, in order; what lies in one of `wholes` belongs to that."""
-    found: dict[str, dict[str, Array]] = {}
-    for name in values:
-        if name in left:
-            found.setdefault(_owner(name, wholes), {})[name] = values[name]
-    return [Module(path, own) for path, own in found.items()]
-
-
-def _owner(name: str, wholes: Collection[str]) -> str:
-    within = [path for path in wholes if re.match(rf"{re.escape(path)}[./]", name)]
-    return min(within, key=len) if within else re.sub(r"[./]?[^./]*$", "", name)
 
 
 def matched(reference: Sequence[Module], port: Sequence[Module], orders: Sequence[Sequence[str]] = ()) -> Matches:
@@ -109,12 +68,31 @@ class _Fits:
 
 
 def _fit(a: Module, b: Module) -> bool:
+    pairs, links = _linked(a, b)
+    return not any(pairs.missing.values()) and all(link.fits for link in links.each)
+
+
+def _linked(a: Module, b: Module) -> tuple[Pairs, Links]:
+    """The parameters of two modules that are taken for one another."""
     names = Names([*a.values], [*b.values])
     shapes = ({n: v.shape for n, v in a.values.items()}, {n: v.shape for n, v in b.values.items()})
-    pairs, links = linked(
-        names, shapes, {b.path: a.path} if b.path else {}, {}, Layouts("channels_last", "channels_first", {})
-    )
-    return not any(pairs.missing.values()) and all(link.fits for link in links.each)
+    return linked(names, shapes, {b.path: a.path}, {}, Layouts("channels_last", "channels_first", {}))
+
+
+def as_names(table: Mapping[str, str], reference: Sequence[Module], port: Sequence[Module]) -> dict[str, str]:
+    """The table in names that both sides have: of a part that is no layer of its own, those of its parameters."""
+    modules, found = ({module.path: module for module in side} for side in (reference, port)), dict[str, str]()
+    references, ports = modules
+    for path, other in table.items():
+        a, b = references[other], ports[path]
+        if not (a.named or b.named):
+            found[path] = other
+            continue
+        each = [link for link in _linked(a, b)[1].each if len(link.reference) == 1]
+        found |= {
+            b.named.get(p, p): a.named.get(link.reference[0], link.reference[0]) for link in each for p in link.port
+        }
+    return found
 
 
 def _by_values(reference: Sequence[Module], port: Sequence[Module], fits: _Fits) -> dict[str, str]:
@@ -138,7 +116,7 @@ def _in_order(
 
 def _called(modules: Sequence[Module], order: Sequence[str]) -> list[Module]:
     places = {path: place for place, path in reversed([*enumerate(order)])}
-    return sorted(modules, key=lambda module: places.get(module.path, -1))
+    return sorted(modules, key=lambda module: places.get(module.called, -1))
 
 
 def _ambiguous(

@@ -3,6 +3,8 @@
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,14 @@ from torch.nn.modules.conv import _ConvNd
 
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
+from parity_tests.sides.adapter import Returned
+from parity_tests.sides.capture import Capture
 from parity_tests.sides.model_side import ModelSide, Optimised
 from parity_tests.sides.names import unknown
 from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import MakeOptimizer
 from parity_tests.sides.sources import sources
+from parity_tests.sides.torch_recurrent import in_form, returning
 from parity_tests.sides.torch_tensors import DTYPES, TorchTensors
 
 
@@ -25,17 +30,23 @@ class TorchSide(ModelSide):
 
     Args:
         taps: by tap the path of a submodule, as `get_submodule` takes it; with `own` the name of a tap of the module's.
+        forms: what of the results of recurrent modules is captured, by path.
     """
 
     method = "forward"
 
     def __init__(
-        self, module: nn.Module, taps: Mapping[str, str] | None, dtype: str, own: OwnTaps | None = None
+        self,
+        module: nn.Module,
+        taps: Mapping[str, str] | None,
+        dtype: str,
+        own: OwnTaps | None = None,
+        forms: Mapping[str, Returned] = MappingProxyType({}),
     ) -> None:
         self.dtype, self.own, self.tensors = dtype, own, TorchTensors(dtype)
         self.own_names = None if taps is None else {path: tap for tap, path in taps.items()}
         self.module = copy.deepcopy(module).to(device="cpu", dtype=DTYPES[dtype]).eval()
-        self.paths = {} if own else dict(taps or {})
+        self.paths, self.forms = {} if own else dict(taps or {}), forms
         self.modules = {tap: self.module.get_submodule(path) for tap, path in self.paths.items()}
         self._names = {id(parameter): name for name, parameter in self.module.named_parameters()}
         self._counters = {name: b.clone() for name, b in self.module.named_buffers() if not b.is_floating_point()}
@@ -50,7 +61,15 @@ class TorchSide(ModelSide):
             self.module.get_buffer(name).copy_(counter)
 
     def run(self, inputs: Sequence[Any], *, training: bool, **taps: Any) -> Any:
-        return self.module.train(training)(*inputs, **taps)
+        result = self.module.train(training)(*inputs, **taps)
+        root: Any = self.module
+        return in_form(root, result, self.forms[""]) if "" in self.forms else result
+
+    def _stand_in(self, capture: Capture, tap: str, module: Any) -> Any:
+        if self.paths[tap] not in self.forms:
+            return super()._stand_in(capture, tap, module)
+        watched = partial(capture.watched, tap, parameters=self.trainable(module))
+        return returning(module, module.forward, watched, self.forms[self.paths[tap]])
 
     def trainable(self, module: Any) -> dict[str, Any]:
         parameters = (self.module if module is None else module).parameters()
@@ -122,6 +141,16 @@ def is_bare(module: nn.Module) -> bool:
     while isinstance(module, nn.Sequential) and len(module):
         module = module[-1]
     return isinstance(module, nn.Linear | _ConvNd)
+
+
+def is_of_steps(module: nn.Module) -> bool:
+    """Whether a module takes steps with their channels before them."""
+    return isinstance(module, nn.Conv1d | nn.ConvTranspose1d)
+
+
+def is_recurrent(module: nn.Module) -> bool:
+    """Whether a module returns its steps and its states."""
+    return isinstance(module, nn.RNNBase)
 
 
 def wholes(module: nn.Module) -> dict[str, bool]:

@@ -158,14 +158,22 @@ def _has(taps: Taps, name: str, shape: tuple[int, ...]) -> bool:
 
 
 def _statistics_after_training(run: DetectorComparison) -> DetectorCase:
-    """The running statistics that one training step leaves, each block fed the reference's input."""
+    """The running statistics that one training step leaves, and what modules without BatchNorm make in that mode.
+
+    Each is fed the reference's input.
+    """
 
     def reference(sides: DetectorSides) -> Answer:
         images = run.inputs.images(TRAINING_SIZE)
         return {"images": images, **of_reference(sides.reference("float64"), images)}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        return of_port(sides.port("float64"), given["images"], given["fed"])
+        return of_port(sides.port("float64"), given["images"], {**given["fed"], **given["made"]})
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        records = judge_statistics("forward", where, reference, port)
+        budgets = isolated_budgets(run, reference["made"])
+        return records + _compare(reference["made"], port["made"], where, {**budgets})
 
     where = Where(size=TRAINING_SIZE, dtype="float64", mode="training")
     return DetectorCase(
@@ -173,8 +181,8 @@ def _statistics_after_training(run: DetectorComparison) -> DetectorCase:
         where=where,
         reference=reference,
         port=port,
-        judge=partial(judge_statistics, "forward", where),
-        whole=("images", "fed"),
+        judge=judge,
+        whole=("images", "fed", "made"),
         trains=True,
     )
 

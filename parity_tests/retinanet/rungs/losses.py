@@ -30,8 +30,8 @@ GRADIENT = "loss.gradient"
 SURE = {"sure and right": True, "sure and wrong": False}
 """Outputs with logits of 40 to 90, where a difference from one is lost that the loss must not lose."""
 
-WITH_GRADIENTS = ("batch of 1", "batch of 1 without boxes")
-"""The batches of which the gradient is compared too; without boxes it must be finite."""
+WITH_GRADIENTS = ("batch of 1", "batch of 1 without boxes", "batch of 4")
+"""The batches of which the gradient is compared too: without boxes it must be finite, and many are taken in parts."""
 
 Targets = Mapping[str, Mapping[str, Array]]
 """The targets of each batch, by the batch's name."""

@@ -13,6 +13,7 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.picture_files import Bytes, picture_files
 from parity_tests.retinanet.preparation import PictureSides, Preparation
+from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.budgets import ISOLATED
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
@@ -22,6 +23,9 @@ PICTURE_SIZES: tuple[Size, ...] = ((37, 61), (61, 37), (150, 90), (20, 70), (48,
 
 SIDES = PictureSides(48, 96)
 """To which they are resized: what holds for small pictures holds for large ones, at a hundredth of the time."""
+
+WIDER, BATCHES = PictureSides(48, 160), (("37x61", "20x70"), ("20x70", "37x61"))
+"""To which pictures of a batch are resized: one to 128x128 with its padding, and one to 128x256."""
 
 CAMERA_SIZES: tuple[Size, ...] = (
     (480, 640),
@@ -87,16 +91,20 @@ def _steps(run: DetectorComparison) -> DetectorCase:
     def reference(sides: DetectorSides) -> Answer:
         drawn, side = _drawn(run.inputs.seed), sides.reference("float64").preparation(SIDES)
         steps = {name: _isolated(side, picture, None) for name, picture in drawn.items()}
-        sizes = _fitted(sides.reference("float64").preparation())
-        return {"steps": steps, "sizes": sizes, "seed": run.inputs.seed} | asked_with(drawn)
+        sizes, together = (
+            _fitted(sides.reference("float64").preparation()),
+            _together(sides.reference("float64"), drawn),
+        )
+        return {"steps": steps, "sizes": sizes, "together": together, "seed": run.inputs.seed} | asked_with(drawn)
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         drawn, side = _drawn(given["seed"]), sides.port("float64").preparation(SIDES)
         check_drawn(given, drawn)
         steps = {name: _isolated(side, picture, given["steps"][name]) for name, picture in drawn.items()}
-        return {"steps": steps, "sizes": _fitted(sides.port("float64").preparation())}
+        together = _together(sides.port("float64"), drawn)
+        return {"steps": steps, "sizes": _fitted(sides.port("float64").preparation()), "together": together}
 
-    where, whole = STEPS, ("steps", "sizes")
+    where, whole = STEPS, ("steps", "sizes", "together")
     return DetectorCase(rung="pictures", where=where, reference=reference, port=port, judge=_judge, whole=whole)
 
 
@@ -120,6 +128,12 @@ def _isolated(side: Preparation, picture: Array, given: Mapping[str, Array] | No
     }
 
 
+def _together(side: DetectorSide, drawn: Mapping[str, Array]) -> dict[str, Array]:
+    """Batches of two pictures that are padded to different sizes by themselves, the smaller one first and last."""
+    preparation = side.preparation(WIDER)
+    return {" and ".join(names): preparation.together([drawn[name] for name in names]) for names in BATCHES}
+
+
 def _fitted(side: Preparation) -> dict[str, Array]:
     return {f"{h}x{w}": side.fitted((h, w)) for h, w in CAMERA_SIZES}
 
@@ -131,4 +145,6 @@ def _judge(reference: Answer, port: Answer) -> list[Record]:
         records += compare(replace(STEPS, data=name), {"sizes": expected}, {"sizes": port["sizes"][name]})
     for name, expected in reference["steps"].items():
         records += compare(replace(STEPS, data=name), expected, port["steps"][name])
+    for name, expected in reference["together"].items():
+        records += compare(replace(STEPS, data=name), {"together": expected}, {"together": port["together"][name]})
     return records

@@ -19,16 +19,21 @@ BLOCKS = ("stem", "conv")
 
 
 def of_reference(side: DetectorSide, images: Array) -> Answer:
-    """The statistics, and the taps that the blocks of the port are fed."""
+    """The statistics, the taps that the blocks of the port are fed, and what the modules behind them make."""
     taps = values_of(side.forward([images], training=True))
     fed = {name: value for name, value in taps.items() if name.startswith(BLOCKS)}
-    return {"fed": fed, "statistics": statistics_of(side.parameters())}
+    return {"fed": fed, "made": _behind(taps), "statistics": statistics_of(side.parameters())}
 
 
 def of_port(side: DetectorSide, images: Array, fed: Mapping[str, Array]) -> Answer:
-    """The statistics of a side that is fed these taps."""
-    side.forward([images], fed=fed_with(fed), training=True)
-    return {"statistics": statistics_of(side.parameters())}
+    """The statistics of a side that is fed these taps, and what its modules behind the blocks make."""
+    taps = values_of(side.forward([images], fed=fed_with(fed), training=True))
+    return {"made": _behind(taps), "statistics": statistics_of(side.parameters())}
+
+
+def _behind(taps: Mapping[str, Array]) -> dict[str, Array]:
+    """The taps of what has no BatchNorm."""
+    return {name: value for name, value in taps.items() if not name.startswith(BLOCKS)}
 
 
 def judge_statistics(rung: str, where: Where, reference: Answer, port: Answer) -> list[Record]:

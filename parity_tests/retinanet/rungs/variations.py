@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
 from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.anchors import Anchors
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
@@ -29,9 +27,10 @@ from parity_tests.retinanet.inputs import (
 from parity_tests.retinanet.matching import compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import gradients_of
+from parity_tests.retinanet.rungs.in_half import in_half, losses_of_half
 from parity_tests.retinanet.rungs.statistics import judge_statistics, of_port, of_reference
-from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
-from parity_tests.rule.budgets import CASCADED, GRADIENT, largest, rounding_budget
+from parity_tests.retinanet.side import DetectorSide, values_of
+from parity_tests.rule.budgets import CASCADED, GRADIENT, largest
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
@@ -39,12 +38,6 @@ RATIOS = (0.5, 1.0, 2.0)
 
 MOST = 10
 """Detections that are compared: the reference takes a turn for each."""
-
-HALF, HALF_SIZE = "bfloat16", (64, 96)
-"""The precision that the port is held to by itself, and the size of its pictures."""
-
-HALF_ROUNDINGS = 2**16
-"""How many roundings of float32, of 24 digits, one of bfloat16 is, of 8."""
 
 
 class Variation(NamedTuple):
@@ -77,8 +70,9 @@ VARIATIONS = (
 
 
 def variations(run: DetectorComparison) -> list[DetectorCase]:
-    """Each variation, of which two presets share the work, and bfloat16."""
-    return [*(_case(run, each, shared) for shared, each in enumerate(VARIATIONS)), _in_half(run)]
+    """Each variation, of which two presets share the work; one value for each channel; and bfloat16."""
+    varied = [_case(run, each, shared) for shared, each in enumerate(VARIATIONS)]
+    return [*varied, _of_one_value(run), in_half(run), losses_of_half(run)]
 
 
 def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCase:
@@ -160,26 +154,23 @@ def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answe
     return records + compare_detections("variations", where, *found, limits=limits, units=CASCADED)
 
 
-def _in_half(run: DetectorComparison) -> DetectorCase:
-    """Each module of the port in bfloat16, fed the reference's input, within what its roundings may add up to."""
-    where = Where(size=HALF_SIZE, dtype=HALF, mode="isolated")
+def _of_one_value(run: DetectorComparison) -> DetectorCase:
+    """What a picture leaves in training whose C5 is a single pixel: BatchNorm has one value there, of variance 0."""
+    where = Where(size=(32, 32), dtype="float64", mode="training", subject="one picture, one pixel")
 
     def reference(sides: DetectorSides) -> Answer:
-        images = random_images(HALF_SIZE, seed=run.inputs.seed)
-        taps = values_of(run.narrowed(sides.reference("float64")).forward([images]))
-        return {"images": images, "taps": {name: value.astype(np.float32) for name, value in taps.items()}}
+        images = random_images((32, 32), batch=1, seed=run.inputs.seed)
+        return {"images": images, **of_reference(run.narrowed(sides.reference("float64")), images)}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        images, fed = given["images"], fed_with(given["taps"])
-        bounds = run.narrowed(sides.port("float64")).rounding_bounds(images, given["taps"], HALF)
-        return {"taps": values_of(run.narrowed(sides.port(HALF)).forward([images], fed=fed)), "bounds": bounds}
+        return of_port(run.narrowed(sides.port("float64")), given["images"], given["fed"])
 
-    judge = partial(_judge_half, where)
-    return DetectorCase(rung="variations", where=where, reference=reference, port=port, judge=judge)
-
-
-def _judge_half(where: Where, reference: Answer, port: Answer) -> list[Record]:
-    """Taps that only hand on what they are fed round it, once."""
-    handed_on = {name: rounding_budget(value, HALF_ROUNDINGS) for name, value in reference["taps"].items()}
-    budgets: Mapping[str, float | Array] = {**handed_on, **port["bounds"]}
-    return compare_taps("variations", where, reference["taps"], port["taps"], budgets=budgets, tag_of=tag_of)
+    return DetectorCase(
+        rung="variations",
+        where=where,
+        reference=reference,
+        port=port,
+        judge=partial(judge_statistics, "variations", where),
+        trains=True,
+        shared=1,
+    )

@@ -61,10 +61,10 @@ def test_the_command_prints_tables_and_writes_every_record(
     assert "weights: model.weights.h5;" in output
     assert "2x396x7" in output, "three classes"
     assert re.search(r"^ p6 +2x1x1x16 +2x16x1x1 +\d\.\de-\d+ +\d+% +equal", output, re.MULTILINE)
-    assert output.splitlines()[-1] == "equal: 83 taps agree, in 627 comparisons"
+    assert output.splitlines()[-1] == "equal: 83 taps agree, in 693 comparisons"
     report = json.loads(target.read_text())
     assert (report["verdict"], report["exit_code"], report["summary"]) == ("equal", 0, output.splitlines()[-1])
-    assert len(report["records"]) == 627
+    assert len(report["records"]) == 693
     assert all(0 <= record["used"] <= 1 for record in report["records"])
     assert report["settings"]["image"] == ["photo.png"]
     assert report["provenance"]["threads"]["torch"] >= 1
@@ -72,8 +72,8 @@ def test_the_command_prints_tables_and_writes_every_record(
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("parity.html", "parity.json", "parity.xml", "photo.png"),
     ]
-    assert "83 taps agree, in 627 comparisons" in page.read_text(encoding="utf-8")
-    assert 'tests="627" failures="0" errors="0"' in junit.read_text(encoding="utf-8")
+    assert "83 taps agree, in 693 comparisons" in page.read_text(encoding="utf-8")
+    assert 'tests="693" failures="0" errors="0"' in junit.read_text(encoding="utf-8")
 
 
 BROKEN = {"broken_data_stream.png", "truncated_image.png", "truncated_jpeg.jpg"}

@@ -15,9 +15,10 @@ from parity_tests.tests.support.picture_faults import PICTURE_CONVENTIONS, PICTU
 from parity_tests.tests.support.planted import cases_on, changed_network, changed_run, records_on, where_it_starts
 from parity_tests.tests.support.port_faults import PORT_FAULTS
 from parity_tests.tests.support.training_faults import TRAINING_FAULTS
+from parity_tests.tests.support.unseen_faults import HALF_FAULTS, UNSEEN_FAULTS
 
 IN_TRAINING = {fault: ("training", *how) for fault, how in TRAINING_FAULTS.items()}
-KINDS = (PORT_FAULTS, PICTURE_FAULTS, EDGE_FAULTS, HOLD_OUT_FAULTS, IN_TRAINING)
+KINDS = (PORT_FAULTS, PICTURE_FAULTS, EDGE_FAULTS, HOLD_OUT_FAULTS, UNSEEN_FAULTS, IN_TRAINING)
 FAULTS = {fault: how for kind in KINDS for fault, how in kind.items()}
 assert len(FAULTS) == sum(map(len, KINDS))
 
@@ -62,6 +63,16 @@ def test_a_reference_that_takes_the_means_in_the_wrong_order_is_caught(
     parting = divergence(climb(cases_on(run, "pictures", "steps"), run.sides))
     assert parting is not None
     assert parting.first.name == "normalised"
+
+
+@pytest.mark.planted
+@pytest.mark.parametrize("fault", HALF_FAULTS)
+def test_a_fault_in_bfloat16_alone_is_named(
+    run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung, case, plant, name = HALF_FAULTS[fault]
+    plant(monkeypatch)
+    assert where_it_starts(changed_network(run), rung, case) == name
 
 
 @pytest.mark.planted

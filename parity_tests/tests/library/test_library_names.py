@@ -57,7 +57,10 @@ def test_names_without_a_partner_make_it_incomplete_and_are_listed(reference: Ke
         ("reference", "taps"): ["dense"],
         ("port", "taps"): ["top"],
     }
-    assert result.verdict == "different", "the dense layer has weights of its own"
+    assert result.verdict == "incomplete", "the dense layer has weights of its own"
+    assert (
+        "its weights were not carried over, dense/kernel of the reference and top.weight of the port" in result.summary
+    )
 
 
 def test_a_parameter_that_one_side_has_alone_is_incomplete_though_it_changes_nothing(reference: KerasModel) -> None:

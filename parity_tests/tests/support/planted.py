@@ -14,6 +14,7 @@ from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, 
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.narrow import narrow_variables
 from parity_tests.retinanet.rungs import RUNGS
+from parity_tests.retinanet.rungs.in_half import HALF
 from parity_tests.retinanet.setup import override, start_run
 from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.retinanet.torch_side import TorchDetectorSide
@@ -81,8 +82,9 @@ def changed_run(run: DetectorComparison, *assignments: str, **settings: Any) -> 
 
 
 def with_port(run: DetectorComparison, port: Any, *, sizes: Sequence[Size] = ()) -> DetectorComparison:
-    """The comparison with another port, in float64."""
-    sides = detector_sides({"reference": run.sides.reference, "port": lambda dtype: port}, run.weights)
+    """The comparison with another port, in float64; in bfloat16 the network is the run's own."""
+    build: dict[str, Build] = {"port": lambda dtype: run.sides.port(dtype) if dtype == HALF else port}
+    sides = detector_sides({"reference": run.sides.reference, **build}, run.weights)
     return replace(run, config=port.config, sizes=sizes, dtypes=("float64",), sides=sides)
 
 

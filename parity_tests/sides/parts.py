@@ -1,0 +1,92 @@
+"""Modules as they are matched: one with its parameters, and the parts of one that the other side may have apart.
+
+Needs numpy alone.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from parity_tests.rule.record import Array
+from parity_tests.sides.names import canonical
+
+Values = Mapping[str, Array]
+Signature = tuple[tuple[str, tuple[int, ...]], ...]
+
+ALONE = "model"
+"""What the path of a model itself is called."""
+
+SEPARABLE = {"depthwise": {"kernel": "depthwise_kernel"}, "pointwise": {"kernel": "pointwise_kernel", "bias": "bias"}}
+"""The parts of a separable convolution of Keras, which torch has as two, and what Keras calls their parameters."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module with parameters.
+
+    Attributes:
+        path: where it lies.
+        values: its parameters by name.
+        named: what its side calls a parameter, where that is otherwise.
+    """
+
+    path: str
+    values: Values
+    named: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def signature(self) -> Signature:
+        """The names of its parameters below it, and their shapes."""
+        return tuple((name.removeprefix(self.path), value.shape) for name, value in self.values.items())
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """Mean, deviation and ends of each parameter, as they are in any layout; empty where one value fills it."""
+        found = [(v.mean(dtype=float), v.std(dtype=float), v.min(), v.max()) for v in self.values.values() if v.size]
+        return tuple(float(f"{n:.5e}") for of in sorted(found) for n in of) if any(of[1] for of in found) else ()
+
+    @property
+    def called(self) -> str:
+        """The path of the layer that is called when it is."""
+        return self.path.rpartition("/")[0] if self.named else self.path
+
+    def parts(self) -> list["Module"]:
+        """What it is made of, where that is more than one: layers within it, or those that Keras has as one."""
+        leaves = {canonical(name)[-1]: name for name in self.values}
+        if {"depthwise_kernel", "pointwise_kernel"} <= leaves.keys():
+            return [
+                self._part(part, {own: leaves[n] for own, n in of.items() if n in leaves})
+                for part, of in SEPARABLE.items()
+            ]
+        within = modules_of(self.values, self.values, ())
+        return within if len(within) > 1 else [self]
+
+    def _part(self, part: str, names: Mapping[str, str]) -> "Module":
+        path = f"{self.path}/{part}"
+        values = {f"{path}/{own}": self.values[name] for own, name in names.items()}
+        return Module(path, values, {f"{path}/{own}": name for own, name in names.items()})
+
+
+def modules_of(values: Values, left: Collection[str], wholes: Collection[str]) -> list[Module]:
+    """The modules of parameters that are left, in order; what lies in one of `wholes` belongs to that.
+
+    A model that has parameters of its own stands under a name of its own.
+    """
+    found: dict[str, dict[str, Array]] = {}
+    for name in values:
+        if name in left:
+            found.setdefault(_owner(name, wholes), {})[name] = values[name]
+    named = {f"{ALONE}.{name}": name for name in found.get("", ())}
+    alone = Module(ALONE, {new: values[name] for new, name in named.items()}, named)
+    return [Module(path, own) if path else alone for path, own in found.items()]
+
+
+def in_parts(reference: Sequence[Module], port: Sequence[Module]) -> tuple[list[Module], list[Module]]:
+    """The modules of both sides in their parts."""
+    one, other = ([part for module in side for part in module.parts()] for side in (reference, port))
+    return one, other
+
+
+def _owner(name: str, wholes: Collection[str]) -> str:
+    within = [path for path in wholes if re.match(rf"{re.escape(path)}[./]", name)]
+    return min(within, key=len) if within else re.sub(r"[./]?[^./]*$", "", name)
