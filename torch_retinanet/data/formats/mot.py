@@ -31,7 +31,7 @@ CLASS = 7
 """Where the class of a line stands."""
 
 
-class _Film(NamedTuple):
+class _FilmNumbers(NamedTuple):
     """What the numbers of a film mean: the names of classes, and the number of the first pixel."""
 
     classes: tuple[str, ...]
@@ -51,7 +51,7 @@ def read_mot(path: Path, *, images: Path | None = None) -> Annotations:
     """
     builder = AnnotationsBuilder("line {}")
     named = path.with_name(NAMES)
-    film = _Film(tuple(read_class_names(named)), 0) if named.is_file() else _Film(CLASSES, 1)
+    film = _FilmNumbers(tuple(read_class_names(named)), 0) if named.is_file() else _FilmNumbers(CLASSES, 1)
     folder = path.parent.parent / FRAMES if images is None else given_folder(images).folder
     own = folder / path.parent.parent.name / FRAMES
     frames = pictures_in(own if own.is_dir() else folder)
@@ -70,7 +70,7 @@ def is_mot(path: Path) -> bool:
     return path.name == "gt.txt" and text_kind(path) is TextKind.MOT
 
 
-def _object(text: str, film: _Film) -> Object:
+def _object(text: str, film: _FilmNumbers) -> Object:
     fields = [field.strip() for field in text.rstrip(", ").split(",")]
     if len(fields) not in MOT_FIELDS:
         raise ValueError(f"fields that are not 9: {len(fields)}")

@@ -37,7 +37,7 @@ def read_wider_face(path: Path, *, images: Path | None = None, boxes: BoxLayout 
     """
     lines = list(lines_of(path))
     names = [line.text for line in lines if _is_picture(line)]
-    reader = _Reader(path, find_folder(names, _folders(path), images))
+    reader = _FaceReader(path, find_folder(names, _folders(path), images))
     for line in lines:
         reader.add(line)
     reader.end()
@@ -60,7 +60,7 @@ def _folders(path: Path) -> list[Path]:
     return [*(folder / of_split for folder in (path.parent, path.parent.parent)), *beside(path)]
 
 
-class _Reader:
+class _FaceReader:
     """Takes the lines of a file one by one. `count` is what the picture says, and `seen` the lines behind it."""
 
     def __init__(self, path: Path, folder: PictureFolder) -> None:
