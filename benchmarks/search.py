@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from torch_retinanet.data.formats import FORMATS
+from torch_retinanet.data.formats.known import FORMATS
 from torch_retinanet.data.formats.search import find_data_sets
 from torch_retinanet.data.tree import Tree
 from torch_retinanet.errors import InputError

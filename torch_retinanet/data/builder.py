@@ -76,6 +76,10 @@ class AnnotationsBuilder:
             self._ids.append(picture_id)
         return index
 
+    def refuse(self, picture: int, what: str) -> None:
+        """Leave a picture out in the end, with its boxes, which are counted in its problem."""
+        self._refused[picture] = what
+
     def add_box(
         self,
         picture: int,

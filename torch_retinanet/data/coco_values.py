@@ -73,13 +73,18 @@ def numbers_of(value: Any) -> list[float]:
         ValueError: in a few words, for anything else.
     """
     if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise ValueError(f"no list of numbers: {_shown(value)}") from None
+        value = _decoded(value)
     if not isinstance(value, list | tuple):
         raise ValueError(f"no list of numbers: {_shown(value)}")
     return [number_of(one) for one in value]
+
+
+def _decoded(text: str) -> Any:
+    """The list in a text: JSON, or numbers between commas and blanks as NumPy and pandas write them."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text.strip("[](){} ").replace(",", " ").split()
 
 
 class Ids:

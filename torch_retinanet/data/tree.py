@@ -1,9 +1,12 @@
 """What lies in a folder and in those within it, looked through to a limited depth and a limited number of files."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 DEPTH = 12
 """Folders within one another that are looked into."""
@@ -31,6 +34,7 @@ class Tree:
 
     def __init__(self, root: Path) -> None:
         self.root, self.whole, self.missed = root, True, 0
+        self._looks: dict[tuple[Callable[[Path], Any], Path], Any] = {}
 
     @cached_property
     def folders(self) -> dict[Path, list[Path]]:
@@ -73,6 +77,13 @@ class Tree:
     def files(self) -> Iterator[Path]:
         """All files, folder by folder."""
         return (file for files in self.folders.values() for file in files)
+
+    def once(self, look: Callable[[Path], T], file: Path) -> T:
+        """What a look into a file says; it is looked into once."""
+        if (look, file) not in self._looks:
+            self._looks[look, file] = look(file)
+        found: T = self._looks[look, file]
+        return found
 
     def below(self, folder: Path) -> "Tree":
         """The part of it that lies in one of its folders."""

@@ -187,16 +187,18 @@ def test_a_bad_picture_is_lost_with_its_boxes(values: dict[str, Any], tmp_path: 
     ]
 
 
-def test_of_two_pictures_with_one_id_the_second_is_lost(tmp_path: Path) -> None:
+def test_of_two_pictures_with_one_id_neither_is_used(tmp_path: Path) -> None:
     annotations = coco_with(tmp_path, "images[2]", id=10)
     assert problems_in_a_file(annotations)[0] == ("images[2]", "id twice", True)
-    assert what_is_in(annotations) == {name: BOXES[name] for name in ("a.png", "b.png")}
+    assert what_is_in(annotations) == {"a.png": BOXES["a.png"]}
+    twice = coco_with(tmp_path, "images[2]", id=10, file_name="b.png")
+    assert problems_in_a_file(twice)[0] == ("images[2]", "picture listed twice", False)
 
 
 def test_categories_are_taken_as_they_are(tmp_path: Path) -> None:
     assert problems_in_a_file(coco_with(tmp_path, "categories[0]", id=3)) == [
         ("categories[1]", "id twice", True),
-        *[(f"annotations[{i}]", "unknown class", True) for i in (1, 2, 4)],
+        *[(f"annotations[{i}]", "unknown class", True) for i in range(5)],
     ]
     alike = coco_with(tmp_path, "categories[0]", name="cat")
     assert (alike.classes, alike.class_ids) == (["cat", "cat"], [3, 7])
@@ -328,3 +330,9 @@ def test_a_heading_of_the_name_of_its_only_class_changes_no_name(tmp_path: Path)
     read = read_annotations(with_categories(tmp_path, categories, ["train"]))
     assert (read.classes, read.class_ids, read.labels.tolist()) == (["cells"], [1], [0])
     assert [one.action for one in read.problems] == ["it is no class"]
+
+
+@pytest.mark.parametrize("text", ["2, 3, 28, 30", "[2. 3. 28. 30.]", "(2,3,28,30)"])
+def test_a_box_may_be_a_text_of_four_numbers(text: str, tmp_path: Path) -> None:
+    annotations = coco_with(tmp_path, "annotations[0]", bbox=text)
+    assert (what_is_in(annotations), annotations.problems) == (BOXES, [])

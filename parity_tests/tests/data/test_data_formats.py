@@ -82,7 +82,7 @@ def test_a_file_of_another_suffix_is_told_by_how_it_begins(suffix: str, name: st
 
 def test_what_is_no_annotation_is_refused_in_a_sentence(tmp_path: Path) -> None:
     write_pictures(tmp_path)
-    with refused("{}: must hold annotations, as COCO's JSON, CSV, Pascal VOC's XML, KITTI's or YOLO's text", tmp_path):
+    with refused("{}: must hold annotations, as COCO's JSON, CSV, Pascal VOC's XML, text files of YOLO", tmp_path):
         read_annotations(tmp_path)
     with refused("{}: must be annotations, as COCO's JSON", tmp_path / "a.png"):
         read_annotations(tmp_path / "a.png")

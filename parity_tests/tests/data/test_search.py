@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from parity_tests.tests.support.data_sets import BOXES, what_is_in, write_coco
-from torch_retinanet.data.formats import FORMATS, read_annotations
+from torch_retinanet.data.formats import read_annotations
+from torch_retinanet.data.formats.known import FORMATS
 from torch_retinanet.data.formats.search import find_data_sets, worth_a_look
 from torch_retinanet.data.tree import Tree
 from torch_retinanet.errors import InputError

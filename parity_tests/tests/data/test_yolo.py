@@ -83,7 +83,7 @@ def yolo_with(tmp_path: Path, line: str, yaml: str = "") -> Annotations:
         ("0 0.5 0.5 0.1", "fields that are not 5"),
         ("1 0.5 half 0.1 0.1", "no number"),
         ("0 0.5 0.5 0.1 0.1 -0.3", "fields that are neither a box nor an outline"),
-        ("0 10 10 20 10 20 30", "fields that are neither a box nor an outline"),
+        ("0 10 10 20 10 20 30", "outline beyond the picture, as one in pixels, which `--boxes cxcywh` reads"),
     ],
 )
 def test_a_line_of_yolo_without_a_place_takes_its_picture_out(line: str, kind: str, tmp_path: Path) -> None:

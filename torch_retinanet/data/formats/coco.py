@@ -57,6 +57,7 @@ class _Reader:
     def __init__(self, path: Path, layout: BoxLayout) -> None:
         self.path, self.layout, self.builder = path, layout, AnnotationsBuilder("annotations[{}]")
         self.entries = Entries(path, self.builder.problems)
+        self.file_names: list[str | None] = []
         names = self._names()
         self.class_ids, self.pictures = sorted(names), Ids()
         self.classes = [names[one] for one in self.class_ids]
@@ -69,13 +70,23 @@ class _Reader:
         return image.name is not None
 
     def add_picture(self, place: int, image: Image, found: Found) -> None:
-        """Take a picture, unless its id was there already."""
+        """Take a picture; of two with one id neither is used, since nobody knows whose the boxes are."""
         if image.id in self.pictures.exact:
-            self.entries.lose("images", place, f"id twice: {image.id!r}")
+            self._add_again(place, image)
             return
+        self.file_names.append(image.name)
         size, where = (image.height or 0, image.width or 0), f"images[{place}]"
         self.builder.add_picture(found, self.path, place=where, size=size, picture_id=image.id)
         self.pictures.add(image.id)
+
+    def _add_again(self, place: int, image: Image) -> None:
+        first = self.pictures.exact[image.id]
+        if image.name is not None and image.name == self.file_names[first]:
+            self._note(f"images[{place}]", f"picture listed twice: {image.name!r}", "it is one picture")
+        else:
+            what, then = f"id twice: {image.id!r}", "both pictures are left out, with the boxes of the id"
+            self.builder.problems.append(Problem(self.path, f"images[{place}]", what, then, data_loss=True))
+            self.builder.refuse(first, f"id of two pictures: {image.id!r}")
 
     def annotations(self) -> Annotations:
         """All pictures with their objects."""
@@ -83,14 +94,13 @@ class _Reader:
         return self.builder.annotations(self.classes, class_ids=self.class_ids, layout=self.layout)
 
     def _names(self) -> dict[int, str]:
-        """The names of the classes by their ids."""
-        names = dict[int, str]()
+        """The names of the classes by their ids; an id of two names is none, as nobody knows which one is meant."""
+        names, twice = dict[int, str](), set[int]()
         for place, category in self.entries.categories():
-            if category.id in names:
+            if names.setdefault(category.id, category.name) != category.name:
                 self.entries.lose("categories", place, f"id twice: {category.id}")
-                continue
-            names[category.id] = category.name
-        return names
+                twice.add(category.id)
+        return {number: name for number, name in names.items() if number not in twice}
 
     def _add_objects(self) -> None:
         pictures, labels, add, outlined = self.pictures, self.labels, self.builder.add_box, 0

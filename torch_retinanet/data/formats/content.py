@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from torch_retinanet.data.formats.csv_columns import read_columns
-from torch_retinanet.data.text import is_number
+from torch_retinanet.data.text import UTF_16
 from torch_retinanet.errors import InputError
 
 BEGINNING = 4096
@@ -15,11 +15,6 @@ LISTS = b'"images"', b'"annotations"', b'"categories"'
 """What a COCO file has."""
 
 VOC_ROOT = re.compile(rb"(?:\s|<\?.*?\?>|<!--.*?-->)*<annotation[\s>/]", re.DOTALL | re.IGNORECASE)
-
-YOLO_FIELDS, KITTI_FIELDS = 5, (15, 16)
-
-KITTI_TRACKING = 2
-"""Fields before the type in the labels of KITTI's tracking: the frame and the track."""
 
 
 def is_coco(path: Path) -> bool:
@@ -41,39 +36,19 @@ def is_voc(path: Path) -> bool:
 
 def is_csv(path: Path) -> bool:
     """Whether the first lines of a file have the columns of a picture, a box and a class."""
-    lines = _lines(path)
+    lines = first_lines(path)
     try:
         return bool(lines) and read_columns(path, lines) is not None
     except InputError:
         return False
 
 
-def is_yolo_labels(path: Path) -> bool:
-    """Whether the first line of a text is a class and shares of a picture."""
-    fields = _first_fields(path)
-    if len(fields) < YOLO_FIELDS or not fields[0].isascii() or not fields[0].removesuffix(".0").isdecimal():
-        return False
-    return all(is_number(field) and abs(float(field)) <= 2 for field in fields[1:YOLO_FIELDS])
-
-
-def is_kitti_labels(path: Path) -> bool:
-    """Whether the first line of a text is a type and the numbers that KITTI has."""
-    fields = _first_fields(path)
-    if len(fields) - KITTI_TRACKING in KITTI_FIELDS and all(map(is_number, fields[:KITTI_TRACKING])):
-        fields = fields[KITTI_TRACKING:]
-    return len(fields) in KITTI_FIELDS and not is_number(fields[0]) and all(map(is_number, fields[1:]))
-
-
-def _first_fields(path: Path) -> list[str]:
-    return _beginning(path).lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")[0].decode(errors="replace").split()
-
-
-def _lines(path: Path) -> list[str]:
-    """The lines that the beginning of a text holds whole."""
+def first_lines(path: Path) -> list[str]:
+    """The lines that are not blank, and that the beginning of a text holds whole; none where it cannot be read."""
     beginning = _beginning(path)
-    text = beginning.decode("utf-16" if beginning[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", errors="replace")
+    text = beginning.decode("utf-16" if beginning[:2] in UTF_16 else "utf-8-sig", errors="replace")
     lines = text.splitlines()
-    return [line for line in (lines[:-1] if len(beginning) == BEGINNING else lines) if line.strip()]
+    return [line for line in (lines if len(beginning) < BEGINNING else lines[:-1]) if line.strip()]
 
 
 def _beginning(path: Path) -> bytes:

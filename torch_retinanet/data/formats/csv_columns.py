@@ -74,6 +74,10 @@ class Columns(NamedTuple):
         return fields + [""] * (self.fields - len(fields)) if self.delimiter == "\t" else fields
 
 
+VERTEX_FIELDS = 11
+VERTEX_PARTS = "train", "training", "validate", "validation", "test", "unassigned"
+"""What the first column of Vertex AI's CSV says, in small letters."""
+
 HEADERLESS = Columns(6, 0, (1, 2, 3, 4), 5)
 """keras-retinanet's own columns."""
 
@@ -132,6 +136,8 @@ def _box_columns(fields: Sequence[str]) -> tuple[BoxLayout, Sequence[Sequence[st
 
 def _by_rows(rows: Sequence[Sequence[str]], delimiter: str) -> Columns | None:
     """The columns of a file without a header, by the first row with a picture, four numbers and a class."""
+    if delimiter == "," and all(map(_is_of_vertex, rows)):
+        return Columns(VERTEX_FIELDS, 1, (3, 4, 7, 8), 2, layout="xyxy-relative", part=0)
     for row in rows:
         numeric = [is_number(field) for field in row]
         if len(row) == HEADERLESS.fields and all(numeric[1:5]) and not numeric[0]:
@@ -147,6 +153,11 @@ def _by_rows(rows: Sequence[Sequence[str]], delimiter: str) -> Columns | None:
             sides = (len(row) - 1, len(row) - 2) if len(row) - name == 3 and all(numeric[-2:]) else ()
             return Columns(len(row), picture, tuple(range(first, first + 4)), name, sides, delimiter)
     return None
+
+
+def _is_of_vertex(row: Sequence[str]) -> bool:
+    """Whether a row has the part, the picture, the class and four corners, of which two may be empty."""
+    return len(row) == VERTEX_FIELDS and row[0].lower() in VERTEX_PARTS and not any(map(is_number, row[1:3]))
 
 
 def _column(fields: Sequence[str], names: Sequence[str]) -> int | None:

@@ -4,7 +4,8 @@ header.
 Without a header the columns are path, x1, y1, x2, y2, class, or others that the rows tell apart; a line with a path
 alone is a picture without objects. With a header columns are found by their names, in any order. Fields may be
 separated by semicolons, tabs or bars. A column `bbox` holds a list of corner, width and height, and a column `split`
-says the split of a picture. A box 0, 0, 0, 0 marks a picture without objects, as DeepForest writes it.
+says the split of a picture. Vertex AI's has no header, the split in front, and corners as shares of the picture. A box
+0, 0, 0, 0 marks a picture without objects, as DeepForest writes it.
 """
 
 from collections.abc import Sequence
@@ -16,14 +17,17 @@ from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.box_layouts import Box, BoxLayout
 from torch_retinanet.data.builder import ONLY_CLASS, AnnotationsBuilder
 from torch_retinanet.data.class_names import read_class_names, with_class_names
-from torch_retinanet.data.formats.csv_columns import HEADERLESS, SPLIT, Columns, read_columns
-from torch_retinanet.data.formats.csv_header import header_of
+from torch_retinanet.data.formats.content import first_lines
+from torch_retinanet.data.formats.csv_columns import HEADERLESS, Columns, read_columns
 from torch_retinanet.data.formats.splits import KNOWN_SPLITS
 from torch_retinanet.data.picture_folder import PictureFolder, beside, find_folder
 from torch_retinanet.data.text import BadLine, Line, is_missing, is_number, lines_of, parse_number
 from torch_retinanet.errors import InputError
 
 EMPTY = 0.0, 0.0, 0.0, 0.0
+
+MEANT = {"validate": "validation", "unassigned": "train"}
+"""Words of Vertex AI, which divides what is not assigned when it trains."""
 
 SHOWN = 80
 """Letters of a header that a message shows."""
@@ -83,13 +87,11 @@ def read_csv(
 
 def csv_splits(path: Path) -> list[str]:
     """The splits that a column of a CSV names, in small letters; none where it has other words too."""
-    header = header_of(path).names
-    if not any(name in field for field in header for name in SPLIT):
+    beginning = read_columns(path, first_lines(path))
+    if beginning is None or beginning.part is None:
         return []
     lines = list(lines_of(path))
     columns, first = _columns(path, lines)
-    if columns.part is None:
-        return []
     rows = [_read(line, columns, path, AnnotationsBuilder("")) for line in lines if line is not first]
     splits = list(dict.fromkeys(row.split for row in rows if row))
     return splits if set(splits) <= set(KNOWN_SPLITS) else []
@@ -131,7 +133,8 @@ def _read(line: Line | BadLine, columns: Columns, path: Path, builder: Annotatio
 
 def _split(line: Line | BadLine, columns: Columns) -> str:
     fields = [] if columns.part is None else columns.split(line.text)
-    return fields[columns.part].strip().lower() if columns.part is not None and columns.part < len(fields) else ""
+    split = fields[columns.part].strip().lower() if columns.part is not None and columns.part < len(fields) else ""
+    return MEANT.get(split, split)
 
 
 def _parse(line: Line | BadLine, columns: Columns) -> _Row:

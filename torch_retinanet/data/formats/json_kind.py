@@ -29,6 +29,7 @@ class JsonKind(Enum):
     SAGEMAKER = "a manifest of SageMaker Ground Truth"
     DETECTRON2 = "a list of pictures with their objects, as Detectron2 has it"
     VIA_3 = "a project of VGG Image Annotator 3"
+    VERTEX = "Vertex AI's JSON lines"
     METADATA = "metadata in JSON lines"
 
     @property
@@ -60,6 +61,7 @@ NAMES = {
     JsonKind.SAGEMAKER: {"{": "source-ref"},
     JsonKind.DETECTRON2: {"[{": "file_name"},
     JsonKind.VIA_3: {"{{": "pid"},
+    JsonKind.VERTEX: {"{": "imageGcsUri"},
     JsonKind.METADATA: {"{": "file_name"},
 }
 """Names that tell a kind, by the brackets in which they stand."""

@@ -25,6 +25,9 @@ from torch_retinanet.data.places import NestedPlaces, nested_place
 ANNOTATIONS = ("annotations", "completions")
 """What the annotations of a task are called, now and before version 1."""
 
+RESULT = ".result[{}]"
+"""What a result is called within its task."""
+
 
 class _Task(NamedTuple):
     """A task with a picture: its place, the names the picture may have, and the results of the annotation."""
@@ -53,28 +56,48 @@ def read_label_studio(path: Path, *, images: Path | None = None) -> Annotations:
         OSError: for a file that cannot be read.
     """
     entries = read_list(path, "tasks, as Label Studio exports it")
-    builder = AnnotationsBuilder(NestedPlaces("[{}].result[{}]"))
-    read = [_task(entry, place, path, builder) for place, entry in enumerate(entries)]
+    return read_tasks(path, list(enumerate(entries)), AnnotationsBuilder(NestedPlaces("[{}]" + RESULT)), images)
+
+
+def read_tasks(
+    path: Path, entries: Sequence[tuple[int, Any]], builder: AnnotationsBuilder, images: Path | None
+) -> Annotations:
+    """The regions of tasks as boxes.
+
+    Args:
+        path: their file.
+        entries: the tasks, each with its place in the file.
+        builder: whose places are those of a task and a result of it.
+        images: the folder of the pictures, where the caller names it.
+    """
+    read = [_task(entry, place, path, builder) for place, entry in entries]
     tasks = [task for task in read if task is not None]
     folder = find_folder([name for task in tasks for name in task.names], beside(path), images)
     found = [find_first(folder, task.names) for task in tasks]
     said = [size_in(task.results) for task in tasks]
     for task, picture, size, own in zip(tasks, found, known_sizes(found, said), said, strict=True):
-        index = builder.add_picture(picture, path, place=f"[{task.place}]", size=own)
+        index = builder.add_picture(picture, path, place=_of_task(task.place, builder), size=own)
         _add(task, index, size, path, builder)
     annotations = builder.annotations()
     return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
+
+
+def _of_task(place: int, builder: AnnotationsBuilder) -> str:
+    """What the place of a task is called: that of its first result as far as the task goes."""
+    return builder.place_format.format(nested_place(place, 0)).removesuffix(RESULT.format(0))
 
 
 def _task(entry: Any, place: int, path: Path, builder: AnnotationsBuilder) -> _Task | None:
     try:
         names, results = _names(entry), _results(entry)
     except ValueError as error:
-        lose_picture(builder, path, f"[{place}]", str(error))
+        lose_picture(builder, path, _of_task(place, builder), str(error))
         return None
     if results is None:
         what = f"task without annotation: {names[0][:SHOWN]!r}"
-        builder.problems.append(Problem(path, f"[{place}]", what, "its picture is left out", data_loss=False))
+        builder.problems.append(
+            Problem(path, _of_task(place, builder), what, "its picture is left out", data_loss=False)
+        )
         return None
     return _Task(place, names, results)
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.class_names import read_class_names, yaml_names
-from torch_retinanet.data.formats.content import is_kitti_labels, is_yolo_labels
 from torch_retinanet.data.formats.search import spread
 from torch_retinanet.data.formats.splits import KNOWN_SPLITS, split_of
+from torch_retinanet.data.formats.text_kind import TextKind, text_kind
 from torch_retinanet.data.formats.yolo_settings import (
     DARKNET,
     SETTINGS,
@@ -183,8 +183,8 @@ def find_yolo(tree: Tree) -> list[list[Path]]:
     texts = [file for files in tree.with_suffix(".txt").values() for file in spread(files)]
     settings = [file for files in tree.with_suffix(*SETTINGS).values() for file in files[:SETTINGS_IN_A_FOLDER]]
     if described := [file for file in settings if is_settings(file)]:
-        return [[file] for file in described] if any(map(_is_of_yolo, texts)) else []
-    of_yolo = [text for text in texts if _is_of_yolo(text)]
+        return [[file] for file in described] if any(_is_of_yolo(text, tree) for text in texts) else []
+    of_yolo = [text for text in texts if _is_of_yolo(text, tree)]
     if not of_yolo:
         return []
     pictures = {path.stem for files in tree.with_suffix(*SUFFIXES).values() for path in files}
@@ -200,8 +200,8 @@ def find_settings(folder: Path) -> Path | None:
     return next(iter(named or whole or (found if len(found) == 1 else [])), None)
 
 
-def _is_of_yolo(text: Path) -> bool:
-    return is_yolo_labels(text) and not is_kitti_labels(text)
+def _is_of_yolo(text: Path, tree: Tree) -> bool:
+    return tree.once(text_kind, text) is TextKind.YOLO
 
 
 def _is_list(text: Path) -> bool:

@@ -41,8 +41,10 @@ def read_box(fields: Sequence[str], layout: BoxLayout, key_points: int | None) -
     if _belong_to_a_box(box, numbers[SIDES:], key_points):
         return box
     even = numbers[: len(numbers) // 2 * 2]
-    if len(even) < LEAST_OUTLINE or (is_relative(layout) and not all(-BEYOND <= x <= 1 + BEYOND for x in even)):
+    if len(even) < LEAST_OUTLINE:
         raise ValueError(f"fields that are neither a box nor an outline: {len(numbers) + 1}")
+    if is_relative(layout) and not all(-BEYOND <= x <= 1 + BEYOND for x in even):
+        raise ValueError(f"outline beyond the picture, as one in pixels, which `--boxes cxcywh` reads: {max(even):g}")
     return from_xyxy(bounding_box(list(zip(even[::2], even[1::2], strict=True))), layout)
 
 
