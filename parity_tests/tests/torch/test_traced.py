@@ -121,6 +121,9 @@ def test_torch_exports_a_detector_as_it_is_called() -> None:
     with torch.no_grad():
         for expected, found in zip(detector(others), program(others), strict=True):
             assert distance(detections(expected), detections(found)).reason == ""
+        detector.model.state_dict()["cls_head.1.bias"].fill_(-100)  # so that nothing is found
+        program.load_state_dict(detector.model.state_dict(prefix="model."), strict=False)
+        assert [len(found["scores"]) for found in program(others)] == [0, 0]
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of torch, about itself
@@ -149,6 +152,8 @@ def test_what_cannot_be_traced_is_said_in_a_sentence() -> None:
     detector = loud_detector()
     with pytest.raises(InputError, match=r"^torch\.jit\.script: a detector cannot be scripted; use torch\.export"):
         torch.jit.script(detector)
+    with pytest.raises(InputError, match=r"^torch\.fx\.symbolic_trace: .*; torch\.export\.export gives a graph"):
+        torch.fx.symbolic_trace(detector.model)
 
     class OwnDecoding(DecodePredictions):
         pass
