@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn.utils.rnn import pad_sequence
 
 from parity_tests.tests.support.commands import written
-from parity_tests.tests.support.exported import loud_detector
+from parity_tests.tests.support.exported import loud_detector, program
 from parity_tests.tests.support.pages import PAGES
 from torch_retinanet import InputError, RetinaNetDetector
 from torch_retinanet.cli import main
@@ -26,7 +24,7 @@ from torch_retinanet.engines.certificate import Certificate, Look, place_of
 from torch_retinanet.engines.exporters import write_program
 from torch_retinanet.engines.int8 import Int8
 from torch_retinanet.engines.on_data import DataCheck, readable
-from torch_retinanet.engines.runtimes import Arrays, Run
+from torch_retinanet.engines.runtimes import Run
 
 PICTURES = 4
 OBJECTS = 5
@@ -59,18 +57,6 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, detector = tmp_path_factory.mktemp("data"), loud_detector()
     detector.save_pretrained(folder / "run")
     return write_objects(folder, detector, Look(seed=7, batch=PICTURES, height=64, width=90).pictures(3))
-
-
-def program(detector: RetinaNetDetector) -> Run:
-    """A detector as an exported file would run it."""
-
-    @torch.no_grad()
-    def run(images: NDArray[np.float32]) -> Arrays:
-        found = detector([*torch.from_numpy(images)])
-        given = {name: pad_sequence([one[name] for one in found], batch_first=True).numpy() for name in found[0]}
-        return given | {"count": np.array([len(one["scores"]) for one in found])}
-
-    return run
 
 
 @pytest.fixture
