@@ -29,11 +29,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "clip_detections": {"clip_boxes": False, "clip_detections": True},
     "pad_always": {"pad_always": True, "clip_at": "padded"},
     "few": {"topk_per_level": 7},
+    "few_of_each_class": {"topk_per_class": 9},
     "first_class": {"first_class": "none"},
 }
 """Conventions that no preset below has."""
 
-TRACEABLE = [name for name in PRESETS if name not in ("detectron2", "mmdet", "mmdet_caffe", "fizyr", "tf_models")]
+TRACEABLE = [name for name in PRESETS if name not in ("detectron2", "mmdet", "mmdet_caffe", "fizyr")]
 
 
 def detections(found: dict[str, Tensor]) -> FoundObjects:
@@ -68,9 +69,11 @@ def test_a_program_finds_what_a_detector_of_other_conventions_finds(name: str) -
     assert_same(loud_detector(**CHANGES[name]))
 
 
-@pytest.mark.parametrize("name", ["detectron2", "mmdet", "fizyr", "tf_models"])
+@pytest.mark.parametrize("name", ["detectron2", "mmdet", "fizyr"])
 def test_a_convention_that_no_program_has_is_named_with_what_to_do(name: str) -> None:
-    with pytest.raises(InputError, match=r"^(resize_library|resized_to|topk_per_class): .* --raw exports the network"):
+    with pytest.raises(
+        InputError, match=r"^(resize_library|resized_to): .* --raw .*; or train with \1='(torch|real)'$"
+    ):
         DetectionProgram(nn.Identity(), PRESETS[name])  # type: ignore[arg-type]
 
 
