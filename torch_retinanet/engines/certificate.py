@@ -37,7 +37,8 @@ class Look:
     Attributes:
         seed, batch, height, width: what the pictures are made from.
         share: how far the file was from eager torch as it was certified, as a share of what is allowed.
-        answers: for each picture what eager torch answers, or a file in int8, by name; of a network samples of all.
+        answers: for each picture what eager torch answers, or a file in int8 or bf16, by name; of a network samples of
+            all.
         tied: pictures on which the order of near-equal scores decides, whose answers are in the order of the file.
     """
 
@@ -124,7 +125,7 @@ class Certificate:
         class_names: of the labels; may be empty.
         looks: pictures and answers.
         data: what annotated pictures said, where some were given.
-        precision: `fp32`; or `int8`, whose answers are its own.
+        precision: `fp32`; or `int8` or `bf16`, whose answers are its own.
         float_layers: of a file in int8, the groups of layers that stayed in float32.
     """
 

@@ -20,6 +20,7 @@ from torch_retinanet.engines.certificate import (
     OUTPUTS,
     Certificate,
     Look,
+    OnData,
     answers_of,
     checksum,
     detections_of,
@@ -31,7 +32,7 @@ from torch_retinanet.engines.certificate import (
 )
 from torch_retinanet.engines.exporters import write_program
 from torch_retinanet.engines.on_data import DataCheck, evenly
-from torch_retinanet.engines.quantised import MOST_PICTURES, Quantised, quantise
+from torch_retinanet.engines.quantised import MAP_COST, MOST_PICTURES, Quantised, quantise
 from torch_retinanet.engines.runtimes import KINDS, Run, kind_of, open_program
 from torch_retinanet.engines.ties import share_by_ties
 from torch_retinanet.errors import InputError
@@ -51,6 +52,7 @@ def export(
     raw: bool = False,
     data: Annotations | None = None,
     calibrate: Annotations | None = None,
+    bf16: bool = False,
     watch: Callable[[str], None] = lambda words: None,
 ) -> Certificate:
     """Write a detector as a file of another runtime, with its certificate beside it.
@@ -64,12 +66,14 @@ def export(
             measured.
         calibrate: as `data`: pictures for a file of ONNX in int8, 100 at most; its mAP is measured on `data`, or on
             these.
+        bf16: whether a file for OpenVINO is certified as it computes in bfloat16, with its mAP on `data`.
         watch: is told what is being done.
 
     Raises:
         InputError: for another ending; for a convention that a program cannot have; where the file does not answer as
-            eager torch does, with the first difference; where int8 costs more than 0.005 of mAP; and where nothing is
-            found on any picture, which proves nothing. No file is left behind then, and one that was there stays.
+            eager torch does, with the first difference; where int8 or bfloat16 costs more than 0.005 of mAP; and
+            where nothing is found on any picture, which proves nothing. No file is left behind then, and one that was
+            there stays.
     """
     if path.suffix != KINDS[to].suffix:
         raise InputError(f"{path}: the name of a file for {to} must end in {KINDS[to].suffix}")
@@ -90,7 +94,7 @@ def export(
         quantised = None
         if sample is not None and check is not None:
             quantised = quantise(beside, sample, check, watch)
-        certificate = certify(detector, beside, raw=raw, check=check, quantised=quantised, watch=watch)
+        certificate = certify(detector, beside, raw=raw, check=check, quantised=quantised, bf16=bf16, watch=watch)
         certificate.write(place_of(beside))
         for file in (*reversed(files_of(beside)), place_of(beside)):
             file.replace(path.with_name(file.name))
@@ -115,6 +119,7 @@ def certify(
     raw: bool = False,
     check: DataCheck | None = None,
     quantised: Quantised | None = None,
+    bf16: bool = False,
     watch: Callable[[str], None] = lambda words: None,
 ) -> Certificate:
     """The certificate of a file that a detector was exported to.
@@ -123,17 +128,18 @@ def certify(
         InputError: where the file answers otherwise, and where nothing is found; as `export`.
     """
     kind, config = "network" if raw else "detections", detector.config.as_dict()
-    channels, run = detector.config.in_channels, open_program(path, OUTPUTS[kind])
+    channels, run = detector.config.in_channels, open_program(path, OUTPUTS[kind], bf16=bf16)
+    rounded = bf16 or quantised is not None
     expected = [
-        _expected(detector, kind, number, size, watch)
-        if quantised is None
-        else _own(run, channels, number, size, watch)
+        _expected(detector, kind, number, size, watch) if not rounded else _own(run, channels, number, size, watch)
         for number, size in enumerate(sizes(config, kind))
     ]
     if not raw:
         _refuse_nothing(detector, path, expected, check)
     said = None if quantised is None else quantised.said
-    if quantised is None:
+    if bf16 and check is not None:
+        said = _within_bound(path, check.quantised(run))
+    if not rounded:
         eager = copy.deepcopy(detector).float().cpu().eval()
         expected = [_compared(run, path, kind, look, eager, watch) for look in expected]
         if check is not None:
@@ -152,9 +158,16 @@ def certify(
         class_names=[*detector.class_names],
         looks=expected,
         data=said,
-        precision="fp32" if quantised is None else "int8",
+        precision="bf16" if bf16 else "fp32" if quantised is None else "int8",
         float_layers=[] if quantised is None else quantised.floats,
     )
+
+
+def _within_bound(path: Path, said: OnData) -> OnData:
+    """What pictures said of a file in bfloat16, which may lose as little mAP as one in int8."""
+    if said.map_difference < -MAP_COST:
+        raise InputError(f"{path.name}: bf16 costs too much, and is not kept: {said.words}, and may lose {MAP_COST}")
+    return said
 
 
 def _refuse_nothing(detector: RetinaNetDetector, path: Path, looks: Sequence[Look], check: DataCheck | None) -> None:

@@ -98,7 +98,7 @@ def test_a_detection_that_is_missing_moved_or_out_of_order_is_wrong() -> None:
 
 def test_a_certificate_says_on_which_pictures_an_order_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     detector = tied_detector(topk_per_level=60)
-    monkeypatch.setattr(exporting, "open_program", lambda path, outputs: program(rounding_otherwise(detector, 0)))
+    monkeypatch.setattr(exporting, "open_program", lambda path, outputs, bf16: program(rounding_otherwise(detector, 0)))
     (tmp_path / "model.onnx").touch()
     certificate = exporting.certify(detector, tmp_path / "model.onnx")
     assert 0 < sum(len(look.tied) for look in certificate.looks) < 7
