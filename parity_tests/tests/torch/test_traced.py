@@ -90,6 +90,19 @@ def test_sizes_are_those_of_pictures_whatever_precision_a_runtime_has(preset: st
         assert padded == padded_size([expected], config)
 
 
+def test_sizes_are_traced_again_after_a_trace() -> None:
+    class Sizes(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            size = traced_size(*images.shape[-2:], RetinaNetConfig.preset("torchvision"), doubles=False)
+            return torch.stack(size.pixels)
+
+    for _ in range(2):
+        program = torch.export.export(Sizes(), (torch.rand(1, 3, 49, 98),)).module()
+        assert program(torch.rand(1, 3, 49, 98)).tolist() == [
+            *resized_size((49, 98), RetinaNetConfig.torchvision()).pixels
+        ]
+
+
 @pytest.mark.parametrize("preset", ["torchvision", "keras_io", "monai"])
 def test_anchors_by_their_index_are_those_of_the_generator(preset: str) -> None:
     detector = loud_detector(preset, **({"gn_groups": 8, "min_side": 0} if preset == "monai" else {}))
