@@ -93,7 +93,8 @@ def test_sizes_are_those_of_pictures_whatever_precision_a_runtime_has(preset: st
 def test_sizes_are_traced_again_after_a_trace() -> None:
     class Sizes(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
-            size = traced_size(*images.shape[-2:], RetinaNetConfig.preset("torchvision"), doubles=False)
+            height, width = images.shape[-2:]
+            size = traced_size(height, width, RetinaNetConfig.preset("torchvision"), doubles=False)
             return torch.stack(size.pixels)
 
     for _ in range(2):
