@@ -83,6 +83,9 @@ class RetinaNet(nn.Module):
 
 def check_images(images: Tensor, channels: int) -> None:
     """Refuse what is not a batch of floating images (B,C,H,W); their values are checked where they come in."""
+    if isinstance(images, torch.fx.Proxy):
+        what = "torch.fx.symbolic_trace: it has no sizes of images, by which the network goes its way"
+        raise InputError(f"{what}; torch.export.export gives a graph of torch.fx for images of a size")
     if images.ndim != 4 or images.shape[1] != channels or 0 in images.shape[2:]:
         shape = tuple(images.shape)
         raise InputError(f"images: shape {shape} must be (B,{channels},H,W), with sides of a pixel or more")

@@ -168,17 +168,22 @@ class DecodePredictions:
     ) -> dict[str, Tensor]:
         config = self.config
         anchor, labels, scores = self._candidates(logits, anchors_per_level)
-        variance, coding, axes = config.box_variance, config.box_coding, config.delta_axes
-        factors = FACTORS[config.box_clamp]
-        boxes = decode(deltas[anchor], anchors_xyxy[anchor], variance, coding=coding, axes=axes, **factors)
-        if config.clip_boxes:
-            boxes = (clip if config.clip_edges == "all" else clip_own_edges)(boxes, *self.border(size))
+        boxes = self.decoded(deltas[anchor], anchors_xyxy[anchor], size)
         if config.empty_boxes != "kept":
             left = _are_left(boxes) if config.empty_boxes == "dropped" else _have_a_pixel(boxes)
             boxes, scores, labels = boxes[left], scores[left], labels[left]
         keep = suppression(config)(boxes, scores, labels, config.nms_iou)
         keep = keep[: config.detections_per_picture or None]
         return {"boxes": boxes[keep], "scores": scores[keep], "labels": labels[keep]}
+
+    def decoded(self, deltas: Tensor, anchors_xyxy: Tensor, size: tuple[int, int]) -> Tensor:
+        """Boxes (M,4) xyxy of deltas (M,4) and their anchors (M,4), cut off at the border as the config says."""
+        config, factors = self.config, FACTORS[self.config.box_clamp]
+        coding, axes = config.box_coding, config.delta_axes
+        boxes = decode(deltas, anchors_xyxy, config.box_variance, coding=coding, axes=axes, **factors)
+        if not config.clip_boxes:
+            return boxes
+        return (clip if config.clip_edges == "all" else clip_own_edges)(boxes, *self.border(size))
 
     def border(self, size: tuple[int, int]) -> tuple[int, int]:
         """The largest y and x of a box that is cut off, by the height and width of a picture."""

@@ -16,7 +16,7 @@ from torch_retinanet.pictures import read_picture
 from torch_retinanet.predict import Engine
 from torch_retinanet.terminal import note
 
-AUTO = "auto"
+AUTO, DEFAULT = "auto", "eager"
 
 
 def add_engine(command: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_engine(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--engine",
         choices=(AUTO, *RUNTIMES),
-        default="eager",
+        default=DEFAULT,
         help="what computes: the network as it is (eager, the default), with packed weights, or compiled for fewer "
         "products too; auto measures these three on the first picture, and remembers the fastest; onnx and openvino "
         "export the network first",
@@ -38,7 +38,7 @@ def add_engine(command: argparse.ArgumentParser) -> None:
 
 def find_engine(options: argparse.Namespace, detector: RetinaNetDetector, paths: Iterable[Path]) -> Engine:
     """The engine that the flags ask for; of `auto` the fastest on the first picture that can be read, which is said."""
-    if options.engine == "eager" and options.precision is None:
+    if options.engine == DEFAULT and options.precision is None:
         return detector
     precision: Precision = options.precision or _precision_of(detector)
     if options.engine != AUTO:
@@ -51,7 +51,7 @@ def find_engine(options: argparse.Namespace, detector: RetinaNetDetector, paths:
         choice, engine = choose(detector, picture, precision)
         note(f"retinanet: {choice.in_words()}")
         return engine
-    return build_engine("eager", detector, precision)
+    return build_engine(DEFAULT, detector, precision)
 
 
 def _precision_of(detector: RetinaNetDetector) -> Precision:

@@ -20,6 +20,7 @@ from torch_retinanet.cli.detector import (
     report_unreadable,
     waiting,
 )
+from torch_retinanet.cli.engine import DEFAULT, add_engine, find_engine
 from torch_retinanet.cli.reading import add_reading
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import only_writer
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 MAX_DETECTIONS = 100
 """How many detections of a class COCO counts on a picture; `evaluate.coco` has it, and takes long to import."""
+
+OF_MODELS = (
+    *("model", "split", "images", "classes", "boxes", "labelled_only", "out", "tile", "overlap", "nms_classes"),
+    *("engine", "precision"),
+)
+"""What is asked of a model and its pictures, and must not stand beside `--truth` and `--results`."""
 
 USAGE = "retinanet evaluate RUN DATA [options]\n       retinanet evaluate --truth JSON --results JSON [--json JSON]"
 
@@ -56,6 +63,7 @@ def add_to(commands: Any) -> None:
     add_nms_classes(evaluate)
     add_preset(evaluate)
     add_device(evaluate)
+    add_engine(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -74,9 +82,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         return _evaluate_model(options)
     if options.truth is None or options.results is None:
         raise InputError("--truth and --results: must be given together")
-    names = ("model", "split", "images", "classes", "boxes", "labelled_only", "out", "tile", "overlap", "nms_classes")
-    for name in names:
-        if (value := getattr(options, name)) not in (None, False):
+    for name in OF_MODELS:
+        if (value := getattr(options, name)) not in (None, False, DEFAULT):
             flag = "RUN" if name == "model" else f"--{name.replace('_', '-')}"
             raise InputError(f"{flag}: {value} must not be given with --truth and --results")
     return _evaluate_results(options)
@@ -122,9 +129,10 @@ def _evaluate_model(options: argparse.Namespace) -> int:
     screened, tiling = screen(read, decode=False), find_tiling(options, detector)
     screened = replace(screened, white=find_white(detector, screened.white))
     say_what_is_lost(options.data, read, screened)
+    engine = find_engine(options, detector, screened.pictures)
     with quiet_pillow():
         found = detect_annotated(
-            detector,
+            engine,
             screened,
             tiling=tiling,
             ahead=options.read_ahead,

@@ -41,7 +41,10 @@ def add_to(commands: Any) -> None:
     add_nms_classes(export)
     add_preset(export)
     export.add_argument(
-        "--precision", choices=("fp32", "int8"), default="fp32", help="int8 for convolutions in ONNX (default: fp32)"
+        "--precision",
+        choices=("fp32", "bf16", "int8"),
+        default="fp32",
+        help="int8 for convolutions in ONNX, bf16 for OpenVINO (default: fp32)",
     )
     export.add_argument("--calibrate", type=Path, metavar="DATA", help="pictures that int8 takes its ranges from")
     _add_data(export)
@@ -75,6 +78,7 @@ def _export(options: argparse.Namespace) -> int:
             raw=options.raw,
             data=data,
             calibrate=calibrate,
+            bf16=options.precision == "bf16",
             watch=lambda words: note(f"retinanet: {words}"),
         )
     _say(path, certificate)
@@ -87,6 +91,8 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(f"--threshold: {options.threshold} must be from 0 to 1")
     if options.precision == "int8" and options.to != "onnx":
         raise InputError(f"--precision: int8 must come with --to onnx, and not {options.to}")
+    if options.precision == "bf16" and (options.to != "openvino" or options.raw):
+        raise InputError("--precision: bf16 must come with --to openvino, without --raw")
     if (options.precision == "int8") != (options.calibrate is not None):
         raise InputError("--precision int8 and --calibrate: must be given together")
     sources = {"--data": options.data, "--calibrate": options.calibrate}
@@ -117,7 +123,9 @@ def _say(path: Path, certificate: "Certificate") -> None:
     """The last lines."""
     looks, data = certificate.looks, certificate.data
     pictures = f"{sum(look.batch for look in looks)} pictures of {len(looks)} sizes"
-    if certificate.precision == "int8":
+    if certificate.precision == "bf16":
+        say(f"{path}: bf16; {certificate.found} detections on {pictures} are in its certificate")
+    elif certificate.precision == "int8":
         left = f"in float32: {', '.join(certificate.float_layers)}" if certificate.float_layers else "all layers"
         say(f"{path}: int8, {left}; {certificate.found} detections on {pictures} are in its certificate")
     else:

@@ -37,7 +37,9 @@ class Look:
     Attributes:
         seed, batch, height, width: what the pictures are made from.
         share: how far the file was from eager torch as it was certified, as a share of what is allowed.
-        answers: for each picture what eager torch answers, or a file in int8, by name; of a network samples of all.
+        answers: for each picture what eager torch answers, or a file in int8 or bf16, by name; of a network samples of
+            all.
+        tied: pictures on which the order of near-equal scores decides, whose answers are in the order of the file.
     """
 
     seed: int
@@ -46,6 +48,7 @@ class Look:
     width: int
     share: float = 0.0
     answers: list[dict[str, Any]] = field(default_factory=list)
+    tied: list[int] = field(default_factory=list)
 
     @property
     def words(self) -> str:
@@ -122,7 +125,7 @@ class Certificate:
         class_names: of the labels; may be empty.
         looks: pictures and answers.
         data: what annotated pictures said, where some were given.
-        precision: `fp32`; or `int8`, whose answers are its own.
+        precision: `fp32`; or `int8` or `bf16`, whose answers are its own.
         float_layers: of a file in int8, the groups of layers that stayed in float32.
     """
 
@@ -241,17 +244,22 @@ def distance_of(kind: str, expected: dict[str, Any], found: dict[str, Any]) -> D
     if kind == "network":
         parts = [sample_distance(name, expected[name], found[name]) for name in OUTPUTS[kind]]
         return max(parts, key=lambda part: part.share)
-    return distance(_detections(expected), _detections(found))
+    return distance(detections_of(expected), detections_of(found))
 
 
-def _detections(answer: dict[str, Any]) -> FoundObjects:
+def detections_of(answer: dict[str, Any]) -> FoundObjects:
+    """What a certificate holds of a picture, as arrays."""
     boxes = np.array(answer["boxes"], dtype=np.float32).reshape(-1, 4)
     return FoundObjects(boxes, np.array(answer["scores"], np.float32), np.array(answer["labels"], np.int64))
 
 
 def look_again(run: Run, kind: str, look: Look, channels: int) -> Distance:
     """How far a program is from the answers of a look; the reason names the picture."""
-    given = answers_of(kind, run(look.pictures(channels)), look.batch)
+    return worst_of(kind, look, answers_of(kind, run(look.pictures(channels)), look.batch))
+
+
+def worst_of(kind: str, look: Look, given: Sequence[dict[str, Any]]) -> Distance:
+    """How far these answers are from those of a look; the reason names the picture."""
     worst = Distance(0.0)
     for i, (expected, found) in enumerate(zip(look.answers, given, strict=True)):
         one = distance_of(kind, expected, found)

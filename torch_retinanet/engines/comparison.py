@@ -56,19 +56,29 @@ def distance(expected: FoundObjects, found: FoundObjects) -> Distance:
     return max(shares, key=lambda one: one.share)
 
 
+def same_places(expected: FoundObjects, found: FoundObjects) -> bool:
+    """Whether both are of the same classes in the same places, whatever their scores."""
+    return len(expected.scores) == len(found.scores) == len(_pairs(expected, found))
+
+
+def allowed(values: NDArray[np.floating[Any]]) -> float:
+    """How far two of these values may be apart: so many roundings of the largest."""
+    return ROUNDINGS * float(np.finfo(np.float32).eps) * float(np.abs(values).max())
+
+
 def _share(name: str, expected: FoundObjects, found: FoundObjects, pairs: NDArray[np.int64]) -> Distance:
     """How far boxes or scores of pairs are apart."""
     left, right = getattr(expected, name)[pairs[:, 0]], getattr(found, name)[pairs[:, 1]]
     if not left.size:
         return Distance(0.0)
-    allowed = ROUNDINGS * float(np.finfo(np.float32).eps) * float(np.abs(left).max())
+    bound = allowed(left)
     apart = np.abs(left.astype(np.float64) - right)
-    share = float(apart.max() / allowed) if np.isfinite(apart).all() else np.inf
+    share = float(apart.max() / bound) if np.isfinite(apart).all() else np.inf
     if share <= 1:
         return Distance(share)
     i = int(apart.reshape(len(left), -1).max(1).argmax())
     words = f"{name} of label {expected.labels[pairs[i, 0]]} with score {expected.scores[pairs[i, 0]]:.6f} differ"
-    return Distance(share, f"{words} by {apart.max():.3g}, and {allowed:.3g} is allowed")
+    return Distance(share, f"{words} by {apart.max():.3g}, and {bound:.3g} is allowed")
 
 
 def _pairs(expected: FoundObjects, found: FoundObjects) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.engines.certificate import OnData
 from torch_retinanet.engines.comparison import Distance, FoundObjects, distance
 from torch_retinanet.engines.runtimes import Run
+from torch_retinanet.engines.ties import share_by_ties
 from torch_retinanet.errors import InputError
 from torch_retinanet.pictures import read_picture
 from torch_retinanet.predict import Engine
@@ -100,7 +101,7 @@ class DataCheck:
             InputError: with the first picture on which they differ, or the mAP.
         """
         what, found = f"{path.name}: answers otherwise than eager torch, and is not kept", self._detected(run)
-        apart = [_distance(a, b) for a, b in zip(self.found.detections, found.detections, strict=True)]
+        apart = [self._apart(i, one) for i, one in enumerate(found.detections)]
         undecided = self._undecided([i for i, one in enumerate(apart) if one.reason])
         for i, one in enumerate(apart):
             if one.reason and i not in undecided:
@@ -110,6 +111,17 @@ class DataCheck:
         if abs(said.map_difference) > FLOAT_COST:
             raise InputError(f"{what}: {said.words}, and may differ by {FLOAT_COST}")
         return said
+
+    def _apart(self, place: int, found: Mapping[str, Tensor]) -> Distance:
+        """How far a file is from eager torch on a picture, whose near-equal scores may be in another order."""
+        apart = _distance(self.found.detections[place], found)
+        if not apart.reason:
+            return apart
+        index, channels = self.found.indices[place], self.eager.config.in_channels
+        upright = not self.annotations.as_stored[index]
+        picture = as_fed(self.annotations.pictures[index], channels, self.annotations.white, upright=upright)
+        share = share_by_ties(self.eager, torch.from_numpy(picture[0]), _objects(found))
+        return apart if share is None else Distance(share)
 
     def _detected(self, run: Run) -> "Annotated":
         return _found(ProgramEngine(run, self.eager.config.in_channels), self.annotations)

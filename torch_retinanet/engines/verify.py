@@ -56,7 +56,7 @@ def verify(path: Path, watch: Callable[[str], None] = lambda words: None) -> Ver
 
 def look_at_all(path: Path, certificate: Certificate, watch: Callable[[str], None]) -> tuple[float, list[str]]:
     """The largest share of what is allowed, and what differs, on all pictures of a certificate."""
-    run = open_program(path, OUTPUTS[certificate.kind])
+    run = open_program(path, OUTPUTS[certificate.kind], bf16=certificate.precision == "bf16")
     worst, reasons = 0.0, []
     for look in certificate.looks:
         watch(look.words)

@@ -89,6 +89,15 @@ def of_all_levels(levels: Sequence[LevelOutputs], config: RetinaNetConfig) -> Ca
     return Candidates(laid(deltas[picture, anchor], 0), laid(anchors[anchor], 0), laid(found, NONE), laid(label, 0))
 
 
+def best_of_classes(found: Candidates, config: RetinaNetConfig, order: Tensor) -> Candidates:
+    """The `topk_per_class` best of each class; `order` (B,D) has the places of all, the best first."""
+    boxes, anchors = (values.gather(1, order[..., None].expand(-1, -1, 4)) for values in (found.boxes, found.anchors))
+    scores, labels = found.scores.gather(1, order), found.labels.gather(1, order)
+    of_class = (labels[..., None] == torch.arange(config.num_classes)).long().cumsum(1)  # (B,D,K)
+    place = of_class.gather(2, labels[..., None]).squeeze(2)
+    return Candidates(boxes, anchors, torch.where(place <= config.topk_per_class, scores, NONE), labels)
+
+
 def _shown(scores: Tensor, config: RetinaNetConfig) -> Tensor:
     """Scores (B,n,K) above the threshold that a detection can have; `NONE` elsewhere."""
     shown = scores > config.score_threshold

@@ -20,6 +20,9 @@ Suppress = Callable[[Tensor, Tensor, Tensor, int, float], Tensor]
 """From boxes (B,D,4), scores (B,D), groups (B,D) from 0 to a number, and an IoU, to whether each is kept (B,D)."""
 
 
+TWO = 2
+"""What a trace takes for the fewest boxes that torchvision's operator keeps."""
+
 ALL = 2**31 - 1
 """How many boxes of a class ONNX keeps at most."""
 
@@ -44,10 +47,18 @@ def suppress_in_torch(boxes_xyxy: Tensor, scores: Tensor, groups: Tensor, number
     index = (scores.flatten() > NONE).nonzero().squeeze(1)
     boxes = boxes_xyxy.reshape(-1, 4)[index].double()
     group = (torch.arange(batch)[:, None] * number + groups).flatten()[index]
-    apart = boxes + (group.double() * _reach(boxes))[:, None]
-    kept = index[nms(apart, scores.flatten()[index].double(), limit)]
-    keep = torch.zeros_like(scores.flatten(), dtype=torch.int64)
-    return keep.index_fill(0, kept, 1).reshape(batch, depth) > 0
+    reach = _reach(boxes)
+    apart = torch.cat([boxes + (group.double() * reach)[:, None], _always_kept(reach)])
+    values = torch.cat([scores.flatten()[index].double(), torch.full((TWO,), NONE, dtype=torch.float64)])
+    kept = torch.cat([index, batch * depth + torch.arange(TWO)])[nms(apart, values, limit)]
+    keep = torch.zeros(batch * depth + TWO, dtype=torch.int64).index_fill(0, kept, 1)
+    return keep[: batch * depth].reshape(batch, depth) > 0
+
+
+def _always_kept(reach: Tensor) -> Tensor:
+    """Boxes (2,4) that overlap no other, so that `nms` keeps two at least: a traced program checks that it does."""
+    corner = -(2 + 2 * torch.arange(TWO))[:, None] * reach
+    return torch.cat([corner, corner, corner + 1, corner + 1], dim=1)
 
 
 def _reach(boxes: Tensor) -> Tensor:

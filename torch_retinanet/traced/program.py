@@ -14,16 +14,23 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.postprocess import FACTORS
-from torch_retinanet.traced.candidates import NONE, Candidates, LevelOutputs, best_of_levels, of_all_levels
+from torch_retinanet.traced.candidates import (
+    NONE,
+    Candidates,
+    LevelOutputs,
+    best_of_classes,
+    best_of_levels,
+    of_all_levels,
+)
 from torch_retinanet.traced.operators import ONNX, TORCH, Operators, kept_of
 from torch_retinanet.traced.pictures import Fed, feed
 
-NOT_TRACED: dict[str, tuple[object, ...]] = {
-    "resize_library": ("pil",),
-    "resize_antialias": (True,),
-    "resized_to": ("bytes",),
+NOT_TRACED: dict[str, tuple[object, object]] = {
+    "resize_library": ("pil", "torch"),
+    "resize_antialias": (True, False),
+    "resized_to": ("bytes", "real"),
 }
-"""The values of conventions that no program has: whole numbers of Pillow and OpenCV, and smoothing."""
+"""Values of conventions that no program has, whole numbers of Pillow and OpenCV, and smoothing; and what it has."""
 
 
 class DetectionProgram(nn.Module):
@@ -55,7 +62,10 @@ class DetectionProgram(nn.Module):
         fed = feed(images, config, doubles=self.operators.doubles)
         levels = self._levels(fed.images)
         gather = best_of_levels if config.topk_per_level else of_all_levels
-        found = self._decoded(gather(levels, config), fed)
+        found = gather(levels, config)
+        if config.topk_per_class:
+            found = best_of_classes(found, config, self.operators.order(found.scores))
+        found = self._decoded(found, fed)
         best = self._sorted(kept_of(found, config, self.operators.suppress))
         boxes = best.boxes
         if fed.offsets is not None:
@@ -109,13 +119,10 @@ def check_traceable(config: RetinaNetConfig) -> None:
     Raises:
         InputError: naming it.
     """
-    for name, values in NOT_TRACED.items():
-        if getattr(config, name) in values:
-            what = f"{name}: {getattr(config, name)!r} cannot be part of an exported program"
-            raise InputError(f"{what}; --raw exports the network alone, or change it: it acts on detections alone")
-    if config.topk_per_class:
-        what = f"topk_per_class: {config.topk_per_class} cannot be part of an exported program"
-        raise InputError(f"{what}; --raw exports the network alone, or set it to 0")
+    for name, (value, instead) in NOT_TRACED.items():
+        if getattr(config, name) == value:
+            what = f"{name}: {value!r} cannot be part of an exported program"
+            raise InputError(f"{what}; --raw exports the network alone; or train with {name}={instead!r}")
 
 
 def _cut(boxes: Tensor, border: tuple[Tensor, Tensor], config: RetinaNetConfig) -> Tensor:

@@ -24,8 +24,8 @@ class Exceptions(NamedTuple):
         others: (P,3) that side, the other, and by how much the other differs.
     """
 
-    own: Tensor
-    others: Tensor
+    own: np.ndarray
+    others: np.ndarray
 
 
 def whole_sides(
@@ -46,10 +46,11 @@ def whole_sides(
 
 def _side(side: Tensor, own: Tensor, new: int, how: str) -> Tensor:
     """Pixels of a side where the side `own` gets `new` of them."""
-    exceptions = _exceptions(new, how)
-    at = (exceptions.others[:, 0] == own) & (exceptions.others[:, 1] == side)
-    other = torch.where(at, exceptions.others[:, 2], 0).sum()
-    rest = torch.where(side == own, exceptions.own[own.clamp(max=LIMIT)], other)
+    # Tensors are made anew each time: those of a trace are of that trace alone.
+    of_own, others = (torch.from_numpy(values) for values in _exceptions(new, how))
+    at = (others[:, 0] == own) & (others[:, 1] == side)
+    other = torch.where(at, others[:, 2], 0).sum()
+    rest = torch.where(side == own, of_own[own.clamp(max=LIMIT)], other)
     if how == "down":
         return new * side // own + rest
     twice, by = 2 * new * side + own, 2 * own
@@ -68,7 +69,7 @@ def _exceptions(new: int, how: str) -> Exceptions:
         at = np.flatnonzero(apart)
         at = at[at != side - 1]
         others.append(np.stack([np.full_like(at, side), sides[at], apart[at]], axis=1))
-    return Exceptions(torch.from_numpy(own), torch.from_numpy(np.concatenate(others).astype(np.int64)))
+    return Exceptions(own, np.concatenate(others).astype(np.int64))
 
 
 def _in_doubles(new: int, own: int, sides: np.ndarray, how: str) -> np.ndarray:

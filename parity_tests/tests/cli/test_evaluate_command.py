@@ -104,6 +104,15 @@ def test_the_detections_evaluated_as_results_give_the_same_numbers(
     assert capsys.readouterr().err == ""
 
 
+def test_another_engine_gives_its_own_numbers(run: Path, data: Path, evaluated: Path, tmp_path: Path) -> None:
+    """Packed weights cost no mAP; bfloat16 rounds scores to 8 bits."""
+    expected = metrics(evaluated)["coco"]["map"]
+    for name, flags in {"packed": ["--engine", "packed"], "bf16": ["--precision", "bf16"]}.items():
+        assert main(["evaluate", str(run), str(data), "--json", str(tmp_path / name), *flags]) == 0
+    assert metrics(tmp_path, "packed")["coco"]["map"] == pytest.approx(expected, abs=1e-3)
+    assert 0 < abs(metrics(tmp_path, "bf16")["coco"]["map"] - expected) < 0.1
+
+
 def test_no_number_depends_on_the_batch(run: Path, data: Path, evaluated: Path, tmp_path: Path) -> None:
     assert main(["evaluate", str(run), str(data), "--read-ahead", "1", "--out", str(tmp_path)]) == 0
     assert metrics(tmp_path) == metrics(evaluated)
@@ -255,6 +264,7 @@ def test_many_classes_have_a_list_of_confusions(tmp_path: Path, capsys: pytest.C
         (["{run}", "--truth", "{data}", "--results", "{data}"], "RUN: {run} must not be given with --truth"),
         (["--truth", "{data}", "--results", "{data}", "--out", "o"], "--out: o must not be given with --truth"),
         (["--truth", "{data}", "--results", "{data}"], "{data}: must be a list of results, and is `dict`"),
+        (["--truth", "{data}", "--results", "{data}", "--engine", "packed"], "--engine: packed must not be given"),
         (["--truth", "{data}", "--results", "{data}", "--nms-classes", "all"], "--nms-classes: all must not be given"),
         (["{run}", "{data}", "--nms-classes", "none"], "argument --nms-classes: invalid choice: 'none'"),
         (["{run}", "{data}", "--json", "{data}"], "--json: {data} is what is evaluated, and must not be written over"),

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn.utils.rnn import pad_sequence
 
 from parity_tests.tests.support.commands import written
-from parity_tests.tests.support.exported import loud_detector
+from parity_tests.tests.support.exported import loud_detector, program
 from parity_tests.tests.support.pages import PAGES
 from torch_retinanet import InputError, RetinaNetDetector
 from torch_retinanet.cli import main
@@ -26,7 +24,7 @@ from torch_retinanet.engines.certificate import Certificate, Look, place_of
 from torch_retinanet.engines.exporters import write_program
 from torch_retinanet.engines.int8 import Int8
 from torch_retinanet.engines.on_data import DataCheck, readable
-from torch_retinanet.engines.runtimes import Arrays, Run
+from torch_retinanet.engines.runtimes import Run
 
 PICTURES = 4
 OBJECTS = 5
@@ -61,23 +59,11 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_objects(folder, detector, Look(seed=7, batch=PICTURES, height=64, width=90).pictures(3))
 
 
-def program(detector: RetinaNetDetector) -> Run:
-    """A detector as an exported file would run it."""
-
-    @torch.no_grad()
-    def run(images: NDArray[np.float32]) -> Arrays:
-        found = detector([*torch.from_numpy(images)])
-        given = {name: pad_sequence([one[name] for one in found], batch_first=True).numpy() for name in found[0]}
-        return given | {"count": np.array([len(one["scores"]) for one in found])}
-
-    return run
-
-
 @pytest.fixture
 def command(objects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """`export`, which traces nothing: its file is run by eager torch."""
     monkeypatch.setattr(exporting, "write_program", lambda detector, path, to, raw: path.write_text("[]"))
-    monkeypatch.setattr(exporting, "open_program", lambda path, outputs: program(loud_detector()))
+    monkeypatch.setattr(exporting, "open_program", lambda path, outputs, bf16: program(loud_detector()))
     return ["export", str(objects.parent / "run"), "--to", "onnx", "--out", str(tmp_path / "model.onnx")]
 
 
@@ -127,7 +113,9 @@ def test_a_file_that_finds_nothing_on_made_pictures_is_certified_by_those_of_the
     folder.mkdir()
     dots = np.random.default_rng(0).random((2, 3, 64, 90)) > 0.5
     data = write_objects(folder, loud_detector(), dots.astype(np.float32))
-    monkeypatch.setattr(exporting, "open_program", lambda path, outputs: program(loud_detector(score_threshold=0.995)))
+    monkeypatch.setattr(
+        exporting, "open_program", lambda path, outputs, bf16: program(loud_detector(score_threshold=0.995))
+    )
     assert main([*command, "--threshold", "0.995", "--data", str(data)]) == 0
     certificate = Certificate.read(place_of(tmp_path / "model.onnx"))
     assert certificate.found == 0
@@ -197,12 +185,43 @@ def test_int8_that_costs_too_much_leaves_nothing_behind(
     assert written(tmp_path) == []
 
 
+@pytest.mark.planted
+def test_bfloat16_has_its_cost_in_the_certificate_and_is_refused_where_it_is_too_high(
+    command: list[str],
+    objects: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    opened = []
+
+    def rounded(path: Path, outputs: tuple[str, ...], *, bf16: bool) -> Run:
+        opened.append(bf16)
+        (path.with_suffix(".bin")).touch()
+        return program(loud_detector(detections_per_picture=most))
+
+    monkeypatch.setattr(exporting, "open_program", rounded)
+    path, most = tmp_path / "model.xml", 100
+    command = [*command, "--to", "openvino", "--precision", "bf16", "--out", str(path), "--data", str(objects)]
+    assert main(command) == 0
+    certificate = Certificate.read(place_of(path))
+    assert (certificate.precision, opened) == ("bf16", [True])
+    assert certificate.data is not None
+    assert certificate.data.share is None
+    assert f"{path}: bf16; {certificate.found} detections on 7 pictures" in capsys.readouterr().out
+    path, most = tmp_path / "other.xml", 2
+    assert main([*command, "--out", str(path)]) == 2
+    assert "other.xml: bf16 costs too much, and is not kept: mAP 0." in capsys.readouterr().err
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--precision", "int8"], "--precision int8 and --calibrate: must be given together"),
         (["--calibrate", "objects.json"], "--precision int8 and --calibrate: must be given together"),
         (["--precision", "int8", "--to", "openvino"], "--precision: int8 must come with --to onnx, and not openvino"),
+        (["--precision", "bf16"], "--precision: bf16 must come with --to openvino, without --raw"),
         (["--raw", "--data", "objects.json"], "--data: must not be given with --raw, which finds no objects"),
         (["--split", "val"], "--split: must come with --data or --calibrate"),
         (["--threshold", "0.999"], "train the model, or give pictures of its objects by --data"),

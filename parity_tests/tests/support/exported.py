@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector, register_backbone
+from torch_retinanet.engines.runtimes import Arrays, Run
 from torch_retinanet.preprocess import prepare
 
 SMALLEST = "five_convolutions"
@@ -54,3 +56,15 @@ def loud_detector(preset: str = "torchvision", **changes: Any) -> RetinaNetDetec
         nn.init.normal_(cast("Tensor", scores.bias), -3, 0.1)
         deltas.weight *= 0.3 / found["deltas"].std()
     return detector
+
+
+def program(detector: RetinaNetDetector) -> Run:
+    """A detector as an exported file would run it."""
+
+    @torch.no_grad()
+    def run(images: NDArray[np.float32]) -> Arrays:
+        found = detector([*torch.from_numpy(images)])
+        given = {name: pad_sequence([one[name] for one in found], batch_first=True).numpy() for name in found[0]}
+        return given | {"count": np.array([len(one["scores"]) for one in found])}
+
+    return run

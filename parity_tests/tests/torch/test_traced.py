@@ -29,11 +29,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "clip_detections": {"clip_boxes": False, "clip_detections": True},
     "pad_always": {"pad_always": True, "clip_at": "padded"},
     "few": {"topk_per_level": 7},
+    "few_of_each_class": {"topk_per_class": 9},
     "first_class": {"first_class": "none"},
 }
 """Conventions that no preset below has."""
 
-TRACEABLE = [name for name in PRESETS if name not in ("detectron2", "mmdet", "mmdet_caffe", "fizyr", "tf_models")]
+TRACEABLE = [name for name in PRESETS if name not in ("detectron2", "mmdet", "mmdet_caffe", "fizyr")]
 
 
 def detections(found: dict[str, Tensor]) -> FoundObjects:
@@ -68,9 +69,11 @@ def test_a_program_finds_what_a_detector_of_other_conventions_finds(name: str) -
     assert_same(loud_detector(**CHANGES[name]))
 
 
-@pytest.mark.parametrize("name", ["detectron2", "mmdet", "fizyr", "tf_models"])
+@pytest.mark.parametrize("name", ["detectron2", "mmdet", "fizyr"])
 def test_a_convention_that_no_program_has_is_named_with_what_to_do(name: str) -> None:
-    with pytest.raises(InputError, match=r"^(resize_library|resized_to|topk_per_class): .* --raw exports the network"):
+    with pytest.raises(
+        InputError, match=r"^(resize_library|resized_to): .* --raw .*; or train with \1='(torch|real)'$"
+    ):
         DetectionProgram(nn.Identity(), PRESETS[name])  # type: ignore[arg-type]
 
 
@@ -85,6 +88,20 @@ def test_sizes_are_those_of_pictures_whatever_precision_a_runtime_has(preset: st
         assert tuple(map(int, size.pixels)) == expected.pixels
         padded = tuple(int(times) * config.pad_multiple for times in size.multiples)
         assert padded == padded_size([expected], config)
+
+
+def test_sizes_are_traced_again_after_a_trace() -> None:
+    class Sizes(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            height, width = images.shape[-2:]
+            size = traced_size(height, width, RetinaNetConfig.preset("torchvision"), doubles=False)
+            return torch.stack(size.pixels)
+
+    for _ in range(2):
+        program = torch.export.export(Sizes(), (torch.rand(1, 3, 49, 98),)).module()
+        assert program(torch.rand(1, 3, 49, 98)).tolist() == [
+            *resized_size((49, 98), RetinaNetConfig.torchvision()).pixels
+        ]
 
 
 @pytest.mark.parametrize("preset", ["torchvision", "keras_io", "monai"])
@@ -121,6 +138,9 @@ def test_torch_exports_a_detector_as_it_is_called() -> None:
     with torch.no_grad():
         for expected, found in zip(detector(others), program(others), strict=True):
             assert distance(detections(expected), detections(found)).reason == ""
+        detector.model.state_dict()["cls_head.1.bias"].fill_(-100)  # so that nothing is found
+        program.load_state_dict(detector.model.state_dict(prefix="model."), strict=False)
+        assert [len(found["scores"]) for found in program(others)] == [0, 0]
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of torch, about itself
@@ -149,6 +169,8 @@ def test_what_cannot_be_traced_is_said_in_a_sentence() -> None:
     detector = loud_detector()
     with pytest.raises(InputError, match=r"^torch\.jit\.script: a detector cannot be scripted; use torch\.export"):
         torch.jit.script(detector)
+    with pytest.raises(InputError, match=r"^torch\.fx\.symbolic_trace: .*; torch\.export\.export gives a graph"):
+        torch.fx.symbolic_trace(detector.model)
 
     class OwnDecoding(DecodePredictions):
         pass
