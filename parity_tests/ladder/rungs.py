@@ -1,15 +1,13 @@
 """The ladder for any two models: parameters, forward, backward, gradients. Needs numpy alone."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-
-import numpy as np
 
 from parity_tests.ladder.asked_again import asked_again
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.coarse import Coarsened, coarse_budget, coarse_sides, coarsened
+from parity_tests.ladder.compared import Taps, allowed_units, compared_calls, fed_and_made, made, tag_of
 from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, scales_of
 from parity_tests.rule.budgets import (
@@ -17,17 +15,13 @@ from parity_tests.rule.budgets import (
     GRADIENT,
     OwnErrors,
     float32_budget,
-    isolated_units,
     largest,
     own_errors,
     rounding_budget,
 )
 from parity_tests.rule.compare import compare_taps
-from parity_tests.rule.errors import UsageError
-from parity_tests.rule.record import Array, Record, Tag, Where
+from parity_tests.rule.record import Array, Record, Where
 from parity_tests.sides.side import ROOT, Call, Calls, input_names, tap_of
-
-Taps = Mapping[str, Array]
 
 
 def parameters(pair: Comparison) -> list[ModelCase]:
@@ -79,7 +73,7 @@ def _cascaded(pair: Comparison, where: Where) -> ModelCase:
 
 def _judge_cascaded(pair: Comparison, where: Where, reference: Answer, port: Answer) -> list[Record]:
     dtypes, sides = {where.dtype, "float64"}, (reference, port)
-    left, right = ({dtype: _made(pair, calls_of(side, dtype)) for dtype in dtypes} for side in sides)
+    left, right = ({dtype: made(pair, calls_of(side, dtype)) for dtype in dtypes} for side in sides)
     coarse = coarsened(*(_coarse_so_far(pair, calls_of(side, "float64")) for side in sides))
     return _judge(where, left, right, lambda name: CASCADED, coarse)
 
@@ -99,9 +93,10 @@ def _isolated(pair: Comparison, where: Where) -> ModelCase:
         return {dtype: pair.port_fed(sides, dtype, fed) for dtype in precisions}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        left, right = ({d: _fed_and_made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
+        left, right = ({d: fed_and_made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
         coarse = coarsened(*(_coarse_alone(pair, calls_of(side, "float64")) for side in (reference, port)))
-        return _judge(where, left, right, partial(_units, pair, left["float64"]), coarse)
+        units = allowed_units(pair, calls_of(reference, "float64"))
+        return _judge(where, left, right, units.__getitem__, coarse)
 
     return model_case("forward", where, reference, port, judge, precisions)
 
@@ -137,14 +132,14 @@ def _judge(
 
 def _coarse_so_far(pair: Comparison, calls: Calls) -> set[str]:
     """The results up to which anything was computed in float32 in a run in float64."""
-    made = ((name, call) for name, call in _compared(pair, calls).items() if call.coarse.before)
-    return {name + place for name, call in made for place in _floating(call)}
+    computed = ((name, call) for name, call in compared_calls(pair, calls).items() if call.coarse.before)
+    return {name + place for name, call in computed for place in _floating(call)}
 
 
 def _coarse_alone(pair: Comparison, calls: Calls) -> set[str]:
     """The inputs and results of modules that are fed, on whose own way anything was computed so."""
     found: set[str] = set()
-    for name, call in _compared(pair, calls).items():
+    for name, call in compared_calls(pair, calls).items():
         if call.coarse.between and name != ROOT:
             found.update(input_names(name, len(call.inputs)))
         if call.coarse.between if name == ROOT else call.coarse.within:
@@ -155,67 +150,6 @@ def _coarse_alone(pair: Comparison, calls: Calls) -> set[str]:
 def _floating(call: Call) -> list[str]:
     """Where the results of a call are that have a rounding."""
     return [place for place, values in call.outputs.items() if values.dtype.kind in "fc"]
-
-
-def tag_of(name: str) -> Tag:
-    """A tap, in the modules that its path names."""
-    return Tag("tap", group=tuple(re.split(r"[./]", name)[:-1]))
-
-
-def _compared(pair: Comparison, calls: Calls) -> Calls:
-    return {name: call for name, call in calls.items() if tap_of(name) in pair.taps.port}
-
-
-def _fed_and_made(pair: Comparison, calls: Calls) -> Taps:
-    """What arrives at each module and what the module makes, by name, in order."""
-    named: list[tuple[str, Array]] = []
-    for name, call in _compared(pair, calls).items():
-        if name != ROOT and pair.sees_inputs and pair.compares_input(tap_of(name)):
-            named += zip(input_names(name, len(call.inputs)), map(comparable, call.inputs), strict=True)
-        named += _named_outputs(name, call)
-    return _unique(named)
-
-
-def _made(pair: Comparison, calls: Calls) -> Taps:
-    """What the modules make, by name, in order."""
-    return _unique(made for name, call in _compared(pair, calls).items() for made in _named_outputs(name, call))
-
-
-def _named_outputs(name: str, call: Call) -> list[tuple[str, Array]]:
-    return [(name + place, comparable(values)) for place, values in call.outputs.items()]
-
-
-def comparable(values: Array) -> Array:
-    """Numbers that have a rounding: complex ones as two, and what is none, as classes and masks, in float64."""
-    if values.dtype.kind == "c":
-        return np.stack([values.real, values.imag], axis=-1)
-    return values if values.dtype.kind == "f" else values.astype("float64")
-
-
-def _unique(named: Iterable[tuple[str, Array]]) -> Taps:
-    """Values by name; a tap may be called as another's input or second output is, `conv.input` or `conv.1`."""
-    values: dict[str, Array] = {}
-    for name, array in named:
-        if name in values:
-            raise UsageError(f"taps: two arrays would be called {name!r}, and one of the taps must have another name")
-        values[name] = array
-    return values
-
-
-def _units(pair: Comparison, given: Taps, name: str) -> int:
-    """Roundings allowed to a module that is fed, and to whatever lies between modules, which may be many steps.
-
-    Without parameters, a module may compute with places in its map, as resizing does: they round with its longest side.
-    """
-    between = name == ROOT or name.startswith(f"{ROOT}.") or re.search(r"\.input(\.\d+)?$", name)
-    if between or not pair.sees_alike:
-        return CASCADED
-    tap = tap_of(name)
-    if pair.terms.get(tap, 1) > 1:
-        return isolated_units(pair.terms[tap])
-    maps = [values.shape[1:] for n, values in given.items() if n == name or n.startswith(f"{tap}.input")]
-    sides: list[int] = [side for shape in maps for side in shape]
-    return max([isolated_units(1), *sides])
 
 
 def backward(pair: Comparison) -> list[ModelCase]:
@@ -301,7 +235,7 @@ def _gradients_of_each(pair: Comparison, answer: Answer) -> Taps:
     A tap of the model's own has the gradient by what it holds, and those by parameters are the run's.
     """
     values: dict[str, Array] = {}
-    for name, call in _compared(pair, calls_of(answer, "each")).items():
+    for name, call in compared_calls(pair, calls_of(answer, "each")).items():
         if name == ROOT:
             continue
         if pair.sees_alike and pair.compares_input(tap_of(name)):
@@ -317,7 +251,7 @@ def _gradients_of_each(pair: Comparison, answer: Answer) -> Taps:
 def _gradients_by_output(pair: Comparison, calls: Calls) -> Taps:
     """The gradients by taps, the last one first, and by the model's input."""
     values: dict[str, Array] = {}
-    for name, call in reversed([*_compared(pair, calls).items()]):
+    for name, call in reversed([*compared_calls(pair, calls).items()]):
         if name != ROOT and not pair.has_modules:
             continue  # what a function returns by name is no longer what it went on with
         values |= {name + place: gradient for place, gradient in call.output_gradients.items()}

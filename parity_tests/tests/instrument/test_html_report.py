@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from parity_tests import report
-from parity_tests.ladder import rungs
+from parity_tests.ladder import compared
 from parity_tests.report import as_html
 from parity_tests.report.colours import shade_of, share_text
 from parity_tests.report.effects import effect_text
@@ -187,7 +187,7 @@ def test_a_tap_of_the_network_belongs_to_its_modules(name: str, path: tuple[str,
     ],
 )
 def test_a_tap_of_any_model_belongs_to_the_modules_in_its_path(name: str, path: tuple[str, ...]) -> None:
-    assert rungs.tag_of(name) == Tag("tap", group=path)
+    assert compared.tag_of(name) == Tag("tap", group=path)
 
 
 def test_what_lies_too_deep_stays_at_the_last_level_of_the_tree() -> None:

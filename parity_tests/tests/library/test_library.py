@@ -306,3 +306,27 @@ def test_every_float32_row_says_how_far_each_side_is_from_its_own_float64(refere
     rows = [row for row in result.records if row.where.dtype == "float32"]
     assert rows
     assert all(row.own_errors is not None for row in rows)
+
+
+def test_a_module_called_input_is_allowed_no_more_than_any_other() -> None:
+    """What arrives at the module `0` is called `0.input`, too."""
+
+    class Scaled(nn.Linear):
+        gain = 1.0
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) * self.gain
+
+    class Block(nn.Module):
+        def __init__(self, gain: float) -> None:
+            super().__init__()
+            self.input = Scaled(3, 3)
+            self.input.gain = gain
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.input(x)
+            return y
+
+    reference, port = nn.Sequential(Block(1.0)), nn.Sequential(Block(1 + 6e-14))
+    found = compare_models(reference, port, np.ones((2, 3)), rungs=["forward"], dtypes=["float64"])
+    assert "0.input" in different(found)
