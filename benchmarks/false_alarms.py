@@ -29,9 +29,6 @@ from parity_tests.retinanet.comparison import PRESETS, DetectorComparison
 from parity_tests.retinanet.rungs import RUNGS
 from parity_tests.rule.files import atomic_write
 
-RENEWED = 10
-"""Seeds after which a process is begun anew: what it holds grows, and after thirty two of them held 23 GB."""
-
 _SIDES: dict[str, Any] = {}
 """The models that this process has built, by preset and precision."""
 
@@ -52,19 +49,14 @@ def main(seeds: range, out: Path, rungs: Sequence[str]) -> int:
 
 def _climbed(left: Mapping[str, Sequence[int]], rungs: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The line of each preset's seeds as it is done, in a process for each preset."""
-    for first in range(0, max(map(len, left.values())), RENEWED):
-        with ExitStack() as stack:
-            spawn = multiprocessing.get_context("spawn")
-            pools = {preset: ProcessPoolExecutor(1, spawn) for preset in left}
-            for pool in pools.values():  # of a run that ends early nothing that waits is begun
-                stack.callback(pool.shutdown, cancel_futures=True)
-            waiting = [
-                pools[preset].submit(climb_from, preset, seed, rungs)
-                for preset, seeds in left.items()
-                for seed in seeds[first : first + RENEWED]
-            ]
-            for future in as_completed(waiting):
-                yield future.result()
+    with ExitStack() as stack:
+        spawn = multiprocessing.get_context("spawn")
+        pools = {preset: ProcessPoolExecutor(1, spawn) for preset in left}
+        for pool in pools.values():  # of a run that ends early nothing that waits is begun
+            stack.callback(pool.shutdown, cancel_futures=True)
+        waiting = [pools[preset].submit(climb_from, preset, seed, rungs) for preset in left for seed in left[preset]]
+        for future in as_completed(waiting):
+            yield future.result()
 
 
 def _read(out: Path) -> list[dict[str, Any]]:
