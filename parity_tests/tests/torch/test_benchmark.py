@@ -130,5 +130,5 @@ def test_wrong_usage_is_a_sentence(words: list[str], sentence: str, capsys: pyte
 @pytest.mark.slow
 def test_this_package_and_torchvision_do_every_task(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["benchmark", "--tasks", "network", "detect", "step", "--sizes", "96", "--rounds", "1"]
-    assert main([*words, "--contenders", "torchvision", "ours eager", "ours eager bf16"]) == 0
+    assert main([*words, "--contenders", "torchvision", "ours eager", "ours eager bf16", "onnx file int8"]) == 0
     assert "failed" not in capsys.readouterr().out

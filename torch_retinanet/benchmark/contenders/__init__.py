@@ -39,7 +39,7 @@ class Contender:
         return [package for package in self.needs if importlib.util.find_spec(package) is None]
 
 
-OWN = tuple(f"{__name__}.{module}" for module in ("torchvision", "own"))
+OWN = tuple(f"{__name__}.{module}" for module in ("torchvision", "own", "files"))
 """The modules of this package's own lists."""
 
 
