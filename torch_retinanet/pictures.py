@@ -17,6 +17,7 @@ from PIL import ExifTags, Image
 from torch import Tensor
 
 from torch_retinanet.errors import InputError
+from torch_retinanet.git_lfs import POINTER, is_pointer
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -30,6 +31,8 @@ except ImportError:
 TOO_LARGE = "has more pixels than Pillow's limit against decompression bombs; --max-pixels allows more"
 
 NO_HEIC = "a HEIC picture, which needs pillow-heif: pip install pillow-heif"
+
+EMPTY = "an empty file, of 0 bytes"
 
 HEIC_BRANDS = b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"
 """Kinds of files in bytes 8 to 11, after `ftyp` (ISO/IEC 23008-12)."""
@@ -136,6 +139,15 @@ def _gray(picture: Tensor) -> Tensor:
     return torch.from_numpy(gray)[None].to(picture.device)
 
 
+def why_unread(path: str | Path, otherwise: str) -> str:
+    """What a file is that Pillow does not read: empty, a pointer of Git LFS, HEIC, or as it is said otherwise."""
+    if Path(path).is_file() and not Path(path).stat().st_size:
+        return EMPTY
+    if is_pointer(path):
+        return POINTER
+    return NO_HEIC if is_heic(path) else otherwise
+
+
 def is_heic(path: str | Path) -> bool:
     """Whether a file begins as HEIC does."""
     try:
@@ -173,7 +185,7 @@ def _refusing(name: str) -> Iterator[None]:
     except Image.DecompressionBombError:
         raise InputError(f"{name}: {TOO_LARGE}") from None
     except Exception as error:  # a decoder raises nearly anything for a broken file
-        why = NO_HEIC if is_heic(name) else f"not a picture that Pillow can read ({error})"
+        why = why_unread(name, f"not a picture that Pillow can read ({error})")
         raise InputError(f"{name}: {why}") from None
 
 

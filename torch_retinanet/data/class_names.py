@@ -13,6 +13,7 @@ from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.builder import NO_CLASS
 from torch_retinanet.data.text import Line, parse_whole, read_lines, split_fields
 from torch_retinanet.errors import InputError
+from torch_retinanet.git_lfs import read_content
 
 YAML = (".yaml", ".yml")
 
@@ -54,8 +55,9 @@ def read_yaml(path: Path) -> dict[Any, Any]:
         InputError: for a file that is none, or holds anything but settings by name.
         OSError: for a file that cannot be read.
     """
+    content = read_content(path)
     try:
-        settings = yaml.load(path.read_bytes(), Loader=_TextLoader)  # noqa: S506 - a SafeLoader
+        settings = yaml.load(content, Loader=_TextLoader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: must be whole YAML ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(settings, dict):

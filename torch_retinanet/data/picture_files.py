@@ -14,7 +14,7 @@ from PIL import Image
 from torch_retinanet.data.picture_folder import is_there
 from torch_retinanet.data.progress import track
 from torch_retinanet.errors import InputError
-from torch_retinanet.pictures import NO_HEIC, TOO_LARGE, is_heic, orientation_of, read_picture
+from torch_retinanet.pictures import TOO_LARGE, orientation_of, read_picture, why_unread
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -90,7 +90,7 @@ def _open(path: Path) -> PictureFile:
     except Image.DecompressionBombError:
         return PictureFile(why=TOO_LARGE.removeprefix("has "))
     except Exception as error:  # a decoder raises nearly anything for a broken file
-        return PictureFile(why=NO_HEIC if is_heic(path) else f"no picture that Pillow knows ({type(error).__name__})")
+        return PictureFile(why=why_unread(path, f"no picture that Pillow knows ({type(error).__name__})"))
 
 
 def _speaks_after_pixels(path: Path) -> bool:

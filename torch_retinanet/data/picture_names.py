@@ -29,8 +29,8 @@ class PictureNames:
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in dict.fromkeys(pictures):
-            self._by_name[_plain(path.name)].append(path)
-            self._by_stem[_plain(path.stem)].append(path)
+            self._by_name[plain(path.name)].append(path)
+            self._by_stem[plain(path.stem)].append(path)
 
     def __bool__(self) -> bool:
         return bool(self._by_name)
@@ -39,13 +39,13 @@ class PictureNames:
         """The pictures that a name may mean; of several those whose folders have the most names in common with it."""
         for parts in spellings(name):
             for known in (self._by_name, self._by_stem):
-                if found := known.get(_plain(parts[-1])):
+                if found := known.get(plain(parts[-1])):
                     return nearest(found, parts[:-1])
         return []
 
     def of_stem(self, stem: str, folders: tuple[str, ...]) -> list[Path]:
         """The pictures of a name without suffix, nearest to folders of these names."""
-        return nearest(self._by_stem.get(_plain(stem), []), folders)
+        return nearest(self._by_stem.get(plain(stem), []), folders)
 
 
 def nearest(paths: list[Path], folders: tuple[str, ...]) -> list[Path]:
@@ -55,8 +55,8 @@ def nearest(paths: list[Path], folders: tuple[str, ...]) -> list[Path]:
     """
     if len(paths) < 2:
         return paths
-    wanted = tuple(map(_plain, folders))
-    agreeing = [_agreement(tuple(map(_plain, path.parts[:-1])), wanted) for path in paths]
+    wanted = tuple(map(plain, folders))
+    agreeing = [_agreement(tuple(map(plain, path.parts[:-1])), wanted) for path in paths]
     return [path for path, length in zip(paths, agreeing, strict=True) if length == max(agreeing)]
 
 
@@ -66,5 +66,6 @@ def _agreement(parts: tuple[str, ...], others: tuple[str, ...]) -> tuple[int, bo
     return equal, len(parts) == len(others)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name without regard to case, and to how letters are composed."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from torch_retinanet.data.annotations import Problem
 from torch_retinanet.errors import InputError
+from torch_retinanet.git_lfs import read_content
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -34,7 +35,7 @@ def lines_of(path: Path) -> Iterator[Line | BadLine]:
     """The lines of a file in UTF-8, or in UTF-16 with a mark in front.
 
     Raises:
-        InputError: for a file that begins as UTF-16 and is not.
+        InputError: for a file that begins as UTF-16 and is not, and for a pointer of Git LFS.
         OSError: for a file that cannot be read.
     """
     for number, line in enumerate(_in_utf_8(path).splitlines(), 1):
@@ -114,7 +115,7 @@ def is_number(text: str) -> bool:
 
 
 def _in_utf_8(path: Path) -> bytes:
-    content = path.read_bytes()
+    content = read_content(path)
     if not content.startswith(UTF_16):
         return content.removeprefix(codecs.BOM_UTF8)
     try:

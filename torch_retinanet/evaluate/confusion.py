@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from torch_retinanet.evaluate.matching import SURE, match
+from torch_retinanet.evaluate.plotted_names import plotted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +55,7 @@ def plot_confusion(table: Tensor, names: Sequence[str]) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    size, headings = len(table), [*names, BACKGROUND]
+    size, headings = len(table), [*map(plotted, names), BACKGROUND]
     inches = min(14, max(4.5, 1.8 + 0.55 * size))
     figure = Figure(figsize=(inches + 0.8, inches), layout="constrained")
     axes = figure.add_subplot(xlabel="detected", ylabel="in truth", title="Confusion at IoU 0.5")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from torch_retinanet.evaluate.plotted_names import plotted
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -34,7 +36,7 @@ def plot_precision_recall(precision: Tensor, objects: Sequence[int], names: Sequ
     for i, label in enumerate(others):
         axes.plot(recall, curves[label], color="0.8", linewidth=0.7, label=None if i else f"{len(others)} others")
     for label in first:
-        axes.plot(recall, curves[label], linewidth=1.4, label=f"{names[label]} {curves[label].mean():.2f}")
+        axes.plot(recall, curves[label], linewidth=1.4, label=f"{plotted(names[label])} {curves[label].mean():.2f}")
     if len(known) > 1:
         mean = curves[known].mean(0)
         axes.plot(recall, mean, color="black", linewidth=2.2, label=f"mean {mean.mean():.2f}")

@@ -165,7 +165,7 @@ class TrainStep:
             if POSITIVES in parts["loss"]:
                 setattr(self.detector.loss, POSITIVES, parts["loss"][POSITIVES])
         except (RuntimeError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[-1].strip()
             raise InputError(f"out: the checkpoint in {self.config.out} is of another model ({reason})") from None
         if (self.average is None) != (not parts["average"]):
             raise InputError(f"ema: {self.config.ema!r} must be what it was, {self.config.out} has a checkpoint of it")

@@ -290,7 +290,10 @@ class Trainer:
         if progress.processes != self.accelerator.num_processes:
             count = f"{progress.processes} processes, and this one has {self.accelerator.num_processes}"
             raise InputError(f"{self.folder / CHECKPOINT}: is of a run in {count}, which draw other pictures")
-        self.training.restore(progress, tensors)
+        try:
+            self.training.restore(progress, tensors)
+        except InputError as error:
+            raise InputError("; ".join([str(error), *(f"since then {change}" for change in changed)])) from None
 
     def _note_unreadable(self, batches: list[Batch]) -> None:
         for path, reason in (unreadable for batch in batches for unreadable in batch.unreadable):

@@ -169,6 +169,11 @@ def test_a_filename_that_lies_is_noted_and_the_picture_of_the_xml_is_taken(filen
     assert problems(annotations) == [("a.xml", "", "filename of another picture", False)]
 
 
+@pytest.mark.parametrize("filename", ["A.png", "a.PNG", "A"])
+def test_a_filename_in_letters_of_another_case_is_that_of_the_picture(filename: str, tmp_path: Path) -> None:
+    assert not voc_with(tmp_path, voc_xml(filename, WHOLE)).problems
+
+
 def test_of_two_pictures_of_one_name_the_filename_says_which(tmp_path: Path) -> None:
     write_pictures(tmp_path / "JPEGImages", ["a.tif"])
     annotations = voc_with(tmp_path, voc_xml("a.tif", WHOLE))

@@ -46,6 +46,7 @@ FLOORS = (
         "errors",
         "files",
         "terminal",
+        "git_lfs",
         "taps",
         "layers",
         "pictures",

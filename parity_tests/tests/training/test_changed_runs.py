@@ -59,6 +59,13 @@ def annotations(folder: Path) -> Path:
     return path
 
 
+def test_a_checkpoint_of_another_model_names_the_settings_that_made_it_so(moved: Path) -> None:
+    settings = moved / "run" / "config.toml"
+    settings.write_text(settings.read_text().replace("width = 8", "width = 16"))
+    with pytest.raises(InputError, match=r"of another model \(size mismatch .*; since then width was 8 and is 16"):
+        resumed(moved)
+
+
 def relabel(content: Content, data: Path) -> None:
     content["annotations"][0]["category_id"] = 1 + content["annotations"][0]["category_id"] % 9
 

@@ -1,12 +1,23 @@
 """What detections are of, which classes are confused, the kinds of mistakes case by case, and the sheet of them."""
 
+import io
+
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
 from parity_tests.tests.support.evaluation import BOXES, ELSEWHERE, NO_OBJECTS, NOTHING, found, truth
-from torch_retinanet.evaluate import KINDS, Mistake, MistakeSheet, confusion_table, find_mistakes, match, plot_confusion
+from torch_retinanet.evaluate import (
+    KINDS,
+    Mistake,
+    MistakeSheet,
+    confusion_table,
+    find_mistakes,
+    match,
+    plot_confusion,
+    plot_precision_recall,
+)
 
 ONE, OTHER = BOXES.tolist()
 TARGET = truth(BOXES, [0, 1])
@@ -181,3 +192,12 @@ def test_a_plot_has_the_counts_of_few_classes(classes: int) -> None:
     axes = plot_confusion(table, [f"class {i}" for i in range(classes)]).axes[0]
     assert [text.get_text() for text in axes.texts] == ["1,234"] * (classes + 1 if classes < 20 else 0)
     assert axes.get_yticklabels()[-1].get_text() == "background"
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_of_classes_are_plotted_letter_by_letter() -> None:
+    """Where `$` began a formula, and a control character has no shape to be drawn."""
+    names = ["$x^$", "_a", "b\x07"]
+    table, precision = torch.ones(4, 4, dtype=torch.int64), torch.ones(3, 101)
+    for figure in (plot_confusion(table, names), plot_precision_recall(precision, [1, 1, 1], names)):
+        figure.savefig(io.BytesIO(), format="png")

@@ -8,6 +8,7 @@ import msgspec
 
 from torch_retinanet.data.coco_values import number_of
 from torch_retinanet.errors import InputError
+from torch_retinanet.git_lfs import read_content
 
 SHOWN = 60
 """Letters of a value that a message shows."""
@@ -20,7 +21,7 @@ def read_json(path: Path) -> Any:
         InputError: for a file that is not whole JSON.
         OSError: for a file that cannot be read.
     """
-    content = path.read_bytes()
+    content = read_content(path)
     try:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):  # the standard library knows NaN, UTF-16 and a mark in front

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch_retinanet.data.formats.text_kind import OF_A_PICTURE, text_kind
 from torch_retinanet.errors import InputError
+from torch_retinanet.git_lfs import POINTER, is_pointer
 
 UNPACK = "unpack it, and give the folder as DATA"
 CONVERT = "convert it to COCO's JSON with the pictures as files"
@@ -46,7 +47,8 @@ BY_SUFFIX = {
 
 ARCHIVES = ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"
 TABLES = ".parquet", ".arrow", ".mat", ".h5", ".hdf5", ".npy", ".sqlite", ".db"
-SUSPECTS = (*BY_SUFFIX, *ARCHIVES, *TABLES)
+TEXTS = ".json", ".csv", ".xml", ".yaml", ".yml"
+SUSPECTS = (*BY_SUFFIX, *ARCHIVES, *TABLES, *TEXTS)
 """Suffixes of files that are looked into where a folder has no annotations."""
 
 
@@ -54,9 +56,11 @@ def refuse_other_file(path: Path) -> None:
     """Refuse a file that is no annotations as it is.
 
     Raises:
-        InputError: for a packed data set, a table in binary, or the labels of one picture alone.
+        InputError: for a packed data set, a table in binary, a pointer of Git LFS, or the labels of one picture alone.
         OSError: for a file that cannot be read.
     """
+    if is_pointer(path):
+        raise InputError(f"{path}: is {POINTER}")
     if found := _kind(path):
         what, then = found
         raise InputError(f"{path}: is {what}; {then}")
@@ -72,7 +76,7 @@ def refuse_other_files(files: Iterable[Path]) -> None:
         InputError: as `refuse_other_file`, for the first of the files.
     """
     for file in files:
-        if _suffix(file) in SUSPECTS and _kind(file):
+        if _suffix(file) in SUSPECTS and (_kind(file) or is_pointer(file)):
             refuse_other_file(file)
 
 

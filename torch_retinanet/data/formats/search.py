@@ -80,8 +80,11 @@ def worth_a_look(files: Iterable[Path], looks: int) -> tuple[list[Path], int]:
 
 
 def spread(files: Sequence[Path]) -> list[Path]:
-    """Of many files of one kind a few, from the first to the last."""
-    return list(files[:: max(1, len(files) // FIRST)])
+    """Of many files of one kind a few, from the first to the last, none of them empty."""
+    step = max(1, len(files) // FIRST)
+    parts = (files[first : first + step] for first in range(0, len(files), step))
+    filled = (next(filter(_size, part), None) for part in parts)
+    return [file for file in filled if file is not None]
 
 
 def _size(path: Path) -> int:

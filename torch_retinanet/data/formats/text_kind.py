@@ -102,4 +102,6 @@ def _kind_of_commas(path: Path, fields: Sequence[str]) -> TextKind | None:
         return TextKind.MOT
     last = [parse_number(field) for field in fields[-4:]]
     within = all(0 <= number <= most for number, most in zip(last, VISDRONE_LARGEST, strict=False))
-    return TextKind.VISDRONE if within and len(fields) in (VISDRONE_FIELDS, VISDRONE_FILM) else None
+    if within and len(fields) in (VISDRONE_FIELDS, VISDRONE_FILM):
+        return TextKind.VISDRONE
+    return TextKind.YOLO if len(fields) == YOLO_FIELDS and _is_yolo(fields) else None  # whose reader says what is wrong

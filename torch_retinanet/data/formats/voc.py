@@ -19,7 +19,7 @@ from torch_retinanet.data.formats.search import spread, together
 from torch_retinanet.data.formats.shapes import bounding_box, rotated_box
 from torch_retinanet.data.formats.xml_file import read_xml
 from torch_retinanet.data.picture_folder import Found, PictureFolder, above_annotations, given_folder
-from torch_retinanet.data.picture_names import PictureNames, nearest
+from torch_retinanet.data.picture_names import PictureNames, nearest, plain
 from torch_retinanet.data.progress import track
 from torch_retinanet.data.text import is_missing, is_number, parse_number, read_lines
 from torch_retinanet.data.tree import Tree, is_leftover
@@ -176,7 +176,7 @@ def _picture(file: Path, filename: str, folder: PictureFolder) -> Found:
     if len(of_stem) > 1:
         return Found(None, f"several pictures of one name: {', '.join(path.name for path in of_stem)}")
     if of_stem:
-        alike = not filename or (said.stem == of_stem[0].stem and said.suffix in ("", of_stem[0].suffix))
+        alike = not filename or plain(said.name) in (plain(of_stem[0].name), plain(of_stem[0].stem))
         return Found(
             of_stem[0],
             ""

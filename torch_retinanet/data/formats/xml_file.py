@@ -6,6 +6,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.ElementTree import fromstring
 
 from torch_retinanet.errors import InputError
+from torch_retinanet.git_lfs import read_content
 
 
 def read_xml(path: Path) -> Element:
@@ -15,8 +16,9 @@ def read_xml(path: Path) -> Element:
         InputError: for a file that is not whole XML, or defines entities.
         OSError: for a file that cannot be read.
     """
+    content = read_content(path)
     try:
-        root: Element = fromstring(path.read_bytes())
+        root: Element = fromstring(content)
     except (ParseError, ValueError, LookupError, RecursionError) as error:
         raise InputError(f"{path}: must be whole XML without entities ({error})") from None
     return root

@@ -1,8 +1,9 @@
 """YOLO's text files (https://docs.ultralytics.com/datasets/detect): class, centre and sides of a box as shares of the
 picture, a file a picture.
 
-The labels of `images/a.jpg` are in `labels/a.txt`, and where there is no folder `images` beside the picture. A picture
-with an empty file, or without one, has no objects. The shares are those of the picture as a viewer shows it, upright.
+The labels of `images/a.jpg` are in `labels/a.txt`, and where there is no folder `images` beside the picture; where
+there is no `a.txt`, `a.jpg.txt` is read. A picture with an empty file, or without one, has no objects. The shares are
+those of the picture as a viewer shows it, upright.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,9 @@ import numpy as np
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.box_layouts import BoxLayout, in_pixels
 from torch_retinanet.data.builder import AnnotationsBuilder
-from torch_retinanet.data.formats.yolo_layout import NAMES, LabelledPicture, Layout
-from torch_retinanet.data.formats.yolo_lines import read_box
+from torch_retinanet.data.formats.yolo_layout import NAMES, LabelledPicture, Layout, whole_named
+from torch_retinanet.data.formats.yolo_lines import read_box, split_line
+from torch_retinanet.data.formats.yolo_notes import copies_within, other_number_of_classes
 from torch_retinanet.data.picture_files import PictureFile, look_at
 from torch_retinanet.data.picture_folder import Found, is_there, pictures_in
 from torch_retinanet.data.text import BadLine, Line, is_number, lines_of, parse_whole, read_lines
@@ -64,7 +66,8 @@ def read_yolo(
     noted = _unlabelled([path for path in unlabelled if path], layout.root, labelled_only)
     sizes = np.array([reader.sizes[path] for path in annotations.pictures], dtype=np.int64).reshape(-1, 2)
     placed = replace(in_pixels(replace(annotations, sizes=sizes)), sizes=annotations.sizes)
-    noted += _counted_from_one(reader, layout)
+    noted += [*_counted_from_one(reader, layout), *other_number_of_classes(layout)]
+    noted += copies_within(annotations.pictures, layout.root)
     return replace(placed, problems=[*layout.problems, *annotations.problems, *noted])
 
 
@@ -101,8 +104,8 @@ class _LabelReader:
         if isinstance(line, BadLine):
             self.builder.lose_object(picture, line.number, line.why)
             return
-        number, *fields = line.text.split()
         try:
+            number, *fields = split_line(line.text)
             box = read_box(fields, self.layout, self.key_points)
         except ValueError as error:
             self.builder.lose_object(picture, line.number, str(error))
@@ -152,12 +155,14 @@ def _counted_from_one(reader: _LabelReader, layout: Layout) -> list[Problem]:
 def _lose_orphans(pairs: Sequence[LabelledPicture], builder: AnnotationsBuilder) -> None:
     """Note the labels that belong to no picture, in the folders of those that do."""
     folders = {(pair.labels.parent, pair.found.path.parent) for pair in pairs if pair.found.path}
-    stems = {(labels, path.stem) for labels, pictures in folders for path in pictures_in(pictures)}
+    pairs_of = [(labels, path) for labels, pictures in folders for path in pictures_in(pictures)]
+    owned = {labels / f"{path.stem}.txt" for labels, path in pairs_of}
+    owned |= {whole_named(labels / "_", path) for labels, path in pairs_of if not is_there(labels / f"{path.stem}.txt")}
     together = {labels for labels, pictures in folders if labels == pictures}
     for folder in sorted({labels for labels, _ in folders}):
         for file in sorted(file for file in folder.glob("*.txt") if not is_leftover(file.name)):
             reserved = not _has_boxes(file) if folder in together else file.name in RESERVED
-            if (folder, file.stem) not in stems and not reserved:
+            if file not in owned and not reserved:
                 builder.lose(file, None, "labels without picture", "they are left out")
 
 

@@ -170,10 +170,12 @@ class Layout:
         """A picture with its labels: in `labels` for `images`, beside it, or wherever a text of its name lies."""
         picture = found.path or self.root
         apart, beside = _in_labels(picture), picture.with_suffix(".txt")
-        for labels in (apart, beside):
+        for labels in (apart, beside, apart and whole_named(apart, picture), whole_named(beside, picture)):
             if labels and is_there(labels):
                 return LabelledPicture(found, labels)
-        nearest = self._texts.of_stem(picture.stem, picture.parent.parts)
+        nearest = next(
+            (of for stem in (picture.stem, picture.name) if (of := self._texts.of_stem(stem, picture.parent.parts))), []
+        )
         inside = apart is not None and apart.is_relative_to(self.root)
         return LabelledPicture(found, nearest[0] if len(nearest) == 1 else apart if apart and inside else beside)
 
@@ -187,8 +189,15 @@ def find_yolo(tree: Tree) -> list[list[Path]]:
     of_yolo = [text for text in texts if _is_of_yolo(text, tree)]
     if not of_yolo:
         return []
-    pictures = {path.stem for files in tree.with_suffix(*SUFFIXES).values() for path in files}
+    pictures = {
+        name for files in tree.with_suffix(*SUFFIXES).values() for path in files for name in (path.stem, path.name)
+    }
     return [[tree.root]] if any(text.stem in pictures for text in of_yolo) else []
+
+
+def whole_named(labels: Path, picture: Path) -> Path:
+    """Labels that are called after the whole name of a picture, as `b.jpg.txt`."""
+    return labels.with_name(f"{picture.name}.txt")
 
 
 def find_settings(folder: Path) -> Path | None:

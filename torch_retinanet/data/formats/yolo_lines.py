@@ -4,11 +4,15 @@ https://docs.ultralytics.com/datasets: `detect` has centre and sides, `segment` 
 corners, and `pose` a box with key points behind it. `save_conf` and a tracker put a score and a number at the end.
 """
 
+import re
 from collections.abc import Sequence
 
 from torch_retinanet.data.box_layouts import Box, BoxLayout, from_xyxy, is_relative
 from torch_retinanet.data.formats.shapes import bounding_box
 from torch_retinanet.data.text import parse_number
+
+SHOWN = 80
+"""Letters of a line that a message shows."""
 
 SIDES = 4
 """Numbers of a box."""
@@ -21,6 +25,19 @@ BEYOND = 0.1
 
 VISIBLE = (0, 1, 2)
 """What a key point says third: not labelled, hidden, or visible."""
+
+
+def split_line(text: str) -> list[str]:
+    """The fields of a line, which stand between blanks.
+
+    Raises:
+        ValueError: in a few words, for fields that stand between commas or semicolons.
+    """
+    fields = text.split()
+    apart = [field for field in re.split(r"[,;]", text) if field.strip()]
+    if any(field.endswith((",", ";")) for field in fields) or len(fields) < 1 + SIDES <= len(apart):
+        raise ValueError(f"fields that must be separated by blanks, and by nothing else: {text[:SHOWN]!r}")
+    return fields
 
 
 def read_box(fields: Sequence[str], layout: BoxLayout, key_points: int | None) -> Box:
