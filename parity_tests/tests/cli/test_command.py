@@ -135,7 +135,7 @@ def test_the_run_has_the_weights_of_the_file(keras_weights: tuple[KerasDetectorS
         (["--weights", "{empty}.keras"], "{empty}.keras: not a whole .keras archive"),
         (["--weights", "{empty}.weights.h5"], "{empty}.weights.h5: not a whole HDF5 file"),
         (["--weights", "{empty}.safetensors"], "{empty}.safetensors: not a whole safetensors file"),
-        (["--image", "{empty}.png"], "{empty}.png: not a picture that Pillow can read"),
+        (["--image", "{empty}.png"], "{empty}.png: an empty file, of 0 bytes"),
         (["--seed", "-1"], "argument --seed: '-1' must be a whole number of at least 0"),
         (["--dtype", "half"], "argument --dtype: invalid choice: 'half'"),
         (["--json", "."], "--json: . must be a file in a folder that can be written to"),

@@ -271,12 +271,15 @@ def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "noise.png"
     Image.fromarray(NOISE).save(path)
     whole = path.read_bytes()
-    for broken in (b"", b"no picture", whole[:60], whole[:-60]):
+    for broken in (b"no picture", whole[:60], whole[:-60]):
         path.write_bytes(broken)
         with pytest.raises(InputError, match=f"^{re.escape(str(path))}: not a picture that Pillow can read"):
             read_picture(path)
     with pytest.raises(InputError, match=f"^{re.escape(str(tmp_path))}: not a picture"):
         read_picture(tmp_path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: an empty file"):
+        read_picture(path)
 
 
 def test_a_file_that_is_missing_is_said_to_be() -> None:

@@ -90,6 +90,7 @@ def test_sizes_are_those_of_pictures_whatever_precision_a_runtime_has(preset: st
         assert padded == padded_size([expected], config)
 
 
+@pytest.mark.slow
 def test_sizes_are_traced_again_after_a_trace() -> None:
     class Sizes(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
