@@ -58,7 +58,7 @@ class TorchPreparation:
         return _channels_last(preprocess.prepare([_channels_first(picture) / 255], self.config).images[0])
 
     def together(self, pictures: Sequence[Array]) -> Array:
-        given = [_channels_first(picture) for picture in pictures]
+        given = [_channels_first(picture) / 255 for picture in pictures]
         return np.stack([_channels_last(image) for image in preprocess.prepare(given, self.config).images])
 
     def trained(self, picture: Array) -> Array:
