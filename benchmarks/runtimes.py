@@ -9,6 +9,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -86,7 +87,7 @@ def _ratios(engines: dict[str, Engine], pictures: Sequence[Path]) -> dict[str, f
     taken: dict[str, list[float]] = {name: [] for name in engines}
     for picture in pictures[: TIMED + 1]:
         for name, engine in engines.items():
-            taken[name].append(_seconds(lambda engine=engine, picture=picture: engine.predict([picture])))  # type: ignore[misc]
+            taken[name].append(_seconds(partial(engine.predict, [picture])))
     eager = taken.pop("eager")
     return {
         name: median(one / other for one, other in zip(times[1:], eager[1:], strict=True))

@@ -1,6 +1,6 @@
 """A detector that is used as torchvision's are: pictures in, losses or detections out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast, overload
@@ -14,26 +14,22 @@ from torchvision.models import WeightsEnum
 from torch_retinanet.backbone import BackboneWeights, Frozen, parts_to_freeze
 from torch_retinanet.boxes import scaled
 from torch_retinanet.checks import check_kernels, check_pictures, check_targets
-from torch_retinanet.config import RetinaNetConfig, check_config
+from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.pictures import read_picture
 from torch_retinanet.postprocess import clipped_detections
 from torch_retinanet.preprocess import padded_size, prepare, resized_size
-from torch_retinanet.surroundings import SURROUNDINGS, SurroundedModule
+from torch_retinanet.pretrained import PretrainedModule
+from torch_retinanet.surroundings import SURROUNDINGS
 from torch_retinanet.tiles import Tiling, merged
 from torch_retinanet.traced.program import detect_each, is_traced
-from torch_retinanet.unfilled import unfilled
-from torch_retinanet.weights import WRITERS, find_weights, write_weights
-from torch_retinanet.weights.hub import upload, write_folder
-from torch_retinanet.weights.trained_on import UNKNOWN
-from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 """What `RetinaNetDetector.predict` reads."""
 
 
-class RetinaNetDetector(SurroundedModule):
+class RetinaNetDetector(PretrainedModule):
     """RetinaNet from pictures to detections, a drop-in for `torchvision.models.detection.retinanet_resnet50_fpn`.
 
     In training `detector(images, targets)` returns the losses `classification` and `bbox_regression`; in evaluation
@@ -72,14 +68,7 @@ class RetinaNetDetector(SurroundedModule):
         backbone_weights: WeightsEnum | BackboneWeights | None = None,
         class_names: Sequence[str] = (),
     ) -> None:
-        super().__init__()
-        check_config(config)
-        if len(class_names) not in (0, config.num_classes):
-            raise InputError(
-                f"class_names: {len(class_names)} names must be as many as the {config.num_classes} classes"
-            )
-        self.class_names = tuple(class_names)
-        self.trained_on = UNKNOWN
+        super().__init__(config, class_names=class_names)
         # Channels last is faster on CPUs, and on GPUs in half precision; what comes out is the same but for rounding.
         self.model = RetinaNet(config, backbone_weights=backbone_weights).to(memory_format=torch.channels_last)
         self._frozen = Frozen()
@@ -114,98 +103,6 @@ class RetinaNetDetector(SurroundedModule):
             for module in parts_to_freeze(self.model.fpn.backbone, self._frozen):
                 module.eval()
         return self
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        path: str | Path,
-        *,
-        preset: str | None = None,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        token: str | None = None,
-        local_files_only: bool = False,
-        **changes: Any,
-    ) -> "RetinaNetDetector":
-        """The detector in a file or folder, or in a repository of the Hugging Face Hub, in evaluation mode.
-
-        Its weights are in the file's precision; pictures and boxes are computed in float32 at least.
-
-        Args:
-            path: what `save_pretrained` or a training run wrote; a weights file of Keras or torchvision; `COCO_V1`,
-                torchvision's weights, which it downloads; or a repository of the Hub, `owner/name`, which needs
-                huggingface_hub.
-            preset: the one that the file must be of, where its names fit several; by default the first that fits.
-            revision: branch, tag or commit of the repository.
-            cache_dir: where the Hub's files are kept; by default where huggingface_hub keeps them.
-            token: of the Hub; by default that which was logged in with.
-            local_files_only: whether a repository that was fetched before is taken as it is, without asking the Hub.
-            changes: fields of the config that act on what surrounds the network, as `score_threshold=0.3`.
-
-        Raises:
-            InputError: for a file that is not whole, or of a backbone alone, and an unknown or built-in field.
-            FileNotFoundError: where there is no such file and no such repository.
-        """
-        hub = {"revision": revision, "cache_dir": cache_dir, "token": token, "local_files_only": local_files_only}
-        contents = find_weights(path, preset=preset, **hub)
-        if contents.part != "model":
-            raise InputError(f"{path}: holds a {contents.part} alone, and a whole model is needed")
-        return cls.from_weights(contents, **changes)
-
-    @classmethod
-    def from_weights(cls, contents: WeightsFile, **changes: Any) -> "RetinaNetDetector":
-        """The detector of a weights file that is read already, as `from_pretrained` gives it; `changes` as there."""
-        with unfilled(contents.config):
-            detector = cls(contents.config, class_names=contents.class_names).to(contents.dtype)
-        detector.model.load_state_dict(contents.tensors)
-        detector.trained_on = contents.trained_on
-        detector.config = contents.config.changed(**changes)
-        if contents.config.bn_eps == 0:
-            detector.freeze()
-        return detector.eval()
-
-    def save_pretrained(
-        self, path: str | Path, *, data: str | None = None, metrics: Mapping[str, float] | None = None
-    ) -> None:
-        """Write a folder: `model.safetensors`, `config.json` and a model card, `README.md`, as the Hub shows it.
-
-        Args:
-            path: the folder; or a file, `.safetensors` or of Keras, for the weights with their conventions alone.
-            data: what it was trained on, for the card.
-            metrics: how good it is, by name, for the card.
-
-        Errors are those of `write_weights`.
-        """
-        contents = self._contents()
-        if Path(path).is_file() or str(path).endswith((*WRITERS, ".h5", ".pth", ".pt", ".onnx", ".bin", ".ckpt")):
-            write_weights(path, contents)
-        else:
-            write_folder(Path(path), contents, data=data, metrics=metrics or {})
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        data: str | None = None,
-        metrics: Mapping[str, float] | None = None,
-        **hub: Any,
-    ) -> str:
-        """Publish the folder that `save_pretrained` writes as a repository `owner/name` of the Hub; gives its address.
-
-        `hub` is as huggingface_hub has it: `private`, `token`, `branch`, `commit_message`.
-
-        Raises:
-            InputError: for a name that is no `owner/name`.
-            ConnectionError: where the Hub cannot be reached, or refuses.
-        """
-        return upload(repo_id, self._contents(), data=data, metrics=metrics or {}, **hub)
-
-    def _contents(self) -> WeightsFile:
-        """What is written of it."""
-        tensors, names = plain_tensors(self.model), self.class_names
-        return WeightsFile(self.config, tensors, class_names=names, trained_on=self.trained_on)
-
-    from_file, save = from_pretrained, save_pretrained  # their names before version 0.2
 
     @overload
     def forward(self, images: Sequence[Tensor], targets: Sequence[dict[str, Any]]) -> dict[str, Tensor]: ...

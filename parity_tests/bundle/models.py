@@ -15,7 +15,7 @@ from parity_tests.ladder.pairing import comparison
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array, Where
 from parity_tests.rule.result import Result
-from parity_tests.sides.adapter import Returned
+from parity_tests.sides.adapter import Ordinary
 from parity_tests.sides.adapters import adapted
 from parity_tests.sides.layouts import Layout
 from parity_tests.sides.side import Loss, Side
@@ -35,7 +35,7 @@ INPUTS = Where(subject="inputs")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordedModel:
+class RecordedModel(Ordinary):
     """A model of which only a bundle is there: it stands for the reference where names are paired, and is not run."""
 
     weights: Mapping[str, Array]
@@ -55,35 +55,6 @@ class RecordedModel:
 
     def tap_paths(self, argument: str, inputs: Sequence[Array]) -> dict[str, str]:
         return dict(self.taps)
-
-    def wholes(self) -> Mapping[str, bool]:
-        return {}
-
-    def activated(self, paths: Collection[str]) -> set[str]:
-        return set()
-
-    def bare(self, paths: Collection[str]) -> set[str]:
-        return set()
-
-    def returns(self, paths: Collection[str]) -> dict[str, Returned]:
-        return {}
-
-    def turned(self) -> set[str]:
-        return set()
-
-    def of_steps(self, paths: Collection[str]) -> set[str]:
-        return set()
-
-    def recurrent(self, paths: Collection[str]) -> set[str]:
-        return set()
-
-    def returning(self, forms: Mapping[str, Returned]) -> "RecordedModel":
-        assert not forms, "none is recurrent"
-        return self
-
-    def before_activations(self, paths: Collection[str]) -> "RecordedModel":
-        assert not paths, "none is activated"
-        return self
 
     def open(self, dtype: str, taps: Mapping[str, str] | None) -> Any:
         return self

@@ -63,7 +63,7 @@ def comparison(
     ends = [(paths[0][tap], paths[1][name]) for tap, name in paired.port.items()]
     lie.table |= _of_steps(adapters, paired, ends, lie)
     reference, port = _in_one_form(_before_activations((reference, port), ends), ends)
-    square = {name for name in reference.turned() & values[0].keys() if len({*values[0][name].shape}) == 1}
+    square = {name for name in reference.results_first() & values[0].keys() if len({*values[0][name].shape}) == 1}
     lie.table |= dict.fromkeys(square - lie.table.keys(), (0, 1))
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
     paired = _without_parts(_without_drawn(paired, adapters, paths, links), adapters, paths, parameters, links)

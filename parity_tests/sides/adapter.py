@@ -2,13 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple, TypeVar, get_args
 
 from parity_tests.rule.errors import UsageError, in_one_line
 from parity_tests.rule.record import Array
 from parity_tests.sides.layouts import Layout
 from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import ROOT, Side
+
+Same = TypeVar("Same", bound="Ordinary")
 
 
 class Returned(NamedTuple):
@@ -23,7 +25,52 @@ class Returned(NamedTuple):
     states: bool
 
 
-class Adapter(ABC):
+class Ordinary:
+    """A side of which nothing out of the ordinary is known: one that knows more says so."""
+
+    def wholes(self) -> Mapping[str, bool]:
+        """Layers that are made of layers and count as one, by path: whether other frameworks give the same results.
+
+        Recurrent layers and attention give theirs in a form of their own.
+        """
+        return {}
+
+    def activated(self, paths: Collection[str]) -> set[str]:
+        """The paths of layers that apply an activation of their own to what a framework without such layers gives."""
+        return set()
+
+    def bare(self, paths: Collection[str]) -> set[str]:
+        """The paths of layers that are sums of products and no more: an activation comes after them, if any."""
+        return set()
+
+    def before_activations(self: Same, paths: Collection[str]) -> Same:
+        """The same, with the results of layers at these paths taken before their own activations."""
+        assert not paths, "none is activated"
+        return self
+
+    def returns(self, paths: Collection[str]) -> dict[str, Returned]:
+        """What recurrent layers at these paths return, or the model itself at an empty one, as far as it says so."""
+        return {}
+
+    def results_first(self) -> set[str]:
+        """The kernels of dense layers of Keras whose results come first, as in torch: a square one does not show it."""
+        return set()
+
+    def of_steps(self, paths: Collection[str]) -> set[str]:
+        """The paths of layers that take and give arrays of three axes, steps and channels, in the layout of maps."""
+        return set()
+
+    def recurrent(self, paths: Collection[str]) -> set[str]:
+        """The paths of modules that always return both, steps and states, which are to be brought in another form."""
+        return set()
+
+    def returning(self: Same, forms: Mapping[str, Returned]) -> Same:
+        """The same, with results of recurrent modules at these paths in these forms."""
+        assert not forms, "none is recurrent"
+        return self
+
+
+class Adapter(Ordinary, ABC):
     """One of the two sides of a comparison, before a precision is chosen.
 
     Attributes:
@@ -67,47 +114,6 @@ class Adapter(ABC):
     def terms(self) -> Mapping[str, int]:
         """The products in the longest sum of taps whose parameters cannot be seen."""
         return self.taps.terms if isinstance(self.taps, OwnTaps) else {}
-
-    def wholes(self) -> Mapping[str, bool]:
-        """Layers that are made of layers and count as one, by path: whether other frameworks give the same results.
-
-        Recurrent layers and attention give theirs in a form of their own.
-        """
-        return {}
-
-    def activated(self, paths: Collection[str]) -> set[str]:
-        """The paths of layers that apply an activation of their own to what a framework without such layers gives."""
-        return set()
-
-    def bare(self, paths: Collection[str]) -> set[str]:
-        """The paths of layers that are sums of products and no more: an activation comes after them, if any."""
-        return set()
-
-    def before_activations(self, paths: Collection[str]) -> "Adapter":
-        """The same, with the results of layers at these paths taken before their own activations."""
-        assert not paths, "none is activated"
-        return self
-
-    def returns(self, paths: Collection[str]) -> dict[str, Returned]:
-        """What recurrent layers at these paths return, or the model itself at an empty one, as far as it says so."""
-        return {}
-
-    def turned(self) -> set[str]:
-        """The kernels of dense layers of Keras whose results come first, as in torch: a square one does not show it."""
-        return set()
-
-    def of_steps(self, paths: Collection[str]) -> set[str]:
-        """The paths of layers that take and give arrays of three axes, steps and channels, in the layout of maps."""
-        return set()
-
-    def recurrent(self, paths: Collection[str]) -> set[str]:
-        """The paths of modules that always return both, steps and states, which are to be brought in another form."""
-        return set()
-
-    def returning(self, forms: Mapping[str, Returned]) -> "Adapter":
-        """The same, with results of recurrent modules at these paths in these forms."""
-        assert not forms, "none is recurrent"
-        return self
 
     @property
     @abstractmethod

@@ -137,10 +137,10 @@ class KerasModel(Adapter):
 
         return set() if self.writes_taps else activated(self.model) & {*paths}
 
-    def turned(self) -> set[str]:
-        from parity_tests.sides.keras_names import turned
+    def results_first(self) -> set[str]:
+        from parity_tests.sides.keras_names import results_first
 
-        return turned(self.model)
+        return results_first(self.model)
 
     def of_steps(self, paths: Collection[str]) -> set[str]:
         from parity_tests.sides.keras_names import of_steps

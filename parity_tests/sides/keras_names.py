@@ -57,7 +57,7 @@ def activated(model: keras.Model) -> set[str]:
     return {path for path, layer in layers if layer.activation not in (None, keras.activations.linear)}
 
 
-def turned(model: keras.Model) -> set[str]:
+def results_first(model: keras.Model) -> set[str]:
     """The kernels of two axes of `EinsumDense` whose equation has what they make before what they take."""
     layers = ((path, la) for path, la in layers_by_path(model).items() if isinstance(la, keras.layers.EinsumDense))
     parts = ((path, re.split(",|->", layer.equation.replace(" ", ""))) for path, layer in layers)

@@ -1,16 +1,12 @@
 """A training run from its settings to its folder: steps, evaluations, checkpoints, and the weights in the end."""
 
 import math
-import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import islice
 from pathlib import Path
 
-import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -18,7 +14,6 @@ from torch import Tensor, nn
 from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.dataset import Batch
 from torch_retinanet.detector import RetinaNetDetector
-from torch_retinanet.devices import find_device
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write, only_writer, remove_halves
 from torch_retinanet.train.changes import data_changes, setting_changes
@@ -38,6 +33,7 @@ from torch_retinanet.train.limits import check_limits
 from torch_retinanet.train.metrics_log import EVALUATIONS, STEPS, Means, Recorder
 from torch_retinanet.train.model import as_module, build_detector
 from torch_retinanet.train.plots import plot_run
+from torch_retinanet.train.processes import accelerator_for, saying_what_is_lost
 from torch_retinanet.train.progress import Show, run_bar
 from torch_retinanet.train.run_folder import (
     BAD_BATCH,
@@ -54,9 +50,6 @@ from torch_retinanet.train.train_step import NotFiniteError, TrainStep
 from torch_retinanet.weights import RUN_FILE, write_weights
 from torch_retinanet.weights.trained_on import TrainedOn
 from torch_retinanet.weights.weights_file import WeightsFile
-
-LOST_PEER = re.compile("gloo|NCCL|ProcessGroup|[Cc]onnection (closed|reset)|[Bb]roken pipe")
-"""What torch says where a process with which it computes together is gone."""
 
 
 class Interrupted(Exception):  # noqa: N818 - its usual name; to be stopped is no error
@@ -97,7 +90,7 @@ class Trainer:
         if not isinstance(config, TrainConfig):
             raise InputError(f"config: {config!r} must be a TrainConfig, as TrainConfig(data='DATA')")
         self.config, self.folder = config, Path(config.out)
-        self.accelerator = _accelerator(config)
+        self.accelerator = accelerator_for(config)
         if resume:
             check_data_is_there(config)
         self.annotations, val = read_data(config)
@@ -108,7 +101,7 @@ class Trainer:
         self.copies = copies_of_training(data) if data is not None else []
         self.taken_over: TakenOver | None = None
         detector = self._built(resume) if detector is None else self._given(detector)
-        detector.loss = as_module(loss) if loss else detector.loss
+        detector.loss = detector.loss if loss is None else as_module(loss)
         detector.trained_on = TrainedOn(self.annotations.white, config.tiling())
         self.transform = transform
         drawn = balanced_draws(self.annotations, config.balance, config.seed) if config.balance else ()
@@ -136,7 +129,8 @@ class Trainer:
             InputError: for a loss that is not finite, and with `strict` a picture that cannot be read.
             OSError: where the folder cannot be written, or another process of the run was ended from outside.
         """
-        with only_writer(self.folder) if self.accelerator.is_main_process else nullcontext(), self._lost_processes():
+        alone = only_writer(self.folder) if self.accelerator.is_main_process else nullcontext()
+        with alone, saying_what_is_lost(self.folder, self.accelerator.num_processes):
             self._fit()
 
     def _fit(self) -> None:
@@ -318,36 +312,6 @@ class Trainer:
         step = self.training.progress.step + 1
         return f"step {step} is not finite: {error}; its batch is in {self.folder / BAD_BATCH}"
 
-    @contextmanager
-    def _lost_processes(self) -> Iterator[None]:
-        """Says in a sentence that another process of the run is gone; torch tells of it whatever is being done."""
-        try:
-            yield
-        except RuntimeError as error:
-            if "DataLoader worker (pid" in str(error):
-                words = "workers: a process that reads pictures was ended from outside, as for want of memory"
-            elif self.accelerator.num_processes > 1 and LOST_PEER.search(str(error)):
-                others = f"processes: one of {self.accelerator.num_processes} was ended from outside"
-                words = (
-                    f"{others}; `retinanet train --resume {self.folder}` in as many goes on from the last checkpoint"
-                )
-            else:
-                raise
-            raise OSError(words) from None
-
     def _bar(self) -> AbstractContextManager[Show]:
         is_main = self.accelerator.is_main_process
         return run_bar(self.training.steps, done=self.training.progress.step, is_shown=is_main)
-
-
-def _accelerator(config: TrainConfig) -> Accelerator:
-    """accelerate's; without being told of the CPU it takes several processes on one for runs of their own."""
-    on_cpu = find_device(config.device).type == "cpu"
-    if on_cpu and config.precision == "fp16":  # accelerate says nothing, and computes in float32
-        raise InputError("precision: 'fp16' must be one that this device has; a CPU has bf16")
-    if not torch.distributed.is_initialized():
-        AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
-    try:
-        return Accelerator(mixed_precision=config.precision, cpu=on_cpu)
-    except ValueError as error:
-        raise InputError(f"precision: {config.precision!r} must be one that this device has ({error})") from None

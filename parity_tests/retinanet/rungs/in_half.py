@@ -26,8 +26,7 @@ HALF_SIZE: Size = (64, 96)
 HALF_ROUNDINGS = 2**16
 """How many roundings of float32, of 24 digits, one of bfloat16 is, of 8."""
 
-
-HALF_FACTOR = math.sqrt(16) * 2.0**-8
+HALF_FACTOR = math.sqrt(3 * 4 + 1) * 2.0**-8
 """What all values of a tap together may be too large by: the root of the roundings on the longest way through a module,
 three convolutions that each have four, of its input, its weights, its result and BatchNorm, and a sum; each 2^-8."""
 

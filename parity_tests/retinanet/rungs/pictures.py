@@ -89,12 +89,9 @@ def _read(side: Preparation, files: Mapping[str, Bytes]) -> dict[str, Array]:
 
 def _steps(run: DetectorComparison) -> DetectorCase:
     def reference(sides: DetectorSides) -> Answer:
-        drawn, side = _drawn(run.inputs.seed), sides.reference("float64").preparation(SIDES)
-        steps = {name: _isolated(side, picture, None) for name, picture in drawn.items()}
-        sizes, together = (
-            _fitted(sides.reference("float64").preparation()),
-            _together(sides.reference("float64"), drawn),
-        )
+        drawn, side = _drawn(run.inputs.seed), sides.reference("float64")
+        steps = {name: _isolated(side.preparation(SIDES), picture, None) for name, picture in drawn.items()}
+        sizes, together = _fitted(side.preparation()), _together(side, drawn)
         return {"steps": steps, "sizes": sizes, "together": together, "seed": run.inputs.seed} | asked_with(drawn)
 
     def port(sides: DetectorSides, given: Answer) -> Answer:

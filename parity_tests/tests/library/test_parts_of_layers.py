@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from parity_tests import KerasModel, OwnTaps, TorchModule, compare_models, randomise
 from parity_tests.rule.record import Array
 from parity_tests.rule.result import Result
-from parity_tests.tests.support.small_models import pictures, tap
+from parity_tests.tests.support.small_models import KerasBetween, Scale, pictures, tap
 
 L = keras.layers
 
@@ -137,17 +137,6 @@ class Between(nn.Module):
         return tap(taps, "second", self.second(nn.functional.leaky_relu(x, self.slope)))
 
 
-class KerasBetween(keras.Model):  # type: ignore[misc]
-    """The same, with a slope that TensorFlow has in float32 alone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.act, self.second = L.Dense(4), L.LeakyReLU(0.3), L.Dense(2)
-
-    def call(self, x: Any, taps: Any = None) -> Any:
-        return tap(taps, "second", self.second(self.act(tap(taps, "first", self.first(x)))))
-
-
 def test_a_gradient_that_comes_back_through_float32_is_judged_as_such() -> None:
     reference, rows = KerasBetween(), STEPS[:, 0]
     reference(rows)
@@ -199,16 +188,6 @@ class Steps(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         made: Tensor = self.conv(x.transpose(1, 2)).transpose(1, 2) * self.gamma
         return made
-
-
-class Scale(keras.Layer):  # type: ignore[misc]
-    """A scale for each channel."""
-
-    def build(self, shape: Any) -> None:
-        self.gamma = self.add_weight(shape=shape[-1:], name="gamma")
-
-    def call(self, x: Any) -> Any:
-        return x * self.gamma
 
 
 def test_steps_have_their_channels_first_in_torch_and_a_model_may_have_parameters_itself() -> None:

@@ -182,3 +182,24 @@ class Renamed(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.top(self.mix(self.stem(x)).mean((2, 3)))
+
+
+class KerasBetween(keras.Model):
+    """Two layers with a slope between them that TensorFlow has in float32 alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.act, self.second = keras.layers.Dense(4), keras.layers.LeakyReLU(0.3), keras.layers.Dense(2)
+
+    def call(self, x: Any, taps: Any = None) -> Any:
+        return tap(taps, "second", self.second(self.act(tap(taps, "first", self.first(x)))))
+
+
+class Scale(keras.layers.Layer):
+    """A scale for each channel."""
+
+    def build(self, shape: Any) -> None:
+        self.gamma = self.add_weight(shape=shape[-1:], name="gamma")
+
+    def call(self, x: Any) -> Any:
+        return x * self.gamma
