@@ -1,6 +1,7 @@
 """Which package and which room may import which, and that frameworks live in one process in either order."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -66,6 +67,7 @@ FLOORS = (
     {"inference"},
     {"surroundings", "traced"},
     {"weights"},
+    {"pretrained"},
     {"detector"},
     {"factories", "predict"},
     {"evaluate"},
@@ -143,7 +145,13 @@ def test_no_arrow_runs_back_up() -> None:
         room = room_of(path, "torch_retinanet")
         used = {name[1] for name in imports(path) if name[0] == "torch_retinanet" and len(name) > 1} & floor.keys()
         if room != "__init__":
+            assert room in floor, f"{path}: its room has no floor"
             assert all(floor[other] < floor[room] or other == room or floor[other] == 0 for other in used), path
+
+
+def test_the_page_of_rooms_names_every_room() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert [room for rooms in FLOORS for room in sorted(rooms) if not re.search(f"`{room}/?`", page)] == []
 
 
 def test_no_test_imports_another_test() -> None:
