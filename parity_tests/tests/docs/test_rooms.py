@@ -178,7 +178,7 @@ def test_no_module_of_the_instrument_is_a_scrap() -> None:
 
 def test_no_two_classes_have_one_name_but_those_of_mirrored_files() -> None:
     places: dict[str, list[str]] = defaultdict(list)
-    for path in product_files(*REPOSITORY):
+    for path in python_files(*REPOSITORY):
         for name in classes(path):
             places[name].append(path.relative_to(ROOT).as_posix())
     twice = {name: paths for name, paths in places.items() if len(paths) > 1 and not are_mirrored(paths)}
@@ -262,7 +262,7 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_word() -> None:
         assert (command.stderr.read(), command.wait(timeout=100)) == (b"", 141)
 
 
-@pytest.mark.parametrize("collects", [True, False])
+@pytest.mark.parametrize("collects", [pytest.param(True, marks=pytest.mark.ci), False])
 def test_an_import_leaves_collection_as_it_was_and_what_few_need_alone(collects: bool) -> None:
     run = run_python(f"""
 import gc, sys

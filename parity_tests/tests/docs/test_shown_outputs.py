@@ -102,7 +102,9 @@ def test_the_table_of_the_default_run_has_the_comparisons_of_its_last_line() -> 
 
 
 @pytest.mark.parametrize(
-    ("runtime", "code"), [("bf16", 1), pytest.param("onnx", 0, marks=pytest.mark.slow)], ids=["bf16", "onnx"]
+    ("runtime", "code"),
+    [pytest.param("bf16", 1, marks=pytest.mark.ci), pytest.param("onnx", 0, marks=pytest.mark.slow)],
+    ids=["bf16", "onnx"],
 )
 def test_another_runtime_ends_as_the_page_says(runtime: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     lines = PAGES["docs/parity.md"].splitlines()

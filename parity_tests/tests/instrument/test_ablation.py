@@ -147,6 +147,7 @@ def test_what_happens_to_photos_shows_at_the_sizes_where_it_happens() -> None:
     assert unseen(seen("channel_order=rgb")) == []
 
 
+@pytest.mark.ci
 def test_costs_are_measured_beside_the_model_as_it_is(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digits_model, "STEPS", 2)
     monkeypatch.setattr(digits_model, "LOSS_PICTURES", 3)

@@ -133,7 +133,7 @@ def test_a_function_of_jax_that_answers_from_a_cache_is_named() -> None:
 
 @pytest.mark.planted
 def test_of_a_model_that_writes_its_taps_the_last_one_is_compared() -> None:
-    class Writes(nn.Module):
+    class WritesCache(nn.Module):
         def __init__(self, *, cached: bool) -> None:
             super().__init__()
             self.first, self.last, self.kept = nn.Linear(3, 3), nn.Linear(3, 2), list[Tensor]()
@@ -144,7 +144,7 @@ def test_of_a_model_that_writes_its_taps_the_last_one_is_compared() -> None:
             self.kept = self.kept or [made]
             return tap(taps, "last", self.kept[0] if self.cached and made.dtype == torch.float64 else made)
 
-    right, port = (TorchModule(Writes(cached=cached), OwnTaps()) for cached in (False, True))
+    right, port = (TorchModule(WritesCache(cached=cached), OwnTaps()) for cached in (False, True))
     assert [record.name for record in again(compare_models(right, right, ROWS))] == ["last"]
     wrong = compare_models(right, port, ROWS, rungs=["forward"], dtypes=["float64"])
     assert "last" in [record.name for record in again(wrong) if record.verdict == "different"]

@@ -11,7 +11,7 @@ from torch import nn
 from parity_tests import KerasModel, TorchModule, compare_models, randomise
 from parity_tests.ladder.proposals import fitting
 from parity_tests.sides.carry import rearranged_kernel
-from parity_tests.tests.support.compared_twins import Port, compared
+from parity_tests.tests.support.compared_twins import OneModule, compared
 from parity_tests.tests.support.keras_twins import MAPS, STEPS
 from parity_tests.tests.support.trained_twins import TRAINED, TWINS, Attention
 
@@ -42,7 +42,9 @@ def test_they_are_carried_from_torch_to_keras_too(name: str) -> None:
     randomise(model)
     fed = [noise(*shape) for shape in twin.shapes]
     first = [np.moveaxis(values, -1, 1) if values.ndim > 3 else values for values in fed]
-    result = compare_models(TorchModule(Port(twin.module()), TAP), KerasModel(model, TAP), first, dtypes=("float64",))
+    result = compare_models(
+        TorchModule(OneModule(twin.module()), TAP), KerasModel(model, TAP), first, dtypes=("float64",)
+    )
     assert result.verdict == "equal", result.summary
 
 
@@ -103,7 +105,7 @@ def test_a_bias_that_is_skipped_leaves_the_other(name: str) -> None:
     assert result.verdict == ("equal" if name == "LSTM" else "incomplete"), result.summary
 
 
-class Scaled(nn.Module):
+class OwnKernel(nn.Module):
     """A kernel in an order of its own."""
 
     def __init__(self, *shape: int) -> None:
@@ -117,7 +119,7 @@ class Scaled(nn.Module):
 def convolution(layouts: Any = None) -> Any:
     model = keras.Sequential([keras.Input(MAPS[1:]), L.Conv2D(5, 3, name="layer", use_bias=False)], name="own")
     return compare_models(
-        KerasModel(model, TAP), TorchModule(Port(Scaled(6, 5, 3, 3)), TAP), noise(*MAPS), layouts=layouts
+        KerasModel(model, TAP), TorchModule(OneModule(OwnKernel(6, 5, 3, 3)), TAP), noise(*MAPS), layouts=layouts
     )
 
 
@@ -133,7 +135,7 @@ def test_what_three_axes_would_be_carried_by_is_said() -> None:
     randomise(model)
 
     def found(layouts: Any = None) -> Any:
-        port = TorchModule(Port(nn.Conv1d(6, 5, 3)), TAP)
+        port = TorchModule(OneModule(nn.Conv1d(6, 5, 3)), TAP)
         return compare_models(KerasModel(model, TAP), port, noise(*STEPS), layouts=layouts)
 
     layouts = {"input": (0, 2, 1), "output": (0, 2, 1)}

@@ -72,7 +72,7 @@ class Shifted(nn.Module):
         return made
 
 
-class Network(nn.Module):
+class ChangedInPlace(nn.Module):
     """Its input, the result of a tap and what a tapped module is fed are changed in place, or none of them is."""
 
     def __init__(self, *, in_place: bool) -> None:
@@ -108,7 +108,7 @@ def test_a_torch_module_may_work_in_place_on_every_rung() -> None:
     taps = {name: name for name in ("first", "shifted", "norm", "act")}
     settings: dict[str, Any] = {"loss": (loss, loss), "batches": [ROWS + i for i in range(3)], "rungs": EVERY_RUNG}
     optimizers = (sgd, lambda parameters: ChangesGradients(parameters, 0.125, momentum=0.5))
-    sides = [TorchModule(Network(in_place=in_place), taps) for in_place in (False, True)]
+    sides = [TorchModule(ChangedInPlace(in_place=in_place), taps) for in_place in (False, True)]
     for reference, port in (sides, sides[::-1]):
         result = compare(reference, port, ROWS, optimizers=optimizers, **settings)
         assert result.verdict == "equal", result.summary

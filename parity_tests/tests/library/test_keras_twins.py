@@ -68,7 +68,7 @@ def test_a_mistake_in_it_says_in_which_precision_it_was_judged() -> None:
     assert layer.reason.endswith("in float32, in which the reference computed it")
 
 
-class Chain(nn.Module):
+class BetweenDense(nn.Module):
     """Dense, something that is no tap, dense."""
 
     def __init__(self, between: nn.Module, last: nn.Module) -> None:
@@ -95,7 +95,7 @@ def chain(between: Any) -> Any:
 @pytest.mark.parametrize("between", [rounded, lambda: keras.layers.LeakyReLU(0.0)])
 def test_float32_between_two_taps_counts_from_there_on(between: Any) -> None:
     taps = {"first": "first", "last": "last"}
-    port = TorchModule(Chain(nn.ReLU(), nn.Linear(6, 3)), taps)
+    port = TorchModule(BetweenDense(nn.ReLU(), nn.Linear(6, 3)), taps)
     result = compare_models(KerasModel(chain(between()), taps), port, ROWS)
     assert result.verdict == "equal", result.summary
     alone, together = (of(result.records, "forward", mode) for mode in ("isolated", "cascaded"))
@@ -105,12 +105,12 @@ def test_float32_between_two_taps_counts_from_there_on(between: Any) -> None:
 
 
 def test_a_mistake_behind_it_is_named_in_float64() -> None:
-    class Wrong(nn.Linear):
+    class Enlarged(nn.Linear):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x) * (1 + 1e-9)
 
     taps = {"first": "first", "last": "last"}
-    port = TorchModule(Chain(nn.ReLU(), Wrong(6, 3)), taps)
+    port = TorchModule(BetweenDense(nn.ReLU(), Enlarged(6, 3)), taps)
     result = compare_models(KerasModel(chain(rounded()), taps), port, ROWS)
     assert result.summary.startswith("different: last is where it starts")
 
@@ -143,7 +143,7 @@ def test_functions_are_not_looked_into() -> None:
 def leaky(slope: float) -> tuple[KerasModel, TorchModule]:
     """Dense, a leaky ReLU, dense, in both frameworks."""
     taps = {"first": "first", "last": "last"}
-    port = TorchModule(Chain(nn.LeakyReLU(slope), nn.Linear(6, 3)), taps)
+    port = TorchModule(BetweenDense(nn.LeakyReLU(slope), nn.Linear(6, 3)), taps)
     return KerasModel(chain(keras.layers.LeakyReLU(0.2)), taps), port
 
 
@@ -184,7 +184,7 @@ def test_whole_numbers_in_float32_are_no_rounding() -> None:
 def test_what_lies_in_a_container_is_judged_as_it_is_fed() -> None:
     """Whatever leads to the container was computed in: what lies in it starts from what the container is given."""
 
-    class Block(nn.Module):
+    class WithInner(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.inner = nn.Linear(6, 3)
@@ -199,5 +199,7 @@ def test_what_lies_in_a_container_is_judged_as_it_is_fed() -> None:
     block = keras.Model(inner_inputs, keras.layers.Dense(3, name="inner")(inner_inputs * 2), name="last")
     taps = {"first": "first", "last": "last"}
     reference = KerasModel(keras.Model(inputs, block(x), name="own"), taps | {"inner": "last/inner"})
-    result = compare_models(reference, TorchModule(Chain(nn.ReLU(), Block()), taps | {"inner": "last.inner"}), ROWS)
+    result = compare_models(
+        reference, TorchModule(BetweenDense(nn.ReLU(), WithInner()), taps | {"inner": "last.inner"}), ROWS
+    )
     assert of(result.records, "forward", "isolated")["inner.input"].verdict == "different"

@@ -23,11 +23,11 @@ from parity_tests.tests.support.comparisons import compare, different
 from parity_tests.tests.support.small_models import (
     IMAGES,
     TAPS,
-    ChangedConvention,
     HalfGradient,
     Nested,
     NotANumber,
     Port,
+    SwappedSides,
     TorchNested,
     keras_model,
     pictures,
@@ -99,9 +99,7 @@ def test_a_fault_is_named_alone_where_modules_are_fed_and_with_all_after_it_wher
 
 def test_rows_taken_for_columns_are_named_between_modules(reference: KerasModel) -> None:
     for images in (IMAGES, pictures(2, 8, 8, 3)):
-        assert different(compare(reference, Port(between=ChangedConvention()), images, rungs=["forward"])) == [
-            "mix.input"
-        ]
+        assert different(compare(reference, Port(between=SwappedSides()), images, rungs=["forward"])) == ["mix.input"]
 
 
 def test_a_kernel_that_is_carried_over_transposed_is_named_at_its_layer(reference: KerasModel) -> None:
@@ -120,11 +118,11 @@ def test_a_wrong_gradient_is_named_at_its_module_though_its_values_are_right(ref
 
 
 def test_a_fault_in_float32_alone_is_named(reference: KerasModel) -> None:
-    class Coarse(nn.Module):
+    class CoarseRelu(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x.relu() + (1e-3 if x.dtype is torch.float32 else 0)
 
-    result = compare_models(reference, TorchModule(Port(act=Coarse()), TAPS), IMAGES, rungs=["forward"])
+    result = compare_models(reference, TorchModule(Port(act=CoarseRelu()), TAPS), IMAGES, rungs=["forward"])
     assert {
         (r.name, r.where.dtype) for r in result.records if r.verdict == "different" and r.where.mode == "isolated"
     } == {("act", "float32")}
@@ -151,7 +149,7 @@ def test_weights_of_each_sides_own_are_compared_bit_for_bit(reference: KerasMode
 def test_the_users_models_are_afterwards_as_they_were(reference: KerasModel) -> None:
     model = reference.model
     before = [variable.numpy() for variable in model.variables], [*vars(model.get_layer("conv"))]
-    compare(reference, Port(between=ChangedConvention()))
+    compare(reference, Port(between=SwappedSides()))
     assert [variable.dtype for variable in model.variables] == len(before[0]) * ["float32"]
     assert all(np.array_equal(variable, value) for variable, value in zip(model.variables, before[0], strict=True))
     assert [*vars(model.get_layer("conv"))] == before[1]
@@ -285,7 +283,7 @@ def test_where_it_starts_has_the_shapes_of_several_inputs() -> None:
 
 
 def test_gradients_of_a_module_within_a_tapped_one_are_its_own() -> None:
-    class Block(nn.Module):
+    class ScaledConv(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.scale, self.conv = nn.Parameter(torch.ones(3, 1, 1)), nn.Conv2d(3, 3, 1)
@@ -295,7 +293,7 @@ def test_gradients_of_a_module_within_a_tapped_one_are_its_own() -> None:
             return y
 
     inputs = IMAGES.transpose(0, 3, 1, 2)
-    result = compare_models(nn.Sequential(Block()), nn.Sequential(Block()), inputs, rungs=["backward"])
+    result = compare_models(nn.Sequential(ScaledConv()), nn.Sequential(ScaledConv()), inputs, rungs=["backward"])
     [kernel] = [r for r in result.records if r.name == "0.conv.weight" and r.where.mode == "isolated"]
     assert result.verdict == "equal"
     assert kernel.scale
@@ -311,22 +309,22 @@ def test_every_float32_row_says_how_far_each_side_is_from_its_own_float64(refere
 def test_a_module_called_input_is_allowed_no_more_than_any_other() -> None:
     """What arrives at the module `0` is called `0.input`, too."""
 
-    class Scaled(nn.Linear):
+    class ScaledLinear(nn.Linear):
         gain = 1.0
 
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x) * self.gain
 
-    class Block(nn.Module):
+    class GainBlock(nn.Module):
         def __init__(self, gain: float) -> None:
             super().__init__()
-            self.input = Scaled(3, 3)
+            self.input = ScaledLinear(3, 3)
             self.input.gain = gain
 
         def forward(self, x: Tensor) -> Tensor:
             y: Tensor = self.input(x)
             return y
 
-    reference, port = nn.Sequential(Block(1.0)), nn.Sequential(Block(1 + 6e-14))
+    reference, port = nn.Sequential(GainBlock(1.0)), nn.Sequential(GainBlock(1 + 6e-14))
     found = compare_models(reference, port, np.ones((2, 3)), rungs=["forward"], dtypes=["float64"])
     assert "0.input" in different(found)

@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor, nn
 
 from parity_tests import KerasModel, TorchModule, compare_models, randomise
-from parity_tests.tests.support.compared_twins import Port
+from parity_tests.tests.support.compared_twins import OneModule
 from parity_tests.tests.support.small_models import IMAGES, TAPS, Renamed, keras_model
 from parity_tests.tests.support.trained_twins import Attention, recurrent
 
@@ -94,7 +94,7 @@ class Steps(nn.Module):
 
     def __init__(self, layer: nn.Module, inputs: int) -> None:
         super().__init__()
-        self.inner, self.head, self.inputs = Port(layer), nn.Linear(inputs, 3), inputs
+        self.inner, self.head, self.inputs = OneModule(layer), nn.Linear(inputs, 3), inputs
 
     def forward(self, x: Tensor) -> Tensor:
         fed = (x, x) if isinstance(self.inner.layer, Attention) else (x,)
@@ -158,9 +158,9 @@ def test_a_tap_keeps_its_name_where_the_table_means_a_module_within_it() -> None
 
 
 def test_one_attention_of_torch_beside_another_is_compared_whole() -> None:
-    result = compare_models(Port(Attends(2)), Port(Attends(2)), noise(2, 8, 6))
+    result = compare_models(OneModule(Attends(2)), OneModule(Attends(2)), noise(2, 8, 6))
     assert result.verdict == "equal", (result.summary, result.coverage)
-    assert compare_models(Port(Attends(2)), Port(Attends(3)), noise(2, 8, 6)).verdict == "different"
+    assert compare_models(OneModule(Attends(2)), OneModule(Attends(3)), noise(2, 8, 6)).verdict == "different"
 
 
 class Attends(nn.Module):

@@ -78,12 +78,12 @@ def test_attention_is_four_linear_layers_in_the_order_of_their_calls() -> None:
 
 
 def test_attention_whose_weights_were_not_carried_is_not_called_different() -> None:
-    class Own(Heads):
+    class OwnHeads(Heads):
         def forward(self, x: Tensor) -> Tensor:
             self.get_submodule("k")(x)  # called before the others: what is query and what is key can be meant otherwise
             return super().forward(x)
 
-    result = attention(Own())
+    result = attention(OwnHeads())
     assert result.verdict == "incomplete"
     assert "its weights were not carried over" in result.summary
 
@@ -178,7 +178,7 @@ def test_a_kernel_that_lies_alike_and_no_other_way_stays() -> None:
         assert compare_models(model(STEPS, turned), nn.Linear(6, width), STEPS, dtypes=("float64",)).verdict == "equal"
 
 
-class Steps(nn.Module):
+class ConvolvedSteps(nn.Module):
     """A convolution of steps, with their channels where torch has them, and a scale that is no module."""
 
     def __init__(self) -> None:
@@ -191,6 +191,6 @@ class Steps(nn.Module):
 
 
 def test_steps_have_their_channels_first_in_torch_and_a_model_may_have_parameters_itself() -> None:
-    result = compare_models(model(STEPS, L.Conv1D(5, 3, name="conv"), Scale(name="scale")), Steps(), STEPS)
+    result = compare_models(model(STEPS, L.Conv1D(5, 3, name="conv"), Scale(name="scale")), ConvolvedSteps(), STEPS)
     assert result.verdict == "equal", result.summary
     assert result.settings["names"] == {"gamma": "scale/gamma"}

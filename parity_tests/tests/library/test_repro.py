@@ -16,7 +16,7 @@ from parity_tests.rule.errors import UsageError
 from parity_tests.tests.support.small_models import IMAGES, TAPS, Port, keras_model
 
 
-class Wrong(nn.Module):
+class WrongNorm(nn.Module):
     """A port whose norm has torch's own epsilon, in a class that takes no arguments."""
 
     def __init__(self) -> None:
@@ -27,19 +27,19 @@ class Wrong(nn.Module):
         return self.port(x)
 
 
-class Halved(nn.Linear):
+class HalvedLinear(nn.Linear):
     """A layer of the user's own."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) / 2
 
 
-class Own(nn.Module):
+class OwnModel(nn.Module):
     """A model that takes no arguments and has such a layer."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.dense = Halved(6, 3)
+        self.dense = HalvedLinear(6, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.dense(x)
@@ -75,7 +75,7 @@ def test_a_layer_of_the_frameworks_is_made_by_their_own_words(
 ) -> None:
     taps = {tap: f"port.{path}" for tap, path in TAPS.items()}
     result = compare_models(
-        KerasModel(keras_model(), TAPS), TorchModule(Wrong(), taps), IMAGES, repro=tmp_path / "found"
+        KerasModel(keras_model(), TAPS), TorchModule(WrongNorm(), taps), IMAGES, repro=tmp_path / "found"
     )
     assert result.warnings[-1] == "repro: norm by itself is in found/repro.py, with what it is given"
     script = (tmp_path / "found" / "repro.py").read_text()
@@ -90,13 +90,13 @@ def test_a_module_of_the_user_s_is_taken_from_its_model(
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="dense")])
     randomise(model)
     rows = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
-    result = compare_models(model, Own(), rows, repro=tmp_path)
-    assert "port = Own().get_submodule('dense')" in (tmp_path / "repro.py").read_text()
+    result = compare_models(model, OwnModel(), rows, repro=tmp_path)
+    assert "port = OwnModel().get_submodule('dense')" in (tmp_path / "repro.py").read_text()
     assert shown_by(tmp_path, monkeypatch, capsys) == difference(result, "dense")
 
 
 def test_a_module_of_which_nothing_says_how_it_is_made_is_left_to_the_user(tmp_path: Path) -> None:
-    class Local(Own):
+    class Local(OwnModel):
         """A model that cannot be imported."""
 
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, name="dense")])

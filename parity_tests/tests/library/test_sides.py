@@ -110,13 +110,13 @@ def test_a_model_that_refuses_half_way_gives_the_taps_up_to_there() -> None:
 
 
 def test_what_is_no_tensor_is_refused_as_a_tap() -> None:
-    class Wrong(nn.Linear):
+    class TapsShape(nn.Linear):
         def forward(self, x: Tensor, taps: Any = None) -> Any:
             taps["shape"] = x.shape
             return super().forward(x)
 
     with pytest.raises(UsageError, match=r"^taps: 'shape' is a Size, and the model must write a tensor there"):
-        own(Wrong(3, 3)).forward([ROWS])
+        own(TapsShape(3, 3)).forward([ROWS])
 
 
 def test_models_with_taps_of_their_own_are_compared_on_every_rung() -> None:

@@ -21,7 +21,7 @@ jax = pytest.importorskip("jax")
 ROWS = pictures(5, 3)
 
 
-class Network(nn.Module):
+class TwoLayers(nn.Module):
     """Two layers that return what both make."""
 
     def __init__(self) -> None:
@@ -56,10 +56,10 @@ def parameters() -> dict[str, dict[str, Array]]:
 
 def test_a_function_of_jax_is_equal_on_every_rung() -> None:
     for reference, port in (
-        (JaxFunction(network(jax.numpy.tanh), parameters()), Network()),
-        (Network(), JaxFunction(network(jax.numpy.tanh), parameters())),
+        (JaxFunction(network(jax.numpy.tanh), parameters()), TwoLayers()),
+        (TwoLayers(), JaxFunction(network(jax.numpy.tanh), parameters())),
     ):
-        randomise(next(side for side in (reference, port) if isinstance(side, Network)))
+        randomise(next(side for side in (reference, port) if isinstance(side, TwoLayers)))
         result = compare_models(reference, port, ROWS)
         assert result.verdict == "equal", result.summary
         names = {rung: {r.name for r in result.records if r.rung == rung} for rung in ("forward", "backward")}
@@ -72,10 +72,10 @@ def test_a_function_of_jax_is_equal_on_every_rung() -> None:
 @pytest.mark.planted
 def test_another_activation_and_a_transposed_kernel_are_found() -> None:
     port = JaxFunction(network(jax.nn.relu), parameters())
-    wrong = compare_models(TorchModule(Network()), port, ROWS, dtypes=["float64"])
+    wrong = compare_models(TorchModule(TwoLayers()), port, ROWS, dtypes=["float64"])
     assert different(wrong, mode="cascaded") == ["second", "output"]
     stopped = network(lambda x: jax.lax.stop_gradient(jax.numpy.tanh(x)))
-    gradient = compare_models(Network(), JaxFunction(stopped, parameters()), ROWS, dtypes=["float64"])
+    gradient = compare_models(TwoLayers(), JaxFunction(stopped, parameters()), ROWS, dtypes=["float64"])
     differing = {record.rung for record in gradient.records if record.verdict == "different"}
     assert differing == {"backward", "gradients"}, gradient.summary
 
@@ -101,7 +101,7 @@ def test_one_result_and_a_loss() -> None:
 def test_what_a_function_cannot_do_is_refused_in_a_sentence() -> None:
     port = JaxFunction(network(jax.numpy.tanh), parameters())
     with pytest.raises(UsageError, match=r"^port: does not run on the inputs \(TypeError"):
-        compare_models(Network(), port, pictures(5, 4))
+        compare_models(TwoLayers(), port, pictures(5, 4))
     with pytest.raises(UsageError, match=r"^model: run \(JAX\) has parameters of the caller's"):
         randomise(port)
     assert torch.get_default_dtype() is torch.float32

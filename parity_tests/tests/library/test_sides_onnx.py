@@ -20,7 +20,7 @@ pytest.importorskip("onnxruntime")
 IMAGES = pictures(2, 3, 8, 6)
 
 
-class Network(nn.Module):
+class Convolved(nn.Module):
     """Convolution, ReLU, resizing, dense."""
 
     def __init__(self) -> None:
@@ -34,14 +34,14 @@ class Network(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
-    module = Network().eval()
+def network() -> Convolved:
+    module = Convolved().eval()
     randomise(module)
     return module
 
 
 @pytest.fixture(scope="module")
-def exported(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(network: Convolved, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "network.onnx"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -49,7 +49,7 @@ def exported(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
-def test_an_exported_model_is_equal(network: Network, exported: Path) -> None:
+def test_an_exported_model_is_equal(network: Convolved, exported: Path) -> None:
     result = compare_models(network, OnnxModel(exported), IMAGES)
     assert result.verdict == "equal", result.summary
     assert {record.rung for record in result.records} == {"parameters", "forward"}
@@ -60,7 +60,7 @@ def test_an_exported_model_is_equal(network: Network, exported: Path) -> None:
 
 
 @pytest.mark.planted
-def test_a_changed_initializer_is_named(network: Network, exported: Path) -> None:
+def test_a_changed_initializer_is_named(network: Convolved, exported: Path) -> None:
     model = onnx.load(str(exported))
     weight = next(tensor for tensor in model.graph.initializer if tensor.name == "mix.weight")
     weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * np.float32(1.001), weight.name))
@@ -72,7 +72,7 @@ def test_a_changed_initializer_is_named(network: Network, exported: Path) -> Non
 
 
 @pytest.mark.planted
-def test_a_changed_node_is_named_alone(network: Network, exported: Path) -> None:
+def test_a_changed_node_is_named_alone(network: Convolved, exported: Path) -> None:
     model = onnx.load(str(exported))
     conv = next(node for node in model.graph.node if node.op_type == "Conv")
     pads = next(attribute for attribute in conv.attribute if attribute.name == "pads")
@@ -142,8 +142,8 @@ def test_an_operator_without_a_float64_kernel_is_named(exported: Path) -> None:
         port.open("float64", {}).forward([IMAGES])
 
 
-def test_a_port_that_works_in_place_is_given_what_the_exported_model_is(network: Network, exported: Path) -> None:
-    class InPlace(Network):
+def test_a_port_that_works_in_place_is_given_what_the_exported_model_is(network: Convolved, exported: Path) -> None:
+    class InPlace(Convolved):
         def forward(self, x: Tensor) -> Tensor:
             made: Tensor = super().forward(x.mul_(2).div_(2))
             x.mul_(0)

@@ -90,11 +90,11 @@ def test_another_optimiser_is_named_in_steps_and_runs(settings: dict[str, float]
 
 @pytest.mark.planted
 def test_a_gradient_that_is_wrong_in_training_alone_is_named() -> None:
-    class Wrong(KerasNorm):
+    class DetachedNorm(KerasNorm):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x.detach() if self.training else x)
 
-    result = compare(Port(norm=Wrong(4, eps=1e-3)), "gradients", "training")
+    result = compare(Port(norm=DetachedNorm(4, eps=1e-3)), "gradients", "training")
     wrong = {(r.where.mode, r.name) for r in result.records if r.verdict == "different" and r.rung == "gradients"}
     assert wrong == {("training", "conv/kernel")}
 
@@ -117,11 +117,11 @@ def test_models_are_afterwards_as_they_were() -> None:
 
 @pytest.mark.planted
 def test_statistics_that_the_port_alone_moves_are_a_difference() -> None:
-    class Frozen(nn.BatchNorm2d):
-        def train(self, mode: bool = True) -> "Frozen":
+    class FrozenNorm(nn.BatchNorm2d):
+        def train(self, mode: bool = True) -> "FrozenNorm":
             return super().train(False)
 
-    frozen, normal = TorchModule(Port(norm=Frozen(4)), TAPS), TorchModule(Port(norm=nn.BatchNorm2d(4)), TAPS)
+    frozen, normal = TorchModule(Port(norm=FrozenNorm(4)), TAPS), TorchModule(Port(norm=nn.BatchNorm2d(4)), TAPS)
     moved = compare_models(frozen, normal, IMAGES.transpose(0, 3, 1, 2), rungs=["training"])
     assert {"norm.running_mean", "norm.running_var"} <= {r.name for r in moved.records if r.verdict == "different"}
     still = compare_models(frozen, frozen, IMAGES.transpose(0, 3, 1, 2), rungs=["training"])

@@ -17,7 +17,7 @@ WITHOUT_FLOAT64 = {"tensorflow": ["AveragePooling3D"], "jax": []}
 TAP = {"layer": "layer"}
 
 
-class Port(nn.Module):
+class OneModule(nn.Module):
     """One module under the name of its twin."""
 
     def __init__(self, layer: nn.Module) -> None:
@@ -40,7 +40,7 @@ def compared(twin: Twin, module: Make, **settings: Any) -> Result:
     )
     randomise(model)
     fed = [_drawn(twin, i, shape) for i, shape in enumerate(twin.shapes)]
-    reference, port = KerasModel(model, TAP), TorchModule(Port(module()), TAP)
+    reference, port = KerasModel(model, TAP), TorchModule(OneModule(module()), TAP)
     return compare_models(reference, port, fed, **twin.settings, **settings)
 
 

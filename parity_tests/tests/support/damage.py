@@ -9,6 +9,9 @@ Damage = Callable[[bytes, random.Random], bytes]
 NUMBER = re.compile(rb"-?\d+(\.\d+)?")
 WORD = re.compile(rb"[A-Za-z_]{2,}")
 
+DEPTH = 3000
+"""How deep brackets lie in one another: deeper than Python calls itself, and PyYAML's time grows with its square."""
+
 
 def cut_off(content: bytes, draw: random.Random) -> bytes:
     """The end is missing."""
@@ -79,9 +82,9 @@ def nest(content: bytes, draw: random.Random) -> bytes:
     """Brackets or elements lie in one another many times."""
     opened, closed = draw.choice([(b"[", b"]"), (b'{"a":', b"}"), (b"<object>", b"</object>")])
     if draw.random() < 0.5:
-        return _replace(content, NUMBER, opened * 20000 + b"0" + closed * 20000, draw)
+        return _replace(content, NUMBER, opened * DEPTH + b"0" + closed * DEPTH, draw)
     start = draw.randrange(len(content))
-    return content[:start] + opened * 20000 + content[start:]
+    return content[:start] + opened * DEPTH + content[start:]
 
 
 def encode(content: bytes, draw: random.Random) -> bytes:

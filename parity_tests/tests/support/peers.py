@@ -32,7 +32,7 @@ def loaded(peer: str, file: str, *, renamed: str = "", **changes: Any) -> Retina
         shutil.rmtree(folder)
 
 
-class Seen:
+class SeenRecords:
     """The records that tests have looked at, by the peer whose test it was."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Seen:
         self.by_peer: dict[str, list[Record]] = {}
 
 
-SEEN = Seen()
+SEEN = SeenRecords()
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def keras_model() -> Any:
     return model
 
 
-class ChangedConvention(nn.Module):
+class SwappedSides(nn.Module):
     """Height and width swapped, where a map is square."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -88,11 +88,11 @@ def test_torchvision_weights_fill_a_backbone_of_its_conventions(torchvision_cach
 
 
 def test_a_pickle_in_the_place_of_torchvision_weights_is_not_opened(torchvision_cache: Path, tmp_path: Path) -> None:
-    class Harm:
+    class Harmful:
         def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
             return Path.touch, (tmp_path / "harmed",)
 
-    torch.save({"conv1.weight": Harm()}, torchvision_cache / ResNet50_Weights.IMAGENET1K_V2.url.rpartition("/")[2])
+    torch.save({"conv1.weight": Harmful()}, torchvision_cache / ResNet50_Weights.IMAGENET1K_V2.url.rpartition("/")[2])
     with pytest.raises(InputError, match=r"the file of ResNet50_Weights\.IMAGENET1K_V2 is damaged"):
         RetinaNet(RetinaNetConfig.torchvision(), backbone_weights=ResNet50_Weights.IMAGENET1K_V2)
     assert not (tmp_path / "harmed").exists()

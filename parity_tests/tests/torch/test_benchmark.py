@@ -94,6 +94,7 @@ def test_boxes_lie_in_the_picture_and_have_an_extent() -> None:
     assert (boxes[..., 2:] <= [56, 40]).all()
 
 
+@pytest.mark.ci
 @pytest.mark.usefixtures("made_up")
 def test_the_command_names_what_is_missing_and_writes_what_it_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -120,17 +120,17 @@ def test_an_object_found_under_two_classes_has_one_label_where_all_classes_suppr
     assert all_class_nms(boxes[:0], scores[:0], labels[:0], 0.5).tolist() == []
 
 
-class Own(nn.Module):
+class OwnLoss(nn.Module):
     """A loss of the user's own."""
 
 
 def test_parts_of_the_users_own_stay_when_a_field_is_set() -> None:
     model = detector()
-    model.loss, anchors = Own(), model.anchors
+    model.loss, anchors = OwnLoss(), model.anchors
     model.predict(noise(3, 64, 64), score_threshold=0.5)
     model.score_threshold = 0.4
     model.config = model.config.changed(focal_alpha=0.5)
-    assert isinstance(model.loss, Own)
+    assert isinstance(model.loss, OwnLoss)
     assert model.anchors is anchors
     assert model.decode_predictions.config.score_threshold == 0.4
 

@@ -129,14 +129,14 @@ def test_a_user_without_a_home_remembers_nothing(made: RetinaNetDetector, monkey
 
 
 def test_a_measurement_is_the_fastest_of_some_warm_pictures() -> None:
-    class Counted:
+    class CountedEngine:
         pictures = 0
 
         def predict(self, pictures: Any, **options: Any) -> list[dict[str, Tensor]]:
             self.pictures += len(pictures)
             return []
 
-    engine = Counted()
+    engine = CountedEngine()
     assert seconds_for(engine, PICTURE) >= 0
     assert engine.pictures == choice.ROUNDS + 1
 

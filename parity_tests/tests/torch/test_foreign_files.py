@@ -173,7 +173,7 @@ def test_a_program_writes_its_own_suffixes_and_networks(name: str, preset: str, 
     assert [*tmp_path.iterdir()] == []
 
 
-class Own(nn.Module):
+class OwnMaps(nn.Module):
     """A backbone that gives as many maps as it is told, and says three."""
 
     widths = (8, 8, 8)
@@ -188,7 +188,7 @@ class Own(nn.Module):
 
 def test_a_network_that_a_program_does_not_have_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backbones, "_REGISTERED", {})
-    register_backbone("own", Own)
+    register_backbone("own", OwnMaps)
     with pytest.raises(InputError, match="torchvision's retinanet_resnet50_fpn has no backbone 'own'"):
         write_weights(tmp_path / "model.pth", contents("torchvision", backbone="own"), to="torchvision")
 
@@ -196,7 +196,7 @@ def test_a_network_that_a_program_does_not_have_is_not_written(tmp_path: Path, m
 def test_a_backbone_that_gives_other_maps_than_it_says_is_named() -> None:
     config = RetinaNetConfig.torchvision(3, **SIZES)
     with pytest.raises(InputError, match="backbone: it gives 2 maps, and its widths are 3"):
-        RetinaNet(config, backbone=Own(config, maps=2))(noise(1, 3, 64, 64))
+        RetinaNet(config, backbone=OwnMaps(config, maps=2))(noise(1, 3, 64, 64))
 
 
 def test_the_command_says_what_it_wrote_and_what_detects_otherwise(

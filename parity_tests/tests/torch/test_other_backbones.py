@@ -24,7 +24,7 @@ from torch_retinanet.config import backbones
 TARGET = {"boxes": torch.tensor([[8.0, 8.0, 40.0, 40.0]]), "labels": torch.tensor([0])}
 
 
-class Own(nn.Module):
+class OwnBackbone(nn.Module):
     """Maps at strides 8, 16 and 32, and before them 4 where asked for."""
 
     def __init__(self, config: RetinaNetConfig) -> None:
@@ -44,7 +44,7 @@ class Own(nn.Module):
 @pytest.fixture
 def own(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(backbones, "_REGISTERED", {})
-    register_backbone("own", Own)
+    register_backbone("own", OwnBackbone)
     return "own"
 
 
@@ -69,14 +69,14 @@ def test_a_detector_trains_detects_is_saved_and_loaded(backbone: str, min_level:
 
 def test_maps_of_any_module_are_taken_as_a_backbone(own: str) -> None:
     taps: dict[str, Tensor] = {}
-    model = RetinaNet(small(), backbone=Own(small()))
+    model = RetinaNet(small(), backbone=OwnBackbone(small()))
     model(noise(1, 3, 64, 96), taps)
     assert [taps[name].shape[1:] for name in ("c3", "c4", "c5")] == [(8, 8, 12), (8, 4, 6), (8, 2, 3)]
     with pytest.raises(InputError, match=r"backbone: its widths \(8, 8, 8\) must be the channels of C2 to C5, as min_"):
-        RetinaNet(small(min_level=2), backbone=Own(small()))
+        RetinaNet(small(min_level=2), backbone=OwnBackbone(small()))
 
 
-class Cut(Own):
+class Cut(OwnBackbone):
     """Maps that lack a row."""
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -98,7 +98,7 @@ def test_a_file_with_a_backbone_that_nobody_registered_says_so(
     monkeypatch.setattr(backbones, "_REGISTERED", {})
     with pytest.raises(InputError, match=r"backbone: 'own' must be one of .*, or what register_backbone made known"):
         load_model(tmp_path / "own.safetensors")
-    entry = EntryPoint("own", f"{Own.__module__}:Own", backbones.ENTRY_POINTS)
+    entry = EntryPoint("own", f"{OwnBackbone.__module__}:OwnBackbone", backbones.ENTRY_POINTS)
     monkeypatch.setattr(backbones, "entry_points", lambda group, name: [entry] if name == "own" else [])
     assert cli.main(["convert", str(tmp_path / "own.safetensors")]) == 0
     assert "backbone='own'" in capsys.readouterr().out
@@ -126,7 +126,7 @@ def test_what_is_no_backbone_is_named(backbone: str, sentence: str) -> None:
 def test_names_of_torchvision_and_timm_are_taken() -> None:
     for name in ("resnet50", "timm/mine"):
         with pytest.raises(InputError, match=f"name: '{name}' is taken by a network of "):
-            register_backbone(name, Own)
+            register_backbone(name, OwnBackbone)
 
 
 def test_stages_of_another_backbone_cannot_be_frozen_and_its_norm_can(own: str) -> None:

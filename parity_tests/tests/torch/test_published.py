@@ -154,7 +154,7 @@ def test_the_factory_takes_conventions_by_keyword(tmp_path: Path) -> None:
         retinanet_resnet50_fpn(weights=tmp_path / "model.safetensors", num_classes=3)
 
 
-class Harm:
+class HarmfulFile:
     def __reduce__(self) -> Any:
         return print, ("harm",)
 
@@ -162,7 +162,7 @@ class Harm:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ({"model": Harm()}, "holds more than tensors; save the model's state_dict() alone"),
+        ({"model": HarmfulFile()}, "holds more than tensors; save the model's state_dict() alone"),
         ({"step": 3}, "holds no state dict, a table of tensors by name"),
         ({"fc.weight": torch.zeros(3)}, "is of no RetinaNet that is known (torchvision, "),
     ],

@@ -76,6 +76,7 @@ def test_it_is_picklable(model: RetinaNet) -> None:
     assert torch.equal(copy(noise(1, 3, 64, 64)), model(noise(1, 3, 64, 64)))
 
 
+@pytest.mark.ci
 @torch.no_grad()
 def test_it_is_captured_whole_by_the_compiler(model: RetinaNet) -> None:
     compiled = torch.compile(model, backend="eager", fullgraph=True)

@@ -121,7 +121,17 @@ def test_a_file_of_another_program_is_a_beginning_too(data: Path, weights: Path,
     assert "no class has a name that the file has; new: 0, 1, 2, 3, 4 and 5 more" in run.taken_over.words()
 
 
-@pytest.mark.parametrize("published", PUBLISHED, ids=lambda published: published.preset)
+FEW = ("torchvision", "keras_hub", "detectron2", "yhenon")
+"""Presets whose files the suite begins from; those of the others take their turn in CI."""
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        pytest.param(published, marks=() if published.preset in FEW else pytest.mark.ci, id=published.preset)
+        for published in PUBLISHED
+    ],
+)
 def test_files_of_every_published_retinanet_are_a_beginning(published: Published, data: Path, tmp_path: Path) -> None:
     of_keras = published.is_folder or published.suffixes == (".h5",)  # their names are those of ResNet-50
     sizes: dict[str, Any] = {"backbone": "resnet50", "head_depth": 4} if of_keras else {"backbone": "resnet18"}
