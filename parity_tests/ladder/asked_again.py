@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 
 from parity_tests.ladder.case import Answer
-from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, model_case
+from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides
+from parity_tests.ladder.model_case import model_case
 from parity_tests.rule.record import SIDES, Array, Record, Where
 from parity_tests.sides.side import ROOT, Calls, tap_of
 

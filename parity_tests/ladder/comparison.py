@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.ladder.case import Answer, Case, Sides
+from parity_tests.ladder.call_order import in_words, other_order
+from parity_tests.ladder.case import Case, Sides
 from parity_tests.ladder.lying import let_lie
-from parity_tests.rule.record import Array, Record, Where
+from parity_tests.rule.record import Array, Where
 from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.links import Links
@@ -68,6 +69,7 @@ class Comparison:
     _prepared: dict[str, str] = field(default_factory=dict)
     _lying: dict[str, Sequence[int]] = field(default_factory=dict)
     _backward: dict[str, Backward] = field(default_factory=dict)
+    _renamed: dict[str, str] = field(default_factory=dict)
 
     @property
     def where(self) -> Where:
@@ -118,10 +120,10 @@ class Comparison:
     def port_is_folded(self) -> bool:
         """Whether parameters of the port were made of several of the reference's, and rounded to float32 as they were.
 
-        An exporter makes a convolution and the BatchNorm behind it one.
+        An exporter makes a convolution and the BatchNorm behind it one, and so may a port with weights of its own.
         """
         missing = self.parameters.missing
-        return self.port.may_be_folded and bool(missing["reference"] and missing["port"])
+        return (self.port.may_be_folded or not self.transfer) and bool(missing["reference"] and missing["port"])
 
     @cached_property
     def sides(self) -> ModelSides:
@@ -259,14 +261,24 @@ class Comparison:
         """
         if self.sees_inputs:
             with suppress(Exception):  # a port that does not run by itself is told of where it is asked to
+                self._take_order(calls, sides)
                 self._prepared.update(other_inputs(calls, self.port_calls(sides, "float64")))
         return self.to_port(calls)
+
+    def _take_order(self, calls: Calls, sides: ModelSides) -> None:
+        """Take the port's calls by what they are fed, where it makes them in another order than the reference's."""
+        if not self._renamed and (renamed := other_order(calls, self.port_calls(sides, "float64"))):
+            self._renamed.update(renamed)
+            for dtype in self.dtypes:
+                self._calls.pop(("port", dtype), None)
+            self._calls.pop(("port", "float64"), None)
 
     @property
     def said_of_inputs(self) -> list[str]:
         """A sentence for each module whose input the port prepares, and for each array that is no map."""
         made, lying = self._prepared.items(), self._lying.items()
         said = [f"{tap}.input: {shapes}; the port's {tap} is run on what arrives" for tap, shapes in made]
+        said += in_words(self._renamed)
         return said + [f"{name}: {shape} lies on both sides alike, and is taken for no map" for name, shape in lying]
 
     def compares_input(self, tap: str) -> bool:
@@ -275,8 +287,8 @@ class Comparison:
 
     def to_port(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules as the port has them; without inputs where those are skipped."""
-        fed = self.feeding(calls)
-        return {name: self._mapped(name, call, self._to_port) for name, call in fed.items()}
+        fed, own = self.feeding(calls), {name: port for port, name in self._renamed.items()}
+        return {own.get(name, name): self._mapped(name, call, self._to_port) for name, call in fed.items()}
 
     def feeding(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules to feed it itself; without inputs where those are skipped."""
@@ -288,7 +300,8 @@ class Comparison:
 
     def to_reference(self, calls: Calls) -> dict[str, Call]:
         """Calls of the port's modules by the reference's names and in its layout."""
-        return {name: self._call_to_reference(name, call) for name, call in calls.items()}
+        names = {port: self._renamed.get(port, port) for port in calls}
+        return {names[port]: self._call_to_reference(names[port], call) for port, call in calls.items()}
 
     def _call_to_reference(self, name: str, call: Call) -> Call:
         mapped = self._mapped(name, call, self._to_reference)
@@ -318,31 +331,6 @@ class Comparison:
         return to_reference(values, self.layouts.tap(call, name, values.ndim))
 
 
-def model_case(
-    rung: str,
-    where: Where,
-    reference: Callable[[ModelSides], Answer],
-    port: Callable[[ModelSides, Answer], Answer],
-    judge: Callable[[Answer, Answer], list[Record]],
-    whole: Sequence[str],
-    *,
-    trains: bool = False,
-) -> ModelCase:
-    """A case of two models."""
-    return Case(rung=rung, where=where, reference=reference, port=port, judge=judge, whole=whole, trains=trains)
-
-
 def _output(place: str) -> tuple[str, str]:
     """The call that has an output, and the output's name: of the model itself by its place, else a tap of its own."""
     return (place, place) if place and not place.startswith(".") else (ROOT, ROOT + place)
-
-
-def calls_of(answer: Answer, part: str) -> Calls:
-    """The calls in a part of an answer; one that was recorded has their fields by name."""
-    calls: Mapping[str, Any] = answer[part]
-    return {name: call if isinstance(call, Call) else _call(call) for name, call in calls.items()}
-
-
-def _call(fields: Mapping[str, Any]) -> Call:
-    by_input = {int(i): gradient for i, gradient in fields["input_gradients"].items()}
-    return Call(**{**fields, "input_gradients": by_input, "coarse": Coarse(*fields.get("coarse", ()))})

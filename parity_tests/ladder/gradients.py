@@ -23,8 +23,9 @@ Gradients = Mapping[str, Array]
 def scales_of(reference: Gradients, coarse: Collection[str] = ()) -> dict[str, float]:
     """The largest gradient by each parameter.
 
-    A bias whose layer is followed by what takes it away again, as BatchNorm in training does, or the softmax of
-    attention that of its keys, has a gradient of nothing but rounding: it is judged beside the kernel of its layer.
+    A bias whose layer is followed by what takes it away again, as BatchNorm in training does, the softmax of attention
+    that of its keys, or the difference of two calls, has a gradient of nothing but rounding: it is judged beside the
+    kernel of its layer.
     """
     scales = {name: largest(values) for name, values in reference.items()}
     beside = {name: max((scales.get(kernel, 0.0) for kernel in _kernels(name)), default=0.0) for name in scales}
@@ -33,9 +34,11 @@ def scales_of(reference: Gradients, coarse: Collection[str] = ()) -> dict[str, f
 
 
 def _kernels(name: str) -> list[str]:
-    """What the kernel of a bias may be called; none where the name is not that of a bias."""
-    stem = name.removesuffix("bias")
-    return [f"{stem}kernel", f"{stem}weight"] if stem != name else []
+    """What the kernel of a bias may be called, or the scale of an offset; none where the name is neither's."""
+    for bias, kernels in (("bias", ("kernel", "weight")), ("beta", ("gamma",))):
+        if name.endswith(bias):
+            return [name.removesuffix(bias) + kernel for kernel in kernels]
+    return []
 
 
 def compare_gradients(

@@ -15,7 +15,7 @@ from parity_tests.sides.carry import draws_together
 from parity_tests.sides.layouts import LAST_TO_SECOND, Layouts, Permutation, to_port
 from parity_tests.sides.links import Links, linked
 from parity_tests.sides.matching import Matches, as_names, matched
-from parity_tests.sides.names import Names, Pairs, check_skip, check_table, is_within, pair
+from parity_tests.sides.names import Names, Pairs, check_skip, check_table, is_within, owners, pair
 from parity_tests.sides.parts import Module, in_parts, modules_of
 from parity_tests.sides.side import ROOT, input_names, tap_of
 
@@ -87,11 +87,12 @@ def comparison(
 
 
 def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pairs:
-    """By the table; where it means the parameters of a module that is no tap, by the tap's own name."""
+    """By the table; where it means parameters alone, by the tap's own name, or as the modules of those."""
     paired = pair(taps, table, skip)
     more = pair(Names(paired.missing["reference"], paired.missing["port"]), {}, skip)
-    both = paired.port | more.port
-    return Pairs({tap: both[tap] for tap in taps.reference if tap in both}, more.missing, paired.skipped)
+    rest = pair(Names(more.missing["reference"], more.missing["port"]), owners(table), skip)
+    both = paired.port | more.port | rest.port
+    return Pairs({tap: both[tap] for tap in taps.reference if tap in both}, rest.missing, paired.skipped)
 
 
 def _of_steps(

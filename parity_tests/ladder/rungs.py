@@ -8,8 +8,9 @@ from parity_tests.ladder.asked_again import asked_again
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.coarse import Coarsened, coarse_budget, coarse_sides, coarsened
 from parity_tests.ladder.compared import Taps, allowed_units, compared_calls, fed_and_made, made, tag_of
-from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case
+from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, scales_of
+from parity_tests.ladder.model_case import calls_of, model_case
 from parity_tests.rule.budgets import (
     CASCADED,
     GRADIENT,

@@ -12,8 +12,9 @@ import numpy as np
 
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.ladder.coarse import coarse_budget, coarse_sides
-from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides, calls_of, model_case
+from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, may_be_magnified, self_differences
+from parity_tests.ladder.model_case import calls_of, model_case
 from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_rounding
 from parity_tests.ladder.trajectory import judge_losses
 from parity_tests.rule.budgets import CASCADED, ISOLATED, largest, rounding_budget

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_reference.preprocess import flip_horizontal, normalise, pad, prepare_image, resize, resized_size
 from parity_tests.retinanet.frameworks import array_of, keras, keras_precision, keras_reference
@@ -16,17 +18,22 @@ from parity_tests.rule.record import Array
 Detect = Callable[[Array], Detections]
 """What is found in one prepared picture (1,h,w,3), in its pixels."""
 
+Lose = Callable[[Scene, Sequence[Array], Array | None], Array]
+"""The loss (1,) of prepared pictures, of regions to ignore in them, and of outputs in place of the network's."""
+
+Decode = Callable[[Array, Size], list[Detections]]
+"""What is found where a network says these outputs of pictures of a size."""
+
 
 class KerasPreparation:
-    """The steps of the example in a precision, with other sides where they are given, around what detects."""
+    """The steps of the example in a precision, with other sides where they are given, around what detects and loses."""
 
-    def __init__(self, dtype: str, detect: Detect, sides: PictureSides | None) -> None:
-        self.dtype, self.detect, self.sides = dtype, detect, sides or ()
+    def __init__(self, dtype: str, detect: Detect, lose: Lose, decode: Decode, sides: PictureSides | None) -> None:
+        self.dtype, self.detect, self.lose, self.decoded, self.sides = dtype, detect, lose, decode, sides or ()
 
-    def read(self, file: Path) -> Array:
+    def read(self, file: Path) -> NDArray[Any]:
         given = as_given(file)
-        pixels = _of_array(given) if isinstance(given, np.ndarray) else keras_reference.read_picture(given)
-        return pixels.astype(np.float64)
+        return _of_array(given) if isinstance(given, np.ndarray) else keras_reference.read_picture(given)
 
     def fitted(self, size: Size) -> Array:
         new = resized_size(size, *self.sides)
@@ -87,6 +94,18 @@ class KerasPreparation:
         frame[top : top + part.shape[0], left : left + part.shape[1]] = part
         drawn = [[rows * share, columns * share, rows, columns, 1, 1] for share in (0.5, 2)]
         return {"picture": frame, "boxes": boxes + np.array([at[1], at[0]] * 2), "drawn": np.array(drawn)}
+
+    def losses(self, pictures: Sequence[Scene], regions: Sequence[Array], outputs: Array | None = None) -> Array:
+        images = self.together([picture.images[0] for picture in pictures])
+        boxes = [self._followed(picture.boxes[0], picture.size) for picture in pictures]
+        ignored = [self._followed(each, picture.size) for each, picture in zip(regions, pictures, strict=True)]
+        return self.lose(Scene(images, boxes, [picture.labels[0] for picture in pictures]), ignored, outputs)
+
+    def _followed(self, boxes: Array, size: Size) -> Array:
+        """Boxes in a picture of `size` where they are once it is resized."""
+        before, after = (np.array(sides[::-1] * 2) for sides in (size, resized_size(size, *self.sides).followed))
+        followed: Array = boxes / before * after
+        return followed
 
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:
         return [self._detected(picture) for picture in pictures]

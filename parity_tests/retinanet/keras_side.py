@@ -277,12 +277,18 @@ class KerasDetectorSide(KerasSide):
         return [Detections(boxes[i, :n], scores[i, :n], classes[i, :n].astype(np.int64)) for i, n in enumerate(valid)]
 
     def preparation(self, sides: PictureSides | None = None) -> KerasPreparation:
-        return KerasPreparation(self.dtype, self._detected, sides)
+        return KerasPreparation(self.dtype, self._detected, self._lost, self.detections, sides)
 
     def _detected(self, image: Array) -> Detections:
         """What is found in one prepared picture (1,h,w,3)."""
         outputs = values_of(self.forward([image]))["outputs"]
         return self.detections(outputs, (image.shape[1], image.shape[2]))[0]
+
+    def _lost(self, scene: Scene, regions: Sequence[Array], outputs: Array | None) -> Array:
+        targets = self.targets(scene.size, scene.boxes, scene.labels)
+        targets |= {"targets.classes": self.ignoring(scene.size, targets["targets.classes"], regions)}
+        own = values_of(self.forward([scene.images]))["outputs"] if outputs is None else outputs
+        return self.losses(own, targets)["loss.total"]
 
     def loss_of(self, scene: Scene) -> Loss:
         labels = self._labels(scene.size, scene.boxes, scene.labels)

@@ -16,6 +16,9 @@ Bytes = NDArray[np.uint8]
 SIZE: Size = (24, 40)
 """Height and width as they are stored: not square, so that a turn shows."""
 
+LARGE = 4099
+"""A side of the large picture, of more than 2^24 pixels, whose rows are each of one gray."""
+
 ARRAY = b"\x93NUMPY"
 """How a file of numpy's begins."""
 
@@ -24,7 +27,7 @@ ORIENTATION, ORIENTATIONS = 0x0112, range(1, 9)
 
 
 def picture_files(*, seed: int = 0) -> dict[str, Bytes]:
-    """The bytes of a file of each kind, by what it is: colours, gray, palette, alpha, 16 bits, EXIF 1 to 8, and arrays.
+    """The bytes of a file of each kind, by what it is: colours, gray, palette, alpha, 1 and 16 bits, EXIF, and arrays.
 
     TIFF is rotated by Pillow itself as it is read.
     """
@@ -33,6 +36,7 @@ def picture_files(*, seed: int = 0) -> dict[str, Bytes]:
     kinds: Mapping[str, Image.Image] = {
         "RGB": Image.fromarray(colours[..., :3]),
         "gray": Image.fromarray(colours[..., 0]),
+        "1 bit": Image.fromarray(colours[..., 0] > 127),
         "16 bits": Image.fromarray(np.where(colours[..., 0] < 20, 3, rng.integers(0, 2**16, SIZE)).astype(np.uint16)),
         "palette": Image.fromarray(colours[..., :3]).quantize(16),
         "alpha": Image.fromarray(colours),
@@ -46,6 +50,8 @@ def picture_files(*, seed: int = 0) -> dict[str, Bytes]:
     files["CMYK"] = _saved(kinds["RGB"].convert("CMYK"), "TIFF")
     files["gray from 0 to 1"] = _saved(Image.fromarray(share), "TIFF")
     files |= {"array from 0 to 1": _of_array(share), "array of 16 bits": _of_array(np.asarray(kinds["16 bits"]))}
+    rows = np.arange(LARGE, dtype=np.int64) * 7 % 251
+    files["large"] = _saved(Image.fromarray(np.tile(rows.astype(np.uint8)[:, None], LARGE)), "PNG", compress_level=1)
     return files | {f"TIFF, EXIF {value}": _saved(kinds["RGB"], "TIFF", exif=_held(value)) for value in (3, 6)}
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from parity_tests.retinanet.inputs import Size
+from numpy.typing import NDArray
+
+from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.rule.record import Array
 
@@ -26,8 +28,8 @@ TRAINED_STRIDE = 32
 class Preparation(Protocol):
     """How a side brings pictures before its network, step by step: (H,W,3), red first, from 0 to 255."""
 
-    def read(self, file: Path) -> Array:
-        """The pixels of a file."""
+    def read(self, file: Path) -> NDArray[Any]:
+        """The pixels of a file, bytes or whole numbers."""
 
     def fitted(self, size: Size) -> Array:
         """Height and width of a picture of `size` when it is resized, when it is padded, and the number (5,) by which
@@ -64,6 +66,16 @@ class Preparation(Protocol):
         it draws for half and twice the size: height and width of the picture and of the frame, and twice 1, as rows and
         columns leave no more of either empty than they must.
         """
+
+    def losses(self, pictures: Sequence[Scene], regions: Sequence[Array], outputs: Array | None = None) -> Array:
+        """The loss (1,) of pictures from 0 to 255 of different sizes, one a scene, given together, in evaluation mode.
+
+        Boxes, and `regions` (I,4) to ignore in each, are xyxy in the pixels of their picture. The network says
+        `outputs` (B,N,4+K), where they are given.
+        """
+
+    def decoded(self, outputs: Array, size: Size) -> list[Detections]:
+        """What is found in pictures of `size`, as they are shown to the network, of which it says `outputs`."""
 
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:
         """What is found in pictures of bytes of different sizes, given together: boxes in the pixels of each."""

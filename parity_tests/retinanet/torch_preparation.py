@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torchvision import tv_tensors
 
-from parity_tests.retinanet.inputs import Size
+from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.picture_files import as_given
 from parity_tests.retinanet.preparation import FRAME, PictureSides
@@ -35,8 +36,8 @@ class TorchPreparation:
         self.config = config if sides is None else replace(config, min_side=sides.least, max_side=sides.most)
         self.network = network
 
-    def read(self, file: Path) -> Array:
-        return _channels_last(pictures.read_picture(as_given(file))).astype(np.float64)
+    def read(self, file: Path) -> NDArray[Any]:
+        return _channels_last(pictures.read_picture(as_given(file)))
 
     def fitted(self, size: Size) -> Array:
         new = preprocess.resized_size(size, self.config)
@@ -107,16 +108,48 @@ class TorchPreparation:
             "drawn": np.array([_drawn(params) for params in scaled]),
         }
 
+    @torch.no_grad()
+    def losses(self, pictures: Sequence[Scene], regions: Sequence[Array], outputs: Array | None = None) -> Array:
+        detector = self._detector(self.network if outputs is None else self._saying(outputs)).train()
+        detector.model.eval()
+        images = [_channels_first(picture.images[0]) / 255 for picture in pictures]
+        targets = [
+            {
+                "boxes": torch.from_numpy(p.boxes[0]),
+                "labels": torch.from_numpy(p.labels[0]),
+                "ignored": torch.from_numpy(r),
+            }
+            for p, r in zip(pictures, regions, strict=True)
+        ]
+        found = detector(images, targets)
+        total: Array = (found["classification"] + found["bbox_regression"]).numpy()[None]
+        return total
+
+    @torch.no_grad()
+    def decoded(self, outputs: Array, size: Size) -> list[Detections]:
+        self.config = replace(self.config, min_side=min(size), max_side=max(size))
+        detector = self._detector(self._saying(outputs)).eval()
+        black = torch.zeros(len(outputs), self.config.in_channels, *size)
+        return in_numpy(detector(list(black)))
+
+    def _saying(self, outputs: Array) -> RetinaNet:
+        """What says these outputs in the precision of the network."""
+        return cast("RetinaNet", Says(torch.from_numpy(outputs).to(next(self.network.parameters()).dtype)))
+
+    def _detector(self, network: RetinaNet) -> RetinaNetDetector:
+        """A detector around a network that there is; that of its own has no memory."""
+        with torch.device("meta"):
+            detector = RetinaNetDetector(self.config)
+        detector.model = network
+        return detector
+
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:
         """By `predict`, in batches of three, of a detector that is in training.
 
         It has seen two others before, the second one with height for width, and with other pixels: what it keeps of
         those is not what it is asked for.
         """
-        with torch.device("meta"):  # its own network is not the one that detects
-            detector = RetinaNetDetector(self.config)
-        detector.model = self.network
-        detector.train()
+        detector = self._detector(self.network).train()
         given = [torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1) for picture in pictures]
         others = [given[1].transpose(1, 2), 255 - given[1]]
         with _bytes_become(next(self.network.parameters()).dtype):
@@ -126,6 +159,17 @@ class TorchPreparation:
             detector.decode_predictions = own
             found = detector.predict(given, batch_size=3)
         return in_numpy(found)
+
+
+class Says(nn.Module):
+    """In place of a network: deltas and logits that are given to it as it is made, in one tensor (B,N,4+K)."""
+
+    def __init__(self, outputs: Tensor) -> None:
+        super().__init__()
+        self.outputs = nn.Parameter(outputs, requires_grad=False)
+
+    def forward(self, images: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
+        return self.outputs[..., :4], self.outputs[..., 4:]
 
 
 @contextmanager

@@ -79,6 +79,18 @@ def pair(names: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pai
     )
 
 
+def owners(table: Mapping[str, str]) -> dict[str, str]:
+    """The modules that a table of parameters pairs: each has one partner, in which they have the same names."""
+    found = {(_owner(port), _owner(name)) for port, name in table.items() if canonical(port)[-1] == canonical(name)[-1]}
+    partners = [Counter(of_side) for of_side in zip(*found, strict=True)]
+    return {port: name for port, name in found if port and name and partners[0][port] == partners[1][name] == 1}
+
+
+def _owner(name: str) -> str:
+    """What a parameter lies in; nothing for one of the model itself."""
+    return name[: max(name.rfind("."), name.rfind("/"), 0)]
+
+
 def check_table(table: Mapping[str, str], parameters: Names, taps: Names) -> None:
     """Refuse names that a side does not have: each must be a parameter, a tap, or what parameters lie in.
 

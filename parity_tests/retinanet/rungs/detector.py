@@ -1,4 +1,4 @@
-"""The rung *detector*: pictures of different sizes in one list, to boxes in their own pixels; and mirrored pictures.
+"""The rung *detector*: pictures of different sizes in one list, to boxes in their own pixels, and to losses; mirrored.
 
 All of it at once, with the narrow network, as a user calls it; the steps have rungs of their own.
 """
@@ -9,7 +9,7 @@ import numpy as np
 
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
-from parity_tests.retinanet.inputs import Size, random_last_layer
+from parity_tests.retinanet.inputs import Scene, Size, random_last_layer
 from parity_tests.retinanet.matching import Detections, compare_detections, compare_order
 from parity_tests.retinanet.narrow import for_bytes
 from parity_tests.retinanet.preparation import PictureSides, Preparation
@@ -34,12 +34,17 @@ FRAMES: Mapping[str, tuple[Size, tuple[int, int]]] = {
 OVER = [88.0, -3.0, 109.5, 44.0]
 """A box over the border of that picture, at which boxes of training pictures are cut off."""
 
-WHOLE, MIRRORED = Where(dtype="float64", subject="pictures to boxes"), Where(dtype="float64", subject="mirrored")
+SMALL = [70.0, 20.0, 72.0, 21.25]
+"""A box that is hardly larger than a pixel, which training pictures keep."""
+
+WHOLE, LOST, MIRRORED = (
+    Where(dtype="float64", subject=subject) for subject in ("pictures to boxes", "pictures to losses", "mirrored")
+)
 
 
 def detector(run: DetectorComparison) -> list[DetectorCase]:
-    """Detections of a list of pictures; a picture mirrored with its boxes, and put into a frame; in float64."""
-    return [_whole(run), _mirrored(run)]
+    """Detections and losses of a list of pictures; one mirrored with its boxes, and put into a frame; in float64."""
+    return [_whole(run), _lost(run), _mirrored(run)]
 
 
 def _whole(run: DetectorComparison) -> DetectorCase:
@@ -93,10 +98,49 @@ def _found(run: DetectorComparison, side: DetectorSide, pictures: list[Array]) -
     return [each._asdict() for each in side.narrow.preparation(SIDES).detections(pictures)]
 
 
+def _lost(run: DetectorComparison) -> DetectorCase:
+    """The loss of pictures with boxes and regions to ignore in their own pixels, as users of torchvision train."""
+
+    def lost(side: DetectorSide, seed: int) -> Array:
+        side.narrow.assign(for_bytes(run.narrow_weights) | random_last_layer(run.narrow_weights))
+        return side.narrow.preparation(SIDES).losses(*_annotated(seed, run.config.num_classes))
+
+    def reference(sides: DetectorSides) -> Answer:
+        seed = run.inputs.seed
+        asked = _annotated(seed, run.config.num_classes)
+        return {"loss": lost(sides.reference("float64"), seed), "seed": seed} | asked_with(asked)
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        check_drawn(given, _annotated(given["seed"], run.config.num_classes))
+        return {"loss": lost(sides.port("float64"), given["seed"])}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        both = ({"loss.total": side["loss"]} for side in (reference, port))
+        return compare_taps("detector", LOST, *both, units=CASCADED)
+
+    return DetectorCase(
+        rung="detector", where=LOST, reference=reference, port=port, judge=judge, whole=("loss",), trains=True, shared=1
+    )
+
+
+def _annotated(seed: int, num_classes: int) -> tuple[list[Scene], list[Array]]:
+    """Pictures of real numbers from 0 to 255 with boxes, one of them without; and regions to ignore in two of them."""
+    rng = np.random.default_rng(seed)
+    pictures, regions = [], []
+    for place, picture in enumerate(_drawn(seed)):
+        height, width = picture.shape[:2]
+        corners = rng.uniform(0.05, 0.45, (place, 4)) + np.array([0, 0, 0.5, 0.5])
+        boxes, labels = corners * ([width, height] * 2), rng.integers(0, num_classes, place)
+        image = (picture + rng.uniform(-0.5, 0.5, picture.shape)).clip(0, 255)
+        pictures.append(Scene(image[None], [boxes], [labels]))
+        regions.append(np.array([[0.1, 0.2, 0.9, 0.8]])[: place % 2] * ([width, height] * 2))
+    return pictures, regions
+
+
 def _mirrored(run: DetectorComparison) -> DetectorCase:
     def asked(seed: int) -> tuple[Array, Array]:
-        picture = _drawn(seed)[1]
-        return picture, np.array([[3.0, 5.0, 20.0, 31.0], [0.0, 0.0, 40.0, 12.5], [61.25, 30.0, 100.0, 40.0], OVER])
+        boxes = [[3.0, 5.0, 20.0, 31.0], [0.0, 0.0, 40.0, 12.5], [61.25, 30.0, 100.0, 40.0], OVER, SMALL]
+        return _drawn(seed)[1], np.array(boxes)
 
     def mirrored(side: Preparation, seed: int) -> Mapping[str, Array]:
         frames = {name: side.placed(*asked(seed), *frame) for name, frame in FRAMES.items()}

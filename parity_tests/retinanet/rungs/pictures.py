@@ -18,8 +18,9 @@ from parity_tests.rule.budgets import ISOLATED
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
-PICTURE_SIZES: tuple[Size, ...] = ((37, 61), (61, 37), (150, 90), (20, 70), (48, 80))
-"""Pictures that are made larger and smaller, wide and tall; one whose long side is at its limit; one that stays."""
+PICTURE_SIZES: tuple[Size, ...] = ((37, 61), (61, 37), (150, 90), (20, 70), (768, 64), (48, 80))
+"""Pictures that are made larger and smaller, wide and tall; two whose long side is at its limit, of which one shrinks
+to an eighth; one that stays."""
 
 SIDES = PictureSides(48, 96)
 """To which they are resized: what holds for small pictures holds for large ones, at a hundredth of the time."""
@@ -39,6 +40,9 @@ CAMERA_SIZES: tuple[Size, ...] = (
 )
 """Pictures of which the size alone is computed, with the sides that each side has by default; the last is not padded
 to a larger width."""
+
+COLUMNS = 64
+"""Columns of a file that are compared: all, but of the large one."""
 
 FILES, STEPS = Where(dtype="float64", subject="files"), Where(dtype="float64", subject="steps")
 
@@ -83,7 +87,7 @@ def _read(side: Preparation, files: Mapping[str, Bytes]) -> dict[str, Array]:
         path, pixels = Path(folder) / "picture", dict[str, Array]()
         for name, content in files.items():
             path.write_bytes(content.tobytes())
-            pixels[name] = side.read(path)
+            pixels[name] = side.read(path)[:, :COLUMNS].astype(np.float64)
     return pixels
 
 
@@ -106,9 +110,11 @@ def _steps(run: DetectorComparison) -> DetectorCase:
 
 
 def _drawn(seed: int) -> dict[str, Array]:
-    """Pictures (H,W,3) of bytes as numbers, by their sizes."""
+    """Pictures (H,W,3) by their sizes: of bytes as numbers; the last of any numbers from 0 to 255."""
     rng = np.random.default_rng(seed)
-    return {f"{h}x{w}": rng.integers(0, 256, (h, w, 3)).astype(np.float64) for h, w in PICTURE_SIZES}
+    drawn = {f"{h}x{w}": rng.integers(0, 256, (h, w, 3)).astype(np.float64) for h, w in PICTURE_SIZES}
+    last = next(reversed(drawn))
+    return drawn | {last: (drawn[last] + rng.uniform(-0.5, 0.5, drawn[last].shape)).clip(0, 255)}
 
 
 def _isolated(side: Preparation, picture: Array, given: Mapping[str, Array] | None) -> dict[str, Array]:

@@ -27,7 +27,7 @@ from parity_tests.retinanet.inputs import (
 from parity_tests.retinanet.matching import compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import gradients_of
-from parity_tests.retinanet.rungs.in_half import in_half, losses_of_half
+from parity_tests.retinanet.rungs.in_half import detector_of_half, in_channels_last, in_half, losses_of_half
 from parity_tests.retinanet.rungs.statistics import judge_statistics, of_port, of_reference
 from parity_tests.retinanet.side import DetectorSide, values_of
 from parity_tests.rule.budgets import CASCADED, GRADIENT, largest
@@ -72,7 +72,8 @@ VARIATIONS = (
 def variations(run: DetectorComparison) -> list[DetectorCase]:
     """Each variation, of which two presets share the work; one value for each channel; and bfloat16."""
     varied = [_case(run, each, shared) for shared, each in enumerate(VARIATIONS)]
-    return [*varied, _of_one_value(run), in_half(run), losses_of_half(run)]
+    others = (in_half, in_channels_last, losses_of_half, detector_of_half)
+    return [*varied, _of_one_value(run), *(make(run) for make in others)]
 
 
 def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCase:

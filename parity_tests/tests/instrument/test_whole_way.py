@@ -66,8 +66,9 @@ def test_a_reference_that_takes_the_means_in_the_wrong_order_is_caught(
 
 
 @pytest.mark.planted
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("fault", HALF_FAULTS)
-def test_a_fault_in_bfloat16_alone_is_named(
+def test_a_fault_in_bfloat16_or_with_channels_last_alone_is_named(
     run: DetectorComparison, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung, case, plant, name = HALF_FAULTS[fault]

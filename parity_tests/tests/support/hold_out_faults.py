@@ -1,16 +1,24 @@
 """Faults that hold-outs brought up: the command did not see them, and rungs have become sharper by them."""
 
+import itertools
 import math
+from typing import Any, cast
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from parity_tests.tests.support.picture_faults import MIRRORED
-from parity_tests.tests.support.port_faults import Fault, patch
+from parity_tests.tests.support.picture_faults import FILES, MIRRORED, STEPS
+from parity_tests.tests.support.port_faults import Fault, patch, result
+from torch_retinanet.resize import resize_as_torch
 from torch_retinanet.targets import with_last_pixel
 
-EDGES = ("detections", "edges")
+PICTURES = 4
+"""Those of the batch of which the loss is computed."""
+
+EDGES, LOST = ("detections", "edges"), ("detector", "pictures to losses")
 
 
 def with_sides_limited(boxes: Tensor, anchors: Tensor) -> Tensor:
@@ -19,6 +27,49 @@ def with_sides_limited(boxes: Tensor, anchors: Tensor) -> Tensor:
     half = torch.maximum(boxes[..., 2:] - boxes[..., :2], least) / 2
     small = (boxes[..., 2:] - boxes[..., :2] < least).any(-1, keepdim=True)
     return torch.where(small, torch.cat([centres - half, centres + half], dim=-1), boxes)
+
+
+def smoothed_where_small(make: Any) -> Any:
+    """Pictures that are smoothed where they shrink to less than a fourth."""
+
+    def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+        if 4 * size[0] >= image.shape[-2]:
+            return cast("Tensor", make(image, size))
+        return resize_as_torch(image, size, antialias=True)
+
+    return resize
+
+
+def a_row_late(make: Any) -> Any:
+    """A large picture whose bands begin a row above where they should."""
+
+    def crop(self: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+        left, top, right, bottom = box
+        return cast("Image.Image", make(self, (left, max(0, top - 1), right, bottom - min(1, top))))
+
+    return crop
+
+
+def zeros_and_ones(make: Any) -> Any:
+    """A picture of one bit whose white is 1."""
+    return lambda picture: make(
+        Image.fromarray(np.asarray(picture).astype(np.uint8)) if picture.mode == "1" else picture
+    )
+
+
+def unscaled(which: int) -> Fault:
+    """Boxes (0) or regions to ignore (1) that training takes where they are in the picture as it was given."""
+
+    def make(right: Any) -> Any:
+        calls = itertools.count()
+
+        def scaled(boxes: Tensor, height: float, width: float, like: Tensor) -> Tensor:
+            share = (1.0, 1.0) if next(calls) // PICTURES % 2 == which else (height, width)
+            return cast("Tensor", right(boxes, *share, like))
+
+        return scaled
+
+    return patch("torch_retinanet.detector.scaled", make)
 
 
 HOLD_OUT_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
@@ -69,6 +120,27 @@ HOLD_OUT_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         ),
         "upside_down.picture",
     ),
+    "real numbers rounded to bytes": (
+        *STEPS,
+        patch("torch_retinanet.preprocess.from_0_to_255", result(torch.round)),
+        "prepared",
+    ),
+    "smoothed where a picture shrinks much": (
+        *STEPS,
+        patch("torch_retinanet.resize.resize_as_tensorflow", smoothed_where_small),
+        "resized",
+    ),
+    "bands of a large picture a row late": (*FILES, patch("PIL.Image.Image.crop", a_row_late), "picture"),
+    "one bit as 0 and 1": (*FILES, patch("torch_retinanet.pictures._on_white", zeros_and_ones), "picture"),
+    "small boxes left out of training": (
+        *MIRRORED,
+        patch(
+            "torch_retinanet.data.transforms.v2.SanitizeBoundingBoxes", lambda make: lambda min_size: make(min_size=8.0)
+        ),
+        "trained.boxes",
+    ),
+    "boxes not scaled with their picture": (*LOST, unscaled(0), "loss.total"),
+    "regions to ignore not scaled with their picture": (*LOST, unscaled(1), "loss.total"),
     "batches without pictures in the mean of gradients": (
         *("training", "SGD, step"),
         patch(

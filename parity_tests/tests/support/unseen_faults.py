@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 from parity_tests.tests.support.picture_faults import MIRRORED, STEPS, WHOLE
 from parity_tests.tests.support.port_faults import Fault, patch
 from parity_tests.tests.support.training_faults import GIVEN, method
+from torch_retinanet.layers import PointwiseConv2d, _is_faster_by_rows
 from torch_retinanet.losses.in_parts import FocalLosses, parts
 
 LOSSES_OF_HALF = ("variations", "losses")
@@ -38,6 +39,16 @@ def rounded_to_half(make: Any) -> Any:
 def at_tap(room: str, change: Any) -> Fault:
     """What a tap holds, changed by its name: in `fpn` or in `heads`."""
     return patch(f"torch_retinanet.{room}.tap", lambda make: lambda taps, name, x: make(taps, name, change(name, x)))
+
+
+def without_bias_by_rows(make: Any) -> Any:
+    """A convolution without its bias where it takes rows of pixels for pictures."""
+
+    def forward(self: PointwiseConv2d, images: Tensor) -> Tensor:
+        made: Tensor = make(self, images)
+        return made if self.bias is None or not _is_faster_by_rows(images) else made - self.bias[:, None, None]
+
+    return forward
 
 
 def larger_in_half(name: str, x: Tensor) -> Tensor:
@@ -231,6 +242,27 @@ HALF_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         *LOSSES_OF_HALF,
         patch("torch_retinanet.losses.detection.RetinaNetBoxLoss.forward", rounded_to_half),
         "loss.box",
+    ),
+    "anchors in the precision of the network as it trains": (
+        *("variations", "detector"),
+        patch(
+            "torch_retinanet.RetinaNetDetector._anchors",
+            lambda make: lambda self, images: make(self, images.to(self._dtype) if self.training else images),
+        ),
+        "loss.total",
+    ),
+    "anchors in the precision of the network as it detects": (
+        *("variations", "detector"),
+        patch(
+            "torch_retinanet.RetinaNetDetector._anchors",
+            lambda make: lambda self, images: make(self, images if self.training else images.to(self._dtype)),
+        ),
+        "det.boxes",
+    ),
+    "a bias forgotten where convolutions go by rows": (
+        *("variations", "channels last"),
+        patch("torch_retinanet.layers.PointwiseConv2d.forward", without_bias_by_rows),
+        "conv2_block1",
     ),
     "a level 3 % too large in bfloat16": ("variations", "isolated", at_tap("fpn", larger_in_half), "p4"),
     "a layer of a head 3 % too large in bfloat16": (
