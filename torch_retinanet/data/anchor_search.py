@@ -48,7 +48,8 @@ def _candidates(config: RetinaNetConfig, ratios: list[tuple[float, ...]]) -> Ite
     yield config  # first: of equal ones it stays
     levels: list[dict[str, Any]] = [{}]
     if config.min_level > 2:  # the coarsest level stays where only that covers the large objects too
-        levels += [{"min_level": 2, "max_level": top} for top in sorted({max(5, config.max_level - 1), config.max_level})]
+        tops = sorted({max(5, config.max_level - 1), config.max_level})
+        levels += [{"min_level": 2, "max_level": top} for top in tops]
     for level in levels:
         for scale in (config.anchor_scale, *SCALES):
             for those in (config.anchor_ratios, *ratios):

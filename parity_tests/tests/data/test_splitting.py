@@ -111,6 +111,8 @@ def test_a_region_that_is_ignored_is_written_as_a_crowd(data: Path, tmp_path: Pa
     [
         (["--shares", "0.5", "0.6"], "--shares: 0.5 0.6 must be two or three numbers above 0 that sum to 1"),
         (["--shares", "1"], "--shares: 1 must be two or three"),
+        (["--shares", "nan", "0.5", "0.5"], "--shares: nan 0.5 0.5 must be two or three"),
+        (["--seed", "-1"], "--seed: -1 must be at least 0"),
     ],
 )
 def test_shares_that_are_none_are_refused(

@@ -13,7 +13,7 @@ from torch_retinanet.data.formats.json_kind import JsonKind, json_kind
 from torch_retinanet.data.formats.known import COCO, CSV, FORMATS, KNOWN, VOC
 from torch_retinanet.data.formats.other_files import refuse_other_file, refuse_other_files
 from torch_retinanet.data.formats.search import LOOKS, DataSet, SplitPart, find_data_sets, worth_a_look
-from torch_retinanet.data.joining import join, union_of_classes, with_classes
+from torch_retinanet.data.joining import in_none, join, union_of_classes, with_classes
 from torch_retinanet.data.picture_folder import is_there
 from torch_retinanet.data.tree import DEPTH, MOST, Tree
 from torch_retinanet.errors import InputError
@@ -74,7 +74,7 @@ def read_annotations(
         raise InputError(f"{path}: must have a picture, and as {found.format.name} it has none")
     for wanted in (names, class_names):
         annotations = annotations if wanted is None else with_class_names(annotations, wanted)
-    problems = [*annotations.problems, *_cut_off(tree)]
+    problems = [*annotations.problems, *_unlisted(annotations.unlisted, path), *_cut_off(tree)]
     return replace(annotations, choice=_choice(data_sets, path), problems=problems)
 
 
@@ -99,8 +99,9 @@ def _read(found: DataSet, asked: Request, *, one_list: bool) -> Annotations:
         return annotations
     problems = list(annotations.problems)
     in_order = [read.get(part) or _of_another_split(found.format, part, asked, problems) for part in found.parts]
-    classes = union_of_classes([part for part in in_order if part is not None])
-    return replace(with_classes(annotations, classes), problems=problems)
+    known = [part for part in in_order if part is not None]
+    unlisted = in_none(annotations.unlisted, known)
+    return replace(with_classes(annotations, union_of_classes(known)), problems=problems, unlisted=unlisted)
 
 
 def _of_part(known: Format, asked: Request) -> Annotations:
@@ -147,6 +148,14 @@ def _words(found: DataSet, root: Path) -> str:
     place = first.relative_to(root) if first != root and root.is_dir() else Path(root.name)
     more = f" and {len(found.parts) - 1} more" if len(found.parts) > 1 else ""
     return f"{found.format.name} in {place}{more}"
+
+
+def _unlisted(pictures: Sequence[Path], path: Path) -> list[Problem]:
+    """One note on all pictures that no annotation names."""
+    if not pictures:
+        return []
+    what = f"pictures that no annotation names: {len(pictures)}, as {pictures[0].name!r}"
+    return [Problem(path, "", what, "they are left out", data_loss=False)]
 
 
 def _cut_off(tree: Tree) -> list[Problem]:

@@ -35,8 +35,7 @@ def read_coco(path: Path, *, images: Path | None = None, boxes: BoxLayout = "xyw
     for place, image in pictures:
         reader.add_picture(place, image, folder.find(image.name or ""))
     annotations = reader.annotations()
-    problems = [*annotations.problems, *folder.unlisted(annotations.pictures, path)]
-    return replace(annotations, problems=problems)
+    return replace(annotations, unlisted=folder.unlisted(annotations.pictures))
 
 
 def read_coco_objects(path: Path) -> Annotations:

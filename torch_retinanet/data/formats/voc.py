@@ -71,8 +71,8 @@ def read_voc(
         for file in track(files, total=len(files), words="reading annotations"):
             _add_or_lose(file, folder, boxes, builder)
     annotations = builder.annotations(layout=boxes)
-    unlisted = [] if split or path.is_file() else folder.unlisted(annotations.pictures, path)
-    return replace(annotations, problems=[*annotations.problems, *unlisted])
+    unlisted = () if split or path.is_file() else folder.unlisted(annotations.pictures)
+    return replace(annotations, unlisted=unlisted)
 
 
 def voc_splits(path: Path) -> list[str]:
