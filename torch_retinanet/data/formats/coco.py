@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.box_layouts import Box, BoxLayout, from_xyxy
-from torch_retinanet.data.builder import AnnotationsBuilder
+from torch_retinanet.data.builder import NO_CLASS, AnnotationsBuilder
 from torch_retinanet.data.coco_values import Ids
 from torch_retinanet.data.formats.coco_entries import Entries, Image, Object
 from torch_retinanet.data.picture_folder import Found, beside, find_folder
@@ -112,6 +112,8 @@ class _Reader:
                 around = self.entries.outline(place)
                 outlined += around is not None
                 box = box if around is None else from_xyxy(around, self.layout)
+            if label is None and one.category_id is None and one.iscrowd:
+                label = NO_CLASS  # as `write_coco` has it: what lies there may be of any class
             if label is None or box is None:
                 self._lose(one, picture, place, box)
             else:
