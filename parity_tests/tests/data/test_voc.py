@@ -155,10 +155,14 @@ def test_a_broken_xml_loses_its_picture_alone(content: str | bytes, tmp_path: Pa
         read_voc(xml)
 
 
-def test_xml_is_read_in_its_encoding(tmp_path: Path) -> None:
-    head = '<?xml version="1.0" encoding="latin-1"?>'
-    annotations = voc_with(tmp_path, (head + voc_xml("a.png", voc_object("café", (1, 2, 3, 4)))).encode("latin-1"))
-    assert "café" in annotations.classes
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("latin-1", "café"), ("gb2312", "汽车"), ("Shift_JIS", "車"), ("utf-16", "é"), ("UTF-8", "é")],
+)
+def test_xml_is_read_in_its_encoding(encoding: str, name: str, tmp_path: Path) -> None:
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'
+    annotations = voc_with(tmp_path, (head + voc_xml("a.png", voc_object(name, (1, 2, 3, 4)))).encode(encoding))
+    assert name in annotations.classes
     assert not annotations.problems
 
 

@@ -18,7 +18,7 @@ from torch_retinanet.data.picture_folder import is_there
 from torch_retinanet.data.tree import DEPTH, MOST, Tree
 from torch_retinanet.errors import InputError
 
-JSON = ".json", ".jsonl", ".ndjson", ".manifest"
+JSON = ".json", ".jsonl", ".ndjson", ".manifest", ".odgt"
 """How names of files end that may be another program's JSON."""
 
 MARKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
