@@ -9,7 +9,6 @@ from defusedxml.ElementTree import fromstring
 from torch_retinanet.errors import InputError
 from torch_retinanet.git_lfs import read_content
 
-
 ENCODING = re.compile(rb"""^<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)""")
 """What the first line of an XML says of its encoding."""
 
@@ -30,7 +29,7 @@ def read_xml(path: Path) -> Element:
 
 
 def _text(content: bytes) -> str | bytes:
-    """The content decoded by its declared encoding, where that is one that the parser does not know, as GB2312 or Big5."""
+    """The content, decoded where it declares an encoding that the parser may not know, as GB2312 or Big5."""
     declared = ENCODING.match(content)
     if declared is None or declared[1].lower().startswith(b"utf"):
         return content
