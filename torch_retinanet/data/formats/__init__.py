@@ -1,6 +1,6 @@
 """Annotations of any format that is known, wherever they lie in a folder, told apart by what is in them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch_retinanet.data.joining import in_none, join, union_of_classes, with_c
 from torch_retinanet.data.picture_folder import is_there
 from torch_retinanet.data.tree import DEPTH, MOST, Tree
 from torch_retinanet.errors import InputError
+from torch_retinanet.git_lfs import POINTER
 
 JSON = ".json", ".jsonl", ".ndjson", ".manifest", ".odgt"
 """How names of files end that may be another program's JSON."""
@@ -75,6 +76,7 @@ def read_annotations(
     for wanted in (names, class_names):
         annotations = annotations if wanted is None else with_class_names(annotations, wanted)
     problems = [*annotations.problems, *_unlisted(annotations.unlisted, path), *_cut_off(tree)]
+    problems += _pointers(tree, {problem.file for problem in problems})
     return replace(annotations, choice=_choice(data_sets, path), problems=problems)
 
 
@@ -156,6 +158,12 @@ def _unlisted(pictures: Sequence[Path], path: Path) -> list[Problem]:
         return []
     what = f"pictures that no annotation names: {len(pictures)}, as {pictures[0].name!r}"
     return [Problem(path, "", what, "they are left out", data_loss=False)]
+
+
+def _pointers(tree: Tree, known: Collection[Path]) -> list[Problem]:
+    """A loss for each file of annotations that Git LFS has not fetched, and that no reader has named."""
+    what, then = f"is {POINTER}", "what it holds is not read"
+    return [Problem(file, "", what, then, data_loss=True) for file in tree.pointers if file not in known]
 
 
 def _cut_off(tree: Tree) -> list[Problem]:

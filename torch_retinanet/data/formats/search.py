@@ -10,9 +10,13 @@ from torch_retinanet.data.formats.format import Format
 from torch_retinanet.data.formats.json_kind import kind_or_none
 from torch_retinanet.data.formats.splits import TRAINING, SplitName, first_of, split_of
 from torch_retinanet.data.tree import Tree
+from torch_retinanet.git_lfs import is_pointer
 
 LARGEST, FIRST = 16, 8
 """Files of a suffix in one folder that are looked into: the largest, and the first by name."""
+
+MANY_PICTURES = ".json", ".csv"
+"""Suffixes of files that hold the annotations of many pictures, which readers of a file a picture do not miss."""
 
 LOOKS, PAGE, MOST_PAGES = 20_000, 4096, 16
 """Looks into the files of a tree: a file takes one for each page of bytes, and no more than so many."""
@@ -129,6 +133,8 @@ def _by_format(tree: Tree, formats: Sequence[Format], without: Path | None) -> d
                 if without is not None and file.samefile(without):
                     continue
                 fitting = _first_fitting(file, formats, knowing)
+                if fitting is None and suffix in MANY_PICTURES and is_pointer(file):
+                    tree.pointers.append(file)
                 if fitting is not None:
                     found[fitting].append(folder if formats[fitting].is_folder(folder) else file)
     order = {folder: number for number, folder in enumerate(tree.by_suffix)}
