@@ -287,13 +287,20 @@ class Trainer:
             count = f"{progress.processes} processes, and this one has {self.accelerator.num_processes}"
             raise InputError(f"{self.folder / CHECKPOINT}: is of a run in {count}, which draw other pictures")
         before, progress.classes = progress.classes, list(self.annotations.classes)
-        if len(before) == len(progress.classes) and before != progress.classes:
-            layer = f"cls_head.{len(self.training.detector.model.cls_head) - 1}"
-            tensors = moved_rows(tensors, layer, before, progress.classes)
         try:
-            self.training.restore(progress, tensors)
+            self.training.restore(progress, self._with_rows(tensors, before, progress.classes))
         except InputError as error:
             raise InputError("; ".join([str(error), *(f"since then {change}" for change in changed)])) from None
+
+    def _with_rows(self, tensors: dict[str, Tensor], before: list[str], now: list[str]) -> dict[str, Tensor]:
+        """The tensors of a checkpoint whose class layer has rows for the classes of now."""
+        if before in ([], now):
+            return tensors
+        if len(before) != len(now):
+            what = f"data: {self.config.data} has {len(now)} classes, and the checkpoint in {self.folder} {len(before)}"
+            raise InputError(f"{what}; a new run with --weights {self.folder} keeps what was learnt")
+        layer = f"cls_head.{len(self.training.detector.model.cls_head) - 1}"
+        return moved_rows(tensors, layer, before, now)
 
     def _note_unreadable(self, batches: list[Batch]) -> None:
         for path, reason in (unreadable for batch in batches for unreadable in batch.unreadable):

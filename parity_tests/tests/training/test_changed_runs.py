@@ -155,6 +155,18 @@ def test_rows_of_the_class_layer_follow_the_names_of_their_classes(moved: Path) 
         assert torch.equal(rows, before[name][:, [old.index(one) for one in now]])
 
 
+def test_a_run_cannot_go_on_with_more_classes(moved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads(annotations(moved).read_text())
+    content["categories"].append({"id": 99, "name": "new"})
+    content["annotations"][0]["category_id"] = 99
+    annotations(moved).write_text(json.dumps(content))
+    assert main(["train", "--resume", str(moved / "run"), "--data-changed"]) == 2
+    sentence = (
+        f"has 11 classes, and the checkpoint in {moved / 'run'} 10; a new run with --weights {moved / 'run'} keeps"
+    )
+    assert sentence in capsys.readouterr().err
+
+
 def class_rows(run: Trainer) -> dict[str, Tensor]:
     """What a run knows of its class layer, a row (A,K,...) a class."""
     layer, classes = f"cls_head.{len(run.training.detector.model.cls_head) - 1}.", len(run.annotations.classes)
