@@ -134,7 +134,7 @@ def _chosen(found: DataSet, asked: Request) -> list[tuple[SplitPart, str | None]
     """What is to be read, each with the split that its reader is asked for."""
     if asked.split is None:
         return [(part, None) for part in found.parts]
-    if len(found.parts) == 1 and found.format.splits(found.parts[0].path):
+    if found.own_splits:
         return [(found.parts[0], asked.split)]
     return [(part, None) for part in found.parts if part.split == asked.split]
 

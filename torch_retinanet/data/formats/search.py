@@ -3,6 +3,8 @@
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,19 +31,22 @@ class SplitPart(NamedTuple):
     split: str
 
 
-class DataSet(NamedTuple):
+@dataclass(frozen=True)
+class DataSet:
     """Annotations that belong together."""
 
     format: Format
     parts: Sequence[SplitPart]
 
+    @cached_property
+    def own_splits(self) -> list[str]:
+        """The names of the splits that its only part says, for which a large file is read once."""
+        return list(self.format.splits(self.parts[0].path)) if len(self.parts) == 1 else []
+
     @property
     def splits(self) -> list[str]:
-        """The names of its splits: those of its paths, or else those that its only part says."""
-        named = list(dict.fromkeys(part.split for part in self.parts if part.split))
-        if len(self.parts) == 1 and (said := self.format.splits(self.parts[0].path)):
-            return list(said)
-        return named
+        """The names of its splits: those that its only part says, or else those of its paths."""
+        return self.own_splits or list(dict.fromkeys(part.split for part in self.parts if part.split))
 
 
 def find_data_sets(tree: Tree, formats: Sequence[Format], without: Path | None = None) -> list[DataSet]:
