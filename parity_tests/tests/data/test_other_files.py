@@ -159,3 +159,17 @@ def test_a_split_that_git_lfs_has_not_fetched_is_lost(name: str, tmp_path: Path)
     assert problem.file == tmp_path / name
     assert problem.finding.startswith("is a Git LFS pointer in place of the file itself")
     assert problem.data_loss
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("# Compatible with PASCAL Annotation Version 1.00\n", "the text of PASCAL 1.00, as Penn-Fudan has it"),
+        ("a b.jpg 1,2,30,33,0 4,5,9,9,1\nb.jpg 1,2,3,4,0\n", "a list of pictures with boxes, as keras-yolo3 has it"),
+    ],
+)
+def test_a_text_of_another_program_is_named(content: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(content)
+    for data in (tmp_path, tmp_path / "train.txt"):
+        with pytest.raises(InputError, match=f"train.txt: is {words}; "):
+            read_annotations(data)

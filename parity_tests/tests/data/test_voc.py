@@ -69,6 +69,13 @@ def test_names_of_elements_are_read_in_either_case(tmp_path: Path) -> None:
     assert not annotations.problems
 
 
+def test_a_namespace_is_no_part_of_names(tmp_path: Path) -> None:
+    xml = voc_xml("a.png", voc_object("cat", (1, 2, 3, 4))).replace(
+        "<annotation>", '<annotation xmlns="http://a.b">', 1
+    )
+    assert what_is_in(voc_with(tmp_path, xml))["a.png"] == [("cat", (1, 2, 3, 4))]
+
+
 def test_difficult_objects_are_ignored(tmp_path: Path) -> None:
     xml = voc_xml("a.png", voc_object("cat", (1, 2, 30, 40), difficult=1) + voc_object("cat", (1, 2, 30, 40)))
     assert voc_with(tmp_path, xml).ignored.tolist()[:2] == [True, False]

@@ -161,7 +161,7 @@ def _add_object(element: Element, index: int, picture: int, layout: BoxLayout, b
 def _parse(file: Path) -> Element:
     root = read_xml(file)
     for element in root.iter():
-        element.tag = element.tag.lower()
+        element.tag = element.tag.rpartition("}")[2].lower()  # without the namespace that some tools add
     if root.tag != "annotation":
         raise InputError(f"{file}: must be an <annotation>, and is a <{root.tag}>")
     return root
