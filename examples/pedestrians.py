@@ -30,19 +30,19 @@ FINE = 4
 """Times that a figure is drawn larger, so that its edges are soft."""
 
 MODEL = ["--backbone", "resnet18", "--width", "64", "--head-depth", "2", "--ema", "0.98"]
-CONVENTIONS = [
-    "head_init=he_prior",
-    "anchor_scale=1.5",
-    "box_loss=giou",
-    "anchor_centre=half_cell",
-    "loss_normaliser=batch",
-]
-FIT = ["--tile", "96", "--min-side", "96", "--max-side", "96", "--conventions", *CONVENTIONS]
-RUNS = {
-    "tiles": ["--tile", "96", "--min-side", "96", "--max-side", "96", "--batch", "6"],
-    "whole": ["--min-side", "199", "--max-side", "279", "--batch", "1"],
+CONVENTIONS = ["head_init=he_prior", "box_loss=giou", "anchor_centre=half_cell", "loss_normaliser=batch"]
+SIZES = {
+    "tiles": ["--tile", "96", "--min-side", "96", "--max-side", "96"],
+    "whole": ["--min-side", "199", "--max-side", "279"],
 }
-"""The settings in which the two detectors differ; a step sees 55,000 pixels in both."""
+BATCH = {"tiles": "6", "whole": "1"}
+"""How the two detectors see pictures, and how many of them a step takes: 55,000 pixels in both."""
+
+ANCHORS = {
+    "tiles": ["min_level=2", "max_level=6", "anchor_scale=2.0"],
+    "whole": ["min_level=2", "max_level=6", "anchor_scale=0.5", "anchor_ratios=0.33,1.0,3.0"],
+}
+"""What `retinanet anchors` proposes for figures that are seen so."""
 
 Pen, Rng = ImageDraw.ImageDraw, np.random.Generator
 
@@ -130,13 +130,14 @@ def command(*words: str) -> None:
 
 
 def compare(out: Path, steps: int) -> dict[str, dict[str, Any]]:
-    """Train both detectors, and evaluate each on the pictures for testing."""
-    data, found = out / "data", {}
-    for name, settings in RUNS.items():
+    """Train both detectors with the anchors that are proposed, and evaluate each on the pictures for testing."""
+    train, test, found = str(out / "data" / "train.csv"), str(out / "data" / "test.csv"), {}
+    for name, sizes in SIZES.items():
         run, numbers = str(out / name), out / f"{name}.json"
-        flags = [*MODEL, *settings, "--steps", str(steps), "--rate", "1e-3", "--conventions", *CONVENTIONS]
-        command("train", str(data / "train.csv"), "--out", run, *flags)
-        command("evaluate", run, str(data / "test.csv"), "--json", str(numbers), "--max-detections", "300")
+        command("anchors", train, *sizes, "--conventions", *CONVENTIONS, "--out", str(out / f"{name}_anchors.png"))
+        flags = [*MODEL, *sizes, "--batch", BATCH[name], "--steps", str(steps), "--rate", "1e-3"]
+        command("train", train, "--out", run, *flags, "--conventions", *CONVENTIONS, *ANCHORS[name])
+        command("evaluate", run, test, "--json", str(numbers), "--max-detections", "300")
         found[name] = json.loads(numbers.read_text())
     return found
 
@@ -157,7 +158,6 @@ if __name__ == "__main__":
     rng = np.random.default_rng(0)
     for split, count in PICTURES.items():
         write_split(options.out / "data", split, count, rng)
-    command("anchors", str(options.out / "data" / "train.csv"), *FIT, "--out", str(options.out / "anchors.png"))
     compared = compare(options.out, options.steps)
     picture = str(options.out / "data" / "test" / "000.jpg")
     command("detect", str(options.out / "tiles"), picture, "--out", str(options.out / "found"))

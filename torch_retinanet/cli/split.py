@@ -39,6 +39,8 @@ def _split(options: argparse.Namespace) -> int:
     from torch_retinanet.data.splitting import split_of_each
 
     shares = _shares(options.shares)
+    if options.seed < 0:
+        raise InputError(f"--seed: {options.seed} must be at least 0")
     files = {name: options.out / f"{name}.json" for name in NAMES[: len(shares)]}
     if taken := [path for path in files.values() if path.exists()]:
         raise InputError(f"--out: {taken[0]} is there already, and would be written over; give another folder")
@@ -63,7 +65,7 @@ def _split(options: argparse.Namespace) -> int:
 
 def _shares(given: list[float]) -> list[float]:
     """Shares that sum to 1."""
-    if not 2 <= len(given) <= len(NAMES) or min(given) <= 0 or abs(sum(given) - 1) > 1e-6:
+    if not (2 <= len(given) <= len(NAMES) and all(share > 0 for share in given) and abs(sum(given) - 1) <= 1e-6):
         words = " ".join(f"{share:g}" for share in given)
         raise InputError(f"--shares: {words} must be two or three numbers above 0 that sum to 1")
     return given

@@ -47,8 +47,9 @@ def covered(best_iou: Tensor, bound: float) -> float:
 def _candidates(config: RetinaNetConfig, ratios: list[tuple[float, ...]]) -> Iterator[RetinaNetConfig]:
     yield config  # first: of equal ones it stays
     levels: list[dict[str, Any]] = [{}]
-    if config.min_level > 2:
-        levels.append({"min_level": 2, "max_level": max(5, config.max_level - 1)})
+    if config.min_level > 2:  # the coarsest level stays where only that covers the large objects too
+        tops = sorted({max(5, config.max_level - 1), config.max_level})
+        levels += [{"min_level": 2, "max_level": top} for top in tops]
     for level in levels:
         for scale in (config.anchor_scale, *SCALES):
             for those in (config.anchor_ratios, *ratios):

@@ -90,6 +90,7 @@ class Annotations:
         place_format: how a place is written, as `line {}` or `annotations[{}]`.
         as_stored: (P,) whether the boxes of a picture lie on its pixels as they are stored, without EXIF orientation.
         problems: what was wrong so far.
+        unlisted: the pictures that lie beside these, and that no file names.
         class_ids: the K ids of the classes in a COCO file, -1 of one that it does not have; empty for other formats.
         picture_ids: the P ids of the pictures in a COCO file; empty for other formats.
         windows: the parts of the P pictures that are meant, where they are tiles; empty where they are whole.
@@ -114,6 +115,7 @@ class Annotations:
     place_format: PlaceFormat
     as_stored: Bools
     problems: Sequence[Problem] = field(default_factory=list)
+    unlisted: Sequence[Path] = ()
     class_ids: Sequence[int] = ()
     picture_ids: Sequence[int | str] = ()
     windows: Sequence[Window] = ()
@@ -137,10 +139,13 @@ class Annotations:
         """The index (T,) of the picture that each box is on."""
         return np.repeat(np.arange(len(self.pictures)), np.diff(self.offsets))
 
-    def box_problem(self, index: int, finding: str, action: str, *, data_loss: bool) -> Problem:
+    def box_problem(
+        self, index: int, finding: str, action: str, *, data_loss: bool, assumption: bool = False
+    ) -> Problem:
         """What is wrong with one box."""
         owner = int(np.searchsorted(self.offsets, index, side="right")) - 1
-        return Problem(self.files[owner], self.place_format.format(self.places[index]), finding, action, data_loss)
+        place = self.place_format.format(self.places[index])
+        return Problem(self.files[owner], place, finding, action, data_loss, assumption)
 
     def select(self, *, pictures: Bools | None = None, boxes: Bools | None = None) -> "Annotations":
         """Some of the pictures (P,) with their boxes, or some of the boxes (T,)."""

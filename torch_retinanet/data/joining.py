@@ -1,8 +1,9 @@
 """Annotations of several files put together: pictures one after another, and classes as one list."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -31,6 +32,7 @@ def join(parts: Sequence[Annotations]) -> Annotations:
         pictures=[picture for part in parts for picture in part.pictures],
         files=[file for part in parts for file in part.files],
         problems=[problem for part in parts for problem in part.problems],
+        unlisted=in_none({path for part in parts for path in part.unlisted}, parts),
         boxes=np.concatenate([part.boxes for part in parts]),
         labels=np.concatenate([part.labels for part in parts]),
         ignored=np.concatenate([part.ignored for part in parts]),
@@ -42,6 +44,11 @@ def join(parts: Sequence[Annotations]) -> Annotations:
         windows=[window for part in parts for window in part.windows],
         picture_ids=ids if len(set(ids)) == len(ids) else [],
     )
+
+
+def in_none(pictures: Iterable[Path], parts: Iterable[Annotations]) -> list[Path]:
+    """Those of some pictures that no part has, sorted: one file may name what another does not."""
+    return sorted(set(pictures).difference(*(part.pictures for part in parts)))
 
 
 def union_of_classes(parts: Sequence[Annotations]) -> dict[str, int]:

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
-from torch_retinanet.data.annotations import Problem
 from torch_retinanet.data.picture_names import PictureNames
 from torch_retinanet.data.tree import Tree, is_leftover
 from torch_retinanet.errors import InputError
@@ -126,15 +125,11 @@ class PictureFolder:
                 self._files[folder] = set()
         return self._files[folder]
 
-    def unlisted(self, pictures: Sequence[Path], file: Path) -> list[Problem]:
-        """One note on all pictures that lie beside those of `file`, and that it does not name."""
+    def unlisted(self, pictures: Sequence[Path]) -> list[Path]:
+        """The pictures that lie beside those of a file, and that it does not name."""
         named = set(pictures)
         folders = {picture.parent for picture in pictures}
-        others = sorted(path for folder in folders for path in pictures_in(folder) if path not in named)
-        if not others:
-            return []
-        what = f"pictures that no annotation names: {len(others)}, as {others[0].name!r}"
-        return [Problem(file, "", what, "they are left out", data_loss=False)]
+        return sorted(path for folder in folders for path in pictures_in(folder) if path not in named)
 
 
 def pictures_in(folder: Path) -> list[Path]:

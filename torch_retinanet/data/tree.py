@@ -30,10 +30,12 @@ class Tree:
         root: the folder.
         whole: whether all of it could be looked through.
         missed: files that may be annotations, and that a search did not look into.
+        pointers: of Git LFS, in place of files that may be annotations.
     """
 
     def __init__(self, root: Path) -> None:
         self.root, self.whole, self.missed = root, True, 0
+        self.pointers: list[Path] = []
         self._looks: dict[tuple[Callable[[Path], Any], Path], Any] = {}
 
     @cached_property

@@ -5,7 +5,7 @@ What follows from seed and step alone, the order of pictures, their changes, and
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ class Progress:
         best_step: after which step it was.
         worse: evaluations since then.
         scaler: the state of the loss scale of fp16.
+        classes: the names of the labels that the class layer has rows of; empty in a file of an earlier version.
     """
 
     step: int = 0
@@ -41,6 +42,7 @@ class Progress:
     best_step: int = 0
     worse: int = 0
     scaler: dict[str, Any] | None = None
+    classes: list[str] = field(default_factory=list)
 
 
 class Checkpoint(NamedTuple):
@@ -83,7 +85,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
                 raise InputError(f"{path}: format {metadata.get('format')!r} must be {FORMAT!r}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         check_digest(path, tensors, metadata)
-        known = {field.name for field in fields(Progress)}
+        known = {one.name for one in fields(Progress)}
         said = json.loads(metadata["progress"])
         progress = Progress(**{name: value for name, value in said.items() if name in known})
         return Checkpoint(progress, tensors, json.loads(metadata.get("settings", "{}")))

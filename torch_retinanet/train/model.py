@@ -63,4 +63,8 @@ def _backbone_weights(config: TrainConfig) -> WeightsEnum | BackboneWeights | No
         if backbone not in RESNETS:
             raise InputError(f"backbone_weights: 'imagenet' are torchvision's, which backbone {backbone!r} is not")
         return get_model_weights(backbone).DEFAULT
-    return read_backbone(config.backbone_weights)
+    try:
+        return read_backbone(config.backbone_weights)
+    except FileNotFoundError:
+        what = f"backbone_weights: {str(config.backbone_weights)!r} must be 'imagenet', or a file that is there"
+        raise InputError(f"{what}; leave it out for random values") from None

@@ -18,6 +18,7 @@ from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write, only_writer, remove_halves
 from torch_retinanet.train.changes import data_changes, setting_changes
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
+from torch_retinanet.train.class_rows import moved_rows
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.train.data import PROBLEMS, build_dataset, read_data, read_problems, write_problems
 from torch_retinanet.train.data_record import (
@@ -107,6 +108,7 @@ class Trainer:
         drawn = balanced_draws(self.annotations, config.balance, config.seed) if config.balance else ()
         count, files = len(self.annotations.pictures), file_numbers(self.annotations)
         self.training = TrainStep(self.config, detector, count, self.accelerator, drawn=drawn, files=files)
+        self.training.progress.classes = list(self.annotations.classes)
         check_limits(self.config, self.annotations, detector.config, self.training.steps)
         device, tiling = self.accelerator.device, config.tiling()
         self.validation = Evaluator(val, detector.config, device, tiling) if val else None
@@ -284,10 +286,21 @@ class Trainer:
         if progress.processes != self.accelerator.num_processes:
             count = f"{progress.processes} processes, and this one has {self.accelerator.num_processes}"
             raise InputError(f"{self.folder / CHECKPOINT}: is of a run in {count}, which draw other pictures")
+        before, progress.classes = progress.classes, list(self.annotations.classes)
         try:
-            self.training.restore(progress, tensors)
+            self.training.restore(progress, self._with_rows(tensors, before, progress.classes))
         except InputError as error:
             raise InputError("; ".join([str(error), *(f"since then {change}" for change in changed)])) from None
+
+    def _with_rows(self, tensors: dict[str, Tensor], before: list[str], now: list[str]) -> dict[str, Tensor]:
+        """The tensors of a checkpoint whose class layer has rows for the classes of now."""
+        if before in ([], now):
+            return tensors
+        if len(before) != len(now):
+            what = f"data: {self.config.data} has {len(now)} classes, and the checkpoint in {self.folder} {len(before)}"
+            raise InputError(f"{what}; a new run with --weights {self.folder} keeps what was learnt")
+        layer = f"cls_head.{len(self.training.detector.model.cls_head) - 1}"
+        return moved_rows(tensors, layer, before, now)
 
     def _note_unreadable(self, batches: list[Batch]) -> None:
         for path, reason in (unreadable for batch in batches for unreadable in batch.unreadable):

@@ -70,6 +70,15 @@ def test_what_does_not_fit_is_proposed_anew(seen: SeenBoxes, field: str) -> None
     assert covered(coverage(seen, proposed), 0.4) > 0.8
 
 
+def test_large_objects_keep_their_anchors_where_most_are_tiny() -> None:
+    config, large = RetinaNetConfig.torchvision(num_classes=1), boxes_of(250, 315)
+    tiny = boxes_of(5, 9)
+    seen = SeenBoxes(torch.cat([tiny.boxes_xyxy, large.boxes_xyxy[:60]]), torch.cat([tiny.sizes, large.sizes[:60]]))
+    proposed = propose_anchors(seen, config)
+    assert covered(coverage(tiny, proposed), 0.4) > 0.9
+    assert covered(coverage(large, proposed), 0.5) > 0.9
+
+
 def test_the_command_names_the_flags_of_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, out = str(write_csv(tmp_path)), tmp_path / "anchors.png"
     assert main(["anchors", data, "--min-side", "32", "--max-side", "48", "--out", str(out)]) == 0

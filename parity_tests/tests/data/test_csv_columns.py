@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from parity_tests.tests.support.data_sets import what_is_in, write_pictures
-from torch_retinanet.data.formats import list_splits, read_annotations
+from torch_retinanet.data.formats import known, list_splits, read_annotations
+from torch_retinanet.data.formats.csv_file import csv_splits
 from torch_retinanet.errors import InputError
 
 WHOLE = {"a.png": [("cat", (2, 3, 30, 33))]}
@@ -92,3 +93,17 @@ def test_a_column_with_other_words_names_no_splits(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     (tmp_path / "boxes.csv").write_text("split,filename,xmin,ymin,xmax,ymax,class\nfold 1,a.png,2,3,30,33,dog\n")
     assert list_splits(tmp_path) == []
+
+
+def test_a_csv_is_read_once_for_the_names_of_its_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pictures(tmp_path, ["a.png"])
+    (tmp_path / "a.csv").write_text("filename,xmin,ymin,xmax,ymax,class,split\na.png,1,2,30,33,cat,train\n")
+    asked: list[Path] = []
+
+    def noted(path: Path) -> list[str]:
+        asked.append(path)
+        return csv_splits(path)
+
+    monkeypatch.setattr(known, "csv_splits", noted)
+    assert len(read_annotations(tmp_path, split="train").boxes) == 1
+    assert asked == [tmp_path / "a.csv"]

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from parity_tests.tests.support.data_sets import BOXES, PICTURES, SIZE, problems_in_a_file, what_is_in, write_pictures
+from parity_tests.tests.support.data_sets import (
+    BOXES,
+    PICTURES,
+    SIZE,
+    problems_in_a_file,
+    what_is_in,
+    write_csv,
+    write_pictures,
+)
 from parity_tests.tests.support.tool_data_sets import label_studio_result
 from torch_retinanet.data.formats import list_splits, read_annotations
 from torch_retinanet.data.screening import screen
@@ -139,3 +147,29 @@ def test_a_file_that_is_no_annotation_is_named_by_itself_and_in_its_folder(
     for path in (file, tmp_path):
         with pytest.raises(InputError, match=f"^{re.escape(f'{file}: {sentence}')}"):
             read_annotations(path)
+
+
+@pytest.mark.parametrize("name", ["val.csv", "val.json"])
+def test_a_split_that_git_lfs_has_not_fetched_is_lost(name: str, tmp_path: Path) -> None:
+    write_csv(tmp_path).rename(tmp_path / "train.csv")
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    read = read_annotations(tmp_path)
+    assert what_is_in(read) == BOXES
+    [problem] = read.problems
+    assert problem.file == tmp_path / name
+    assert problem.finding.startswith("is a Git LFS pointer in place of the file itself")
+    assert problem.data_loss
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("# Compatible with PASCAL Annotation Version 1.00\n", "the text of PASCAL 1.00, as Penn-Fudan has it"),
+        ("a b.jpg 1,2,30,33,0 4,5,9,9,1\nb.jpg 1,2,3,4,0\n", "a list of pictures with boxes, as keras-yolo3 has it"),
+    ],
+)
+def test_a_text_of_another_program_is_named(content: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(content)
+    for data in (tmp_path, tmp_path / "train.txt"):
+        with pytest.raises(InputError, match=f"train.txt: is {words}; "):
+            read_annotations(data)

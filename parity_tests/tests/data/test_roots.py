@@ -143,6 +143,15 @@ def test_splits_are_found_and_have_one_list_of_classes(write: Callable[[Path], N
     assert {name: boxes for name, boxes in together.items() if name != "z.png"} == BOXES
 
 
+def test_a_picture_of_another_split_is_named_by_annotations(tmp_path: Path) -> None:
+    for split, picture in SPLITS.items():
+        (tmp_path / f"{split}.json").write_text(coco_of(picture))
+    write_pictures(tmp_path / "images", [*PICTURES, "other.png"])
+    (only,) = read_annotations(tmp_path).problems
+    assert only.finding == "pictures that no annotation names: 1, as 'other.png'"
+    assert only in read_annotations(tmp_path, split="valid").problems
+
+
 def test_a_class_of_one_split_alone_has_its_label_in_all(tmp_path: Path) -> None:
     for split, name in {"train": "dog", "valid": "ant"}.items():
         write_pictures(tmp_path / split, ["a.png"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from parity_tests.tests.support.data_sets import scene
+from parity_tests.tests.support.data_sets import scene, write_kitti
 from torch_retinanet.cli import main
 from torch_retinanet.data.alike import groups_of, looks_of
 from torch_retinanet.data.annotations import Annotations
@@ -106,11 +106,24 @@ def test_a_region_that_is_ignored_is_written_as_a_crowd(data: Path, tmp_path: Pa
     assert sorted(int(one.ignored.sum()) for one in read) == [0, 1]
 
 
+def test_regions_of_no_class_are_written_and_read_without_loss(data: Path, tmp_path: Path) -> None:
+    write_kitti(tmp_path / "kitti")
+    (tmp_path / "kitti" / "label_2" / "a.txt").write_text(
+        "DontCare -1 -1 -10 6 6 20 20 -1 -1 -1 -1000 -1000 -1000 -10\n"
+    )
+    assert main(["split", str(tmp_path / "kitti"), "--out", str(tmp_path / "out"), "--shares", "0.5", "0.5"]) == 0
+    read = read_annotations(tmp_path / "out", images=tmp_path / "kitti" / "image_2")
+    assert read.ignored.sum() == 1
+    assert not [problem for problem in read.problems if problem.data_loss]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--shares", "0.5", "0.6"], "--shares: 0.5 0.6 must be two or three numbers above 0 that sum to 1"),
         (["--shares", "1"], "--shares: 1 must be two or three"),
+        (["--shares", "nan", "0.5", "0.5"], "--shares: nan 0.5 0.5 must be two or three"),
+        (["--seed", "-1"], "--seed: -1 must be at least 0"),
     ],
 )
 def test_shares_that_are_none_are_refused(

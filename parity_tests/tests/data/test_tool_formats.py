@@ -78,6 +78,11 @@ def test_the_kind_of_a_json_is_told_by_its_beginning(tmp_path: Path) -> None:
         ({"tags": [], "size": {}, "objects": [{"classTitle": "cat"}]}, "Supervisely's JSON"),
         ([{"name": "a.png", "labels": []}], "the JSON of Scalabel and BDD100K"),
         ({"project": {"pid": "a"}, "config": {}}, "a project of VGG Image Annotator 3"),
+        ({"metainfo": {"classes": ["cat"]}, "data_list": [{"img_path": "a.png"}]}, "MMDetection's JSON"),
+        ([{"filename": "a.png", "width": 60, "ann": {"bboxes": []}}], "MMDetection's JSON"),
+        ({"classes": ["cat"], "labels": {"a": [{"label": "cat", "bounding_box": []}]}}, "FiftyOne's JSON"),
+        ({"samples": [{"filepath": "data/a.png"}]}, "FiftyOne's JSON"),
+        ({"ID": "a", "gtboxes": [{"fbox": [1, 2, 3, 4]}]}, "the JSON lines of CrowdHuman"),
     ],
 )
 def test_a_json_without_a_reader_is_named_as_what_it_is(content: Any, name: str, tmp_path: Path) -> None:

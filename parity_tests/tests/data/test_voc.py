@@ -69,6 +69,13 @@ def test_names_of_elements_are_read_in_either_case(tmp_path: Path) -> None:
     assert not annotations.problems
 
 
+def test_a_namespace_is_no_part_of_names(tmp_path: Path) -> None:
+    xml = voc_xml("a.png", voc_object("cat", (1, 2, 3, 4))).replace(
+        "<annotation>", '<annotation xmlns="http://a.b">', 1
+    )
+    assert what_is_in(voc_with(tmp_path, xml))["a.png"] == [("cat", (1, 2, 3, 4))]
+
+
 def test_difficult_objects_are_ignored(tmp_path: Path) -> None:
     xml = voc_xml("a.png", voc_object("cat", (1, 2, 30, 40), difficult=1) + voc_object("cat", (1, 2, 30, 40)))
     assert voc_with(tmp_path, xml).ignored.tolist()[:2] == [True, False]
@@ -155,10 +162,14 @@ def test_a_broken_xml_loses_its_picture_alone(content: str | bytes, tmp_path: Pa
         read_voc(xml)
 
 
-def test_xml_is_read_in_its_encoding(tmp_path: Path) -> None:
-    head = '<?xml version="1.0" encoding="latin-1"?>'
-    annotations = voc_with(tmp_path, (head + voc_xml("a.png", voc_object("café", (1, 2, 3, 4)))).encode("latin-1"))
-    assert "café" in annotations.classes
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("latin-1", "café"), ("gb2312", "汽车"), ("Shift_JIS", "車"), ("utf-16", "é"), ("UTF-8", "é")],
+)
+def test_xml_is_read_in_its_encoding(encoding: str, name: str, tmp_path: Path) -> None:
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'
+    annotations = voc_with(tmp_path, (head + voc_xml("a.png", voc_object(name, (1, 2, 3, 4)))).encode(encoding))
+    assert name in annotations.classes
     assert not annotations.problems
 
 

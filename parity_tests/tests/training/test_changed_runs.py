@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from parity_tests.tests.support.data_sets import write_digits
 from torch_retinanet.cli import main
@@ -23,6 +25,7 @@ from torch_retinanet.files import only_writer
 from torch_retinanet.tiles import Tiling
 from torch_retinanet.train import TrainConfig, Trainer, settings_of
 from torch_retinanet.train.changes import setting_changes
+from torch_retinanet.train.class_rows import moved_rows
 from torch_retinanet.train.data_record import SAMPLE, SAMPLES, WHOLE, file_digest, read_data_record, record_data
 
 MODEL = ["--backbone", "resnet18", "--width", "8", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
@@ -134,6 +137,54 @@ def test_a_run_goes_on_with_changed_data_where_it_is_told_to_and_then_knows_them
     said = capsys.readouterr().err
     assert "retinanet: data changed since the run began: pictures: gone: 1 ('3.png')\n" in said
     assert resumed(moved).changes == []
+
+
+def test_rows_of_the_class_layer_follow_the_names_of_their_classes(moved: Path) -> None:
+    run = resumed(moved)
+    before, old = class_rows(run), run.annotations.classes
+    content = json.loads(annotations(moved).read_text())
+    exchange_names(content, moved / "data")
+    annotations(moved).write_text(json.dumps(content))
+    again = Trainer(replace(settings_of(moved / "run"), out=moved / "run"), resume=True, data_changed=True)
+    now = again.annotations.classes
+    assert now != old
+    assert sorted(now) == sorted(old)
+    after = class_rows(again)
+    assert set(after) == {"weight", "bias", "weight@exp_avg", "weight@exp_avg_sq", "bias@exp_avg", "bias@exp_avg_sq"}
+    for name, rows in after.items():
+        assert torch.equal(rows, before[name][:, [old.index(one) for one in now]])
+
+
+def test_a_run_cannot_go_on_with_more_classes(moved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads(annotations(moved).read_text())
+    content["categories"].append({"id": 99, "name": "new"})
+    content["annotations"][0]["category_id"] = 99
+    annotations(moved).write_text(json.dumps(content))
+    assert main(["train", "--resume", str(moved / "run"), "--data-changed"]) == 2
+    sentence = (
+        f"has 11 classes, and the checkpoint in {moved / 'run'} 10; a new run with --weights {moved / 'run'} keeps"
+    )
+    assert sentence in capsys.readouterr().err
+
+
+def class_rows(run: Trainer) -> dict[str, Tensor]:
+    """What a run knows of its class layer, a row (A,K,...) a class."""
+    layer, classes = f"cls_head.{len(run.training.detector.model.cls_head) - 1}.", len(run.annotations.classes)
+    found = {name.partition(layer)[2]: one for name, one in run.training.tensors().items() if layer in name}
+    return {name: one.reshape(-1, classes, *one.shape[1:]) for name, one in found.items() if one.ndim}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "rows"),
+    [("abc", "cab", "cab"), ("abc", "abd", "abc"), ("abc", "dca", "bca"), ("aab", "baa", "baa")],
+)
+def test_a_class_that_was_renamed_keeps_its_row(before: str, now: str, rows: str) -> None:
+    trained = torch.tensor([ord(name) for name in before] * 2)
+    tensors = {"model:cls_head.1.bias": trained, "average:cls_head.1.bias": trained, "model:box_head.1.bias": trained}
+    found = moved_rows(tensors, "cls_head.1", before, now)
+    assert "".join(map(chr, found["model:cls_head.1.bias"].tolist())) == rows * 2
+    assert torch.equal(found["average:cls_head.1.bias"], found["model:cls_head.1.bias"])
+    assert found["model:box_head.1.bias"] is trained
 
 
 def test_settings_that_were_edited_are_listed(moved: Path) -> None:

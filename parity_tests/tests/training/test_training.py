@@ -325,6 +325,16 @@ class TestWhatIsOnesOwn:
         with pytest.raises(InputError, match=r"detector: it has 3 classes, and .* has 10"):
             Trainer(settings, detector=RetinaNetDetector(settings.model_config(3)))
 
+    def test_a_file_of_a_backbone_that_is_not_there_is_refused_with_what_may_be_given(
+        self, settings: TrainConfig, tmp_path: Path
+    ) -> None:
+        sentence = (
+            r"^backbone_weights: 'none' must be 'imagenet', or a file that is there; leave it out for random values"
+        )
+        with pytest.raises(InputError, match=sentence):
+            Trainer(replace(settings, backbone_weights="none", out=tmp_path / "run"))
+        assert not (tmp_path / "run").exists()
+
     def test_each_step_draws_its_picture_size_from_the_seed(
         self, settings: TrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:

@@ -1,6 +1,6 @@
 """Annotations of any format that is known, wherever they lie in a folder, told apart by what is in them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +13,13 @@ from torch_retinanet.data.formats.json_kind import JsonKind, json_kind
 from torch_retinanet.data.formats.known import COCO, CSV, FORMATS, KNOWN, VOC
 from torch_retinanet.data.formats.other_files import refuse_other_file, refuse_other_files
 from torch_retinanet.data.formats.search import LOOKS, DataSet, SplitPart, find_data_sets, worth_a_look
-from torch_retinanet.data.joining import join, union_of_classes, with_classes
+from torch_retinanet.data.joining import in_none, join, union_of_classes, with_classes
 from torch_retinanet.data.picture_folder import is_there
 from torch_retinanet.data.tree import DEPTH, MOST, Tree
 from torch_retinanet.errors import InputError
+from torch_retinanet.git_lfs import POINTER
 
-JSON = ".json", ".jsonl", ".ndjson", ".manifest"
+JSON = ".json", ".jsonl", ".ndjson", ".manifest", ".odgt"
 """How names of files end that may be another program's JSON."""
 
 MARKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
@@ -74,7 +75,8 @@ def read_annotations(
         raise InputError(f"{path}: must have a picture, and as {found.format.name} it has none")
     for wanted in (names, class_names):
         annotations = annotations if wanted is None else with_class_names(annotations, wanted)
-    problems = [*annotations.problems, *_cut_off(tree)]
+    problems = [*annotations.problems, *_unlisted(annotations.unlisted, path), *_cut_off(tree)]
+    problems += _pointers(tree, {problem.file for problem in problems})
     return replace(annotations, choice=_choice(data_sets, path), problems=problems)
 
 
@@ -99,8 +101,9 @@ def _read(found: DataSet, asked: Request, *, one_list: bool) -> Annotations:
         return annotations
     problems = list(annotations.problems)
     in_order = [read.get(part) or _of_another_split(found.format, part, asked, problems) for part in found.parts]
-    classes = union_of_classes([part for part in in_order if part is not None])
-    return replace(with_classes(annotations, classes), problems=problems)
+    known = [part for part in in_order if part is not None]
+    unlisted = in_none(annotations.unlisted, known)
+    return replace(with_classes(annotations, union_of_classes(known)), problems=problems, unlisted=unlisted)
 
 
 def _of_part(known: Format, asked: Request) -> Annotations:
@@ -131,7 +134,7 @@ def _chosen(found: DataSet, asked: Request) -> list[tuple[SplitPart, str | None]
     """What is to be read, each with the split that its reader is asked for."""
     if asked.split is None:
         return [(part, None) for part in found.parts]
-    if len(found.parts) == 1 and found.format.splits(found.parts[0].path):
+    if found.own_splits:
         return [(found.parts[0], asked.split)]
     return [(part, None) for part in found.parts if part.split == asked.split]
 
@@ -147,6 +150,20 @@ def _words(found: DataSet, root: Path) -> str:
     place = first.relative_to(root) if first != root and root.is_dir() else Path(root.name)
     more = f" and {len(found.parts) - 1} more" if len(found.parts) > 1 else ""
     return f"{found.format.name} in {place}{more}"
+
+
+def _unlisted(pictures: Sequence[Path], path: Path) -> list[Problem]:
+    """One note on all pictures that no annotation names."""
+    if not pictures:
+        return []
+    what = f"pictures that no annotation names: {len(pictures)}, as {pictures[0].name!r}"
+    return [Problem(path, "", what, "they are left out", data_loss=False)]
+
+
+def _pointers(tree: Tree, known: Collection[Path]) -> list[Problem]:
+    """A loss for each file of annotations that Git LFS has not fetched, and that no reader has named."""
+    what, then = f"is {POINTER}", "what it holds is not read"
+    return [Problem(file, "", what, then, data_loss=True) for file in tree.pointers if file not in known]
 
 
 def _cut_off(tree: Tree) -> list[Problem]:

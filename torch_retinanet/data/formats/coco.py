@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch_retinanet.data.annotations import Annotations, Problem
 from torch_retinanet.data.box_layouts import Box, BoxLayout, from_xyxy
-from torch_retinanet.data.builder import AnnotationsBuilder
+from torch_retinanet.data.builder import NO_CLASS, AnnotationsBuilder
 from torch_retinanet.data.coco_values import Ids
 from torch_retinanet.data.formats.coco_entries import Entries, Image, Object
 from torch_retinanet.data.picture_folder import Found, beside, find_folder
@@ -35,8 +35,7 @@ def read_coco(path: Path, *, images: Path | None = None, boxes: BoxLayout = "xyw
     for place, image in pictures:
         reader.add_picture(place, image, folder.find(image.name or ""))
     annotations = reader.annotations()
-    problems = [*annotations.problems, *folder.unlisted(annotations.pictures, path)]
-    return replace(annotations, problems=problems)
+    return replace(annotations, unlisted=folder.unlisted(annotations.pictures))
 
 
 def read_coco_objects(path: Path) -> Annotations:
@@ -113,6 +112,8 @@ class _Reader:
                 around = self.entries.outline(place)
                 outlined += around is not None
                 box = box if around is None else from_xyxy(around, self.layout)
+            if label is None and one.category_id is None and one.iscrowd:
+                label = NO_CLASS  # as `write_coco` has it: what lies there may be of any class
             if label is None or box is None:
                 self._lose(one, picture, place, box)
             else:

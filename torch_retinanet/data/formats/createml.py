@@ -50,7 +50,7 @@ def read_createml(path: Path, *, images: Path | None = None) -> Annotations:
             missing = f"{'annotations' if name else 'image'}: {repr(entry)[:SHOWN]}"
             lose_picture(builder, path, f"[{index}]", f"picture without {missing}")
     annotations = builder.annotations()
-    return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
+    return replace(annotations, unlisted=folder.unlisted(annotations.pictures))
 
 
 def _first(entry: Any, names: tuple[str, ...]) -> Any:

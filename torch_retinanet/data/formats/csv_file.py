@@ -81,8 +81,7 @@ def read_csv(
     if header and columns.name is None:
         builder.problems.append(_one_class(path, header))
     annotations = _in_order_of_list(builder.annotations(layout=boxes or columns.layout), path)
-    others = folder.unlisted(annotations.pictures, path) if split is None else []
-    return replace(annotations, problems=[*annotations.problems, *others])
+    return replace(annotations, unlisted=folder.unlisted(annotations.pictures) if split is None else ())
 
 
 def csv_splits(path: Path) -> list[str]:

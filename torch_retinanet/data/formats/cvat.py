@@ -72,7 +72,7 @@ def read_cvat(path: Path, *, images: Path | None = None) -> Annotations:
     for index, entry in enumerate(entries):
         _add(entry, index, path, folder, builder)
     annotations = builder.annotations()
-    return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
+    return replace(annotations, unlisted=folder.unlisted(annotations.pictures))
 
 
 def _names(entry: Element) -> list[str]:

@@ -30,6 +30,9 @@ class JsonKind(Enum):
     DETECTRON2 = "a list of pictures with their objects, as Detectron2 has it"
     VIA_3 = "a project of VGG Image Annotator 3"
     VERTEX = "Vertex AI's JSON lines"
+    MMDETECTION = "MMDetection's JSON"
+    FIFTYONE = "FiftyOne's JSON"
+    CROWDHUMAN = "the JSON lines of CrowdHuman"
     METADATA = "metadata in JSON lines"
 
     @property
@@ -62,6 +65,9 @@ NAMES = {
     JsonKind.DETECTRON2: {"[{": "file_name"},
     JsonKind.VIA_3: {"{{": "pid"},
     JsonKind.VERTEX: {"{": "imageGcsUri"},
+    JsonKind.MMDETECTION: {"{": "data_list metainfo", "[{": "ann"},
+    JsonKind.FIFTYONE: {"{[{": "filepath", "{{[{": "bounding_box"},
+    JsonKind.CROWDHUMAN: {"{": "gtboxes"},
     JsonKind.METADATA: {"{": "file_name"},
 }
 """Names that tell a kind, by the brackets in which they stand."""

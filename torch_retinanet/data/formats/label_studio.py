@@ -79,7 +79,7 @@ def read_tasks(
         index = builder.add_picture(picture, path, place=_of_task(task.place, builder), size=own)
         _add(task, index, size, path, builder)
     annotations = builder.annotations()
-    return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
+    return replace(annotations, unlisted=folder.unlisted(annotations.pictures))
 
 
 def _of_task(place: int, builder: AnnotationsBuilder) -> str:

@@ -72,7 +72,7 @@ def read_labelme(path: Path, *, images: Path | None = None) -> Annotations:
     for file in track(files, total=len(files), words="reading annotations"):
         _add_or_lose(file, folder, builder)
     annotations = builder.annotations()
-    return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
+    return replace(annotations, unlisted=folder.unlisted(annotations.pictures))
 
 
 def _add_or_lose(file: Path, folder: PictureFolder, builder: AnnotationsBuilder) -> None:

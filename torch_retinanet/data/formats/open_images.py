@@ -67,7 +67,7 @@ def read_open_images(path: Path, *, images: Path | None = None) -> Annotations:
         object_ = Object(names.get(row.name, row.name), box, ignored=row.is_group)
         add_object(object_, builder, path, indices[row.picture], row.line)
     annotations = builder.annotations()
-    return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
+    return replace(annotations, unlisted=folder.unlisted(annotations.pictures))
 
 
 def _folders(path: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Files that people give as data and that hold no annotations as they are: named as what they are, with what to do."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,6 +30,15 @@ BY_CONTENT = {
     b"SQLite format 3": ("a database of SQLite", CONVERT),
 }
 """What a file is by its first bytes, and what to do."""
+
+BY_TEXT = {
+    re.compile(rb"# Compatible with PASCAL Annotation"): ("the text of PASCAL 1.00, as Penn-Fudan has it", CONVERT),
+    re.compile(rb"[^\r\n]+\.\w{3,4} \d+(?:\.\d+)?(?:,\d+(?:\.\d+)?){3},\d+\s"): (
+        "a list of pictures with boxes, as keras-yolo3 has it",
+        "write it as CSV, a line `picture,x1,y1,x2,y2,class` for each box",
+    ),
+}
+"""What a text is by its first lines, and what to do."""
 
 BY_SUFFIX = {
     ".xlsx": ("a workbook of Excel", SAVE),
@@ -75,8 +85,11 @@ def refuse_other_files(files: Iterable[Path]) -> None:
     Raises:
         InputError: as `refuse_other_file`, for the first of the files.
     """
+    with_text = set[Path]()
     for file in files:
-        if _suffix(file) in SUSPECTS and (_kind(file) or is_pointer(file)):
+        is_first_text = file.suffix.lower() == ".txt" and file.parent not in with_text
+        with_text |= {file.parent} if is_first_text else set()
+        if (is_first_text or _suffix(file) in SUSPECTS) and (_kind(file) or is_pointer(file)):
             refuse_other_file(file)
 
 
@@ -87,7 +100,9 @@ def _kind(path: Path) -> tuple[str, str] | None:
         beginning = file.read(2 * TAR_MARK)
     if beginning[TAR_MARK:].startswith(b"ustar"):
         return "a tar archive", UNPACK
-    return next((found for mark, found in BY_CONTENT.items() if beginning.startswith(mark)), None)
+    if found := next((found for mark, found in BY_CONTENT.items() if beginning.startswith(mark)), None):
+        return found
+    return next((found for pattern, found in BY_TEXT.items() if pattern.match(beginning)), None)
 
 
 def _suffix(path: Path) -> str:

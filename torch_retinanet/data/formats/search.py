@@ -3,6 +3,8 @@
 from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +12,13 @@ from torch_retinanet.data.formats.format import Format
 from torch_retinanet.data.formats.json_kind import kind_or_none
 from torch_retinanet.data.formats.splits import TRAINING, SplitName, first_of, split_of
 from torch_retinanet.data.tree import Tree
+from torch_retinanet.git_lfs import is_pointer
 
 LARGEST, FIRST = 16, 8
 """Files of a suffix in one folder that are looked into: the largest, and the first by name."""
+
+MANY_PICTURES = ".json", ".csv"
+"""Suffixes of files that hold the annotations of many pictures, which readers of a file a picture do not miss."""
 
 LOOKS, PAGE, MOST_PAGES = 20_000, 4096, 16
 """Looks into the files of a tree: a file takes one for each page of bytes, and no more than so many."""
@@ -25,19 +31,22 @@ class SplitPart(NamedTuple):
     split: str
 
 
-class DataSet(NamedTuple):
+@dataclass(frozen=True)
+class DataSet:
     """Annotations that belong together."""
 
     format: Format
     parts: Sequence[SplitPart]
 
+    @cached_property
+    def own_splits(self) -> list[str]:
+        """The names of the splits that its only part says, for which a large file is read once."""
+        return list(self.format.splits(self.parts[0].path)) if len(self.parts) == 1 else []
+
     @property
     def splits(self) -> list[str]:
-        """The names of its splits: those of its paths, or else those that its only part says."""
-        named = list(dict.fromkeys(part.split for part in self.parts if part.split))
-        if len(self.parts) == 1 and (said := self.format.splits(self.parts[0].path)):
-            return list(said)
-        return named
+        """The names of its splits: those that its only part says, or else those of its paths."""
+        return self.own_splits or list(dict.fromkeys(part.split for part in self.parts if part.split))
 
 
 def find_data_sets(tree: Tree, formats: Sequence[Format], without: Path | None = None) -> list[DataSet]:
@@ -129,6 +138,8 @@ def _by_format(tree: Tree, formats: Sequence[Format], without: Path | None) -> d
                 if without is not None and file.samefile(without):
                     continue
                 fitting = _first_fitting(file, formats, knowing)
+                if fitting is None and suffix in MANY_PICTURES and is_pointer(file):
+                    tree.pointers.append(file)
                 if fitting is not None:
                     found[fitting].append(folder if formats[fitting].is_folder(folder) else file)
     order = {folder: number for number, folder in enumerate(tree.by_suffix)}

@@ -77,7 +77,7 @@ def gather(pictures: Sequence[ViaPicture], path: Path, images: Path | None, buil
             found = read_or_lose(partial(_object, attribute=name), region, builder, index, region.place)
             add_object(found, builder, path, index, region.place)
     annotations = builder.annotations()
-    return replace(annotations, problems=[*annotations.problems, *folder.unlisted(annotations.pictures, path)])
+    return replace(annotations, unlisted=folder.unlisted(annotations.pictures))
 
 
 def names_of(filename: str, folder: str = "") -> list[str]:

@@ -71,8 +71,8 @@ def read_voc(
         for file in track(files, total=len(files), words="reading annotations"):
             _add_or_lose(file, folder, boxes, builder)
     annotations = builder.annotations(layout=boxes)
-    unlisted = [] if split or path.is_file() else folder.unlisted(annotations.pictures, path)
-    return replace(annotations, problems=[*annotations.problems, *unlisted])
+    unlisted = () if split or path.is_file() else folder.unlisted(annotations.pictures)
+    return replace(annotations, unlisted=unlisted)
 
 
 def voc_splits(path: Path) -> list[str]:
@@ -161,7 +161,7 @@ def _add_object(element: Element, index: int, picture: int, layout: BoxLayout, b
 def _parse(file: Path) -> Element:
     root = read_xml(file)
     for element in root.iter():
-        element.tag = element.tag.lower()
+        element.tag = element.tag.rpartition("}")[2].lower()  # without the namespace that some tools add
     if root.tag != "annotation":
         raise InputError(f"{file}: must be an <annotation>, and is a <{root.tag}>")
     return root

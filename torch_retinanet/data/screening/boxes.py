@@ -1,13 +1,13 @@
 """Boxes that no training can use are taken out, all are cut off at the border, and odd ones noted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from torch_retinanet.data.annotations import Annotations, Bools, Floats, Ints
 from torch_retinanet.data.builder import NO_CLASS, REGION_IS_IGNORED
-from torch_retinanet.data.screening.near_duplicates import near_duplicates
+from torch_retinanet.data.screening.near_duplicates import NearDuplicate, near_duplicates
 
 BORDER = 0.5
 """Pixels by which a box may lie over the border without a note: what rounding does."""
@@ -17,6 +17,9 @@ SLIVER = 3.0
 
 NEAR = 0.8
 """IoU from which two boxes of a class are noted."""
+
+SAME = 0.9
+"""IoU from which on two boxes of different classes are noted as one object."""
 
 Written = Callable[[Annotations, int], str]
 """What is said of a box, by its index."""
@@ -31,7 +34,7 @@ def screen_boxes(annotations: Annotations) -> Annotations:
     extended = _without(ordered, ~_extended(ordered.boxes), "no extent")
     inside = _without(extended, ~_extended(_clipped(extended)), "wholly outside the picture")
     clipped = _cut_off(_without_duplicates(inside))
-    return _note_near_duplicates(_note_slivers(clipped))
+    return _note_conflicts(_note_near_duplicates(_note_slivers(clipped)))
 
 
 def _without(annotations: Annotations, bad: Bools, kind: str, written: Written | None = None) -> Annotations:
@@ -90,23 +93,52 @@ def _note_slivers(annotations: Annotations) -> Annotations:
 def _note_near_duplicates(annotations: Annotations) -> Annotations:
     objects = np.flatnonzero(~annotations.ignored)
     groups = annotations.owners() * (len(annotations.classes) + 1) + annotations.labels
-    pairs = near_duplicates(annotations.boxes[objects], groups[objects], NEAR)
-    others = {int(objects[pair.later]): (int(objects[pair.earlier]), pair.iou) for pair in pairs}
-    near = np.zeros(len(annotations.boxes), dtype=bool)
-    near[list(others)] = True
+    others = _others(near_duplicates(annotations.boxes[objects], groups[objects], NEAR), objects)
 
     def written(annotations: Annotations, index: int) -> str:
         other, iou = others[index]
         return f"IoU {iou:.2f} with {_place(annotations, other)}"
 
-    return _note(annotations, near, "nearly the box of another", KEPT, written)
+    return _note(annotations, _at(annotations, others), "nearly the box of another", KEPT, written)
+
+
+def _note_conflicts(annotations: Annotations) -> Annotations:
+    objects = np.flatnonzero(~annotations.ignored)
+    owners, labels, boxes = annotations.owners()[objects], annotations.labels[objects], annotations.boxes[objects]
+    others = _others(near_duplicates(boxes, owners, SAME, labels=labels), objects)
+
+    def written(annotations: Annotations, index: int) -> str:
+        other, iou = others[index]
+        own, another = (annotations.classes[annotations.labels[i]] for i in (index, other))
+        return f"{own!r} and, with IoU {iou:.2f}, {another!r} in {_place(annotations, other)}"
+
+    at = _at(annotations, others)
+    return _note(annotations, at, "object with two classes", "it is learnt as both", written, assumption=True)
+
+
+def _others(pairs: Sequence[NearDuplicate], objects: Ints) -> dict[int, tuple[int, float]]:
+    """Of later boxes the earlier ones and the IoU, by their indices among all boxes."""
+    return {int(objects[pair.later]): (int(objects[pair.earlier]), pair.iou) for pair in pairs}
+
+
+def _at(annotations: Annotations, indices: Iterable[int]) -> Bools:
+    at = np.zeros(len(annotations.boxes), dtype=bool)
+    at[list(indices)] = True
+    return at
 
 
 def _note(
-    annotations: Annotations, odd: Bools, kind: str, then: str, written: Written, *, lost: bool = False
+    annotations: Annotations,
+    odd: Bools,
+    kind: str,
+    then: str,
+    written: Written,
+    *,
+    lost: bool = False,
+    assumption: bool = False,
 ) -> Annotations:
     notes = [
-        annotations.box_problem(i, f"{kind}: {written(annotations, i)}", then, data_loss=lost)
+        annotations.box_problem(i, f"{kind}: {written(annotations, i)}", then, data_loss=lost, assumption=assumption)
         for i in np.flatnonzero(odd).tolist()
     ]
     return replace(annotations, problems=[*annotations.problems, *notes])

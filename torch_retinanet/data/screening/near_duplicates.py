@@ -18,8 +18,10 @@ class NearDuplicate(NamedTuple):
     iou: float
 
 
-def near_duplicates(boxes: Floats, groups: Ints, least: float) -> list[NearDuplicate]:
+def near_duplicates(boxes: Floats, groups: Ints, least: float, *, labels: Ints | None = None) -> list[NearDuplicate]:
     """For each of the boxes (T,4) xyxy the one before it in its group (T,) with an IoU of `least` or more, if any.
+
+    With `labels` (T,) only boxes of different labels count.
 
     Boxes are sorted by their left edges, and each is compared with the next, then the one after it, and so on, as long
     as the left edges are near enough: two boxes of IoU t are no more than 1 - t of the first one's width apart.
@@ -35,7 +37,8 @@ def near_duplicates(boxes: Floats, groups: Ints, least: float) -> list[NearDupli
         near = (group[second] == group[first]) & (ordered[second, 0] <= reach[first])
         first, second = first[near], second[near]
         iou = _iou(ordered[first], ordered[second])
-        for i in np.flatnonzero(iou >= least).tolist():
+        counts = labels is None or labels[order[first]] != labels[order[second]]
+        for i in np.flatnonzero((iou >= least) & counts).tolist():
             earlier, later = sorted((int(order[first[i]]), int(order[second[i]])))
             found.setdefault(later, NearDuplicate(earlier, later, float(iou[i])))
     return list(found.values())
