@@ -36,6 +36,7 @@ from parity_tests.retinanet.torch_side import TorchDetectorSide
 from parity_tests.retinanet.torch_surroundings import Config
 from parity_tests.rule.record import Record
 from torch_retinanet.config.fields import conventions
+from torch_retinanet.errors import InputError
 from torch_retinanet.weights.keras_names import keras_variables
 
 NETWORK_SIZES: tuple[Size, ...] = ((32, 32), (64, 64), (96, 96), (96, 160), (120, 120), (128, 128), (160, 160))
@@ -46,6 +47,9 @@ OBJECT_SIZES: tuple[Size, ...] = ((64, 64), (96, 160), (128, 128))
 
 SMALL: dict[str, Any] = {"backbone": "resnet18", "width": 8}
 """The model whose steps show the conventions of optimisers, which no network changes."""
+
+COSTS = ("loss", "loss_after_20", "detections", "map")
+"""What an override costs, as a row has it."""
 
 ADAM = ("eps", "eps_root", "bias_steps")
 """Conventions of Adam alone."""
@@ -73,13 +77,18 @@ class Bench:
 
     def row(self, changed: Override) -> dict[str, Any]:
         """Everything that is measured of an override."""
-        effects = self.shows(changed) | self.costs(changed)
+        effects, note = self.shows(changed), NOTES.get(changed.convention, "")
+        try:
+            effects |= self.costs(changed)
+        except InputError as error:
+            effects |= dict.fromkeys(COSTS)
+            note = f"{note} What it costs is unknown: the model refuses the digits ({error}).".strip()
         return {
             "convention": changed.convention,
             "from": changed.before,
             "to": changed.after,
             "meaning": changed.meaning,
-            "note": NOTES.get(changed.convention, ""),
+            "note": note,
             **{name: _finite(value) for name, value in effects.items()},
         }
 
@@ -169,7 +178,7 @@ class Bench:
     def costs(self, changed: Override) -> dict[str, Any]:
         """What it does to losses and detections, as far as it has a part in them."""
         config, moved = self._overridden(changed)[0], changed.part == "rounding"
-        costs: dict[str, Any] = dict.fromkeys(("loss", "loss_after_20", "detections", "map"))
+        costs: dict[str, Any] = dict.fromkeys(COSTS)
         if changed.part != "optimizer" and changed.convention not in INIT:
             costs["loss"] = _relative(self.model.loss(config, moved=moved), self.model.loss(self.config))
         if not _only_detects(changed):

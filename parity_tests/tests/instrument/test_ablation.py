@@ -11,7 +11,7 @@ import pytest
 from parity_tests import cli
 from parity_tests.ablation import bench as measuring
 from parity_tests.ablation import digits_model
-from parity_tests.ablation.bench import Bench
+from parity_tests.ablation.bench import COSTS, Bench
 from parity_tests.ablation.conventions import NETWORK, NUMBERS, PICTURES, overrides
 from parity_tests.ablation.digits_model import Weights, digits_config, fresh_detector
 from parity_tests.ablation.effects import by_size, in_words, largest, largest_on_taps, refused, starts_at, unseen
@@ -30,6 +30,7 @@ from parity_tests.tests.support.pages import PAGES
 from parity_tests.tests.support.paths import ROOT
 from parity_tests.tests.support.planted import taps_made_by
 from torch_retinanet.config.fields import conventions
+from torch_retinanet.errors import InputError
 
 NOT_MEASURED = {
     *("conv_bias", "shortcut_bias", "p6_layer", "p6_source", "min_level", "max_level"),
@@ -145,6 +146,18 @@ def test_what_happens_to_photos_shows_at_the_sizes_where_it_happens() -> None:
     assert unseen(seen("padded_from=cut")) == ["800x800", "800x1333"]
     assert unseen(seen("max_side=1024")) == ["800x800"]
     assert unseen(seen("channel_order=rgb")) == []
+
+
+def test_a_model_that_refuses_the_digits_has_no_costs_and_says_why(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(changed: Override) -> dict[str, Any]:
+        raise InputError("images: sides 120x120 do not divide by 32")
+
+    monkeypatch.setattr(bench, "costs", refuses)
+    row = bench.row(ROUNDING)
+    assert [row[cost] for cost in COSTS] == 4 * [None]
+    assert row["note"].endswith("the model refuses the digits (images: sides 120x120 do not divide by 32).")
 
 
 @pytest.mark.ci

@@ -87,8 +87,8 @@ def test_a_difference_the_other_way_round_is_named_where_it_arrives() -> None:
 
 @pytest.mark.planted
 def test_a_layer_that_is_fed_something_else_in_one_of_its_calls_is_named() -> None:
-    class Twice(Difference):
+    class FedTwice(Difference):
         def forward(self, first: Tensor, second: Tensor) -> Tensor:
             return super().forward(first, 2 * second)
 
-    assert "dense" in of_two(Twice()).summary
+    assert "dense" in of_two(FedTwice()).summary
