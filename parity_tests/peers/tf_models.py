@@ -29,11 +29,18 @@ from parity_tests.peers.keras_recording import (
     inputs,
     keras_value,
     power_of_two,
+    truths,
 )  # fmt: skip
 from parity_tests.peers.recording import Recording, Tuning
 
 SIZES = {(128, 128): 2, (128, 256): 1, (384, 128): 1}
 """By size the pictures in a batch."""
+
+TRAINED = (128, 128)
+"""The size of which targets and losses are recorded; larger ones have a box that several anchors fit best alike."""
+
+GAMMA, HUBER, BOX_WEIGHT = 1.5, 0.1, 50
+"""Of official/vision/configs/retinanet.py Losses."""
 
 MISSING = (
     *("lxml", "tensorflow_datasets", "orbit", "immutabledict", "tensorflow_hub", "tensorflow_model_optimization"),
@@ -112,6 +119,7 @@ def package(dtype: str) -> SimpleNamespace:
     parts = {n.rpartition(".")[2]: importlib.import_module(f"official.vision.modeling.{n}") for n in names}
     parts |= {"anchor": importlib.import_module("official.vision.ops.anchor")}
     parts |= {"box_ops": importlib.import_module("official.vision.ops.box_ops")}
+    parts |= {"focal_loss": importlib.import_module("official.vision.losses.focal_loss")}
     return SimpleNamespace(keras=keras, tensorflow=importlib.import_module("tensorflow"), **parts)
 
 
@@ -187,10 +195,57 @@ def answers(dtype: str, seed: int, tuning: Tuning, whole: bool) -> Recording:
         record.add(f"{where}/anchors", anchors)
         tiled = np.tile(anchors.astype(dtype), (count, 1, 1))
         record.add(f"{where}/boxes", peer.box_ops.decode_boxes(found["deltas"], tiled).numpy())
+        if size == TRAINED:
+            add_training(record, where, peer, found, levels, truths(size, count, seed))
         if dtype == "float32":
             shape = np.array([size] * count, dtype=np.float32)
             add_detections(record, f"{where}/detections", model(pictures, shape, training=False))
     return record
+
+
+def labelled(peer: SimpleNamespace, levels: Any, known: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+    """Classes `[B,N]`, boxes `[B,N,4]` and the weights of both `[B,N]`, as the package labels the anchors."""
+    labeler, dtype, found = peer.anchor.AnchorLabeler(), peer.keras.backend.floatx(), []
+    levels = {level: peer.tensorflow.cast(boxes, dtype) for level, boxes in levels.items()}
+    for boxes, labels in known:
+        given = peer.tensorflow.constant(boxes[:, IN_XY], dtype)
+        classes, deltas, _, *weights = labeler.label_anchors(levels, given, labels[:, None].astype(np.int32))
+        flat = [
+            np.concatenate([of[level].numpy().reshape(-1, n) for level in of]) for of, n in ((classes, 1), (deltas, 4))
+        ]
+        found.append([flat[0][:, 0], flat[1], *(weight.numpy() for weight in weights)])
+    return [np.stack(values) for values in zip(*found, strict=True)]
+
+
+def add_training(
+    record: Recording,
+    where: str,
+    peer: SimpleNamespace,
+    outputs: dict[str, Any],
+    levels: Any,
+    known: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> None:
+    """Keeps targets, losses as RetinaNetTask.build_losses has them, and the gradients of their sum by the outputs."""
+    classes, boxes, of_class, of_box = labelled(peer, levels, known)
+    positives = np.argwhere(of_box > 0)
+    record.add_all(f"{where}/targets/label", np.where(of_class > 0, classes, -2).astype(np.int8))
+    record.add_rows(f"{where}/targets/deltas", boxes[..., IN_XY], positives)
+    tf, reduction = peer.tensorflow, peer.keras.losses.Reduction.SUM
+    logits, deltas = (tf.constant(outputs[name]) for name in ("logits", "deltas"))
+    normaliser = of_box.sum() + 1.0
+    with tf.GradientTape() as tape:
+        tape.watch([logits, deltas])
+        focal = peer.focal_loss.FocalLoss(alpha=0.25, gamma=GAMMA, reduction=reduction)
+        huber = peer.keras.losses.Huber(HUBER, reduction=reduction)
+        by_class = focal(tf.one_hot(classes.astype(np.int32), CLASSES), logits, of_class / normaliser)
+        by_box = BOX_WEIGHT * huber(boxes.astype(deltas.dtype.as_numpy_dtype), deltas, of_box / normaliser)
+        total = tf.cast(by_class, deltas.dtype) + by_box
+    record.add_all(f"{where}/loss/classification", by_class.numpy())
+    record.add_all(f"{where}/loss/bbox_regression", by_box.numpy())
+    by_logits, by_deltas = (gradient.numpy() for gradient in tape.gradient(total, [logits, deltas]))
+    record.add(f"{where}/grad_logits", by_logits)
+    record.add_rows(f"{where}/grad_logits_positive", by_logits, positives)
+    record.add_rows(f"{where}/grad_deltas_positive", by_deltas[..., IN_XY], positives)
 
 
 def add_detections(record: Recording, where: str, found: Any) -> None:

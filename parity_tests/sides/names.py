@@ -80,10 +80,12 @@ def pair(names: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pai
 
 
 def owners(table: Mapping[str, str]) -> dict[str, str]:
-    """The modules that a table of parameters pairs: each has one partner, in which they have the same names."""
-    found = {(_owner(port), _owner(name)) for port, name in table.items() if canonical(port)[-1] == canonical(name)[-1]}
+    """The modules that a table of parameters pairs: each has one partner, in which all have the same names."""
+    found = {(_owner(port), _owner(name)) for port, name in table.items()}
     partners = [Counter(of_side) for of_side in zip(*found, strict=True)]
-    return {port: name for port, name in found if port and name and partners[0][port] == partners[1][name] == 1}
+    other = {_owner(port) for port, name in table.items() if canonical(port)[-1] != canonical(name)[-1]}
+    alone = ((port, name) for port, name in found if partners[0][port] == partners[1][name] == 1)
+    return {port: name for port, name in alone if port and name and port not in other}
 
 
 def _owner(name: str) -> str:
