@@ -61,7 +61,8 @@ CHECKPOINT, VALUE, GRAPH = "ckpt-1", "/.ATTRIBUTES/VARIABLE_VALUE", "_CHECKPOINT
 
 ASSUMED = """Weights: keras_value of keras_recording by position and kind, `12/kernel:0`. Pictures enter as noise, RGB,
 channels last. The parts are put together as official/vision/modeling/factory.py does for retinanet_resnetfpn_coco, with
-NMS v2. BatchNorm runs on its moving statistics. Boxes are yxyx; deltas are recorded as xywh; labels of detections count
+NMS v2. BatchNorm runs on its moving statistics. Anchors are labelled and the
+focal loss is computed in float32. Boxes are yxyx; deltas are recorded as xywh; labels of detections count
 from 1."""
 
 
@@ -204,11 +205,10 @@ def answers(dtype: str, seed: int, tuning: Tuning, whole: bool) -> Recording:
 
 
 def labelled(peer: SimpleNamespace, levels: Any, known: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
-    """Classes `[B,N]`, boxes `[B,N,4]` and the weights of both `[B,N]`, as the package labels the anchors."""
-    labeler, dtype, found = peer.anchor.AnchorLabeler(), peer.keras.backend.floatx(), []
-    levels = {level: peer.tensorflow.cast(boxes, dtype) for level, boxes in levels.items()}
+    """Classes `[B,N]`, boxes `[B,N,4]` and the weights of both `[B,N]`, as the package labels anchors: in float32."""
+    labeler, found = peer.anchor.AnchorLabeler(), []
     for boxes, labels in known:
-        given = peer.tensorflow.constant(boxes[:, IN_XY], dtype)
+        given = peer.tensorflow.constant(boxes[:, IN_XY], "float32")
         classes, deltas, _, *weights = labeler.label_anchors(levels, given, labels[:, None].astype(np.int32))
         flat = [
             np.concatenate([of[level].numpy().reshape(-1, n) for level in of]) for of, n in ((classes, 1), (deltas, 4))

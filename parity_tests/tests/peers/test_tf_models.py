@@ -32,8 +32,11 @@ NOT_REPRODUCED = {
 
 YXYX = (1, 0, 3, 2)
 
+COARSE = ("boxes", "targets/deltas", "loss/", "grad_")
+"""What it computes in float32: anchors, what is made of them, and the focal loss."""
+
 PEER = KerasPeer(
-    recorded=Recorded(folder=FOLDER, their_name=tf_models_name, channels_last=True, coarse=("boxes",)),  # its anchors
+    recorded=Recorded(folder=FOLDER, their_name=tf_models_name, channels_last=True, coarse=COARSE),
     edges=YXYX,
 )
 SIZES = [(128, 128), (128, 256), (384, 128)]
@@ -42,7 +45,7 @@ SIZES = [(128, 128), (128, 256), (384, 128)]
 def made(folder: Path) -> Path:
     """The checkpoint that the package's trainer wrote."""
     layout = layout_of(FOLDER)
-    weight = weights_of(layout, 0)
+    weight = weights_of(layout, PEER.recorded.seed)
     entries = layout["ckpt-1"]
     tensors = {e["name"]: to_torch(torch.from_numpy(weight(e["drawn"], tuple(e["shape"])))) for e in entries}
     write_tf_checkpoint(folder, tensors, {e["name"]: e["full_name"] for e in entries})
@@ -96,6 +99,12 @@ def test_layers_of_the_pyramid_in_another_order_are_refused(tmp_path: Path) -> N
         ({"bn_eps": 1e-5}, "c3"),
         ({"upsample": "bilinear_2x"}, "p3"),
         ({"anchor_order": "ratio_scale"}, "anchors"),
+        ({"match_iou": 0.6}, "targets/deltas"),
+        ({"ignore_iou": 0.4}, "targets/label"),
+        ({"force_match": False}, "targets/deltas"),
+        ({"focal_gamma": 2.0}, "loss/classification"),
+        ({"loss_normaliser": "batch"}, "loss/bbox_regression"),
+        ({"smooth_l1_beta": 1.0}, "loss/bbox_regression"),
     ],
 )
 def test_a_wrong_convention_is_named_where_it_starts(wrong: dict[str, Any], starts_at: str) -> None:
