@@ -32,12 +32,17 @@ from parity_tests.peers.keras_recording import (
     truths,
 )  # fmt: skip
 from parity_tests.peers.recording import Recording, Tuning
+from parity_tests.peers.values import picture
 
 SIZES = {(128, 128): 2, (128, 256): 1, (384, 128): 1}
 """By size the pictures in a batch."""
 
 TRAINED = (128, 128)
 """The size of which targets and losses are recorded; larger ones have a box that several anchors fit best alike."""
+
+PICTURES = {"60x90": (60, 90), "120x77": (120, 77), "660x1300": (660, 1300)}
+SIDE = 640
+"""Of the square that pictures of these sizes are brought to."""
 
 GAMMA, HUBER, BOX_WEIGHT = 1.5, 0.1, 50
 """Of official/vision/configs/retinanet.py Losses."""
@@ -120,6 +125,7 @@ def package(dtype: str) -> SimpleNamespace:
     parts = {n.rpartition(".")[2]: importlib.import_module(f"official.vision.modeling.{n}") for n in names}
     parts |= {"anchor": importlib.import_module("official.vision.ops.anchor")}
     parts |= {"box_ops": importlib.import_module("official.vision.ops.box_ops")}
+    parts |= {"preprocess_ops": importlib.import_module("official.vision.ops.preprocess_ops")}
     parts |= {"focal_loss": importlib.import_module("official.vision.losses.focal_loss")}
     return SimpleNamespace(keras=keras, tensorflow=importlib.import_module("tensorflow"), **parts)
 
@@ -201,7 +207,18 @@ def answers(dtype: str, seed: int, tuning: Tuning, whole: bool) -> Recording:
         if dtype == "float32":
             shape = np.array([size] * count, dtype=np.float32)
             add_detections(record, f"{where}/detections", model(pictures, shape, training=False))
+    if dtype == "float32":
+        add_pictures(record, peer, seed)
     return record
+
+
+def add_pictures(record: Recording, peer: SimpleNamespace, seed: int) -> None:
+    """Keeps what the parser makes of pictures in evaluation, and by how much they are enlarged, in height and width."""
+    for name, (height, width) in PICTURES.items():
+        image = peer.preprocess_ops.normalize_image(peer.tensorflow.constant(picture(name, height, width, seed)))
+        fed, facts = peer.preprocess_ops.resize_and_crop_image(image, [SIDE, SIDE], padded_size=[SIDE, SIDE])
+        record.add(f"preprocessing/{name}/pictures", fed.numpy()[None])
+        record.add_all(f"preprocessing/{name}/scales", facts.numpy()[2])
 
 
 def labelled(peer: SimpleNamespace, levels: Any, known: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:

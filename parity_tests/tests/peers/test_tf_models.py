@@ -12,9 +12,12 @@ import torch
 from parity_tests.peers.keras_comparison import KerasPeer
 from parity_tests.peers.keras_files import layout_of, weights_of
 from parity_tests.peers.recorded import Recorded
+from parity_tests.peers.values import picture
+from parity_tests.rule.record import Where
 from parity_tests.tests.support.peers import RECORDINGS, different, first_different, mistaken
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.postprocess import DecodePredictions
+from torch_retinanet.preprocess import prepare
 from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.containers.tf_checkpoint import read_tf_checkpoint, write_tf_checkpoint
 from torch_retinanet.weights.keras_names import to_torch
@@ -63,6 +66,17 @@ def detector() -> RetinaNetDetector:
 def test_a_loaded_detector_answers_as_the_package_does(size: tuple[int, int], dtype: str) -> None:
     records = PEER.compare_size(detector(), size, dtype)
     assert len(records) >= 12 + 3 * (dtype == "float32")  # and of detections boxes, scores and labels
+    assert different(records) == []
+
+
+@pytest.mark.parametrize("name", ["60x90", "120x77", "660x1300"])
+def test_pictures_become_what_the_package_makes_of_them(name: str) -> None:
+    at, place = f"preprocessing/{name}", Where(dtype="float32", data="pictures")
+    height, width = map(int, name.split("x"))
+    image = torch.from_numpy(picture(name, height, width, PEER.recorded.seed)).permute(2, 0, 1)
+    batch = prepare([image], RetinaNetConfig.tf_models())
+    records = [PEER.recorded.judge(at, "pictures", batch.images.movedim(1, -1).numpy(), place)]
+    records.append(PEER.recorded.judge(at, "scales", np.array(batch.scales[0], np.float32), place))
     assert different(records) == []
 
 
