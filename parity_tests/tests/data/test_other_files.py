@@ -124,20 +124,20 @@ def packed(name: str) -> bytes:
     return memory.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("set.zip", packed("set.zip"), "is a ZIP archive; unpack it, and give the folder as DATA"),
-        ("set.tar", packed("set.tar"), "is a tar archive; unpack it"),
-        ("set.tar.gz", packed("set.tar.gz"), "is an archive of gzip; unpack it"),
-        ("train-00000-of-00001.parquet", b"PAR1" + bytes(99), "is a table of Parquet; convert it to COCO's JSON"),
-        ("a.tfrecord", bytes(99), "is a file of TFRecord; convert it"),
-        ("a.record-00000-of-00010", bytes(99), "is a file of TFRecord; convert it"),
-        ("boxes.xlsx", packed("set.zip"), "is a workbook of Excel; save the sheet as CSV"),
-        ("boxes.pkl", b"\x80\x04", "is a pickle, which can run any code and is never read; convert it"),
-        ("a.jsonl", b'{"imageGcsUri": "gs://b/a.jpg"}\n', "is Vertex AI's JSON lines, which is not read; export it"),
-    ],
-)
+NO_ANNOTATIONS = [
+    ("set.zip", packed("set.zip"), "is a ZIP archive; unpack it, and give the folder as DATA"),
+    ("set.tar", packed("set.tar"), "is a tar archive; unpack it"),
+    ("set.tar.gz", packed("set.tar.gz"), "is an archive of gzip; unpack it"),
+    ("train-00000-of-00001.parquet", b"PAR1" + bytes(99), "is a table of Parquet; convert it to COCO's JSON"),
+    ("a.tfrecord", bytes(99), "is a file of TFRecord; convert it"),
+    ("a.record-00000-of-00010", bytes(99), "is a file of TFRecord; convert it"),
+    ("boxes.xlsx", packed("set.zip"), "is a workbook of Excel; save the sheet as CSV"),
+    ("boxes.pkl", b"\x80\x04", "is a pickle, which can run any code and is never read; convert it"),
+    ("a.jsonl", b'{"imageGcsUri": "gs://b/a.jpg"}\n', "is Vertex AI's JSON lines, which is not read; export it"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), NO_ANNOTATIONS, ids=[name for name, *_ in NO_ANNOTATIONS])
 def test_a_file_that_is_no_annotation_is_named_by_itself_and_in_its_folder(
     name: str, content: bytes, sentence: str, tmp_path: Path
 ) -> None:
