@@ -44,6 +44,7 @@ def test_everything_of_both_sides_is_compared_or_skipped_for_a_reason(
     }
 
 
+@pytest.mark.ci
 def test_taps_are_known_after_the_models_that_made_them_have_made_room(run: DetectorComparison) -> None:
     sides = detector_sides(run.sides.build, run.weights)
     alone = replace(run, sides=sides, sizes=[(32, 64)])

@@ -28,7 +28,11 @@ def made() -> RetinaNetDetector:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if one.by_auto else pytest.mark.slow) for name, one in RUNTIMES.items()]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.ci if name == "compiled" else () if one.by_auto else pytest.mark.slow)
+        for name, one in RUNTIMES.items()
+    ],
 )
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_each_runtime_finds_what_the_detector_finds(made: RetinaNetDetector, name: str, precision: Any) -> None:

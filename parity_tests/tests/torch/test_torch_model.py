@@ -91,7 +91,7 @@ def test_it_compiles_to_machine_code(model: RetinaNet) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("max_level", [6, pytest.param(7, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("max_level", [pytest.param(6, marks=pytest.mark.ci), pytest.param(7, marks=pytest.mark.slow)])
 def test_it_exports_with_a_dynamic_batch_and_picture_size(max_level: int) -> None:
     """From sides of 160: below, levels have a single pixel, which `torch.export` takes for a constant.
 
