@@ -50,10 +50,10 @@ def _by_tap(calls: Calls) -> dict[str, list[str]]:
 
 def _order(reference: Sequence[Call], port: Sequence[Call]) -> list[int]:
     """For each call of the reference the place of the port's that is fed the same."""
-    apart = np.array([[_apart(one, other) for other in port] for one in reference])
     as_they_are = [*range(len(reference))]
-    if (most := float(apart.diagonal().max())) <= ALIKE:
+    if (most := max(map(_apart, reference, port))) <= ALIKE:
         return as_they_are
+    apart = np.array([[_apart(one, other) for other in port] for one in reference])
     order, left = list[int](), [*as_they_are]
     for row in apart:
         order.append(min(left, key=row.__getitem__))

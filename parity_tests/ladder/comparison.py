@@ -18,7 +18,7 @@ from parity_tests.rule.record import Array, Where
 from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.links import Links
-from parity_tests.sides.names import Pairs, fan_in, is_within
+from parity_tests.sides.names import Pairs, are_folded, fan_in, is_within
 from parity_tests.sides.side import ROOT, Backward, Call, Calls, Coarse, Loss, Side, input_names, other_inputs, tap_of
 
 SEED = 2017
@@ -120,10 +120,13 @@ class Comparison:
     def port_is_folded(self) -> bool:
         """Whether parameters of the port were made of several of the reference's, and rounded to float32 as they were.
 
-        An exporter makes a convolution and the BatchNorm behind it one, and so may a port with weights of its own.
+        An exporter makes a convolution and the BatchNorm behind it one. So may a port with weights of its own: nothing
+        but BatchNorm then lacks a partner there, and nothing but biases here.
         """
         missing = self.parameters.missing
-        return (self.port.may_be_folded or not self.transfer) and bool(missing["reference"] and missing["port"])
+        if self.port.may_be_folded:
+            return bool(missing["reference"] and missing["port"])
+        return not self.transfer and are_folded(missing["reference"], missing["port"])
 
     @cached_property
     def sides(self) -> ModelSides:
@@ -269,9 +272,8 @@ class Comparison:
         """Take the port's calls by what they are fed, where it makes them in another order than the reference's."""
         if not self._renamed and (renamed := other_order(calls, self.port_calls(sides, "float64"))):
             self._renamed.update(renamed)
-            for dtype in self.dtypes:
-                self._calls.pop(("port", dtype), None)
-            self._calls.pop(("port", "float64"), None)
+            for asked in [asked for asked in self._calls if asked[0] == "port"]:
+                del self._calls[asked]
 
     @property
     def said_of_inputs(self) -> list[str]:

@@ -127,8 +127,8 @@ class TorchPreparation:
 
     @torch.no_grad()
     def decoded(self, outputs: Array, size: Size) -> list[Detections]:
-        self.config = replace(self.config, min_side=min(size), max_side=max(size))
-        detector = self._detector(self._saying(outputs)).eval()
+        shown = TorchPreparation(self.config, self._saying(outputs), PictureSides(min(size), max(size)))
+        detector = shown._detector(shown.network).eval()
         black = torch.zeros(len(outputs), self.config.in_channels, *size)
         return in_numpy(detector(list(black)))
 

@@ -79,6 +79,14 @@ def pair(names: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pai
     )
 
 
+def are_folded(norms: Iterable[str], biases: Iterable[str]) -> bool:
+    """Whether these are parameters of BatchNorm alone, and those are biases alone, into which it may be folded."""
+    left, right = [canonical(name) for name in norms], [canonical(name) for name in biases]
+    moving = {tuple(path) for *path, leaf in left if leaf == "running_mean"}
+    whole = all(name[:-1] in moving for name in left) and all(name[-1] == "bias" for name in right)
+    return bool(left and right) and whole
+
+
 def owners(table: Mapping[str, str]) -> dict[str, str]:
     """The modules that a table of parameters pairs: each has one partner, in which all have the same names."""
     found = {(_owner(port), _owner(name)) for port, name in table.items()}

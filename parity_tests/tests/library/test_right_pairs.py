@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from parity_tests import Result, TorchModule, compare_models, randomise
+from parity_tests.sides.names import are_folded
 from parity_tests.tests.support.small_models import pictures
 
 L = keras.layers
@@ -117,3 +118,19 @@ def test_a_mistake_in_it_is_named(pair: str) -> None:
         "BatchNorm folded into weights of its own": "different: block",
     }
     assert PAIRS[pair][1]().summary.startswith(starts[pair])
+
+
+@pytest.mark.parametrize(
+    ("reference", "port", "folded_so"),
+    [
+        (["norm/gamma", "norm/beta", "norm/moving_mean", "norm/moving_variance"], ["conv.bias"], True),
+        (["norm.weight", "norm.bias"], ["conv.bias"], False),
+        (["norm.running_mean", "norm.running_var", "last.weight"], ["conv.bias"], False),
+        (["norm.running_mean", "norm.running_var"], ["conv.bias", "last.weight"], False),
+        (["norm.running_mean", "norm.running_var"], [], False),
+    ],
+)
+def test_nothing_but_batchnorm_is_folded_and_into_nothing_but_biases(
+    reference: list[str], port: list[str], folded_so: bool
+) -> None:
+    assert are_folded(reference, port) is folded_so
