@@ -52,6 +52,7 @@ def agree(reference: Reference, port: Array) -> bool:
     return bool((np.abs(expected - port) <= budgets).all())
 
 
+@pytest.mark.ci
 def test_the_losses_are_those_of_keras(run: TrainingRun, reference: Reference) -> None:
     port = run.port("float64")
     assert len(port) == STEPS
@@ -74,6 +75,7 @@ def later_rate(step: int, *_: object, **__: object) -> float:
     return (step + 2) / 20
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("name", "fault"), [("build_optimizer", decay_of_everything), ("rate_share", later_rate)])
 def test_another_step_is_seen(
     name: str,
@@ -86,6 +88,7 @@ def test_another_step_is_seen(
     assert not agree(reference, run.port("float64"))
 
 
+@pytest.mark.ci
 def test_with_sgd_too_the_losses_are_those_of_keras(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
     with_sgd = copy.copy(run)  # the model in Keras is the same, and traced
     with_sgd.config = replace(run.config, optimizer="sgd")
