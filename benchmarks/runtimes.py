@@ -35,6 +35,7 @@ RUNTIMES = {
     "OpenVINO": ("openvino", "fp32"),
     "OpenVINO, bfloat16": ("openvino", "bf16"),
     "torch.export": ("torch-export", "fp32"),
+    "AOTInductor": ("aoti", "fp32"),
 }
 """By their names in the table: what is exported, and the precision."""
 
@@ -57,7 +58,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         said = {}
         for name, (to, precision) in RUNTIMES.items():
-            path = (Path(folder) / precision).with_suffix(KINDS[to].suffix)
+            path = (Path(folder) / f"{to}-{precision}").with_suffix(KINDS[to].suffix)
             said[name], run = _measured(detector, path, to, precision, check, sample)
             engines[name] = ProgramEngine(run, detector.config.in_channels)
         ratios = _ratios(engines, check.annotations.pictures)

@@ -60,7 +60,7 @@ def export(
     Args:
         detector: in evaluation mode; what is exported computes in float32, or in int8 where `calibrate` is given.
         path: the file, whose name ends as the target's do.
-        to: `onnx`, `torch-export` or `openvino`.
+        to: `onnx`, `torch-export`, `openvino` or `aoti`.
         raw: the network alone, from what it is fed to deltas and logits, without `data` and `calibrate`.
         data: screened, in the labels of the detector: the file must find the same on these pictures, and its mAP is
             measured.

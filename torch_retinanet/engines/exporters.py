@@ -1,4 +1,4 @@
-"""Writes a detector, or its network alone, as a file of torch.export, of ONNX or of OpenVINO."""
+"""Writes a detector, or its network alone, as a file of torch.export, of AOTInductor, of ONNX or of OpenVINO."""
 
 import copy
 import json
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from torch_retinanet.detector import RetinaNetDetector
+from torch_retinanet.engines.ahead import write_ahead
 from torch_retinanet.engines.certificate import OUTPUTS
 from torch_retinanet.errors import InputError, install_hint
 from torch_retinanet.model import RetinaNet
@@ -49,7 +50,7 @@ def write_program(detector: RetinaNetDetector, path: Path, to: str, *, raw: bool
         InputError: for a convention that no program has; and where the libraries that write are not installed.
     """
     target, network = TARGETS[to], _frozen(detector)
-    if to != "torch-export":
+    if target.operators is not TORCH:
         _check_torch()
     program: nn.Module = NetworkProgram(network)
     if not raw:
@@ -59,7 +60,7 @@ def write_program(detector: RetinaNetDetector, path: Path, to: str, *, raw: bool
         "conventions": json.dumps(detector.config.as_dict()),
     }
     try:
-        with _quiet():
+        with quiet():
             target.write(traced(program, detector.config.in_channels), path, OUTPUTS[_kind(raw)], texts)
     except ModuleNotFoundError as error:
         extra = "openvino" if error.name == "openvino" else "onnx"
@@ -67,8 +68,8 @@ def write_program(detector: RetinaNetDetector, path: Path, to: str, *, raw: bool
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Within it nothing is heard of what torch's exporters say about themselves."""
+def quiet() -> Iterator[None]:
+    """Within it nothing is heard of what torch's exporters and compilers say about themselves."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -174,5 +175,6 @@ TARGETS = {
     "onnx": Target(ONNX, _write_onnx),
     "torch-export": Target(TORCH, _write_torch),
     "openvino": Target(OPENVINO, _write_openvino),
+    "aoti": Target(TORCH, write_ahead),
 }
 """What a detector can be exported to, by the name that `--to` has."""

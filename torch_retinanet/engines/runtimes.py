@@ -1,5 +1,7 @@
 """An exported file, opened by its runtime and run on numpy arrays. Imports numpy and that runtime alone."""
 
+import importlib
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,15 +57,26 @@ def _first_line(error: Exception) -> str:
 
 
 def kind_of(path: Path) -> "FileKind":
-    """The kind of a file, by its suffix.
+    """The kind of a file, by its suffix, and by what is packed in it where kinds have the same.
 
     Raises:
         InputError: for another suffix.
     """
-    found = next((kind for kind in KINDS.values() if kind.suffix == path.suffix), None)
-    if found is None:
-        raise InputError(f"{path}: its name must end in {', '.join(kind.suffix for kind in KINDS.values())}")
-    return found
+    of_suffix = [kind for kind in KINDS.values() if kind.suffix == path.suffix]
+    if not of_suffix:
+        suffixes = dict.fromkeys(kind.suffix for kind in KINDS.values())
+        raise InputError(f"{path}: its name must end in {', '.join(suffixes)}")
+    packed = _packed(path) if len(of_suffix) > 1 else []
+    marked = [kind for kind in of_suffix if kind.mark and any(kind.mark in name for name in packed)]
+    return (marked or of_suffix)[0]
+
+
+def _packed(path: Path) -> list[str]:
+    """The names of what is packed in a file; none where it is no archive."""
+    if not zipfile.is_zipfile(path):
+        return []
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
 
 
 def _onnx(path: Path, outputs: tuple[str, ...], threads: int, bf16: bool) -> Run:
@@ -107,6 +120,22 @@ def _torch_export(path: Path, outputs: tuple[str, ...], threads: int, bf16: bool
     return run
 
 
+def _ahead(path: Path, outputs: tuple[str, ...], threads: int, bf16: bool) -> Run:
+    import torch
+    import torchvision  # noqa: F401  # whose operators a program has
+
+    from torch_retinanet.engines.exporters import quiet
+
+    with quiet():
+        program = importlib.import_module("torch._inductor").aoti_load_package(str(path))
+
+    def run(images: NDArray[np.float32]) -> Arrays:
+        answer = program(torch.from_numpy(images))
+        return {name: answer[name].numpy() for name in outputs}
+
+    return run
+
+
 class FileKind(NamedTuple):
     """A kind of exported file.
 
@@ -115,17 +144,20 @@ class FileKind(NamedTuple):
         runtime: the package that runs them.
         extra: what installs it; none where the package needs it anyway.
         opened: the program in a file, as `open_program` gives it.
+        mark: what the name of something packed in it has, and nothing in other kinds of this suffix.
     """
 
     suffix: str
     runtime: str
     extra: str
     opened: Callable[[Path, tuple[str, ...], int, bool], Run]
+    mark: str = ""
 
 
 KINDS = {
     "onnx": FileKind(".onnx", "onnxruntime", "onnx", _onnx),
     "torch-export": FileKind(".pt2", "torch", "", _torch_export),
     "openvino": FileKind(".xml", "openvino", "openvino", _openvino),
+    "aoti": FileKind(".pt2", "torch", "", _ahead, mark="/aotinductor/"),
 }
 """By the name that `retinanet export --to` has."""

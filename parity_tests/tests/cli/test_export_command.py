@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from torch_retinanet.engines import export as exporting
 from torch_retinanet.engines.certificate import Certificate, checksum, files_of, place_of
 from torch_retinanet.engines.export import certify, export
 from torch_retinanet.engines.exporters import TARGETS
+from torch_retinanet.engines.runtimes import KINDS, kind_of
 
-FILES = {"onnx": "model.onnx", "openvino": "model.xml", "torch-export": "model.pt2"}
+FILES = {"onnx": "model.onnx", "openvino": "model.xml", "torch-export": "model.pt2", "aoti": "model.pt2"}
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +229,7 @@ def test_each_runtime_answers_as_eager_torch_and_one_weight_that_differs_is_foun
     assert certificate.found > 100
     assert main(["verify", str(path)]) == 0
     plant(path, class_bias(detector))
-    assert main(["verify", str(path)]) in ((1, 2) if to == "torch-export" else (1,))
+    assert main(["verify", str(path)]) in ((1, 2) if path.suffix == ".pt2" else (1,))
 
 
 @pytest.mark.slow
@@ -239,3 +241,34 @@ def test_the_network_alone_is_exported_in_any_convention(preset: str, to: str, t
     path = tmp_path / FILES[to]
     assert export(loud_detector(preset), path, to=to, raw=True).kind == "network"
     assert main(["verify", str(path)]) == 0
+
+
+@pytest.mark.ci
+def test_compiled_ahead_it_answers_for_pictures_of_any_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "model.pt2"
+    certificate = export(loud_detector("keras_io", width=8), path, to="aoti", raw=True)
+    assert len(certificate.looks) == 5
+    assert main(["verify", str(path)]) == 0
+    assert not capsys.readouterr().err.count("Warning")
+
+
+@pytest.mark.ci
+def test_a_compiler_that_is_missing_is_named(run: Path, tmp_path: Path) -> None:
+    from torch._inductor import config  # which takes long to import
+
+    with config.patch({"cpp.cxx": ("no-compiler",)}), pytest.raises(InputError, match=r"no C\+\+ compiler"):
+        export(loud_detector(), tmp_path / "model.pt2", to="aoti")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_files_of_one_suffix_are_told_apart_by_what_is_packed_in_them(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    for packed, runtime in {
+        "model/data/aotinductor/model/x.so": "aoti",
+        "model/models/model.json": "torch-export",
+    }.items():
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(packed, "")
+        assert kind_of(path) == KINDS[runtime]
+    path.write_text("broken")
+    assert kind_of(path) == KINDS["torch-export"]
