@@ -33,16 +33,10 @@ from torch_retinanet.config.fields import conventions
 from torch_retinanet.errors import InputError
 
 NOT_MEASURED = {
-    *("conv_bias", "shortcut_bias", "p6_layer", "p6_source", "min_level", "max_level"),
-    *("head_norm", "gn_groups", "gn_conv_bias", "gn_eps", "delta_axes", "matching"),
-    *("anchor_scales", "anchor_ratios", "anchor_sizes", "nms_classes"),
-    *("forced_box", "probability_margin", "smooth_l1_beta", "box_loss_sum", "clip_edges", "empty_boxes"),
-    *("clip_at", "clip_detections", "resize_edges", "resized_to", "whole_pixels", "pad_always"),
-    *("box_coding", "background_iou", "ignore_outside", "focal_balance", "log_epsilon", "class_loss_sum"),
-    *("clip_border", "resize_ratio", "padding_place", "resize_library", "clip_scope", "top_down", "box_sides"),
-    *("block_padding", "pyramid_norm", "box_loss_weight", "topk_per_class", "first_class"),
+    *("conv_bias", "shortcut_bias", "p6_layer", "p6_source", "min_level", "max_level", "pyramid_norm", "top_down"),
+    *("head_norm", "gn_groups", "gn_conv_bias", "gn_eps"),
 }
-"""Those with which the network has other parameters, and those that are newer than the run that is kept."""
+"""Those with which the network has other parameters."""
 
 FIELDS = {field.name for config in (Config, OptimizerConventions) for field in conventions(config)}
 
