@@ -1,4 +1,4 @@
-"""The runtimes that need torch alone: the detector as it is, and `RetinaNetDetector.optimize` in its two ways."""
+"""The runtimes of torch alone: the detector as it is, `RetinaNetDetector.optimize` in its two ways, and CUDA graphs."""
 
 import copy
 
@@ -6,6 +6,7 @@ import torch
 
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.engines.engine import Runtime
+from torch_retinanet.inference.graphed import GraphedNetwork, can_graph
 from torch_retinanet.inference.way import DTYPES, Precision, find_way
 from torch_retinanet.predict import Engine
 
@@ -19,9 +20,12 @@ def _nothing_missing(detector: RetinaNetDetector, precision: Precision) -> str:
 
 
 def _no_compiler(detector: RetinaNetDetector, precision: Precision) -> str:
-    if find_way(precision, _device(detector), winograd=True).winograd:
+    device = _device(detector)
+    if device.type == "cuda":
+        return "" if can_graph(device) else "it needs Triton, which comes with torch for CUDA on Linux"
+    if find_way(precision, device, winograd=True).winograd:
         return ""
-    return "it needs an x86 processor with AVX and a C++ compiler"
+    return "it needs an x86 processor with AVX and a C++ compiler, or a CUDA device"
 
 
 def _eager(detector: RetinaNetDetector, precision: Precision) -> Engine:
@@ -35,7 +39,10 @@ def _packed(detector: RetinaNetDetector, precision: Precision) -> Engine:
 
 
 def _compiled(detector: RetinaNetDetector, precision: Precision) -> Engine:
-    return detector.optimize(precision=precision)
+    device = _device(detector)
+    if device.type != "cuda":
+        return detector.optimize(precision=precision)
+    return detector.with_network(GraphedNetwork(detector.model, find_way(precision, device, winograd=False)))
 
 
 EAGER = Runtime("eager", _nothing_missing, _eager)
