@@ -29,9 +29,10 @@ class Divergence(NamedTuple):
 def divergence(records: Iterable[Record]) -> Divergence | None:
     """Where it starts, `None` where there is no difference.
 
-    At a parameter that does not fit; else in the forward pass; else in anchors, targets and losses, which the port
-    computes by itself wherever it goes back; else in the backward pass; else at the first difference of all. Of a pass
-    isolated modules tell more than the whole chain, and float64 more than float32.
+    At a parameter that does not fit, or whose values were carried over wrongly; else in the forward pass; else in
+    anchors, targets and losses, which the port computes by itself wherever it goes back; else in the backward pass;
+    else at the first difference of all. Of a pass isolated modules tell more than the whole chain, and float64 more
+    than float32.
     """
     different = [record for record in records if record.verdict == "different"]
     if not different:
@@ -46,9 +47,11 @@ def divergence(records: Iterable[Record]) -> Divergence | None:
 
 def _precedence(record: Record) -> tuple[int, bool, bool]:
     rank = next((i for i, rungs in enumerate(CAUSES) if record.rung in rungs), len(CAUSES))
-    if record.rung == "parameters" and None not in (shapes := (record.reference_shape, record.port_shape)):
-        rank = -1 if shapes[0] != shapes[1] else rank
-    where = record.where
+    where, shapes = record.where, (record.reference_shape, record.port_shape)
+    if None not in shapes:
+        misfit = record.rung == "parameters" and shapes[0] != shapes[1]
+        miscarried = record.rung == "forward" and where.subject == "weights" and shapes[0] == shapes[1]
+        rank = -1 if misfit or miscarried else rank
     return rank, record.rung in PASSES and where.mode != "isolated", where.dtype == "float32"
 
 

@@ -72,6 +72,14 @@ def test_an_isolated_module_tells_more_than_whatever_comes_before_it_in_the_repo
     assert divergence([record("forward", ISOLATED, "p6", "equal")]) is None
 
 
+def test_a_weight_carried_over_wrongly_is_named_and_not_the_modules_that_run_with_it() -> None:
+    shape, weights = (7, 7, 3, 64), Where(dtype="float64", subject="weights")
+    carried = record("forward", weights, "fpn/conv_c6_3x3/kernel", reference_shape=shape, port_shape=shape)
+    found = divergence([*p6_is_wrong(), carried])
+    assert found is not None
+    assert found.first is carried
+
+
 @pytest.mark.parametrize("cause", ["forward", "anchors", "targets", "losses"])
 def test_what_causes_a_wrong_gradient_is_named_and_not_the_gradient(cause: str) -> None:
     records = [
