@@ -1,4 +1,4 @@
-"""The rung *metric*: COCO's numbers of both sides on the same pictures."""
+"""The rung *metric*: COCO's numbers of both sides on the same pictures, the reference's by COCO's evaluation itself."""
 
 from functools import partial
 
@@ -30,9 +30,11 @@ def metric(run: DetectorComparison) -> list[DetectorCase]:
 
 def _case(run: DetectorComparison, size: Size) -> DetectorCase:
     def reference(sides: DetectorSides) -> Answer:
+        from parity_tests.retinanet.coco import numbers_of_coco  # which needs the extra `train`
+
         scene, side = run.inputs.digits(size, PICTURES), sides.reference("float64")
         near = outputs_near_the_truth(side, scene, run.config.num_classes)
-        numbers = run.metric(side.detections(near, size), scene.boxes, scene.labels)
+        numbers = numbers_of_coco(side.detections(near, size), scene.boxes, scene.labels)
         return {"scene": scene._asdict(), "near": near, "numbers": numbers}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
