@@ -39,7 +39,7 @@ NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 NOT_COMPARED = "counts steps for a cumulative average, which neither side has"
 """Why `num_batches_tracked` has no counterpart in Keras."""
 
-OWN = OwnTaps(flat=("logits", "deltas", "outputs"), refusals=(torch_retinanet.InputError,))
+OWN = OwnTaps(flat=("logits", "deltas", "outputs"), lasting=True, refusals=(torch_retinanet.InputError,))
 """How the port writes its taps."""
 
 LAYOUTS = Layouts("channels_last", "channels_first", {}, OWN.flat)

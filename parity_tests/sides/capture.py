@@ -126,6 +126,16 @@ class Capture:
             self.ends.gradients.append(self._tensors.tensor(gradient))
         return self.marked(name, "", self._tensors.tensor(given.outputs[""]) if "" in given.outputs else value)
 
+    def settle(self, written: Mapping[str, Any]) -> None:
+        """Take what is left of written taps for what was written, where a later module has changed it in place."""
+        for name, tensor in written.items():
+            given, call = self._fed_calls.get(name, Call()), self.calls[name]
+            fed = "" in given.outputs
+            handed_on = self._tensors.array(self._tensors.tensor(given.outputs[""])) if fed else call.outputs[""]
+            left = self._tensors.array(tensor)
+            if not np.array_equal(left, handed_on, equal_nan=True):
+                self.calls[name] = replace(call, outputs={"": left})
+
     def with_gradients(self, found: Sequence[Array | None]) -> dict[str, Call]:
         """The calls with the gradients by what was marked."""
         by_place = [(call, place, g) for (call, place), g in zip(self.marks, found, strict=True) if g is not None]

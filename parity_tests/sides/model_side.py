@@ -181,6 +181,8 @@ class ModelSide(ABC):
             with suppress(*(self.own.refusals if refusals else ())):
                 result = self.run(tensors, training=training, taps=taps)
             taps.check()
+            if self.own.lasting:
+                capture.settle(taps.captured)
             self.sources |= taps.lines
             return result, taps.captured
         marked = [capture.marked(ROOT, i, tensor) for i, tensor in enumerate(tensors)]

@@ -18,9 +18,11 @@ class OwnTaps:
     Attributes:
         flat: taps that lie alike on both sides, though they have four axes or more.
         terms: the products in the longest sum of a tap, which cannot be seen from outside; one where it is not told.
+        lasting: whether no module may change a tap that another has written: what is left of it in the end is compared.
         refusals: what the model raises where it refuses its inputs half way; its taps up to there are compared.
     """
 
     flat: Collection[str] = ()
     terms: Mapping[str, int] = field(default_factory=dict)
+    lasting: bool = False
     refusals: tuple[type[Exception], ...] = (UsageError,)

@@ -1,7 +1,12 @@
-"""The rung *parameters*: names and shapes of all variables, and the distribution of fresh values layer by layer."""
+"""The rung *parameters*: names and shapes of all variables, and fresh values layer by layer: their distribution, and
+whether each layer has its own."""
 
 import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 
 import numpy as np
 
@@ -35,10 +40,39 @@ def _port(sides: DetectorSides, given: Answer) -> Answer:
 
 def _judge(reference: Answer, port: Answer) -> list[Record]:
     left, right = reference["variables"], port["variables"]
-    names = [*left, *(name for name in right if name not in left)]
-    records = [_compare_distribution(name, left.get(name), right.get(name)) for name in names]
+    records = compare_fresh(left, right)
     counts = [np.array([sum(array.size for array in side.values())], float) for side in (left, right)]
     return [*records, compare_values("parameters", FRESH, "count", counts[0], counts[1], budget=0.0)]
+
+
+def compare_fresh(reference: Mapping[str, Array], port: Mapping[str, Array]) -> list[Record]:
+    """Each variable's fresh values: whether they are its own, and how they are distributed."""
+    repeated = [_repeated(side) for side in (reference, port)]
+    records = []
+    for name in [*reference, *(name for name in port if name not in reference)]:
+        own = [name not in side for side in repeated]
+        if own[0] != own[1] and name in reference and name in port:
+            records.append(_compare_repetition(name, *own))
+        else:
+            records.append(_compare_distribution(name, reference.get(name), port.get(name)))
+    return records
+
+
+def _repeated(variables: Mapping[str, Array]) -> frozenset[str]:
+    """The variables whose drawn values are those of another: their layers begin as one layer and stay so."""
+    alike = defaultdict[tuple[tuple[int, ...], bytes], list[str]](list)
+    for name, values in variables.items():
+        if values.size and values.min() != values.max():
+            alike[values.shape, sha256(values.tobytes()).digest()].append(name)
+    return frozenset(name for names in alike.values() if len(names) > 1 for name in names)
+
+
+def _compare_repetition(name: str, reference: bool, port: bool) -> Record:
+    """Of a variable that has values of its own on one side alone."""
+    left, right = (np.array([float(is_own)]) for is_own in (reference, port))
+    record = compare_values("parameters", FRESH, name, left, right, budget=0.0, tag=tag_of(name))
+    side = "port" if reference else "reference"
+    return replace(record, reason=f"its fresh values are those of another variable, in the {side} alone")
 
 
 def _compare_distribution(name: str, reference: Array | None, port: Array | None) -> Record:
