@@ -204,13 +204,15 @@ def _coverage(two: Comparison, rungs: Sequence[str]) -> list[Coverage]:
 def _covered(two: Comparison, kind: str, side: str, pairs: Pairs) -> Coverage:
     """The names of one kind; a tap that neither side has run was not compared."""
     idle = [tap for tap in pairs.port if kind == "taps" and tap not in two.called]
+    uncalled = two.uncalled if kind == "taps" else {}
+    own = {tap if side == "reference" else pairs.port[tap]: why for tap, why in uncalled.items()}
     inputs = {name: reason for name, reason in two.skip.items() if kind == "taps" and name.endswith(".input")}
     return Coverage(
         preset="",
         side=side,
         kind=kind,
-        compared=len(pairs.port) - len(idle),
-        skipped={**pairs.skipped[side], **(inputs if side == "reference" else {})},
+        compared=len(pairs.port) - len(idle) - len(own),
+        skipped={**pairs.skipped[side], **own, **(inputs if side == "reference" else {})},
         missing=[*pairs.missing[side], *(tap if side == "reference" else pairs.port[tap] for tap in idle)],
     )
 

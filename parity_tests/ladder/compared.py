@@ -20,8 +20,10 @@ def tag_of(name: str) -> Tag:
 
 
 def compared_calls(pair: Comparison, calls: Calls) -> Calls:
-    """The calls of taps that the port has too."""
-    return {name: call for name, call in calls.items() if tap_of(name) in pair.taps.port}
+    """The calls of taps that the port has too, and calls too where it computes with them."""
+    return {
+        name: c for name, c in calls.items() if tap_of(name) in pair.taps.port and tap_of(name) not in pair.uncalled
+    }
 
 
 def fed_and_made(pair: Comparison, calls: Calls) -> Taps:

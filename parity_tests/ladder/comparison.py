@@ -14,9 +14,10 @@ import numpy as np
 from parity_tests.ladder.call_order import in_words, other_order
 from parity_tests.ladder.case import Case, Sides
 from parity_tests.ladder.lying import let_lie
+from parity_tests.ladder.unused import used_uncalled
 from parity_tests.rule.record import Array, Where
 from parity_tests.sides.adapter import Adapter
-from parity_tests.sides.layouts import Layouts, to_port, to_reference
+from parity_tests.sides.layouts import Layouts
 from parity_tests.sides.links import Links
 from parity_tests.sides.names import Pairs, are_folded, fan_in, is_within
 from parity_tests.sides.side import ROOT, Backward, Call, Calls, Coarse, Loss, Side, input_names, other_inputs, tap_of
@@ -47,6 +48,7 @@ class Comparison:
         batches: the inputs of each step of a training run.
         dtypes: precisions that get records.
         transfer: whether the port gets the reference's parameters.
+        uncalled: why taps are not compared that one side does not call; known once the port has run.
     """
 
     reference: Adapter
@@ -65,6 +67,7 @@ class Comparison:
     batches: Sequence[Sequence[Array]] = ()
     dtypes: Sequence[str] = ("float64", "float32")
     transfer: bool = True
+    uncalled: dict[str, str] = field(default_factory=dict)
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
     _prepared: dict[str, str] = field(default_factory=dict)
     _lying: dict[str, Sequence[int]] = field(default_factory=dict)
@@ -168,7 +171,7 @@ class Comparison:
     def to_port_inputs(self, inputs: Sequence[Array]) -> list[Array]:
         """Inputs in the layout of the port."""
         names = input_names(ROOT, len(inputs))
-        return [self._to_port(ROOT, name, values) for name, values in zip(names, inputs, strict=True)]
+        return [self.layouts.to_port(ROOT, name, values) for name, values in zip(names, inputs, strict=True)]
 
     def reference_calls(self, sides: ModelSides, dtype: str) -> Calls:
         """The reference's run on the inputs, asked for once."""
@@ -180,7 +183,11 @@ class Comparison:
         """The port's run on the inputs, by the reference's names and in its layout; asked for once."""
         if ("port", dtype) not in self._calls:
             found = sides.port(dtype).forward(self.to_port_inputs(self.inputs))
-            self._lying.update(let_lie(self.layouts, self._calls.get(("reference", dtype), {}), found))
+            beside = self._calls.get(("reference", dtype), {})
+            self._lying.update(let_lie(self.layouts, beside, found))
+            if beside and self.has_gradients and self.reference.taps is self.port.taps is None:
+                opened, fed = (sides.reference, sides.port), (self.inputs, self.to_port_inputs(self.inputs))
+                self.uncalled.update(used_uncalled(self.paths, (beside, found), opened, fed))
             self._calls["port", dtype] = self.to_reference(found)
         return self._calls["port", dtype]
 
@@ -213,7 +220,7 @@ class Comparison:
             return self.losses[0 if name == "reference" else 1]
         if name == "reference":
             return seeds
-        return {place: self._to_port(*_output(place), seed) for place, seed in seeds.items()}
+        return {place: self.layouts.to_port(*_output(place), seed) for place, seed in seeds.items()}
 
     def seeds_of(self, sides: ModelSides) -> dict[str, Array]:
         """A random weight for each number of the reference's outputs; none where there is a loss.
@@ -280,7 +287,7 @@ class Comparison:
         """A sentence for each module whose input the port prepares, and for each array that is no map."""
         made, lying = self._prepared.items(), self._lying.items()
         said = [f"{tap}.input: {shapes}; the port's {tap} is run on what arrives" for tap, shapes in made]
-        said += in_words(self._renamed)
+        said += [*in_words(self._renamed), *(f"{tap}: {words}" for tap, words in self.uncalled.items())]
         return said + [f"{name}: {shape} lies on both sides alike, and is taken for no map" for name, shape in lying]
 
     def compares_input(self, tap: str) -> bool:
@@ -290,7 +297,7 @@ class Comparison:
     def to_port(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules as the port has them; without inputs where those are skipped."""
         fed, own = self.feeding(calls), {name: port for port, name in self._renamed.items()}
-        return {own.get(name, name): self._mapped(name, call, self._to_port) for name, call in fed.items()}
+        return {own.get(name, name): self._mapped(name, call, self.layouts.to_port) for name, call in fed.items()}
 
     def feeding(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules to feed it itself; without inputs where those are skipped."""
@@ -306,7 +313,7 @@ class Comparison:
         return {names[port]: self._call_to_reference(names[port], call) for port, call in calls.items()}
 
     def _call_to_reference(self, name: str, call: Call) -> Call:
-        mapped = self._mapped(name, call, self._to_reference)
+        mapped = self._mapped(name, call, self.layouts.to_reference)
         if self.port_is_folded:
             mapped = replace(mapped, coarse=Coarse(within=True, between=True, before=True))
         return replace(mapped, parameter_gradients=self.gradients_to_reference(call.parameter_gradients))
@@ -325,12 +332,6 @@ class Comparison:
             output_gradients=gradients,
             input_gradients={i: change(name, names[i], values) for i, values in call.input_gradients.items()},
         )
-
-    def _to_port(self, call: str, name: str, values: Array) -> Array:
-        return to_port(name, values, self.layouts.tap(call, name, values.ndim))
-
-    def _to_reference(self, call: str, name: str, values: Array) -> Array:
-        return to_reference(values, self.layouts.tap(call, name, values.ndim))
 
 
 def _output(place: str) -> tuple[str, str]:

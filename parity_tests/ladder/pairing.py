@@ -1,6 +1,7 @@
 """Two models side by side: their taps and parameters paired, by a table that is given or found. Needs numpy alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,10 +13,10 @@ from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import SIDES, Array
 from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.carry import draws_together
-from parity_tests.sides.layouts import LAST_TO_SECOND, Layouts, Permutation, to_port
+from parity_tests.sides.layouts import LAST, LAST_TO_SECOND, Layout, Layouts, Permutation, to_port
 from parity_tests.sides.links import Links, linked
 from parity_tests.sides.matching import Matches, as_names, matched
-from parity_tests.sides.names import Names, Pairs, check_skip, check_table, is_within, owners, pair
+from parity_tests.sides.names import Names, Pairs, canonical, check_skip, check_table, is_within, owners, pair
 from parity_tests.sides.parts import Module, in_parts, modules_of
 from parity_tests.sides.side import ROOT, input_names, tap_of
 
@@ -59,14 +60,15 @@ def comparison(
     table = found.table if names is None else names
     paired = _paired_taps(taps, table, skip)
     flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
-    lie = Layouts(reference.layout, port.layout, layouts, flat)
     ends = [(paths[0][tap], paths[1][name]) for tap, name in paired.port.items()]
+    lie = Layouts(reference.layout, port.layout, layouts, flat, _of_taps(adapters, paired, ends))
     lie.table |= _of_steps(adapters, paired, ends, lie)
     reference, port = _in_one_form(_before_activations((reference, port), ends), ends)
     square = {name for name in reference.results_first() & values[0].keys() if len({*values[0][name].shape}) == 1}
     lie.table |= dict.fromkeys(square - lie.table.keys(), (0, 1))
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
-    paired = _without_parts(_without_drawn(paired, adapters, paths, links), adapters, paths, parameters, links)
+    paired = _without_drawn(_without_wider(paired, adapters, paths, parameters, links), adapters, paths, links)
+    paired = _without_parts(paired, adapters, paths, parameters, links)
     return Comparison(
         reference=reference,
         port=port,
@@ -95,6 +97,18 @@ def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str])
     return Pairs({tap: both[tap] for tap in taps.reference if tap in both}, rest.missing, paired.skipped)
 
 
+def _of_taps(adapters: Sequence[Adapter], paired: Pairs, ends: Sequence[Ends]) -> dict[str, tuple[Layout, Layout]]:
+    """Where each side has the channels of taps of which one has them last whatever it does with maps."""
+    first, second = (adapters[i].channels_last([both[i] for both in ends]) for i in (0, 1))
+    if first is None or second is None:
+        return {}
+    return {
+        tap: (LAST if own in first else adapters[0].layout, LAST if theirs in second else adapters[1].layout)
+        for tap, (own, theirs) in zip(paired.port, ends, strict=True)
+        if own in first or theirs in second
+    }
+
+
 def _of_steps(
     adapters: Sequence[Adapter], paired: Pairs, ends: Sequence[Ends], layouts: Layouts
 ) -> dict[str, Permutation]:
@@ -108,6 +122,46 @@ def _of_steps(
     return {name: LAST_TO_SECOND for name in names if name not in layouts.table}
 
 
+def _without_wider(
+    paired: Pairs, adapters: Sequence[Adapter], paths: Sequence[Mapping[str, str]], parameters: Names, links: Links
+) -> Pairs:
+    """Without taps that nobody asked for, of which one holds layers that the other side has elsewhere.
+
+    A block that scales its result by a parameter of its own stands beside a layer that scales and no more.
+    """
+    each = [(link.reference, link.port) for link in links.each]
+    partners = [{name: {*names[1 - i]} for names in each for name in names[i]} for i in (0, 1)]
+    inside = [_by_module(of_side) for of_side in parameters]
+
+    def is_wider(tap: str, name: str) -> bool:
+        own = [inside[i].get(canonical(path), set[str]()) for i, path in enumerate((paths[0][tap], paths[1][name]))]
+        return all(own) and any(partners[i].get(of, set[str]()) - own[1 - i] for i in (0, 1) for of in own[i])
+
+    if any(adapter.taps is not None for adapter in adapters):
+        return paired
+    wider = {tap: name for tap, name in paired.port.items() if paths[0][tap] and is_wider(tap, name)}
+    return _skipping(paired, wider, "holds layers in the one side that lie elsewhere in the other")
+
+
+def _by_module(names: Iterable[str]) -> dict[tuple[str, ...], set[str]]:
+    """The parameters in each module, by its path."""
+    found: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for name in names:
+        spelled = canonical(name)
+        for end in range(1, len(spelled)):
+            found[spelled[:end]].add(name)
+    return found
+
+
+def _skipping(paired: Pairs, apart: Mapping[str, str], reason: str) -> Pairs:
+    """Without these taps, which count as skipped on both sides."""
+    skipped = {"reference": dict.fromkeys(apart, reason), "port": dict.fromkeys(apart.values(), reason)}
+    return paired._replace(
+        port={tap: name for tap, name in paired.port.items() if tap not in apart},
+        skipped={side: paired.skipped[side] | skipped[side] for side in SIDES},
+    )
+
+
 def _without_drawn(
     paired: Pairs, adapters: Sequence[Adapter], paths: Sequence[Mapping[str, str]], links: Links
 ) -> Pairs:
@@ -118,11 +172,7 @@ def _without_drawn(
     drawn = [link.reference[0] for link in fitting if any(draws_together(*s) for s in (link.shapes, link.shapes[::-1]))]
     apart = {tap: name for tap, name in paired.port.items() if _within(paths[0][tap], drawn)}
     reason = "has its results in other axes than the other side, and they are compared where they arrive"
-    skipped = {"reference": dict.fromkeys(apart, reason), "port": dict.fromkeys(apart.values(), reason)}
-    return paired._replace(
-        port={tap: name for tap, name in paired.port.items() if tap not in apart},
-        skipped={side: paired.skipped[side] | skipped[side] for side in SIDES},
-    )
+    return _skipping(paired, apart, reason)
 
 
 def _without_parts(

@@ -60,6 +60,13 @@ class Ordinary:
         """The paths of layers that take and give arrays of three axes, steps and channels, in the layout of maps."""
         return set()
 
+    def channels_last(self, paths: Collection[str]) -> set[str] | None:
+        """The paths of layers that have their channels last, wherever the side has those of its maps.
+
+        A dense layer has; `None` where nothing is known of layers.
+        """
+        return None
+
     def recurrent(self, paths: Collection[str]) -> set[str]:
         """The paths of modules that always return both, steps and states, which are to be brought in another form."""
         return set()

@@ -71,6 +71,15 @@ def of_steps(model: keras.Model) -> set[str]:
     return {path for path, layer in layers_by_path(model).items() if isinstance(layer, classes)}
 
 
+def with_channels_last(model: keras.Model) -> set[str]:
+    """The paths of layers that have their channels last, wherever maps have theirs."""
+    layers = layers_by_path(model).items()
+    kinds = keras.layers.Dense, keras.layers.Embedding
+    norms = keras.layers.LayerNormalization, keras.layers.RMSNormalization
+    last = {path for path, layer in layers if isinstance(layer, norms) and layer.axis in (-1, [-1])}
+    return last | {path for path, layer in layers if isinstance(layer, kinds)}
+
+
 def returned(model: keras.Model, paths: Collection[str]) -> dict[str, Returned]:
     """What recurrent layers at these paths return; of a model itself, at an empty one, what its outputs say."""
     layers = {"": model, **layers_by_path(model)}

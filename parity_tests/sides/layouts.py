@@ -1,10 +1,11 @@
-"""How arrays of the port lie beside those of the reference: a permutation of axes, never a reshape. Needs numpy alone.
+"""How arrays of the port lie beside those of the reference: a permutation of axes, or axes of length one more or less.
 
 A permutation names the port's axes in the order in which the reference has them: `(0, 2, 3, 1)` where the port is
-channels first and the reference channels last.
+channels first and the reference channels last. Needs numpy alone.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ LAST_TO_SECOND: Permutation = (0, 2, 1)
 """Steps with their channels last in the one side, and first in the other."""
 
 FIRST: Layout = "channels_first"
+LAST: Layout = "channels_last"
 
 
 class Layouts:
@@ -31,16 +33,23 @@ class Layouts:
         table: permutations by tap, by input of a tap (`conv.input`) or by the reference's name of a parameter, where
             they are not what follows from the sides: for maps their channels, for kernels the order of Keras or torch.
         flat: taps that lie alike on both sides, though they have four axes or more.
+        of_taps: where each side has the channels of a tap, where that does not follow from the sides.
 
     Raises:
         UsageError: for what is no permutation.
     """
 
     def __init__(
-        self, reference: Layout, port: Layout, table: Mapping[str, Sequence[int]], flat: Collection[str] = ()
+        self,
+        reference: Layout,
+        port: Layout,
+        table: Mapping[str, Sequence[int]],
+        flat: Collection[str] = (),
+        of_taps: Mapping[str, tuple[Layout, Layout]] = MappingProxyType({}),
     ) -> None:
-        self.reference, self.port, self.flat = reference, port, flat
+        self.reference, self.port, self.flat, self.of_taps = reference, port, flat, of_taps
         self.table = {name: _checked(name, axes) for name, axes in table.items()}
+        self._by_ones: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
     def tap(self, call: str, name: str, axes: int) -> Permutation:
         """That of `name`, an output or input of `call`; a tap called again lies as the first time."""
@@ -48,9 +57,32 @@ class Layouts:
         of_tap = self.table.get(_of_first_call(call), ())
         if named is not None or len(of_tap) == axes:
             return of_tap if named is None else named
-        if axes < 4 or self.reference == self.port or _of_first_call(call) in self.flat:
+        reference, port = self.of_taps.get(_of_first_call(call), (self.reference, self.port))
+        if axes < 4 or reference == port or _of_first_call(call) in self.flat:
             return tuple(range(axes))
-        return (0, axes - 1, *range(1, axes - 1)) if self.reference == FIRST else (0, *range(2, axes), 1)
+        return (0, axes - 1, *range(1, axes - 1)) if reference == FIRST else (0, *range(2, axes), 1)
+
+    def let_differ_by_ones(self, reference: Iterable[tuple[str, Array]], port: Mapping[str, Array]) -> None:
+        """Have arrays of these names lie as they are, where each side has other axes of length one, and no others."""
+        for name, values in reference:
+            shapes = tuple(values.shape), tuple(port[name].shape) if name in port else ()
+            of_more = [tuple(length for length in shape if length != 1) for shape in shapes]
+            if values.ndim != len(shapes[1]) and of_more[0] == of_more[1] and name in port:
+                self._by_ones[_of_first_call(name)] = shapes
+
+    def to_port(self, call: str, name: str, values: Array) -> Array:
+        """The reference's values of a tap in the layout of the port."""
+        shapes = self._by_ones.get(_of_first_call(name))
+        if shapes is not None and values.shape == shapes[0]:
+            return values.reshape(shapes[1])
+        return to_port(name, values, self.tap(call, name, values.ndim))
+
+    def to_reference(self, call: str, name: str, values: Array) -> Array:
+        """The port's values of a tap in the layout of the reference."""
+        shapes = self._by_ones.get(_of_first_call(name))
+        if shapes is not None and values.shape == shapes[1]:
+            return values.reshape(shapes[0])
+        return to_reference(values, self.tap(call, name, values.ndim))
 
     def parameter(self, reference: str, port: str, axes: int) -> Permutation:
         """That of a parameter, from the names of both sides: kernels of Keras end in `kernel`, torch's in `weight`."""

@@ -148,6 +148,14 @@ def is_of_steps(module: nn.Module) -> bool:
     return isinstance(module, nn.Conv1d | nn.ConvTranspose1d)
 
 
+def has_channels_last(module: nn.Module) -> bool:
+    """Whether a module takes and gives its channels last, as torch's own do that know no maps."""
+    forward = type(module).forward
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm):
+        return len(module.normalized_shape) == 1 and forward in (nn.LayerNorm.forward, nn.RMSNorm.forward)
+    return forward in (nn.Linear.forward, nn.Embedding.forward)
+
+
 def is_recurrent(module: nn.Module) -> bool:
     """Whether a module returns its steps and its states."""
     return isinstance(module, nn.RNNBase)

@@ -1,0 +1,56 @@
+"""Modules that one side does not call: it computes with their parameters itself, or it has forgotten them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from parity_tests import TorchModule, compare_models
+from parity_tests.rule.result import Result
+
+TOKENS = np.random.default_rng(0).integers(0, 9, (3, 5))
+
+
+class Embedded(nn.Module):
+    """Tokens and places in two tables; of the places every row is looked up, taken as it is, or forgotten."""
+
+    def __init__(self, places: str, slope: float = 0.0) -> None:
+        super().__init__()
+        self.token, self.place, self.top = nn.Embedding(9, 4), nn.Embedding(7, 4), nn.Linear(4, 2)
+        self.places, self.act = places, nn.LeakyReLU(slope)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        length, x = tokens.shape[1], self.token(tokens)
+        if self.places != "forgotten":
+            x = x + (self.place(torch.arange(length)) if self.places == "called" else self.place.weight[:length])
+        made: Tensor = self.top(self.act(x))
+        return made
+
+
+def compared(reference: str, port: str, slope: float = 0.0) -> Result:
+    return compare_models(Embedded(reference), Embedded(port, slope), TOKENS)
+
+
+@pytest.mark.parametrize("places", [("called", "taken"), ("taken", "called")])
+def test_a_table_may_be_taken_without_a_call(places: tuple[str, str]) -> None:
+    result = compared(*places)
+    assert result.verdict == "equal", result.summary
+    side = "port" if places[1] == "taken" else "reference"
+    words = f"the {side} computes with its parameters and does not call it; it is compared where it arrives"
+    assert f"place: {words}" in result.warnings
+    assert all(covered.skipped == {"place": words} for covered in result.coverage if covered.kind == "taps")
+
+
+def test_another_mistake_is_named_at_its_own_place() -> None:
+    assert compared("called", "taken", 0.01).summary.startswith("different: top.input is where it starts")
+
+
+def test_one_that_is_forgotten_is_missing() -> None:
+    assert "place.input" in compared("called", "forgotten").summary
+    assert compared("called", "forgotten").verdict == "different"
+
+
+def test_one_that_was_asked_for_is_missing_too() -> None:
+    taps = {"place": "place"}
+    result = compare_models(TorchModule(Embedded("called"), taps), TorchModule(Embedded("taken"), taps), TOKENS)
+    assert "missing in the port" in result.summary
