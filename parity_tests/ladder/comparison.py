@@ -48,6 +48,7 @@ class Comparison:
         batches: the inputs of each step of a training run.
         dtypes: precisions that get records.
         transfer: whether the port gets the reference's parameters.
+        folded: whether results of the port stand for those of BatchNorm that is folded into it.
         uncalled: why taps are not compared that one side does not call; known once the port has run.
     """
 
@@ -67,6 +68,7 @@ class Comparison:
     batches: Sequence[Sequence[Array]] = ()
     dtypes: Sequence[str] = ("float64", "float32")
     transfer: bool = True
+    folded: bool = False
     uncalled: dict[str, str] = field(default_factory=dict)
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
     _prepared: dict[str, str] = field(default_factory=dict)
@@ -129,7 +131,7 @@ class Comparison:
         missing = self.parameters.missing
         if self.port.may_be_folded:
             return bool(missing["reference"] and missing["port"])
-        return not self.transfer and are_folded(missing["reference"], missing["port"])
+        return self.folded or (not self.transfer and are_folded(missing["reference"], missing["port"]))
 
     @cached_property
     def sides(self) -> ModelSides:
@@ -212,7 +214,8 @@ class Comparison:
 
     def carried(self, run: Backward) -> Backward:
         """A run of the port forward and back by the reference's names and in its layout."""
-        return replace(run, calls=self.to_reference(run.calls), gradients=self.gradients_to_reference(run.gradients))
+        calls, gradients = self.to_reference(run.calls), self.gradients_to_reference(run.gradients)
+        return replace(run, calls=calls, gradients=gradients, coarse=run.coarse or self.port_is_folded)
 
     def loss_of(self, name: str, seeds: Mapping[str, Array]) -> Loss | Mapping[str, Array]:
         """What a side runs back from: its loss, or a weight for each number of its outputs."""
@@ -272,7 +275,8 @@ class Comparison:
         if self.sees_inputs:
             with suppress(Exception):  # a port that does not run by itself is told of where it is asked to
                 self._take_order(calls, sides)
-                self._prepared.update(other_inputs(calls, self.port_calls(sides, "float64")))
+                made = other_inputs(calls, self.port_calls(sides, "float64"))
+                self._prepared.update({tap: words for tap, words in made.items() if f"{tap}.input" not in self.skip})
         return self.to_port(calls)
 
     def _take_order(self, calls: Calls, sides: ModelSides) -> None:

@@ -1,7 +1,6 @@
 """Two models side by side: their taps and parameters paired, by a table that is given or found. Needs numpy alone."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -9,14 +8,23 @@ from numpy.typing import NDArray
 
 from parity_tests.ladder.checks import check_layouts, fed
 from parity_tests.ladder.comparison import Comparison
+from parity_tests.ladder.folded import Folded, without_norms
+from parity_tests.ladder.uncompared import without_drawn, without_parts, without_wider
 from parity_tests.rule.errors import UsageError
-from parity_tests.rule.record import SIDES, Array
+from parity_tests.rule.record import Array
 from parity_tests.sides.adapter import Adapter
-from parity_tests.sides.carry import draws_together
 from parity_tests.sides.layouts import LAST, LAST_TO_SECOND, Layout, Layouts, Permutation, to_port
 from parity_tests.sides.links import Links, linked
 from parity_tests.sides.matching import Matches, as_names, matched
-from parity_tests.sides.names import Names, Pairs, canonical, check_skip, check_table, is_within, owners, pair
+from parity_tests.sides.names import (
+    Names,
+    Pairs,
+    are_folded,
+    check_skip,
+    check_table,
+    owners,
+    pair,
+)
 from parity_tests.sides.parts import Module, in_parts, modules_of
 from parity_tests.sides.side import ROOT, input_names, tap_of
 
@@ -67,8 +75,13 @@ def comparison(
     square = {name for name in reference.results_first() & values[0].keys() if len({*values[0][name].shape}) == 1}
     lie.table |= dict.fromkeys(square - lie.table.keys(), (0, 1))
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
-    paired = _without_drawn(_without_wider(paired, adapters, paths, parameters, links), adapters, paths, links)
-    paired = _without_parts(paired, adapters, paths, parameters, links)
+    paired = without_drawn(without_wider(paired, adapters, paths, parameters, links), adapters, paths, links)
+    paired = without_parts(paired, adapters, paths, parameters, links)
+    folded = None
+    if not settings.get("transfer", True) and are_folded(*carried.missing.values()):
+        folded = _folded(paired, carried, links, paths[0], reference, arrays)
+    if folded is not None:
+        paired, carried, links, skip = folded.taps, folded.parameters, folded.links, {**skip, **folded.skip}
     return Comparison(
         reference=reference,
         port=port,
@@ -84,8 +97,19 @@ def comparison(
         names=table,
         said_of_names=_in_words(found),
         skip=skip,
+        folded=folded is not None,
         **settings,
     )
+
+
+def _folded(
+    taps: Pairs, parameters: Pairs, links: Links, paths: Mapping[str, str], reference: Adapter, arrays: Sequence[Array]
+) -> Folded | None:
+    """What stands for what where the port has no BatchNorm, as the reference's run shows it."""
+    with suppress(Exception):  # a model that does not run is told of when it is compared
+        calls = reference.open("float64", paths).forward(arrays)
+        return without_norms(taps, parameters, links, paths, calls)
+    return None
 
 
 def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pairs:
@@ -120,87 +144,6 @@ def _of_steps(
     taps = [tap for tap, (own, theirs) in zip(paired.port, ends, strict=True) if own in first and theirs in second]
     names = (name for tap in taps for name in (f"{tap}.input", tap))
     return {name: LAST_TO_SECOND for name in names if name not in layouts.table}
-
-
-def _without_wider(
-    paired: Pairs, adapters: Sequence[Adapter], paths: Sequence[Mapping[str, str]], parameters: Names, links: Links
-) -> Pairs:
-    """Without taps that nobody asked for, of which one holds layers that the other side has elsewhere.
-
-    A block that scales its result by a parameter of its own stands beside a layer that scales and no more.
-    """
-    each = [(link.reference, link.port) for link in links.each]
-    partners = [{name: {*names[1 - i]} for names in each for name in names[i]} for i in (0, 1)]
-    inside = [_by_module(of_side) for of_side in parameters]
-
-    def is_wider(tap: str, name: str) -> bool:
-        own = [inside[i].get(canonical(path), set[str]()) for i, path in enumerate((paths[0][tap], paths[1][name]))]
-        return all(own) and any(partners[i].get(of, set[str]()) - own[1 - i] for i in (0, 1) for of in own[i])
-
-    if any(adapter.taps is not None for adapter in adapters):
-        return paired
-    wider = {tap: name for tap, name in paired.port.items() if paths[0][tap] and is_wider(tap, name)}
-    return _skipping(paired, wider, "holds layers in the one side that lie elsewhere in the other")
-
-
-def _by_module(names: Iterable[str]) -> dict[tuple[str, ...], set[str]]:
-    """The parameters in each module, by its path."""
-    found: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
-    for name in names:
-        spelled = canonical(name)
-        for end in range(1, len(spelled)):
-            found[spelled[:end]].add(name)
-    return found
-
-
-def _skipping(paired: Pairs, apart: Mapping[str, str], reason: str) -> Pairs:
-    """Without these taps, which count as skipped on both sides."""
-    skipped = {"reference": dict.fromkeys(apart, reason), "port": dict.fromkeys(apart.values(), reason)}
-    return paired._replace(
-        port={tap: name for tap, name in paired.port.items() if tap not in apart},
-        skipped={side: paired.skipped[side] | skipped[side] for side in SIDES},
-    )
-
-
-def _without_drawn(
-    paired: Pairs, adapters: Sequence[Adapter], paths: Sequence[Mapping[str, str]], links: Links
-) -> Pairs:
-    """Without taps that nobody asked for and whose results have in several axes what the port's have in one."""
-    if any(adapter.taps is not None for adapter in adapters):
-        return paired
-    fitting = [link for link in links.each if link.fits]
-    drawn = [link.reference[0] for link in fitting if any(draws_together(*s) for s in (link.shapes, link.shapes[::-1]))]
-    apart = {tap: name for tap, name in paired.port.items() if _within(paths[0][tap], drawn)}
-    reason = "has its results in other axes than the other side, and they are compared where they arrive"
-    return _skipping(paired, apart, reason)
-
-
-def _without_parts(
-    paired: Pairs, adapters: Sequence[Adapter], paths: Sequence[Mapping[str, str]], parameters: Names, links: Links
-) -> Pairs:
-    """Without taps that nobody asked for and whose parameters are carried from or to a part of some other module.
-
-    What they make is no result of a module of the other side, and is compared where it arrives.
-    """
-    each = [(link.reference, link.port) for link in links.each]
-    partners = [{name: {*names[1 - i]} for names in each for name in names[i]} for i in (0, 1)]
-    missing, skipped = dict(paired.missing), dict(paired.skipped)
-    for i, side in enumerate(SIDES):
-        if adapters[i].taps is not None:
-            continue
-        beside = [_within(paths[1 - i][tap], parameters[1 - i]) for tap in paired.missing[SIDES[1 - i]]]
-        for tap in paired.missing[side]:
-            theirs = [partners[i].get(name, set[str]()) for name in _within(paths[i][tap], parameters[i])]
-            if theirs and all(theirs) and set().union(*theirs) not in beside:
-                missing[side] = [other for other in missing[side] if other != tap]
-                names = " and ".join(sorted(set().union(*theirs)))
-                skipped[side] = skipped[side] | {tap: f"the other side has its parameters in other parts, {names}"}
-    return paired._replace(missing=missing, skipped=skipped)
-
-
-def _within(path: str, names: Sequence[str]) -> set[str]:
-    """The parameters in the module of a path; none in the model itself."""
-    return {name for name in names if path and is_within(name, path)}
 
 
 def _before_activations(adapters: tuple[Adapter, Adapter], ends: Sequence[Ends]) -> tuple[Adapter, Adapter]:

@@ -96,10 +96,43 @@ def folded(bias: float) -> Result:
     return compare_models(reference, port, pictures(2, 3, 8, 6), transfer=False, rungs=["forward"])
 
 
+class Deployed(nn.Module):
+    """Convolutions with their BatchNorm, and a dense layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv: nn.Module = nn.Conv2d(3, 4, 3, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(4)
+        self.conv2: nn.Module = nn.Conv2d(4, 4, 3, groups=4)
+        self.norm2: nn.Module = nn.BatchNorm2d(4)
+        self.top = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x)).relu()
+        made: Tensor = self.top(self.norm2(self.conv2(x)).relu().mean((2, 3)))
+        return made
+
+
+def deployed(eps: float) -> Result:
+    """Every module and every rung, the second BatchNorm folded with another eps."""
+    reference = Deployed().eval()
+    randomise(reference)
+    port = copy.deepcopy(reference)
+    for conv, norm, more in (("conv", "norm", 0.0), ("conv2", "norm2", eps)):
+        folding, layer = port.get_submodule(norm), port.get_submodule(conv)
+        assert isinstance(folding, nn.BatchNorm2d)
+        assert isinstance(layer, nn.Conv2d)
+        folding.eps += more
+        setattr(port, conv, fuse_conv_bn_eval(layer, folding))
+        setattr(port, norm, nn.Identity())
+    return compare_models(reference, port, pictures(2, 3, 8, 6), transfer=False)
+
+
 PAIRS = {
     "gradients that cancel": (lambda: of_distance(squared=False), lambda: of_distance(squared=True)),
     "a table of parameters": (lambda: by_parameters(0.0), lambda: by_parameters(0.01)),
     "BatchNorm folded into weights of its own": (lambda: folded(0.0), lambda: folded(0.01)),
+    "BatchNorm folded, module by module": (lambda: deployed(0.0), lambda: deployed(0.005)),
 }
 
 
@@ -116,6 +149,7 @@ def test_a_mistake_in_it_is_named(pair: str) -> None:
         "gradients that cancel": "different: output",
         "a table of parameters": "different: layers.out.input",
         "BatchNorm folded into weights of its own": "different: block",
+        "BatchNorm folded, module by module": "different: norm2 is where it starts",
     }
     assert PAIRS[pair][1]().summary.startswith(starts[pair])
 
