@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from parity_tests.ladder.borders import Prepared
 from parity_tests.ladder.call_order import in_words, other_order
 from parity_tests.ladder.case import Case, Sides
 from parity_tests.ladder.lying import let_lie
@@ -20,7 +21,7 @@ from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.layouts import Layouts
 from parity_tests.sides.links import Links
 from parity_tests.sides.names import Pairs, are_folded, fan_in, is_within
-from parity_tests.sides.side import ROOT, Backward, Call, Calls, Coarse, Loss, Side, input_names, other_inputs, tap_of
+from parity_tests.sides.side import ROOT, Backward, Call, Calls, Coarse, Loss, Side, input_names, output_name, tap_of
 
 SEED = 2017
 """Of the numbers by which outputs are weighted where no loss is given; inputs are often drawn from 0."""
@@ -71,7 +72,6 @@ class Comparison:
     folded: bool = False
     uncalled: dict[str, str] = field(default_factory=dict)
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
-    _prepared: dict[str, str] = field(default_factory=dict)
     _lying: dict[str, Sequence[int]] = field(default_factory=dict)
     _backward: dict[str, Backward] = field(default_factory=dict)
     _renamed: dict[str, str] = field(default_factory=dict)
@@ -132,6 +132,11 @@ class Comparison:
         if self.port.may_be_folded:
             return bool(missing["reference"] and missing["port"])
         return self.folded or (not self.transfer and are_folded(missing["reference"], missing["port"]))
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The taps whose input the port prepares, as far as it has run."""
+        return Prepared(self.reference.layout)
 
     @cached_property
     def sides(self) -> ModelSides:
@@ -223,7 +228,7 @@ class Comparison:
             return self.losses[0 if name == "reference" else 1]
         if name == "reference":
             return seeds
-        return {place: self.layouts.to_port(*_output(place), seed) for place, seed in seeds.items()}
+        return {place: self.layouts.to_port(*output_name(place), seed) for place, seed in seeds.items()}
 
     def seeds_of(self, sides: ModelSides) -> dict[str, Array]:
         """A random weight for each number of the reference's outputs; none where there is a loss.
@@ -275,8 +280,7 @@ class Comparison:
         if self.sees_inputs:
             with suppress(Exception):  # a port that does not run by itself is told of where it is asked to
                 self._take_order(calls, sides)
-                made = other_inputs(calls, self.port_calls(sides, "float64"))
-                self._prepared.update({tap: words for tap, words in made.items() if f"{tap}.input" not in self.skip})
+                self.prepared.look(calls, self.port_calls(sides, "float64"), self.skip)
         return self.to_port(calls)
 
     def _take_order(self, calls: Calls, sides: ModelSides) -> None:
@@ -289,14 +293,18 @@ class Comparison:
     @property
     def said_of_inputs(self) -> list[str]:
         """A sentence for each module whose input the port prepares, and for each array that is no map."""
-        made, lying = self._prepared.items(), self._lying.items()
+        made, lying = self.prepared.words.items(), self._lying.items()
         said = [f"{tap}.input: {shapes}; the port's {tap} is run on what arrives" for tap, shapes in made]
         said += [*in_words(self._renamed), *(f"{tap}: {words}" for tap, words in self.uncalled.items())]
         return said + [f"{name}: {shape} lies on both sides alike, and is taken for no map" for name, shape in lying]
 
+    def feeds_input(self, tap: str) -> bool:
+        """Whether a tap is fed what arrives in the reference, and the gradient by it is compared."""
+        return f"{tap}.input" not in self.skip and tap not in self.prepared.words
+
     def compares_input(self, tap: str) -> bool:
-        """Whether what arrives at a tap is compared, and fed."""
-        return f"{tap}.input" not in self.skip and tap not in self._prepared
+        """Whether what arrives at a tap is compared: of what the port pads, too, without the border."""
+        return f"{tap}.input" not in self.skip and self.prepared.is_comparable(tap)
 
     def to_port(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules as the port has them; without inputs where those are skipped."""
@@ -306,7 +314,7 @@ class Comparison:
     def feeding(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules to feed it itself; without inputs where those are skipped."""
         return {
-            name: call if self.compares_input(tap_of(name)) else replace(call, inputs=())
+            name: call if self.feeds_input(tap_of(name)) else replace(call, inputs=())
             for name, call in calls.items()
             if name != ROOT
         }
@@ -317,7 +325,7 @@ class Comparison:
         return {names[port]: self._call_to_reference(names[port], call) for port, call in calls.items()}
 
     def _call_to_reference(self, name: str, call: Call) -> Call:
-        mapped = self._mapped(name, call, self.layouts.to_reference)
+        mapped = self.prepared.to_reference(name, self._mapped(name, call, self.layouts.to_reference))
         if self.port_is_folded:
             mapped = replace(mapped, coarse=Coarse(within=True, between=True, before=True))
         return replace(mapped, parameter_gradients=self.gradients_to_reference(call.parameter_gradients))
@@ -336,8 +344,3 @@ class Comparison:
             output_gradients=gradients,
             input_gradients={i: change(name, names[i], values) for i, values in call.input_gradients.items()},
         )
-
-
-def _output(place: str) -> tuple[str, str]:
-    """The call that has an output, and the output's name: of the model itself by its place, else a tap of its own."""
-    return (place, place) if place and not place.startswith(".") else (ROOT, ROOT + place)

@@ -239,7 +239,7 @@ def _gradients_of_each(pair: Comparison, answer: Answer) -> Taps:
     for name, call in compared_calls(pair, calls_of(answer, "each")).items():
         if name == ROOT:
             continue
-        if pair.sees_alike and pair.compares_input(tap_of(name)):
+        if pair.sees_alike and pair.feeds_input(tap_of(name)):
             values |= {f"{name}.{i}" if len(call.inputs) > 1 else name: g for i, g in call.input_gradients.items()}
             values |= {name + place: gradient for place, gradient in call.output_gradients.items()}
         again = name.removeprefix(tap_of(name))

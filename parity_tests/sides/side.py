@@ -154,3 +154,8 @@ def other_inputs(reference: Calls, port: Calls) -> dict[str, str]:
             was, became = next(pair for pair in zip(given, taken, strict=True) if pair[0] != pair[1])
             found[tap_of(name)] = f"the port makes it {became}, and the reference has it {was}"
     return found
+
+
+def output_name(place: str) -> tuple[str, str]:
+    """The call that has an output, and the output's name: of the model itself by its place, else a tap of its own."""
+    return (place, place) if place and not place.startswith(".") else (ROOT, ROOT + place)

@@ -1,5 +1,6 @@
 """Right ports as people write them: activations and padding outside of layers, files with folded layers."""
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,17 @@ class Padded(nn.Module):
         return made
 
 
+class Shift(nn.Module):
+    """Adds a number."""
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = by
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.by
+
+
 def padded(*padding: int) -> Result:
     layers = L.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="stem"), L.Conv2D(5, 1, name="next")
     return compare_models(chain((16, 12, 3), *layers), Padded(*padding), IMAGES)
@@ -101,6 +113,20 @@ def test_a_port_may_pad_before_a_layer_that_pads_by_itself() -> None:
 
 def test_padding_on_other_sides_is_named_at_the_layer() -> None:
     assert padded(1, 1, 1, 1).summary.startswith("different: stem is where it starts")
+
+
+@pytest.mark.parametrize(("padding", "inside"), [("valid", 1), ("same", 0)])
+def test_a_mistake_before_a_layer_that_is_padded_outside_is_named_there(padding: str, inside: int) -> None:
+    around = [L.ZeroPadding2D(1)] if inside else []
+    layers = [L.Conv2D(3, 1, name="stem"), *around, L.Conv2D(4, 3, padding=padding, name="next")]
+    reference = chain((16, 12, 3), *layers)
+    for shift in (0.0, 0.1):
+        frame = nn.Identity() if inside else nn.ZeroPad2d(1)
+        stem, last = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 4, 3, padding=inside)
+        port = nn.Sequential(OrderedDict(stem=stem, act=Shift(shift), frame=frame, next=last))
+        result = compare_models(reference, port, IMAGES, dtypes=("float64",))
+        assert result.summary.startswith("different: next.input is where it starts" if shift else "equal")
+        assert "next.input" in {record.name for record in result.records}
 
 
 class Normed(nn.Sequential):
