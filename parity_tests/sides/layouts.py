@@ -47,7 +47,7 @@ class Layouts:
         flat: Collection[str] = (),
         of_taps: Mapping[str, tuple[Layout, Layout]] = MappingProxyType({}),
     ) -> None:
-        self.reference, self.port, self.flat, self.of_taps = reference, port, flat, of_taps
+        self.reference, self.port, self.flat, self.of_taps = reference, port, {*flat}, of_taps
         self.table = {name: _checked(name, axes) for name, axes in table.items()}
         self._by_ones: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 

@@ -77,6 +77,40 @@ def test_a_mistake_within_it_is_named() -> None:
     assert of_block("tanh").summary.startswith("different: second.input is where it starts")
 
 
+class OwnScale(nn.Module):
+    """A factor of a module's own, of channels that lie last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class Between(nn.Module):
+    """It stands between convolutions, and the picture may be shifted before it."""
+
+    def __init__(self, shift: float) -> None:
+        super().__init__()
+        self.conv, self.scale, self.last, self.shift = nn.Conv2d(3, 4, 3), OwnScale(), nn.Conv2d(4, 5, 1), shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x).permute(0, 2, 3, 1) + self.shift
+        made: Tensor = self.last(self.scale(x).permute(0, 3, 1, 2))
+        return made
+
+
+@pytest.mark.parametrize(("shift", "summary"), [(0.0, "equal"), (0.1, "different: scale.input is where it starts")])
+def test_a_module_of_ones_own_may_have_them_last_as_shapes_tell(shift: float, summary: str) -> None:
+    layers = [L.Conv2D(4, 3, name="conv"), Scale(name="scale"), L.Conv2D(5, 1, name="last")]
+    reference = keras.Sequential([keras.Input(IMAGES.shape[1:]), *layers])
+    randomise(reference)
+    result = compare_models(reference, Between(shift), IMAGES, dtypes=("float64",))
+    assert result.summary.startswith(summary)
+    assert "scale: (2, 6, 4, 4) lies on both sides alike, and is taken for no map" in result.warnings
+
+
 class Pointwise(nn.Module):
     """A dense layer of channels: a convolution of one pixel, or one that has its channels last."""
 
