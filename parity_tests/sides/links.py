@@ -79,6 +79,11 @@ KINDS = (
         for p in PROJECTIONS
         for leaf, of in (("kernel", "weight"), ("bias", "bias"))
     ),
+    *(
+        Kind(f"(?:{p}|{p[0]}|{p[0]}_proj|w{p[0]})/{of}", (f"in_proj/{of}/{p}",))
+        for p in PROJECTIONS
+        for of in ("weight", "bias")
+    ),
     *(Kind(f"in_proj_{of}", tuple(f"in_proj/{of}/{p}" for p in PROJECTIONS)) for of in ("weight", "bias")),
     *(Kind(f"{p[0]}_proj_weight", (f"in_proj/weight/{p}",)) for p in PROJECTIONS),
     Kind("_output_dense/kernel", ("out_proj/weight",)),
@@ -236,7 +241,7 @@ def _link(reference: tuple[str, ...], port: tuple[str, ...], shapes: tuple[Shape
         fits = _fits(*first, layouts.parameter(reference[0], port[0], len(first[0])))
         if fits or is_said:
             return Link(reference, port, permuted, first, fits)
-    if _is_of_torch(reference) and not _is_of_torch(port):
+    if len(port) == len(PROJECTIONS) or (_is_of_torch(reference) and not _is_of_torch(port)):
         way = _to_torch(port, reference, (shapes[1], shapes[0]))
         way = way.reversed if way else None
     else:

@@ -88,6 +88,52 @@ def test_attention_whose_weights_were_not_carried_is_not_called_different() -> N
     assert "its weights were not carried over" in result.summary
 
 
+class Attending(nn.Module):
+    """torch's own attention, which has query, key and value in one array."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.top = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.top(self.attention(x, x, x)[0])
+        return made
+
+
+class Apart(nn.Module):
+    """The same of four linear layers."""
+
+    def __init__(self, query: str, scale: float = 0.5) -> None:
+        super().__init__()
+        self.heads, self.top = nn.Module(), nn.Linear(8, 3)
+        self.names = [query, query.replace("q", "k"), query.replace("q", "v")]
+        if query == "query":
+            self.names = ["query", "key", "value"]
+        for name in (*self.names, "out_proj"):
+            self.heads.add_module(name, nn.Linear(8, 8))
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (self.heads.get_submodule(name)(x).unflatten(-1, (2, 4)).transpose(1, 2) for name in self.names)
+        found = (q @ k.transpose(-1, -2) * self.scale).softmax(-1) @ v
+        made: Tensor = self.top(self.heads.get_submodule("out_proj")(found.transpose(1, 2).flatten(2)))
+        return made
+
+
+@pytest.mark.parametrize("query", ["query", "q", "q_proj", "wq"])
+def test_three_linear_layers_may_be_one_array_in_torch(query: str) -> None:
+    x = pictures(2, 5, 8)
+    for reference, port, names in (
+        (Apart(query), Attending(), {"attention": "heads"}),
+        (Attending(), Apart(query), {"heads": "attention"}),
+    ):
+        result = compare_models(reference, port, x, names=names, dtypes=("float64",))
+        assert result.verdict == "equal", result.summary
+    names = {"heads": "attention"}
+    wrong = compare_models(Attending(), Apart(query, scale=0.7), x, names=names, dtypes=("float64",))
+    assert wrong.summary.startswith("different: top.input is where it starts")
+
+
 class LastStep(nn.Module):
     """A recurrent module and what takes its last step."""
 
