@@ -63,9 +63,23 @@ def _statistics(pair: Comparison, where: Where) -> ModelCase:
         if sides:
             budgets = {name: coarse_budget(largest(statistic_scale(name, left))) for name in left}
         coarse = dict.fromkeys(left, sides) if sides else {}
-        return compare_taps("training", where, left, right, budgets=budgets, tag_of=_variable, coarse=coarse)
+        records = compare_taps("training", where, left, right, budgets=budgets, tag_of=_variable, coarse=coarse)
+        return _with_estimates(records, left, right)
 
     return model_case("training", where, reference, port, judge, ("calls", "statistics"), trains=True)
+
+
+def _with_estimates(
+    records: Sequence[Record], reference: Mapping[str, Array], port: Mapping[str, Array]
+) -> list[Record]:
+    """Records that say of variances which alone differ, all one way, what that can come from."""
+    words = "; torch's BatchNorm keeps the variance of a batch divided by n - 1, and Keras' by n"
+    differ = {record.name for record in records if record.difference is not None and record.verdict == "different"}
+    if any(canonical(name)[-1] != "running_var" for name in differ):
+        return [*records]
+    signs = {name: {*np.sign(port[name] - reference[name]).ravel().tolist()} for name in differ}
+    one_way = len(set().union(*signs.values())) == 1
+    return [replace(r, reason=r.reason + words) if one_way and r.name in differ else r for r in records]
 
 
 def _variable(name: str) -> Tag:

@@ -71,7 +71,9 @@ def test_a_right_port_is_equal_on_every_rung_of_training() -> None:
 @pytest.mark.planted
 def test_the_variance_of_a_sample_is_named_in_the_statistics() -> None:
     result = compare(Port(norm=nn.BatchNorm2d(4, eps=1e-3, momentum=0.01)), "training")
-    assert [r.name for r in result.records if r.verdict == "different"] == ["norm/moving_variance"]
+    different = [record for record in result.records if record.verdict == "different"]
+    assert [record.name for record in different] == ["norm/moving_variance"]
+    assert "torch's BatchNorm keeps the variance of a batch divided by n - 1, and Keras' by n" in different[0].reason
 
 
 @pytest.mark.planted
