@@ -12,6 +12,10 @@ CAUSES = (("forward",), ("anchors", "targets", "losses"), ("backward",))
 """Rungs by what a difference on them causes: one that stands before makes those behind differ, and not the reverse."""
 
 
+LOSS = ("gradients", "loss")
+"""Rung and name of the loss from which two models are run back."""
+
+
 class Divergence(NamedTuple):
     """Where two sides part.
 
@@ -32,12 +36,15 @@ def divergence(records: Iterable[Record]) -> Divergence | None:
     At a parameter that does not fit, or whose values were carried over wrongly; else in the forward pass; else in
     anchors, targets and losses, which the port computes by itself wherever it goes back; else in the backward pass;
     else at the first difference of all. Of a pass isolated modules tell more than the whole chain, and float64 more
-    than float32.
+    than float32. A loss is made from outputs: where those were compared and agree, it causes what differs behind it.
     """
-    different = [record for record in records if record.verdict == "different"]
+    compared = [*records]
+    different = [record for record in compared if record.verdict == "different"]
     if not different:
         return None
     first = min(different, key=_precedence)
+    if first.rung == "backward" and any(record.rung == "forward" for record in compared):
+        first = next((record for record in different if (record.rung, record.name) == LOSS), first)
     same_pass = [record for record in different if _pass_of(record) == _pass_of(first)]
     origins = [record for record in same_pass if record.where.mode == "isolated"] or [first]
     known = {record.name for record in origins}

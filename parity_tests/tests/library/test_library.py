@@ -135,6 +135,9 @@ def test_the_loss_of_each_side_is_compared(reference: KerasModel) -> None:
     assert different(wrong, "gradients", "inference")[0] == "loss"
     assert different(wrong, "backward") == []
     assert different(wrong, "backward", "cascaded")[0] == "output"
+    assert wrong.summary.startswith("different: it starts at loss (")
+    blind = compare(reference, Port(), loss=(losses[0], lambda y: (y**2).sum()), rungs=["backward", "gradients"])
+    assert blind.summary.startswith("different: it starts at output (")  # which nobody has compared forward
 
 
 def test_weights_of_each_sides_own_are_compared_bit_for_bit(reference: KerasModel) -> None:
