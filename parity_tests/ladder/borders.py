@@ -43,7 +43,7 @@ class Border(NamedTuple):
 
 
 @dataclass
-class Prepared:
+class PreparedInputs:
     """The taps whose input the port prepares, as by padding it.
 
     Attributes:

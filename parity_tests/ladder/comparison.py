@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.ladder.borders import Prepared
+from parity_tests.ladder.borders import PreparedInputs
 from parity_tests.ladder.call_order import in_words, other_order
 from parity_tests.ladder.case import Case, Sides
 from parity_tests.ladder.lying import let_lie
@@ -134,9 +134,9 @@ class Comparison:
         return self.folded or (not self.transfer and are_folded(missing["reference"], missing["port"]))
 
     @cached_property
-    def prepared(self) -> Prepared:
+    def prepared(self) -> PreparedInputs:
         """The taps whose input the port prepares, as far as it has run."""
-        return Prepared(self.reference.layout)
+        return PreparedInputs(self.reference.layout)
 
     @cached_property
     def sides(self) -> ModelSides:

@@ -11,7 +11,7 @@ from parity_tests.sides.names import Pairs, is_within
 from parity_tests.sides.side import Calls
 
 
-class Folded(NamedTuple):
+class FoldedNames(NamedTuple):
     """Names as they belong together where BatchNorm is folded.
 
     Attributes:
@@ -28,7 +28,7 @@ class Folded(NamedTuple):
 
 def without_norms(
     taps: Pairs, parameters: Pairs, links: Links, paths: Mapping[str, str], calls: Calls
-) -> Folded | None:
+) -> FoldedNames | None:
     """The names without BatchNorm that lacks a partner; nothing where any has no convolution before it.
 
     Args:
@@ -47,7 +47,7 @@ def without_norms(
     why = dict.fromkeys(missing, "is folded into the layer before it in the port")
     theirs = {parameters.port[name]: reason for name, reason in own.items()}
     theirs |= dict.fromkeys(parameters.missing["port"], "holds a folded BatchNorm")
-    return Folded(
+    return FoldedNames(
         _skipping(taps, left | stands, {"reference": reasons, "port": {}}, norms),
         _skipping(
             parameters,

@@ -10,7 +10,8 @@ from parity_tests.sides.side import ROOT, Call, Calls, input_names
 def let_lie(layouts: Layouts, reference: Calls, port: Calls) -> dict[str, Sequence[int]]:
     """Have results of the port lie as the reference's where their shapes fit so, and not as the sides have their maps.
 
-    Modules within lie so where all that they take and give fits. Axes of length one tell nothing there: a convolution
+    Modules within whose kind tells nothing lie so where all that they take and give fits: of a convolution, rows that
+    are taken for columns could look alike. Axes of length one tell nothing there: a convolution
     of one pixel has two of them more than a dense layer.
 
     Returns:
@@ -27,7 +28,7 @@ def let_lie(layouts: Layouts, reference: Calls, port: Calls) -> dict[str, Sequen
     for name in [name for name in port if name in reference and name != ROOT]:
         arrays = dict(_arrays(name, reference[name])), dict(_arrays(name, port[name]))
         layouts.let_differ_by_ones(arrays[0].items(), arrays[1])
-        if "#" not in name and _lie_alike(layouts, name, *arrays):
+        if "#" not in name and name not in layouts.of_taps and _lie_alike(layouts, name, *arrays):
             layouts.flat.add(name)
             found[name] = max((values.shape for values in arrays[1].values()), key=len)
     return found

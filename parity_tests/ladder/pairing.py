@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from parity_tests.ladder.checks import check_layouts, fed
 from parity_tests.ladder.comparison import Comparison
-from parity_tests.ladder.folded import Folded, without_norms
+from parity_tests.ladder.folded import FoldedNames, without_norms
 from parity_tests.ladder.uncompared import without_drawn, without_parts, without_wider
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
@@ -104,7 +104,7 @@ def comparison(
 
 def _folded(
     taps: Pairs, parameters: Pairs, links: Links, paths: Mapping[str, str], reference: Adapter, arrays: Sequence[Array]
-) -> Folded | None:
+) -> FoldedNames | None:
     """What stands for what where the port has no BatchNorm, as the reference's run shows it."""
     with suppress(Exception):  # a model that does not run is told of when it is compared
         calls = reference.open("float64", paths).forward(arrays)
@@ -122,12 +122,12 @@ def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str])
 
 
 def _of_taps(adapters: Sequence[Adapter], paired: Pairs, ends: Sequence[Ends]) -> dict[str, tuple[Layout, Layout]]:
-    """Where each side has the channels of taps of which one has them last whatever it does with maps."""
+    """Where each side has the channels of taps, as far as layers tell it."""
     first, second = (adapters[i].channels_last([both[i] for both in ends]) for i in (0, 1))
     if first is None or second is None:
         return {}
     return {
-        tap: (LAST if own in first else adapters[0].layout, LAST if theirs in second else adapters[1].layout)
+        tap: (LAST if first.get(own) else adapters[0].layout, LAST if second.get(theirs) else adapters[1].layout)
         for tap, (own, theirs) in zip(paired.port, ends, strict=True)
         if own in first or theirs in second
     }

@@ -60,10 +60,10 @@ class Ordinary:
         """The paths of layers that take and give arrays of three axes, steps and channels, in the layout of maps."""
         return set()
 
-    def channels_last(self, paths: Collection[str]) -> set[str] | None:
-        """The paths of layers that have their channels last, wherever the side has those of its maps.
+    def channels_last(self, paths: Collection[str]) -> dict[str, bool] | None:
+        """By path whether a layer has its channels last, wherever the side has those of its maps, or as maps have them.
 
-        A dense layer has; `None` where nothing is known of layers.
+        A dense layer has, and a convolution has not; `None` where nothing is known of layers.
         """
         return None
 

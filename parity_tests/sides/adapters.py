@@ -67,12 +67,13 @@ class TorchModule(Adapter):
 
         return set() if self.writes_taps else {path for path in paths if is_of_steps(self.module.get_submodule(path))}
 
-    def channels_last(self, paths: Collection[str]) -> set[str] | None:
+    def channels_last(self, paths: Collection[str]) -> dict[str, bool] | None:
         from parity_tests.sides.torch_side import has_channels_last
 
         if self.writes_taps:
             return None
-        return {path for path in paths if has_channels_last(self.module.get_submodule(path))}
+        found = {path: has_channels_last(self.module.get_submodule(path)) for path in paths}
+        return {path: is_last for path, is_last in found.items() if is_last is not None}
 
     def recurrent(self, paths: Collection[str]) -> set[str]:
         from parity_tests.sides.torch_side import is_recurrent
@@ -154,10 +155,10 @@ class KerasModel(Adapter):
 
         return set() if self.writes_taps else of_steps(self.model) & {*paths}
 
-    def channels_last(self, paths: Collection[str]) -> set[str] | None:
+    def channels_last(self, paths: Collection[str]) -> dict[str, bool] | None:
         from parity_tests.sides.keras_names import with_channels_last
 
-        return None if self.writes_taps else with_channels_last(self.model) & {*paths}
+        return None if self.writes_taps else dict.fromkeys(with_channels_last(self.model) & {*paths}, True)
 
     def returns(self, paths: Collection[str]) -> dict[str, Returned]:
         from parity_tests.sides.keras_names import returned

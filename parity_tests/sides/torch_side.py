@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from parity_tests.rule.errors import UsageError
@@ -148,12 +149,15 @@ def is_of_steps(module: nn.Module) -> bool:
     return isinstance(module, nn.Conv1d | nn.ConvTranspose1d)
 
 
-def has_channels_last(module: nn.Module) -> bool:
-    """Whether a module takes and gives its channels last, as torch's own do that know no maps."""
+def has_channels_last(module: nn.Module) -> bool | None:
+    """Whether a module takes and gives its channels last, as torch's own do that know no maps; of others nothing."""
+    if isinstance(module, _ConvNd | _NormBase | nn.GroupNorm):
+        return False
     forward = type(module).forward
     if isinstance(module, nn.LayerNorm | nn.RMSNorm):
-        return len(module.normalized_shape) == 1 and forward in (nn.LayerNorm.forward, nn.RMSNorm.forward)
-    return forward in (nn.Linear.forward, nn.Embedding.forward)
+        own = forward in (nn.LayerNorm.forward, nn.RMSNorm.forward)
+        return len(module.normalized_shape) == 1 if own else None
+    return True if forward in (nn.Linear.forward, nn.Embedding.forward) else None
 
 
 def is_recurrent(module: nn.Module) -> bool:

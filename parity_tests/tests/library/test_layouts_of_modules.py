@@ -10,21 +10,11 @@ from torch.nn import functional as F
 
 from parity_tests import compare_models, randomise
 from parity_tests.rule.result import Result
-from parity_tests.tests.support.small_models import pictures
+from parity_tests.tests.support.small_models import Scale, pictures
 
 L = keras.layers
 
 IMAGES = pictures(2, 8, 6, 3)
-
-
-class Scale(keras.Layer):  # type: ignore[misc]  # keras has no types
-    """A factor for each channel."""
-
-    def build(self, shape: Any) -> None:
-        self.gamma = self.add_weight(shape=(shape[-1],), name="gamma")
-
-    def call(self, x: Any) -> Any:
-        return x * self.gamma
 
 
 def block_in_keras() -> keras.Model:
@@ -37,7 +27,7 @@ def block_in_keras() -> keras.Model:
     return model
 
 
-class Block(nn.Module):
+class ScaledBlock(nn.Module):
     """Channels last within, and a factor that is no module."""
 
     def __init__(self, approximate: str) -> None:
@@ -51,10 +41,10 @@ class Block(nn.Module):
         return made
 
 
-class Port(nn.Module):
+class BlockPort(nn.Module):
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
-        self.conv, self.block, self.last = nn.Conv2d(3, 4, 3, padding=1), Block(approximate), nn.Conv2d(4, 5, 1)
+        self.conv, self.block, self.last = nn.Conv2d(3, 4, 3, padding=1), ScaledBlock(approximate), nn.Conv2d(4, 5, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         made: Tensor = self.last(self.block(self.conv(x)))
@@ -62,7 +52,7 @@ class Port(nn.Module):
 
 
 def of_block(approximate: str) -> Result:
-    return compare_models(block_in_keras(), Port(approximate), IMAGES, dtypes=("float64",))
+    return compare_models(block_in_keras(), BlockPort(approximate), IMAGES, dtypes=("float64",))
 
 
 def test_a_block_may_have_its_channels_last_and_a_factor_of_its_own() -> None:
@@ -88,7 +78,7 @@ class OwnScale(nn.Module):
         return x * self.gamma
 
 
-class Between(nn.Module):
+class ScaledBetween(nn.Module):
     """It stands between convolutions, and the picture may be shifted before it."""
 
     def __init__(self, shift: float) -> None:
@@ -106,7 +96,7 @@ def test_a_module_of_ones_own_may_have_them_last_as_shapes_tell(shift: float, su
     layers = [L.Conv2D(4, 3, name="conv"), Scale(name="scale"), L.Conv2D(5, 1, name="last")]
     reference = keras.Sequential([keras.Input(IMAGES.shape[1:]), *layers])
     randomise(reference)
-    result = compare_models(reference, Between(shift), IMAGES, dtypes=("float64",))
+    result = compare_models(reference, ScaledBetween(shift), IMAGES, dtypes=("float64",))
     assert result.summary.startswith(summary)
     assert "scale: (2, 6, 4, 4) lies on both sides alike, and is taken for no map" in result.warnings
 

@@ -11,7 +11,7 @@ from parity_tests.rule.result import Result
 TOKENS = np.random.default_rng(0).integers(0, 9, (3, 5))
 
 
-class Embedded(nn.Module):
+class TokensAndPlaces(nn.Module):
     """Tokens and places in two tables; of the places every row is looked up, taken as it is, or forgotten."""
 
     def __init__(self, places: str, slope: float = 0.0) -> None:
@@ -28,7 +28,7 @@ class Embedded(nn.Module):
 
 
 def compared(reference: str, port: str, slope: float = 0.0) -> Result:
-    return compare_models(Embedded(reference), Embedded(port, slope), TOKENS)
+    return compare_models(TokensAndPlaces(reference), TokensAndPlaces(port, slope), TOKENS)
 
 
 @pytest.mark.parametrize("places", [("called", "taken"), ("taken", "called")])
@@ -52,5 +52,7 @@ def test_one_that_is_forgotten_is_missing() -> None:
 
 def test_one_that_was_asked_for_is_missing_too() -> None:
     taps = {"place": "place"}
-    result = compare_models(TorchModule(Embedded("called"), taps), TorchModule(Embedded("taken"), taps), TOKENS)
+    result = compare_models(
+        TorchModule(TokensAndPlaces("called"), taps), TorchModule(TokensAndPlaces("taken"), taps), TOKENS
+    )
     assert "missing in the port" in result.summary
