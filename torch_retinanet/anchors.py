@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from torch_retinanet.boxes import clip
 from torch_retinanet.config import RetinaNetConfig
 
 
@@ -42,8 +43,8 @@ def cells(height: int, width: int, stride: int) -> tuple[int, int]:
 @lru_cache(maxsize=16)
 def _placed(config: RetinaNetConfig, height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
-        levels = [_level_anchors(config, height, width, i) for i in config.levels]
-        return torch.cat(levels).to(device, dtype)
+        anchors = torch.cat([_level_anchors(config, height, width, i) for i in config.levels])
+        return (clip(anchors, height, width) if config.clip_anchors else anchors).to(device, dtype)
 
 
 def _level_anchors(config: RetinaNetConfig, height: int, width: int, level: int) -> Tensor:

@@ -77,6 +77,8 @@ def init_head(head: Head, config: RetinaNetConfig, *, prior: float | None = None
     for conv in convolutions:
         if config.head_init == "he_prior":
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        elif config.head_init == "orthogonal_prior":
+            init_orthogonal(conv.weight)
         else:
             nn.init.normal_(conv.weight, std=0.01)
         init_bias(conv)
@@ -84,6 +86,18 @@ def init_head(head: Head, config: RetinaNetConfig, *, prior: float | None = None
         nn.init.zeros_(convolutions[-1].weight)
     if prior is not None:
         init_bias(convolutions[-1], -math.log((1 - prior) / prior))
+
+
+@torch.no_grad()
+def init_orthogonal(weight: Tensor) -> None:
+    """A fresh kernel (O,I,h,w) whose columns by output channel are orthonormal, or its rows where those are fewer.
+
+    Source: keras/src/initializers/random_initializers.py Orthogonal, whose matrix is (h*w*I, O).
+    """
+    matrix = torch.empty(weight[0].numel(), weight.shape[0])
+    height, width = weight.shape[2:]
+    nn.init.orthogonal_(matrix)
+    weight.copy_(matrix.reshape(height, width, weight.shape[1], weight.shape[0]).permute(3, 2, 0, 1))
 
 
 def row_column_anchor(output: Tensor, values: int) -> Tensor:

@@ -93,6 +93,17 @@ def best_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thres
     """
     order = torch.arange(len(scores) - 1, -1, -1, device=scores.device)
     order = order[scores[order].sort(descending=True, stable=True).indices]
+    return _kept_in_order(boxes_xyxy, scores, order, iou_threshold)
+
+
+def best_first_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
+    """The same, but of equal scores the first box comes first (tf.image.non_max_suppression_padded)."""
+    order = scores.sort(descending=True, stable=True).indices
+    return _kept_in_order(boxes_xyxy, scores, order, iou_threshold)
+
+
+def _kept_in_order(boxes_xyxy: Tensor, scores: Tensor, order: Tensor, iou_threshold: float) -> Tensor:
+    """Which boxes stay, of those in this order, where an IoU of the threshold drops, and an edge must be above zero."""
     below = np.nextafter(torch.tensor(iou_threshold, dtype=boxes_xyxy.dtype).numpy(), 0)  # a GPU has it in float32
     keep = order[nms(boxes_xyxy[order], scores[order], float(below))]
     rank = torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device))
@@ -102,7 +113,10 @@ def best_class_nms(boxes_xyxy: Tensor, scores: Tensor, labels: Tensor, iou_thres
 
 def suppression(config: RetinaNetConfig) -> Callable[[Tensor, Tensor, Tensor, float], Tensor]:
     """What drops boxes for better ones, by the convention `nms_classes`."""
-    found = {"each": class_wise_nms, "all": all_class_nms, "one": one_class_nms, "best": best_class_nms}
+    found = {
+        **{"each": class_wise_nms, "all": all_class_nms, "one": one_class_nms},
+        **{"best": best_class_nms, "best_first": best_first_nms},
+    }
     return found[config.nms_classes]
 
 
@@ -198,7 +212,7 @@ class DecodePredictions:
             shown = level > self.config.score_threshold
             if self.config.first_class == "none":
                 shown[:, 0] = False
-            if self.config.nms_classes in ("one", "best"):
+            if self.config.nms_classes in ("one", "best", "best_first"):
                 shown &= torch.zeros_like(shown).scatter(1, level.argmax(1, keepdim=True), True)
             anchor, label = shown.nonzero(as_tuple=True)
             of_level = level[anchor, label]

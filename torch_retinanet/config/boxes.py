@@ -66,6 +66,13 @@ class AnchorConventions:
         "the keras.io example's AnchorGenerator; torchvision models/detection/anchor_utils.py",
         default="picture_over_cells",
     )
+    clip_anchors: bool = convention(
+        "Whether anchors are cut off at the border of the padded picture; overlaps and deltas are then those of what "
+        "is left.",
+        "torchvision models/detection/anchor_utils.py (no); keras-cv models/object_detection/retinanet/retinanet.py "
+        "default_anchor_generator (yes)",
+        default=False,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,6 +173,11 @@ class RetinaNetConfig(
         return cls.preset("keras_hub_v2", num_classes=num_classes, **changes)
 
     @classmethod
+    def keras_cv(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
+        """KerasCV's RetinaNet: heads of three layers, anchors cut off at the picture's border, y before x."""
+        return cls.preset("keras_cv", num_classes=num_classes, **changes)
+
+    @classmethod
     def monai(cls, num_classes: int | None = None, **changes: Any) -> "RetinaNetConfig":
         """MONAI's detector in two dimensions: GroupNorm in the heads, P6 by a pool, y before x, ATSS."""
         return cls.preset("monai", num_classes=num_classes, **changes)

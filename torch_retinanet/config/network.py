@@ -155,12 +155,12 @@ class HeadConventions:
         "torch.nn.GroupNorm (1e-5); keras.layers.GroupNormalization (1e-3)",
         default=1e-05,
     )
-    head_init: Literal["glorot_uniform", "normal_prior", "he_prior", "zeros_prior"] = convention(
+    head_init: Literal["glorot_uniform", "normal_prior", "he_prior", "zeros_prior", "orthogonal_prior"] = convention(
         "Fresh heads: Glorot uniform with zero biases; or the class bias -log(99), a prior of 0.01 for each class, "
         "with normal kernels of deviation 0.01, or He normal ones and a last kernel of zeros, or normal ones and zeros "
-        "in the last of the class head alone.",
+        "in the last of the class head alone, or orthogonal ones.",
         "keras.layers.Conv2D; Lin et al. 2017 (arXiv 1708.02002), section 4.1; yhenon/pytorch-retinanet model.py; "
-        "cvisionai/keras_retinanet models/retinanet.py",
+        "cvisionai/keras_retinanet models/retinanet.py; keras-cv models/object_detection/retinanet/prediction_head.py",
         default="normal_prior",
         acts_on="training",
     )

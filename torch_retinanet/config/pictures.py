@@ -170,12 +170,13 @@ class PostprocessingConventions:
         default=0.5,
         acts_on="detections",
     )
-    nms_classes: Literal["each", "all", "one", "best"] = convention(
+    nms_classes: Literal["each", "all", "one", "best", "best_first"] = convention(
         "Whether a better detection drops one of its own class alone, or of any class: an object then has one label; "
         "one: of any class, and each anchor has its best class alone; best: so too, and KerasHub's rules hold for what "
-        "is equal.",
+        "is equal; best_first: so too, but of equal scores the first box comes first.",
         "torchvision models/detection/retinanet.py batched_nms (each); ultralytics agnostic_nms (all); "
-        "cvisionai/keras_retinanet layers/_misc.py (one); keras-hub layers/modeling/non_max_supression.py (best)",
+        "cvisionai/keras_retinanet layers/_misc.py (one); keras-hub layers/modeling/non_max_supression.py (best); "
+        "tf.image.non_max_suppression_padded in keras-cv (best_first)",
         default="each",
         acts_on="detections",
     )

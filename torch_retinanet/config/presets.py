@@ -251,6 +251,52 @@ returned_layers=(2, 3, 4) and conv1_t_stride=2. Losses, box coder and box select
 open too, is that of its training example (set_atss_matcher, with its default arguments). A focal loss with an exponent
 of 0 and no weights is its BCEWithLogitsLoss."""
 
+KERAS_CV = RetinaNetConfig(
+    num_classes=20,
+    head_depth=3,
+    stride_in="1x1",
+    bn_eps=1.001e-05,
+    bn_momentum=0.01,
+    bn_running_var="population",
+    stem_padding="same",
+    block_padding="same",
+    stride2_padding="same",
+    p6_source="c5",
+    body_init="glorot_uniform",
+    head_init="orthogonal_prior",
+    anchor_ratio="w/h",
+    anchor_order="scale_ratio",
+    anchor_centre="half_cell",
+    anchor_rounding="none",
+    anchor_stride="power_of_2",
+    clip_anchors=True,
+    delta_axes="yx",
+    box_variance=(0.1, 0.1, 0.2, 0.2),
+    box_clamp="none",
+    force_match=False,
+    box_loss="smooth_l1",
+    box_loss_sum="mean",
+    loss_normaliser="batch",
+    empty_loss="zero",
+    pixel_mean=(0.0, 0.0, 0.0),
+    pixel_std=(255.0, 255.0, 255.0),
+    padding_value="black",
+    resize_library="tf",
+    resize_rounding="single",
+    min_side=640,
+    max_side=640,
+    pad_multiple=640,
+    score_threshold=0.5,
+    topk_per_level=0,
+    nms_classes="best_first",
+    detections_per_picture=100,
+    clip_boxes=False,
+)
+"""keras-cv 0.9.0 `keras_cv.models.RetinaNet` with a `ResNetBackbone` that rescales pictures, as the preset
+`retinanet_resnet50_pascalvoc` has it, and the losses `focal` and `smoothl1`. It has no sizes of pictures; those are its
+guide's `keras_cv.layers.Resizing(640, 640, pad_to_aspect_ratio=True)`. It doubles levels, which `nearest_to_size` does
+too wherever that fits."""
+
 TF_MODELS = RetinaNetConfig(
     num_classes=91,
     bn_eps=0.001,
@@ -293,7 +339,7 @@ PRESETS = {
     **{"mmdet": MMDET, "mmdet_caffe": MMDET_CAFFE},
     **{"fizyr": FIZYR, "keras_hub": KERAS_HUB, "keras_hub_v2": KERAS_HUB_V2, "cvisionai": CVISIONAI},
     **{"tf_models": TF_MODELS},
-    "monai": MONAI,
+    **{"monai": MONAI, "keras_cv": KERAS_CV},
 }
 """Presets by name."""
 

@@ -55,6 +55,8 @@ def coverage(seen: SeenBoxes, config: RetinaNetConfig) -> Tensor:
         centres = _nearest_centres(seen, level, config)
         for half in half_sides(config, smallest_side(config, level)).to(centres):
             anchors = torch.cat([centres - half, centres + half], dim=1)
+            if config.clip_anchors:
+                anchors = torch.minimum(anchors.clamp(min=0), seen.sizes[:, [1, 0, 1, 0]])
             overlaps = box_iou(seen.boxes_xyxy.unsqueeze(1), anchors.unsqueeze(1))  # of each box with its own anchor
             best = torch.maximum(best, overlaps.flatten())
     return best

@@ -104,7 +104,7 @@ def _shown(scores: Tensor, config: RetinaNetConfig) -> Tensor:
     classes = torch.arange(config.num_classes)
     if config.first_class == "none":
         shown = shown & (classes > 0)
-    if config.nms_classes in ("one", "best"):
+    if config.nms_classes in ("one", "best", "best_first"):
         shown = shown & (classes == scores.argmax(2, keepdim=True))
     return torch.where(shown, scores, NONE)
 
@@ -125,7 +125,14 @@ def anchors_at(level: LevelOutputs, index: Tensor, config: RetinaNetConfig) -> T
         dim=-1,
     )
     sides = half[anchor]
-    return torch.cat([centre - sides, centre + sides], dim=-1)
+    anchors = torch.cat([centre - sides, centre + sides], dim=-1)
+    return _cut(anchors, level) if config.clip_anchors else anchors
+
+
+def _cut(anchors: Tensor, level: LevelOutputs) -> Tensor:
+    """Anchors (...,4) cut off at the border of what the network was fed; its sides can be symbols."""
+    sides = [torch.scalar_tensor(side, dtype=torch.float32) for side in (level.width, level.height)]
+    return torch.minimum(anchors.clamp(min=0), torch.stack(sides * 2))
 
 
 def _divided(index: Tensor, by: int) -> tuple[Tensor, Tensor]:

@@ -32,11 +32,12 @@ def kept_of(found: Candidates, config: RetinaNetConfig, suppress: Suppress) -> C
     of_class = config.nms_classes == "each"
     groups = found.labels if of_class else torch.zeros_like(found.labels)
     number, limit = config.num_classes if of_class else 1, config.nms_iou
-    if config.nms_classes == "best":  # of equal scores the last comes first, and the limit itself drops
+    if config.nms_classes == "best":  # of equal scores the last comes first
         found = Candidates(*(values.flip(1) for values in found))
+    if config.nms_classes in ("best", "best_first"):  # the limit itself drops
         limit = float(np.nextafter(np.float32(limit), np.float32(0)))
     keep = suppress(found.boxes, found.scores, groups, number, limit)
-    if config.nms_classes == "best":
+    if config.nms_classes in ("best", "best_first"):
         keep = keep & (found.boxes > 0).any(-1)
     return found._replace(scores=torch.where(keep, found.scores, NONE))
 

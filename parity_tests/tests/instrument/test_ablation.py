@@ -35,8 +35,9 @@ from torch_retinanet.errors import InputError
 NOT_MEASURED = {
     *("conv_bias", "shortcut_bias", "p6_layer", "p6_source", "min_level", "max_level", "pyramid_norm", "top_down"),
     *("head_norm", "gn_groups", "gn_conv_bias", "gn_eps"),
+    "clip_anchors",
 }
-"""Those with which the network has other parameters."""
+"""Those with which the network has other parameters, and one that is newer than the run that is kept."""
 
 FIELDS = {field.name for config in (Config, OptimizerConventions) for field in conventions(config)}
 

@@ -11,6 +11,7 @@ CONVENTIONS = {
         "anchor_scales=1,1.5,2": "anchors",
         "anchor_ratios=0.25,1,4": "anchors",
         "anchor_sizes=32,64,128,256,511": "anchors",
+        "clip_anchors=True": "anchors",
     },
     ("targets", "128x128"): {
         "matching=atss": "targets.classes",
@@ -47,6 +48,7 @@ CONVENTIONS = {
         "nms_classes=all": "det.set",
         "nms_classes=one": "det.set",
         "nms_classes=best": "det.set",
+        "nms_classes=best_first": "det.set",
         "topk_per_level=1000": "det.set",
         "topk_per_class=5": "det.set",
         "first_class=none": "det.set",

@@ -79,6 +79,14 @@ def test_the_pixel_before_the_middle_is_that_of_an_odd_cell() -> None:
     assert torch.unique((middle - before).round(decimals=9)).tolist() == [0, 0.5]
 
 
+def test_anchors_end_at_the_border_of_the_picture_where_a_convention_says_so() -> None:
+    config = RetinaNetConfig.keras_io()
+    whole, cut = (anchors(replace(config, clip_anchors=c), 70, 97) for c in (False, True))
+    limits = torch.tensor([97.0, 70.0, 97.0, 70.0])
+    assert torch.equal(cut, torch.minimum(whole.clamp(min=0), limits))
+    assert not torch.equal(cut, whole)
+
+
 def test_steps_by_the_pictures_share_differ_where_the_side_does_not_divide() -> None:
     config = replace(RetinaNetConfig.keras_io(), anchor_centre="corner")
     shares = replace(config, anchor_stride="picture_over_cells")

@@ -181,8 +181,8 @@ def test_the_library_of_a_file_that_knew_bytes_alone_follows_from_its_smoothing(
 
 
 def test_an_unknown_preset_is_named_beside_the_known_ones() -> None:
-    with pytest.raises(InputError, match="preset: 'keras_cv' must be one of notebook, keras_io, torchvision"):
-        RetinaNetConfig.preset("keras_cv")
+    with pytest.raises(InputError, match="preset: 'my_net' must be one of notebook, keras_io, torchvision"):
+        RetinaNetConfig.preset("my_net")
 
 
 def test_fields_of_another_version_are_named() -> None:

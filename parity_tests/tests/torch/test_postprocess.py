@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from torch_retinanet import RetinaNetConfig
-from torch_retinanet.postprocess import DecodePredictions, clipped_detections
+from torch_retinanet.postprocess import DecodePredictions, clipped_detections, suppression
 
 SIZE = (20, 30)
 INSIDE, ACROSS, BEYOND = [2.0, 2.0, 12.0, 12.0], [-5.0, 4.0, 40.0, 14.0], [34.0, 4.0, 44.0, 14.0]
@@ -32,6 +32,14 @@ def test_boxes_beyond_the_border_are_dropped_where_a_convention_says_so() -> Non
     assert len(found(INSIDE, BEYOND)) == 2
     assert found(INSIDE, BEYOND, empty_boxes="dropped").tolist() == [INSIDE]
     assert len(found(BEYOND, empty_boxes="dropped")) == 0
+
+
+@pytest.mark.parametrize(("nms_classes", "first"), [("best", [4.0, 4.0, 14.0, 15.0]), ("best_first", INSIDE)])
+def test_of_equal_scores_the_last_or_the_first_box_is_kept(nms_classes: str, first: list[float]) -> None:
+    boxes = torch.tensor([INSIDE, [4.0, 4.0, 14.0, 15.0]])
+    keep = suppression(RetinaNetConfig.torchvision(nms_classes=nms_classes))
+    kept = keep(boxes, torch.tensor([0.5, 0.5]), torch.tensor([0, 1]), 0.4)
+    assert boxes[kept].tolist() == [first]
 
 
 def test_boxes_that_are_cut_off_to_less_than_a_pixel_are_dropped_where_a_convention_says_so() -> None:

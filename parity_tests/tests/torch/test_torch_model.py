@@ -156,6 +156,17 @@ def test_he_normal_heads_start_at_the_prior_whatever_they_see() -> None:
     assert next(model.cls_head.parameters()).std().item() == pytest.approx((2 / (9 * 32)) ** 0.5, rel=0.1)
 
 
+def test_orthogonal_heads_keep_what_comes_in_apart_and_start_at_the_prior() -> None:
+    model = RetinaNet(replace(SMALL, head_init="orthogonal_prior"))
+    kernels = [conv.weight for conv in model.cls_head.modules() if isinstance(conv, nn.Conv2d)]
+    for kernel in kernels:
+        rows = kernel.flatten(1)
+        torch.testing.assert_close(rows @ rows.T, torch.eye(len(rows)))
+    bias = list(model.cls_head.parameters())[-1]
+    torch.testing.assert_close(bias.sigmoid(), torch.full_like(bias, 0.01))
+    assert not list(model.box_head.parameters())[-1].any()
+
+
 @torch.no_grad()
 def test_the_torchvision_preset_is_the_network_of_torchvision() -> None:
     theirs = torchvision.models.detection.retinanet_resnet50_fpn(weights=None, weights_backbone=None).double().eval()

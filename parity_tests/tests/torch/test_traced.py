@@ -29,6 +29,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "clip_detections": {"clip_boxes": False, "clip_detections": True},
     "pad_always": {"pad_always": True, "clip_at": "padded"},
     "few": {"topk_per_level": 7},
+    "clip_anchors": {"clip_anchors": True},
     "few_of_each_class": {"topk_per_class": 9},
     "first_class": {"first_class": "none"},
 }
@@ -105,7 +106,7 @@ def test_sizes_are_traced_again_after_a_trace() -> None:
         ]
 
 
-@pytest.mark.parametrize("preset", ["torchvision", "keras_io", "monai"])
+@pytest.mark.parametrize("preset", ["torchvision", "keras_io", "monai", "keras_cv"])
 def test_anchors_by_their_index_are_those_of_the_generator(preset: str) -> None:
     detector = loud_detector(preset, **({"gn_groups": 8, "min_side": 0} if preset == "monai" else {}))
     config, start = detector.config, 0
