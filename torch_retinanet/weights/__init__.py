@@ -14,6 +14,7 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.unfilled import unfilled
+from torch_retinanet.weights.containers.keras_cv_files import is_keras_cv, read_keras_cv
 from torch_retinanet.weights.containers.keras_hub_files import is_keras_hub, read_keras_hub
 from torch_retinanet.weights.containers.keras_layers import layer_names, read_layers
 from torch_retinanet.weights.containers.numpy_pickle import read_numpy_pickle
@@ -52,7 +53,8 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
 
     Args:
         path: `.safetensors`; of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`; a file
-            of another published RetinaNet, which its names tell; the folder of a training run, or of a KerasHub preset;
+            of another published RetinaNet, which its names tell; the folder of a training run, or of a preset of
+            KerasHub or KerasCV;
             a TensorFlow checkpoint by its prefix, its index or its folder.
         preset: the preset that it must hold. A `.weights.h5` does not say its own, and is by default taken for
             `notebook`.
@@ -62,6 +64,8 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
         FileNotFoundError: where there is no file.
     """
     folder = Path(path)
+    if folder.is_dir() and not (folder / RUN_FILE).is_file() and is_keras_cv(folder):
+        return read_published(read_keras_cv(folder), preset=preset)
     if folder.is_dir() and not (folder / RUN_FILE).is_file() and is_keras_hub(folder):
         return read_published(read_keras_hub(folder), preset=preset)
     if not (folder / RUN_FILE).is_file() and is_tf_checkpoint(folder):
@@ -110,6 +114,8 @@ def _read(path: Path, preset: str | None) -> WeightsFile:
     if path.suffix in (".h5", ".hdf5"):
         return _read_hdf5(path, preset)
     if path.suffix == ".keras":
+        if is_keras_cv(path):
+            return read_published(read_keras_cv(path), preset=preset)
         return read_keras(path, preset)
     if path.suffix in TORCH_FILES:
         return read_published(read_torch(path), preset=preset)
@@ -122,6 +128,8 @@ def _read_hdf5(path: Path, preset: str | None) -> WeightsFile:
     """A file of Keras: whose it is, its layers say."""
     if set(layer_names(path)) >= LAYERS:
         return read_published(read_layers(path), preset=preset)
+    if is_keras_cv(path):
+        return read_published(read_keras_cv(path), preset=preset)
     if is_keras_hub(path):
         return read_published(read_keras_hub(path), preset=preset)
     if path.name.endswith(".weights.h5"):

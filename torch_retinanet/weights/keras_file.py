@@ -7,14 +7,11 @@ keras/src/saving/saving_lib.py.
 
 from __future__ import annotations
 
-import io
 import json
-import lzma
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +20,7 @@ from torch import Tensor
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
+from torch_retinanet.weights.containers.keras_archive import CONFIG_MEMBER, config_in, weights_in, write_archive
 from torch_retinanet.weights.foreign_hdf5 import described
 from torch_retinanet.weights.hdf5 import datasets_in, numbered, opened, read_variable, shape_of, written
 from torch_retinanet.weights.keras_names import (
@@ -37,14 +35,8 @@ from torch_retinanet.weights.weights_file import WeightsFile, check_numpy, check
 if TYPE_CHECKING:
     import h5py
 
-WEIGHTS_MEMBER = "model.weights.h5"
-"""The weights within a `.keras` archive."""
-
-CONFIG_MEMBER = "config.json"
-"""What the model in it is."""
-
-LARGEST_CONFIG = 2**20
-"""Bytes of it; some 500 are used."""
+WRITTEN_BY = {"written_by": "torch_retinanet"}
+"""What an archive says beside its model."""
 
 BLOCKS = (3, 4, 6, 3)
 """Residual blocks in the stages of ResNet-50 (He et al. 2015, table 1)."""
@@ -67,7 +59,8 @@ def read_keras(path: Path, preset: str | None) -> WeightsFile:
     Raises:
         InputError: for a file that is not whole, or of another model, and for a preset that Keras files do not have.
     """
-    archived, said = _archived(path) if path.suffix == ".keras" else (None, {})
+    is_archive = path.suffix == ".keras"
+    archived, said = (weights_in(path), _said(path, config_in(path))) if is_archive else (None, {})
     preset = said.get("preset") or preset or KERAS_PRESETS[0]
     if preset not in KERAS_PRESETS:
         raise InputError(f"preset: {preset!r} must be one that Keras files can hold: {', '.join(KERAS_PRESETS)}")
@@ -104,7 +97,8 @@ def write_keras(path: Path, contents: WeightsFile) -> None:
     check_numpy(str(path), variables)
     with atomic_write(path) as beside:
         if path.suffix == ".keras":
-            _write_archive(beside, _config(preset, contents.config), variables)
+            model = _model_config(_config(preset, contents.config))
+            write_archive(beside, model, WRITTEN_BY, partial(_write_variables, variables=variables))
         else:
             with written(beside) as file:
                 _write_variables(file, variables)
@@ -131,16 +125,6 @@ def _anchors(config: RetinaNetConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in ANCHORS}
 
 
-def _write_archive(path: Path, config: RetinaNetConfig, variables: Mapping[str, Tensor]) -> None:
-    buffer = io.BytesIO()
-    with written(buffer) as file:
-        _write_variables(file, variables)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("metadata.json", json.dumps({"written_by": "torch_retinanet"}))
-        archive.writestr(CONFIG_MEMBER, json.dumps(_model_config(config)))
-        archive.writestr(WEIGHTS_MEMBER, buffer.getbuffer())
-
-
 def _model_config(config: RetinaNetConfig) -> dict[str, object]:
     return {
         "module": "keras_reference.model",
@@ -159,23 +143,6 @@ def _write_variables(file: h5py.File, variables: Mapping[str, Tensor]) -> None:
     for key, variable in variables.items():
         dataset = file.create_dataset(_h5_path(key), data=variable.detach().cpu().numpy())
         dataset.parent.attrs["name"] = key.split("/")[-2]
-
-
-def _archived(path: Path) -> tuple[io.BytesIO, dict[str, Any]]:
-    """The weights in a `.keras` archive, and its `preset` and anchors, as far as its config says them."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            member = archive.getinfo(WEIGHTS_MEMBER)
-            if member.file_size > 4 * path.stat().st_size:
-                raise InputError(f"{path}: {WEIGHTS_MEMBER} claims {member.file_size} bytes, more than the archive has")
-            if CONFIG_MEMBER in archive.namelist() and archive.getinfo(CONFIG_MEMBER).file_size > LARGEST_CONFIG:
-                raise InputError(f"{path}: {CONFIG_MEMBER} in it must have {LARGEST_CONFIG} bytes at most")
-            said = archive.read(CONFIG_MEMBER) if CONFIG_MEMBER in archive.namelist() else b"{}"
-            return io.BytesIO(archive.read(member)), _said(path, said)
-    except KeyError:
-        raise InputError(f"{path}: the archive has no {WEIGHTS_MEMBER}") from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"{path}: not a whole .keras archive ({error})") from None
 
 
 def _said(path: Path, text: bytes) -> dict[str, Any]:

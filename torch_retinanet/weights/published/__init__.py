@@ -6,6 +6,7 @@ from torch_retinanet.weights.published.cvisionai import CVISIONAI
 from torch_retinanet.weights.published.deepforest import DEEPFOREST
 from torch_retinanet.weights.published.detectron2 import DETECTRON2
 from torch_retinanet.weights.published.fizyr import FIZYR
+from torch_retinanet.weights.published.keras_cv import KERAS_CV
 from torch_retinanet.weights.published.keras_hub import KERAS_HUB, KERAS_HUB_V2
 from torch_retinanet.weights.published.keras_io import KERAS_IO
 from torch_retinanet.weights.published.mmdet import MMDET, MMDET_CAFFE
@@ -18,7 +19,7 @@ from torch_retinanet.weights.weights_file import WeightsFile
 
 PUBLISHED: tuple[Published, ...] = (
     *(TORCHVISION, TORCHVISION_V2, DEEPFOREST, YHENON, DETECTRON2, MMDET, MMDET_CAFFE),
-    *(FIZYR, KERAS_HUB, KERAS_HUB_V2, MONAI, KERAS_IO, CVISIONAI, TF_MODELS),
+    *(FIZYR, KERAS_HUB, KERAS_HUB_V2, MONAI, KERAS_IO, CVISIONAI, TF_MODELS, KERAS_CV),
 )
 """All of them; of several with the same names the first is taken, where no preset is asked for."""
 
