@@ -86,7 +86,7 @@ class KerasPeer:
     ) -> Answers:
         logits, deltas, anchors = (value.detach() for value in outputs)
         config = detector.config
-        boxes = decode(deltas, anchors, config.box_variance, coding=config.box_coding)
+        boxes = decode(deltas, anchors, config.box_variance, coding=config.box_coding, axes=config.delta_axes)
         more = {"boxes": boxes, "scores": logits.sigmoid()}
         more |= {"boxes_clipped": clip(boxes, *detector.decode_predictions.border(size))} if config.clip_boxes else {}
         found = {name: value.numpy() for name, value in more.items()}

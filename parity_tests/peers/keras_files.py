@@ -1,6 +1,7 @@
 """Weights files of peers in Keras, made again from what `layout.json` says of them."""
 
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -47,6 +48,17 @@ def make_folder(folder: Path, recording: Path, variant: str) -> Path:
     for name in layout_of(recording, variant)["files"]:
         make_file(made, recording, name, variant)
     return made
+
+
+def make_archive(folder: Path, recording: Path, variant: str) -> Path:
+    """Writes the `.keras` archive of a variant into a folder, and gives its path."""
+    path, weights = folder / f"{variant}.keras", make_file(folder, recording, "model.weights.h5", variant)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, said in layout_of(recording, variant)["archive"].items():
+            archive.writestr(name, json.dumps(said))
+        archive.write(weights, weights.name)
+    weights.unlink()
+    return path
 
 
 def make_snapshot(path: Path, recording: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from parity_tests.peers.comparison import DTYPES
 from parity_tests.peers.keras_comparison import KerasPeer
 from parity_tests.rule.record import Record, Where
 from torch_retinanet import RetinaNetDetector
@@ -19,11 +20,16 @@ def loaded_from(make: Callable[[Path], Path], **changes: Any) -> RetinaNetDetect
         return RetinaNetDetector.from_pretrained(make(Path(folder)), **changes)
 
 
-def compare_edge(peer: KerasPeer, detector: RetinaNetDetector, name: str, size: tuple[int, int]) -> list[Record]:
-    """Records of the targets of a recorded edge case, in a batch of 128 by 128, of a picture of this size."""
-    place = Where(size=size, dtype="float64", mode="isolated", subject=name)
+def compare_edge(
+    peer: KerasPeer, detector: RetinaNetDetector, name: str, size: tuple[int, int], dtype: str = "float64"
+) -> list[Record]:
+    """Records of the targets of a recorded edge case, in a batch of 128 by 128, of a picture of this size.
+
+    An edge at which anchors are no round numbers is met in the precision of the peer alone.
+    """
+    place = Where(size=size, dtype=dtype, mode="isolated", subject=name)
     truths = torch.from_numpy(peer.recorded.arrays[f"edges/{name}/truths"])
-    anchors = detector.anchors.get_anchors(128, 128, dtype=torch.float64)
+    anchors = detector.anchors.get_anchors(128, 128, dtype=DTYPES[dtype])
     targets = detector.label_encoder.encode_batch(anchors, [truths], [torch.arange(len(truths))])
     targets = detector.label_encoder.ignore_outside(targets, anchors, [size])
     return peer.compare_targets(f"edges/{name}", targets, place)
