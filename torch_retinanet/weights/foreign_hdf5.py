@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 
 SIGNS = {
     "a model of keras-retinanet (fizyr)": ("pyramid_classification", "classification_submodel"),
-    "a RetinaNet of KerasHub": ("retinanet_label_encoder", "retina_net_backbone", "feature_pyramid"),
-    "a RetinaNet of KerasCV": ("feature_pyramid_network", "prediction_head"),
+    "a RetinaNet of KerasCV": ("conv_c3_1x1", "feature_pyramid_network"),
+    "a RetinaNet of KerasHub": ("retinanet_label_encoder", "retina_net_backbone", "feature_pyramid", "prediction_head"),
     "a classifier of keras.applications with its top": ("predictions",),
 }
 """By what a file holds: parts of names of which one is in it."""

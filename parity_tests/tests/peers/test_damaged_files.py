@@ -20,13 +20,14 @@ from torch_retinanet import InputError, RetinaNet, RetinaNetConfig
 from torch_retinanet.config import PRESETS
 from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.published import published_of
+from torch_retinanet.weights.published.keras_cv import Model, keras_cv_name, write_model
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 
 TORCH = ("torchvision", "torchvision_v2", "deepforest", "yhenon", "detectron2", "mmdet", "mmdet_caffe", "monai")
 """The presets whose files torch writes."""
 
 OF_TORCH = [(preset, published_of(preset).suffixes[0]) for preset in TORCH]
-FORMATS = [*OF_TORCH, ("detectron2", ".pkl")]
+FORMATS = [*OF_TORCH, ("detectron2", ".pkl"), ("keras_cv", ".keras"), ("keras_cv", ".weights.h5")]
 TIMES = 10
 """How often each format is damaged in bytes."""
 
@@ -38,7 +39,10 @@ def small(preset: str, suffix: str, folder: Path) -> bytes:
     with torch.random.fork_rng(devices=[]):
         contents = WeightsFile(config, plain_tensors(RetinaNet(config)), class_names=("cat", "dog"))
     path = folder / f"{preset}{suffix}"
-    write_weights(path, contents, to=preset)
+    if preset == "keras_cv":  # whose own networks have one width, and are large
+        write_model(path, Model({keras_cv_name(n): t for n, t in contents.tensors.items() if t.ndim}, config))
+    else:
+        write_weights(path, contents, to=preset)
     return path.read_bytes()
 
 

@@ -27,6 +27,12 @@ WEIGHTS_MEMBER = "model.weights.h5"
 CONFIG_MEMBER = "config.json"
 """What the model in it is."""
 
+DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError),
+    *(NotImplementedError, RuntimeError),
+)
+"""What zipfile raises of an archive that is not whole; of a place before its beginning, an error of the system."""
+
 LARGEST_CONFIG = 2**20
 """Bytes of it; some 500 to 4000 are used."""
 
@@ -60,13 +66,16 @@ def weights_in(path: Path) -> io.BytesIO:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except KeyError:
-        raise InputError(f"{path}: the archive has no {WEIGHTS_MEMBER}") from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"{path}: not a whole .keras archive ({error})") from None
+    with path.open("rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                yield archive
+        except InputError:
+            raise
+        except KeyError:
+            raise InputError(f"{path}: the archive has no {WEIGHTS_MEMBER}") from None
+        except DAMAGES as error:
+            raise InputError(f"{path}: not a whole .keras archive ({error})") from None
 
 
 def write_archive(

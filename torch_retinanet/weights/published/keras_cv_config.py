@@ -149,6 +149,8 @@ def read_model(source: str, said: Any) -> Said:
         parts = (_backbone_says, model["backbone"]), (_encoder_says, model["label_encoder"])
         every = (*parts, (_decoder_says, model["prediction_decoder"]))
         return {name: value for read, part in every for name, value in _read(source, read, part).items()}
+    except InputError:
+        raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"{source}: config.json is not what KerasCV writes ({type(error).__name__}: {error})"

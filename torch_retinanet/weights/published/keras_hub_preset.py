@@ -174,6 +174,8 @@ def _read(path: Path, fields: Callable[[Path, Said], Said]) -> Said:
         if path.stat().st_size > LARGEST_JSON:
             raise InputError(f"{path}: must have {LARGEST_JSON} bytes at most")
         return fields(path, json.loads(path.read_text(encoding="utf-8"))["config"])
+    except InputError:
+        raise
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError, ArithmeticError) as error:
         raise InputError(f"{path}: is not what KerasHub writes ({type(error).__name__}: {error})") from None
 
