@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from parity_tests.peers import keras_cv_findings
+
 RECORDINGS = Path(__file__).parents[1] / "tests" / "peers" / "recordings"
 
 
@@ -169,6 +171,44 @@ FINDINGS = (
         figure="ignored 2, background 0",
         measure=keras_hub_ignored,
         recorded=True,
+    ),
+    Finding(
+        name="keras_cv_anchors",
+        package="keras_cv",
+        says="Anchors are cut off at the picture's border, and deltas are those of what is left. On one of 128x128",
+        figure="2013 of 3069",
+        measure=keras_cv_findings.border_of_anchors,
+    ),
+    Finding(
+        name="keras_cv_variance",
+        package="keras_cv",
+        says="A label encoder with a `box_variance` of its own trains for other boxes than are decoded, which is done "
+        "by (0.1, 0.1, 0.2, 0.2) in any case. With 1, a delta of 1 should make a box 2.72 times as high as its anchor, "
+        "and makes it",
+        figure="1.22",
+        measure=keras_cv_findings.variance_of_decoding,
+    ),
+    Finding(
+        name="keras_cv_decoder",
+        package="keras_cv",
+        says="An object has one label: the docstring names MultiClassNonMaxSuppression as the default decoder. It is",
+        figure="NonMaxSuppression",
+        measure=keras_cv_findings.decoder_by_default,
+    ),
+    Finding(
+        name="keras_cv_stem",
+        package="keras_cv",
+        says='The ResNet, by its docstring "based on the original keras.applications ResNet", pads its stem as Keras\' '
+        "`same`, and not by 3 on each side. Of a 64x64 picture of ones a kernel of ones sums",
+        figure="first 25, last 16",
+        measure=keras_cv_findings.stem_padding,
+    ),
+    Finding(
+        name="keras_cv_smooth_l1",
+        package="keras_cv",
+        says="SmoothL1Loss has a step at any cutoff but 1. With `l1_cutoff=2` it is",
+        figure="below 2.00, at it 1.50",
+        measure=keras_cv_findings.step_of_smooth_l1,
     ),
     Finding(
         name="detectron2_normaliser",

@@ -84,15 +84,20 @@ def package(dtype: str) -> SimpleNamespace:
     return SimpleNamespace(keras=keras, cv=found, tensorflow=importlib.import_module("tensorflow"))
 
 
-def build(peer: SimpleNamespace, variant: str, *, rescales: bool = False) -> Any:
-    """The model with any weights."""
-    backbone = peer.cv.models.ResNetBackbone(
+def backbone(peer: SimpleNamespace, variant: str, *, rescales: bool = False) -> Any:
+    """The residual network of a variant with any weights."""
+    return peer.cv.models.ResNetBackbone(
         stackwise_filters=[64, 128, 256, 512],
         stackwise_strides=[1, 2, 2, 2],
         include_rescaling=rescales,
         **BACKBONES[variant],
     )
-    return peer.cv.models.RetinaNet(num_classes=CLASSES, bounding_box_format="xywh", backbone=backbone)
+
+
+def build(peer: SimpleNamespace, variant: str, *, rescales: bool = False) -> Any:
+    """The model with any weights."""
+    body = backbone(peer, variant, rescales=rescales)
+    return peer.cv.models.RetinaNet(num_classes=CLASSES, bounding_box_format="xywh", backbone=body)
 
 
 def named(model: Any) -> Iterator[tuple[str, Any]]:

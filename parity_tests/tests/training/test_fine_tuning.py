@@ -135,7 +135,8 @@ FEW = ("torchvision", "keras_hub", "detectron2", "yhenon")
 def test_files_of_every_published_retinanet_are_a_beginning(published: Published, data: Path, tmp_path: Path) -> None:
     of_keras = published.is_folder or published.suffixes == (".h5",)  # their names are those of ResNet-50
     sizes: dict[str, Any] = {"backbone": "resnet50", "head_depth": 4} if of_keras else {"backbone": "resnet18"}
-    sizes = {"width": 256 if published.is_folder else 32, "head_depth": 1} | sizes
+    is_wide = published.is_folder or published.preset == "keras_cv"  # their programs have no other width
+    sizes = {"width": 256 if is_wide else 32, "head_depth": 1} | sizes
     config = RetinaNetConfig.preset(published.preset, 4, **sizes)
     theirs = RetinaNetDetector(config).model
     path = tmp_path / ("folder" if published.is_folder else f"file{published.suffixes[0]}")
