@@ -54,8 +54,7 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
     Args:
         path: `.safetensors`; of Keras `.keras`, `.weights.h5`, or an ImageNet `.h5` of `keras.applications`; a file
             of another published RetinaNet, which its names tell; the folder of a training run, or of a preset of
-            KerasHub or KerasCV;
-            a TensorFlow checkpoint by its prefix, its index or its folder.
+            KerasHub or KerasCV; a TensorFlow checkpoint by its prefix, its index or its folder.
         preset: the preset that it must hold. A `.weights.h5` does not say its own, and is by default taken for
             `notebook`.
 

@@ -37,9 +37,9 @@ COARSE = ("loss", "grad", "targets", "anchors")
 """keras-cv makes anchors, targets and the weights of both losses in float32, whatever Keras is set to."""
 
 NOT_REPRODUCED = {
-    "backbones": "its RetinaNet takes ResNetV2, EfficientNet, YOLOV8 and others; files with ResNets alone are read.",
-    "augmentations": "JitteredResize and others, which its guide trains with, are drawn at random.",
-    "Keras 2": "files that tf.keras wrote have other layers; Keras 3 wrote those that are read.",
+    "backbones": "its RetinaNet takes ResNetV2, EfficientNet, YOLOV8 and others; files with ResNets alone are read",
+    "augmentations": "JitteredResize and others, which its guide trains with, are drawn at random",
+    "Keras 2": "files that tf.keras wrote have other layers; Keras 3 wrote those that are read",
 }
 
 PICTURES = {"60x90": (60, 90), "120x77": (120, 77)}
