@@ -1,13 +1,13 @@
 """How well the anchors of a model cover the boxes of pictures, at the size in which the network sees them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from torch_retinanet.anchors import half_sides, smallest_side
-from torch_retinanet.boxes import box_iou
+from torch_retinanet.boxes import box_area, box_iou
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.data.annotations import Annotations
 from torch_retinanet.preprocess import padded_size, resized_size
@@ -46,30 +46,67 @@ def best_overlaps(boxes_xyxy: Tensor, size: tuple[int, int], config: RetinaNetCo
 
 
 def coverage(seen: SeenBoxes, config: RetinaNetConfig) -> Tensor:
-    """The IoU (T,) of each box with the anchor of the config that fits it best.
-
-    Of all anchors of one shape on one level that is the one whose centre is nearest to the box's along both axes.
-    """
-    best = seen.boxes_xyxy.new_zeros(len(seen.boxes_xyxy))
+    """The IoU (T,) of each box with the anchor of the config that fits it best."""
+    best, of_shape = seen.boxes_xyxy.new_zeros(len(seen.boxes_xyxy)), _best_cut if config.clip_anchors else _best_whole
     for level in config.levels:
-        centres = _nearest_centres(seen, level, config)
-        for half in half_sides(config, smallest_side(config, level)).to(centres):
-            anchors = torch.cat([centres - half, centres + half], dim=1)
-            if config.clip_anchors:
-                anchors = torch.minimum(anchors.clamp(min=0), seen.sizes[:, [1, 0, 1, 0]])
-            overlaps = box_iou(seen.boxes_xyxy.unsqueeze(1), anchors.unsqueeze(1))  # of each box with its own anchor
-            best = torch.maximum(best, overlaps.flatten())
+        for half in half_sides(config, smallest_side(config, level)).to(best):
+            best = torch.maximum(best, of_shape(seen, half, level, config))
     return best
 
 
-def _nearest_centres(seen: SeenBoxes, level: int, config: RetinaNetConfig) -> Tensor:
-    """For each box the x and y (T,2) of the cell of a level whose centre is nearest to its own."""
-    counts = (seen.sizes / 2**level).ceil()
-    steps = torch.full_like(counts, 2**level) if config.anchor_stride == "power_of_2" else seen.sizes // counts
+def _best_whole(seen: SeenBoxes, half: Tensor, level: int, config: RetinaNetConfig) -> Tensor:
+    """The IoU (T,) of each box with the best anchor of one shape: its centre is nearest to the box's on both axes."""
+    axes = [
+        _centres(wanted, length, level, config)
+        for wanted, length in zip(_middles(seen.boxes_xyxy), _lengths(seen), strict=True)
+    ]
+    centres = torch.stack(axes, dim=1)
+    anchors = torch.cat([centres - half, centres + half], dim=1)
+    return box_iou(seen.boxes_xyxy.unsqueeze(1), anchors.unsqueeze(1)).flatten()  # of each box with its own anchor
+
+
+def _best_cut(seen: SeenBoxes, half: Tensor, level: int, config: RetinaNetConfig) -> Tensor:
+    """The same, where anchors end at the picture's border, and one further away may leave less beside the box.
+
+    Along an axis the IoU rises or falls from one place to the next where edges meet: those of anchor and box, or of
+    anchor and picture. So the best cell is beside such a place, or the first or last.
+    """
+    shared, extents = [], []
+    for axis, length in enumerate(_lengths(seen)):
+        low, high, reach = seen.boxes_xyxy[:, axis], seen.boxes_xyxy[:, axis + 2], half[axis].expand(len(length))
+        places = torch.stack([low + reach, high - reach, reach, length - reach])  # (4,T)
+        centres = torch.cat([_centres(places, length, level, config, side) for side in (torch.floor, torch.ceil)])
+        start, end = (centres - reach).clamp(min=0), torch.minimum(centres + reach, length)
+        shared.append((torch.minimum(end, high) - torch.maximum(start, low)).clamp(min=0))
+        extents.append(end - start)
+    intersection = shared[0][:, None] * shared[1][None]  # (8,8,T)
+    union = extents[0][:, None] * extents[1][None] + box_area(seen.boxes_xyxy) - intersection
+    return (intersection / union).flatten(0, 1).amax(0)
+
+
+def _middles(boxes_xyxy: Tensor) -> Tensor:
+    """The x of centres, and their y (2,T)."""
+    return ((boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2).t()
+
+
+def _lengths(seen: SeenBoxes) -> Tensor:
+    """The widths of pictures, and their heights (2,T)."""
+    return seen.sizes.flip(1).t()
+
+
+def _centres(
+    wanted: Tensor,
+    length: Tensor,
+    level: int,
+    config: RetinaNetConfig,
+    rounded: Callable[[Tensor], Tensor] = torch.round,
+) -> Tensor:
+    """The centres (...,T) along an axis of length (T,) of the cells of a level that are nearest to what is wanted."""
+    count = (length / 2**level).ceil()
+    step = torch.full_like(count, 2**level) if config.anchor_stride == "power_of_2" else length // count
     offset = 0.5 if config.anchor_centre == "half_cell" else 0.0
-    wanted = ((seen.boxes_xyxy[:, :2] + seen.boxes_xyxy[:, 2:]) / 2).flip(1)  # y and x, as the sizes
-    cell = torch.minimum((wanted / steps - offset).round().clamp(min=0), counts - 1)
-    return ((cell + offset) * steps).flip(1)
+    cell = torch.minimum(rounded(wanted / step - offset).clamp(min=0), count - 1)
+    return (cell + offset) * step
 
 
 def _resizing(size: tuple[int, int], config: RetinaNetConfig) -> tuple[Sequence[float], tuple[int, int]]:

@@ -28,7 +28,7 @@ def boxes_of(low: float, high: float, *, ratio: float = 1.0, seed: int = 0) -> S
     return SeenBoxes(torch.cat([corners, corners + sides], dim=1), torch.tensor([[HEIGHT, WIDTH]]).expand(300, 2))
 
 
-@pytest.mark.parametrize("preset", ["torchvision", "keras_io", "detectron2"])
+@pytest.mark.parametrize("preset", ["torchvision", "keras_io", "detectron2", "keras_cv"])
 @pytest.mark.parametrize("changes", [{}, {"min_level": 2, "max_level": 5, "anchor_scale": 1.4}])
 def test_a_box_is_covered_as_by_the_best_of_all_anchors(preset: str, changes: dict[str, float]) -> None:
     config, seen = RetinaNetConfig.preset(preset, num_classes=1, **changes), boxes_of(5, 200, ratio=1.7)
