@@ -39,7 +39,7 @@ COARSE = ("loss", "grad", "targets", "anchors")
 NOT_REPRODUCED = {
     "backbones": "its RetinaNet takes ResNetV2, EfficientNet, YOLOV8 and others; files with ResNets alone are read",
     "augmentations": "JitteredResize and others, which its guide trains with, are drawn at random",
-    "deltas of a training pass": "on ResNet-50 rounding takes two thirds of their budget; they are compared on ResNet-18",
+    "deltas of a training pass": "rounding takes two thirds of their budget on ResNet-50; compared on ResNet-18",
     "Keras 2": "files that tf.keras wrote have other layers; Keras 3 wrote those that are read",
 }
 
