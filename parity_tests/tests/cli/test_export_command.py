@@ -243,7 +243,7 @@ def test_the_network_alone_is_exported_in_any_convention(preset: str, to: str, t
     assert main(["verify", str(path)]) == 0
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_compiled_ahead_it_answers_for_pictures_of_any_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "model.pt2"
     certificate = export(loud_detector("keras_io", width=8), path, to="aoti", raw=True)

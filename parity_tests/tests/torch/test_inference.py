@@ -19,9 +19,10 @@ from parity_tests.rule.budgets import CASCADED, ISOLATED, float32_budget, larges
 from parity_tests.tests.support.detectors import SMALL, detector, noise
 from parity_tests.tests.support.lively import lively_detector
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
-from torch_retinanet.inference import winograd
+from torch_retinanet.inference import packed, winograd
 from torch_retinanet.inference.cells import as_map, as_rows, map_addresses, tile_addresses, windows
 from torch_retinanet.inference.folding import Folded, folded
+from torch_retinanet.inference.graphed import GraphedNetwork, can_graph
 from torch_retinanet.inference.network import InferenceNetwork
 from torch_retinanet.inference.packed import PackedConv, can_pack
 from torch_retinanet.inference.tiled_heads import TiledHeads
@@ -302,3 +303,19 @@ def test_a_folded_convolution_says_what_it_is() -> None:
     one = folded(conv(4, 6, bias=False))
     assert isinstance(one, Folded)
     assert one.bias.tolist() == [0] * 6
+
+
+def test_a_graph_is_traced_whole_and_gives_what_the_network_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "can_pack", lambda device, dtype: False)  # as on a GPU
+    model = lively_detector(SMALL).model.eval()
+    graphed = GraphedNetwork(model, PLAIN, {"backend": "eager"})
+    for height, width in ((64, 96), (96, 64)):
+        images = noise(1, 3, height, width)
+        with torch.no_grad():
+            expected = model(images, apart=True)
+        for found, own in zip(graphed(images), expected, strict=True):
+            torch.testing.assert_close(found, own, rtol=1e-4, atol=1e-5)
+
+
+def test_there_are_no_graphs_of_kernels_on_a_cpu() -> None:
+    assert not can_graph(CPU)

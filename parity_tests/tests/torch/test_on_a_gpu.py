@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from parity_tests.tests.support.detectors import BOXES, LABELS, SMALL, detector, noise
+from parity_tests.tests.support.lively import lively_detector
 from torch_retinanet import RetinaNetDetector
 from torch_retinanet.boxes import box_iou
+from torch_retinanet.engines.registry import build_engine
 
 pytestmark = pytest.mark.gpu
 
@@ -95,3 +97,17 @@ def losses_around_a_step(model: RetinaNetDetector) -> tuple[float, float]:
     with torch.no_grad():
         after = torch.stack([*losses(model).values()]).sum()
     return before.item(), after.item()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("engine", ["eager", "packed", "compiled"])
+def test_each_engine_finds_what_the_detector_finds(engine: str, precision: Any) -> None:
+    made = lively_detector(SMALL).to("cuda")
+    built = build_engine(engine, made, precision)
+    for _ in range(3):  # compiled, recorded, replayed
+        for height, width in ((64, 96), (96, 64)):
+            picture = (noise(3, height, width) * 255).byte()
+            (found,), (plain,) = built.predict([picture]), made.predict([picture])
+            assert abs(len(found["labels"]) - len(plain["labels"])) <= 0.1 * len(plain["labels"])
+            if precision == "fp32":
+                assert torch.equal(found["labels"], plain["labels"])
