@@ -309,12 +309,11 @@ def test_a_graph_is_traced_whole_and_gives_what_the_network_gives(monkeypatch: p
     monkeypatch.setattr(packed, "can_pack", lambda device, dtype: False)  # as on a GPU
     model = lively_detector(SMALL).model.eval()
     graphed = GraphedNetwork(model, PLAIN, {"backend": "eager"})
-    for height, width in ((64, 96), (96, 64)):
-        images = noise(1, 3, height, width)
-        with torch.no_grad():
-            expected = model(images, apart=True)
-        for found, own in zip(graphed(images), expected, strict=True):
-            torch.testing.assert_close(found, own, rtol=1e-4, atol=1e-5)
+    images = noise(1, 3, 64, 96)
+    with torch.no_grad():
+        expected = model(images, apart=True)
+    for found, own in zip(graphed(images), expected, strict=True):
+        torch.testing.assert_close(found, own, rtol=1e-4, atol=1e-5)
 
 
 def test_there_are_no_graphs_of_kernels_on_a_cpu() -> None:
