@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from parity_tests.retinanet.inputs import Labels
+from parity_tests.retinanet.inputs import Labels, Marks
 from parity_tests.retinanet.matching import Detections
 from parity_tests.rule.record import Array
 from torch_retinanet.evaluate import coco_metrics
@@ -19,7 +19,10 @@ IN_ORDER = (
 
 
 def coco_numbers(
-    detections: Sequence[Detections], boxes: Sequence[Array], labels: Sequence[Labels]
+    detections: Sequence[Detections],
+    boxes: Sequence[Array],
+    labels: Sequence[Labels],
+    marks: Sequence[Marks] = (),
 ) -> dict[str, float]:
     """`map`, `map_50` and so on of detections against true boxes and labels, picture by picture."""
     found = [{name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in d._asdict().items()} for d in detections]
@@ -29,17 +32,26 @@ def coco_numbers(
         {"boxes": torch.from_numpy(b).reshape(-1, 4), "labels": torch.from_numpy(np.asarray(ids, np.int64))}
         for b, ids in zip(boxes, labels, strict=True)
     ]
+    for picture, of in zip(true, marks, strict=False):
+        picture |= {"ignored": torch.from_numpy(of.crowd), "area": torch.from_numpy(of.area)}
     return coco_metrics(found, true)
 
 
 def numbers_of_coco(
-    detections: Sequence[Detections], boxes: Sequence[Array], labels: Sequence[Labels]
+    detections: Sequence[Detections],
+    boxes: Sequence[Array],
+    labels: Sequence[Labels],
+    marks: Sequence[Marks],
 ) -> dict[str, float]:
     """The same without the port, by the evaluation in its own settings; there must be a box and a detection."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     pictures = range(1, len(detections) + 1)
-    true = [row for each in zip(pictures, boxes, labels, strict=True) for row in _rows(*each)]
+    true = [
+        row | {"iscrowd": int(is_crowd), "area": float(area)}
+        for picture, corners, ids, of in zip(pictures, boxes, labels, marks, strict=True)
+        for row, is_crowd, area in zip(_rows(picture, corners, ids), of.crowd, of.area, strict=True)
+    ]
     found = [
         row | {"score": float(score)}
         for picture, of in zip(pictures, detections, strict=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parity_tests.ladder.case import About, Case, Sides
-from parity_tests.retinanet.inputs import Inputs, Labels, Scene, Size
+from parity_tests.retinanet.inputs import Inputs, Scene, Size
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.narrow import narrow_variables
 from parity_tests.retinanet.side import DetectorSide
@@ -14,8 +14,8 @@ from parity_tests.rule.record import Array, Record, Where
 PRESETS = ("notebook", "keras_io")
 """Those that have a Keras reference."""
 
-Metric = Callable[[Sequence[Detections], Sequence[Array], Sequence[Labels]], Mapping[str, float]]
-"""COCO's numbers of detections against true boxes and labels, picture by picture."""
+Metric = Callable[..., Mapping[str, float]]
+"""COCO's numbers of detections against true boxes and labels, and their `Marks` where there are any, by picture."""
 
 DetectorSides = Sides[DetectorSide]
 DetectorCase = Case[DetectorSide]

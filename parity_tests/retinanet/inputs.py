@@ -41,6 +41,18 @@ Batches = Sequence[Sequence[Sequence[Scene]]]
 """Of each step its batches, and of each batch its pictures one by one, since they have different sizes."""
 
 
+class Marks(NamedTuple):
+    """What COCO says of the objects of a picture beside their boxes.
+
+    Attributes:
+        crowd: (G,) which are neither to be found nor wrong to find.
+        area: (G,) in square pixels: that of the object, which is not that of its box.
+    """
+
+    crowd: NDArray[np.bool_]
+    area: Array
+
+
 class Inputs(Protocol):
     """Where a run takes its pictures from."""
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
-from parity_tests.retinanet.inputs import Scene, Size
+from parity_tests.retinanet.inputs import Marks, Scene, Size
 from parity_tests.retinanet.rungs.annotated import ON_PICTURES, numbers_on_pictures
 from parity_tests.retinanet.rungs.detections import outputs_near_the_truth
 from parity_tests.rule.compare import compare_taps
@@ -34,16 +34,22 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
 
         scene, side = run.inputs.digits(size, PICTURES), sides.reference("float64")
         near = outputs_near_the_truth(side, scene, run.config.num_classes)
-        numbers = numbers_of_coco(side.detections(near, size), scene.boxes, scene.labels)
+        numbers = numbers_of_coco(side.detections(near, size), scene.boxes, scene.labels, _marks(scene))
         return {"scene": scene._asdict(), "near": near, "numbers": numbers}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         scene, found = Scene(**given["scene"]), sides.port("float64").detections(given["near"], size)
-        return {"numbers": run.metric(found, scene.boxes, scene.labels)}
+        return {"numbers": run.metric(found, scene.boxes, scene.labels, _marks(scene))}
 
     where = Where(size=size, dtype="float64")
     judge, shared = partial(_judge, where), run.dealt(0)
     return DetectorCase(rung="metric", where=where, reference=reference, port=port, judge=judge, shared=shared)
+
+
+def _marks(scene: Scene) -> list[Marks]:
+    """The first object of every third picture is a crowd; the area of each is half of its box."""
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) / 2 for boxes in scene.boxes]
+    return [Marks(np.arange(len(of)) < int(place % 3 == 0), of) for place, of in enumerate(areas)]
 
 
 def _on_pictures(run: DetectorComparison) -> DetectorCase:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from parity_tests.retinanet.coco import coco_numbers, numbers_of_coco
-from parity_tests.retinanet.inputs import Labels
+from parity_tests.retinanet.inputs import Labels, Marks
 from parity_tests.retinanet.matching import Detections
 from parity_tests.rule.record import Array
 from torch_retinanet.evaluate import coco
@@ -12,8 +12,8 @@ from torch_retinanet.evaluate import coco
 CLASSES, WRONG_BOXES = 4, 3
 
 
-def found_near_the_truth(pictures: int = 12) -> tuple[list[Detections], list[Array], list[Labels]]:
-    """Detections, boxes and labels: each box is found a little beside it, and others are found too."""
+def found_near_the_truth(pictures: int = 12) -> tuple[list[Detections], list[Array], list[Labels], list[Marks]]:
+    """Detections, boxes, labels and marks: each box is found a little beside it, and others are found too."""
     rng, found, boxes, labels = np.random.default_rng(0), list[Detections](), list[Array](), list[Labels]()
     for count in rng.integers(0, 9, pictures):
         corners, sides = rng.uniform(0, 100, (count, 2)), rng.uniform(5, 120, (count, 2))
@@ -23,7 +23,8 @@ def found_near_the_truth(pictures: int = 12) -> tuple[list[Detections], list[Arr
         near = np.concatenate([boxes[-1] + rng.normal(0, 4, (count, 4)), others])
         classes = np.concatenate([labels[-1], rng.integers(CLASSES, size=WRONG_BOXES)])
         found.append(Detections(boxes=near, scores=rng.uniform(0, 1, len(near)), labels=classes))
-    return found, boxes, labels
+    areas = [np.prod(corners[:, 2:] - corners[:, :2], axis=1) / 2 for corners in boxes]
+    return found, boxes, labels, [Marks(np.arange(len(of)) < place % 3, of) for place, of in enumerate(areas)]
 
 
 def names_that_differ() -> list[str]:
