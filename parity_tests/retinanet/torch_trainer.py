@@ -17,10 +17,9 @@ from parity_tests.retinanet.torch_surroundings import by_keras_name
 from parity_tests.retinanet.trainer import BATCH, DRAWN_SEED, DRAWN_STEPS, EPOCHS, PICTURES, SHORT_SIDES, Plan
 from parity_tests.rule.record import Array
 from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector
-from torch_retinanet.data.dataset import Batch
+from torch_retinanet.data.dataset import Batch, PictureDataset, Unreadable
 from torch_retinanet.train import TrainConfig
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
-from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.train_step import TrainStep
 from torch_retinanet.weights.keras_names import keras_name
 
@@ -67,15 +66,17 @@ class TorchTrainer:
 
     def _around(self, detector: RetinaNetDetector) -> dict[str, Array]:
         """What else a run has (`around_steps`)."""
-        settings = replace(self.settings, steps=None, epochs=EPOCHS, batch=BATCH, ema=None)
-        training = TrainStep(settings, detector, PICTURES, Accelerator(cpu=True))
-        drawn = _order(training.sampler, 0, training.steps)
+        settings = replace(self.settings, steps=None, epochs=EPOCHS, batch=BATCH, ema=None, workers=0)
+        training, again, other = (
+            TrainStep(replace(settings, seed=seed), detector, PICTURES, Accelerator(cpu=True)) for seed in (0, 0, 1)
+        )
+        drawn = _order(training, 0)
         epochs = np.array(drawn[: PICTURES * EPOCHS], np.float64).reshape(EPOCHS, -1)
         told = (
-            drawn[BATCH * self.plan.accumulate :] == _order(training.sampler, 1, training.steps),
+            drawn[BATCH * self.plan.accumulate :] == _order(training, 1),
             list(epochs[0]) != list(epochs[1]),
-            drawn != _order(replace(training.sampler, seed=1), 0, training.steps),
-            drawn == _order(replace(training.sampler), 0, training.steps),
+            drawn != _order(other, 0),
+            drawn == _order(again, 0),
         )
         return {
             "norm_follows": np.array([float(follows) for _, follows in sorted(_norms(detector))]),
@@ -139,9 +140,20 @@ class TorchTrainer:
         return resumed
 
 
-def _order(draws: EpochSampler, first: int, end: int) -> list[int]:
-    """The pictures of all batches from one step to another."""
-    return [draw.picture for batch in draws.batches(first, end) for draw in batch]
+class NumberedPictures(PictureDataset):
+    """Pictures of which none can be read; each is called by its number."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __getitem__(self, draw: Any) -> Unreadable:
+        return Unreadable(Path(str(draw.picture)), "")
+
+
+def _order(training: TrainStep, first: int) -> list[int]:
+    """The pictures of all batches that a run reads which has come to a step."""
+    training.progress.step = first
+    return [int(one.path.name) for batch in training.batches(NumberedPictures()) for one in batch.unreadable]
 
 
 def _norms(detector: RetinaNetDetector) -> list[tuple[str, bool]]:
