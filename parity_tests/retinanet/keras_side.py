@@ -13,6 +13,7 @@ import numpy as np
 from keras_reference.backbone import with_outputs_from
 from parity_tests.retinanet.anchors import NOTHING, Changed
 from parity_tests.retinanet.assignments import without_regions
+from parity_tests.retinanet.focal import focal_losses
 from parity_tests.retinanet.frameworks import (
     array_of,
     forget_kernels,
@@ -229,6 +230,9 @@ class KerasDetectorSide(KerasSide):
             gradient = self.tensors.differentiate(run, {}).marked[0]
         assert gradient is not None
         return gradient
+
+    def focal_losses(self, outputs: Array, labels: Labels) -> dict[str, Array]:
+        return focal_losses(keras_reference, lambda loss, given, of: array_of(loss(of, given)), outputs, labels)
 
     def take_steps(
         self, gradients: Mapping[str, Array], factors: Sequence[float], recipe: Recipe

@@ -97,6 +97,9 @@ class DetectorSide(Side, Protocol):
     def loss_gradient(self, outputs: Array, targets: Mapping[str, Array]) -> Array:
         """The gradient of the loss by outputs (B,N,4+K)."""
 
+    def focal_losses(self, outputs: Array, labels: Labels) -> dict[str, Array]:
+        """The notebook's losses (N,) of `raw_outputs` (N,K) and labels (N,), as `focal_losses` has them."""
+
     def trained_with(self, plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> Mapping[str, Array]:
         """Weights, moving averages (`NAME@average`), `rate` and `gradient_norm` (S,) after a run of the trainer.
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import torch_retinanet
+from parity_tests.retinanet.focal import focal_losses
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.rule.record import Array
@@ -63,6 +64,13 @@ class TorchSurroundings:
         tensor = self.tensor(outputs).requires_grad_()
         (gradient,) = torch.autograd.grad(self._total(self._losses(tensor, self._assigned_targets(targets))), tensor)
         return gradient.numpy()
+
+    def focal_losses(self, outputs: Array, labels: Labels) -> dict[str, Array]:
+        def lose(loss: nn.Module, given: Array, of: Labels) -> Array:
+            lost: Array = loss(torch.from_numpy(given), torch.from_numpy(of)).numpy()
+            return lost
+
+        return focal_losses(torch_retinanet, lose, outputs, labels)
 
     def _assigned_targets(self, targets: Mapping[str, Array]) -> Targets:
         return Targets(torch.from_numpy(targets["targets.classes"]).long(), self.tensor(targets["targets.deltas"]))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.retinanet.assignments import assignment_batches, crafted_outputs, sure_outputs
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
+from parity_tests.retinanet.focal import raw_outputs
 from parity_tests.retinanet.inputs import Size
 from parity_tests.retinanet.side import DetectorSide
 from parity_tests.rule.budgets import ISOLATED
@@ -38,8 +39,8 @@ Targets = Mapping[str, Mapping[str, Array]]
 
 
 def losses(run: DetectorComparison) -> list[DetectorCase]:
-    """Losses of batches with and without boxes."""
-    return [_case(run, size) for size in run.sizes or [LOSS_SIZE]]
+    """Losses of batches with and without boxes, and in float32 those that the notebook trains with."""
+    return [*(_case(run, size) for size in run.sizes or [LOSS_SIZE]), _focal(run)]
 
 
 class Question(NamedTuple):
@@ -79,6 +80,26 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
     shared = run.dealt(0)
     return DetectorCase(
         rung="losses", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=shared
+    )
+
+
+def _focal(run: DetectorComparison) -> DetectorCase:
+    """In float32, which the notebook's package computes in whatever it is given."""
+    where = Where(dtype="float32", subject="notebook")
+
+    def reference(sides: DetectorSides) -> Answer:
+        outputs, labels = raw_outputs(run.inputs.seed)
+        return {"lost": sides.reference("float32").focal_losses(outputs, labels), "outputs": outputs, "labels": labels}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {"lost": sides.port("float32").focal_losses(given["outputs"], given["labels"])}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        return compare_taps("losses", where, reference["lost"], port["lost"], units=ISOLATED)
+
+    whole = ("lost", "outputs", "labels")
+    return DetectorCase(
+        rung="losses", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=run.dealt(0)
     )
 
 
