@@ -2,17 +2,25 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_reference.preprocess import flip_horizontal, normalise, pad, prepare_image, resize, resized_size
+from keras_reference.preprocess import (
+    flip_horizontal,
+    normalise,
+    pad,
+    prepare_image,
+    preprocess_data,
+    resize,
+    resized_size,
+)
 from parity_tests.retinanet.frameworks import array_of, keras, keras_precision, keras_reference
 from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.picture_files import as_given
-from parity_tests.retinanet.preparation import FRAME, TRAINED_STRIDE, PictureSides
+from parity_tests.retinanet.preparation import APART, FRAME, TRAINED_STRIDE, PictureSides
 from parity_tests.rule.record import Array
 
 Detect = Callable[[Array], Detections]
@@ -69,6 +77,16 @@ class KerasPreparation:
     def trained(self, picture: Array) -> Array:
         return self.resized(picture)
 
+    def changed(self, picture: Array, boxes: Array, drawn: Sequence[float]) -> Mapping[str, Array]:
+        normalised = boxes / np.array(picture.shape[1::-1] * 2)
+        objects = {"bbox": normalised[:, [1, 0, 3, 2]], "label": np.zeros(len(boxes))}
+        with keras_precision(self.dtype):
+            sample = {"image": self._tensor(picture), "objects": objects}
+            image, centred, _ = preprocess_data(sample, cast("np.random.Generator", Drawn(drawn)))
+            corners = array_of(keras_reference.convert_to_corners(centred))
+        sides = np.array(image.shape[:2], float)
+        return {"picture": array_of(image)[::APART, ::APART], "sides": sides, "boxes": corners}
+
     def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
         both = self._mirrored(picture, boxes)
         turned, swapped = self._mirrored(picture.transpose(1, 0, 2), boxes[:, [1, 0, 3, 2]])
@@ -118,6 +136,17 @@ class KerasPreparation:
 
     def _tensor(self, values: Array) -> object:
         return keras.ops.convert_to_tensor(values, self.dtype)
+
+
+class Drawn:
+    """A generator whose numbers are given."""
+
+    def __init__(self, numbers: Sequence[float]) -> None:
+        self.numbers = iter(numbers)
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
+        """The next number, between two bounds."""
+        return low + (high - low) * next(self.numbers)
 
 
 def _of_array(gray: Array) -> Array:

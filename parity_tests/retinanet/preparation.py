@@ -25,6 +25,10 @@ TRAINED_STRIDE = 32
 """What the sides of a small training picture are padded to divide by: 128 would be mostly padding."""
 
 
+APART = 7
+"""From one row or column to the next that is given of a large picture: no step of the pyramid is a multiple of it."""
+
+
 class Preparation(Protocol):
     """How a side brings pictures before its network, step by step: (H,W,3), red first, from 0 to 255."""
 
@@ -52,6 +56,13 @@ class Preparation(Protocol):
 
     def trained(self, picture: Array) -> Array:
         """A picture in the size in which training shows it, by whatever changes training pictures."""
+
+    def changed(self, picture: Array, boxes: Array, drawn: Sequence[float]) -> Mapping[str, Array]:
+        """A picture and its boxes (G,4) xyxy in pixels, as the example changes them for training (`preprocess_data`).
+
+        `drawn` are its random numbers from 0 to 1: whether it is mirrored, and where its short side is between the
+        bounds. Of the `picture` every `APART`th row and column is given, and all of its `sides` (2,).
+        """
 
     def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
         """A picture and its boxes (G,4) xyxy in pixels, mirrored left to right, by whatever does that on this side.

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torchvision import tv_tensors
 from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections
 from parity_tests.retinanet.picture_files import as_given
-from parity_tests.retinanet.preparation import FRAME, PictureSides
+from parity_tests.retinanet.preparation import APART, FRAME, PictureSides
 from parity_tests.retinanet.torch_surroundings import in_numpy
 from parity_tests.rule.record import Array
 from torch_retinanet import (
@@ -67,6 +68,13 @@ class TorchPreparation:
         nothing = tv_tensors.BoundingBoxes(torch.zeros(0, 4), format="XYXY", canvas_size=image.shape[-2:])
         changed, _ = training_transforms(self.config, flip=0.0)(image, {"boxes": nothing, "labels": torch.zeros(0)})
         return _channels_last(changed.as_subclass(Tensor)) * 255
+
+    def changed(self, picture: Array, boxes: Array, drawn: Sequence[float]) -> Mapping[str, Array]:
+        given = _channels_first(picture), torch.from_numpy(boxes), self.config
+        with mock.patch.object(torch, "rand", side_effect=map(torch.tensor, drawn)):
+            image, corners = preprocess.preprocess_data(*given, torch.Generator())
+        sides = np.array(image.shape[1:], float)
+        return {"picture": _channels_last(image[:, ::APART, ::APART]), "sides": sides, "boxes": corners.numpy()}
 
     def mirrored(self, picture: Array, boxes: Array) -> Mapping[str, Array]:
         flipped, corners = preprocess.flip_horizontal(_channels_first(picture), torch.from_numpy(boxes))

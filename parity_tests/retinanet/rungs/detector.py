@@ -37,6 +37,9 @@ OVER = [88.0, -3.0, 109.5, 44.0]
 SMALL = [70.0, 20.0, 72.0, 21.25]
 """A box that is hardly larger than a pixel, which training pictures keep."""
 
+AS_IT_IS, TURNED = (0.25, 0.5), (0.75, 0.3125)
+"""What is drawn for a training picture: whether it is mirrored, from a half on, and its short side."""
+
 WHOLE, LOST, MIRRORED = (
     Where(dtype="float64", subject=subject) for subject in ("pictures to boxes", "pictures to losses", "mirrored")
 )
@@ -143,9 +146,12 @@ def _mirrored(run: DetectorComparison) -> DetectorCase:
         return _drawn(seed)[1], np.array(boxes)
 
     def mirrored(side: Preparation, seed: int) -> Mapping[str, Array]:
-        frames = {name: side.placed(*asked(seed), *frame) for name, frame in FRAMES.items()}
-        framed = {f"{name}.{what}": values for name, of in frames.items() for what, values in of.items()}
-        return {**side.mirrored(*asked(seed)), **framed}
+        (picture, boxes), (upright, *_) = asked(seed), _drawn(seed)
+        others = {name: side.placed(picture, boxes, *frame) for name, frame in FRAMES.items()}
+        others["drawn wide"] = side.changed(picture, boxes, AS_IT_IS)
+        others["drawn tall"] = side.changed(upright, boxes[:, [1, 0, 3, 2]], TURNED)
+        named = {f"{name}.{what}": values for name, of in others.items() for what, values in of.items()}
+        return {**side.mirrored(picture, boxes), **named}
 
     def reference(sides: DetectorSides) -> Answer:
         seed = run.inputs.seed

@@ -33,13 +33,13 @@ CAMERA_SIZES: tuple[Size, ...] = (
     (1080, 1920),
     (3000, 2000),
     (333, 500),
-    (427, 640),
+    (427, 547),
     (7, 5),
     (100, 1000),
     (800, 1024),
 )
 """Pictures of which the size alone is computed, with the sides that each side has by default; the last is not padded
-to a larger width."""
+to a larger width. The long side of 427x547 becomes 1024.8 pixels: 1024 are shown, and padding follows the whole."""
 
 PIXELS = 2**12
 """How many pixels of a file are compared, in whole columns: all, but of the large one the first column alone."""

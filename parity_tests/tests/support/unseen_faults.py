@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from parity_tests.tests.support.picture_faults import MIRRORED, STEPS, WHOLE
-from parity_tests.tests.support.port_faults import Fault, patch
+from parity_tests.tests.support.port_faults import Fault, patch, result
 from parity_tests.tests.support.training_faults import GIVEN, method
 from torch_retinanet.layers import PointwiseConv2d, _is_faster_by_rows
 from torch_retinanet.losses.in_parts import FocalLosses, parts
@@ -124,6 +124,26 @@ def dropped(make: Any) -> Any:
     return forward
 
 
+def read_from_the_first(make: Any) -> Any:
+    """Batches from the first step on, whatever step a run has come to."""
+
+    def batches(self: Any, dataset: Any) -> Any:
+        self.progress.step = 0
+        return make(self, dataset)
+
+    return batches
+
+
+def boxes_alone(make: Any) -> Any:
+    """Objects of which nothing is looked at but what is said of all: the area is that of the box."""
+    return lambda objects, names: make({name: value for name, value in objects.items() if name != "area"}, names)
+
+
+def of_sum_one(make: Any) -> Any:
+    """A focal loss of predictions that are made to add up to one."""
+    return lambda predictions, *given, **more: make(predictions / predictions.sum(-1, keepdim=True), *given, **more)
+
+
 UNSEEN_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     "scaled pictures at the other side of their frame": (
         *MIRRORED,
@@ -223,6 +243,47 @@ UNSEEN_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         *("forward", "32x64"),
         at_tap("heads", lambda name, x: F.dropout(x, 0.1) if name.startswith("cls") else x),
         "cls.p3.0",
+    ),
+    "padding that follows the sides once they are cut": (
+        *STEPS,
+        patch(
+            "torch_retinanet.preprocess.padded_size",
+            lambda make: lambda sizes, config: make([s._replace(followed=s.pixels) for s in sizes], config),
+        ),
+        "sizes",
+    ),
+    "boxes of the example that stay where its picture is mirrored": (
+        *MIRRORED,
+        patch(
+            "torch_retinanet.preprocess.random_flip_horizontal",
+            lambda make: lambda image, boxes, generator: (make(image, boxes, generator)[0], boxes),
+        ),
+        "drawn tall.boxes",
+    ),
+    "short sides of the example up to another bound": (
+        *MIRRORED,
+        lambda monkeypatch: monkeypatch.setattr("torch_retinanet.preprocess.JITTER", (640, 800)),
+        "drawn tall.picture",
+    ),
+    "pictures from the first on where a run is gone on from": (
+        *("training", GIVEN),
+        patch("torch_retinanet.train.train_step.TrainStep.batches", read_from_the_first),
+        "draws",
+    ),
+    "crowds that are to be found": (
+        *("metric", ""),
+        patch("torch_retinanet.evaluate.coco.ignored_of", result(torch.zeros_like)),
+        "map",
+    ),
+    "areas of boxes in place of those of objects": (
+        *("metric", ""),
+        patch("torch_retinanet.evaluate.coco._plain", boxes_alone),
+        "map_small",
+    ),
+    "probabilities of the notebook that are made to add up to one": (
+        *("losses", "notebook"),
+        patch("torch_retinanet.losses.focal.sparse_categorical_focal_loss", of_sum_one),
+        "focal.probabilities",
     ),
     "a prediction in training mode": (
         *WHOLE,
