@@ -98,9 +98,7 @@ def _focal(run: DetectorComparison) -> DetectorCase:
         return compare_taps("losses", where, reference["lost"], port["lost"], units=ISOLATED)
 
     whole = ("lost", "outputs", "labels")
-    return DetectorCase(
-        rung="losses", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=run.dealt(0)
-    )
+    return DetectorCase(rung="losses", where=where, reference=reference, port=port, judge=judge, whole=whole, shared=0)
 
 
 def _asked(targets: Targets, classes: int) -> Iterator[Question]:
