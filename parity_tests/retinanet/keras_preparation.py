@@ -82,7 +82,7 @@ class KerasPreparation:
         objects = {"bbox": normalised[:, [1, 0, 3, 2]], "label": np.zeros(len(boxes))}
         with keras_precision(self.dtype):
             sample = {"image": self._tensor(picture), "objects": objects}
-            image, centred, _ = preprocess_data(sample, cast("np.random.Generator", Drawn(drawn)))
+            image, centred, _ = preprocess_data(sample, cast("np.random.Generator", GivenNumbers(drawn)))
             corners = array_of(keras_reference.convert_to_corners(centred))
         sides = np.array(image.shape[:2], float)
         return {"picture": array_of(image)[::APART, ::APART], "sides": sides, "boxes": corners}
@@ -138,7 +138,7 @@ class KerasPreparation:
         return keras.ops.convert_to_tensor(values, self.dtype)
 
 
-class Drawn:
+class GivenNumbers:
     """A generator whose numbers are given."""
 
     def __init__(self, numbers: Sequence[float]) -> None:
