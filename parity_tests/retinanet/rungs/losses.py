@@ -84,15 +84,15 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
 
 
 def _focal(run: DetectorComparison) -> DetectorCase:
-    """In float32, which the notebook's package computes in whatever it is given."""
+    """In float32, which the notebook's package computes in whatever it is given, and whatever a side's precision is."""
     where = Where(dtype="float32", subject="notebook")
 
     def reference(sides: DetectorSides) -> Answer:
         outputs, labels = raw_outputs(run.inputs.seed)
-        return {"lost": sides.reference("float32").focal_losses(outputs, labels), "outputs": outputs, "labels": labels}
+        return {"lost": sides.reference("float64").focal_losses(outputs, labels), "outputs": outputs, "labels": labels}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
-        return {"lost": sides.port("float32").focal_losses(given["outputs"], given["labels"])}
+        return {"lost": sides.port("float64").focal_losses(given["outputs"], given["labels"])}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         return compare_taps("losses", where, reference["lost"], port["lost"], units=ISOLATED)
