@@ -203,8 +203,8 @@ def _coverage(two: Comparison, rungs: Sequence[str]) -> list[Coverage]:
 
 def _covered(two: Comparison, kind: str, side: str, pairs: Pairs) -> Coverage:
     """The names of one kind; a tap that neither side has run was not compared."""
-    idle = [tap for tap in pairs.port if kind == "taps" and tap not in two.called]
     uncalled = two.uncalled if kind == "taps" else {}
+    idle = [tap for tap in pairs.port if kind == "taps" and tap not in two.called and tap not in uncalled]
     own = {tap if side == "reference" else pairs.port[tap]: why for tap, why in uncalled.items()}
     inputs = {name: reason for name, reason in two.skip.items() if kind == "taps" and name.endswith(".input")}
     return Coverage(

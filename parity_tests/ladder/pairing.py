@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from parity_tests.ladder.checks import check_layouts, fed
 from parity_tests.ladder.comparison import Comparison
 from parity_tests.ladder.folded import FoldedNames, without_norms
-from parity_tests.ladder.uncompared import without_drawn, without_parts, without_wider
+from parity_tests.ladder.uncompared import without_drawn, without_parts, without_skipped, without_wider
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
-from parity_tests.sides.adapter import Adapter
+from parity_tests.sides.adapter import Adapter, apart
 from parity_tests.sides.layouts import LAST, LAST_TO_SECOND, Layout, Layouts, Permutation, to_port
 from parity_tests.sides.links import Links, linked
 from parity_tests.sides.matching import Matches, as_names, matched
@@ -77,6 +77,7 @@ def comparison(
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
     paired = without_drawn(without_wider(paired, adapters, paths, parameters, links), adapters, paths, links)
     paired = without_parts(paired, adapters, paths, parameters, links)
+    paired = without_skipped(paired, adapters, paths, parameters, skip)
     folded = None
     if not settings.get("transfer", True) and are_folded(*carried.missing.values()):
         folded = _folded(paired, carried, links, paths[0], reference, arrays)
@@ -114,11 +115,19 @@ def _folded(
 
 def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> Pairs:
     """By the table; where it means parameters alone, by the tap's own name, or as the modules of those."""
-    paired = pair(taps, table, skip)
+    paired = pair(taps, _of_taps_apart(table, taps), skip)
     more = pair(Names(paired.missing["reference"], paired.missing["port"]), {}, skip)
-    rest = pair(Names(more.missing["reference"], more.missing["port"]), owners(table), skip)
+    rest = pair(Names(more.missing["reference"], more.missing["port"]), _of_taps_apart(owners(table), taps), skip)
     both = paired.port | more.port | rest.port
     return Pairs({tap: both[tap] for tap in taps.reference if tap in both}, rest.missing, paired.skipped)
+
+
+def _of_taps_apart(table: Mapping[str, str], taps: Names) -> dict[str, str]:
+    """The table with the taps of modules that are called like the model's own result or input."""
+    return {
+        apart(port) if apart(port) in taps.port else port: apart(name) if apart(name) in taps.reference else name
+        for port, name in table.items()
+    }
 
 
 def _of_taps(adapters: Sequence[Adapter], paired: Pairs, ends: Sequence[Ends]) -> dict[str, tuple[Layout, Layout]]:
@@ -185,7 +194,7 @@ def _tap_paths(side: str, adapter: Adapter, inputs: Sequence[Array], other: Adap
     """
     paths = adapter.tap_paths(side, inputs)
     if adapter.taps is None and type(adapter) is not type(other):
-        wholes = {path.replace("/", "."): (path, alike) for path, alike in adapter.wholes().items()}
+        wholes = {apart(path.replace("/", ".")): (path, alike) for path, alike in adapter.wholes().items()}
         parts = {tap for tap in paths if any(f"{tap}.".startswith(f"{whole}.") for whole in wholes)}
         alike = {whole: path for whole, (path, is_alike) in wholes.items() if is_alike}
         paths = {tap: path for tap, path in {**alike, **paths}.items() if tap not in parts - {*alike}}

@@ -44,6 +44,28 @@ def without_drawn(
     return _skipping(paired, apart, reason)
 
 
+def without_skipped(
+    paired: Pairs,
+    adapters: Sequence[Adapter],
+    paths: Sequence[Mapping[str, str]],
+    parameters: Names,
+    skip: Mapping[str, str],
+) -> Pairs:
+    """Without taps that nobody asked for, that have no partner, and all of whose own parameters are to be skipped.
+
+    A block that holds a constant, as a mask, is tapped for that alone.
+    """
+    missing, skipped = dict(paired.missing), dict(paired.skipped)
+    for i, side in enumerate(SIDES):
+        for tap in paired.missing[side] if adapters[i].taps is None else ():
+            path = canonical(paths[i][tap])
+            reasons = [skip.get(name) for name in parameters[i] if path and canonical(name)[:-1] == path]
+            if reasons and reasons[0] and all(reasons):
+                missing[side] = [other for other in missing[side] if other != tap]
+                skipped[side] = skipped[side] | {tap: reasons[0]}
+    return paired._replace(missing=missing, skipped=skipped)
+
+
 def without_parts(
     paired: Pairs, adapters: Sequence[Adapter], paths: Sequence[Mapping[str, str]], parameters: Names, links: Links
 ) -> Pairs:

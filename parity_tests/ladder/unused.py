@@ -1,4 +1,4 @@
-"""Modules that one side does not call, though it computes with their parameters. Needs numpy alone.
+"""Modules that a side does not call, though it computes with their parameters. Needs numpy alone.
 
 A port may take the table of an embedding itself where the other side looks all of its rows up: both are right.
 """
@@ -22,16 +22,22 @@ Ends = Sequence[Mapping[str, str]]
 def used_uncalled(
     paths: Ends, calls: Sequence[Calls], opened: Sequence[Callable[[str], Side]], inputs: Sequence[Sequence[Array]]
 ) -> dict[str, str]:
-    """The taps that one side alone calls, though the other has a gradient by their parameters; and that in words."""
+    """The taps that a side does not call, though it has a gradient by their parameters; and that in words."""
     called = [{tap_of(name) for name in of_side} for of_side in calls]
-    found = dict[str, str]()
+    used = [dict[str, str](), dict[str, str]()]
     for i, side in enumerate(SIDES):
-        idle = [tap for tap in paths[i] if tap in called[1 - i] - called[i] and tap != ROOT]
+        idle = [tap for tap in paths[i] if tap not in called[i] and tap != ROOT and tap in paths[1 - i]]
         if idle and calls[i].get(ROOT, Call()).outputs:
             moved = _with_gradient(opened[i]("float64"), inputs[i], calls[i][ROOT].outputs)
             words = f"the {side} computes with its parameters and does not call it; it is compared where it arrives"
-            found |= {tap: words for tap in idle if any(is_within(name, paths[i][tap]) for name in moved)}
-    return found
+            used[i] = {tap: words for tap in idle if any(is_within(name, paths[i][tap]) for name in moved)}
+    both = "neither side calls it, and both compute with its parameters; it is compared where it arrives"
+    return {
+        tap: both if tap in used[1 - i] else words
+        for i in (0, 1)
+        for tap, words in used[i].items()
+        if tap in called[1 - i] or tap in used[1 - i]
+    }
 
 
 def _with_gradient(side: Side, inputs: Sequence[Array], outputs: Mapping[str, Any]) -> list[str]:

@@ -160,6 +160,12 @@ def with_output(argument: str, paths: Mapping[str, str]) -> dict[str, str]:
     return {**paths, ROOT: ""}
 
 
+def apart(name: str) -> str:
+    """The tap of a module that is called like the model's own result or input, or that lies in one that is."""
+    first, dot, rest = name.partition(".")
+    return f"{first}_layer{dot}{rest}" if first in (ROOT, "input") else name
+
+
 def shown_when_run(argument: str, adapter: Adapter, inputs: Sequence[Array]) -> dict[str, str]:
     """The taps that show when a side runs, by their own names."""
     try:

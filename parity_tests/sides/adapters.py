@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from parity_tests.rule.errors import UsageError, install_hint
 from parity_tests.rule.record import Array
-from parity_tests.sides.adapter import Adapter, Returned, shown_when_run, with_output
+from parity_tests.sides.adapter import Adapter, Returned, apart, shown_when_run, with_output
 from parity_tests.sides.layouts import Layout
 from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import Side, TrainableSide
@@ -48,7 +48,7 @@ class TorchModule(Adapter):
 
         if isinstance(self.taps, OwnTaps):
             return shown_when_run(argument, self, inputs)
-        taps = {path: path for path in owners(self.module)} if self.taps is None else self.taps
+        taps = {apart(path): path for path in owners(self.module)} if self.taps is None else self.taps
         paths = {tap: check_path(f"{argument} taps", self.module, path) for tap, path in taps.items()}
         return with_output(argument, paths)
 
@@ -130,7 +130,7 @@ class KerasModel(Adapter):
             return shown_when_run(argument, self, inputs)
         if self.taps is None:
             layers = layers_by_path(self.model)
-            paths = {path.replace("/", "."): path for path, layer in layers.items() if own_variables(layer)}
+            paths = {apart(path.replace("/", ".")): path for path, layer in layers.items() if own_variables(layer)}
         else:
             paths = {tap: path_of(f"{argument} taps", self.model, path) for tap, path in self.taps.items()}
         return with_output(argument, paths)

@@ -128,13 +128,18 @@ def check_path(argument: str, module: nn.Module, path: str) -> str:
 
 
 def owners(module: nn.Module) -> list[str]:
-    """Paths of the submodules that have floating-point parameters or buffers of their own.
+    """Paths of the submodules that have floating-point parameters or buffers of their own, and can be called.
 
     What lies in attention is not among them: torch computes with its parameters and does not call it.
     """
-    named = floating(module)
-    own = [path for path in submodules(module) if any(name.rpartition(".")[0] == path for name in named)]
+    modules, holders = submodules(module), {name.rpartition(".")[0] for name in floating(module)}
+    own = [path for path in modules if path in holders and _can_be_called(modules[path])]
     return [path for path in own if not any(path.startswith(f"{whole}.") for whole in wholes(module))]
+
+
+def _can_be_called(module: nn.Module) -> bool:
+    """Whether a module has a `forward`: a list of parameters has none."""
+    return type(module).forward is not nn.Module.forward
 
 
 def is_bare(module: nn.Module) -> bool:

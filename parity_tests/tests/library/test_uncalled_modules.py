@@ -41,6 +41,62 @@ def test_a_table_may_be_taken_without_a_call(places: tuple[str, str]) -> None:
     assert all(covered.skipped == {"place": words} for covered in result.coverage if covered.kind == "taps")
 
 
+def test_a_table_may_be_taken_by_both_sides_without_a_call() -> None:
+    result = compared("taken", "taken")
+    assert result.verdict == "equal", result.summary
+    words = "neither side calls it, and both compute with its parameters; it is compared where it arrives"
+    assert f"place: {words}" in result.warnings
+
+
+def test_one_that_both_sides_forget_is_not_compared() -> None:
+    assert compared("forgotten", "forgotten").verdict == "incomplete"
+
+
+class Places(nn.Module):
+    """Places in a list of parameters, which cannot be called, and a constant beside them."""
+
+    def __init__(self, constant: bool = False) -> None:
+        super().__init__()
+        self.top, self.places = nn.Linear(4, 2), nn.ParameterList([torch.randn(2, 4), torch.randn(3, 4)])
+        if constant:
+            self.block = Shifted(self.top)
+            del self.top
+
+    def forward(self, x: Tensor) -> Tensor:
+        top = self.get_submodule("block" if hasattr(self, "block") else "top")
+        made: Tensor = top(x + torch.cat([*self.places]))
+        return made
+
+
+class Shifted(nn.Module):
+    zero: Tensor
+
+    def __init__(self, top: nn.Module) -> None:
+        super().__init__()
+        self.top = top
+        self.register_buffer("zero", torch.zeros(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.top(x + self.zero)
+        return made
+
+
+ROWS = np.random.default_rng(1).normal(size=(3, 5, 4))
+
+
+def test_a_list_of_parameters_is_no_tap() -> None:
+    result = compare_models(Places(), Places(), ROWS)
+    assert result.verdict == "equal", result.summary
+
+
+def test_a_block_with_a_constant_is_skipped_with_it() -> None:
+    result = compare_models(Places(), Places(constant=True), ROWS)
+    assert result.summary.startswith("incomplete: 2 names were not compared, first block.zero")
+    skipped = compare_models(Places(), Places(constant=True), ROWS, skip={"block.zero": "a constant"})
+    assert skipped.verdict == "equal", skipped.summary
+    assert all(c.skipped.get("block") == "a constant" for c in skipped.coverage if (c.side, c.kind) == ("port", "taps"))
+
+
 def test_another_mistake_is_named_at_its_own_place() -> None:
     assert compared("called", "taken", 0.01).summary.startswith("different: top.input is where it starts")
 
