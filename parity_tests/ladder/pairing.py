@@ -13,7 +13,7 @@ from parity_tests.ladder.uncompared import without_drawn, without_parts, without
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.adapter import Adapter, apart
-from parity_tests.sides.layouts import LAST, LAST_TO_SECOND, Layout, Layouts, Permutation, to_port
+from parity_tests.sides.layouts import LAST, Layout, Layouts, to_port
 from parity_tests.sides.links import Links, linked
 from parity_tests.sides.matching import Matches, as_names, matched
 from parity_tests.sides.names import (
@@ -69,8 +69,8 @@ def comparison(
     paired = _paired_taps(taps, table, skip)
     flat = {tap for tap, name in paired.port.items() if tap in reference.flat or name in port.flat}
     ends = [(paths[0][tap], paths[1][name]) for tap, name in paired.port.items()]
-    lie = Layouts(reference.layout, port.layout, layouts, flat, _of_taps(adapters, paired, ends))
-    lie.table |= _of_steps(adapters, paired, ends, lie)
+    of_taps, exchanged = _of_taps(adapters, paired, ends), _exchanged(adapters, paired, ends)
+    lie = Layouts(reference.layout, port.layout, layouts, flat, of_taps, exchanged)
     reference, port = _in_one_form(_before_activations((reference, port), ends), ends)
     square = {name for name in reference.results_first() & values[0].keys() if len({*values[0][name].shape}) == 1}
     lie.table |= dict.fromkeys(square - lie.table.keys(), (0, 1))
@@ -142,17 +142,12 @@ def _of_taps(adapters: Sequence[Adapter], paired: Pairs, ends: Sequence[Ends]) -
     }
 
 
-def _of_steps(
-    adapters: Sequence[Adapter], paired: Pairs, ends: Sequence[Ends], layouts: Layouts
-) -> dict[str, Permutation]:
-    """The layouts of convolutions of steps, of which each side has the channels as in its maps, where none is given."""
-    if layouts.reference == layouts.port:
-        return {}
-    first = adapters[0].of_steps([own for own, _ in ends])
-    second = adapters[1].of_steps([theirs for _, theirs in ends])
-    taps = [tap for tap, (own, theirs) in zip(paired.port, ends, strict=True) if own in first and theirs in second]
-    names = (name for tap in taps for name in (f"{tap}.input", tap))
-    return {name: LAST_TO_SECOND for name in names if name not in layouts.table}
+def _exchanged(adapters: Sequence[Adapter], paired: Pairs, ends: Sequence[Ends]) -> set[str]:
+    """The taps of which one side has the channels of steps last, and the other second, as their kinds tell."""
+    first, second = (adapters[i].steps_last([both[i] for both in ends if both[i]]) for i in (0, 1))
+    each = zip(paired.port, ends, strict=True)
+    known = [(tap, own, theirs) for tap, (own, theirs) in each if own in first and theirs in second]
+    return {tap for tap, own, theirs in known if first[own] != second[theirs]}
 
 
 def _before_activations(adapters: tuple[Adapter, Adapter], ends: Sequence[Ends]) -> tuple[Adapter, Adapter]:

@@ -87,7 +87,8 @@ def _exchanged(pair: Comparison, exchanged: set[str], names: Sequence[str]) -> l
     left, right = map(_shapes, calls)
     both = {name: (left[name], right[name]) for name in left if name in right}
     swapped = [name for name, (a, b) in both.items() if len(a) == 3 and a != b and b == (a[0], a[2], a[1])]
-    return [name for name in swapped if name not in pair.layouts.table]
+    said = {*pair.layouts.table, *pair.layouts.exchanged}
+    return [name for name in swapped if not {name, tap_of(name)} & said]
 
 
 def _shapes(calls: Calls) -> dict[str, tuple[int, ...]]:

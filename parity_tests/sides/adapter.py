@@ -56,9 +56,9 @@ class Ordinary:
         """The kernels of dense layers of Keras whose results come first, as in torch: a square one does not show it."""
         return set()
 
-    def of_steps(self, paths: Collection[str]) -> set[str]:
-        """The paths of layers that take and give arrays of three axes, steps and channels, in the layout of maps."""
-        return set()
+    def steps_last(self, paths: Collection[str]) -> dict[str, bool]:
+        """By path whether a layer has the channels of steps, arrays of three axes, last or second, if known."""
+        return {}
 
     def channels_last(self, paths: Collection[str]) -> dict[str, bool] | None:
         """By path whether a layer has its channels last, wherever the side has those of its maps, or as maps have them.

@@ -62,10 +62,11 @@ class TorchModule(Adapter):
 
         return set() if self.writes_taps else {path for path in paths if is_bare(self.module.get_submodule(path))}
 
-    def of_steps(self, paths: Collection[str]) -> set[str]:
-        from parity_tests.sides.torch_side import is_of_steps
+    def steps_last(self, paths: Collection[str]) -> dict[str, bool]:
+        from parity_tests.sides.torch_side import has_steps_last
 
-        return set() if self.writes_taps else {path for path in paths if is_of_steps(self.module.get_submodule(path))}
+        found = {} if self.writes_taps else {p: has_steps_last(self.module.get_submodule(p)) for p in paths}
+        return {path: is_last for path, is_last in found.items() if is_last is not None}
 
     def channels_last(self, paths: Collection[str]) -> dict[str, bool] | None:
         from parity_tests.sides.torch_side import has_channels_last
@@ -150,10 +151,11 @@ class KerasModel(Adapter):
 
         return results_first(self.model)
 
-    def of_steps(self, paths: Collection[str]) -> set[str]:
-        from parity_tests.sides.keras_names import of_steps
+    def steps_last(self, paths: Collection[str]) -> dict[str, bool]:
+        from parity_tests.sides.keras_steps import steps_last
 
-        return set() if self.writes_taps else of_steps(self.model) & {*paths}
+        found = {} if self.writes_taps else steps_last(self.model)
+        return {path: found[path] for path in paths if path in found}
 
     def channels_last(self, paths: Collection[str]) -> dict[str, bool] | None:
         from parity_tests.sides.keras_names import with_channels_last

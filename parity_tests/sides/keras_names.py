@@ -64,13 +64,6 @@ def results_first(model: keras.Model) -> set[str]:
     return {f"{path}/kernel" for path, (taken, kernel, _) in parts if len(kernel) == 2 and kernel[0] not in taken}
 
 
-def of_steps(model: keras.Model) -> set[str]:
-    """The paths of convolutions of steps."""
-    kinds = ("Conv1D", "Conv1DTranspose", "DepthwiseConv1D", "SeparableConv1D")
-    classes = tuple(getattr(keras.layers, kind) for kind in kinds)
-    return {path for path, layer in layers_by_path(model).items() if isinstance(layer, classes)}
-
-
 def with_channels_last(model: keras.Model) -> set[str]:
     """The paths of layers that have their channels last, wherever maps have theirs."""
     layers = layers_by_path(model).items()

@@ -34,6 +34,7 @@ class Layouts:
             they are not what follows from the sides: for maps their channels, for kernels the order of Keras or torch.
         flat: taps that lie alike on both sides, though they have four axes or more.
         of_taps: where each side has the channels of a tap, where that does not follow from the sides.
+        exchanged: taps of which one side has the channels of steps, arrays of three axes, last and the other second.
 
     Raises:
         UsageError: for what is no permutation.
@@ -46,8 +47,10 @@ class Layouts:
         table: Mapping[str, Sequence[int]],
         flat: Collection[str] = (),
         of_taps: Mapping[str, tuple[Layout, Layout]] = MappingProxyType({}),
+        exchanged: Collection[str] = (),
     ) -> None:
         self.reference, self.port, self.flat, self.of_taps = reference, port, {*flat}, of_taps
+        self.exchanged = {*exchanged}
         self.table = {name: _checked(name, axes) for name, axes in table.items()}
         self._by_ones: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
@@ -57,6 +60,8 @@ class Layouts:
         of_tap = self.table.get(_of_first_call(call), ())
         if named is not None or len(of_tap) == axes:
             return of_tap if named is None else named
+        if axes == len(LAST_TO_SECOND) and _of_first_call(call) in self.exchanged:
+            return LAST_TO_SECOND
         reference, port = self.of_taps.get(_of_first_call(call), (self.reference, self.port))
         if axes < 4 or reference == port or _of_first_call(call) in self.flat:
             return tuple(range(axes))

@@ -149,9 +149,14 @@ def is_bare(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear | _ConvNd)
 
 
-def is_of_steps(module: nn.Module) -> bool:
-    """Whether a module takes steps with their channels before them."""
-    return isinstance(module, nn.Conv1d | nn.ConvTranspose1d)
+def has_steps_last(module: nn.Module) -> bool | None:
+    """Whether a module takes steps with their channels last, as torch's own do of which that is known."""
+    if not type(module).forward.__module__.startswith("torch.nn."):
+        return None
+    kinds = nn.Conv1d | nn.ConvTranspose1d | _NormBase | nn.GroupNorm
+    if isinstance(module, kinds) or (isinstance(module, nn.PReLU) and module.num_parameters > 1):
+        return False
+    return True if has_channels_last(module) else None
 
 
 def has_channels_last(module: nn.Module) -> bool | None:
