@@ -15,6 +15,7 @@ from parity_tests.ladder.borders import PreparedInputs
 from parity_tests.ladder.call_order import in_words, other_order
 from parity_tests.ladder.case import Case, Sides
 from parity_tests.ladder.lying import let_lie
+from parity_tests.ladder.together import Together
 from parity_tests.ladder.unused import used_uncalled
 from parity_tests.rule.record import Array, Where
 from parity_tests.sides.adapter import Adapter
@@ -50,7 +51,7 @@ class Comparison:
         dtypes: precisions that get records.
         transfer: whether the port gets the reference's parameters.
         folded: whether results of the port stand for those of BatchNorm that is folded into it.
-        uncalled: why taps are not compared that one side does not call; known once the port has run.
+        uncalled, together: taps that a side does not call, or once for several calls; known once the port has run.
     """
 
     reference: Adapter
@@ -71,6 +72,7 @@ class Comparison:
     transfer: bool = True
     folded: bool = False
     uncalled: dict[str, str] = field(default_factory=dict)
+    together: Together = field(default_factory=Together)
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
     _lying: dict[str, Sequence[int]] = field(default_factory=dict)
     _backward: dict[str, Backward] = field(default_factory=dict)
@@ -189,8 +191,8 @@ class Comparison:
     def port_calls(self, sides: ModelSides, dtype: str) -> Calls:
         """The port's run on the inputs, by the reference's names and in its layout; asked for once."""
         if ("port", dtype) not in self._calls:
-            found = sides.port(dtype).forward(self.to_port_inputs(self.inputs))
             beside = self._calls.get(("reference", dtype), {})
+            found = self.together.found(beside, sides.port(dtype).forward(self.to_port_inputs(self.inputs)))
             self._lying.update(let_lie(self.layouts, beside, found))
             if beside and self.has_gradients and self.reference.taps is self.port.taps is None:
                 opened, fed = (sides.reference, sides.port), (self.inputs, self.to_port_inputs(self.inputs))
@@ -295,7 +297,8 @@ class Comparison:
         """A sentence for each module whose input the port prepares, and for each array that is no map."""
         made, lying = self.prepared.words.items(), self._lying.items()
         said = [f"{tap}.input: {shapes}; the port's {tap} is run on what arrives" for tap, shapes in made]
-        said += [*in_words(self._renamed), *(f"{tap}: {words}" for tap, words in self.uncalled.items())]
+        said += in_words(self._renamed)
+        said += [f"{tap}: {words}" for tap, words in [*self.uncalled.items(), *self.together.words.items()]]
         return said + [f"{name}: {shape} lies on both sides alike, and is taken for no map" for name, shape in lying]
 
     def feeds_input(self, tap: str) -> bool:
@@ -309,7 +312,8 @@ class Comparison:
     def to_port(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules as the port has them; without inputs where those are skipped."""
         fed, own = self.feeding(calls), {name: port for port, name in self._renamed.items()}
-        return {own.get(name, name): self._mapped(name, call, self.layouts.to_port) for name, call in fed.items()}
+        mapped = {own.get(name, name): self._mapped(name, call, self.layouts.to_port) for name, call in fed.items()}
+        return self.together.to_port(mapped)
 
     def feeding(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules to feed it itself; without inputs where those are skipped."""
@@ -321,8 +325,8 @@ class Comparison:
 
     def to_reference(self, calls: Calls) -> dict[str, Call]:
         """Calls of the port's modules by the reference's names and in its layout."""
-        names = {port: self._renamed.get(port, port) for port in calls}
-        return {names[port]: self._call_to_reference(names[port], call) for port, call in calls.items()}
+        named = ((self._renamed.get(n, n), call) for n, call in self.together.to_reference(calls).items())
+        return {name: self._call_to_reference(name, call) for name, call in named}
 
     def _call_to_reference(self, name: str, call: Call) -> Call:
         mapped = self.prepared.to_reference(name, self._mapped(name, call, self.layouts.to_reference))

@@ -236,7 +236,7 @@ def _gradients_of_each(pair: Comparison, answer: Answer) -> Taps:
     A tap of the model's own has the gradient by what it holds, and those by parameters are the run's.
     """
     values: dict[str, Array] = {}
-    for name, call in compared_calls(pair, calls_of(answer, "each")).items():
+    for name, call in pair.together.added_up(compared_calls(pair, calls_of(answer, "each"))).items():
         if name == ROOT:
             continue
         if pair.sees_alike and pair.feeds_input(tap_of(name)):
