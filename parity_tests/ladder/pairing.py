@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from parity_tests.ladder.checks import check_layouts, fed
 from parity_tests.ladder.comparison import Comparison
 from parity_tests.ladder.folded import FoldedNames, without_norms
+from parity_tests.ladder.patches import in_order_of_patches
 from parity_tests.ladder.uncompared import without_drawn, without_parts, without_skipped, without_wider
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
@@ -75,6 +76,7 @@ def comparison(
     square = {name for name in reference.results_first() & values[0].keys() if len({*values[0][name].shape}) == 1}
     lie.table |= dict.fromkeys(square - lie.table.keys(), (0, 1))
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
+    links = in_order_of_patches(links, (reference, port), (arrays, changed), values[0])
     paired = without_drawn(without_wider(paired, adapters, paths, parameters, links), adapters, paths, links)
     paired = without_parts(paired, adapters, paths, parameters, links)
     paired = without_skipped(paired, adapters, paths, parameters, skip)

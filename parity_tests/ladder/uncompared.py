@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from parity_tests.rule.record import SIDES
 from parity_tests.sides.adapter import Adapter
 from parity_tests.sides.carry import draws_together
-from parity_tests.sides.links import Links
+from parity_tests.sides.links import Links, on_patches
 from parity_tests.sides.names import Names, Pairs, canonical, is_within
 
 
@@ -38,7 +38,12 @@ def without_drawn(
     if any(adapter.taps is not None for adapter in adapters):
         return paired
     fitting = [link for link in links.each if link.fits]
-    drawn = [link.reference[0] for link in fitting if any(draws_together(*s) for s in (link.shapes, link.shapes[::-1]))]
+    drawn = [
+        link.reference[0]
+        for link in fitting
+        if any(draws_together(*s) for s in (link.shapes, link.shapes[::-1]))
+        or on_patches(link.reference[0], link.port[0], link.shapes)
+    ]
     apart = {tap: name for tap, name in paired.port.items() if _within(paths[0][tap], drawn)}
     reason = "has its results in other axes than the other side, and they are compared where they arrive"
     return _skipping(paired, apart, reason)

@@ -91,6 +91,24 @@ def rearranged_kernel(kernel: Shape, weight: Shape) -> Rearrangement | None:
     return Rearrangement(kernel, tuple(range(last)), weight) if kernel == weight else None
 
 
+def kernel_on_patches(
+    kernel: Shape, weight: Shape, of_keras: tuple[bool, bool], channels_first: bool
+) -> Rearrangement | None:
+    """How a dense layer on patches of a map has the kernel of a convolution; `None` where shapes do not fit.
+
+    Args:
+        of_keras: whether the convolution is of Keras, and whether the dense layer is.
+        channels_first: whether a patch has its channels before its pixels.
+    """
+    if (len(kernel), len(weight)) != (4, 2) or len(_without_ones(kernel)) < 3:
+        return None
+    rows, columns, taken, made = (0, 1, 2, 3) if of_keras[0] else (2, 3, 1, 0)
+    patch = (taken, rows, columns) if channels_first else (rows, columns, taken)
+    axes = (*patch, made) if of_keras[1] else (made, *patch)
+    lengths = math.prod(kernel[axis] for axis in patch), kernel[made]
+    return Rearrangement(kernel, axes, weight) if weight == (lengths if of_keras[1] else lengths[::-1]) else None
+
+
 def draws_together(kernel: Shape, weight: Shape) -> bool:
     """Whether torch has in one axis what a kernel of Keras has in several of its results, as those of attention."""
     fits = (math.prod(kernel[split:]) == weight[0] for split in range(1, len(kernel)) if len(weight) == 2)

@@ -15,6 +15,7 @@ from parity_tests.sides.carry import (
     Way,
     biases,
     gates_stacked,
+    kernel_on_patches,
     linear,
     rearranged_kernel,
     same_values,
@@ -241,12 +242,29 @@ def _link(reference: tuple[str, ...], port: tuple[str, ...], shapes: tuple[Shape
         fits = _fits(*first, layouts.parameter(reference[0], port[0], len(first[0])))
         if fits or is_said:
             return Link(reference, port, permuted, first, fits)
+        if patches := on_patches(reference[0], port[0], first):
+            return Link(reference, port, patches, first, True)
     if len(port) == len(PROJECTIONS) or (_is_of_torch(reference) and not _is_of_torch(port)):
         way = _to_torch(port, reference, (shapes[1], shapes[0]))
         way = way.reversed if way else None
     else:
         way = _to_torch(reference, port, shapes)
     return Link(reference, port, way or permuted, first, way is not None)
+
+
+def on_patches(
+    reference: str, port: str, shapes: tuple[Shape, Shape], channels_first: bool | None = None
+) -> Way | None:
+    """How kernels of a convolution and of a dense layer on patches are made of each other; `None` where they are not.
+
+    Where nothing is said of channels, they are first beside torch's `unfold`, where neither is of Keras.
+    """
+    of_keras = _leaf(reference) == "kernel", _leaf(port) == "kernel"
+    first = channels_first if channels_first is not None else not any(of_keras)
+    if one := kernel_on_patches(*shapes, of_keras, first):
+        return one.way
+    other = kernel_on_patches(*shapes[::-1], of_keras[::-1], first)
+    return other.way.reversed if other else None
 
 
 def _fits(reference: Shape, port: Shape, axes: Sequence[int]) -> bool:
