@@ -18,7 +18,7 @@ L = keras.layers
 IMAGES = pictures(2, 8, 6, 3)
 
 
-class Patches(keras.Layer):
+class Patches(keras.Layer):  # type: ignore[misc]  # keras has no types
     """The pixels of each patch, with the channels of one pixel beside each other."""
 
     def call(self, x: Any) -> Any:
