@@ -53,10 +53,11 @@ class _Fits:
     """Whether the parameters of two modules can be made of each other; asked once for modules that are built alike."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Signature, Signature], bool] = {}
+        self._known: dict[tuple[Signature, Signature, frozenset[str]], bool] = {}
 
     def __call__(self, a: Module, b: Module) -> bool:
-        key = a.signature, b.signature
+        idle = frozenset(name.removeprefix(module.path) for module in (a, b) for name in module.idle)
+        key = a.signature, b.signature, idle
         if key not in self._known:
             self._known[key] = _fit(a, b)
         return self._known[key]
@@ -69,7 +70,8 @@ class _Fits:
 
 def _fit(a: Module, b: Module) -> bool:
     pairs, links = _linked(a, b)
-    return not any(pairs.missing.values()) and all(link.fits for link in links.each)
+    left = {name for names in pairs.missing.values() for name in names}
+    return left <= a.idle | b.idle and all(link.fits for link in links.each)
 
 
 def _linked(a: Module, b: Module) -> tuple[Pairs, Links]:

@@ -6,6 +6,7 @@ Needs numpy alone.
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from parity_tests.rule.record import Array
 from parity_tests.sides.names import canonical
@@ -44,6 +45,17 @@ class Module:
         """Mean, deviation and ends of each parameter, as they are in any layout; empty where one value fills it."""
         found = [(v.mean(dtype=float), v.std(dtype=float), v.min(), v.max()) for v in self.values.values() if v.size]
         return tuple(float(f"{n:.5e}") for of in sorted(found) for n in of) if any(of[1] for of in found) else ()
+
+    @cached_property
+    def idle(self) -> frozenset[str]:
+        """The parameters of BatchNorm that change nothing: a factor of one, an offset of zero."""
+        leaves = {canonical(name)[-1]: name for name in self.values} if self._is_norm else {}
+        neutral = {"weight": 1.0, "bias": 0.0}
+        return frozenset(name for leaf, name in leaves.items() if (self.values[name] == neutral.get(leaf)).all())
+
+    @property
+    def _is_norm(self) -> bool:
+        return any(canonical(name)[-1] == "running_mean" for name in self.values)
 
     @property
     def called(self) -> str:
