@@ -20,7 +20,7 @@ def in_keras(*layers: Any) -> keras.Model:
     return model
 
 
-class Steps(nn.Module):
+class StepsOfChannels(nn.Module):
     """Layers on arrays with their channels second, or last."""
 
     def __init__(self, *layers: nn.Module, last: bool = False) -> None:
@@ -36,12 +36,12 @@ def dense(channels: int = 5) -> keras.Model:
     return in_keras(L.Dense(channels, activation="gelu", name="first"), L.Dense(channels, name="second"))
 
 
-def convolutions(channels: int = 5, approximate: str = "none") -> Steps:
-    return Steps(nn.Conv1d(6, channels, 1), nn.GELU(approximate), nn.Conv1d(channels, channels, 1))
+def convolutions(channels: int = 5, approximate: str = "none") -> StepsOfChannels:
+    return StepsOfChannels(nn.Conv1d(6, channels, 1), nn.GELU(approximate), nn.Conv1d(channels, channels, 1))
 
 
-def linear() -> Steps:
-    return Steps(nn.Linear(6, 5), nn.GELU(), nn.Linear(5, 5), last=True)
+def linear() -> StepsOfChannels:
+    return StepsOfChannels(nn.Linear(6, 5), nn.GELU(), nn.Linear(5, 5), last=True)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,10 @@ def linear() -> Steps:
         (linear, convolutions),
         (convolutions, linear),
         (lambda: in_keras(L.Conv1D(5, 1, activation="gelu"), L.Conv1D(5, 1)), linear),
-        (lambda: in_keras(L.TimeDistributed(L.Dense(5)), L.Dense(5)), lambda: Steps(*[*convolutions().layers][::2])),
+        (
+            lambda: in_keras(L.TimeDistributed(L.Dense(5)), L.Dense(5)),
+            lambda: StepsOfChannels(*[*convolutions().layers][::2]),
+        ),
     ],
 )
 def test_dense_layers_may_be_convolutions_of_steps(reference: Any, port: Any) -> None:
@@ -77,6 +80,6 @@ def test_a_mistake_between_them_is_named(reference: Any) -> None:
 )
 def test_what_follows_a_convolution_has_them_where_it_has(reference: Any, port: nn.Module) -> None:
     before, after = L.Conv1D(5, 3, padding="same"), L.Conv1D(3, 1)
-    twin = Steps(nn.Conv1d(6, 5, 3, padding=1), port, nn.Conv1d(5, 3, 1))
+    twin = StepsOfChannels(nn.Conv1d(6, 5, 3, padding=1), port, nn.Conv1d(5, 3, 1))
     result = compare_models(in_keras(before, reference(), after), twin, STEPS, dtypes=("float64",))
     assert result.summary.startswith("equal: 7 taps agree"), result.summary

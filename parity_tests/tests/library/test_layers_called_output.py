@@ -22,7 +22,7 @@ def in_keras() -> keras.Model:
     return model
 
 
-class Port(nn.Module):
+class PortOfOutputs(nn.Module):
     def __init__(self, last: str = "output", slope: float = 0.0) -> None:
         super().__init__()
         self.input, self.last, self.slope = nn.Linear(6, 5), last, slope
@@ -36,10 +36,10 @@ class Port(nn.Module):
 @pytest.mark.parametrize(
     ("reference", "port", "names"),
     [
-        (in_keras, Port, None),
-        (in_keras, lambda: Port("fc"), None),
-        (in_keras, lambda: Port("fc"), {"fc": "output"}),
-        (lambda: Port("fc"), Port, {"output": "fc"}),
+        (in_keras, PortOfOutputs, None),
+        (in_keras, lambda: PortOfOutputs("fc"), None),
+        (in_keras, lambda: PortOfOutputs("fc"), {"fc": "output"}),
+        (lambda: PortOfOutputs("fc"), PortOfOutputs, {"output": "fc"}),
     ],
 )
 def test_a_layer_may_be_called_output(reference: Any, port: Any, names: dict[str, str] | None) -> None:
@@ -49,5 +49,5 @@ def test_a_layer_may_be_called_output(reference: Any, port: Any, names: dict[str
 
 @pytest.mark.parametrize("last", ["output", "fc"])
 def test_its_tap_has_a_name_of_its_own(last: str) -> None:
-    result = compare_models(in_keras(), Port(last, slope=0.01), ROWS)
+    result = compare_models(in_keras(), PortOfOutputs(last, slope=0.01), ROWS)
     assert result.summary.startswith("different: output_layer.input is where it starts"), result.summary

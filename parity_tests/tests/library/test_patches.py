@@ -35,7 +35,7 @@ def in_keras(dense: bool) -> keras.Model:
     return model
 
 
-class Port(nn.Module):
+class PortOfPatches(nn.Module):
     """Its patches are those of a convolution, or have channels before pixels, or pixels by rows or columns."""
 
     def __init__(self, order: str, eps: float = 1e-5) -> None:
@@ -57,8 +57,8 @@ class Port(nn.Module):
         return made
 
 
-def in_torch(order: str) -> Port:
-    port = Port(order)
+def in_torch(order: str) -> PortOfPatches:
+    port = PortOfPatches(order)
     randomise(port)
     return port
 
@@ -81,17 +81,17 @@ def compared(reference: Any, port: nn.Module) -> Result:
     ],
 )
 def test_either_may_stand_for_the_other(reference: Callable[[], Any], order: str) -> None:
-    result = compared(reference(), Port(order))
+    result = compared(reference(), PortOfPatches(order))
     assert result.verdict == "equal", result.summary
     assert "project" in next(c for c in result.coverage if c.kind == "taps").skipped  # compared where it arrives
     assert all(c.compared == 8 for c in result.coverage if c.kind == "parameters")
 
 
 def test_patches_in_neither_order_are_named_where_they_arrive() -> None:
-    summary = compared(in_keras(dense=False), Port("columns")).summary
+    summary = compared(in_keras(dense=False), PortOfPatches("columns")).summary
     assert summary.startswith("different: norm.input is where it starts"), summary
 
 
 def test_a_mistake_behind_them_is_named() -> None:
-    summary = compared(in_keras(dense=False), Port("channels", eps=1e-3)).summary
+    summary = compared(in_keras(dense=False), PortOfPatches("channels", eps=1e-3)).summary
     assert summary.startswith("different: norm is where it starts"), summary

@@ -59,7 +59,7 @@ class Places(nn.Module):
         super().__init__()
         self.top, self.places = nn.Linear(4, 2), nn.ParameterList([torch.randn(2, 4), torch.randn(3, 4)])
         if constant:
-            self.block = Shifted(self.top)
+            self.block = ShiftedTable(self.top)
             del self.top
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class Places(nn.Module):
         return made
 
 
-class Shifted(nn.Module):
+class ShiftedTable(nn.Module):
     zero: Tensor
 
     def __init__(self, top: nn.Module) -> None:
