@@ -1,4 +1,6 @@
-"""Weights in files: the project's own safetensors and those of the Keras reference, told apart by their suffix.
+"""Weights in files: the project's own safetensors, those of the Keras reference and of published RetinaNets.
+
+What a file is, is told by what is in it; what is written, by its suffix or by the format that is asked for.
 
 No file can run code: `.pth` files are read with `weights_only=True`.
 """
@@ -17,13 +19,14 @@ from torch_retinanet.unfilled import unfilled
 from torch_retinanet.weights.containers.keras_cv_files import is_keras_cv, read_keras_cv
 from torch_retinanet.weights.containers.keras_hub_files import is_keras_hub, read_keras_hub
 from torch_retinanet.weights.containers.keras_layers import layer_names, read_layers
+from torch_retinanet.weights.containers.kind import SUFFIXES, kind_of
 from torch_retinanet.weights.containers.numpy_pickle import read_numpy_pickle
 from torch_retinanet.weights.containers.state_dict import read_foreign_safetensors, read_torch
 from torch_retinanet.weights.containers.tf_checkpoint import is_tf_checkpoint, read_tf_checkpoint
 from torch_retinanet.weights.dialect import as_dialect
 from torch_retinanet.weights.hub import check_described, download
 from torch_retinanet.weights.keras_applications import read_keras_applications
-from torch_retinanet.weights.keras_file import KERAS_PRESETS, read_keras, write_keras
+from torch_retinanet.weights.keras_file import KERAS_PRESETS, is_keras_reference, read_keras, write_keras
 from torch_retinanet.weights.published import names, published_of, read_published
 from torch_retinanet.weights.published.fizyr import LAYERS
 from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
@@ -39,13 +42,6 @@ WRITERS: dict[str, Callable[[Path, WeightsFile], None]] = {
     ".weights.h5": write_keras,
 }
 """What writes a file with each suffix."""
-
-
-TORCH_FILES = (".pth", ".pt", ".ckpt", ".bin")
-"""The suffixes of what torch writes."""
-
-PICKLES = (".pkl", ".pickle")
-"""The suffixes of what detectron2's model zoo has."""
 
 
 def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
@@ -72,7 +68,7 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
     path = folder / RUN_FILE if folder.is_dir() else folder
     wanted = None if preset is None else RetinaNetConfig.preset(preset)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
+        raise FileNotFoundError(f"{folder}: {_absent(folder)}")
     contents = _read(path, preset)
     if contents.origin:  # whose preset its names say
         return contents
@@ -105,22 +101,28 @@ def find_weights(
     return download_coco(str(name))
 
 
+def _absent(path: Path) -> str:
+    """What to say of a path where no weights are."""
+    if path.is_dir():
+        return f"is a folder without {RUN_FILE}, a preset of KerasHub or KerasCV, or a checkpoint; name a file in it"
+    return "there is no such file"
+
+
 def _read(path: Path, preset: str | None) -> WeightsFile:
-    if path.suffix == ".safetensors":
+    kind = kind_of(path)
+    if kind == "safetensors":
         return (
             read_safetensors(path) if is_ours(path) else read_published(read_foreign_safetensors(path), preset=preset)
         )
-    if path.suffix in (".h5", ".hdf5"):
+    if kind == "hdf5":
         return _read_hdf5(path, preset)
-    if path.suffix == ".keras":
-        if is_keras_cv(path):
-            return read_published(read_keras_cv(path), preset=preset)
-        return read_keras(path, preset)
-    if path.suffix in TORCH_FILES:
+    if kind == "keras":
+        return read_published(read_keras_cv(path), preset=preset) if is_keras_cv(path) else read_keras(path, preset)
+    if kind == "torch":
         return read_published(read_torch(path), preset=preset)
-    if path.suffix in PICKLES:
+    if kind == "pickle":
         return read_published(read_numpy_pickle(path), preset=preset)
-    raise InputError(f"{path}: suffix must be one of {', '.join((*WRITERS, '.h5', *TORCH_FILES, *PICKLES))}")
+    raise InputError(f"{path}: suffix must be one of {', '.join(SUFFIXES)}, as its first bytes are of no weights file")
 
 
 def _read_hdf5(path: Path, preset: str | None) -> WeightsFile:
@@ -131,7 +133,7 @@ def _read_hdf5(path: Path, preset: str | None) -> WeightsFile:
         return read_published(read_keras_cv(path), preset=preset)
     if is_keras_hub(path):
         return read_published(read_keras_hub(path), preset=preset)
-    if path.name.endswith(".weights.h5"):
+    if is_keras_reference(path) or (path.name.endswith(".weights.h5") and not layer_names(path)):
         return read_keras(path, preset)
     backbone = read_keras_applications(path)
     return WeightsFile(backbone.config, backbone.tensors, "backbone")

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 SIGNS = {
     "a model of keras-retinanet (fizyr)": ("pyramid_classification", "classification_submodel"),
     "a RetinaNet of KerasCV": ("conv_c3_1x1", "feature_pyramid_network"),
-    "a RetinaNet of KerasHub": ("retinanet_label_encoder", "retina_net_backbone", "feature_pyramid", "prediction_head"),
+    "a RetinaNet of KerasHub, of which save_to_preset writes what is read": (
+        "retinanet_label_encoder",
+        "retina_net_backbone",
+        "feature_pyramid",
+        "prediction_head",
+    ),
     "a classifier of keras.applications with its top": ("predictions",),
 }
 """By what a file holds: parts of names of which one is in it."""

@@ -21,8 +21,9 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import atomic_write
 from torch_retinanet.weights.containers.keras_archive import CONFIG_MEMBER, config_in, weights_in, write_archive
+from torch_retinanet.weights.containers.kind import kind_of
 from torch_retinanet.weights.foreign_hdf5 import described
-from torch_retinanet.weights.hdf5 import datasets_in, numbered, opened, read_variable, shape_of, written
+from torch_retinanet.weights.hdf5 import datasets_in, holds, numbered, opened, read_variable, shape_of, written
 from torch_retinanet.weights.keras_names import (
     in_order_of_layers,
     keras_name,
@@ -50,7 +51,20 @@ CONVENTIONS = ("p7_relu", "head_init")
 ANCHORS = ("anchor_scale", "anchor_scales", "anchor_ratios", "anchor_sizes", "min_level", "max_level")
 """The conventions that the Keras reference has in every preset; a `.weights.h5` file cannot say them."""
 
+PARTS = ("fpn", "cls_head")
+"""Attributes of the reference's model, which no other has."""
+
 POSITIONS = {"kernel": 0, "bias": 1, "gamma": 0, "beta": 1, "moving_mean": 2, "moving_variance": 3}
+
+
+def is_keras_reference(path: Path) -> bool:
+    """Whether an HDF5 file has a part of the Keras reference.
+
+    Raises:
+        InputError: for a file that is not whole.
+    """
+    with opened(path) as file:
+        return any(holds(file, part) for part in PARTS)
 
 
 def read_keras(path: Path, preset: str | None) -> WeightsFile:
@@ -59,14 +73,14 @@ def read_keras(path: Path, preset: str | None) -> WeightsFile:
     Raises:
         InputError: for a file that is not whole, or of another model, and for a preset that Keras files do not have.
     """
-    is_archive = path.suffix == ".keras"
+    is_archive = kind_of(path) == "keras"
     archived, said = (weights_in(path), _said(path, config_in(path))) if is_archive else (None, {})
     preset = said.get("preset") or preset or KERAS_PRESETS[0]
     if preset not in KERAS_PRESETS:
         raise InputError(f"preset: {preset!r} must be one that Keras files can hold: {', '.join(KERAS_PRESETS)}")
     with opened(path, archived) as file:
         found = {name: shape_of(dataset) for name, dataset in _datasets(file).items()}
-        if not any(name.startswith(("fpn/", "cls_head/")) for name in found):
+        if not any(holds(file, part) for part in PARTS):
             raise InputError(f"{path}: holds {described(file)}, and no model of the Keras reference")
         config = RetinaNetConfig.preset(preset, **{name: said[name] for name in ANCHORS if name in said})
         config = replace(config, num_classes=_num_classes(path, found, config.anchors_per_cell))

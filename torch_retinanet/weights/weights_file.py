@@ -42,7 +42,7 @@ class WeightsFile:
         return next(tensor.dtype for tensor in self.tensors.values() if tensor.is_floating_point())
 
 
-WRAPPERS = ("_orig_mod.", "module.", "_checkpoint_wrapped_module.")
+WRAPPERS = ("_orig_mod", "module", "_checkpoint_wrapped_module")
 """What torch.compile, DataParallel and activation checkpointing put into the names of a state dict."""
 
 
@@ -52,9 +52,7 @@ PARAMETRIZED = ".parametrizations."
 
 def plain_name(name: str) -> str:
     """The name of a tensor before the part that it is in was wrapped."""
-    for wrapper in WRAPPERS:
-        name = name.replace(wrapper, "")
-    return name
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def plain_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.keras_archive import CONFIG_MEMBER, LARGEST_CONFIG, config_in, weights_in
+from torch_retinanet.weights.containers.kind import kind_of
 from torch_retinanet.weights.containers.tensor_file import TensorFile
 from torch_retinanet.weights.hdf5 import datasets_in, holds, numbered, opened, read_variable
 from torch_retinanet.weights.keras_names import in_order_of_layers, to_keras, to_torch
@@ -61,7 +62,7 @@ def is_keras_cv(path: Path) -> bool:
     if path.is_dir():
         weights = path / WEIGHTS_FILE
         return (path / CONFIG_MEMBER).is_file() and weights.is_file() and is_keras_cv(weights)
-    if path.suffix == ".keras":
+    if kind_of(path) == "keras":
         return b"keras_cv" in config_in(path)
     with opened(path) as file:
         return holds(file, SIGN)
@@ -116,10 +117,8 @@ def encoder_layers(convolutions: int) -> list[str]:
 
 def _config_of(path: Path) -> bytes | None:
     """What is said of the model; nothing where weights stand alone."""
-    if path.suffix == ".keras" and not path.is_dir():
-        return config_in(path)
     if not path.is_dir():
-        return None
+        return config_in(path) if kind_of(path) == "keras" else None
     beside = path / CONFIG_MEMBER
     if beside.stat().st_size > LARGEST_CONFIG:
         raise InputError(f"{beside}: must have {LARGEST_CONFIG} bytes at most")
@@ -134,7 +133,7 @@ def _read_json(path: Path, text: bytes) -> Any:
 
 
 def _archived(path: Path) -> io.BytesIO | None:
-    return weights_in(path) if path.suffix == ".keras" and not path.is_dir() else None
+    return weights_in(path) if not path.is_dir() and kind_of(path) == "keras" else None
 
 
 def _datasets(path: Path, file: h5py.File) -> dict[str, h5py.Dataset]:

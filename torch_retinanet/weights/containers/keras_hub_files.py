@@ -59,6 +59,8 @@ def read_keras_hub(path: Path) -> TensorFile:
         InputError: for a folder without a file, and files that are not whole.
     """
     tensors: dict[str, Tensor] = {}
+    if path.name in (BACKBONE_FILE, HEADS_FILE) and (path.parent / HEADS_FILE).is_file() and is_keras_hub(path.parent):
+        raise InputError(f"{path}: is a part of a KerasHub preset, whose folder is read: {path.parent}")
     for part in _parts(path):
         if not part.is_file():
             raise InputError(f"{path}: has no {part.name}, which holds the heads of a KerasHub preset")

@@ -12,10 +12,16 @@ from torch import Tensor
 
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.weights_file import WRAPPERS
+from torch_retinanet.weights.weights_file import WRAPPERS, plain_name
 
-WITHIN = ("state_dict", "model", "model_state_dict", "weights", "module")
+WITHIN = ("state_dict", "model", "model_state_dict", "weights", "module", "net", "network", "params")
 """Under which name a checkpoint holds the state dict: Lightning and mmengine, detectron2 and torchvision, others."""
+
+AVERAGED = ("model_ema", "ema_state_dict", "state_dict_ema", "ema_model", "ema")
+"""Under which name a checkpoint holds the moving average of one; it is taken where there is no other."""
+
+STEPS = "n_averaged"
+"""How many states `AveragedModel` of torch has averaged, which it keeps among tensors."""
 
 LARGEST_CONFIG = 2**20
 """Bytes of a `config.json`; some 1000 are used."""
@@ -31,9 +37,9 @@ def read_torch(path: Path) -> TensorFile:
         InputError: for a file that is not whole, would run code, or holds no state dict.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as file:  # of a path torch asks for its suffix
             warnings.simplefilter("ignore")  # of protocols that torch itself does not write
-            held = torch.load(path, map_location="cpu", weights_only=True)
+            held = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the unpickler and the archive raise of a damaged file
         if "Unsupported" in str(error) or "weights_only" in str(error):
             raise InputError(f"{path}: holds more than tensors; save the model's state_dict() alone") from None
@@ -68,17 +74,24 @@ def tensor_file(path: Path, held: Any) -> TensorFile:
         InputError: where there is none.
     """
     settings: dict[str, Any] = {}
+    other: tuple[str, ...] = ()
     for _ in range(MOST_TABLES):
         if not isinstance(held, Mapping):
             break
-        within = next((name for name in WITHIN if isinstance(held.get(name), Mapping)), None)
-        if within is None:
-            if held and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in held.items()):
-                return TensorFile(str(path), _plain(path, held), path, settings=settings)
+        tables = [name for name in (*WITHIN, *AVERAGED) if isinstance(held.get(name), Mapping)]
+        if not tables:
+            if _is_state(held):
+                return TensorFile(str(path), _plain(path, held), path, settings=settings, other=other)
             break
-        settings |= {name: value for name, value in held.items() if name != within and isinstance(name, str)}
-        held = held[within]
+        other += tuple(name for name in tables[1:] if _is_state(held[name]))
+        settings |= {name: value for name, value in held.items() if name != tables[0] and isinstance(name, str)}
+        held = held[tables[0]]
     raise InputError(f"{path}: holds no state dict, a table of tensors by name")
+
+
+def _is_state(held: Mapping[Any, Any]) -> bool:
+    """Whether a table is a state dict: tensors by name, and at least one."""
+    return len(held) > 0 and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in held.items())
 
 
 def _plain(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -90,8 +103,10 @@ def _plain(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if tensor.is_nested or tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
             raise InputError(f"{path}: tensor {name} is sparse, nested, quantised or without values, and must be plain")
-    wrapper = next((w for w in WRAPPERS if all(name.startswith(w) for name in tensors)), "")
-    return {name.removeprefix(wrapper): tensor for name, tensor in tensors.items()}
+    plain = {plain_name(name): tensor for name, tensor in tensors.items() if name != STEPS}
+    if len(plain) < len(tensors) - (STEPS in tensors):
+        raise InputError(f"{path}: two of its tensors have one name but for {' and '.join(WRAPPERS)}")
+    return plain
 
 
 def _settings_beside(path: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class TensorFile:
         path: the file, where there is one.
         class_names: of the classes, where the file says them.
         settings: what else it says, as plain values by name.
+        other: the tables of tensors in it that these are not, as a moving average.
     """
 
     source: str
@@ -25,3 +26,4 @@ class TensorFile:
     path: Path | None = None
     class_names: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    other: tuple[str, ...] = ()

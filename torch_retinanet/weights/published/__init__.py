@@ -1,5 +1,9 @@
 """Published RetinaNets whose files are read and written: one module each, told apart by the names of tensors."""
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
 from torch_retinanet.weights.published.cvisionai import CVISIONAI
@@ -23,6 +27,9 @@ PUBLISHED: tuple[Published, ...] = (
 )
 """All of them; of several with the same names the first is taken, where no preset is asked for."""
 
+MOST_WRAPPERS, WRAPPED_SHARE = 3, 0.8
+"""In how many modules a network may lie in another, and the least share of the names in a file that begin so."""
+
 
 def read_published(found: TensorFile, *, preset: str | None = None) -> WeightsFile:
     """The weights of a published RetinaNet by our names; whose it is, its names say.
@@ -34,14 +41,16 @@ def read_published(found: TensorFile, *, preset: str | None = None) -> WeightsFi
     Raises:
         InputError: for a file of no RetinaNet that is known, and one that is not whole.
     """
-    best = max(PUBLISHED, key=lambda published: published.likeness(found))
+    found, best = _likeliest(found)
     if best.likeness(found) <= len(PROBES) // 2:
         if any(name.startswith("model.fpn.") for name in found.tensors):
             raise InputError(
                 f"{found.source}: holds the state dict of a detector, which does not say its conventions; "
                 "load_state_dict takes it, and save_pretrained writes both"
             )
-        nearest = f"; {best.title} is nearest, and has no {best.first_foreign(found)!r}" if found.tensors else ""
+        first = best.first_foreign(found)
+        unlike = f"has no {first!r}" if first else "has more than these tensors"
+        nearest = f"; {best.title} is nearest, and {unlike}" if found.tensors else ""
         raise InputError(f"{found.source}: is of no RetinaNet that is known ({', '.join(names())}){nearest}")
     if preset in (None, best.preset):
         return best.read(found)
@@ -49,6 +58,24 @@ def read_published(found: TensorFile, *, preset: str | None = None) -> WeightsFi
     if asked is None or asked.names_alike(found) < best.names_alike(found):
         raise InputError(f"{found.source}: holds {best.title}, preset {best.preset}, and not preset {preset}")
     return asked.read(found)
+
+
+def _likeliest(found: TensorFile) -> tuple[TensorFile, Published]:
+    """Whose a file is; its names without what most begin with, as `net.` in a module of Lightning, if these tell it."""
+    forms = [found, *_unwrapped(found)]
+    pairs = [(form, published) for form in forms for published in PUBLISHED]
+    return max(pairs, key=lambda pair: pair[1].likeness(pair[0]))
+
+
+def _unwrapped(found: TensorFile) -> Iterator[TensorFile]:
+    for _ in range(MOST_WRAPPERS):
+        starts = Counter(name.partition(".")[0] for name in found.tensors if "." in name)
+        start, count = starts.most_common(1)[0] if starts else ("", 0)
+        tensors = {name.removeprefix(f"{start}."): tensor for name, tensor in found.tensors.items()}
+        if count < WRAPPED_SHARE * len(found.tensors) or len(tensors) < len(found.tensors):
+            return
+        found = replace(found, tensors=tensors)
+        yield found
 
 
 def published_of(preset: str) -> Published:

@@ -21,11 +21,6 @@ SETTINGS = {"score_thresh": "score_threshold", "nms_thresh": "nms_iou"}
 """Its names of fields that its files say."""
 
 
-def without_start(name: str) -> str:
-    """A name in a checkpoint as it is in a folder of the Hub."""
-    return name.removeprefix(START)
-
-
 def settings_of(found: TensorFile) -> Mapping[str, Any]:
     """The `config.json` of a folder, or the config in the hyper-parameters of a checkpoint."""
     within = found.settings.get("hyper_parameters")
@@ -77,7 +72,6 @@ DEEPFOREST = Published(
     preset="deepforest",
     title="DeepForest's RetinaNet",
     their_name=torchvision_name,
-    today=without_start,
     tell=told,
     class_names=class_names,
     is_marked=is_deepforest,

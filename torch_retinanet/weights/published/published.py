@@ -144,13 +144,14 @@ class Published:
         config = self._config(found, named)
         expected = expected_shapes(config)
         shapes = {self.their_name(name): shape for name, shape in expected.items() if not name.endswith(COUNTER)}
-        check_shapes(found.source, {name: tuple(tensor.shape) for name, tensor in named.items()}, shapes)
+        looks = f"{found.source}: looks like {self.title}"
+        check_shapes(looks, {name: tuple(tensor.shape) for name, tensor in named.items()}, shapes)
         check_floating(found.source, named)
         counted = {n: _no_count() for n in expected if n.endswith(COUNTER)}
         tensors = {n: counted[n] if n in counted else self.reordered(n, named[self.their_name(n)]) for n in expected}
         names = tuple(self.class_names(found))
         names = names if len(names) == config.num_classes else ()
-        return WeightsFile(config, tensors, class_names=names, origin=self._origin(config))
+        return WeightsFile(config, tensors, class_names=names, origin=self._origin(found, config))
 
     def _config(self, found: TensorFile, named: Mapping[str, Tensor]) -> RetinaNetConfig:
         """The conventions and sizes of a file; a refusal names the file."""
@@ -197,12 +198,14 @@ class Published:
         self.write(path, tensors)
 
     def first_foreign(self, found: TensorFile) -> str:
-        """The first name in a file that is none of its RetinaNet's."""
-        known = {self.their_name(name) for name in expected_shapes(RetinaNetConfig.preset(self.preset))}
+        """The first name in a file that is none of its RetinaNet's; empty where all are."""
+        ours = [n for n in expected_shapes(RetinaNetConfig.preset(self.preset)) if not n.endswith(COUNTER)]
+        known = {self.their_name(name) for name in ours}
         return next((name for name in found.tensors if self.today(name) not in known), "")
 
-    def _origin(self, config: RetinaNetConfig) -> str:
-        return f"holds {self.title}, taken for preset {config.name}{self.remark}"
+    def _origin(self, found: TensorFile, config: RetinaNetConfig) -> str:
+        other = f"; {', '.join(found.other)} in it was left aside" if found.other else ""
+        return f"holds {self.title}, taken for preset {config.name}{self.remark}{other}"
 
     def _sizes(self, source: str, named: Mapping[str, Tensor], config: RetinaNetConfig) -> dict[str, Any]:
         """The sizes of a network by the shapes of its tensors."""

@@ -1,0 +1,137 @@
+"""Files of published RetinaNets as people have them: renamed, wrapped, averaged, or the part of another thing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from torch_retinanet import InputError, RetinaNet, RetinaNetConfig
+from torch_retinanet.unfilled import unfilled
+from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights.published.torchvision import torchvision_name
+from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
+
+CONFIG = RetinaNetConfig.torchvision(num_classes=2, width=32, head_depth=1, backbone="resnet18")
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    """The state dict of a small RetinaNet of torchvision."""
+    with torch.random.fork_rng(devices=[]):
+        return {torchvision_name(name): tensor for name, tensor in plain_tensors(RetinaNet(CONFIG)).items()}
+
+
+def said_of(path: Path) -> str:
+    """Whose a file is said to be, after its tensors are read."""
+    contents = read_weights(path)
+    assert contents.config == CONFIG
+    assert len(contents.tensors) == len(RetinaNet(CONFIG).state_dict())
+    return contents.origin
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises((InputError, FileNotFoundError)) as caught:
+        read_weights(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a.keras", "a.pkl", "a.safetensors", "a.weights", "a"])
+@pytest.mark.parametrize(
+    "save", [torch.save, save_file, lambda s, p: torch.save(s, p, _use_new_zipfile_serialization=False)]
+)
+def test_a_file_is_told_by_its_content_and_not_by_its_name(
+    name: str, save: Callable[[dict[str, Tensor], Path], None], state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    save(state, tmp_path / name)
+    assert said_of(tmp_path / name).startswith("holds torchvision's retinanet_resnet50_fpn")
+
+
+def test_a_header_whose_length_begins_as_a_pickle_does_is_one_of_safetensors(
+    state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    for padding in range(0, 256, 8):
+        save_file(state, tmp_path / "a", metadata={"a": "b" * padding})
+        with (tmp_path / "a").open("rb") as file:
+            if file.read(1) == b"\x80":
+                break
+    else:
+        pytest.fail("no length began so")
+    assert said_of(tmp_path / "a").startswith("holds torchvision's")
+
+
+@pytest.mark.parametrize(("written", "renamed"), [("a.pkl", "a.pth"), ("a.pth", "a.pkl")])
+def test_a_pickle_of_arrays_is_told_from_a_file_of_torch(written: str, renamed: str, tmp_path: Path) -> None:
+    config = RetinaNetConfig.preset("detectron2", num_classes=2, width=32, head_depth=1, backbone="resnet18")
+    write_weights(tmp_path / written, WeightsFile(config, plain_tensors(RetinaNet(config))), to="detectron2")
+    (tmp_path / written).rename(tmp_path / renamed)
+    assert read_weights(tmp_path / renamed).config.name.startswith("detectron2")
+
+
+@pytest.mark.parametrize(
+    ("written", "renamed"), [("a.keras", "a.zip"), ("a.weights.h5", "a.h5"), ("a.weights.h5", "a.bin")]
+)
+def test_a_file_of_keras_is_told_by_its_content(written: str, renamed: str, tmp_path: Path) -> None:
+    config = RetinaNetConfig.preset("notebook")
+    with unfilled(config):
+        write_weights(tmp_path / written, WeightsFile(config, plain_tensors(RetinaNet(config))))
+    (tmp_path / written).rename(tmp_path / renamed)
+    assert read_weights(tmp_path / renamed).config.name == "notebook"
+
+
+@pytest.mark.parametrize(
+    "start", ["model.", "net.", "detector.", "module.", "_orig_mod.module.", "module.model.", "model._orig_mod."]
+)
+@pytest.mark.parametrize("beside", [{}, {"n_averaged": torch.tensor(3)}])
+def test_names_within_another_module_are_those_of_the_network(
+    start: str, beside: dict[str, Tensor], state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    torch.save({"state_dict": {f"{start}{n}": t for n, t in state.items()} | beside}, tmp_path / "a.ckpt")
+    assert said_of(tmp_path / "a.ckpt").endswith("taken for preset " + CONFIG.name)
+
+
+def test_a_tensor_beside_those_of_a_network_in_another_module_is_named(
+    state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    torch.save({f"net.{n}": t for n, t in state.items()} | {"teacher.a": torch.zeros(2)}, tmp_path / "a.pth")
+    assert refusal(tmp_path / "a.pth").endswith(
+        "looks like torchvision's retinanet_resnet50_fpn: tensor teacher.a is none of the 124 that the model has"
+    )
+
+
+def test_a_moving_average_is_taken_where_it_is_alone_and_said_where_it_is_not(
+    state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.pth"
+    torch.save({"model_ema": {f"module.{n}": t for n, t in state.items()} | {"n_averaged": torch.tensor(1)}}, path)
+    assert "left aside" not in said_of(path)
+    averaged: dict[str, Any] = {"model": state, "model_ema": {n: torch.zeros_like(t) for n, t in state.items()}}
+    torch.save(averaged, path)
+    assert said_of(path).endswith("; model_ema in it was left aside")
+    assert read_weights(path).tensors["cls_head.1.weight"].any()
+
+
+def test_two_names_that_are_one_without_their_wrapper_are_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
+    first = next(iter(state))
+    torch.save(state | {f"module.{first}": state[first]}, tmp_path / "a.pth")
+    assert "two of its tensors have one name" in refusal(tmp_path / "a.pth")
+
+
+def test_the_part_of_a_keras_hub_preset_is_no_file_of_its_own(tmp_path: Path) -> None:
+    for name in ("config.json", "model.weights.h5", "task.weights.h5"):
+        (tmp_path / name).touch()
+    for name in ("model.weights.h5", "task.weights.h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["layers/prediction_head/prediction_layer/vars/0"] = [1.0]
+    assert refusal(tmp_path / "task.weights.h5").endswith(f"a KerasHub preset, whose folder is read: {tmp_path}")
+    (tmp_path / "task.weights.h5").rename(tmp_path / "alone.h5")
+    assert "is of no RetinaNet that is known" in refusal(tmp_path / "alone.h5")
+
+
+def test_a_folder_without_weights_is_said_to_be_one(tmp_path: Path) -> None:
+    assert refusal(tmp_path).startswith(f"{tmp_path}: is a folder without model.safetensors")
