@@ -269,7 +269,7 @@ def test_what_stops_on_the_way_leaves_no_half_file(
             ["{run}", "{photos}/pictures/b.png", "--out", "{photos}"],
             "--out: {photos}/pictures/b.png lies in {photos}/pi",
         ),
-        (["{empty}", "{photos}"], "{empty}/model.safetensors: there is no such file"),
+        (["{empty}", "{photos}"], "{empty}: is a folder without model.safetensors, "),
         (["{photos}/notes.txt", "{photos}"], "{photos}/notes.txt: suffix must be one of .safetensors"),
         (["{run}", "{photos}", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
         (["{run}"], "the following arguments are required: PICTURE"),

@@ -41,9 +41,9 @@ def read_published(found: TensorFile, *, preset: str | None = None) -> WeightsFi
     Raises:
         InputError: for a file of no RetinaNet that is known, and one that is not whole.
     """
-    found, best = _likeliest(found)
+    whole, (found, best) = found, _likeliest(found)
     if best.likeness(found) <= len(PROBES) // 2:
-        if any(name.startswith("model.fpn.") for name in found.tensors):
+        if any(name.startswith("model.fpn.") for name in whole.tensors):
             raise InputError(
                 f"{found.source}: holds the state dict of a detector, which does not say its conventions; "
                 "load_state_dict takes it, and save_pretrained writes both"
