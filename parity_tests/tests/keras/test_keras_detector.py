@@ -65,6 +65,7 @@ def test_network_and_detections_are_one_model_for_pictures_of_any_size(trained: 
         assert np.allclose(found["boxes"], expected["boxes"], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.ci
 def test_it_is_saved_and_loaded_in_safe_mode_with_its_loss(tmp_path: Path) -> None:
     """With a ResNet-50, which a file of this model means."""
     model = compiled(get_backbone((None, None, 3)))

@@ -29,6 +29,7 @@ from torch_retinanet.weights.keras_names import keras_variables
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 64, 96, 3)).astype("float32")
 
 
+@pytest.mark.ci
 def test_keras_reads_the_file_of_imagenet_weights_as_its_own_and_so_does_torch(imagenet_file: Path) -> None:
     reference = KerasDetectorSide("notebook", CLASSES, "float32")
     keras.applications.ResNet50(include_top=False, weights=str(imagenet_file), input_shape=(None, None, 3))

@@ -180,6 +180,7 @@ def test_ten_kills_at_random_moments_change_nothing(data: Path, tmp_path: Path) 
     assert_same_run(tmp_path / "undisturbed", folder)
 
 
+@pytest.mark.ci
 def test_ctrl_c_ends_between_two_steps_with_a_sentence(
     data: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
