@@ -25,7 +25,7 @@ TRAINED_STRIDE = 32
 """What the sides of a small training picture are padded to divide by: 128 would be mostly padding."""
 
 
-APART = 7
+APART = 13
 """From one row or column to the next that is given of a large picture: no step of the pyramid is a multiple of it."""
 
 
