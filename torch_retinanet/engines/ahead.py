@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
-from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_unbacked_symbols
 
 from torch_retinanet.errors import InputError
 
@@ -32,24 +32,28 @@ def write_ahead(made: ExportedProgram, path: Path, outputs: tuple[str, ...], tex
     always, it reads rightly.
 
     Raises:
-        InputError: where there is no compiler of C++, and for a processor or torch without that convolution.
+        InputError: where there is no compiler of C++, for a processor or torch without that convolution, and for a
+            network that inductor cannot compile.
     """
     _check()
     _take_onednn(made)
     for symbol, home in _unknown_sides(made).items():
         home.set_real_tensor_prop_unbacked_vals(symbol, ANY)
     inductor = importlib.import_module("torch._inductor")
-    inductor.aoti_compile_and_package(
-        made,
-        package_path=str(path),
-        inductor_configs={"aot_inductor.metadata": {**texts, "outputs": " ".join(outputs)}},
-    )
+    settings = {"aot_inductor.metadata": {**texts, "outputs": " ".join(outputs)}}
+    try:
+        inductor.aoti_compile_and_package(made, package_path=str(path), inductor_configs=settings)
+    except RuntimeError as error:  # all of torch's compilers raise kinds of it
+        why = str(error).strip().partition("\n")[0]
+        raise InputError(f"--to aoti: torch {torch.__version__} cannot compile this network ({why})") from error
 
 
 def _check() -> None:
     """Refuse a machine on which nothing can be compiled, before it is tried."""
     if not torch._C._has_mkldnn or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         raise InputError(f"--to aoti: torch {torch.__version__} has no oneDNN on this processor, and must have it")
+    if not hasattr(ShapeEnv, "set_real_tensor_prop_unbacked_vals"):
+        raise InputError(f"--to aoti: torch {torch.__version__} takes no example of unknown sizes; 2.14 does")
     builder, errors = (importlib.import_module(f"torch._inductor.{name}") for name in ("cpp_builder", "exc"))
     try:
         builder.get_cpp_compiler()

@@ -261,6 +261,17 @@ def test_a_compiler_that_is_missing_is_named(run: Path, tmp_path: Path) -> None:
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.ci
+def test_a_network_that_cannot_be_compiled_leaves_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object, **settings: object) -> None:
+        raise RuntimeError("no lowering\nwith a long story")
+
+    monkeypatch.setattr("torch._inductor.aoti_compile_and_package", fail)
+    with pytest.raises(InputError, match=r"cannot compile this network \(no lowering\)$"):
+        export(loud_detector(), tmp_path / "model.pt2", to="aoti")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_files_of_one_suffix_are_told_apart_by_what_is_packed_in_them(tmp_path: Path) -> None:
     path = tmp_path / "model.pt2"
     for packed, runtime in {
