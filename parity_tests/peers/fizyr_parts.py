@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity_tests.peers.keras_recording import CLASSES
+from parity_tests.peers.keras_recording import CLASSES, add_gradients
 from parity_tests.peers.recording import Recording
 from parity_tests.peers.values import picture
 
@@ -62,11 +62,8 @@ def training(record: Recording, where: str, peer: SimpleNamespace, model: Any, n
     model.compile(loss={"regression": peer.losses.smooth_l1(), "classification": peer.losses.focal()})
     record.add_all(f"{where}/loss/keras_total", np.asarray(model.test_on_batch(pictures, aims)[0]))
     positives = np.argwhere(aims[0][..., -1] == 1)
-    record.add(f"{where}/grad_logits", by_logits)
-    record.add_rows(f"{where}/grad_logits_positive", by_logits, positives)
-    record.add_rows(f"{where}/grad_deltas_positive", by_deltas, positives)
-    for weight, gradient in zip(chosen, by_weights, strict=True):
-        record.add_all(f"{where}/grad_sum/{weight.name}", np.abs(gradient).sum(dtype=np.float64))
+    gradients = {weight.name: gradient for weight, gradient in zip(chosen, by_weights, strict=True)}
+    add_gradients(record, where, by_logits, by_deltas, positives, gradients)
 
 
 def edges(record: Recording, peer: SimpleNamespace) -> None:

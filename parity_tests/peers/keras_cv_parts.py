@@ -6,6 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from parity_tests.peers.keras_recording import (
+    EDGE_BOXES,
+    EDGE_LOGITS,
+    EDGE_SCORES,
+    add_gradients,
+    add_training_pass,
+)
 from parity_tests.peers.recording import Recording
 from parity_tests.peers.values import picture
 
@@ -79,21 +86,14 @@ def training(record: Recording, where: str, peer: SimpleNamespace, model: Any, p
         record.add_all(f"{where}/loss/{name}", loss.numpy())
     sources = [found["classification"], found["box"], *(weight.value for weight in watched.values())]
     by_logits, by_deltas, *by_weights = (value.numpy() for value in tape.gradient(loss, sources))
-    record.add(f"{where}/grad_logits", by_logits)
-    record.add_rows(f"{where}/grad_logits_positive", by_logits, positives)
-    record.add_rows(f"{where}/grad_deltas_positive", by_deltas, positives)
-    for name, gradient in zip(watched, by_weights, strict=True):
-        record.add_all(f"{where}/grad_sum/{name}", np.abs(gradient).sum(dtype=np.float64))
+    gradients = dict(zip(watched, by_weights, strict=True))
+    add_gradients(record, where, by_logits, by_deltas, positives, gradients)
 
 
 def batch_statistics(record: Recording, where: str, model: Any, pictures: np.ndarray) -> None:
     """Keeps what the model answers in training mode, and the first BatchNorm's statistics thereafter."""
     found = model(pictures.astype(model.compute_dtype), training=True)
-    record.add(f"{where}/logits", found["classification"].numpy())
-    record.add(f"{where}/deltas", found["box"].numpy())
-    for weight in model.feature_extractor.weights:
-        if weight.path.startswith("conv1_bn/moving"):
-            record.add_all(f"{where}/{weight.path}", weight.numpy())
+    add_training_pass(record, where, found["classification"], found["box"], model.feature_extractor.weights)
 
 
 def edges(record: Recording, peer: SimpleNamespace, model: Any) -> None:
@@ -112,23 +112,16 @@ def edges(record: Recording, peer: SimpleNamespace, model: Any) -> None:
         record.add_all(f"edges/{name}/truths", truth[0])
         record.add_all(f"edges/{name}/label", labels.astype(np.int8))
         record.add_rows(f"edges/{name}/deltas", aims, np.argwhere(labels > -1))
-    boxes_given = np.array(
-        [[0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 6], [20, 20, 30, 30], [20, 20, 30, 30], [40, 40, 40, 50],
-         [50, 50, 60, 60], [-9, -9, 0, 0], [-9, -9, 1, 1], [70, 70, 80, 80], [70, 70, 80, 75]], np.float32)  # fmt: skip
-    scores = np.array(
-        [[0.9, 0.9], [0.8, 0.0], [0.7, 0.95], [0.6, 0.0], [0.0, 0.6], [0.55, 0.6], [0.5, 0.0], [0.75, 0.0], [0.65, 0.0],
-         [0.85, 0.0], [0.84, 0.0]], np.float32)  # fmt: skip
-    record.add_all("edges/detections/given_boxes", boxes_given)
-    record.add_all("edges/detections/given_scores", scores)
-    given = peer.cv.bounding_box.convert_format(boxes_given[None], source="xyxy", target=FORMAT)
+    record.add_all("edges/detections/given_boxes", EDGE_BOXES)
+    record.add_all("edges/detections/given_scores", EDGE_SCORES)
+    given = peer.cv.bounding_box.convert_format(EDGE_BOXES[None], source="xyxy", target=FORMAT)
     for limit in (12, 3):
         layer = peer.cv.layers.NonMaxSuppression(FORMAT, from_logits=False, max_detections=limit)
-        _detections(record, f"edges/detections/{limit}", peer, layer(given, scores[None]))
-    logits = np.array([[-30.0], [-17.0], [-15.0], [0.0], [15.0], [17.0], [30.0]], np.float32)
+        _detections(record, f"edges/detections/{limit}", peer, layer(given, EDGE_SCORES[None]))
     for name, target in {"one": 1.0, "zero": 0.0}.items():
         loss = peer.cv.losses.FocalLoss(from_logits=True, reduction="none")
-        record.add_all(f"edges/focal/{name}", loss(np.full_like(logits, target), logits).numpy())
-    record.add_all("edges/focal/logits", logits)
+        record.add_all(f"edges/focal/{name}", loss(np.full_like(EDGE_LOGITS, target), EDGE_LOGITS).numpy())
+    record.add_all("edges/focal/logits", EDGE_LOGITS)
 
 
 def preprocessing(record: Recording, peer: SimpleNamespace, seed: int) -> None:

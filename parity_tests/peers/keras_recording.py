@@ -3,14 +3,14 @@
 import argparse
 import math
 import multiprocessing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from parity_tests.peers.hdf5 import digest
-from parity_tests.peers.recording import Tuning
+from parity_tests.peers.recording import Recording, Tuning
 from parity_tests.peers.values import noise, true_boxes, value_of
 
 CLASSES = 7
@@ -18,6 +18,18 @@ WANTED_LOGITS = 2.5
 WANTED_DELTAS = 1.0
 CLASS_BIAS = -9.0
 """What is aimed at: the scores of some dozens of detections lie between 0.05 and 1."""
+
+
+EDGE_BOXES = np.array(
+    [[0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 6], [20, 20, 30, 30], [20, 20, 30, 30], [40, 40, 40, 50],
+     [50, 50, 60, 60], [-9, -9, 0, 0], [-9, -9, 1, 1], [70, 70, 80, 80], [70, 70, 80, 75]], np.float32)  # fmt: skip
+EDGE_SCORES = np.array(
+    [[0.9, 0.9], [0.8, 0.0], [0.7, 0.95], [0.6, 0.0], [0.0, 0.6], [0.55, 0.6], [0.5, 0.0], [0.75, 0.0], [0.65, 0.0],
+     [0.85, 0.0], [0.84, 0.0]], np.float32)  # fmt: skip
+"""Boxes (11,4) and scores (11,2) at the edges of suppression: overlaps of a half, equal boxes and scores, no width."""
+
+EDGE_LOGITS = np.array([[-30.0], [-17.0], [-15.0], [0.0], [15.0], [17.0], [30.0]], np.float32)
+"""Where the focal loss has lost its digits, and between."""
 
 
 def arguments(description: str | None, *, needs_source: bool = False) -> argparse.Namespace:
@@ -70,3 +82,22 @@ def truths(size: tuple[int, int], count: int, seed: int, classes: int = CLASSES)
             boxes = np.concatenate([boxes, [[0.0, 0.0, size[1], size[0]]]])
         found.append((boxes, np.arange(len(boxes)) * 2 % classes))
     return found
+
+
+def add_gradients(record: Recording, where: str, by_logits: np.ndarray, by_deltas: np.ndarray, positives: np.ndarray,
+                  by_weights: Mapping[str, np.ndarray]) -> None:  # fmt: skip
+    """Keeps gradients by logits `[B,N,K]`, by deltas `[B,N,4]`, and of each weight the sum of their sizes."""
+    record.add(f"{where}/grad_logits", by_logits)
+    record.add_rows(f"{where}/grad_logits_positive", by_logits, positives)
+    record.add_rows(f"{where}/grad_deltas_positive", by_deltas, positives)
+    for name, gradient in by_weights.items():
+        record.add_all(f"{where}/grad_sum/{name}", np.abs(gradient).sum(dtype=np.float64))
+
+
+def add_training_pass(record: Recording, where: str, logits: Any, deltas: Any, weights: Iterable[Any]) -> None:
+    """Keeps what a model answers in training mode, and the first BatchNorm's statistics thereafter."""
+    record.add(f"{where}/logits", logits.numpy())
+    record.add(f"{where}/deltas", deltas.numpy())
+    for weight in weights:
+        if weight.path.startswith("conv1_bn/moving"):
+            record.add_all(f"{where}/{weight.path}", weight.numpy())
