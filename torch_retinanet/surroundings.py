@@ -14,7 +14,7 @@ from torch_retinanet.config.network import BackboneConventions, HeadConventions,
 from torch_retinanet.config.pictures import PostprocessingConventions
 from torch_retinanet.errors import InputError
 from torch_retinanet.inference.network import InferenceNetwork
-from torch_retinanet.inference.way import Precision, find_way
+from torch_retinanet.inference.way import Precision, find_way, lacks
 from torch_retinanet.losses import RetinaNetLoss
 from torch_retinanet.model import RetinaNet
 from torch_retinanet.postprocess import DecodePredictions
@@ -104,16 +104,18 @@ class SurroundedModule(ConfiguredModule):
         of other kinds and hooks, are computed as they are.
 
         Args:
-            precision: `fp32`, where detections are those of the detector but for rounding, or `bf16`, which is
-                faster and rounds to 8 bits.
+            precision: `fp32`, where detections are those of the detector but for rounding; `bf16`, which is faster and
+                rounds to 8 bits; or on a GPU `fp16`, which rounds to 11 bits and ends at 65504.
             winograd: whether convolutions may go Winograd's way; without it nothing is compiled.
 
         Raises:
-            InputError: for another precision.
+            InputError: for another precision, or one that the device does not have.
         """
         if precision not in get_args(Precision):
             raise InputError(f"precision: {precision!r} must be one of {', '.join(get_args(Precision))}")
         device = next(self.model.parameters()).device
+        if reason := lacks(precision, device):
+            raise InputError(f"precision: {precision!r} must be one that the detector's device has; {reason}")
         return self.with_network(InferenceNetwork(self.model, find_way(precision, device, winograd=winograd)))
 
     def with_network(self: Surrounded, network: Callable[..., tuple[Tensor, Tensor]]) -> Surrounded:

@@ -15,14 +15,13 @@ from torch_retinanet.cli.detector import (
     add_nms_classes,
     add_preset,
     add_tiles,
-    batch_size,
     find_tiling,
     find_white,
     quiet_pillow,
     read_detector,
     report_unreadable,
 )
-from torch_retinanet.cli.engine import add_engine, find_engine
+from torch_retinanet.cli.engine import TOGETHER, add_batch_size, add_engine, find_batch_size, find_engine
 from torch_retinanet.cli.picture_sources import distinct_names, find_sources
 from torch_retinanet.data.dataset import Unreadable
 from torch_retinanet.data.deep_pictures import depth_of
@@ -35,9 +34,6 @@ from torch_retinanet.pictures import WHITE, allow_pixels
 from torch_retinanet.predict import detect_pictures
 from torch_retinanet.terminal import note, say
 
-TOGETHER = 8
-"""Pictures that a GPU detects together, and that are read ahead on a CPU too."""
-
 
 def add_to(commands: Any) -> None:
     """Add the command to those of the parser."""
@@ -46,11 +42,7 @@ def add_to(commands: Any) -> None:
     detect.add_argument("pictures", metavar="PICTURE", nargs="+", type=Path, help="pictures, and folders of pictures")
     detect.add_argument("--out", type=Path, default=Path("detections"), help="the folder to write to (detections)")
     detect.add_argument("--threshold", type=float, default=0.3, help="the score that a detection must be above (0.3)")
-    detect.add_argument(
-        "--batch-size",
-        type=batch_size,
-        help="pictures detected together (8 on a GPU; 1 on a CPU, where more are slower)",
-    )
+    add_batch_size(detect)
     detect.add_argument(
         "--format", nargs="+", choices=FORMATS, default=["pictures", "json"], help="what is written (pictures json)"
     )
@@ -72,7 +64,7 @@ def _detect(options: argparse.Namespace) -> int:
     sources = find_sources(options.pictures, output=options.out / PICTURES)
     given = {"score_threshold": options.threshold, "nms_classes": options.nms_classes, "preset": options.preset}
     detector = read_detector(options.model, options.device, **given)
-    together = options.batch_size or (TOGETHER if next(detector.parameters()).is_cuda else 1)
+    together = find_batch_size(options, detector)
     paths = (source.path for source in sources)
     tiling, ahead = find_tiling(options, detector), max(together, TOGETHER)
     white = _white(detector, [source.path for source in sources])

@@ -20,7 +20,7 @@ from torch_retinanet.cli.detector import (
     report_unreadable,
     waiting,
 )
-from torch_retinanet.cli.engine import DEFAULT, add_engine, find_engine
+from torch_retinanet.cli.engine import DEFAULT, add_batch_size, add_engine, find_batch_size, find_engine
 from torch_retinanet.cli.reading import add_reading
 from torch_retinanet.errors import InputError
 from torch_retinanet.files import only_writer
@@ -34,7 +34,7 @@ MAX_DETECTIONS = 100
 
 OF_MODELS = (
     *("model", "split", "images", "classes", "boxes", "labelled_only", "out", "tile", "overlap", "nms_classes"),
-    *("engine", "precision"),
+    *("engine", "precision", "batch_size"),
 )
 """What is asked of a model and its pictures, and must not stand beside `--truth` and `--results`."""
 
@@ -47,6 +47,7 @@ def add_to(commands: Any) -> None:
     evaluate.add_argument("model", metavar="RUN", nargs="?", help=MODEL)
     evaluate.add_argument("data", metavar="DATA", nargs="?", type=Path, help="annotations in any format")
     add_reading(evaluate, split="the split of DATA")
+    add_batch_size(evaluate)
     evaluate.add_argument("--read-ahead", type=batch_size, default=8, help="pictures read ahead; changes no number (8)")
     evaluate.add_argument("--out", type=Path, help="a folder for numbers, detections, curves and mistakes as pictures")
     evaluate.add_argument("--json", type=Path, help="a file for all numbers")
@@ -135,6 +136,7 @@ def _evaluate_model(options: argparse.Namespace) -> int:
             engine,
             screened,
             tiling=tiling,
+            batch_size=find_batch_size(options, detector),
             ahead=options.read_ahead,
             watch=lambda pictures: track(pictures, total=len(screened.pictures), words="detecting"),
         )

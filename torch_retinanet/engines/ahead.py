@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.fx.experimental.symbolic_shapes import ShapeEnv, free_unbacked_symbols
 
+from torch_retinanet.compiler import lacks_compiler
 from torch_retinanet.errors import InputError
 
 CONVOLUTION = torch.ops.aten.conv2d.default
@@ -54,13 +55,8 @@ def _check() -> None:
         raise InputError(f"--to aoti: torch {torch.__version__} has no oneDNN on this processor, and must have it")
     if not hasattr(ShapeEnv, "set_real_tensor_prop_unbacked_vals"):
         raise InputError(f"--to aoti: torch {torch.__version__} takes no example of unknown sizes; 2.14 does")
-    builder, errors = (importlib.import_module(f"torch._inductor.{name}") for name in ("cpp_builder", "exc"))
-    try:
-        builder.get_cpp_compiler()
-    except errors.InvalidCxxCompiler:
-        raise InputError(
-            "--to aoti: there is no C++ compiler here, such as g++; install one, or name it in CXX"
-        ) from None
+    if reason := lacks_compiler(torch.device("cpu")):
+        raise InputError(f"--to aoti: {reason}")
 
 
 def _take_onednn(made: ExportedProgram) -> None:

@@ -4,10 +4,11 @@ import copy
 
 import torch
 
+from torch_retinanet.compiler import lacks_compiler
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.engines.engine import Runtime
-from torch_retinanet.inference.graphed import GraphedNetwork, can_graph
-from torch_retinanet.inference.way import DTYPES, Precision, find_way
+from torch_retinanet.inference.graphed import GraphedNetwork
+from torch_retinanet.inference.way import DTYPES, Precision, find_way, lacks
 from torch_retinanet.predict import Engine
 
 
@@ -15,14 +16,16 @@ def _device(detector: RetinaNetDetector) -> torch.device:
     return next(detector.parameters()).device
 
 
-def _nothing_missing(detector: RetinaNetDetector, precision: Precision) -> str:
-    return ""
+def _no_precision(detector: RetinaNetDetector, precision: Precision) -> str:
+    return lacks(precision, _device(detector))
 
 
 def _no_compiler(detector: RetinaNetDetector, precision: Precision) -> str:
     device = _device(detector)
+    if reason := lacks(precision, device):
+        return reason
     if device.type == "cuda":
-        return "" if can_graph(device) else "it needs Triton, which comes with torch for CUDA on Linux"
+        return lacks_compiler(device)
     if find_way(precision, device, winograd=True).winograd:
         return ""
     return "it needs an x86 processor with AVX and a C++ compiler, or a CUDA device"
@@ -45,6 +48,6 @@ def _compiled(detector: RetinaNetDetector, precision: Precision) -> Engine:
     return detector.with_network(GraphedNetwork(detector.model, find_way(precision, device, winograd=False)))
 
 
-EAGER = Runtime("eager", _nothing_missing, _eager)
-PACKED = Runtime("packed", _nothing_missing, _packed)
+EAGER = Runtime("eager", _no_precision, _eager)
+PACKED = Runtime("packed", _no_precision, _packed)
 COMPILED = Runtime("compiled", _no_compiler, _compiled)

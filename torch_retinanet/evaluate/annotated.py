@@ -37,18 +37,20 @@ def detect_annotated(
     annotations: Annotations,
     *,
     tiling: Tiling | None = None,
+    batch_size: int = 1,
     ahead: int = 8,
     workers: int = 2,
     watch: Callable[[Found], Found] = iter,
 ) -> Annotated:
     """What a detector finds on the pictures of annotations, whose labels must be its own; pictures are not kept.
 
-    They go through the network one by one, so that a number depends on nothing but the model and its pictures.
+    By default they go through the network one by one: a number depends on nothing but the model and its pictures.
 
     Args:
         detector: a detector or a runtime, as `detect_pictures` takes it.
         annotations: screened.
         tiling: cuts each picture into tiles that are detected by themselves.
+        batch_size: pictures, or tiles of one, that go through it together.
         ahead: pictures that are read ahead.
         workers: threads that read.
         watch: what the pictures pass through as they are detected, to show how far it has come.
@@ -56,7 +58,14 @@ def detect_annotated(
     order, areas = _order(annotations), _areas(annotations)
     paths, upright = [annotations.pictures[i] for i in order], (~annotations.as_stored[order]).tolist()
     found = detect_pictures(
-        detector, paths, upright=upright, tiling=tiling, ahead=ahead, workers=workers, white=annotations.white
+        detector,
+        paths,
+        upright=upright,
+        batch_size=batch_size,
+        tiling=tiling,
+        ahead=ahead,
+        workers=workers,
+        white=annotations.white,
     )
     result = Annotated([], [], [], [])
     for index, one in zip(order, watch(found), strict=True):

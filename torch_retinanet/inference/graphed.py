@@ -1,6 +1,5 @@
 """A network on a CUDA device as one graph of kernels for each size, which `torch.compile` makes and replays."""
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +12,6 @@ from torch_retinanet.model import RetinaNet
 
 AS_CUDA_GRAPHS = {"mode": "reduce-overhead"}
 """What `torch.compile` is told."""
-
-
-def can_graph(device: torch.device) -> bool:
-    """Whether there are graphs of kernels on a device, which Triton compiles."""
-    return device.type == "cuda" and importlib.util.find_spec("triton") is not None
 
 
 class GraphedNetwork(InferenceNetwork):

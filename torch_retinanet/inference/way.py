@@ -14,10 +14,10 @@ from torch_retinanet.inference.folding import Folded
 from torch_retinanet.inference.packed import PackedConv, can_pack
 from torch_retinanet.inference.winograd import WinogradConv, suits
 
-Precision = Literal["fp32", "bf16"]
-"""What a network computes in."""
+Precision = Literal["fp32", "bf16", "fp16"]
+"""What a network computes in; `fp16` on GPUs alone."""
 
-DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 TILE = {torch.float32: 4, torch.bfloat16: 2}
 """m of Winograd's tiles; in bfloat16 tiles of 4 would round nine times as much as a direct convolution, those of 2
@@ -25,6 +25,11 @@ half as much again."""
 
 FEWEST_CHANNELS = {torch.float32: 128, torch.bfloat16: 256}
 """With fewer channels, a direct convolution is as fast."""
+
+
+def lacks(precision: Precision, device: torch.device) -> str:
+    """What a device needs for a precision and does not have, in a few words; "" where it has all."""
+    return "a CPU has bf16 in its place" if precision == "fp16" and device.type == "cpu" else ""
 
 
 @dataclass(frozen=True)

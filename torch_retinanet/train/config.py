@@ -142,6 +142,8 @@ class TrainConfig:
     """what the moving average of the weights keeps in a step, as 0.999; by default there is none"""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """numbers in which the network computes; `no` is float32"""
+    compile: bool = False
+    """compile the network of a step by `torch.compile`: the first steps wait for it, and it pays on GPUs alone"""
 
     device: Device | None = None
     """where it runs; by default on the GPU where there is one"""

@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from torch_retinanet.compiler import lacks_compiler
 from torch_retinanet.devices import find_device
 from torch_retinanet.errors import InputError
 from torch_retinanet.train.config import TrainConfig
@@ -21,11 +22,14 @@ def accelerator_for(config: TrainConfig) -> Accelerator:
     """accelerate's; without being told of the CPU it takes several processes on one for runs of their own.
 
     Raises:
-        InputError: for a precision that the device has not.
+        InputError: for a precision that the device has not, and where nothing can be compiled that shall be.
     """
-    on_cpu = find_device(config.device).type == "cpu"
+    device = find_device(config.device)
+    on_cpu = device.type == "cpu"
     if on_cpu and config.precision == "fp16":  # accelerate says nothing, and computes in float32
         raise InputError("precision: 'fp16' must be one that this device has; a CPU has bf16")
+    if config.compile and (reason := lacks_compiler(device)):
+        raise InputError(f"compile: True must be for a machine with a compiler; {reason}")
     if not torch.distributed.is_initialized():
         AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     try:

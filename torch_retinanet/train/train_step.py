@@ -78,6 +78,8 @@ class TrainStep:
         )
         self.steps = config.steps or self.sampler.steps(config.epochs)
         self.detector = detector.to(accelerator.device)
+        if config.compile:
+            self.detector.model.compile()
         self.optimizer = build_optimizer(self.detector, config)
         self.model, self._optimizer = accelerator.prepare(self.detector, self.optimizer)
         self.average = None if config.ema is None else MovingAverage(self.detector.model, config.ema)
@@ -222,11 +224,14 @@ class TrainStep:
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW or SGD with momentum; kernels decay, biases and BatchNorm do not; the backbone has its own share."""
-    groups = _groups(model, config)
+    """AdamW or SGD with momentum; kernels decay, biases and BatchNorm do not; the backbone has its own share.
+
+    On a CUDA device all weights follow in one kernel.
+    """
+    groups, fused = _groups(model, config), next(model.parameters()).is_cuda
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.rate, momentum=SGD_MOMENTUM)
-    return torch.optim.AdamW(groups, lr=config.rate)
+        return torch.optim.SGD(groups, lr=config.rate, momentum=SGD_MOMENTUM, fused=fused)
+    return torch.optim.AdamW(groups, lr=config.rate, fused=fused)
 
 
 def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:

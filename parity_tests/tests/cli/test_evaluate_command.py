@@ -113,10 +113,20 @@ def test_another_engine_gives_its_own_numbers(run: Path, data: Path, evaluated: 
     assert 0 < abs(metrics(tmp_path, "bf16")["coco"]["map"] - expected) < 0.1
 
 
-def test_no_number_depends_on_the_batch(run: Path, data: Path, evaluated: Path, tmp_path: Path) -> None:
+def test_no_number_depends_on_how_many_pictures_are_read_ahead(
+    run: Path, data: Path, evaluated: Path, tmp_path: Path
+) -> None:
     assert main(["evaluate", str(run), str(data), "--read-ahead", "1", "--out", str(tmp_path)]) == 0
     assert metrics(tmp_path) == metrics(evaluated)
     assert (tmp_path / "detections.json").read_bytes() == (evaluated / "detections.json").read_bytes()
+
+
+def test_batches_are_held_against_single_pictures_and_change_no_number(
+    run: Path, data: Path, evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), str(data), "--batch-size", "6", "--out", str(tmp_path)]) == 0
+    assert "batches of 6 find what single pictures find, at most 0." in capsys.readouterr().err
+    assert metrics(tmp_path)["coco"]["map"] == pytest.approx(metrics(evaluated)["coco"]["map"], abs=1e-6)
 
 
 def test_all_classes_suppress_where_it_is_asked_for(run: Path, data: Path, evaluated: Path, tmp_path: Path) -> None:

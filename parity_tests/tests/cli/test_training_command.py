@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from parity_tests.tests.support.data_sets import write_digits, write_voc
 from torch_retinanet.cli import main
 from torch_retinanet.data.digits import Digits
-from torch_retinanet.train import TrainConfig, Trainer
+from torch_retinanet.train import TrainConfig, Trainer, processes
 from torch_retinanet.train.checkpoint import read_checkpoint
 
 MODEL = ["--backbone", "resnet18", "--width", "16", "--head-depth", "1", "--min-side", "64", "--max-side", "64"]
@@ -203,6 +203,24 @@ def test_a_precision_that_the_device_has_not_is_refused(
         pytest.skip("a GPU has this precision")
     assert train(data, tmp_path / "run", "--precision", "fp16") == 2
     assert error(capsys).startswith("retinanet: precision: 'fp16' must be one that this device has")
+
+
+def test_without_a_compiler_nothing_is_compiled(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "lacks_compiler", lambda device: "there is no C++ compiler here")
+    assert train(data, tmp_path / "run", "--compile") == 2
+    sentence = "compile: True must be for a machine with a compiler; there is no C++ compiler here"
+    assert error(capsys) == f"retinanet: {sentence}"
+
+
+@pytest.mark.slow
+def test_a_compiled_network_takes_the_same_steps(data: Path, tmp_path: Path) -> None:
+    weights = {}
+    for name, flags in {"plain": [], "compiled": ["--compile"], "other": ["--accumulate", "2"]}.items():
+        assert main(["train", str(data), *MODEL, *SHORT, *flags, "--out", str(tmp_path / name)]) == 0
+        weights[name] = load_file(tmp_path / name / "model.safetensors")
+    assert apart(weights["plain"], weights["compiled"]) < apart(weights["plain"], weights["other"]) / 1000
 
 
 def test_gradients_that_are_not_finite_end_the_run_before_the_weights_follow(

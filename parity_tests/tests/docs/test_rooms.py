@@ -47,6 +47,7 @@ FLOORS = (
         "errors",
         "files",
         "terminal",
+        "compiler",
         "git_lfs",
         "taps",
         "layers",

@@ -22,7 +22,7 @@ from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.inference import packed, winograd
 from torch_retinanet.inference.cells import as_map, as_rows, map_addresses, tile_addresses, windows
 from torch_retinanet.inference.folding import Folded, folded
-from torch_retinanet.inference.graphed import GraphedNetwork, can_graph
+from torch_retinanet.inference.graphed import GraphedNetwork
 from torch_retinanet.inference.network import InferenceNetwork
 from torch_retinanet.inference.packed import PackedConv, can_pack
 from torch_retinanet.inference.tiled_heads import TiledHeads
@@ -31,6 +31,7 @@ from torch_retinanet.inference.winograd import WinogradConv, suits, transforms
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.skipif(not can_pack(CPU, torch.float32), reason="this processor has no oneDNN kernels")
+IN_BF16 = pytest.mark.skipif(not can_pack(CPU, torch.bfloat16), reason="this processor has no bfloat16 in oneDNN")
 PLAIN, WINOGRAD = InferenceWay(torch.float32, CPU, winograd=False), InferenceWay(torch.float32, CPU, winograd=True)
 WIDE = replace(SMALL, width=128, head_depth=2, min_side=96, max_side=160, score_threshold=0.05)
 
@@ -84,7 +85,9 @@ def test_winograd_transforms_are_exact_in_float64(m: int) -> None:
     np.testing.assert_allclose(found, np.correlate(row, weights), rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize(("m", "dtype", "units"), [(4, torch.float32, 24), (2, torch.bfloat16, 4)])
+@pytest.mark.parametrize(
+    ("m", "dtype", "units"), [(4, torch.float32, 24), pytest.param(2, torch.bfloat16, 4, marks=IN_BF16)]
+)
 @pytest.mark.parametrize("size", [(1, 1), (5, 9), (12, 16)])
 def test_winograd_rounds_a_few_units_of_the_largest_value(
     m: int, dtype: torch.dtype, units: int, size: tuple[int, int]
@@ -183,7 +186,10 @@ def wide() -> RetinaNetDetector:
     return lively_detector(WIDE)
 
 
-@pytest.mark.parametrize(("m", "depth"), [(4, 2), (4, 5), (2, 1), pytest.param(2, 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("m", "depth"),
+    [(4, 2), (4, 5), pytest.param(2, 1, marks=IN_BF16), pytest.param(2, 4, marks=[IN_BF16, pytest.mark.slow])],
+)
 @torch.no_grad()
 def test_boxes_where_a_class_is_found_are_those_of_the_whole_map_for_every_threshold(m: int, depth: int) -> None:
     """Also at borders of maps, and of tiles; elsewhere they are not needed."""
@@ -256,13 +262,15 @@ def test_an_optimised_detector_takes_changed_settings(wide: RetinaNetDetector) -
 
 def test_what_an_optimised_detector_cannot_do_is_refused(wide: RetinaNetDetector) -> None:
     fast = wide.optimize(winograd=False)
-    unknown: Any = "fp16"
+    unknown: Any = "fp8"
     with pytest.raises(InputError, match=r"^train: an optimised detector cannot be trained"):
         fast.train()
     with pytest.raises(InputError, match=r"^to: an optimised detector cannot be moved"):
         fast.to("cpu")
-    with pytest.raises(InputError, match=r"^precision: 'fp16' must be one of fp32, bf16$"):
+    with pytest.raises(InputError, match=r"^precision: 'fp8' must be one of fp32, bf16, fp16$"):
         wide.optimize(precision=unknown)
+    with pytest.raises(InputError, match=r"^precision: 'fp16' must be one that the detector's device has"):
+        wide.optimize(precision="fp16")
 
 
 def test_a_detector_in_float64_is_optimised_in_float32() -> None:
@@ -282,6 +290,7 @@ def test_without_a_compiler_convolutions_are_direct(monkeypatch: pytest.MonkeyPa
     way._compiles.cache_clear()
 
 
+@IN_BF16
 def test_bfloat16_rounds_as_a_plain_network_in_bfloat16_does(wide: RetinaNetDetector) -> None:
     images = noise(1, 3, 96, 128) * 4 - 2
     fast = InferenceNetwork(wide.model, InferenceWay(torch.bfloat16, CPU, winograd=True))
@@ -314,7 +323,3 @@ def test_a_graph_is_traced_whole_and_gives_what_the_network_gives(monkeypatch: p
         expected = model(images, apart=True)
     for found, own in zip(graphed(images), expected, strict=True):
         torch.testing.assert_close(found, own, rtol=1e-4, atol=1e-5)
-
-
-def test_there_are_no_graphs_of_kernels_on_a_cpu() -> None:
-    assert not can_graph(CPU)

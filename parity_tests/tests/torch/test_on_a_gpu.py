@@ -99,7 +99,7 @@ def losses_around_a_step(model: RetinaNetDetector) -> tuple[float, float]:
     return before.item(), after.item()
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("engine", ["eager", "packed", "compiled"])
 def test_each_engine_finds_what_the_detector_finds(engine: str, precision: Any) -> None:
     made = lively_detector(SMALL).to("cuda")

@@ -10,11 +10,17 @@ from torch_retinanet.benchmark.contenders.torch_tasks import network_images, syn
 from torch_retinanet.benchmark.task import Task
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.engines.registry import RUNTIMES, build_engine
-from torch_retinanet.inference.way import Precision
+from torch_retinanet.inference.way import Precision, lacks
 from torch_retinanet.memory import keep_freed_memory
 
 NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "openvino": ("onnxscript", "openvino")}
 """The packages of engines that need more than torch."""
+
+STEPS = (("eager", "fp32"), ("eager", "bf16"))
+"""Engines and precisions that train; fp16 needs losses that are scaled, which is left to `retinanet train`."""
+
+NEVER = (("onnx", "bf16"), ("onnx", "fp16"), ("openvino", "fp16"))
+"""Engines that do not have a precision, whatever the device."""
 
 
 def detector_of(task: Task) -> RetinaNetDetector:
@@ -31,11 +37,13 @@ def detector_of(task: Task) -> RetinaNetDetector:
 
 
 def _prepare(task: Task, *, engine: str, precision: Precision) -> Run | None:
+    if lacks(precision, torch.device(task.device)):
+        return None
     detector = detector_of(task)
     if task.kind == "step":
         if task.device == "cpu":
             keep_freed_memory()  # as `retinanet train` does
-        return training_step(task, detector, precision=precision) if engine == "eager" else None
+        return training_step(task, detector, precision=precision) if (engine, precision) in STEPS else None
     detector.eval()
     if RUNTIMES[engine].missing(detector, precision):
         return None
@@ -53,11 +61,11 @@ def _prepare(task: Task, *, engine: str, precision: Precision) -> Run | None:
 
 CONTENDERS = [
     Contender(
-        name=f"ours {engine}" + (" bf16" if precision == "bf16" else ""),
+        name=f"ours {engine}" + ("" if precision == "fp32" else f" {precision}"),
         needs=NEEDS.get(engine, ()),
         prepare=partial(_prepare, engine=engine, precision=precision),
     )
     for precision in get_args(Precision)
     for engine in RUNTIMES
-    if (engine, precision) != ("onnx", "bf16")
+    if (engine, precision) not in NEVER
 ]
