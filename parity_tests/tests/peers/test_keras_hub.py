@@ -34,6 +34,11 @@ HEIGHT_FIRST = (1, 0, 3, 2)
 COARSE = ("loss", "grad", "targets", "anchors")
 """keras-hub makes anchors, targets and the weights of both losses in float32, whatever Keras is set to."""
 
+NOT_REPRODUCED = {
+    "gradients by weights in float32": "where rounding puts the input of a ReLU on the other side of 0, a sum moves by "
+    "up to 2.9 budgets; compared in float64",
+}
+
 PICTURES = {"60x90": (60, 90), "120x77": (120, 77)}
 TRUTHS = torch.tensor([[8.0, 6.5, 40.25, 50.0], [30.0, 20.0, 75.0, 58.0]])
 """The boxes of both pictures."""
@@ -77,7 +82,7 @@ def test_a_loaded_detector_answers_as_keras_hub_does(variant: str, height: int, 
 
 @pytest.mark.parametrize(("variant", "size"), [("v1", (128, 128)), ("v1", (122, 154)), ("v2", (96, 160))])
 def test_it_answers_and_detects_in_float32_as_keras_hub_does(variant: str, size: tuple[int, int]) -> None:
-    records = peer(variant).compare_size(detector(variant), size, "float32", without=("grad_",))
+    records = peer(variant).compare_size(detector(variant), size, "float32", without=LATE)
     assert sum(record.name.startswith("detections") for record in records) >= 3
     assert different(records) == []
 
