@@ -130,12 +130,20 @@ def _read(path: Path, preset: str | None) -> WeightsFile:
     if kind == "hdf5":
         return _read_hdf5(path, preset)
     if kind == "keras":
-        return read_published(read_keras_cv(path), preset=preset) if is_keras_cv(path) else read_keras(path, preset)
+        return _read_archive(path, preset)
     if kind == "torch":
         return read_published(read_torch(path), preset=preset)
     if kind == "pickle":
         return read_published(read_numpy_pickle(path), preset=preset)
     raise InputError(f"{path}: suffix must be one of {', '.join(SUFFIXES)}, as its first bytes are of no weights file")
+
+
+def _read_archive(path: Path, preset: str | None) -> WeightsFile:
+    """A model that Keras 3 saved whole: whose it is, its config says."""
+    for is_its, read in ((is_keras_cv, read_keras_cv), (is_keras_hub, read_keras_hub)):
+        if is_its(path):
+            return read_published(read(path), preset=preset)
+    return read_keras(path, preset)
 
 
 def _read_hdf5(path: Path, preset: str | None) -> WeightsFile:

@@ -1,5 +1,6 @@
 """Files of published RetinaNets as people have them: renamed, wrapped, averaged, or the part of another thing."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,20 @@ def test_the_part_of_a_keras_hub_preset_is_no_file_of_its_own(tmp_path: Path) ->
     assert refusal(tmp_path / "task.weights.h5").endswith(f"a KerasHub preset, whose folder is read: {tmp_path}")
     (tmp_path / "task.weights.h5").rename(tmp_path / "alone.h5")
     assert "is of no RetinaNet that is known" in refusal(tmp_path / "alone.h5")
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "a.keras"])
+def test_a_model_of_keras_retinanet_in_a_format_of_keras_3_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        file.create_group("layers/upsample_like/vars")
+    if name.endswith(".keras"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("config.json", '{"config": {"name": "retinanet"}}')
+            archive.write(tmp_path / "a.weights.h5", "model.weights.h5")
+    assert refusal(tmp_path / name).startswith(
+        f"{tmp_path / name}: holds a model of keras-retinanet (fizyr), of which model.save_weights('NAME.h5') writes "
+        "what is read"
+    )
 
 
 def test_a_folder_without_weights_is_said_to_be_one(tmp_path: Path) -> None:

@@ -81,6 +81,11 @@ def nothing_told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     return {}
 
 
+def nothing_else(found: TensorFile) -> str:
+    """A file in which all that is said is done so."""
+    return ""
+
+
 def nothing_said(config: RetinaNetConfig) -> dict[str, Any]:
     """Fields that a file has no place for."""
     return {}
@@ -101,6 +106,7 @@ class Published:
         is_marked: whether what a file says beside its tensors shows that it is one of these, of several with the same
             names of tensors.
         remark: what to say of a file, in the sentence that says whose it is.
+        differs: what a file says and is done otherwise here, as the end of that sentence.
         ignored: names, as a regular expression, of what is in a file beside weights.
         has_counters: whether its files count the batches of BatchNorm.
         suffixes: of its files, the usual one first.
@@ -120,6 +126,7 @@ class Published:
     class_names: Callable[[TensorFile], Sequence[str]] = names_in_file
     is_marked: Callable[[TensorFile], bool] = unmarked
     remark: str = ""
+    differs: Callable[[TensorFile], str] = nothing_else
     ignored: str = r"(?!)"
     has_counters: bool = True
     suffixes: tuple[str, ...] = (".pth", ".pt", ".bin")
@@ -220,7 +227,7 @@ class Published:
 
     def _origin(self, found: TensorFile, config: RetinaNetConfig) -> str:
         other = f"; {', '.join(found.other)} in it was left aside" if found.other else ""
-        return f"holds {self.title}, taken for preset {config.name}{self.remark}{other}"
+        return f"holds {self.title}, taken for preset {config.name}{self.remark}{self.differs(found)}{other}"
 
     def _sizes(self, source: str, named: Mapping[str, Tensor], config: RetinaNetConfig) -> dict[str, Any]:
         """The sizes of a network by the shapes of its tensors."""
