@@ -225,8 +225,9 @@ def _config_in(path: Path) -> Said:
             raise InputError(f"{path}: must have {LARGEST_JSON} bytes at most")
         config: Said = json.loads(path.read_text(encoding="utf-8"))["config"]
         return config
-    task: Said = json.loads(config_in(path.parent))["config"]
-    return task if path.name == TASK_FILE else task["preprocessor"]["config"]
+    task = json.loads(config_in(path.parent))["config"]
+    of_archive: Said = task if path.name == TASK_FILE else task["preprocessor"]["config"]
+    return of_archive
 
 
 def _converter(preprocessor: Said) -> Said:
