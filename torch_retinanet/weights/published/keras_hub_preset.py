@@ -231,7 +231,8 @@ def _config_in(path: Path) -> Said:
 
 
 def _converter(preprocessor: Said) -> Said:
-    return UNSAID | preprocessor["image_converter"]["config"]
+    said: Said = preprocessor["image_converter"]["config"]
+    return UNSAID | said
 
 
 def _other_pictures(path: Path, preprocessor: Said) -> Said:
