@@ -11,7 +11,9 @@ from typing import Any
 from unittest import mock
 
 from parity_tests.cli import main as retinanet_parity
+from parity_tests.peers.figures import FIGURES, HELD, NOT_RUN
 from parity_tests.peers.findings import FINDINGS
+from parity_tests.tests.support.peer_rungs import RUNGS
 from torch_retinanet.cli import main as retinanet
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.weights.weights_file import expected_shapes
@@ -54,6 +56,8 @@ PEERS = HERE / "peers.json"
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """How the names of tensors end that are not trained."""
 
+PRECISIONS = ("float64", "float32")
+
 PEERS_START = "<!-- The table is made by `make peers-table`. -->\n"
 """Where the table begins on its page; the text before it is kept."""
 
@@ -72,19 +76,54 @@ def pages() -> dict[str, str]:
 
 
 def peers() -> str:
-    """The page of published RetinaNets: its text, and the table of how near each is."""
+    """The page of published RetinaNets: its text, and the tables of how near each is."""
     text = (HERE / "peers.md").read_text(encoding="utf-8").partition(PEERS_START)[0]
     before, _, after = text.partition(FINDINGS_START)
     text = f"{before}{FINDINGS_START}\n{findings()}{FINDINGS_END}{after.partition(FINDINGS_END)[2]}"
-    table = "| preset | original | parameters | comparisons | sizes | float64 | float32 |\n"
-    table, left_out = table + "|---|---|---|---|---|---|---|\n", ""
-    for preset, row in json.loads(PEERS.read_text(encoding="utf-8")).items():
-        far = [difference_of(row["largest"][dtype]) for dtype in ("float64", "float32")]
+    run = json.loads(PEERS.read_text(encoding="utf-8"))
+    left_out = "".join(
+        f"- {row['package']}, `{name}`: {why}.\n" for row in run.values() for name, why in row["not_reproduced"].items()
+    )
+    parts = [overview(run), by_rung(run), f"## What is not reproduced\n\n{left_out}", figures()]
+    return f"{text}{PEERS_START}\n" + "\n".join(parts)
+
+
+def overview(run: dict[str, Any]) -> str:
+    """A row for each preset, run against its original or not."""
+    lines = [
+        "| preset | original | parameters | comparisons | sizes | float64 | float32 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows = {
+        row.preset: f"{row.original} | {parameters(row.preset):,} | *not run against the original* | - | - | -"
+        for row in NOT_RUN
+    }
+    for preset, row in run.items():
+        far = " | ".join(difference_of(worst(row["largest"][dtype])) for dtype in PRECISIONS)
         verdict = f"{row['comparisons']}, all equal" if not row["different"] else f"{row['different']} different"
         original, sizes = f"{row['package']} {row['version']}".strip(), ", ".join(row["sizes"])
-        table += f"| `{preset}` | {original} | {parameters(preset):,} | {verdict} | {sizes} | {far[0]} | {far[1]} |\n"
-        left_out += "".join(f"- {row['package']}, `{n}`: {why}.\n" for n, why in row["not_reproduced"].items())
-    return f"{text}{PEERS_START}\n{table}\n## What is not reproduced\n\n{left_out}"
+        rows[preset] = f"{original} | {parameters(preset):,} | {verdict} | {sizes} | {far}"
+    return "\n".join([*lines, *(f"| `{preset}` | {rows[preset]} |" for preset in sorted(rows))]) + "\n"
+
+
+def by_rung(run: dict[str, Any]) -> str:
+    """A row for each preset and precision: the largest difference of each rung."""
+    title = "The same by rung. A dash stands where none is recorded in that precision.\n"
+    lines = [title, f"| preset | precision | {' | '.join(RUNGS)} |", "|---" * (2 + len(RUNGS)) + "|"]
+    for preset, row in run.items():
+        for dtype in PRECISIONS:
+            cells = (difference_of(row["largest"][dtype].get(rung), used=False) for rung in RUNGS)
+            lines.append(f"| `{preset}` | {dtype} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def figures() -> str:
+    """The presets that are not run against their originals, and by which figures they are held."""
+    text = "## Not run against the original\n\n"
+    for row in NOT_RUN:
+        text += f"- `{row.preset}`, the {row.original}: {row.why}. Instead, {row.held}.\n"
+    text += f"\nFigures that its source gives, and that the tests hold preset `{HELD}` against:\n\n"
+    return text + "".join(f"- {figure.says}: {figure.figure} ({figure.source}).\n" for figure in FIGURES)
 
 
 def findings() -> str:
@@ -101,11 +140,19 @@ def parameters(preset: str) -> int:
     return sum(math.prod(shape) for name, shape in shapes.items() if not name.endswith(STATISTICS))
 
 
-def difference_of(largest: dict[str, Any] | None) -> str:
+def worst(largest: dict[str, Any]) -> dict[str, Any] | None:
+    """Of the rungs of a precision the largest difference, and the largest share of what is allowed."""
+    if not largest:
+        return None
+    return {name: max(rung[name] for rung in largest.values()) for name in ("difference", "used")}
+
+
+def difference_of(largest: dict[str, Any] | None, *, used: bool = True) -> str:
     """The largest difference as a share of the largest value, and its share of what is allowed."""
     if largest is None:
         return "-"
-    return f"{largest['difference']:.0e}, {largest['used']:.0%}"
+    difference = f"{largest['difference']:.0e}" if largest["difference"] else "0"
+    return f"{difference}, {largest['used']:.0%}" if used else difference
 
 
 def reference() -> str:

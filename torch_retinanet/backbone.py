@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
@@ -250,9 +250,9 @@ def download_tensors(weights: WeightsEnum, *, argument: str, progress: bool) -> 
     """
     try:
         tensors: Mapping[str, Tensor] = weights.get_state_dict(progress=progress, check_hash=True, weights_only=True)
-    except URLError as error:
+    except (OSError, HTTPException) as error:  # a connection that is refused, or that breaks off on the way
         file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-        said = f"{argument}: {weights} cannot be downloaded: {error.reason}"
+        said = f"{argument}: {weights} cannot be downloaded: {getattr(error, 'reason', error)}"
         raise ConnectionError(f"{said}; put {weights.url} into {file}") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise InputError(f"{argument}: the file of {weights} is damaged ({_first_line(error)})") from None

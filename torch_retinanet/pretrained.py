@@ -23,10 +23,12 @@ class PretrainedModule(SurroundedModule):
     Attributes:
         class_names: of the K labels, for people; or none.
         trained_on: how the pictures were read that it learnt from, which is kept in its file.
+        origin: of a file of another program, whose it is and what was assumed of it, in a sentence; else nothing.
     """
 
     class_names: tuple[str, ...]
     trained_on: TrainedOn = UNKNOWN
+    origin: str = ""
 
     def __init__(self, config: RetinaNetConfig, *, class_names: Sequence[str] = ()) -> None:
         super().__init__()
@@ -84,7 +86,7 @@ class PretrainedModule(SurroundedModule):
         with unfilled(contents.config):
             detector = cls(contents.config, class_names=contents.class_names).to(contents.dtype)
         detector.model.load_state_dict(contents.tensors)
-        detector.trained_on = contents.trained_on
+        detector.trained_on, detector.origin = contents.trained_on, contents.origin
         detector.config = contents.config.changed(**changes)
         if contents.config.bn_eps == 0:
             detector.freeze()

@@ -78,8 +78,8 @@ class KerasPeer:
     def compare_targets(self, at: str, targets: Targets, place: Where) -> list[Record]:
         """Records of targets that are recorded by themselves."""
         ours = states(targets, self.recorded.arrays.get(f"{at}/state"))
-        known = [name for name in self.recorded.names(at) if f"targets/{name}" in ours]
-        return [judged(name, self.recorded.arrays[f"{at}/{name}"], ours[f"targets/{name}"], place) for name in known]
+        found = {f"targets/{name}": self.recorded.arrays[f"{at}/{name}"] for name in self.recorded.names(at)}
+        return [judged(name, value, ours[name], place) for name, value in found.items() if name in ours]
 
     def _more(
         self, detector: RetinaNetDetector, outputs: tuple[Tensor, Tensor, Tensor], ours: Answers, size: tuple[int, int]

@@ -109,7 +109,10 @@ def read_detector(path: str | Path, device: Device | None = None, **given: Any) 
     """
     place = find_device(device)
     changes = {name: value for name, value in given.items() if value is not None}
-    return RetinaNetDetector.from_pretrained(path, **changes).to(place)
+    detector = RetinaNetDetector.from_pretrained(path, **changes)
+    if detector.origin:
+        note(f"retinanet: {path} {detector.origin}")
+    return detector.to(place)
 
 
 @contextmanager

@@ -58,7 +58,8 @@ def _train(options: argparse.Namespace) -> int:
         _say_what_is_lost(run)
         _say_what_is_odd(run)
     if run.taken_over is not None and run.accelerator.is_main_process:
-        note(f"retinanet: {run.taken_over.words()}")
+        for line in run.taken_over.lines():
+            note(f"retinanet: {line}")
     try:
         run.fit()
     except Interrupted as stopped:

@@ -1,7 +1,9 @@
 """What a run goes on from: the conventions of a weights file, its tensors, and of its classes those of one name."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -10,12 +12,17 @@ from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.config.fields import as_text, conventions
 from torch_retinanet.detector import RetinaNetDetector
 from torch_retinanet.errors import InputError
+from torch_retinanet.files import atomic_write
 from torch_retinanet.train.config import TrainConfig
 from torch_retinanet.weights import find_weights
-from torch_retinanet.weights.weights_file import WeightsFile
+from torch_retinanet.weights.weights_file import TensorNames, WeightsFile
 
 SETTINGS = ("backbone", "width", "head_depth", "min_side", "max_side")
 """Fields of a model's config that are settings of a run by themselves."""
+
+
+PARTS = {"fpn.backbone.": "backbone", "fpn.": "pyramid", "cls_head.": "class head", "box_head.": "box head"}
+"""The parts of a network by how the names of their tensors begin."""
 
 
 class TakenOver(NamedTuple):
@@ -23,21 +30,52 @@ class TakenOver(NamedTuple):
 
     Attributes:
         source: the file, and whose it is.
-        tensors: how many tensors the detector took as they are.
+        loaded: tensors that the detector took as they are.
+        names: how their names in the file and ours go together.
         kept: classes whose rows of the class head were taken.
         new: classes of the data that the file does not have.
         unused: classes of the file that the data does not have.
     """
 
     source: str
-    tensors: int
+    loaded: tuple[str, ...]
+    names: TensorNames
     kept: tuple[str, ...]
     new: tuple[str, ...]
     unused: tuple[str, ...]
 
-    def words(self) -> str:
-        """In a sentence, for people."""
-        said = f"{self.source}: {self.tensors} tensors taken over"
+    def lines(self) -> Iterator[str]:
+        """What was loaded; then a line for each part with other names in the file, what is new, and what is unused."""
+        yield self._words()
+        for part, names in self._renamed().items():
+            yield f"{part}: {len(names)} tensors renamed, as {self.names.renamed[names[0]]} to {names[0]}"
+        if new := self.names.new:
+            yield f"new: {len(new)} tensors that count batches from 0, as {new[0]}"
+        if left := self.names.unused:
+            yield f"unused: {len(left)} tensors of the file, as {left[0]}"
+
+    def write(self, path: Path) -> None:
+        """Write all names as JSON.
+
+        Raises:
+            OSError: where it cannot be written.
+        """
+        renamed = {theirs: ours for ours, theirs in self.names.renamed.items()}
+        classes = {"kept": self.kept, "new": self.new, "unused": self.unused}
+        tensors = {"loaded": self.loaded, "renamed": renamed, "new": self.names.new, "unused": self.names.unused}
+        with atomic_write(path) as beside:
+            said = {"source": self.source, "tensors": tensors, "classes": classes}
+            beside.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+    def _renamed(self) -> dict[str, list[str]]:
+        """Our names of renamed tensors, by the part that they are in."""
+        found: dict[str, list[str]] = {}
+        for name in self.names.renamed:
+            found.setdefault(next(part for start, part in PARTS.items() if name.startswith(start)), []).append(name)
+        return found
+
+    def _words(self) -> str:
+        said = f"{self.source}: {len(self.loaded)} tensors taken over"
         if not (self.new or self.unused):
             return f"{said}, with the classes"
         kept = f"rows kept of {_listed(self.kept)}" if self.kept else "no class has a name that the file has"
@@ -109,9 +147,9 @@ def _loaded(
     unused: Sequence[str],
 ) -> TakenOver:
     detector.model.load_state_dict(tensors)
-    whole = len(tensors) - (2 if new or unused else 0)
+    whole = tuple(n for n, tensor in contents.tensors.items() if tensors[n] is tensor and n not in contents.names.new)
     named = f"{source} {contents.origin}" if contents.origin else source
-    return TakenOver(named, whole, tuple(kept), tuple(new), tuple(unused))
+    return TakenOver(named, whole, contents.names, tuple(kept), tuple(new), tuple(unused))
 
 
 def _rows(fresh: Tensor, trained: Tensor, pairs: Sequence[tuple[int, int]], classes: tuple[int, int]) -> Tensor:

@@ -18,6 +18,8 @@ DATA_RECORD = "data.json"
 CHECKPOINT = "checkpoint.safetensors"
 EVALUATION = "evaluation"
 """The folder of what `retinanet evaluate` would leave, of the weights that are kept."""
+TAKEN_OVER = "taken_over.json"
+"""What it took of the weights file that it began from, by name."""
 BAD_BATCH = "bad_batch.safetensors"
 """The batch whose loss was not finite."""
 

@@ -41,6 +41,7 @@ from torch_retinanet.train.run_folder import (
     CHECKPOINT,
     DATA_RECORD,
     EVALUATION,
+    TAKEN_OVER,
     begin,
     check_data_is_there,
     write_settings,
@@ -122,6 +123,8 @@ class Trainer:
                 write_data_record(self.folder / DATA_RECORD, data)
         elif data is not None:
             begin(self.folder, self.config, data)
+            if self.taken_over is not None:
+                self.taken_over.write(self.folder / TAKEN_OVER)
 
     def fit(self) -> None:
         """Take all steps that are left, and leave the weights in the folder.

@@ -31,7 +31,13 @@ from torch_retinanet.weights.published import names, published_of, read_publishe
 from torch_retinanet.weights.published.fizyr import LAYERS
 from torch_retinanet.weights.published.torchvision import COCO_NAMES, download_coco
 from torch_retinanet.weights.safetensors_file import is_ours, read_safetensors, write_safetensors
-from torch_retinanet.weights.weights_file import WeightsFile, check_contents, plain_name, plain_tensors
+from torch_retinanet.weights.weights_file import (
+    WeightsFile,
+    check_contents,
+    check_finite,
+    plain_name,
+    plain_tensors,
+)
 
 RUN_FILE = "model.safetensors"
 """The weights within the folder of a training run."""
@@ -55,10 +61,17 @@ def read_weights(path: str | Path, *, preset: str | None = None) -> WeightsFile:
             `notebook`.
 
     Raises:
-        InputError: for another suffix or preset, or a file that is not whole or of another model.
+        InputError: for another suffix or preset, a file that is not whole or of another model, and weights that are
+            not finite.
         FileNotFoundError: where there is no file.
     """
-    folder = Path(path)
+    contents = _found(Path(path), preset)
+    check_finite(str(path), contents)
+    return contents
+
+
+def _found(folder: Path, preset: str | None) -> WeightsFile:
+    """What a file or folder holds, whatever the values."""
     if folder.is_dir() and not (folder / RUN_FILE).is_file() and is_keras_cv(folder):
         return read_published(read_keras_cv(folder), preset=preset)
     if folder.is_dir() and not (folder / RUN_FILE).is_file() and is_keras_hub(folder):
@@ -117,12 +130,20 @@ def _read(path: Path, preset: str | None) -> WeightsFile:
     if kind == "hdf5":
         return _read_hdf5(path, preset)
     if kind == "keras":
-        return read_published(read_keras_cv(path), preset=preset) if is_keras_cv(path) else read_keras(path, preset)
+        return _read_archive(path, preset)
     if kind == "torch":
         return read_published(read_torch(path), preset=preset)
     if kind == "pickle":
         return read_published(read_numpy_pickle(path), preset=preset)
     raise InputError(f"{path}: suffix must be one of {', '.join(SUFFIXES)}, as its first bytes are of no weights file")
+
+
+def _read_archive(path: Path, preset: str | None) -> WeightsFile:
+    """A model that Keras 3 saved whole: whose it is, its config says."""
+    for is_its, read in ((is_keras_cv, read_keras_cv), (is_keras_hub, read_keras_hub)):
+        if is_its(path):
+            return read_published(read(path), preset=preset)
+    return read_keras(path, preset)
 
 
 def _read_hdf5(path: Path, preset: str | None) -> WeightsFile:

@@ -8,7 +8,11 @@ if TYPE_CHECKING:
     import h5py
 
 SIGNS = {
-    "a model of keras-retinanet (fizyr)": ("pyramid_classification", "classification_submodel"),
+    "a model of keras-retinanet (fizyr), of which model.save_weights('NAME.h5') writes what is read": (
+        "pyramid_classification",
+        "classification_submodel",
+        "upsample_like",
+    ),
     "a RetinaNet of KerasCV": ("conv_c3_1x1", "feature_pyramid_network"),
     "a RetinaNet of KerasHub, of which save_to_preset writes what is read": (
         "retinanet_label_encoder",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +21,30 @@ BACKBONE = "fpn.backbone."
 """How the names of backbone tensors begin in the state dict of the whole model."""
 
 
+class TensorNames(NamedTuple):
+    """How the names in a file of another program and ours go together.
+
+    Attributes:
+        renamed: the file's name of a tensor by ours, where it is another.
+        new: tensors of ours that the file does not have; they count batches, and nothing reads them.
+        unused: what in the file the network has no place for.
+    """
+
+    renamed: Mapping[str, str] = {}
+    new: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+NO_NAMES = TensorNames()
+"""Of a file whose tensors have our names."""
+
+
 @dataclass(frozen=True)
 class WeightsFile:
     """The tensors of a whole model or of its backbone alone, by state dict name, and the config they hold for.
 
-    `class_names` are those of the K classes, or none; `origin` says whose file it was, where another program wrote it;
-    `trained_on` says how the pictures were read that they learnt from.
+    `class_names` are those of the K classes, or none; `origin` says whose file it was, where another program wrote it,
+    and `names` what its tensors are called there; `trained_on` says how the pictures were read that they learnt from.
     """
 
     config: RetinaNetConfig
@@ -35,6 +53,7 @@ class WeightsFile:
     class_names: tuple[str, ...] = ()
     origin: str = ""
     trained_on: TrainedOn = UNKNOWN
+    names: TensorNames = NO_NAMES
 
     @property
     def dtype(self) -> torch.dtype:
@@ -109,6 +128,19 @@ def check_floating(source: str, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() and not name.endswith(COUNTER):
             raise InputError(f"{source}: tensor {name} has dtype {tensor.dtype}, and must be floating")
+
+
+def check_finite(source: str, contents: WeightsFile) -> None:
+    """Refuse weights with NaN or infinity, which no picture shows where they are.
+
+    Raises:
+        InputError: naming the first tensor that has one, as the file does.
+    """
+    for name, tensor in contents.tensors.items():
+        if tensor.is_floating_point() and not (finite := torch.isfinite(tensor)).all():
+            called, found = contents.names.renamed.get(name, name), tensor[~finite]
+            said = f"tensor {called} has {len(found)} values that are not finite, as {found[0].item()}"
+            raise InputError(f"{source}: {said}; take weights from before the training that diverged")
 
 
 def check_numpy(source: str, tensors: Mapping[str, Tensor]) -> None:

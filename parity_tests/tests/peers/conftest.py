@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from parity_tests.rule.record import Record
+from parity_tests.tests.support.peer_rungs import by_rung
 from parity_tests.tests.support.peers import RECORDINGS, SEEN, read_facts
 
 
@@ -50,16 +51,6 @@ def _row(peer: str, records: list[Record], left_out: dict[str, str]) -> dict[str
         "comparisons": len(records),
         "different": sum(record.verdict != "equal" for record in records),
         "sizes": sorted({record.where.extent for record in records if record.where.size}),
-        "largest": {dtype: _largest([r for r in records if r.where.dtype == dtype]) for dtype in precisions},
+        "largest": {dtype: by_rung([r for r in records if r.where.dtype == dtype]) for dtype in precisions},
         "not_reproduced": left_out,
     }
-
-
-def _largest(records: list[Record]) -> dict[str, Any] | None:
-    """The record with the largest difference as a share of the largest value, and its share of the budget."""
-    measured = [record for record in records if record.difference is not None and record.scale]
-    if not measured:
-        return None
-    worst = max(measured, key=lambda record: (record.difference or 0) / (record.scale or 1))
-    used = max((record.difference or 0) / record.budget for record in measured if record.budget)
-    return {"name": worst.name, "difference": (worst.difference or 0) / (worst.scale or 1), "used": used}

@@ -16,7 +16,7 @@ from parity_tests.peers.keras_files import make_file
 from parity_tests.peers.recorded import Recorded
 from parity_tests.rule.record import Where
 from parity_tests.tests.support.keras_peers import compare_edge, edge_detections, loaded_from
-from parity_tests.tests.support.peers import RECORDINGS, different, first_different, mistaken
+from parity_tests.tests.support.peers import LATE, RECORDINGS, different, first_different, mistaken
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.errors import InputError
 from torch_retinanet.preprocess import prepare
@@ -30,6 +30,8 @@ FOLDER = RECORDINGS / "cvisionai"
 NOT_REPRODUCED = {
     "training mode": "the package keeps BatchNorm frozen, which is freeze(norm=True) and no convention",
     "losses in float64": "there the package cannot compute them; they are compared in float32",
+    "gradients by weights, but at 128x128": "where rounding puts the input of a ReLU on the other side of 0, a sum "
+    "moves by up to 1.5 budgets at 100x150",
     "mean_image": "a picture of one's own that is subtracted from all, which must have their size",
 }
 """What is not compared, and why."""
@@ -67,9 +69,16 @@ def test_a_loaded_detector_answers_as_the_package_does(size: tuple[int, int]) ->
     assert different(records) == []
 
 
+@pytest.mark.slow
+def test_gradients_by_weights_are_those_of_the_package() -> None:
+    records = PEER.compare_size(detector(anchor_scales=IN_DOUBLE), (128, 128), "float32")
+    assert sum(record.name.startswith("grad_sum/") for record in records) >= 10
+    assert different(records) == []
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_it_answers_and_detects_in_float32_as_the_package_does(size: tuple[int, int]) -> None:
-    records = PEER.compare_size(detector(anchor_scales=IN_DOUBLE), size, "float32", without=("grad_",))
+    records = PEER.compare_size(detector(anchor_scales=IN_DOUBLE), size, "float32", without=LATE)
     assert sum(record.name.startswith("detections") for record in records) >= 3
     assert different(records) == []
 

@@ -33,6 +33,11 @@ NOT_REPRODUCED = {
 }
 
 
+QUICK = [("hub", 128, 128, "float64"), ("checkpoint", 97, 161, "float64")]
+MORE = [("hub", 97, 161, "float64"), ("checkpoint", 128, 128, "float64")]
+MORE += [("hub", 128, 128, "float32"), ("checkpoint", 128, 128, "float32")]
+
+
 def recorded(variant: str) -> Recorded:
     return Recorded(folder=RECORDINGS / "deepforest", variant=variant, their_name=torchvision_name)
 
@@ -43,14 +48,10 @@ def detector(variant: str) -> RetinaNetDetector:
 
 
 @pytest.mark.parametrize(
-    ("variant", "height", "width"),
-    [
-        *(("hub", 128, 128), ("checkpoint", 97, 161)),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("hub", 97, 161), ("checkpoint", 128, 128))),
-    ],
+    ("variant", "height", "width", "dtype"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
 )
-def test_a_loaded_detector_answers_as_deepforest_does(variant: str, height: int, width: int) -> None:
-    records = compare_size(recorded(variant), detector(variant), (height, width))
+def test_a_loaded_detector_answers_as_deepforest_does(variant: str, height: int, width: int, dtype: str) -> None:
+    records = compare_size(recorded(variant), detector(variant), (height, width), dtype)
     assert len(records) >= 22
     assert different(records) == []
 

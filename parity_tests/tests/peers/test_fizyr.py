@@ -31,6 +31,8 @@ FOLDER = RECORDINGS / "fizyr"
 
 NOT_REPRODUCED = {
     "preprocessing/*/subtracted_first": "the mean subtracted before cv2 resizes real numbers, in an order of one's own",
+    "gradients by weights in float32": "where rounding puts the input of a ReLU on the other side of 0, a sum moves by "
+    "up to 2.4 budgets; compared in float64",
     "training mode": "the package keeps BatchNorm frozen, which is freeze(norm=True) and no convention",
 }
 """What is not compared, and why."""
@@ -69,7 +71,7 @@ def test_a_loaded_detector_answers_as_keras_retinanet_does(size: tuple[int, int]
 
 @pytest.mark.parametrize("size", SIZES)
 def test_it_answers_and_detects_in_float32_as_keras_retinanet_does(size: tuple[int, int]) -> None:
-    records = PEER.compare_size(detector(), size, "float32", without=("grad_",))
+    records = PEER.compare_size(detector(), size, "float32", without=LATE)
     assert sum(record.name.startswith("detections") for record in records) >= 3
     assert different(records) == []
 

@@ -30,6 +30,8 @@ COARSE = ("anchors", "loss/loss_bbox", "detections")
 NOT_REPRODUCED = {
     "padded/*/loss": "anchors outside a picture's own padding have no part in its loss: pictures of a batch are "
     "padded together here, and their anchors beyond are background",
+    "gradients by weights in float32": "where rounding puts the input of a ReLU on the other side of 0, a sum moves by "
+    "up to 4.1 budgets; compared in float64",
     "a box that no anchor touches": "with min_pos_iou=0 it takes all anchors that it does not touch; here it has none",
 }
 
@@ -54,15 +56,17 @@ def detector(style: str) -> RetinaNetDetector:
     return loaded("mmdet", f"weights_{style}.pth", preset=PRESETS[style])
 
 
-SIZES = [("pytorch", 128, 128), ("pytorch", 97, 161), ("caffe", 97, 161)]
-MORE = [("pytorch", 160, 224), ("caffe", 128, 128), ("caffe", 160, 224)]
+SIZES = [("pytorch", 128, 128, "float64"), ("pytorch", 97, 161, "float64"), ("caffe", 97, 161, "float64")]
+MORE = [("pytorch", 160, 224, "float64"), ("caffe", 128, 128, "float64"), ("caffe", 160, 224, "float64")]
+MORE += [("pytorch", 128, 128, "float32"), ("caffe", 128, 128, "float32")]
 
 
 @pytest.mark.parametrize(
-    ("style", "height", "width"), [*SIZES, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
+    ("style", "height", "width", "dtype"), [*SIZES, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
 )
-def test_a_loaded_detector_answers_as_mmdetection_does(style: str, height: int, width: int) -> None:
-    records = compare_size(recorded(style), detector(style), (height, width))
+def test_a_loaded_detector_answers_as_mmdetection_does(style: str, height: int, width: int, dtype: str) -> None:
+    without = LATE if dtype == "float32" else ()
+    records = compare_size(recorded(style), detector(style), (height, width), dtype, without=without)
     assert len(records) >= 22
     assert different(records) == []
 

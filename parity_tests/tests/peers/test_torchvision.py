@@ -28,9 +28,11 @@ PRESETS = {"v1": "torchvision", "v2": "torchvision_v2"}
 RENAMED = {"coco": "retinanet_resnet50_fpn_coco-eeacb38b.pth"}
 """The published file is known by its name, and has an eps of 0."""
 
-QUICK = [("v1", 128, 128), ("coco", 97, 161), ("v2", 97, 161)]
-MORE = [(variant, *size) for variant in PRESETS for size in ((224, 160), (256, 192), (100, 150))]
-MORE += [("v1", 97, 161), ("v1", 160, 224), ("v2", 128, 128), ("v2", 160, 224), ("coco", 128, 128)]
+QUICK = [("v1", 128, 128, "float64"), ("coco", 97, 161, "float64"), ("v2", 97, 161, "float64")]
+MORE = [(variant, *size, "float64") for variant in PRESETS for size in ((224, 160), (256, 192), (100, 150))]
+MORE += [("v1", 97, 161, "float64"), ("v1", 160, 224, "float64"), ("v2", 128, 128, "float64")]
+MORE += [("v2", 160, 224, "float64"), ("coco", 128, 128, "float64")]
+MORE += [(variant, *size, "float32") for variant in ("v1", "coco", "v2") for size in ((128, 128), (97, 161))]
 
 
 def recorded(variant: str) -> Recorded:
@@ -44,18 +46,19 @@ def detector(variant: str) -> RetinaNetDetector:
 
 
 @pytest.mark.parametrize(
-    ("variant", "height", "width"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
+    ("variant", "height", "width", "dtype"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
 )
-def test_a_loaded_detector_answers_as_torchvision_does(variant: str, height: int, width: int) -> None:
-    records = compare_size(recorded(variant), detector(variant), (height, width))
+def test_a_loaded_detector_answers_as_torchvision_does(variant: str, height: int, width: int, dtype: str) -> None:
+    records = compare_size(recorded(variant), detector(variant), (height, width), dtype)
     assert len(records) >= 22
     assert different(records) == []
 
 
 @pytest.mark.parametrize("variant", ["v1", pytest.param("coco", marks=pytest.mark.slow), "v2"])
-def test_pictures_become_and_show_what_they_do_in_torchvision(variant: str) -> None:
+@pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
+def test_pictures_become_and_show_what_they_do_in_torchvision(variant: str, dtype: str) -> None:
     found = recorded(variant)
-    records = compare_pictures(found, "pictures/float64", detector(variant), found.facts["pictures"], "float64")
+    records = compare_pictures(found, f"pictures/{dtype}", detector(variant), found.facts["pictures"], dtype)
     assert len(records) == 9
     assert different(records) == []
 

@@ -32,7 +32,9 @@ NOT_REPRODUCED = {
 LOSSES = {"classification": "classification", "bbox_regression": "regression"}
 RECORDED = Recorded(folder=RECORDINGS / "yhenon", losses=LOSSES, their_name=yhenon_name, coarse=COARSE)
 PICTURES = RECORDED.facts["pictures"]
-MORE = [(160, 224), (224, 160), (256, 192)]
+QUICK = [(128, 128, "float64"), (96, 160, "float64")]
+MORE = [(160, 224, "float64"), (224, 160, "float64"), (256, 192, "float64"), (96, 160, "float32")]
+MORE += [(128, 128, "float32")]
 
 
 @cache
@@ -41,10 +43,10 @@ def detector() -> RetinaNetDetector:
 
 
 @pytest.mark.parametrize(
-    ("height", "width"), [(128, 128), (96, 160), *(pytest.param(*size, marks=pytest.mark.slow) for size in MORE)]
+    ("height", "width", "dtype"), [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE)]
 )
-def test_a_loaded_detector_answers_as_the_original(height: int, width: int) -> None:
-    records = compare_size(RECORDED, detector(), (height, width))
+def test_a_loaded_detector_answers_as_the_original(height: int, width: int, dtype: str) -> None:
+    records = compare_size(RECORDED, detector(), (height, width), dtype)
     assert len(records) >= 22
     assert different(records) == []
 

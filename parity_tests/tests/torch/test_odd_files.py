@@ -1,5 +1,6 @@
 """Files of published RetinaNets as people have them: renamed, wrapped, averaged, or the part of another thing."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from torch_retinanet import InputError, RetinaNet, RetinaNetConfig
-from torch_retinanet.unfilled import unfilled
+from torch_retinanet.cli.detector import read_detector
 from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights.containers.state_dict import read_torch
+from torch_retinanet.weights.published import read_published
 from torch_retinanet.weights.published.torchvision import torchvision_name
-from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
+from torch_retinanet.weights.weights_file import WeightsFile, expected_shapes, plain_tensors
 
 CONFIG = RetinaNetConfig.torchvision(num_classes=2, width=32, head_depth=1, backbone="resnet18")
 
@@ -65,6 +68,15 @@ def test_a_header_whose_length_begins_as_a_pickle_does_is_one_of_safetensors(
     assert said_of(tmp_path / "a").startswith("holds torchvision's")
 
 
+def test_a_detector_says_whose_its_file_was_and_so_do_commands(
+    state: dict[str, Tensor], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(state, tmp_path / "a.pth")
+    detector = read_detector(tmp_path / "a.pth")
+    assert detector.origin.startswith("holds torchvision's retinanet_resnet50_fpn, taken for preset ")
+    assert capsys.readouterr().err == f"retinanet: {tmp_path / 'a.pth'} {detector.origin}\n"
+
+
 @pytest.mark.parametrize(("written", "renamed"), [("a.pkl", "a.pth"), ("a.pth", "a.pkl")])
 def test_a_pickle_of_arrays_is_told_from_a_file_of_torch(written: str, renamed: str, tmp_path: Path) -> None:
     config = RetinaNetConfig.preset("detectron2", num_classes=2, width=32, head_depth=1, backbone="resnet18")
@@ -78,8 +90,9 @@ def test_a_pickle_of_arrays_is_told_from_a_file_of_torch(written: str, renamed: 
 )
 def test_a_file_of_keras_is_told_by_its_content(written: str, renamed: str, tmp_path: Path) -> None:
     config = RetinaNetConfig.preset("notebook")
-    with unfilled(config):
-        write_weights(tmp_path / written, WeightsFile(config, plain_tensors(RetinaNet(config))))
+    write_weights(
+        tmp_path / written, WeightsFile(config, {n: torch.zeros(s) for n, s in expected_shapes(config).items()})
+    )
     (tmp_path / written).rename(tmp_path / renamed)
     assert read_weights(tmp_path / renamed).config.name == "notebook"
 
@@ -93,6 +106,15 @@ def test_names_within_another_module_are_those_of_the_network(
 ) -> None:
     torch.save({"state_dict": {f"{start}{n}": t for n, t in state.items()} | beside}, tmp_path / "a.ckpt")
     assert said_of(tmp_path / "a.ckpt").endswith("taken for preset " + CONFIG.name)
+
+
+def test_names_are_given_as_they_are_in_the_file(state: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({f"net.{n}": t for n, t in state.items()}, tmp_path / "a.pth")
+    contents = read_weights(tmp_path / "a.pth")
+    names = contents.names
+    assert {*names.renamed.values(), *names.unused} == {f"net.{name}" for name in state}
+    assert {*names.renamed, *names.new} == {*contents.tensors}
+    assert names.renamed["cls_head.1.bias"] == "net.head.classification_head.cls_logits.bias"
 
 
 def test_a_tensor_beside_those_of_a_network_in_another_module_is_named(
@@ -116,6 +138,23 @@ def test_a_moving_average_is_taken_where_it_is_alone_and_said_where_it_is_not(
     assert read_weights(path).tensors["cls_head.1.weight"].any()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("ours", [True, False])
+def test_weights_that_are_not_finite_are_refused_by_their_first_tensor(
+    value: float, ours: bool, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    name = "head.classification_head.cls_logits.bias"
+    bias = state[name].clone()
+    bias[3] = value
+    torch.save(state | {name: bias}, tmp_path / "a.pth")
+    if ours:
+        contents = read_published(read_torch(tmp_path / "a.pth"))
+        write_weights(tmp_path / "a.safetensors", contents)
+        name = "cls_head.1.bias"
+    path = tmp_path / ("a.safetensors" if ours else "a.pth")
+    assert refusal(path).startswith(f"{path}: tensor {name} has 1 values that are not finite, as {value}; take weights")
+
+
 def test_two_names_that_are_one_without_their_wrapper_are_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
     first = next(iter(state))
     torch.save(state | {f"module.{first}": state[first]}, tmp_path / "a.pth")
@@ -131,6 +170,20 @@ def test_the_part_of_a_keras_hub_preset_is_no_file_of_its_own(tmp_path: Path) ->
     assert refusal(tmp_path / "task.weights.h5").endswith(f"a KerasHub preset, whose folder is read: {tmp_path}")
     (tmp_path / "task.weights.h5").rename(tmp_path / "alone.h5")
     assert "is of no RetinaNet that is known" in refusal(tmp_path / "alone.h5")
+
+
+@pytest.mark.parametrize("name", ["a.weights.h5", "a.keras"])
+def test_a_model_of_keras_retinanet_in_a_format_of_keras_3_is_refused_by_its_name(name: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        file.create_group("layers/upsample_like/vars")
+    if name.endswith(".keras"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("config.json", '{"config": {"name": "retinanet"}}')
+            archive.write(tmp_path / "a.weights.h5", "model.weights.h5")
+    assert refusal(tmp_path / name).startswith(
+        f"{tmp_path / name}: holds a model of keras-retinanet (fizyr), of which model.save_weights('NAME.h5') writes "
+        "what is read"
+    )
 
 
 def test_a_folder_without_weights_is_said_to_be_one(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pickle
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -112,9 +113,12 @@ def test_the_coco_weights_are_read_from_torchvisions_cache_with_their_eps(
     assert_found(detector.double()([PICTURE])[0], model.double()([PICTURE])[0])
 
 
-def test_offline_the_sentence_says_where_the_file_can_be_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [URLError("no network"), TimeoutError("too late"), IncompleteRead(b"")])
+def test_offline_the_sentence_says_where_the_file_can_be_put(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def offline(self: Any, **settings: Any) -> None:
-        raise URLError("no network")
+        raise error
 
     weights = torchvision.models.detection.RetinaNet_ResNet50_FPN_Weights.COCO_V1
     monkeypatch.setattr(type(weights), "get_state_dict", offline)

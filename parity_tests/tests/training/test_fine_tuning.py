@@ -1,5 +1,6 @@
 """Going on from a whole model: its conventions, classes of one name, shares of the rate, and what is said of it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,13 @@ def test_classes_of_one_name_keep_their_rows_and_the_rest_is_told(data: Path, we
     others = [name for name in before if not name.startswith("cls_head.1.")]
     assert all(torch.equal(after[name], before[name]) for name in others)
     assert run.taken_over is not None
-    assert run.taken_over.words() == (
+    assert list(run.taken_over.lines()) == [
         f"{weights}: {len(others)} tensors taken over; class head: rows kept of 7, 3; "
         "new: 0, 1, 2, 4, 5 and 3 more; unused: cat, dog"
-    )
+    ]
+    listed = json.loads((tmp_path / "run" / "taken_over.json").read_text())
+    assert listed["tensors"] == {"loaded": others, "renamed": {}, "new": [], "unused": []}
+    assert listed["classes"]["kept"] == ["7", "3"]
 
 
 def test_a_run_goes_on_without_the_file_that_it_began_from(data: Path, weights: Path, tmp_path: Path) -> None:
@@ -115,10 +119,22 @@ def test_a_file_of_another_program_is_a_beginning_too(data: Path, weights: Path,
     write_weights(tmp_path / "theirs.pth", written, to="torchvision_v2")
     run = trainer(data, tmp_path, weights=tmp_path / "theirs.pth", min_side=64, max_side=64)
     assert run.taken_over is not None
-    assert "theirs.pth holds torchvision's retinanet_resnet50_fpn_v2, taken for preset torchvision_v2" in (
-        run.taken_over.words()
-    )
-    assert "no class has a name that the file has; new: 0, 1, 2, 3, 4 and 5 more" in run.taken_over.words()
+    loaded, *names = run.taken_over.lines()
+    assert "theirs.pth holds torchvision's retinanet_resnet50_fpn_v2, taken for preset torchvision_v2" in loaded
+    assert "no class has a name that the file has; new: 0, 1, 2, 3, 4 and 5 more" in loaded
+    assert names == [
+        "backbone: 100 tensors renamed, as backbone.body.conv1.weight to fpn.backbone.conv1.weight",
+        "pyramid: 16 tensors renamed, as backbone.fpn.inner_blocks.0.0.weight to fpn.conv_c3_1x1.weight",
+        "class head: 5 tensors renamed, as head.classification_head.conv.0.0.weight to cls_head.0.0.weight",
+        "box head: 5 tensors renamed, as head.regression_head.conv.0.0.weight to box_head.0.0.weight",
+        "new: 20 tensors that count batches from 0, as fpn.backbone.bn1.num_batches_tracked",
+        "unused: 20 tensors of the file, as backbone.body.bn1.num_batches_tracked",
+    ]
+    tensors = json.loads((tmp_path / "run" / "taken_over.json").read_text())["tensors"]
+    theirs, replaced = torch.load(tmp_path / "theirs.pth", weights_only=True), {"cls_head.1.weight", "cls_head.1.bias"}
+    assert {*tensors["renamed"], *tensors["unused"]} == theirs.keys()
+    assert {*tensors["loaded"], *tensors["new"]} == contents.tensors.keys() - replaced
+    assert {*tensors["renamed"].values()} == {*tensors["loaded"]} | replaced
 
 
 FEW = ("torchvision", "keras_hub", "detectron2", "yhenon")

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from torch_retinanet.errors import InputError
+from torch_retinanet.weights.containers.keras_archive import config_in, weights_in
+from torch_retinanet.weights.containers.kind import kind_of
 from torch_retinanet.weights.containers.tensor_file import TensorFile
 from torch_retinanet.weights.hdf5 import datasets_in, holds, numbered, opened, read_variable, written
 from torch_retinanet.weights.keras_names import in_order_of_layers, to_keras, to_torch
@@ -48,12 +50,14 @@ def is_keras_hub(path: Path) -> bool:
     """
     if path.is_dir():
         return (path / CONFIG_FILE).is_file() and (path / BACKBONE_FILE).is_file()
+    if kind_of(path) == "keras":
+        return b"keras_hub" in config_in(path)
     with opened(path) as file:
         return any(holds(file, place) for place in (PYRAMID, f"{WITHIN}{PYRAMID}", "layers/prediction_head"))
 
 
 def read_keras_hub(path: Path) -> TensorFile:
-    """All weights in a preset's folder or in a file of the whole detector, by the package's names.
+    """All weights in a preset's folder, or in a file or archive of the whole detector, by the package's names.
 
     Raises:
         InputError: for a folder without a file, and files that are not whole.
@@ -64,7 +68,7 @@ def read_keras_hub(path: Path) -> TensorFile:
     for part in _parts(path):
         if not part.is_file():
             raise InputError(f"{path}: has no {part.name}, which holds the heads of a KerasHub preset")
-        with opened(part) as file:
+        with opened(part, weights_in(part) if kind_of(part) == "keras" else None) as file:
             tensors |= {n: to_torch(read_variable(part, dataset)) for n, dataset in _datasets(part, file).items()}
     return TensorFile(str(path), tensors, path)
 

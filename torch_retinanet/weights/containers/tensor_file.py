@@ -19,6 +19,7 @@ class TensorFile:
         class_names: of the classes, where the file says them.
         settings: what else it says, as plain values by name.
         other: the tables of tensors in it that these are not, as a moving average.
+        wrapped: what it calls a tensor whose name is given without the module that the network lay in.
     """
 
     source: str
@@ -27,3 +28,4 @@ class TensorFile:
     class_names: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     other: tuple[str, ...] = ()
+    wrapped: Mapping[str, str] = field(default_factory=dict)

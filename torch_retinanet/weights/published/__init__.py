@@ -74,7 +74,8 @@ def _unwrapped(found: TensorFile) -> Iterator[TensorFile]:
         tensors = {name.removeprefix(f"{start}."): tensor for name, tensor in found.tensors.items()}
         if count < WRAPPED_SHARE * len(found.tensors) or len(tensors) < len(found.tensors):
             return
-        found = replace(found, tensors=tensors)
+        wrapped = {name.removeprefix(f"{start}."): found.wrapped.get(name, name) for name in found.tensors}
+        found = replace(found, tensors=tensors, wrapped=wrapped)
         yield found
 
 

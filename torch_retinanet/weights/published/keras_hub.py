@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor
 
@@ -22,9 +22,10 @@ from torch_retinanet.weights.containers.keras_hub_files import (
     encoder_layers,
     write_part,
 )
+from torch_retinanet.weights.containers.kind import kind_of
 from torch_retinanet.weights.containers.tensor_file import TensorFile
 from torch_retinanet.weights.keras_names import NORM_VARIABLES, place_in_block
-from torch_retinanet.weights.published.keras_hub_preset import preset_files, read_preset
+from torch_retinanet.weights.published.keras_hub_preset import prepared_otherwise, preset_files, read_preset
 from torch_retinanet.weights.published.published import DEEP, Published
 from torch_retinanet.weights.weights_file import check_numpy
 
@@ -69,7 +70,21 @@ def tell(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     if P6 in found.tensors and "fpn/output_conv_P3/bias" in found.tensors:
         from_p5 = found.tensors[P6].shape[1:2] == found.tensors["fpn/output_conv_P3/bias"].shape
         said["p6_source"] = "p5" if from_p5 else "c5"
-    return said if found.path is None or not found.path.is_dir() else said | read_preset(found.path)
+    return said | read_preset(found.path) if _says_more(found.path) else said
+
+
+def differs(found: TensorFile) -> str:
+    """What a preset says of its pictures that is done otherwise here.
+
+    Raises:
+        InputError: for a file that is not KerasHub's.
+    """
+    return prepared_otherwise(found.path) if _says_more(found.path) else ""
+
+
+def _says_more(path: Path | None) -> TypeGuard[Path]:
+    """Whether there is more than weights: in a folder, or an archive."""
+    return path is not None and (path.is_dir() or kind_of(path) == "keras")
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], *, second: bool) -> None:
@@ -107,6 +122,7 @@ def _published(preset: str, title: str, second: bool) -> Published:
         title=title,
         their_name=keras_hub_name,
         tell=tell,
+        differs=differs,
         has_counters=False,
         suffixes=(),
         backbones=DEEP,

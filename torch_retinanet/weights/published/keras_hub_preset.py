@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from torch_retinanet.errors import InputError
+from torch_retinanet.weights.containers.keras_archive import config_in
 
 Said = dict[str, Any]
 
@@ -25,8 +26,11 @@ LARGEST_JSON = 2**20
 MOST_SCALES = 100
 """Scales of anchors that a preset may have."""
 
-FED = {"interpolation": "bilinear", "antialias": False, "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": True}
-"""What is read of how pictures are resized: other values are refused."""
+FED = {"interpolation": "bilinear", "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": True}
+"""How pictures are resized here, as in KerasHub's own presets; of a preset with other values that is said."""
+
+UNSAID = {"interpolation": "bilinear", "crop_to_aspect_ratio": True, "pad_to_aspect_ratio": False, "image_size": None}
+"""What KerasHub's ImageConverter takes where nothing is given."""
 
 NEARLY = 1e-9
 """The share by which a mean or deviation may differ from the preset's, as it is written as its inverse."""
@@ -158,7 +162,7 @@ def _task(backbone: Said, preprocessor: Said, classes: int, depth: int, second: 
 
 
 def read_preset(folder: Path) -> Said:
-    """The fields of a config that the JSON files in a folder say.
+    """The fields of a config that the JSON files in a folder, or in a `.keras` archive, say.
 
     Raises:
         InputError: for a file that is not KerasHub's, and for what no config can hold.
@@ -166,14 +170,25 @@ def read_preset(folder: Path) -> Said:
     return _read(folder / TASK_FILE, _task_says) | _read(folder / PREPROCESSOR_FILE, _preprocessor_says)
 
 
+def prepared_otherwise(folder: Path) -> str:
+    """The end of a sentence: what a preset says of pictures that is done otherwise here; nothing where all is alike.
+
+    Raises:
+        InputError: for a file that is not KerasHub's.
+    """
+    if not (said := _read(folder / PREPROCESSOR_FILE, _other_pictures)):
+        return ""
+    values = ", ".join(f"{name}={value!r}" for name, value in said.items())
+    here = "here they are padded to a square and resized by bilinear interpolation, and detections can differ"
+    return f"; it prepares pictures with {values}; {here}"
+
+
 def _read(path: Path, fields: Callable[[Path, Said], Said]) -> Said:
-    """What a file says; nothing where there is none."""
-    if not path.is_file():
+    """What a file says; nothing where there is none. An archive that was saved whole has all in one file."""
+    if not (path.is_file() or path.parent.is_file()):
         return {}
     try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise InputError(f"{path}: must have {LARGEST_JSON} bytes at most")
-        return fields(path, json.loads(path.read_text(encoding="utf-8"))["config"])
+        return fields(path, _config_in(path))
     except InputError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError, ArithmeticError) as error:
@@ -203,18 +218,41 @@ def _task_says(path: Path, task: Said) -> Said:
     }
 
 
+def _config_in(path: Path) -> Said:
+    """The config in a file of a preset; of an archive that of its task, or what it has of its preprocessor."""
+    if not path.parent.is_file():
+        if path.stat().st_size > LARGEST_JSON:
+            raise InputError(f"{path}: must have {LARGEST_JSON} bytes at most")
+        config: Said = json.loads(path.read_text(encoding="utf-8"))["config"]
+        return config
+    task = json.loads(config_in(path.parent))["config"]
+    of_archive: Said = task if path.name == TASK_FILE else task["preprocessor"]["config"]
+    return of_archive
+
+
+def _converter(preprocessor: Said) -> Said:
+    said: Said = preprocessor["image_converter"]["config"]
+    return UNSAID | said
+
+
+def _other_pictures(path: Path, preprocessor: Said) -> Said:
+    """What a converter has of resizing that is not as here."""
+    converter = _converter(preprocessor)
+    other = {name: converter[name] for name, value in FED.items() if converter[name] != value}
+    size = converter["image_size"]
+    return other if size and size[0] == size[1] else other | {"image_size": size}
+
+
 def _preprocessor_says(path: Path, preprocessor: Said) -> Said:
-    converter = preprocessor["image_converter"]["config"]
-    if other := [name for name, value in FED.items() if converter.get(name) != value]:
-        raise InputError(f"{path}: {other[0]} is {converter.get(other[0])!r}, and only {FED[other[0]]!r} is read")
-    height, width = converter["image_size"]
-    if height != width:
-        raise InputError(f"{path}: image_size {height}x{width} must be a square to be read")
-    scales, offsets = (_of_colours(converter[name]) for name in ("scale", "offset"))
+    converter = _converter(preprocessor)
+    side = int(max(converter["image_size"] or [SIDE]))
+    scales = _of_colours(1.0 if converter["scale"] is None else converter["scale"])
+    offsets = _of_colours(0.0 if converter["offset"] is None else converter["offset"])
     return {
-        "min_side": int(height),
-        "max_side": int(height),
-        "pixel_mean": _known([-o / s for o, s in zip(offsets, scales, strict=True)], [255 * m for m in MEAN]),
+        "min_side": side,
+        "max_side": side,
+        "resize_antialias": bool(converter.get("antialias", False)),
+        "pixel_mean": _known([(0.0 - o) / s for o, s in zip(offsets, scales, strict=True)], [255 * m for m in MEAN]),
         "pixel_std": _known([1 / s for s in scales], [255 * d for d in DEVIATION]),
     }
 

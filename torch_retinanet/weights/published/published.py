@@ -1,7 +1,7 @@
 """What is known of the files of a published RetinaNet: whose conventions they hold for, and its names."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,13 @@ from torch_retinanet.weights.containers.state_dict import write_torch
 from torch_retinanet.weights.containers.tensor_file import TensorFile
 from torch_retinanet.weights.dialect import as_dialect
 from torch_retinanet.weights.keras_names import COUNTER
-from torch_retinanet.weights.weights_file import WeightsFile, check_floating, check_shapes, expected_shapes
+from torch_retinanet.weights.weights_file import (
+    TensorNames,
+    WeightsFile,
+    check_floating,
+    check_shapes,
+    expected_shapes,
+)
 
 Write = Callable[[Path, Any], None]
 """Writes tensors by the names of a published RetinaNet, or a table that holds them, in its own container."""
@@ -75,6 +81,11 @@ def nothing_told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     return {}
 
 
+def nothing_else(found: TensorFile) -> str:
+    """A file in which all that is said is done so."""
+    return ""
+
+
 def nothing_said(config: RetinaNetConfig) -> dict[str, Any]:
     """Fields that a file has no place for."""
     return {}
@@ -95,6 +106,7 @@ class Published:
         is_marked: whether what a file says beside its tensors shows that it is one of these, of several with the same
             names of tensors.
         remark: what to say of a file, in the sentence that says whose it is.
+        differs: what a file says and is done otherwise here, as the end of that sentence.
         ignored: names, as a regular expression, of what is in a file beside weights.
         has_counters: whether its files count the batches of BatchNorm.
         suffixes: of its files, the usual one first.
@@ -114,6 +126,7 @@ class Published:
     class_names: Callable[[TensorFile], Sequence[str]] = names_in_file
     is_marked: Callable[[TensorFile], bool] = unmarked
     remark: str = ""
+    differs: Callable[[TensorFile], str] = nothing_else
     ignored: str = r"(?!)"
     has_counters: bool = True
     suffixes: tuple[str, ...] = (".pth", ".pt", ".bin")
@@ -149,9 +162,18 @@ class Published:
         check_floating(found.source, named)
         counted = {n: _no_count() for n in expected if n.endswith(COUNTER)}
         tensors = {n: counted[n] if n in counted else self.reordered(n, named[self.their_name(n)]) for n in expected}
-        names = tuple(self.class_names(found))
-        names = names if len(names) == config.num_classes else ()
-        return WeightsFile(config, tensors, class_names=names, origin=self._origin(found, config))
+        classes = tuple(self.class_names(found))
+        classes = classes if len(classes) == config.num_classes else ()
+        names = self._names(found, expected)
+        return WeightsFile(config, tensors, class_names=classes, origin=self._origin(found, config), names=names)
+
+    def _names(self, found: TensorFile, expected: Collection[str]) -> TensorNames:
+        """How the names in a file and ours go together."""
+        in_file = {self.today(name): found.wrapped.get(name, name) for name in found.tensors}
+        read = [name for name in expected if not name.endswith(COUNTER)]
+        there = {name: in_file.pop(self.their_name(name)) for name in read}
+        renamed = {name: theirs for name, theirs in there.items() if name != theirs}
+        return TensorNames(renamed, tuple(n for n in expected if n.endswith(COUNTER)), tuple(in_file.values()))
 
     def _config(self, found: TensorFile, named: Mapping[str, Tensor]) -> RetinaNetConfig:
         """The conventions and sizes of a file; a refusal names the file."""
@@ -205,7 +227,7 @@ class Published:
 
     def _origin(self, found: TensorFile, config: RetinaNetConfig) -> str:
         other = f"; {', '.join(found.other)} in it was left aside" if found.other else ""
-        return f"holds {self.title}, taken for preset {config.name}{self.remark}{other}"
+        return f"holds {self.title}, taken for preset {config.name}{self.remark}{self.differs(found)}{other}"
 
     def _sizes(self, source: str, named: Mapping[str, Tensor], config: RetinaNetConfig) -> dict[str, Any]:
         """The sizes of a network by the shapes of its tensors."""
