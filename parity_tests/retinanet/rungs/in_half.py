@@ -18,7 +18,7 @@ from parity_tests.retinanet.matching import Detections, compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
-from parity_tests.rule.budgets import ISOLATED, rounding_budget
+from parity_tests.rule.budgets import CASCADED, ISOLATED, rounding_budget
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
@@ -53,6 +53,29 @@ def in_channels_last(run: DetectorComparison) -> DetectorCase:
         return other
 
     return _by_modules(run, Where(size=HALF_SIZE, dtype="float32", subject="channels last"), laid_out, shared=1)
+
+
+def for_inference(run: DetectorComparison) -> DetectorCase:
+    """The outputs of the network that the port has for inference alone, which rounds to float32."""
+    where = Where(size=HALF_SIZE, dtype="float32", subject="inference")
+
+    def made(side: DetectorSide, images: Array) -> dict[str, Array]:
+        outputs = run.narrowed(side).inferred(images).astype(np.float32)
+        return {"deltas": outputs[..., :4], "logits": outputs[..., 4:]}
+
+    def reference(sides: DetectorSides) -> Answer:
+        images = random_images(HALF_SIZE, seed=run.inputs.seed)
+        return {"images": images, "made": made(sides.reference("float64"), images)}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {"made": made(sides.port("float64"), given["images"])}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        return compare_taps("variations", where, reference["made"], port["made"], units=CASCADED, tag_of=tag_of)
+
+    return DetectorCase(
+        rung="variations", where=where, reference=reference, port=port, judge=judge, whole=("images",), shared=1
+    )
 
 
 def _by_modules(
