@@ -11,11 +11,11 @@ from parity_tests.retinanet.inputs import Labels, Marks
 from parity_tests.retinanet.matching import Detections
 from parity_tests.rule.record import Array
 
-OVERLAPS, OF_AREAS, OF_COUNTS = 0, 1, 2
+OVERLAPS, OF_AREAS, OF_COUNTS = 0, 2, 3
 """The class that stands at the limits of each kind."""
 
 EDGE_CLASSES = 4
-"""Those and one of which there is nothing."""
+"""Those and one among them of which there is nothing."""
 
 WHOLE = 20
 """Pixels of a side of the first class's objects; detections have ten of them and more, in COCO's steps."""

@@ -166,7 +166,7 @@ class TorchPreparation:
             detector.predict(others, batch_size=3)
             detector.decode_predictions = own
             detector.predict(others[:1], score_threshold=1.0)
-            found = detector.predict(given, batch_size=3)
+            found = detector.predict(given, batch_size=3, nms_iou=self.config.nms_iou)
         return in_numpy(found)
 
 

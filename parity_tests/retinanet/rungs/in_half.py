@@ -35,6 +35,9 @@ FACTOR = math.sqrt(3 * 4 + 1) * 2.0**-24
 """What all values of a tap together may be too large by in float32: the root of the roundings on the longest way
 through a module: three convolutions that each have four, of input, weights, result and BatchNorm, and a sum."""
 
+SMALL = "fpn/backbone/conv1_bn/moving_variance", 1e-5
+"""A variance that is made so small that what BatchNorm adds to it shows in float32."""
+
 LOSS_SIZE, BATCH = (128, 128), "batch of 1"
 """The size and the batch of which losses are computed."""
 
@@ -57,10 +60,12 @@ def in_channels_last(run: DetectorComparison) -> DetectorCase:
 
 def for_inference(run: DetectorComparison) -> DetectorCase:
     """The outputs of the network that the port has for inference alone, which rounds to float32."""
-    where = Where(size=HALF_SIZE, dtype="float32", subject="inference")
+    where, (name, share) = Where(size=HALF_SIZE, dtype="float32", subject="inference"), SMALL
 
     def made(side: DetectorSide, images: Array) -> dict[str, Array]:
-        outputs = run.narrowed(side).inferred(images).astype(np.float32)
+        narrow = run.narrowed(side)
+        narrow.assign({name: run.narrow_weights[name] * share})
+        outputs = narrow.inferred(images).astype(np.float32)
         return {"deltas": outputs[..., :4], "logits": outputs[..., 4:]}
 
     def reference(sides: DetectorSides) -> Answer:
