@@ -1,6 +1,6 @@
 """COCO's numbers of the detections of either side: by the port, and by COCO's evaluation itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from parity_tests.retinanet.inputs import Labels, Marks
 from parity_tests.retinanet.matching import Detections
 from parity_tests.rule.record import Array
-from torch_retinanet.evaluate import coco_metrics
+from torch_retinanet.evaluate import coco_metrics, evaluate_coco
 
 IN_ORDER = (
     *("map", "map_50", "map_75", "map_small", "map_medium", "map_large"),
@@ -17,14 +17,22 @@ IN_ORDER = (
 )
 """The twelve numbers as COCO's evaluation gives them (pycocotools cocoeval.py summarize)."""
 
+OF_CLASS, NOTHING = ("ap", "ap_50", "recall"), -1.0
+"""Those of each class (`ClassNumbers`), and what stands where there is nothing to count."""
+
 
 def coco_numbers(
     detections: Sequence[Detections],
     boxes: Sequence[Array],
     labels: Sequence[Labels],
     marks: Sequence[Marks] = (),
+    *,
+    num_classes: int = 0,
 ) -> dict[str, float]:
-    """`map`, `map_50` and so on of detections against true boxes and labels, picture by picture."""
+    """`map`, `map_50` and so on of detections against true boxes and labels, picture by picture.
+
+    Of `num_classes` classes, where they are given, also the numbers of each by itself.
+    """
     found = [{name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in d._asdict().items()} for d in detections]
     for picture in found:
         picture["labels"] = picture["labels"].long()
@@ -34,7 +42,8 @@ def coco_numbers(
     ]
     for picture, of in zip(true, marks, strict=False):
         picture |= {"ignored": torch.from_numpy(of.crowd), "area": torch.from_numpy(of.area)}
-    return coco_metrics(found, true)
+    each = evaluate_coco(found, true, num_classes=num_classes).classes if num_classes else []
+    return coco_metrics(found, true) | _by_class([{name: getattr(of, name) for name in OF_CLASS} for of in each])
 
 
 def numbers_of_coco(
@@ -42,6 +51,8 @@ def numbers_of_coco(
     boxes: Sequence[Array],
     labels: Sequence[Labels],
     marks: Sequence[Marks],
+    *,
+    num_classes: int = 0,
 ) -> dict[str, float]:
     """The same without the port, by the evaluation in its own settings; there must be a box and a detection."""
     from faster_coco_eval import COCO, COCOeval_faster
@@ -69,7 +80,24 @@ def numbers_of_coco(
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    return dict(zip(IN_ORDER, map(float, evaluation.stats), strict=True))
+    places = {label: place for place, label in enumerate(classes)}
+    each = [_of_class(evaluation.eval, places.get(label)) for label in range(num_classes)]
+    return dict(zip(IN_ORDER, map(float, evaluation.stats), strict=True)) | _by_class(each)
+
+
+def _of_class(found: Mapping[str, Array], place: int | None) -> dict[str, float]:
+    """The numbers of a class, of objects of any size, from precision (10,101,K,4,3) and recall (10,K,4,3)."""
+    if place is None:
+        return dict.fromkeys(OF_CLASS, NOTHING)
+    precision, recall = found["precision"][:, :, place, 0, -1], found["recall"][:, place, 0, -1]
+    parts = precision, precision[0], recall
+    return dict(
+        zip(OF_CLASS, (float(p[p > NOTHING].mean()) if (p > NOTHING).any() else NOTHING for p in parts), strict=True)
+    )
+
+
+def _by_class(each: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {f"class {label}: {name}": value for label, of in enumerate(each) for name, value in of.items()}
 
 
 def _rows(picture: int, boxes: Array, labels: Labels) -> list[dict[str, Any]]:

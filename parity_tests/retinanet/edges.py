@@ -48,6 +48,9 @@ class Placed(NamedTuple):
     grown: tuple[float, float] = (0.0, 0.0)
 
 
+MANY = "more of one class than a picture may have"
+"""The edge that is the sides' own: with their defaults."""
+
 EDGES: Mapping[str, Sequence[Placed]] = {
     "scores at the threshold": (
         *(Placed(2, 2, logit=0.0), Placed(2, 8, logit=NEXT), Placed(8, 2, logit=BEFORE)),
@@ -82,6 +85,9 @@ EDGES: Mapping[str, Sequence[Placed]] = {
         Placed(4 + 4 * label, 4 + place, label=label, logit=3.0 - place - label / 4, moved=(moved, 0.0))
         for label in (0, 1, 2)
         for place, moved in enumerate((0.0, -2.0, -5.0))
+    ),
+    MANY: tuple(
+        Placed(place // 11, place % 11, logit=1.0 - place * 2.0**-10, grown=(-2.0, -2.0)) for place in range(110)
     ),
 }
 """What each picture has, by the edge that it stands at."""

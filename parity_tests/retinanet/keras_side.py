@@ -23,6 +23,7 @@ from parity_tests.retinanet.frameworks import (
     python_seed,
 )
 from parity_tests.retinanet.inputs import COLOURS, Batches, Labels, Scene, Size
+from parity_tests.retinanet.keras_in_use import KerasInUse
 from parity_tests.retinanet.keras_preparation import KerasPreparation, fitted_batch
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.names import statistics_of
@@ -66,7 +67,7 @@ def preset_classes(preset: str) -> int:
     return classes
 
 
-class KerasDetectorSide(KerasSide):
+class KerasDetectorSide(KerasInUse, KerasSide):
     """The Keras reference of a preset with fresh values, built in the precision it runs in.
 
     Its anchors are its own, but for those that are given. A narrow network is given its `backbone`, and the width of

@@ -1,8 +1,9 @@
 """What both sides of a comparison can do, in numpy: arrays channels last, boxes xyxy, variables by Keras name."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from parity_tests.retinanet.anchors import Changed
 from parity_tests.retinanet.inputs import COLOURS, Batches, Labels, Scene, Size
@@ -40,6 +41,10 @@ class DetectorSide(Side, Protocol):
     Its one input is a batch of pictures (B,H,W,3); parameters have their Keras names. It writes its taps itself, maps
     (B,h,w,C), up to where it refuses the pictures, if it does.
     """
+
+    @property
+    def model(self) -> Any:
+        """The network itself, in its framework."""
 
     @property
     def narrow(self) -> "DetectorSide":
@@ -108,6 +113,15 @@ class DetectorSide(Side, Protocol):
 
     def trained_on(self, plan: Plan, scenes: Batches, sides: PictureSides) -> Mapping[str, Array]:
         """The same, and the `loss` (S,), on pictures from 0 to 255 that are resized: by step, batch and picture."""
+
+    def write(self, file: Path) -> None:
+        """Write the weights as a file of Keras, `.weights.h5`."""
+
+    def read(self, file: Path) -> Mapping[str, Array]:
+        """The variables by Keras name in such a file."""
+
+    def inferred(self, images: Array) -> Array:
+        """Outputs (B,N,4+K) of pictures by what the side has for inference alone, in float32."""
 
     def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:
         """What is found in pictures of `size` whose outputs are (B,N,4+K), within its own limits or others."""

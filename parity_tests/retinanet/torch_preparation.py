@@ -155,7 +155,7 @@ class TorchPreparation:
         """By `predict`, in batches of three, of a detector that is in training.
 
         It has seen two others before, the second one with height for width, and with other pixels: what it keeps of
-        those is not what it is asked for.
+        those is not what it is asked for. Nor are the options that it was given for one of them.
         """
         detector = self._detector(self.network).train()
         given = [torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1) for picture in pictures]
@@ -165,7 +165,8 @@ class TorchPreparation:
             detector.decode_predictions = none  # they are not looked at
             detector.predict(others, batch_size=3)
             detector.decode_predictions = own
-            found = detector.predict(given, batch_size=3)
+            detector.predict(others[:1], score_threshold=1.0)
+            found = detector.predict(given, batch_size=3, nms_iou=self.config.nms_iou)
         return in_numpy(found)
 
 

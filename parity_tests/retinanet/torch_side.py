@@ -19,6 +19,7 @@ from parity_tests.retinanet.optimizers import KERAS, Optimizer
 from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.rounding import rounding_bounds
 from parity_tests.retinanet.side import Recipe, values_of
+from parity_tests.retinanet.torch_in_use import TorchInUse
 from parity_tests.retinanet.torch_preparation import TorchPreparation
 from parity_tests.retinanet.torch_surroundings import Config, TorchSurroundings, by_keras_name
 from parity_tests.retinanet.trainer import Plan, drawn_gradients
@@ -46,7 +47,7 @@ LAYOUTS = Layouts("channels_last", "channels_first", {}, OWN.flat)
 """How its taps lie beside those of the reference."""
 
 
-class TorchDetectorSide(TorchSurroundings):
+class TorchDetectorSide(TorchInUse, TorchSurroundings):
     """The port to torch in the conventions of a config, with fresh values.
 
     `optimizer_overrides` are conventions of the optimiser that are changed away from Keras'.

@@ -1,7 +1,7 @@
 """The steps of `retinanet train` on the network of a side: the trainer itself, checkpoints and resuming included."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torchvision.transforms import v2
 
 from parity_tests.retinanet.inputs import Batches, Scene
 from parity_tests.retinanet.preparation import TRAINED_STRIDE, PictureSides
 from parity_tests.retinanet.torch_surroundings import by_keras_name
-from parity_tests.retinanet.trainer import BATCH, DRAWN_SEED, DRAWN_STEPS, EPOCHS, PICTURES, SHORT_SIDES, Plan
+from parity_tests.retinanet.trainer import BATCH, DRAWN_SEED, DRAWN_STEPS, DRAWS, EPOCHS, PICTURES, SHORT_SIDES, Plan
 from parity_tests.rule.record import Array
 from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector
-from torch_retinanet.data.dataset import Batch, PictureDataset, Unreadable
+from torch_retinanet.data.dataset import Batch, PictureDataset, SampleKey, Unreadable
+from torch_retinanet.data.mixing import NO_MIXING, Labelled
 from torch_retinanet.train import TrainConfig
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
 from torch_retinanet.train.train_step import TrainStep
@@ -83,6 +85,7 @@ class TorchTrainer:
             "steps": np.array([float(training.steps)]),
             "drawn": np.sort(epochs, axis=1).ravel(),
             "draws": np.array(told, np.float64),
+            "changes": np.array(_changes(), np.float64),
             "short_sides": self._short_sides(detector),
         }
 
@@ -154,6 +157,30 @@ def _order(training: TrainStep, first: int) -> list[int]:
     """The pictures of all batches that a run reads which has come to a step."""
     training.progress.step = first
     return [int(one.path.name) for batch in training.batches(NumberedPictures()) for one in batch.unreadable]
+
+
+class MirroredPictures(PictureDataset):
+    """A picture whose left half is white, mirrored in one of two draws."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.transform, self.mixing = seed, v2.RandomHorizontalFlip(0.5), NO_MIXING
+
+    def _read(self, index: int) -> Labelled:
+        picture = torch.tensor([255, 0], dtype=torch.uint8).expand(3, 1, 2).clone()
+        return Labelled(picture, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+
+
+def _changes() -> tuple[bool, bool, bool]:
+    """What is told of changes (`around_steps`)."""
+    drawn = _mirrored(MirroredPictures(0), range(DRAWS))
+    again = _mirrored(MirroredPictures(0), reversed(range(DRAWS)))
+    return len(set(drawn)) > 1, drawn != _mirrored(MirroredPictures(1), range(DRAWS)), drawn == again[::-1]
+
+
+def _mirrored(pictures: PictureDataset, draws: Iterable[int]) -> list[bool]:
+    """Whether the first picture is mirrored, at each draw."""
+    images = [pictures[SampleKey(draw, 0)][0] for draw in draws]
+    return [isinstance(image, Tensor) and not image[0, 0, 0] for image in images]
 
 
 def _norms(detector: RetinaNetDetector) -> list[tuple[str, bool]]:

@@ -74,6 +74,9 @@ SHORT_SIDES, DRAWN_SEED, DRAWN_STEPS = (64, 80, 96, 128), 5, 12
 PICTURES, EPOCHS, BATCH = 7, 2, 2
 """Of a run whose order of pictures is looked at: an epoch ends within a batch."""
 
+DRAWS = 12
+"""How often a picture is drawn to see that it is changed anew: that all are alike has a chance of 1 in 2,000."""
+
 
 def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
     """What else a run has, whatever its gradients.
@@ -86,6 +89,8 @@ def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
         `norm_follows`, 1 for each layer that follows the batches. `steps` of a run of epochs. `drawn`, the pictures of
         each epoch in the order of their numbers: all of them, once. `draws`, four times 1: a run that is gone on from
         draws what it would have drawn; another epoch, and another seed, draw in another order; the same seed does not.
+        `changes`, three times 1: a picture is changed anew at each draw, and with another seed; the same draw changes
+        it alike, whatever was drawn in between.
         `short_sides`, that of each step, and 0, which is what the side of the config has moved by afterwards.
     """
     steps = math.ceil(PICTURES * EPOCHS / (BATCH * plan.accumulate))
@@ -94,6 +99,7 @@ def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
         "steps": np.array([float(steps)]),
         "drawn": np.tile(np.arange(PICTURES, dtype=np.float64), EPOCHS),
         "draws": np.ones(4),
+        "changes": np.ones(3),
         "short_sides": np.array([*(_short_side(step) for step in range(DRAWN_STEPS)), 0.0]),
     }
 

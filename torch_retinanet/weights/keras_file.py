@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -88,7 +88,7 @@ def read_keras(path: Path, preset: str | None) -> WeightsFile:
         shapes = {key: keras_shape(shape) for name, shape in expected.items() if (key := keras_name(name))}
         check_shapes(str(path), found, {_h5_path(key): shape for key, shape in shapes.items()})
         _check_layer_names(path, file)
-        variables = {key: read_variable(path, file[_h5_path(key)]) for key in shapes}
+        variables = read_variables(path, file, shapes)
     return WeightsFile(config, torch_tensors(variables, expected))
 
 
@@ -112,10 +112,10 @@ def write_keras(path: Path, contents: WeightsFile) -> None:
     with atomic_write(path) as beside:
         if path.suffix == ".keras":
             model = _model_config(_config(preset, contents.config))
-            write_archive(beside, model, WRITTEN_BY, partial(_write_variables, variables=variables))
+            write_archive(beside, model, WRITTEN_BY, partial(write_variables, variables=variables))
         else:
             with written(beside) as file:
-                _write_variables(file, variables)
+                write_variables(file, variables)
 
 
 def keras_preset(config: RetinaNetConfig) -> str | None:
@@ -153,7 +153,13 @@ def _model_config(config: RetinaNetConfig) -> dict[str, object]:
     }
 
 
-def _write_variables(file: h5py.File, variables: Mapping[str, Tensor]) -> None:
+def read_variables(path: Path, file: h5py.File, names: Iterable[str]) -> dict[str, Tensor]:
+    """Keras variables by Keras name, each from its place in a file."""
+    return {name: read_variable(path, file[_h5_path(name)]) for name in names}
+
+
+def write_variables(file: h5py.File, variables: Mapping[str, Tensor]) -> None:
+    """Put Keras variables by Keras name in their places in a file, where Keras looks for them."""
     for key, variable in variables.items():
         dataset = file.create_dataset(_h5_path(key), data=variable.detach().cpu().numpy())
         dataset.parent.attrs["name"] = key.split("/")[-2]

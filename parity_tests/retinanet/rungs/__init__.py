@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from parity_tests.retinanet.comparison import PRESETS, DetectorCase, DetectorComparison
+from parity_tests.retinanet.raised import answering
 from parity_tests.retinanet.rungs.anchors import anchors
 from parity_tests.retinanet.rungs.backward import backward
 from parity_tests.retinanet.rungs.detections import detections
@@ -43,7 +44,7 @@ RUNGS: dict[str, Callable[[DetectorComparison], list[DetectorCase]]] = {
 
 def cases_of(run: DetectorComparison, rungs: Sequence[str]) -> list[DetectorCase]:
     """The cases of some rungs, in the order of the ladder."""
-    return [case for rung, make in RUNGS.items() if rung in rungs for case in make(run)]
+    return [answering(case) for rung, make in RUNGS.items() if rung in rungs for case in make(run)]
 
 
 __all__ = ["PRESETS", "RUNGS", "DetectorComparison", "cases_of"]

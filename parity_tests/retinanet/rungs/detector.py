@@ -46,8 +46,11 @@ WHOLE, LOST, MIRRORED = (
 
 
 def detector(run: DetectorComparison) -> list[DetectorCase]:
-    """Detections and losses of a list of pictures; one mirrored with its boxes, and put into a frame; in float64."""
-    return [_whole(run), _lost(run), _mirrored(run)]
+    """A picture mirrored with its boxes, and put into a frame; detections and losses of a list; in float64.
+
+    What is wrong with single pictures is named before what that does to a list of them.
+    """
+    return [_mirrored(run), _whole(run), _lost(run)]
 
 
 def _whole(run: DetectorComparison) -> DetectorCase:

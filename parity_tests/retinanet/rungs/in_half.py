@@ -18,7 +18,7 @@ from parity_tests.retinanet.matching import Detections, compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
-from parity_tests.rule.budgets import ISOLATED, rounding_budget
+from parity_tests.rule.budgets import CASCADED, ISOLATED, rounding_budget
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
@@ -34,6 +34,9 @@ ROUNDINGS = {HALF: 2**16, "float32": 1}
 FACTOR = math.sqrt(3 * 4 + 1) * 2.0**-24
 """What all values of a tap together may be too large by in float32: the root of the roundings on the longest way
 through a module: three convolutions that each have four, of input, weights, result and BatchNorm, and a sum."""
+
+SMALL = "fpn/backbone/conv1_bn/moving_variance", 1e-5
+"""A variance that is made so small that what BatchNorm adds to it shows in float32."""
 
 LOSS_SIZE, BATCH = (128, 128), "batch of 1"
 """The size and the batch of which losses are computed."""
@@ -53,6 +56,31 @@ def in_channels_last(run: DetectorComparison) -> DetectorCase:
         return other
 
     return _by_modules(run, Where(size=HALF_SIZE, dtype="float32", subject="channels last"), laid_out, shared=1)
+
+
+def for_inference(run: DetectorComparison) -> DetectorCase:
+    """The outputs of the network that the port has for inference alone, which rounds to float32."""
+    where, (name, share) = Where(size=HALF_SIZE, dtype="float32", subject="inference"), SMALL
+
+    def made(side: DetectorSide, images: Array) -> dict[str, Array]:
+        narrow = run.narrowed(side)
+        narrow.assign({name: run.narrow_weights[name] * share})
+        outputs = narrow.inferred(images).astype(np.float32)
+        return {"deltas": outputs[..., :4], "logits": outputs[..., 4:]}
+
+    def reference(sides: DetectorSides) -> Answer:
+        images = random_images(HALF_SIZE, seed=run.inputs.seed)
+        return {"images": images, "made": made(sides.reference("float64"), images)}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {"made": made(sides.port("float64"), given["images"])}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        return compare_taps("variations", where, reference["made"], port["made"], units=CASCADED, tag_of=tag_of)
+
+    return DetectorCase(
+        rung="variations", where=where, reference=reference, port=port, judge=judge, whole=("images",), shared=1
+    )
 
 
 def _by_modules(

@@ -7,6 +7,7 @@ import numpy as np
 from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Marks, Scene, Size
+from parity_tests.retinanet.metric_edges import EDGE_CLASSES, metric_edges
 from parity_tests.retinanet.rungs.annotated import ON_PICTURES, numbers_on_pictures
 from parity_tests.retinanet.rungs.detections import outputs_near_the_truth
 from parity_tests.rule.compare import compare_taps
@@ -24,7 +25,7 @@ SIX_DECIMALS = 5e-7
 
 def metric(run: DetectorComparison) -> list[DetectorCase]:
     """The metric on digits, with outputs near the truth, and on a user's pictures."""
-    cases = [_case(run, size) for size in run.sizes or [METRIC_SIZE]]
+    cases = [*(_case(run, size) for size in run.sizes or [METRIC_SIZE]), _at_edges(run)]
     return [*cases, _on_pictures(run)] if run.scenes else cases
 
 
@@ -34,14 +35,32 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
 
         scene, side = run.inputs.digits(size, PICTURES), sides.reference("float64")
         near = outputs_near_the_truth(side, scene, run.config.num_classes)
-        numbers = numbers_of_coco(side.detections(near, size), scene.boxes, scene.labels, _marks(scene))
+        found, classes = side.detections(near, size), run.config.num_classes
+        numbers = numbers_of_coco(found, scene.boxes, scene.labels, _marks(scene), num_classes=classes)
         return {"scene": scene._asdict(), "near": near, "numbers": numbers}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         scene, found = Scene(**given["scene"]), sides.port("float64").detections(given["near"], size)
-        return {"numbers": run.metric(found, scene.boxes, scene.labels, _marks(scene))}
+        classes = run.config.num_classes
+        return {"numbers": run.metric(found, scene.boxes, scene.labels, _marks(scene), num_classes=classes)}
 
     where = Where(size=size, dtype="float64")
+    judge, shared = partial(_judge, where), run.dealt(0)
+    return DetectorCase(rung="metric", where=where, reference=reference, port=port, judge=judge, shared=shared)
+
+
+def _at_edges(run: DetectorComparison) -> DetectorCase:
+    """Overlaps, areas and numbers of detections that stand exactly at a limit of COCO's."""
+
+    def reference(sides: DetectorSides) -> Answer:
+        from parity_tests.retinanet.coco import numbers_of_coco  # which needs the extra `train`
+
+        return {"numbers": numbers_of_coco(*metric_edges(), num_classes=EDGE_CLASSES)}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        return {"numbers": run.metric(*metric_edges(), num_classes=EDGE_CLASSES)}
+
+    where = Where(dtype="float64", subject="edges")
     judge, shared = partial(_judge, where), run.dealt(0)
     return DetectorCase(rung="metric", where=where, reference=reference, port=port, judge=judge, shared=shared)
 

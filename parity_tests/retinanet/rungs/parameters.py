@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import h5py
 import numpy as np
 
 from parity_tests.ladder.case import Answer
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.names import tag_of
-from parity_tests.rule.compare import compare_values
+from parity_tests.retinanet.side import DetectorSide
+from parity_tests.rule.compare import compare_taps, compare_values
 from parity_tests.rule.record import Array, Record, Where
 
 SAMPLE = 2**16
@@ -24,10 +29,55 @@ FALSE_ALARM = 1e-9
 
 FRESH = Where(subject="fresh")
 
+FILE = "model.weights.h5"
+
 
 def parameters(run: DetectorComparison) -> list[DetectorCase]:
-    """Names, shapes, number and fresh values of all variables."""
-    return [DetectorCase(rung="parameters", where=FRESH, reference=_reference, port=_port, judge=_judge)]
+    """Names, shapes, number and fresh values of all variables; and the narrow network's in files of Keras."""
+    fresh = DetectorCase(rung="parameters", where=FRESH, reference=_reference, port=_port, judge=_judge)
+    return [fresh, _in_files(run)]
+
+
+def _in_files(run: DetectorComparison) -> DetectorCase:
+    """What the port reads of a file that Keras wrote, and what stands where in the file that it writes itself."""
+
+    def reference(sides: DetectorSides) -> Answer:
+        side = run.narrowed(sides.reference("float64"))
+        file = _written(side)
+        return {"variables": side.parameters(), "file": file, "places": _places(file)}
+
+    def port(sides: DetectorSides, given: Answer) -> Answer:
+        side = run.narrowed(sides.port("float64"))
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / FILE
+            path.write_bytes(given["file"].tobytes())
+            return {"variables": side.read(path), "places": _places(_written(side))}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        records = []
+        for part, subject in (("variables", "read from a file"), ("places", "written to a file")):
+            left, right = reference[part], port[part]
+            records += compare_taps("parameters", Where(subject=subject), left, right, budgets=dict.fromkeys(left, 0.0))
+        return records
+
+    where = Where(subject="files")
+    return DetectorCase(rung="parameters", where=where, reference=reference, port=port, judge=judge, shared=0)
+
+
+def _written(side: DetectorSide) -> Array:
+    """The bytes of the file that a side writes."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / FILE
+        side.write(path)
+        return np.frombuffer(path.read_bytes(), np.uint8)
+
+
+def _places(file: Array) -> dict[str, Array]:
+    """What stands in a file, by its place."""
+    found: dict[str, Array] = {}
+    with h5py.File(BytesIO(file.tobytes())) as opened:
+        opened.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
 
 
 def _reference(sides: DetectorSides) -> Answer:

@@ -27,7 +27,13 @@ from parity_tests.retinanet.inputs import (
 from parity_tests.retinanet.matching import compare_detections
 from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.rungs.gradients import gradients_of
-from parity_tests.retinanet.rungs.in_half import detector_of_half, in_channels_last, in_half, losses_of_half
+from parity_tests.retinanet.rungs.in_half import (
+    detector_of_half,
+    for_inference,
+    in_channels_last,
+    in_half,
+    losses_of_half,
+)
 from parity_tests.retinanet.rungs.statistics import judge_statistics, of_port, of_reference
 from parity_tests.retinanet.side import DetectorSide, values_of
 from parity_tests.rule.budgets import CASCADED, GRADIENT, largest
@@ -35,6 +41,9 @@ from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Where
 
 RATIOS = (0.5, 1.0, 2.0)
+
+LARGE = "fpn/backbone/conv1_bn/gamma", 1000.0
+"""The variable behind which all values grow as much as it does, and by how much it grows."""
 
 MOST = 10
 """Detections that are compared: the reference takes a turn for each."""
@@ -70,10 +79,10 @@ VARIATIONS = (
 
 
 def variations(run: DetectorComparison) -> list[DetectorCase]:
-    """Each variation, of which two presets share the work; one value for each channel; and bfloat16."""
+    """Each variation, of which two presets share the work; one value for each channel; large values; and bfloat16."""
     varied = [_case(run, each, shared) for shared, each in enumerate(VARIATIONS)]
-    others = (in_half, in_channels_last, losses_of_half, detector_of_half)
-    return [*varied, _of_one_value(run), *(make(run) for make in others)]
+    others = (in_half, in_channels_last, for_inference, losses_of_half, detector_of_half)
+    return [*varied, _of_one_value(run), _of_large_values(run), *(make(run) for make in others)]
 
 
 def _case(run: DetectorComparison, varied: Variation, shared: int) -> DetectorCase:
@@ -174,4 +183,27 @@ def _of_one_value(run: DetectorComparison) -> DetectorCase:
         judge=partial(judge_statistics, "variations", where),
         trains=True,
         shared=1,
+    )
+
+
+def _of_large_values(run: DetectorComparison) -> DetectorCase:
+    """Every tap of a network whose values are a thousand times larger: what a limit cuts off lies beyond it."""
+    where = Where(size=(32, 64), dtype="float64", subject="large values")
+
+    def made(side: DetectorSide) -> Answer:
+        name, times = LARGE
+        narrow = run.narrowed(side)
+        narrow.assign({name: run.narrow_weights[name] * times})
+        return {"taps": values_of(narrow.forward([random_images((32, 64), seed=run.inputs.seed)]))}
+
+    def judge(reference: Answer, port: Answer) -> list[Record]:
+        return compare_taps("variations", where, reference["taps"], port["taps"], units=CASCADED, tag_of=tag_of)
+
+    return DetectorCase(
+        rung="variations",
+        where=where,
+        reference=lambda sides: made(sides.reference("float64")),
+        port=lambda sides, given: made(sides.port("float64")),
+        judge=judge,
+        shared=0,
     )

@@ -1,24 +1,27 @@
 """Faults between a picture file and a trained detector: the rungs around the network catch each, and name it."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
 from keras_reference import preprocess
-from parity_tests.ladder.climb import climb
+from parity_tests.ladder.climb import climb, compared
 from parity_tests.retinanet.comparison import DetectorComparison
+from parity_tests.retinanet.raised import answering
 from parity_tests.rule.divergence import divergence
 from parity_tests.rule.record import verdict_of
 from parity_tests.tests.support.edge_faults import EDGE_FAULTS, VARIATION_FAULTS
 from parity_tests.tests.support.hold_out_faults import HOLD_OUT_FAULTS
 from parity_tests.tests.support.picture_faults import PICTURE_CONVENTIONS, PICTURE_FAULTS
 from parity_tests.tests.support.planted import cases_on, changed_network, changed_run, records_on, where_it_starts
-from parity_tests.tests.support.port_faults import PORT_FAULTS
+from parity_tests.tests.support.port_faults import PORT_FAULTS, patch, result
 from parity_tests.tests.support.training_faults import TRAINING_FAULTS
 from parity_tests.tests.support.unseen_faults import HALF_FAULTS, UNSEEN_FAULTS
+from parity_tests.tests.support.unused_faults import ABOVE, UNUSED_FAULTS
 
 IN_TRAINING = {fault: ("training", *how) for fault, how in TRAINING_FAULTS.items()}
-KINDS = (PORT_FAULTS, PICTURE_FAULTS, EDGE_FAULTS, HOLD_OUT_FAULTS, UNSEEN_FAULTS, IN_TRAINING)
+KINDS = (PORT_FAULTS, PICTURE_FAULTS, EDGE_FAULTS, HOLD_OUT_FAULTS, UNSEEN_FAULTS, UNUSED_FAULTS, IN_TRAINING)
 FAULTS = {fault: how for kind in KINDS for fault, how in kind.items()}
 assert len(FAULTS) == sum(map(len, KINDS))
 
@@ -82,3 +85,35 @@ def test_a_fault_of_other_sizes_is_named(run: DetectorComparison, fault: str, mo
     case, plant, name = VARIATION_FAULTS[fault]
     plant(monkeypatch)
     assert where_it_starts(changed_network(run), "variations", case) == name
+
+
+@pytest.mark.planted
+def test_thresholds_of_overlaps_that_are_a_rounding_too_large_are_named(
+    run: DetectorComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch_retinanet.evaluate.coco.IOUS", ABOVE)
+    different = [record.name for record in records_on(run, "metric", "edges") if record.verdict == "different"]
+    assert {"map", "class 0: ap", "class 0: recall"} <= {*different}
+    assert "map_50" not in different
+
+
+@pytest.mark.planted
+def test_a_port_that_raises_is_different_at_the_line_that_does(
+    run: DetectorComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patch("torch_retinanet.targets.encode", result(lambda deltas: deltas.float()))(monkeypatch)
+    changed = changed_run(run)
+    [record] = compared(answering(cases_on(changed, "targets", "96x160")[0]), changed.sides)
+    assert record.verdict == "different"
+    assert record.name.startswith("torch_retinanet/targets.py:")
+    assert record.reason.startswith("the port raises RuntimeError")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_port_without_memory_is_not_called_different(
+    run: DetectorComparison, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch_retinanet.targets.encode", Mock(side_effect=error))
+    changed = changed_run(run)
+    with pytest.raises(type(error)):
+        compared(answering(cases_on(changed, "targets", "96x160")[0]), changed.sides)
