@@ -74,7 +74,7 @@ class Comparison:
     uncalled: dict[str, str] = field(default_factory=dict)
     together: Together = field(default_factory=Together)
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
-    _lying: dict[str, Sequence[int]] = field(default_factory=dict)
+    _lying: dict[str, str] = field(default_factory=dict)
     _backward: dict[str, Backward] = field(default_factory=dict)
     _renamed: dict[str, str] = field(default_factory=dict)
 
@@ -299,7 +299,7 @@ class Comparison:
         said = [f"{tap}.input: {shapes}; the port's {tap} is run on what arrives" for tap, shapes in made]
         said += in_words(self._renamed)
         said += [f"{tap}: {words}" for tap, words in [*self.uncalled.items(), *self.together.words.items()]]
-        return said + [f"{name}: {shape} lies on both sides alike, and is taken for no map" for name, shape in lying]
+        return said + [f"{name}: {words}" for name, words in lying]
 
     def feeds_input(self, tap: str) -> bool:
         """Whether a tap is fed what arrives in the reference, and the gradient by it is compared."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from parity_tests.ladder.checks import check_layouts, fed
 from parity_tests.ladder.comparison import Comparison
+from parity_tests.ladder.constants import constants_alone
 from parity_tests.ladder.folded import FoldedNames, without_norms
 from parity_tests.ladder.patches import in_order_of_patches
 from parity_tests.ladder.uncompared import without_drawn, without_parts, without_skipped, without_wider
@@ -59,7 +60,8 @@ def comparison(
         adapters, [_tap_paths("reference", reference, arrays, port), _tap_paths("port", port, changed, reference)]
     )
     compared = reference.has_parameters and port.has_parameters
-    values = [adapter.open("float32", {}).parameters() if compared else {} for adapter in adapters]
+    opened = [adapter.open("float32", {}) for adapter in adapters] if compared else []
+    values = [side.parameters() for side in opened] or [{}, {}]
     parameters, taps = Names(*([*of_side] for of_side in values)), Names(*(list(of_side) for of_side in paths))
     check_table(names or {}, parameters, taps)
     known = [*parameters.reference, *parameters.port, *taps.reference, *taps.port]
@@ -76,6 +78,9 @@ def comparison(
     square = {name for name in reference.results_first() & values[0].keys() if len({*values[0][name].shape}) == 1}
     lie.table |= dict.fromkeys(square - lie.table.keys(), (0, 1))
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
+    if alone := constants_alone(carried.missing, opened):
+        skip = {**alone, **skip}
+        carried, links = linked(parameters, _shapes(values), table, skip, lie)
     links = in_order_of_patches(links, (reference, port), (arrays, changed), values[0])
     paired = without_drawn(without_wider(paired, adapters, paths, parameters, links), adapters, paths, links)
     paired = without_parts(paired, adapters, paths, parameters, links)

@@ -58,9 +58,9 @@ class TorchModule(Adapter):
         return wholes(self.module)
 
     def bare(self, paths: Collection[str]) -> set[str]:
-        from parity_tests.sides.torch_side import is_bare
+        from parity_tests.sides.torch_side import inner, is_bare
 
-        return set() if self.writes_taps else {path for path in paths if is_bare(self.module.get_submodule(path))}
+        return set() if self.writes_taps else {path for path in paths if is_bare(inner(self.module, path))}
 
     def steps_last(self, paths: Collection[str]) -> dict[str, bool]:
         from parity_tests.sides.torch_side import has_steps_last
@@ -69,17 +69,17 @@ class TorchModule(Adapter):
         return {path: is_last for path, is_last in found.items() if is_last is not None}
 
     def channels_last(self, paths: Collection[str]) -> dict[str, bool] | None:
-        from parity_tests.sides.torch_side import has_channels_last
+        from parity_tests.sides.torch_side import has_channels_last, inner
 
         if self.writes_taps:
             return None
-        found = {path: has_channels_last(self.module.get_submodule(path)) for path in paths}
+        found = {path: has_channels_last(inner(self.module, path)) for path in paths}
         return {path: is_last for path, is_last in found.items() if is_last is not None}
 
     def recurrent(self, paths: Collection[str]) -> set[str]:
-        from parity_tests.sides.torch_side import is_recurrent
+        from parity_tests.sides.torch_side import inner, is_recurrent
 
-        return set() if self.writes_taps else {path for path in paths if is_recurrent(self.module.get_submodule(path))}
+        return set() if self.writes_taps else {path for path in paths if is_recurrent(inner(self.module, path))}
 
     def returning(self, forms: Mapping[str, Returned]) -> "TorchModule":
         return replace(self, forms={**self.forms, **forms})

@@ -10,6 +10,7 @@ from parity_tests.sides.layouts import Layouts
 from parity_tests.sides.links import Links, linked
 from parity_tests.sides.names import Names, Pairs
 from parity_tests.sides.parts import Module, Signature
+from parity_tests.sides.spelling import alike_in_words
 
 
 class Matches(NamedTuple):
@@ -28,7 +29,8 @@ def matched(reference: Sequence[Module], port: Sequence[Module], orders: Sequenc
     """Modules that belong together.
 
     Those whose values are alike and no others' are; those that stand at one place, if each fits that has a place, by
-    the order in which they are defined and by that in which they are called alike; and those that fit nothing else.
+    the order in which they are defined and by that in which they are called alike; those that fit nothing else; and of
+    those that are left, each that shares words of its path with one alone.
 
     Args:
         orders: the paths of each side in the order of their calls, where that is known.
@@ -46,6 +48,8 @@ def matched(reference: Sequence[Module], port: Sequence[Module], orders: Sequenc
     agreed = {b: a for b, a in found[0].items() if all(other[b] == a for other in found)} if found else {}
     alone = {b.path: a.path for a in rest[0] for b in rest[1] if fits.alone(a, b, *rest)}
     table |= alone | agreed
+    for of_reference, of_port in _ambiguous(rest, table, fits):
+        table |= alike_in_words(of_reference, of_port)
     return Matches(table, _ambiguous(rest, table, fits))
 
 

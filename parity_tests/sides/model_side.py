@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
+from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,16 @@ class Optimised(NamedTuple):
 
     side: "ModelSide"
     step: Callable[[Mapping[str, Any]], None]
+
+
+def has_one_argument(function: Callable[..., Any]) -> bool:
+    """Whether a model takes all its inputs in one list: it has no argument for a second, and none for any number."""
+    others = ("training", "mask", "taps")
+    taken = [argument for argument in signature(function).parameters.values() if argument.name not in others]
+    positional = [
+        argument for argument in taken if argument.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.POSITIONAL_ONLY)
+    ]
+    return len(positional) == 1 and all(argument.kind is not Parameter.VAR_POSITIONAL for argument in taken)
 
 
 class ModelSide(ABC):
