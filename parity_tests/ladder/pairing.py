@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from parity_tests.ladder.checks import check_layouts, fed
 from parity_tests.ladder.comparison import Comparison
 from parity_tests.ladder.constants import constants_alone
+from parity_tests.ladder.flattened import in_order_of_maps
 from parity_tests.ladder.folded import FoldedNames, without_norms
 from parity_tests.ladder.patches import in_order_of_patches
 from parity_tests.ladder.uncompared import without_drawn, without_parts, without_skipped, without_wider
@@ -82,6 +83,8 @@ def comparison(
         skip = {**alone, **skip}
         carried, links = linked(parameters, _shapes(values), table, skip, lie)
     links = in_order_of_patches(links, (reference, port), (arrays, changed), values[0])
+    by_tap = dict(zip(paired.port, ends, strict=True))
+    links, of_maps = in_order_of_maps(links, lie, (reference, port), (arrays, changed), values[0], by_tap)
     paired = without_drawn(without_wider(paired, adapters, paths, parameters, links), adapters, paths, links)
     paired = without_parts(paired, adapters, paths, parameters, links)
     paired = without_skipped(paired, adapters, paths, parameters, skip)
@@ -103,7 +106,7 @@ def comparison(
         links=links,
         taps=paired,
         names=table,
-        said_of_names=_in_words(found),
+        said_of_names=[*_in_words(found), *of_maps],
         skip=skip,
         folded=folded is not None,
         **settings,
