@@ -6,7 +6,6 @@ therefore held to how far the port's own are from themselves once its weights ar
 Needs numpy alone.
 """
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_roundi
 from parity_tests.rule.budgets import BATCHNORM_LIMIT, GRADIENT, SELF_FACTOR, largest, largest_difference
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Tag, Where
+from parity_tests.sides.kinds import projection_of, slashed
 from parity_tests.sides.names import is_within
 
 VARIABLE = Tag("variable")
@@ -51,8 +51,8 @@ def _kernels(name: str) -> list[str]:
 
 def attention_of(name: str) -> str:
     """The path of the attention whose queries or keys a parameter makes; empty for any other, and in a model's root."""
-    found = re.fullmatch(r"(.+)[./](?:_query_dense|_key_dense|query|key|[qk]|[qk]_proj|w[qk])[./][^./]+", name)
-    return found[1] if found else ""
+    owner = "/".join(slashed(name).split("/")[:-2])
+    return owner if projection_of(name) in ("query", "key") else ""
 
 
 def compare_gradients(

@@ -91,7 +91,7 @@ def as_names(table: Mapping[str, str], reference: Sequence[Module], port: Sequen
     references, ports = modules
     for path, other in table.items():
         a, b = references[other], ports[path]
-        if not (a.named or b.named):
+        if not (a.named or b.named) or (a.first and not b.named):
             found[path] = other
             continue
         each = [link for link in _linked(a, b)[1].each if len(link.reference) == 1]
