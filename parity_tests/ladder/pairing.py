@@ -18,6 +18,7 @@ from parity_tests.rule.record import Array
 from parity_tests.sides.adapter import Adapter, apart
 from parity_tests.sides.layouts import LAST, Layout, Layouts, to_port
 from parity_tests.sides.links import Links, linked
+from parity_tests.sides.made_weights import plain_beside
 from parity_tests.sides.matching import Matches, as_names, matched
 from parity_tests.sides.names import (
     Names,
@@ -53,7 +54,8 @@ def comparison(
     Raises:
         UsageError: for an argument that breaks a rule.
     """
-    arrays, adapters = fed("inputs", inputs), (reference, port)
+    arrays, adapters = fed("inputs", inputs), plain_beside((reference, port))
+    reference, port = adapters
     lie = Layouts(reference.layout, port.layout, layouts)
     named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
     changed = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
@@ -108,7 +110,7 @@ def comparison(
         names=table,
         said_of_names=[*_in_words(found), *of_maps],
         skip=skip,
-        folded=folded is not None,
+        folded=folded is not None or bool(port.made and not settings.get("transfer", True)),
         **settings,
     )
 

@@ -28,12 +28,14 @@ class TorchModule(Adapter):
             submodule that has parameters, by its path; `OwnTaps()` where `forward` takes `taps=`.
         layout: where it has the channels of its maps, arrays of four axes or more.
         forms: by path what of the results of recurrent modules is compared; it is found out beside a Keras model.
+        made: as in `Adapter`, found out beside a model that has plain weights.
     """
 
     module: Any
     taps: Mapping[str, str] | OwnTaps | None = None
     layout: Layout = "channels_first"
     forms: Mapping[str, Returned] = field(default_factory=dict)
+    made: Collection[str] = ()
     has_modules: ClassVar[bool] = True
 
     @property
