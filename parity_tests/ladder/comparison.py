@@ -51,7 +51,7 @@ class Comparison:
         dtypes: precisions that get records.
         transfer: whether the port gets the reference's parameters.
         folded: whether results of the port stand for those of BatchNorm that is folded into it.
-        uncalled, together: taps that a side does not call, or once for several calls; known once the port has run.
+        uncalled, cut, together: taps that a side does not call, cuts the results of, or calls once for several calls.
     """
 
     reference: Adapter
@@ -72,6 +72,7 @@ class Comparison:
     transfer: bool = True
     folded: bool = False
     uncalled: dict[str, str] = field(default_factory=dict)
+    cut: dict[str, str] = field(default_factory=dict)
     together: Together = field(default_factory=Together)
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
     _lying: dict[str, str] = field(default_factory=dict)
@@ -198,7 +199,7 @@ class Comparison:
                 opened, fed = (sides.reference, sides.port), (self.inputs, self.to_port_inputs(self.inputs))
                 self.uncalled.update(used_uncalled(self.paths, (beside, found), opened, fed))
             mapped = self._calls["port", dtype] = self.to_reference(found)
-            self.uncalled.update(cropped(beside, mapped) if self.sees_inputs else {})
+            self.cut.update(cropped(beside, mapped) if self.sees_inputs else {})
         return self._calls["port", dtype]
 
     def port_fed(self, sides: ModelSides, dtype: str, given: Calls, *, training: bool = False) -> Calls:
@@ -296,9 +297,8 @@ class Comparison:
     @property
     def said_of_inputs(self) -> list[str]:
         """A sentence for each module whose input the port prepares, and for each array that is no map."""
-        made = self.prepared.words.items()
-        said = [f"{tap}.input: {shapes}; the port's {tap} is run on what arrives" for tap, shapes in made]
-        others = [*self.uncalled.items(), *self.together.words.items(), *self._lying.items()]
+        said = [f"{tap}.input: {x}; the port's {tap} is run on what arrives" for tap, x in self.prepared.words.items()]
+        others = [*self.uncalled.items(), *self.cut.items(), *self.together.words.items(), *self._lying.items()]
         return [*said, *in_words(self._renamed), *(f"{name}: {words}" for name, words in others)]
 
     def feeds_input(self, tap: str) -> bool:
@@ -311,7 +311,7 @@ class Comparison:
 
     def to_port(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules as the port has them; without inputs where those are skipped."""
-        fed = {name: call for name, call in self.feeding(calls).items() if tap_of(name) not in self.uncalled}
+        fed = {name: call for name, call in self.feeding(calls).items() if tap_of(name) not in self.cut}
         own = {name: port for port, name in self._renamed.items()}
         return self.together.to_port({own.get(n, n): self._mapped(n, c, self.layouts.to_port) for n, c in fed.items()})
 

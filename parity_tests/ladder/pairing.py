@@ -16,6 +16,7 @@ from parity_tests.ladder.uncompared import without_drawn, without_parts, without
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.adapter import Adapter, apart
+from parity_tests.sides.kinds import in_order_of_projections
 from parity_tests.sides.layouts import LAST, Layout, Layouts, to_port
 from parity_tests.sides.links import Links, linked
 from parity_tests.sides.made_weights import plain_beside
@@ -135,7 +136,14 @@ def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str])
 
 
 def _of_taps_apart(table: Mapping[str, str], taps: Names) -> dict[str, str]:
-    """The table with the taps of modules that are called like the model's own result or input."""
+    """The table with the taps of modules that are called like the model's own result or input.
+
+    Three layers that are one in the reference have no tap there.
+    """
+    together: dict[str, list[str]] = {}
+    for port, name in table.items():
+        together.setdefault(name, []).append(f"{port}.weight")
+    table = {port: name for port, name in table.items() if not in_order_of_projections(together[name])}
     return {
         apart(port) if apart(port) in taps.port else port: apart(name) if apart(name) in taps.reference else name
         for port, name in table.items()

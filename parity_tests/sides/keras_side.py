@@ -17,6 +17,9 @@ from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import MakeOptimizer
 from parity_tests.sides.sources import sources
 
+BESIDE_INPUTS = ("training", "mask", "taps")
+"""Arguments by which Keras hands on more than inputs, and by which a model hands out its taps."""
+
 
 class KerasSide(ModelSide):
     """A model on any backend; what is assigned to it, it has while it runs here alone.
@@ -66,7 +69,7 @@ class KerasSide(ModelSide):
 
     def run(self, inputs: Sequence[Any], *, training: bool, **taps: Any) -> Any:
         is_functional = hasattr(self._model, "_inputs")
-        takes_list = len(inputs) > 1 and (is_functional or has_one_argument(self._model.call))
+        takes_list = len(inputs) > 1 and (is_functional or has_one_argument(self._model.call, *BESIDE_INPUTS))
         return self._model(*([list(inputs)] if takes_list else inputs), training=training, **taps)
 
     def trainable(self, module: Any) -> dict[str, Any]:

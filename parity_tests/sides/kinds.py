@@ -1,6 +1,7 @@
 """What Keras and torch call the parameters of the same kinds of layers, where their spellings differ. Needs nothing."""
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -36,9 +37,9 @@ KINDS = (
         for leaf, of in (("kernel", "weight"), ("bias", "bias"))
     ),
     *(
-        Kind(f"(?:{p}|{p[0]}|{p[0]}_proj|w{p[0]})/{of}", (f"in_proj/{of}/{p}",))
+        Kind(f"(?:{p}|{p[0]}|{p[0]}_proj|w{p[0]})/{leaf}", (f"in_proj/{of}/{p}",))
         for p in PROJECTIONS
-        for of in ("weight", "bias")
+        for leaf, of in (("weight", "weight"), ("kernel", "weight"), ("bias", "bias"))
     ),
     *(Kind(f"in_proj_{of}", tuple(f"in_proj/{of}/{p}" for p in PROJECTIONS)) for of in ("weight", "bias")),
     *(Kind(f"{p[0]}_proj_weight", (f"in_proj/weight/{p}",)) for p in PROJECTIONS),
@@ -73,3 +74,9 @@ def projection_of(name: str) -> str:
     """Whether a parameter makes a query, key or value of attention, by its name; empty for any other."""
     spelled = {p: rf"(?:.*/)?(?:_{p}_dense|{p}|{p[0]}|{p[0]}_proj|w{p[0]})/[^/]+" for p in PROJECTIONS}
     return next((p for p, pattern in spelled.items() if re.fullmatch(pattern, slashed(name))), "")
+
+
+def in_order_of_projections(names: Sequence[str]) -> list[str]:
+    """Parameters of queries, keys and values in this order; none where they are others."""
+    ends = [projection_of(name) for name in names]
+    return [names[ends.index(p)] for p in PROJECTIONS] if sorted(ends) == sorted(PROJECTIONS) else []

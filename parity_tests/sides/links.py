@@ -22,7 +22,7 @@ from parity_tests.sides.carry import (
     same_values,
     stacked,
 )
-from parity_tests.sides.kinds import KINDS, PROJECTIONS, projection_of, slashed
+from parity_tests.sides.kinds import KINDS, PROJECTIONS, in_order_of_projections, slashed
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.names import Names, Pairs, canonical, pair, translated
 
@@ -126,23 +126,20 @@ def linked(
 
 def _given_together(names: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> list[Group]:
     """Two biases of torch that the table says to be one of Keras, or three projections that are one layer."""
+    spelled = {canonical(name): name for name in names.reference} | {(name,): name for name in names.reference}
     found: dict[str, list[str]] = {}
     for name in names.port:
-        if name not in skip and (wanted := translated(name, table)) in names.reference and wanted not in skip:
+        said = translated(name, table)
+        wanted = spelled.get((said,), spelled.get(canonical(said)))
+        if wanted is not None and not {name, wanted} & skip.keys():
             found.setdefault(wanted, []).append(name)
-    projections = {name: _in_order_of_projections(port) for name, port in found.items()}
+    projections = {name: in_order_of_projections(port) for name, port in found.items()}
     found |= {name: ordered for name, ordered in projections.items() if ordered}
     return [
         ((name,), tuple(port))
         for name, port in found.items()
         if projections[name] or (len(port) == 2 and _are_biases(port))
     ]
-
-
-def _in_order_of_projections(names: Sequence[str]) -> list[str]:
-    """Parameters of queries, keys and values in this order; none where they are others."""
-    ends = [projection_of(name) for name in names]
-    return [names[ends.index(p)] for p in PROJECTIONS] if sorted(ends) == sorted(PROJECTIONS) else []
 
 
 def _are_biases(names: Iterable[str]) -> bool:

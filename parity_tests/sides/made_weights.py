@@ -9,7 +9,7 @@ from parity_tests.sides.adapters import TorchModule
 def plain_beside(adapters: tuple[Adapter, Adapter]) -> tuple[Adapter, Adapter]:
     """The two sides; one that alone makes weights of others, as `weight_norm` does, has the weights that it made."""
     made = [_plain(adapter) for adapter in adapters]
-    if all(adapter.made for adapter in made):
+    if all(isinstance(adapter, TorchModule) and adapter.made for adapter in made):
         return adapters
     return made[0], made[1]
 

@@ -82,7 +82,8 @@ def _linked(a: Module, b: Module) -> tuple[Pairs, Links]:
     """The parameters of two modules that are taken for one another."""
     names = Names([*a.values], [*b.values])
     shapes = ({n: v.shape for n, v in a.values.items()}, {n: v.shape for n, v in b.values.items()})
-    return linked(names, shapes, {b.path: a.path}, {}, Layouts("channels_last", "channels_first", {}))
+    table = dict.fromkeys(b.layers or [b.path], a.path)
+    return linked(names, shapes, table, {}, Layouts("channels_last", "channels_first", {}))
 
 
 def as_names(table: Mapping[str, str], reference: Sequence[Module], port: Sequence[Module]) -> dict[str, str]:
@@ -91,8 +92,8 @@ def as_names(table: Mapping[str, str], reference: Sequence[Module], port: Sequen
     references, ports = modules
     for path, other in table.items():
         a, b = references[other], ports[path]
-        if not (a.named or b.named) or (a.first and not b.named):
-            found[path] = other
+        if not (a.named or b.named):
+            found |= dict.fromkeys(b.layers or [path], other)
             continue
         each = [link for link in _linked(a, b)[1].each if len(link.reference) == 1]
         found |= {

@@ -18,6 +18,8 @@ from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import ROOT, Backward, Calls, Loss, MakeOptimizer
 from parity_tests.sides.trees import leaves
 
+POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
 
 class Optimised(NamedTuple):
     """A model with an optimiser of its parameters.
@@ -31,14 +33,15 @@ class Optimised(NamedTuple):
     step: Callable[[Mapping[str, Any]], None]
 
 
-def has_one_argument(function: Callable[..., Any]) -> bool:
-    """Whether a model takes all its inputs in one list: it has no argument for a second, and none for any number."""
-    others = ("training", "mask", "taps")
-    taken = [argument for argument in signature(function).parameters.values() if argument.name not in others]
-    positional = [
-        argument for argument in taken if argument.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.POSITIONAL_ONLY)
-    ]
-    return len(positional) == 1 and all(argument.kind is not Parameter.VAR_POSITIONAL for argument in taken)
+def has_one_argument(function: Callable[..., Any], *beside: str) -> bool:
+    """Whether a model takes all its inputs in one list: it has no argument for a second, and none for any number.
+
+    Args:
+        beside: arguments that are for no inputs.
+    """
+    taken = [argument for name, argument in signature(function).parameters.items() if name not in beside]
+    kinds = [argument.kind for argument in taken]
+    return Parameter.VAR_POSITIONAL not in kinds and sum(kind in POSITIONAL for kind in kinds) == 1
 
 
 class ModelSide(ABC):

@@ -30,13 +30,13 @@ class Module:
         path: where it lies.
         values: its parameters by name.
         named: what its side calls a parameter, where that is otherwise.
-        first: the path of the layer that is called first of several.
+        layers: the paths of the layers that it is made of, in the order of their calls, where those are several.
     """
 
     path: str
     values: Values
     named: Mapping[str, str] = field(default_factory=dict)
-    first: str = ""
+    layers: tuple[str, ...] = ()
 
     @property
     def signature(self) -> Signature:
@@ -63,7 +63,9 @@ class Module:
     @property
     def called(self) -> str:
         """The path of the layer that is called when it is."""
-        return self.first or (self.path.rpartition("/")[0] if self.named else self.path)
+        if self.layers:
+            return self.layers[0]
+        return self.path.rpartition("/")[0] if self.named else self.path
 
     def parts(self) -> list["Module"]:
         """What it is made of, where that is more than one: layers within it, or those that Keras has as one."""
@@ -118,7 +120,7 @@ def _projections_together(modules: Sequence[Module]) -> list[Module]:
 
 def _together(path: str, modules: Sequence[Module]) -> Module:
     values = {name: value for module in modules for name, value in module.values.items()}
-    return Module(path, values, {name: name for name in values}, first=modules[0].path)
+    return Module(path, values, layers=tuple(module.path for module in modules))
 
 
 def _owner(name: str, wholes: Collection[str]) -> str:

@@ -26,8 +26,12 @@ def plain(module: nn.Module) -> nn.Module:
     """A copy that has the weights that are made, as they are in inference mode, in place of what they are made of."""
     changed = copied(module).eval()
     for inner in changed.modules():
-        for name in _parametrized(inner):
-            parametrize.remove_parametrizations(inner, name, leave_parametrized=True)
+        if names := _parametrized(inner):
+            made = {name: getattr(inner, name).detach().clone() for name in names}
+            inner.__class__ = parametrize.type_before_parametrizations(inner)  # the copy has the class of the original
+            del inner.parametrizations
+            for name, value in made.items():
+                inner.register_parameter(name, nn.Parameter(value))
         for hook in _hooks(inner):
             REMOVED[type(hook)](inner, hook.name)
     return changed

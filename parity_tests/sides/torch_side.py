@@ -63,7 +63,7 @@ class TorchSide(ModelSide):
             buffers[name].copy_(counter)
 
     def run(self, inputs: Sequence[Any], *, training: bool, **taps: Any) -> Any:
-        takes_list = len(inputs) > 1 and has_one_argument(self.module.forward)
+        takes_list = len(inputs) > 1 and has_one_argument(self.module.forward, "taps")
         result = self.module.train(training)(*([[*inputs]] if takes_list else inputs), **taps)
         root: Any = self.module
         return in_form(root, result, self.forms[""]) if "" in self.forms else result
