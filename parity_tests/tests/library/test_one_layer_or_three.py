@@ -18,8 +18,8 @@ HEADS = 2
 
 
 def attended(query: Tensor, key: Tensor, value: Tensor, scale: float = 1.0) -> Tensor:
-    heads = [x.view(*x.shape[:2], HEADS, -1).transpose(1, 2) for x in (query * scale, key, value)]
-    return F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
+    q, k, v = (x.view(*x.shape[:2], HEADS, -1).transpose(1, 2) for x in (query * scale, key, value))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 class OneLayer(nn.Module):
