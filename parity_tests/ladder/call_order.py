@@ -16,6 +16,9 @@ from parity_tests.sides.side import Call, Calls, tap_of
 CLEARLY = 1e-3
 """How much nearer calls must be in another order, by what they are fed, to be taken in that order."""
 
+INCOMPARABLE = float("inf")
+"""How far calls are apart that are fed other shapes: those that are fed the same are never so far, right or wrong."""
+
 ALIKE = 1e-6
 """How far what calls are fed may be apart, as a share of the largest, without a look at other orders."""
 
@@ -58,14 +61,15 @@ def _order(reference: Sequence[Call], port: Sequence[Call]) -> list[int]:
     for row in apart:
         order.append(min(left, key=row.__getitem__))
         left.remove(order[-1])
-    return order if float(apart[as_they_are, order].max()) <= CLEARLY * min(most, 1.0) else as_they_are
+    found = float(apart[as_they_are, order].max())
+    return order if found <= CLEARLY * min(most, 1.0) or found < most == INCOMPARABLE else as_they_are
 
 
 def _apart(one: Call, other: Call) -> float:
     """How far apart what two calls are fed is, as a share of the largest; of a tap of the model's own what it holds."""
     left, right = (list(call.inputs or call.outputs.values()) for call in (one, other))
     if [values.shape for values in left] != [values.shape for values in right]:
-        return float("inf")
+        return INCOMPARABLE
     return max((_share(*pair) for pair in zip(left, right, strict=True)), default=0.0)
 
 

@@ -20,9 +20,14 @@ def tag_of(name: str) -> Tag:
 
 
 def compared_calls(pair: Comparison, calls: Calls) -> Calls:
-    """The calls of taps that the port has too, and calls too where it computes with them."""
+    """The calls of taps that the port has too, and calls too where it computes with them.
+
+    Of those whose results it cuts, what arrives.
+    """
     return {
-        name: c for name, c in calls.items() if tap_of(name) in pair.taps.port and tap_of(name) not in pair.uncalled
+        name: Call(inputs=call.inputs, coarse=call.coarse) if tap_of(name) in pair.cut else call
+        for name, call in calls.items()
+        if tap_of(name) in pair.taps.port and tap_of(name) not in pair.uncalled
     }
 
 

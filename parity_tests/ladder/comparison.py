@@ -14,6 +14,7 @@ import numpy as np
 from parity_tests.ladder.borders import PreparedInputs
 from parity_tests.ladder.call_order import in_words, other_order
 from parity_tests.ladder.case import Case, Sides
+from parity_tests.ladder.cropped import cropped
 from parity_tests.ladder.lying import let_lie
 from parity_tests.ladder.together import Together
 from parity_tests.ladder.unused import used_uncalled
@@ -42,8 +43,7 @@ class Comparison:
         layouts: how arrays of the port lie.
         parameters, taps: which names belong together.
         links: how parameters are carried over.
-        names: the table by which they were paired, given or found.
-        said_of_names: sentences on a table that was found.
+        names, said_of_names: the table by which they were paired, given or found; and sentences on one that was found.
         skip: names that are not to be compared.
         losses: a loss for each side, or `None` for the sum of all outputs, each weighted by a random number.
         optimizers: what makes an optimiser for each side, where training is compared.
@@ -51,7 +51,7 @@ class Comparison:
         dtypes: precisions that get records.
         transfer: whether the port gets the reference's parameters.
         folded: whether results of the port stand for those of BatchNorm that is folded into it.
-        uncalled, together: taps that a side does not call, or once for several calls; known once the port has run.
+        uncalled, cut, together: taps that a side does not call, cuts the results of, or calls once for several calls.
     """
 
     reference: Adapter
@@ -72,9 +72,10 @@ class Comparison:
     transfer: bool = True
     folded: bool = False
     uncalled: dict[str, str] = field(default_factory=dict)
+    cut: dict[str, str] = field(default_factory=dict)
     together: Together = field(default_factory=Together)
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)
-    _lying: dict[str, Sequence[int]] = field(default_factory=dict)
+    _lying: dict[str, str] = field(default_factory=dict)
     _backward: dict[str, Backward] = field(default_factory=dict)
     _renamed: dict[str, str] = field(default_factory=dict)
 
@@ -167,8 +168,8 @@ class Comparison:
 
     @cached_property
     def _weights_of_port(self) -> Mapping[str, Array]:
-        own = self.port.open("float32", {}).parameters()
-        return {**own, **self.links.to_port(self.weights)} if self.transfer else own
+        carried = self.links.to_port(self.weights) if self.transfer else {}
+        return {**self.port.open("float32", {}).parameters(), **carried}
 
     @cached_property
     def terms(self) -> Mapping[str, int]:
@@ -197,7 +198,8 @@ class Comparison:
             if beside and self.has_gradients and self.reference.taps is self.port.taps is None:
                 opened, fed = (sides.reference, sides.port), (self.inputs, self.to_port_inputs(self.inputs))
                 self.uncalled.update(used_uncalled(self.paths, (beside, found), opened, fed))
-            self._calls["port", dtype] = self.to_reference(found)
+            mapped = self._calls["port", dtype] = self.to_reference(found)
+            self.cut.update(cropped(beside, mapped) if self.sees_inputs else {})
         return self._calls["port", dtype]
 
     def port_fed(self, sides: ModelSides, dtype: str, given: Calls, *, training: bool = False) -> Calls:
@@ -295,11 +297,9 @@ class Comparison:
     @property
     def said_of_inputs(self) -> list[str]:
         """A sentence for each module whose input the port prepares, and for each array that is no map."""
-        made, lying = self.prepared.words.items(), self._lying.items()
-        said = [f"{tap}.input: {shapes}; the port's {tap} is run on what arrives" for tap, shapes in made]
-        said += in_words(self._renamed)
-        said += [f"{tap}: {words}" for tap, words in [*self.uncalled.items(), *self.together.words.items()]]
-        return said + [f"{name}: {shape} lies on both sides alike, and is taken for no map" for name, shape in lying]
+        said = [f"{tap}.input: {x}; the port's {tap} is run on what arrives" for tap, x in self.prepared.words.items()]
+        others = [*self.uncalled.items(), *self.cut.items(), *self.together.words.items(), *self._lying.items()]
+        return [*said, *in_words(self._renamed), *(f"{name}: {words}" for name, words in others)]
 
     def feeds_input(self, tap: str) -> bool:
         """Whether a tap is fed what arrives in the reference, and the gradient by it is compared."""
@@ -311,9 +311,9 @@ class Comparison:
 
     def to_port(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules as the port has them; without inputs where those are skipped."""
-        fed, own = self.feeding(calls), {name: port for port, name in self._renamed.items()}
-        mapped = {own.get(name, name): self._mapped(name, call, self.layouts.to_port) for name, call in fed.items()}
-        return self.together.to_port(mapped)
+        fed = {name: call for name, call in self.feeding(calls).items() if tap_of(name) not in self.cut}
+        own = {name: port for port, name in self._renamed.items()}
+        return self.together.to_port({own.get(n, n): self._mapped(n, c, self.layouts.to_port) for n, c in fed.items()})
 
     def feeding(self, calls: Calls) -> dict[str, Call]:
         """Calls of the reference's modules to feed it itself; without inputs where those are skipped."""

@@ -15,6 +15,8 @@ from parity_tests.ladder.perturbation import PERTURBATION_SEEDS, moved_by_roundi
 from parity_tests.rule.budgets import BATCHNORM_LIMIT, GRADIENT, SELF_FACTOR, largest, largest_difference
 from parity_tests.rule.compare import compare_taps
 from parity_tests.rule.record import Array, Record, Tag, Where
+from parity_tests.sides.kinds import projection_of, slashed
+from parity_tests.sides.names import is_within
 
 VARIABLE = Tag("variable")
 Gradients = Mapping[str, Array]
@@ -25,10 +27,16 @@ def scales_of(reference: Gradients, coarse: Collection[str] = ()) -> dict[str, f
 
     A bias whose layer is followed by what takes it away again, as BatchNorm in training does, the softmax of attention
     that of its keys, or the difference of two calls, has a gradient of nothing but rounding: it is judged beside the
-    kernel of its layer.
+    kernel of its layer. So have queries and keys of attention whose values are all alike, as in the first layer of a
+    decoder that starts from zeros: they are judged beside the rest of that attention.
     """
     scales = {name: largest(values) for name, values in reference.items()}
     beside = {name: max((scales.get(kernel, 0.0) for kernel in _kernels(name)), default=0.0) for name in scales}
+    of_attention = {attention_of(name): 0.0 for name in scales if attention_of(name)}
+    for name, scale in scales.items():
+        owners = [owner for owner in of_attention if is_within(name, owner)]
+        of_attention |= {owner: max(of_attention[owner], scale) for owner in owners}
+    beside |= {name: max(beside[name], of_attention.get(attention_of(name), 0.0)) for name in scales}
     shares = {name: coarse_budget(1) if name in coarse else GRADIENT for name in scales}
     return {name: beside[name] if scale <= shares[name] * beside[name] else scale for name, scale in scales.items()}
 
@@ -39,6 +47,12 @@ def _kernels(name: str) -> list[str]:
         if name.endswith(bias):
             return [name.removesuffix(bias) + kernel for kernel in kernels]
     return []
+
+
+def attention_of(name: str) -> str:
+    """The path of the attention whose queries or keys a parameter makes; empty for any other, and in a model's root."""
+    owner = "/".join(slashed(name).split("/")[:-2])
+    return owner if projection_of(name) in ("query", "key") else ""
 
 
 def compare_gradients(

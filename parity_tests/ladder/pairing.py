@@ -8,14 +8,18 @@ from numpy.typing import NDArray
 
 from parity_tests.ladder.checks import check_layouts, fed
 from parity_tests.ladder.comparison import Comparison
+from parity_tests.ladder.constants import constants_alone
+from parity_tests.ladder.flattened import in_order_of_maps
 from parity_tests.ladder.folded import FoldedNames, without_norms
 from parity_tests.ladder.patches import in_order_of_patches
 from parity_tests.ladder.uncompared import without_drawn, without_parts, without_skipped, without_wider
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.adapter import Adapter, apart
+from parity_tests.sides.kinds import in_order_of_projections
 from parity_tests.sides.layouts import LAST, Layout, Layouts, to_port
 from parity_tests.sides.links import Links, linked
+from parity_tests.sides.made_weights import plain_beside
 from parity_tests.sides.matching import Matches, as_names, matched
 from parity_tests.sides.names import (
     Names,
@@ -51,7 +55,8 @@ def comparison(
     Raises:
         UsageError: for an argument that breaks a rule.
     """
-    arrays, adapters = fed("inputs", inputs), (reference, port)
+    arrays, adapters = fed("inputs", inputs), plain_beside((reference, port))
+    reference, port = adapters
     lie = Layouts(reference.layout, port.layout, layouts)
     named = zip(input_names(ROOT, len(arrays)), arrays, strict=True)
     changed = [to_port(name, values, lie.tap(ROOT, name, values.ndim)) for name, values in named]
@@ -59,7 +64,8 @@ def comparison(
         adapters, [_tap_paths("reference", reference, arrays, port), _tap_paths("port", port, changed, reference)]
     )
     compared = reference.has_parameters and port.has_parameters
-    values = [adapter.open("float32", {}).parameters() if compared else {} for adapter in adapters]
+    opened = [adapter.open("float32", {}) for adapter in adapters] if compared else []
+    values = [side.parameters() for side in opened] or [{}, {}]
     parameters, taps = Names(*([*of_side] for of_side in values)), Names(*(list(of_side) for of_side in paths))
     check_table(names or {}, parameters, taps)
     known = [*parameters.reference, *parameters.port, *taps.reference, *taps.port]
@@ -76,7 +82,12 @@ def comparison(
     square = {name for name in reference.results_first() & values[0].keys() if len({*values[0][name].shape}) == 1}
     lie.table |= dict.fromkeys(square - lie.table.keys(), (0, 1))
     carried, links = linked(parameters, _shapes(values), table, skip, lie)
+    if alone := constants_alone(carried.missing, opened):
+        skip = {**alone, **skip}
+        carried, links = linked(parameters, _shapes(values), table, skip, lie)
     links = in_order_of_patches(links, (reference, port), (arrays, changed), values[0])
+    by_tap = dict(zip(paired.port, ends, strict=True))
+    links, of_maps = in_order_of_maps(links, lie, (reference, port), (arrays, changed), values[0], by_tap)
     paired = without_drawn(without_wider(paired, adapters, paths, parameters, links), adapters, paths, links)
     paired = without_parts(paired, adapters, paths, parameters, links)
     paired = without_skipped(paired, adapters, paths, parameters, skip)
@@ -98,9 +109,9 @@ def comparison(
         links=links,
         taps=paired,
         names=table,
-        said_of_names=_in_words(found),
+        said_of_names=[*_in_words(found), *of_maps],
         skip=skip,
-        folded=folded is not None,
+        folded=folded is not None or bool(port.made and not settings.get("transfer", True)),
         **settings,
     )
 
@@ -125,7 +136,14 @@ def _paired_taps(taps: Names, table: Mapping[str, str], skip: Mapping[str, str])
 
 
 def _of_taps_apart(table: Mapping[str, str], taps: Names) -> dict[str, str]:
-    """The table with the taps of modules that are called like the model's own result or input."""
+    """The table with the taps of modules that are called like the model's own result or input.
+
+    Three layers that are one in the reference have no tap there.
+    """
+    together: dict[str, list[str]] = {}
+    for port, name in table.items():
+        together.setdefault(name, []).append(f"{port}.weight")
+    table = {port: name for port, name in table.items() if not in_order_of_projections(together[name])}
     return {
         apart(port) if apart(port) in taps.port else port: apart(name) if apart(name) in taps.reference else name
         for port, name in table.items()

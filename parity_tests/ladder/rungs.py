@@ -6,7 +6,7 @@ from functools import partial
 
 from parity_tests.ladder.asked_again import asked_again
 from parity_tests.ladder.case import Answer
-from parity_tests.ladder.coarse import Coarsened, coarse_budget, coarse_sides, coarsened
+from parity_tests.ladder.coarse import EPS, Coarsened, coarse_budget, coarse_sides, coarsened
 from parity_tests.ladder.compared import Taps, allowed_units, compared_calls, fed_and_made, made, tag_of
 from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, scales_of
@@ -14,6 +14,7 @@ from parity_tests.ladder.model_case import calls_of, model_case
 from parity_tests.rule.budgets import (
     CASCADED,
     GRADIENT,
+    ISOLATED,
     OwnErrors,
     float32_budget,
     largest,
@@ -38,9 +39,9 @@ def parameters(pair: Comparison) -> list[ModelCase]:
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
         left, right = pair.paired(reference["parameters"]), port["parameters"]
-        return compare_taps(
-            "parameters", where, left, right, budgets=dict.fromkeys(left, 0.0), tag_of=lambda n: VARIABLE
-        )
+        made = {name for name in left if pair.parameters.port[name] in pair.port.made and not pair.transfer}
+        budgets = {name: ISOLATED * EPS * largest(left[name]) if name in made else 0.0 for name in left}
+        return compare_taps("parameters", where, left, right, budgets=budgets, tag_of=lambda n: VARIABLE)
 
     return [
         ModelCase(rung="parameters", where=where, reference=reference, port=port, judge=judge, whole=("parameters",))

@@ -84,14 +84,21 @@ def without_parts(
     for i, side in enumerate(SIDES):
         if adapters[i].taps is not None:
             continue
-        beside = [_within(paths[1 - i][tap], parameters[1 - i]) for tap in paired.missing[SIDES[1 - i]]]
+        within = [_within(paths[1 - i][tap], parameters[1 - i]) for tap in paired.missing[SIDES[1 - i]]]
+        beside = [(of, _partners(of, partners[1 - i])) for of in within]
         for tap in paired.missing[side]:
-            theirs = [partners[i].get(name, set[str]()) for name in _within(paths[i][tap], parameters[i])]
-            if theirs and all(theirs) and set().union(*theirs) not in beside:
+            own = _within(paths[i][tap], parameters[i])
+            theirs = [partners[i].get(name, set[str]()) for name in own]
+            if theirs and all(theirs) and (set().union(*theirs), own) not in beside:
                 missing[side] = [other for other in missing[side] if other != tap]
                 names = " and ".join(sorted(set().union(*theirs)))
                 skipped[side] = skipped[side] | {tap: f"the other side has its parameters in other parts, {names}"}
     return paired._replace(missing=missing, skipped=skipped)
+
+
+def _partners(names: Iterable[str], partners: Mapping[str, set[str]]) -> set[str]:
+    """What all these parameters are carried from or to."""
+    return {partner for name in names for partner in partners.get(name, ())}
 
 
 def _skipping(paired: Pairs, apart: Mapping[str, str], reason: str) -> Pairs:

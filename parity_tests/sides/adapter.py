@@ -87,6 +87,7 @@ class Adapter(Ordinary, ABC):
         has_parameters: whether it has parameters, which can be given others.
         has_gradients: whether it can be run back.
         may_be_folded: whether what wrote it may have made several parameters one.
+        made: its parameters that were made of others, in float32.
     """
 
     layout: Layout
@@ -95,6 +96,7 @@ class Adapter(Ordinary, ABC):
     has_parameters: ClassVar[bool] = True
     has_gradients: ClassVar[bool] = True
     may_be_folded: ClassVar[bool] = False
+    made: Collection[str] = ()
 
     def __post_init__(self) -> None:
         if self.layout not in get_args(Layout):

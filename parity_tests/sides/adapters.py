@@ -28,12 +28,14 @@ class TorchModule(Adapter):
             submodule that has parameters, by its path; `OwnTaps()` where `forward` takes `taps=`.
         layout: where it has the channels of its maps, arrays of four axes or more.
         forms: by path what of the results of recurrent modules is compared; it is found out beside a Keras model.
+        made: as in `Adapter`, found out beside a model that has plain weights.
     """
 
     module: Any
     taps: Mapping[str, str] | OwnTaps | None = None
     layout: Layout = "channels_first"
     forms: Mapping[str, Returned] = field(default_factory=dict)
+    made: Collection[str] = ()
     has_modules: ClassVar[bool] = True
 
     @property
@@ -58,9 +60,9 @@ class TorchModule(Adapter):
         return wholes(self.module)
 
     def bare(self, paths: Collection[str]) -> set[str]:
-        from parity_tests.sides.torch_side import is_bare
+        from parity_tests.sides.torch_side import inner, is_bare
 
-        return set() if self.writes_taps else {path for path in paths if is_bare(self.module.get_submodule(path))}
+        return set() if self.writes_taps else {path for path in paths if is_bare(inner(self.module, path))}
 
     def steps_last(self, paths: Collection[str]) -> dict[str, bool]:
         from parity_tests.sides.torch_side import has_steps_last
@@ -69,17 +71,17 @@ class TorchModule(Adapter):
         return {path: is_last for path, is_last in found.items() if is_last is not None}
 
     def channels_last(self, paths: Collection[str]) -> dict[str, bool] | None:
-        from parity_tests.sides.torch_side import has_channels_last
+        from parity_tests.sides.torch_side import has_channels_last, inner
 
         if self.writes_taps:
             return None
-        found = {path: has_channels_last(self.module.get_submodule(path)) for path in paths}
+        found = {path: has_channels_last(inner(self.module, path)) for path in paths}
         return {path: is_last for path, is_last in found.items() if is_last is not None}
 
     def recurrent(self, paths: Collection[str]) -> set[str]:
-        from parity_tests.sides.torch_side import is_recurrent
+        from parity_tests.sides.torch_side import inner, is_recurrent
 
-        return set() if self.writes_taps else {path for path in paths if is_recurrent(self.module.get_submodule(path))}
+        return set() if self.writes_taps else {path for path in paths if is_recurrent(inner(self.module, path))}
 
     def returning(self, forms: Mapping[str, Returned]) -> "TorchModule":
         return replace(self, forms={**self.forms, **forms})

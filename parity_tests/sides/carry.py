@@ -128,15 +128,30 @@ def _without_ones(shape: Sequence[int]) -> list[int]:
     return [length for length in shape if length > 1]
 
 
-def stacked(rearrangements: Sequence[Rearrangement]) -> Way:
-    """Projections of Keras' attention, query, key and value, which torch has in one array, one upon the other."""
-    ends = np.cumsum([one.after[0] for one in rearrangements])
+def part_of_layer(part: Shape, whole: Shape, of_keras: bool, into_keras: bool) -> Rearrangement | None:
+    """How a dense layer has one that is a part of its results: one upon the other in torch, side by side in Keras.
+
+    Keras' attention has heads in axes of their own.
+    """
+    made = math.prod(part) // (whole[0 if into_keras else 1] if len(whole) == 2 else 1)
+    after = (made,) if len(whole) == 1 else (whole[0], made) if into_keras else (made, whole[1])
+    if math.prod(part) != math.prod(after) or len(whole) > 2:
+        return None
+    if len(whole) == 1 or of_keras == into_keras:
+        return Rearrangement(part, tuple(range(len(part))), after)
+    return rearranged_kernel(part, after)
+
+
+def stacked(rearrangements: Sequence[Rearrangement], axis: int = 0) -> Way:
+    """Projections of attention, query, key and value, which the other side has in one array, along its results."""
+    ends = np.cumsum([one.after[axis] for one in rearrangements])
 
     def there(arrays: Arrays) -> list[Array]:
-        return [np.concatenate([one.there([array])[0] for one, array in zip(rearrangements, arrays, strict=True)])]
+        parts = [one.there([array])[0] for one, array in zip(rearrangements, arrays, strict=True)]
+        return [np.concatenate(parts, axis)]
 
     def back(arrays: Arrays) -> list[Array]:
-        parts = np.split(arrays[0], ends[:-1])
+        parts = np.split(arrays[0], ends[:-1], axis)
         return [one.back([part])[0] for one, part in zip(rearrangements, parts, strict=True)]
 
     return linear(there, back)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from inspect import signature
 from typing import Any
 
 import keras
@@ -10,10 +12,13 @@ from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture
 from parity_tests.sides.keras_names import layers_by_path, variables_by_path
 from parity_tests.sides.keras_precision import KerasTensors, precision
-from parity_tests.sides.model_side import ModelSide, Optimised
+from parity_tests.sides.model_side import ModelSide, Optimised, has_one_argument
 from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import MakeOptimizer
 from parity_tests.sides.sources import sources
+
+BESIDE_INPUTS = ("training", "mask", "taps")
+"""Arguments by which Keras hands on more than inputs, and by which a model hands out its taps."""
 
 
 class KerasSide(ModelSide):
@@ -63,20 +68,23 @@ class KerasSide(ModelSide):
         self._assigned |= parameters
 
     def run(self, inputs: Sequence[Any], *, training: bool, **taps: Any) -> Any:
-        takes_list = len(inputs) > 1 and hasattr(self._model, "_inputs")  # as functional models do
-        arguments = [list(inputs)] if takes_list else inputs
-        return self._model(*arguments, training=training, **taps)
+        is_functional = hasattr(self._model, "_inputs")
+        takes_list = len(inputs) > 1 and (is_functional or has_one_argument(self._model.call, *BESIDE_INPUTS))
+        return self._model(*([list(inputs)] if takes_list else inputs), training=training, **taps)
 
     def trainable(self, module: Any) -> dict[str, Any]:
         chosen = {id(variable) for variable in (self._model if module is None else module).trainable_variables}
         return {name: self.tensors.handle(v) for name, v in self._variables.items() if id(v) in chosen}
 
     def _stand_in(self, capture: Capture, tap: str, module: Any) -> Any:
-        if tap not in self._activated:
-            return super()._stand_in(capture, tap, module)
-        activation = module.activation
-        watched = capture.watched(tap, _without_activation(module), self.trainable(module))
-        return lambda *args, **kwargs: activation(watched(*args, **kwargs))
+        activation = module.activation if tap in self._activated else _as_it_is
+        call = _without_activation(module) if tap in self._activated else module.call
+
+        def stand_in(*args: Any, **kwargs: Any) -> Any:
+            masks = {name: kwargs.pop(name) for name in [*kwargs] if name in _masks(call)}
+            return activation(capture.watched(tap, partial(call, **masks), self.trainable(module))(*args, **kwargs))
+
+        return stand_in
 
     @contextmanager
     def running(self, *, training: bool) -> Iterator[None]:
@@ -101,6 +109,16 @@ class KerasSide(ModelSide):
                 optimizer.apply(list(gradients.values()), [named[name] for name in gradients])
 
             yield Optimised(self, step)
+
+
+def _masks(call: Callable[..., Any]) -> set[str]:
+    """The arguments for masks, which Keras hands on beside its tensors, and which torch's modules do not take."""
+    names = signature(call).parameters
+    return {"mask", *(f"{name}_mask" for name in names)}
+
+
+def _as_it_is(result: Any) -> Any:
+    return result
 
 
 def _without_activation(layer: Any) -> Callable[..., Any]:

@@ -36,6 +36,9 @@ class Layouts:
         of_taps: where each side has the channels of a tap, where that does not follow from the sides.
         exchanged: taps of which one side has the channels of steps, arrays of three axes, last and the other second.
 
+    Attributes:
+        features: by name which feature of the reference each of the port's is, along the last axis.
+
     Raises:
         UsageError: for what is no permutation.
     """
@@ -52,6 +55,7 @@ class Layouts:
         self.reference, self.port, self.flat, self.of_taps = reference, port, {*flat}, of_taps
         self.exchanged = {*exchanged}
         self.table = {name: _checked(name, axes) for name, axes in table.items()}
+        self.features: dict[str, Sequence[int]] = {}
         self._by_ones: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
 
     def tap(self, call: str, name: str, axes: int) -> Permutation:
@@ -80,6 +84,8 @@ class Layouts:
         shapes = self._by_ones.get(_of_first_call(name))
         if shapes is not None and values.shape == shapes[0]:
             return values.reshape(shapes[1])
+        if order := self.features.get(_of_first_call(name)):
+            return values.take(order, -1)
         return to_port(name, values, self.tap(call, name, values.ndim))
 
     def to_reference(self, call: str, name: str, values: Array) -> Array:
@@ -87,6 +93,8 @@ class Layouts:
         shapes = self._by_ones.get(_of_first_call(name))
         if shapes is not None and values.shape == shapes[1]:
             return values.reshape(shapes[0])
+        if order := self.features.get(_of_first_call(name)):
+            return values.take(np.argsort(order), -1)
         return to_reference(values, self.tap(call, name, values.ndim))
 
     def parameter(self, reference: str, port: str, axes: int) -> Permutation:

@@ -17,10 +17,12 @@ from parity_tests.sides.carry import (
     gates_stacked,
     kernel_on_patches,
     linear,
+    part_of_layer,
     rearranged_kernel,
     same_values,
     stacked,
 )
+from parity_tests.sides.kinds import KINDS, PROJECTIONS, in_order_of_projections, slashed
 from parity_tests.sides.layouts import Layouts, to_port, to_reference
 from parity_tests.sides.names import Names, Pairs, canonical, pair, translated
 
@@ -47,59 +49,6 @@ class Link(NamedTuple):
     def is_single(self) -> bool:
         """Whether it is one and one: of several that do not fit, none can be held against another."""
         return len(self.reference) == len(self.port) == 1
-
-
-class Kind(NamedTuple):
-    """A parameter of a kind of layer, in a spelling that both frameworks share.
-
-    Attributes:
-        path: what its path ends in, as a regular expression; `owner` is what stands before.
-        parts: what it holds, one or several, below the owner.
-        beside: the name of a parameter that its layer has too, where that tells the kind.
-    """
-
-    path: str
-    parts: tuple[str, ...]
-    beside: str = ""
-
-
-PROJECTIONS = ("query", "key", "value")
-
-RECURRENT = {
-    r"cell/cells/(\d+)/": r"_l\2",
-    "forward_layer/cell/": "_l0",
-    "backward_layer/cell/": "_l0_reverse",
-    "cell/": "_l0",
-    "": "",
-}
-"""Where Keras has the parameters of a recurrent layer, and how torch ends their names."""
-
-KINDS = (
-    *(
-        Kind(f"_{p}_dense/{leaf}", (f"in_proj/{of}/{p}",))
-        for p in PROJECTIONS
-        for leaf, of in (("kernel", "weight"), ("bias", "bias"))
-    ),
-    *(
-        Kind(f"(?:{p}|{p[0]}|{p[0]}_proj|w{p[0]})/{of}", (f"in_proj/{of}/{p}",))
-        for p in PROJECTIONS
-        for of in ("weight", "bias")
-    ),
-    *(Kind(f"in_proj_{of}", tuple(f"in_proj/{of}/{p}" for p in PROJECTIONS)) for of in ("weight", "bias")),
-    *(Kind(f"{p[0]}_proj_weight", (f"in_proj/weight/{p}",)) for p in PROJECTIONS),
-    Kind("_output_dense/kernel", ("out_proj/weight",)),
-    Kind("_output_dense/bias", ("out_proj/bias",)),
-    *(Kind(f"{place}kernel", (f"weight_ih{end}",), "recurrent_kernel") for place, end in RECURRENT.items()),
-    *(Kind(f"{place}recurrent_kernel", (f"weight_hh{end}",)) for place, end in RECURRENT.items()),
-    *(Kind(f"{place}bias", (f"bias{end}",), "recurrent_kernel") for place, end in RECURRENT.items()),
-    Kind(r"bias_(?:ih|hh)(_l\d+(?:_reverse)?|)", (r"bias\2",)),
-    *(Kind("depthwise_kernel", (f"{name}/weight",)) for name in ("depthwise", "0")),
-    *(Kind("pointwise_kernel", (f"{name}/weight",)) for name in ("pointwise", "1")),
-    *(Kind("bias", (f"{name}/bias",), "pointwise_kernel") for name in ("pointwise", "1")),
-    *(Kind(leaf, ("weight",)) for leaf in ("alpha", "scale", "layer/kernel")),
-    Kind("layer/bias", ("bias",)),
-)
-"""What is called otherwise in Keras and in torch, or lies in other parts; the first that the other side has counts."""
 
 
 Values = Mapping[str, Array]
@@ -176,12 +125,21 @@ def linked(
 
 
 def _given_together(names: Names, table: Mapping[str, str], skip: Mapping[str, str]) -> list[Group]:
-    """Two biases of torch that the table says to be one of Keras."""
+    """Two biases of torch that the table says to be one of Keras, or three projections that are one layer."""
+    spelled = {canonical(name): name for name in names.reference} | {(name,): name for name in names.reference}
     found: dict[str, list[str]] = {}
     for name in names.port:
-        if name not in skip and (wanted := translated(name, table)) in names.reference and wanted not in skip:
+        said = translated(name, table)
+        wanted = spelled.get((said,), spelled.get(canonical(said)))
+        if wanted is not None and not {name, wanted} & skip.keys():
             found.setdefault(wanted, []).append(name)
-    return [((name,), tuple(port)) for name, port in found.items() if len(port) == 2 and _are_biases(port)]
+    projections = {name: in_order_of_projections(port) for name, port in found.items()}
+    found |= {name: ordered for name, ordered in projections.items() if ordered}
+    return [
+        ((name,), tuple(port))
+        for name, port in found.items()
+        if projections[name] or (len(port) == 2 and _are_biases(port))
+    ]
 
 
 def _are_biases(names: Iterable[str]) -> bool:
@@ -195,8 +153,8 @@ def _leaf(name: str) -> str:
 
 def _by_kind(reference: Mapping[str, str], port: Mapping[str, str], known: Iterable[str]) -> list[Group]:
     """What belongs together of names that are left, which are given with the paths that the table makes of them."""
-    paths = {_path(name) for name in known}
-    options = [{name: _spellings(_path(said), paths) for name, said in side.items()} for side in (reference, port)]
+    paths = {slashed(name) for name in known}
+    options = [{name: _spellings(slashed(said), paths) for name, said in side.items()} for side in (reference, port)]
     offered = [{part for spelled in side.values() for parts in spelled for part in parts} for side in options]
     chosen = [
         {name: next((parts for parts in spelled if other.issuperset(parts)), ()) for name, spelled in side.items()}
@@ -230,10 +188,6 @@ def _spellings(path: str, paths: Collection[str]) -> list[tuple[str, ...]]:
     return [*found, ("/".join(canonical(path)),)]
 
 
-def _path(name: str) -> str:
-    return "/".join(re.split("[./]", name))
-
-
 def _link(reference: tuple[str, ...], port: tuple[str, ...], shapes: tuple[Shapes, Shapes], layouts: Layouts) -> Link:
     """Parameters that belong together, carried as the user says, as they lie, or by their kind."""
     first = shapes[0][reference[0]], shapes[1][port[0]]
@@ -244,12 +198,30 @@ def _link(reference: tuple[str, ...], port: tuple[str, ...], shapes: tuple[Shape
             return Link(reference, port, permuted, first, fits)
         if patches := on_patches(reference[0], port[0], first):
             return Link(reference, port, patches, first, True)
+    if one_layer := _in_one_layer(reference, port, shapes):
+        return Link(reference, port, one_layer, first, True)
     if len(port) == len(PROJECTIONS) or (_is_of_torch(reference) and not _is_of_torch(port)):
         way = _to_torch(port, reference, (shapes[1], shapes[0]))
         way = way.reversed if way else None
     else:
         way = _to_torch(reference, port, shapes)
     return Link(reference, port, way or permuted, first, way is not None)
+
+
+def _in_one_layer(reference: tuple[str, ...], port: tuple[str, ...], shapes: tuple[Shapes, Shapes]) -> Way | None:
+    """How a layer that makes queries, keys and values has what three layers have; `None` where there are no such."""
+    if sorted((len(reference), len(port))) != [1, len(PROJECTIONS)]:
+        return None
+    many, one = (0, 1) if len(port) == 1 else (1, 0)
+    parts, whole = ((reference, port)[i] for i in (many, one))
+    last = _leaf(whole[0]) == "kernel"
+    each = [part_of_layer(shapes[many][name], shapes[one][whole[0]], _leaf(name) == "kernel", last) for name in parts]
+    known = [rearrangement for rearrangement in each if rearrangement is not None]
+    axis = -1 if last else 0
+    if len(known) != len(each) or sum(part.after[axis] for part in known) != shapes[one][whole[0]][axis]:
+        return None
+    way = stacked(known, axis)
+    return way if many == 0 else way.reversed
 
 
 def on_patches(

@@ -10,6 +10,7 @@ from parity_tests.sides.layouts import Layouts
 from parity_tests.sides.links import Links, linked
 from parity_tests.sides.names import Names, Pairs
 from parity_tests.sides.parts import Module, Signature
+from parity_tests.sides.spelling import alike_in_words
 
 
 class Matches(NamedTuple):
@@ -28,7 +29,8 @@ def matched(reference: Sequence[Module], port: Sequence[Module], orders: Sequenc
     """Modules that belong together.
 
     Those whose values are alike and no others' are; those that stand at one place, if each fits that has a place, by
-    the order in which they are defined and by that in which they are called alike; and those that fit nothing else.
+    the order in which they are defined and by that in which they are called alike; those that fit nothing else; and of
+    those that are left, each that shares words of its path with one alone.
 
     Args:
         orders: the paths of each side in the order of their calls, where that is known.
@@ -46,6 +48,8 @@ def matched(reference: Sequence[Module], port: Sequence[Module], orders: Sequenc
     agreed = {b: a for b, a in found[0].items() if all(other[b] == a for other in found)} if found else {}
     alone = {b.path: a.path for a in rest[0] for b in rest[1] if fits.alone(a, b, *rest)}
     table |= alone | agreed
+    for of_reference, of_port in _ambiguous(rest, table, fits):
+        table |= alike_in_words(of_reference, of_port)
     return Matches(table, _ambiguous(rest, table, fits))
 
 
@@ -78,7 +82,8 @@ def _linked(a: Module, b: Module) -> tuple[Pairs, Links]:
     """The parameters of two modules that are taken for one another."""
     names = Names([*a.values], [*b.values])
     shapes = ({n: v.shape for n, v in a.values.items()}, {n: v.shape for n, v in b.values.items()})
-    return linked(names, shapes, {b.path: a.path}, {}, Layouts("channels_last", "channels_first", {}))
+    table = dict.fromkeys(b.layers or [b.path], a.path)
+    return linked(names, shapes, table, {}, Layouts("channels_last", "channels_first", {}))
 
 
 def as_names(table: Mapping[str, str], reference: Sequence[Module], port: Sequence[Module]) -> dict[str, str]:
@@ -88,7 +93,7 @@ def as_names(table: Mapping[str, str], reference: Sequence[Module], port: Sequen
     for path, other in table.items():
         a, b = references[other], ports[path]
         if not (a.named or b.named):
-            found[path] = other
+            found |= dict.fromkeys(b.layers or [path], other)
             continue
         each = [link for link in _linked(a, b)[1].each if len(link.reference) == 1]
         found |= {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import partial
+from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from parity_tests.sides.capture import Capture, Ends, Mark, Tensors, WrittenTaps
 from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import ROOT, Backward, Calls, Loss, MakeOptimizer
 from parity_tests.sides.trees import leaves
+
+POSITIONAL = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class Optimised(NamedTuple):
@@ -28,6 +31,17 @@ class Optimised(NamedTuple):
 
     side: "ModelSide"
     step: Callable[[Mapping[str, Any]], None]
+
+
+def has_one_argument(function: Callable[..., Any], *beside: str) -> bool:
+    """Whether a model takes all its inputs in one list: it has no argument for a second, and none for any number.
+
+    Args:
+        beside: arguments that are for no inputs.
+    """
+    taken = [argument for name, argument in signature(function).parameters.items() if name not in beside]
+    kinds = [argument.kind for argument in taken]
+    return Parameter.VAR_POSITIONAL not in kinds and sum(kind in POSITIONAL for kind in kinds) == 1
 
 
 class ModelSide(ABC):

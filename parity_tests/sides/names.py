@@ -147,12 +147,15 @@ def fan_in(name: str, shape: tuple[int, ...]) -> int:
 
 
 def translated(name: str, table: Mapping[str, str]) -> str:
-    """The name as the table has it: itself, or with the longest module in the table that it lies in replaced."""
+    """The name as the table has it: itself, or with the longest module in the table that it lies in replaced.
+
+    An empty name is that of the model itself.
+    """
     cuts = [len(name), *(match.start() for match in reversed([*re.finditer(r"[./]", name)]))]
-    return next((table[name[:cut]] + name[cut:] for cut in cuts if name[:cut] in table), name)
+    return next(((table[name[:cut]] + name[cut:]).lstrip("./") for cut in cuts if name[:cut] in table), name)
 
 
 def _with_owners(names: Iterable[str]) -> list[str]:
     """Names, and all modules that they lie in."""
-    owners = {name[: match.start()] for name in names for match in re.finditer(r"[./]", name)}
+    owners = {name[: match.start()] for name in names for match in re.finditer(r"^|[./]", name)}
     return [*names, *sorted(owners)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from parity_tests.rule.record import Array
+from parity_tests.sides.kinds import PROJECTIONS, projection_of
 from parity_tests.sides.names import canonical
 
 Values = Mapping[str, Array]
@@ -29,11 +30,13 @@ class Module:
         path: where it lies.
         values: its parameters by name.
         named: what its side calls a parameter, where that is otherwise.
+        layers: the paths of the layers that it is made of, in the order of their calls, where those are several.
     """
 
     path: str
     values: Values
     named: Mapping[str, str] = field(default_factory=dict)
+    layers: tuple[str, ...] = ()
 
     @property
     def signature(self) -> Signature:
@@ -60,6 +63,8 @@ class Module:
     @property
     def called(self) -> str:
         """The path of the layer that is called when it is."""
+        if self.layers:
+            return self.layers[0]
         return self.path.rpartition("/")[0] if self.named else self.path
 
     def parts(self) -> list["Module"]:
@@ -94,9 +99,28 @@ def modules_of(values: Values, left: Collection[str], wholes: Collection[str]) -
 
 
 def in_parts(reference: Sequence[Module], port: Sequence[Module]) -> tuple[list[Module], list[Module]]:
-    """The modules of both sides in their parts."""
+    """The modules of both sides in their parts; three projections of attention as one where the other has one."""
     one, other = ([part for module in side for part in module.parts()] for side in (reference, port))
+    together = _projections_together(one), _projections_together(other)
+    if len(together[0]) == len(one) or len(together[1]) == len(other):
+        return together
     return one, other
+
+
+def _projections_together(modules: Sequence[Module]) -> list[Module]:
+    """The modules with those that make query, key and value of one attention as one, where the first of them stands."""
+    groups: dict[str, list[Module]] = {}
+    for module in modules:
+        if any(projection_of(name) for name in module.values):
+            groups.setdefault(re.sub(r"[./]?[^./]*$", "", module.path), []).append(module)
+    wholes = {id(of[0]): _together(path, of) for path, of in groups.items() if len(of) == len(PROJECTIONS)}
+    within = {id(module) for of in groups.values() if len(of) == len(PROJECTIONS) for module in of[1:]}
+    return [wholes.get(id(module), module) for module in modules if id(module) not in within]
+
+
+def _together(path: str, modules: Sequence[Module]) -> Module:
+    values = {name: value for module in modules for name, value in module.values.items()}
+    return Module(path, values, layers=tuple(module.path for module in modules))
 
 
 def _owner(name: str, wholes: Collection[str]) -> str:

@@ -1,14 +1,14 @@
 """Tensors of TensorFlow, of Keras on TensorFlow, as a capture knows them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
-from tensorflow.python.ops import math_ops
+from tensorflow.python.ops import gen_nn_ops, math_ops
 
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Ends, Gradients, Mark, are_whole
@@ -69,7 +69,11 @@ class TensorflowTensors:
         op_callbacks.add_op_callback(self._look_at)
         try:
             exact = _exact_cast(tf.cast)
-            with patch.object(tf, "cast", exact), patch.object(math_ops, "cast", exact):
+            with ExitStack() as patched:
+                for owner in (tf, math_ops):
+                    patched.enter_context(patch.object(owner, "cast", exact))
+                for name, pool in (("max_pool3d", tf.nn.max_pool2d), ("avg_pool3d", tf.nn.avg_pool2d)):
+                    patched.enter_context(patch.object(gen_nn_ops, name, _pool3d(pool)))
                 yield
         finally:
             op_callbacks.remove_op_callback(self._look_at)
@@ -98,3 +102,19 @@ def _exact_cast(cast: Callable[..., Any]) -> Callable[..., Any]:
         return cast(x, dtype, name)
 
     return exact
+
+
+def _pool3d(pool: Callable[..., Any]) -> Callable[..., Any]:
+    """Pooling of volumes as of maps and then of steps: on a CPU TensorFlow has no operation for them in float64."""
+
+    def pooled(
+        volumes: Any, ksize: Sequence[int], strides: Sequence[int], padding: str, data_format: str = "", name: str = ""
+    ) -> Any:
+        batch, depth, *of_map = volumes.shape  # channels last, as TensorFlow has them on a CPU
+        maps = pool(tf.reshape(volumes, (batch * depth, *of_map)), ksize[2:4], strides[2:4], padding)
+        rows, columns, channels = maps.shape[1:]
+        steps = tf.reshape(maps, (batch, depth, rows * columns, channels))
+        along_depth = pool(steps, (ksize[1], 1), (strides[1], 1), padding)
+        return tf.reshape(along_depth, (batch, -1, rows, columns, channels))
+
+    return pooled

@@ -17,7 +17,7 @@ from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import Array
 from parity_tests.sides.adapter import Returned
 from parity_tests.sides.capture import Capture
-from parity_tests.sides.model_side import ModelSide, Optimised
+from parity_tests.sides.model_side import ModelSide, Optimised, has_one_argument
 from parity_tests.sides.names import unknown
 from parity_tests.sides.own_taps import OwnTaps
 from parity_tests.sides.side import MakeOptimizer
@@ -46,9 +46,9 @@ class TorchSide(ModelSide):
     ) -> None:
         self.dtype, self.own, self.tensors = dtype, own, TorchTensors(dtype)
         self.own_names = None if taps is None else {path: tap for tap, path in taps.items()}
-        self.module = copy.deepcopy(module).to(device="cpu", dtype=DTYPES[dtype]).eval()
+        self.module = copied(module).to(device="cpu", dtype=DTYPES[dtype]).eval()
         self.paths, self.forms = {} if own else dict(taps or {}), forms
-        self.modules = {tap: self.module.get_submodule(path) for tap, path in self.paths.items()}
+        self.modules = {tap: inner(self.module, path) for tap, path in self.paths.items()}
         self._names = {id(parameter): name for name, parameter in self.module.named_parameters()}
         self._counters = {name: b.clone() for name, b in self.module.named_buffers() if not b.is_floating_point()}
         self.sources = sources(dict(self.module.named_modules()), self.paths)
@@ -58,11 +58,13 @@ class TorchSide(ModelSide):
 
     def assign(self, parameters: Mapping[str, Array]) -> None:
         assign(self.module, parameters)
+        buffers = dict(self.module.named_buffers())
         for name, counter in self._counters.items():  # of batches, for a cumulative average
-            self.module.get_buffer(name).copy_(counter)
+            buffers[name].copy_(counter)
 
     def run(self, inputs: Sequence[Any], *, training: bool, **taps: Any) -> Any:
-        result = self.module.train(training)(*inputs, **taps)
+        takes_list = len(inputs) > 1 and has_one_argument(self.module.forward, "taps")
+        result = self.module.train(training)(*([[*inputs]] if takes_list else inputs), **taps)
         root: Any = self.module
         return in_form(root, result, self.forms[""]) if "" in self.forms else result
 
@@ -94,6 +96,15 @@ class TorchSide(ModelSide):
             yield Optimised(twin, step)
 
 
+def copied(module: nn.Module) -> nn.Module:
+    """A copy with parameters of its own: TorchScript's would lead their gradients on to the parameters copied."""
+    with torch.no_grad():
+        copy_of = copy.deepcopy(module)
+    for parameter, original in zip(copy_of.parameters(), module.parameters(), strict=True):
+        parameter.requires_grad_(original.requires_grad)
+    return copy_of
+
+
 def floating(module: nn.Module) -> dict[str, Tensor]:
     """Parameters by name, and the buffers that are saved with them, those that are floating-point numbers."""
     saved = module.state_dict().keys()
@@ -111,8 +122,16 @@ def assign(module: nn.Module, values: Mapping[str, Array]) -> None:
 
 
 def submodules(module: nn.Module) -> dict[str, nn.Module]:
-    """All submodules by path."""
-    return {path: submodule for path, submodule in module.named_modules() if path}
+    """All submodules by path that Python calls: what a compiled graph of TorchScript consists of, nobody calls."""
+    named = [(path, submodule) for path, submodule in module.named_modules()]
+    graphs = [path and f"{path}." for path, submodule in named if isinstance(submodule, torch.jit.ScriptModule)]
+    within = {path for path, _ in named for graph in graphs if path.startswith(graph) and path != graph}
+    return {path: submodule for path, submodule in named if path and path not in within}
+
+
+def inner(module: nn.Module, path: str) -> nn.Module:
+    """The submodule at a path; the module itself at an empty one, for which TorchScript has no answer."""
+    return module.get_submodule(path) if path else module
 
 
 def check_path(argument: str, module: nn.Module, path: str) -> str:
@@ -139,7 +158,12 @@ def owners(module: nn.Module) -> list[str]:
 
 def _can_be_called(module: nn.Module) -> bool:
     """Whether a module has a `forward`: a list of parameters has none."""
-    return type(module).forward is not nn.Module.forward
+    return forward_of(module) is not nn.Module.forward
+
+
+def forward_of(module: nn.Module) -> Any:
+    """The `forward` of its class; `None` of a graph of TorchScript, whose class has none."""
+    return None if isinstance(module, torch.jit.ScriptModule) else type(module).forward
 
 
 def is_bare(module: nn.Module) -> bool:
@@ -151,7 +175,7 @@ def is_bare(module: nn.Module) -> bool:
 
 def has_steps_last(module: nn.Module) -> bool | None:
     """Whether a module takes steps with their channels last, as torch's own do of which that is known."""
-    if not type(module).forward.__module__.startswith("torch.nn."):
+    if not getattr(forward_of(module), "__module__", "").startswith("torch.nn."):
         return None
     kinds = nn.Conv1d | nn.ConvTranspose1d | _NormBase | nn.GroupNorm
     if isinstance(module, kinds) or (isinstance(module, nn.PReLU) and module.num_parameters > 1):
@@ -163,7 +187,7 @@ def has_channels_last(module: nn.Module) -> bool | None:
     """Whether a module takes and gives its channels last, as torch's own do that know no maps; of others nothing."""
     if isinstance(module, _ConvNd | _NormBase | nn.GroupNorm):
         return False
-    forward = type(module).forward
+    forward = forward_of(module)
     if isinstance(module, nn.LayerNorm | nn.RMSNorm):
         own = forward in (nn.LayerNorm.forward, nn.RMSNorm.forward)
         return len(module.normalized_shape) == 1 if own else None

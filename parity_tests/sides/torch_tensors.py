@@ -1,5 +1,6 @@
 """Tensors of torch, of a torch module or of Keras on torch, as a capture knows them."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -74,9 +75,12 @@ class TorchTensors:
     def running(self) -> Iterator[None]:
         """Dropout draws the same numbers in each run, and the user's generator stays as it is.
 
-        In float64 every operation is looked at.
+        In float64 every operation is looked at. What `torch.compile` has wrapped runs as it is written.
         """
-        with torch.random.fork_rng(devices=[]), _Watch(self) if self.dtype is torch.float64 else nullcontext():
+        compiled = "torch._dynamo" in sys.modules  # which is slow to load
+        eager = torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+        watch = _Watch(self) if self.dtype is torch.float64 else nullcontext()
+        with torch.random.fork_rng(devices=[]), eager, watch:
             torch.manual_seed(0)
             yield
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from parity_tests import TorchModule, compare_models
+from parity_tests.ladder.constants import REASON
 from parity_tests.rule.result import Result
 
 TOKENS = np.random.default_rng(0).integers(0, 9, (3, 5))
@@ -90,11 +91,22 @@ def test_a_list_of_parameters_is_no_tap() -> None:
 
 
 def test_a_block_with_a_constant_is_skipped_with_it() -> None:
-    result = compare_models(Places(), Places(constant=True), ROWS)
-    assert result.summary.startswith("incomplete: 2 names were not compared, first block.zero")
-    skipped = compare_models(Places(), Places(constant=True), ROWS, skip={"block.zero": "a constant"})
-    assert skipped.verdict == "equal", skipped.summary
-    assert all(c.skipped.get("block") == "a constant" for c in skipped.coverage if (c.side, c.kind) == ("port", "taps"))
+    port = Places(constant=True)
+    result = compare_models(Places(), port, ROWS)
+    assert result.verdict == "equal", result.summary
+    of_port = {c.kind: c.skipped for c in result.coverage if c.side == "port"}
+    assert of_port["parameters"]["block.zero"] == of_port["taps"]["block"] == REASON
+    port.get_buffer("block.zero").fill_(0.1)
+    assert compare_models(Places(), port, ROWS).summary.startswith("different: top.input is where it starts")
+
+
+def test_a_parameter_that_is_trained_and_statistics_are_no_constants() -> None:
+    more = Places()
+    more.register_parameter("scale", nn.Parameter(torch.ones(2)))
+    assert compare_models(Places(), more, ROWS).verdict == "incomplete"
+    more = Places()
+    more.register_buffer("running_mean", torch.ones(2))
+    assert compare_models(Places(), more, ROWS).verdict == "incomplete"
 
 
 def test_another_mistake_is_named_at_its_own_place() -> None:

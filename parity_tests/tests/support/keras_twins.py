@@ -172,6 +172,7 @@ POOLS = {
         lambda: nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.AvgPool2d(3, 2)),
         (MAPS,),
     ),
+    "MaxPooling3D": Twin(lambda: L.MaxPooling3D(2), lambda: nn.MaxPool3d(2), lambda: nn.AvgPool3d(2), (VOLUMES,)),
     "AveragePooling3D": Twin(
         lambda: L.AveragePooling3D(2), lambda: nn.AvgPool3d(2), lambda: nn.MaxPool3d(2), (VOLUMES,)
     ),
