@@ -7,7 +7,10 @@ from parity_tests.sides.adapters import TorchModule
 
 
 def plain_beside(adapters: tuple[Adapter, Adapter]) -> tuple[Adapter, Adapter]:
-    """The two sides; one that alone makes weights of others, as `weight_norm` does, has the weights that it made."""
+    """The two sides; one that alone makes weights of others, as `weight_norm` does, has the weights that it made.
+
+    Where both make them, what they are made of is compared.
+    """
     made = [_plain(adapter) for adapter in adapters]
     if all(isinstance(adapter, TorchModule) and adapter.made for adapter in made):
         return adapters

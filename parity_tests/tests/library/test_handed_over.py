@@ -112,7 +112,7 @@ def causal() -> keras.Model:
     return model
 
 
-class Cut(nn.Module):
+class CutToSize(nn.Module):
     """Convolutions that pad at both ends, whose last steps are cut off, or wrongly the first."""
 
     def __init__(self, wrong: bool = False, made: bool = False) -> None:
@@ -132,13 +132,13 @@ class Cut(nn.Module):
 
 @pytest.mark.parametrize("made", [False, True], ids=["plain", "weight_norm"])
 def test_results_that_a_port_cuts_to_size_are_compared_where_they_arrive(made: bool) -> None:
-    right, wrong = (compare_models(causal(), Cut(wrong, made), STEPS) for wrong in (False, True))
+    right, wrong = (compare_models(causal(), CutToSize(wrong, made), STEPS) for wrong in (False, True))
     assert right.verdict == "equal", right.summary
     assert is_named(wrong, "second.input")
 
 
 def test_weights_that_a_port_has_made_are_judged_in_the_precision_they_were_made_in() -> None:
-    reference, port = causal(), Cut(made=True)
+    reference, port = causal(), CutToSize(made=True)
     for name in ("first", "second"):
         kernel, bias = map(torch.tensor, reference.get_layer(name).get_weights())
         layer = getattr(port, name)
@@ -181,5 +181,5 @@ def test_steps_of_convolutions_of_ones_own_lie_as_their_shapes_tell() -> None:
 def test_a_model_without_statistics_can_be_compared_in_training() -> None:
     reference = causal()
     rungs = ("forward", "training")
-    assert compare_models(reference, Cut(), STEPS, rungs=rungs).verdict == "equal"
-    assert compare_models(reference, Cut(wrong=True), STEPS, rungs=rungs).verdict == "different"
+    assert compare_models(reference, CutToSize(), STEPS, rungs=rungs).verdict == "equal"
+    assert compare_models(reference, CutToSize(wrong=True), STEPS, rungs=rungs).verdict == "different"
