@@ -25,7 +25,6 @@ FLAGS = {
     **dict.fromkeys(("--trainable-backbone-layers", "--freeze"), ("--frozen-stages",)),
     **dict.fromkeys(("--amp", "--fp16", "--half"), ("--precision",)),
     **dict.fromkeys(("--name", "--project", "--save-dir", "--output-dir"), ("--out",)),
-    "--batch": ("--batch-size", "--read-ahead"),
     "--format": ("--to",),
 }
 """Our flags by those of other programs; the first that the command has."""

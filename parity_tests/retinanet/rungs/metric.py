@@ -35,13 +35,13 @@ def _case(run: DetectorComparison, size: Size) -> DetectorCase:
 
         scene, side = run.inputs.digits(size, PICTURES), sides.reference("float64")
         near = outputs_near_the_truth(side, scene, run.config.num_classes)
-        found, classes = side.detections(near, size), run.config.num_classes
+        found, classes = side.detections(near, size), _classes(run, scene)
         numbers = numbers_of_coco(found, scene.boxes, scene.labels, _marks(scene), num_classes=classes)
         return {"scene": scene._asdict(), "near": near, "numbers": numbers}
 
     def port(sides: DetectorSides, given: Answer) -> Answer:
         scene, found = Scene(**given["scene"]), sides.port("float64").detections(given["near"], size)
-        classes = run.config.num_classes
+        classes = _classes(run, scene)
         return {"numbers": run.metric(found, scene.boxes, scene.labels, _marks(scene), num_classes=classes)}
 
     where = Where(size=size, dtype="float64")
@@ -63,6 +63,11 @@ def _at_edges(run: DetectorComparison) -> DetectorCase:
     where = Where(dtype="float64", subject="edges")
     judge, shared = partial(_judge, where), run.dealt(0)
     return DetectorCase(rung="metric", where=where, reference=reference, port=port, judge=judge, shared=shared)
+
+
+def _classes(run: DetectorComparison, scene: Scene) -> int:
+    """As many as the model has, or the digits of the scene, which a model of few classes does not know."""
+    return max(run.config.num_classes, *(1 + int(label) for labels in scene.labels for label in labels))
 
 
 def _marks(scene: Scene) -> list[Marks]:

@@ -48,7 +48,7 @@ def test_a_command_says_its_version(
             "retinanet detect: unrecognized arguments: --gpu; did you mean --device?",
         ),
         (["detect", "RUN", "a.jpg", "--device", "gpu"], "did you mean cuda?"),
-        (["evaluate", "RUN", "data", "--batch", "4"], "did you mean --read-ahead?"),
+        (["evaluate", "RUN", "data", "--half"], "did you mean --precision?"),
         (["conventions", "--preset", "keras_io"], "retinanet conventions: unrecognized arguments: --preset keras_io\n"),
         (["inspect", "data", "--xyz"], "unrecognized arguments: --xyz\n"),
     ],

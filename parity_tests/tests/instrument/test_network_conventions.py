@@ -38,13 +38,13 @@ def fresh(run: DetectorComparison) -> DetectorComparison:
 
 
 def test_fresh_variables_are_equal_where_no_convention_is_changed(whole: DetectorComparison) -> None:
-    assert where_it_starts(fresh(changed_network(whole)), "parameters") == "equal"
+    assert where_it_starts(fresh(changed_network(whole)), "parameters", "fresh") == "equal"
 
 
 @pytest.mark.planted
 @pytest.mark.parametrize("changed", PARAMETERS)
 def test_a_changed_convention_is_named_in_fresh_variables(whole: DetectorComparison, changed: str) -> None:
-    assert where_it_starts(fresh(changed_network(whole, changed)), "parameters") == PARAMETERS[changed]
+    assert where_it_starts(fresh(changed_network(whole, changed)), "parameters", "fresh") == PARAMETERS[changed]
 
 
 @pytest.mark.planted

@@ -224,8 +224,8 @@ def test_a_wrong_file_is_named_in_one_sentence_and_nothing_is_written(
         (without("conv1_bn/conv1_bn/gamma:0"), "gamma:0"),
         (with_dataset("conv1_conv/conv1_conv/bias:0", (3,)), r"has shape \(3,\), and the model has \(64,\)"),
         (foreign_h5, "holds no model of Keras, and no ImageNet weights of keras.applications"),
-        (of_keras_2({"P3": (3, 3), "classification_submodel": (3,)}, whole=True), FIZYR + ", saved whole by Keras 2"),
-        (of_keras_2({"P3": (3, 3), "classification_submodel": (3,)}), FIZYR + ", weights saved by Keras 2"),
+        (of_keras_2({"P3": (3, 3), "classification_submodel": (3,)}, whole=True), FIZYR + ".*, saved whole by Keras 2"),
+        (of_keras_2({"P3": (3, 3), "classification_submodel": (3,)}), FIZYR + ".*, weights saved by Keras 2"),
         (
             of_keras_2({"conv1_conv": (3,), "predictions": (3,)}),
             "holds a classifier of keras.applications with its top",
