@@ -67,7 +67,8 @@ def _at_edges(run: DetectorComparison) -> DetectorCase:
 
 def _classes(run: DetectorComparison, scene: Scene) -> int:
     """As many as the model has, or the digits of the scene, which a model of few classes does not know."""
-    return max(run.config.num_classes, *(1 + int(label) for labels in scene.labels for label in labels))
+    own: int = run.config.num_classes
+    return max([own, *(1 + int(label) for labels in scene.labels for label in labels)])
 
 
 def _marks(scene: Scene) -> list[Marks]:
