@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 OWN = tuple(str(ROOT / package) for package in (*PACKAGES, "parity_tests"))
 """Where the files of both sides and of the instrument are; any other file is of a library."""
 
-OF_MEMORY = ("memory", "alloc")
-"""What errors of a machine without memory say, whatever their type is: they tell nothing of a model."""
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""What torch says on a machine without memory, in an error of no type of its own: it tells nothing of a model."""
 
 PLACE, RAISED = "raised at", "raised"
 
@@ -28,9 +28,9 @@ def answering(case: DetectorCase) -> DetectorCase:
     def port(sides: DetectorSides, given: Answer) -> Answer:
         try:
             return case.port(sides, given)
-        except Exception as error:
+        except Exception as error:  # whatever a port raises
             place = _line_of_port(error)
-            if place is None or any(word in in_one_line(error).lower() for word in OF_MEMORY):
+            if place is None or _lacks_memory(error):
                 raise
             return {PLACE: place, RAISED: in_one_line(error)}
 
@@ -41,6 +41,10 @@ def answering(case: DetectorCase) -> DetectorCase:
         return [Record(rung=case.rung, where=case.where, name=port[PLACE], verdict="different", reason=reason)]
 
     return replace(case, port=port, judge=judge)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
 def _line_of_port(error: Exception) -> str | None:

@@ -109,6 +109,16 @@ def test_a_port_that_raises_is_different_at_the_line_that_does(
     assert record.reason.startswith("the port raises RuntimeError")
 
 
+def test_an_error_about_the_layout_in_memory_is_one_of_the_port(
+    run: DetectorComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = RuntimeError("required rank 4 tensor to use channels_last memory format")
+    monkeypatch.setattr("torch_retinanet.targets.encode", Mock(side_effect=error))
+    changed = changed_run(run)
+    [record] = compared(answering(cases_on(changed, "targets", "96x160")[0]), changed.sides)
+    assert record.verdict == "different"
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
 def test_a_port_without_memory_is_not_called_different(
     run: DetectorComparison, error: Exception, monkeypatch: pytest.MonkeyPatch
