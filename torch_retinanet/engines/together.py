@@ -12,7 +12,7 @@ from torch_retinanet.tiles import Tiling
 
 
 class CheckedBatches:
-    """An engine whose batches are compared with single pictures once, on the first that it is given.
+    """An engine whose batches are compared with single pictures once, on the first on which anything is found.
 
     A library chooses its kernels by the size of a batch, and each of them rounds in its own way. Where that changes
     what is found beyond the budget of a certificate, every picture goes through the network by itself. Either is said.
@@ -33,6 +33,8 @@ class CheckedBatches:
             return self.engine.predict(pictures, batch_size=1 if self.alone else batch_size, tiling=tiling)
         single = self.engine.predict(pictures, batch_size=1, tiling=tiling)
         found = self.engine.predict(pictures, batch_size=batch_size, tiling=tiling)
+        if not any(len(one["scores"]) for one in (*single, *found)):
+            return single  # which says nothing
         apart = max((_distance(*pair) for pair in zip(single, found, strict=True)), key=lambda one: one.share)
         self.alone = apart.share > 1
         note(f"retinanet: {_in_words(apart, batch_size)}")

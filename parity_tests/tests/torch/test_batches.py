@@ -15,15 +15,15 @@ PICTURES = [torch.zeros(3, 8, 8)] * 3
 class Jittery:
     """An engine whose boxes move by some pixels where several pictures go together; it remembers how many did."""
 
-    def __init__(self, by: float) -> None:
-        self.by = by
+    def __init__(self, by: float, count: int = 1) -> None:
+        self.by, self.count = by, count
         self.together: list[int] = []
 
     def predict(self, pictures: Sequence[Any], *, batch_size: int = 8, **options: Any) -> list[dict[str, Tensor]]:
         self.together.append(batch_size)
         moved = self.by * (batch_size > 1)
         found = {"boxes": torch.tensor([[0.0, 0, 100, 100 + moved]]), "scores": torch.ones(1), "labels": torch.ones(1)}
-        return [found for _ in pictures]
+        return [{name: values[: self.count] for name, values in found.items()} for _ in pictures]
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,13 @@ def test_a_picture_alone_is_no_batch(capsys: pytest.CaptureFixture[str]) -> None
     CheckedBatches(engine).predict(PICTURES[:1])
     assert len(engine.together) == 1
     assert not capsys.readouterr().err
+
+
+def test_pictures_on_which_nothing_is_found_decide_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    engine = Jittery(30.0, count=0)
+    checked = CheckedBatches(engine)
+    checked.predict(PICTURES)
+    assert not capsys.readouterr().err
+    engine.count = 1
+    checked.predict(PICTURES)
+    assert "pictures go one by one" in capsys.readouterr().err
