@@ -49,10 +49,8 @@ def metric_edges() -> EdgeScene:
 def _of_overlaps() -> tuple[Detections, Array, Labels]:
     places = np.arange(WHOLE // 2)
     corners = np.stack([np.zeros(len(places)), 2.0 * WHOLE * places], axis=1)
-    boxes, found = (
-        np.concatenate([corners, corners + WHOLE], axis=1),
-        np.concatenate([corners, corners + WHOLE], axis=1),
-    )
+    boxes = np.concatenate([corners, corners + WHOLE], axis=1)
+    found = boxes.copy()
     found[:, 2] = WHOLE // 2 + places
     return _detected(found, OVERLAPS), boxes, np.full(len(boxes), OVERLAPS)
 

@@ -23,7 +23,7 @@ def is_named(result: Result, place: str) -> bool:
     return result.summary.startswith(f"different: {place} is where it starts")
 
 
-class DifferenceInKeras(keras.Model):  # type: ignore[misc]
+class DifferenceInKeras(keras.Model):  # type: ignore[misc]  # keras has no types
     def __init__(self) -> None:
         super().__init__()
         self.dense = L.Dense(4)

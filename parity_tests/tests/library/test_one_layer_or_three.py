@@ -45,7 +45,7 @@ class ThreeLayers(nn.Module):
         return made
 
 
-class KerasBlock(keras.Model):  # type: ignore[misc]
+class KerasBlock(keras.Model):  # type: ignore[misc]  # keras has no types
     """A block in Keras with a layer for all three, or three, or the attention of Keras."""
 
     def __init__(self, kind: str) -> None:
