@@ -1,8 +1,9 @@
 # Both commands make .venv themselves, with the versions of constraints.txt; Python compiles what it imports. The pip that
-# comes with Python 3.11 takes a minute longer to find out what goes together.
+# comes with Python 3.11 takes a minute longer to find out what goes together; this one would show a page of setuptools on
+# what an editable installation is.
 PYTHON ?= python3
 EXTRAS := parity,train,dev
-PIP := .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
+PIP := PYTHONWARNINGS=ignore::UserWarning .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 
 # glibc is asked for huge pages, and keeps what is freed: fetching memory anew for each model took a tenth of the tests.
 MALLOC := glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8000000000:glibc.malloc.top_pad=268435456
