@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -17,6 +18,9 @@ LIBRARIES = ("torch", "torchvision", "keras", "tensorflow", "jax", "numpy")
 
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 """Where torch and TensorFlow look up how many threads they may use."""
+
+STATUS = Path("/proc/self/status")
+"""Where Linux says what memory a process holds."""
 
 
 def provenance() -> dict[str, Any]:
@@ -35,6 +39,14 @@ def peak_memory(*, of_children: bool = False) -> int:
     """The most memory in bytes that this process, or the largest that it has started and ended, has held at once."""
     who = resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF
     return resource.getrusage(who).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def mapped_memory() -> int:
+    """The bytes among them that are files, as libraries are: processes side by side share them. 0 where not known."""
+    if not STATUS.exists():
+        return 0
+    found = re.search(r"^RssFile:\s+(\d+) kB$", STATUS.read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def _versions() -> dict[str, str]:

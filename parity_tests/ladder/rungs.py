@@ -77,7 +77,7 @@ def _judge_cascaded(pair: Comparison, where: Where, reference: Answer, port: Ans
     dtypes, sides = {where.dtype, "float64"}, (reference, port)
     left, right = ({dtype: made(pair, calls_of(side, dtype)) for dtype in dtypes} for side in sides)
     coarse = coarsened(*(_coarse_so_far(pair, calls_of(side, "float64")) for side in sides))
-    return _judge(where, left, right, lambda name: CASCADED, coarse)
+    return _judge(pair, where, left, right, lambda name: CASCADED, coarse)
 
 
 def _isolated(pair: Comparison, where: Where) -> ModelCase:
@@ -98,12 +98,13 @@ def _isolated(pair: Comparison, where: Where) -> ModelCase:
         left, right = ({d: fed_and_made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
         coarse = coarsened(*(_coarse_alone(pair, calls_of(side, "float64")) for side in (reference, port)))
         units = allowed_units(pair, calls_of(reference, "float64"))
-        return _judge(where, left, right, units.__getitem__, coarse)
+        return _judge(pair, where, left, right, units.__getitem__, coarse)
 
     return model_case("forward", where, reference, port, judge, precisions)
 
 
 def _judge(
+    pair: Comparison,
     where: Where,
     reference: Mapping[str, Taps],
     port: Mapping[str, Taps],
@@ -125,7 +126,7 @@ def _judge(
         elif where.dtype == "float64":
             budgets[name] = rounding_budget(values, units(name))
         elif name in own:
-            budgets[name] = float32_budget(units(name), values, own[name])
+            budgets[name] = float32_budget(units(name), values, own[name], pair.terms.get(tap_of(name), 1))
     if where.dtype == "float32":
         return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of, own=own)
     left, right = ({n: v.astype("float64") if n in coarse else v for n, v in of.items()} for of in (left, right))

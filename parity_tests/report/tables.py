@@ -46,13 +46,13 @@ def trajectory_table(records: Sequence[Record]) -> Table:
 
 def module_table(records: Sequence[Record], *, sides: tuple[str, str] = ("Keras", "torch")) -> Table:
     """One row a module, its worst over all sizes; the five layers of a head at one level share a row."""
-    extent = records[0].where.extent
+    extent = next((record for record in records if record.reference_shape), records[0]).where.extent
     title = (
         f"Modules: shapes at {extent}, the largest difference over all sizes,\nand the largest share of a budget used"
     )
     table = _table(title, ("module", *sides), ("float64", "used", "float32", "used"), ("verdict",))
     for module, rows in _by_module(records).items():
-        shown = [row for row in rows if row.where.extent == extent][-1]
+        shown = ([row for row in rows if row.where.extent == extent] or rows)[-1]
         cells = [cell for dtype in ("float64", "float32") for cell in _worst(rows, dtype)]
         port_shape = (_torch_shape if sides[1] == "torch" else _shape)(shown.port_shape)
         table.add_row(module, _shape(shown.reference_shape), port_shape, *cells, verdict_text(rows))

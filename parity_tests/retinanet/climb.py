@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from parity_tests.ladder.case import About, dealt
 from parity_tests.ladder.climb import Answers, Report, climb
-from parity_tests.ladder.provenance import peak_memory, provenance
+from parity_tests.ladder.provenance import mapped_memory, peak_memory, provenance
 from parity_tests.retinanet.blind_spots import warnings
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.coverage import coverage
@@ -47,6 +47,7 @@ def climb_rungs(
         warnings=[*warnings(records, run.weights), *silent_rungs(records), *unshown],
         provenance=provenance(),
         peak=peak_memory(),
+        mapped=mapped_memory(),
     )
 
 

@@ -27,7 +27,7 @@ from parity_tests.retinanet.keras_in_use import KerasInUse
 from parity_tests.retinanet.keras_preparation import KerasPreparation, fitted_batch
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.names import statistics_of
-from parity_tests.retinanet.narrow import fewer
+from parity_tests.retinanet.narrow import fewer, with_fewer_channels
 from parity_tests.retinanet.preparation import PictureSides
 from parity_tests.retinanet.side import Recipe, values_of
 from parity_tests.retinanet.trainer import BatchGradients, Plan, around_steps, closed_form, drawn_gradients
@@ -141,6 +141,10 @@ class KerasDetectorSide(KerasInUse, KerasSide):
 
         return KerasTraining(self._model, self.loss)
 
+    def statistics(self) -> dict[str, Array]:
+        self._catch_up()
+        return {name: array_of(variable) for name, variable in statistics_of(self._variables).items()}
+
     @contextmanager
     def optimised(self, make: MakeOptimizer) -> Iterator[Optimised]:
         before = self.parameters()
@@ -153,7 +157,7 @@ class KerasDetectorSide(KerasInUse, KerasSide):
         if self.is_narrow:
             return self
         with keras_precision(self.dtype), python_seed(self.seed):
-            backbone = keras.models.clone_model(self._model.fpn.backbone, clone_function=_with_fewer_channels)
+            backbone = keras.models.clone_model(self._model.fpn.backbone, clone_function=with_fewer_channels)
         return self._around(backbone, self.num_classes, self.of_anchors)
 
     def varied(
@@ -262,7 +266,7 @@ class KerasDetectorSide(KerasInUse, KerasSide):
             scene = fitted_batch(scenes[step][batch], sides, self.dtype)
             return self._gradients_on(scene, training=plan.norm_follows)
 
-        return closed_form(plan, self.parameters(), back, lambda: statistics_of(self.parameters()))
+        return closed_form(plan, self.parameters(), back, self.statistics)
 
     def _gradients_on(self, scene: Scene, *, training: bool) -> BatchGradients:
         """The loss of pictures from 0 to 255, and its gradient by every weight."""
@@ -328,13 +332,6 @@ class KerasDetectorSide(KerasInUse, KerasSide):
             encoder = keras_reference.LabelEncoder(**self.of_anchors)
             encoded: tuple[Any, Any] = encoder.encode_batch(images, padded, classes)
             return encoded
-
-
-def _with_fewer_channels(layer: Any) -> Any:
-    settings = layer.get_config()
-    if "filters" in settings:
-        settings["filters"] = fewer(settings["filters"])
-    return type(layer).from_config(settings)
 
 
 def _as_labels(targets: Mapping[str, Array]) -> Array:

@@ -6,6 +6,7 @@ numbers show as much of it, in a fraction of the time and memory.
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from parity_tests.retinanet.inputs import LAST_LAYERS
 from parity_tests.rule.record import Array
@@ -33,6 +34,14 @@ def narrow_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     *inner, made = shape
     taken = [fewer(channels) for channels in inner[-1:]]
     return *inner[:-1], *taken, made if name.startswith(LAST_LAYERS) else fewer(made)
+
+
+def with_fewer_channels(layer: Any) -> Any:
+    """A layer of Keras as the narrow network has it."""
+    settings = layer.get_config()
+    if "filters" in settings:
+        settings["filters"] = fewer(settings["filters"])
+    return type(layer).from_config(settings)
 
 
 def fewer(channels: int) -> int:

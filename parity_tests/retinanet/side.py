@@ -50,6 +50,9 @@ class DetectorSide(Side, Protocol):
     def narrow(self) -> "DetectorSide":
         """The same with a sixteenth of the channels, whose weights may be any: built once."""
 
+    def statistics(self) -> Mapping[str, Array]:
+        """Those of the parameters that are BatchNorm's running means and variances; a copy."""
+
     def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """Everything that the framework itself counts among the model's variables, by its own name.
 

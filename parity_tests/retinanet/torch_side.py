@@ -122,6 +122,9 @@ class TorchDetectorSide(TorchInUse, TorchSurroundings):
     def parameters(self) -> dict[str, Array]:
         return by_keras_name(self.model.state_dict())
 
+    def statistics(self) -> dict[str, Array]:
+        return by_keras_name({n: t for n, t in self.model.state_dict().items() if "running_" in n})
+
     def inventory(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         network = self._built.module if "_built" in vars(self) else self._on_no_device
         named = {name: keras_name(name) for name in network.state_dict()}

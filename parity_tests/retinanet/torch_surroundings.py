@@ -14,7 +14,7 @@ from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.rule.record import Array
 from parity_tests.sides.torch_tensors import DTYPES, TorchTensors
 from torch_retinanet.targets import Targets
-from torch_retinanet.weights.keras_names import keras_variables
+from torch_retinanet.weights.keras_names import keras_name, to_keras
 
 Config = torch_retinanet.RetinaNetConfig
 """The conventions of the port."""
@@ -129,4 +129,5 @@ def in_numpy(found: Sequence[Mapping[str, Tensor]]) -> list[Detections]:
 
 def by_keras_name(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
     """Copies of the variables among tensors of the port, by Keras name and in Keras' layout."""
-    return {name: value.numpy().copy() for name, value in keras_variables(tensors).items()}
+    named = ((keras_name(name), tensor) for name, tensor in tensors.items())
+    return {name: to_keras(tensor).numpy().copy() for name, tensor in named if name is not None}

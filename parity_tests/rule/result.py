@@ -55,7 +55,12 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class PresetResult:
-    """What climbing the ladder of one preset gives, as `Result` has it; `peak` is the most memory held, in bytes."""
+    """What climbing the ladder of one preset gives, as `Result` has it.
+
+    Attributes:
+        peak: the most memory that its process held, in bytes.
+        mapped: of that the files, as libraries, which all processes share.
+    """
 
     preset: str
     records: Sequence[Record]
@@ -65,6 +70,7 @@ class PresetResult:
     warnings: Sequence[str]
     provenance: Mapping[str, Any]
     peak: int
+    mapped: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +118,7 @@ class Result:
             records=[record for each in found for record in each.records],
             settings=dict(settings) | {"preset": [each.preset for each in found]},
             provenance=found[0].provenance,
-            cost={"seconds": seconds, "peak_gib": sum(each.peak for each in found) / 2**30},
+            cost={"seconds": seconds, "peak_gib": _held_together(found) / 2**30},
             warnings=[
                 *(f"{each.preset}: {words}" if several else words for each in found for words in each.warnings),
                 *more_warnings,
@@ -255,6 +261,11 @@ def where_it_starts(parting: Divergence, several_presets: bool) -> str:
 def _together(records: Sequence[Record]) -> list[str]:
     """Names, those of one module as one: the layers of a head at one level."""
     return list(dict.fromkeys(record.tag.module or record.name for record in records))
+
+
+def _held_together(found: Sequence[PresetResult]) -> int:
+    """The most memory of processes side by side: what each has of its own, and once what they share."""
+    return sum(each.peak - each.mapped for each in found) + max(each.mapped for each in found)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -79,7 +79,7 @@ def _at_size(run: DetectorComparison, size: Size) -> DetectorCase:
 
 def _judge(run: DetectorComparison, where: Where, reference: Answer, port: Answer) -> list[Record]:
     records = refusal("forward", where, reference["float64"])
-    isolated, (cascaded, own) = isolated_budgets(run, reference["float64"]), _cascaded_budgets(reference, port)
+    isolated, (cascaded, own) = isolated_budgets(run, reference["float64"]), _cascaded_budgets(run, reference, port)
     for dtype in ("float64", "float32"):
         compare = partial(_compare, reference.get(dtype, {}))
         place = replace(where, dtype=dtype, mode="isolated")
@@ -105,8 +105,12 @@ def _compare(
 
 def isolated_budgets(run: DetectorComparison, given: Taps) -> dict[str, float]:
     """What a fed module may differ by in float64 at each tap of `given`: roundings of the largest value."""
-    sums = longest_sums({name: value.shape for name, value in run.weights.items()})
+    sums = _longest_sums(run)
     return {name: rounding_budget(value, isolated_units(sums.get(name, 1))) for name, value in given.items()}
+
+
+def _longest_sums(run: DetectorComparison) -> dict[str, int]:
+    return longest_sums({name: value.shape for name, value in run.weights.items()})
 
 
 def float32_bounds(given: Taps, bounds: Taps) -> dict[str, float | Array]:
@@ -126,7 +130,9 @@ def can_be_fed(taps: Taps) -> bool:
     return not any(isinstance(value, Sampled) for value in taps.values())
 
 
-def _cascaded_budgets(reference: Answer, port: Answer) -> tuple[dict[str, dict[str, float]], dict[str, OwnErrors]]:
+def _cascaded_budgets(
+    run: DetectorComparison, reference: Answer, port: Answer
+) -> tuple[dict[str, dict[str, float]], dict[str, OwnErrors]]:
     """In float64 by roundings; in float32 of the taps that both sides have in both precisions, in one shape."""
     budgets = {"float64": {name: rounding_budget(value, CASCADED) for name, value in reference["float64"].items()}}
     if "float32" not in reference:
@@ -134,7 +140,8 @@ def _cascaded_budgets(reference: Answer, port: Answer) -> tuple[dict[str, dict[s
     taps = [reference["float32"], reference["float64"], port["float32"], port["float64"]]
     common = [name for name, value in taps[0].items() if all(_has(side, name, value.shape) for side in taps)]
     own = {name: own_errors(*(side[name] for side in taps)) for name in common}
-    found = {name: float32_budget(CASCADED, taps[0][name], own[name]) for name in common}
+    sums = _longest_sums(run)
+    found = {name: float32_budget(CASCADED, taps[0][name], own[name], sums.get(name, 1)) for name in common}
     return budgets | {"float32": found}, own
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.training import statistic_scale
-from parity_tests.retinanet.names import statistics_of, tag_of
+from parity_tests.retinanet.names import tag_of
 from parity_tests.retinanet.side import DetectorSide, fed_with, values_of
 from parity_tests.rule.budgets import ISOLATED, rounding_budget
 from parity_tests.rule.compare import compare_taps
@@ -22,13 +22,13 @@ def of_reference(side: DetectorSide, images: Array) -> Answer:
     """The statistics, the taps that the blocks of the port are fed, and what the modules behind them make."""
     taps = values_of(side.forward([images], training=True))
     fed = {name: value for name, value in taps.items() if name.startswith(BLOCKS)}
-    return {"fed": fed, "made": _behind(taps), "statistics": statistics_of(side.parameters())}
+    return {"fed": fed, "made": _behind(taps), "statistics": side.statistics()}
 
 
 def of_port(side: DetectorSide, images: Array, fed: Mapping[str, Array]) -> Answer:
     """The statistics of a side that is fed these taps, and what its modules behind the blocks make."""
     taps = values_of(side.forward([images], fed=fed_with(fed), training=True))
-    return {"made": _behind(taps), "statistics": statistics_of(side.parameters())}
+    return {"made": _behind(taps), "statistics": side.statistics()}
 
 
 def _behind(taps: Mapping[str, Array]) -> dict[str, Array]:

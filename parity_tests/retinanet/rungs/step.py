@@ -4,7 +4,7 @@ The narrow network takes the steps; a batch moves the statistics of the whole on
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from parity_tests.ladder.case import Answer, asked_with, check_drawn
 from parity_tests.ladder.training import statistic_scale
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.inputs import Scene
-from parity_tests.retinanet.names import statistics_of, tag_of, weights_of
+from parity_tests.retinanet.names import tag_of, weights_of
 from parity_tests.retinanet.rungs.gradients import training_scenes
 from parity_tests.retinanet.side import DetectorSide, Recipe
 from parity_tests.rule.budgets import CASCADED, GRADIENT
@@ -120,7 +120,7 @@ def _judge_statistics(where: Where, reference: Answer, port: Answer) -> list[Rec
     return compare_taps("step", where, left, right, budgets=budgets, tag_of=tag_of)
 
 
-def _statistics_after(side: DetectorSide, scene: Scene) -> dict[str, Array]:
+def _statistics_after(side: DetectorSide, scene: Scene) -> Mapping[str, Array]:
     """What a batch in training mode leaves in a side."""
     side.forward([scene.images], training=True)
-    return statistics_of(side.parameters())
+    return side.statistics()

@@ -1,7 +1,8 @@
 """Cases and the sides that they ask: who is built when, what is asked once, and what is refused."""
 
+from argparse import Namespace
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -9,12 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity_tests.cli.options import plain_console
 from parity_tests.ladder import memory
 from parity_tests.ladder.case import DIGEST, About, Answer, Case, Sides, asked_with, check_drawn, dealt
 from parity_tests.ladder.climb import ClimbProgress, climb
+from parity_tests.ladder.provenance import STATUS, mapped_memory, peak_memory
+from parity_tests.report.tables import module_table
 from parity_tests.rule.compare import compare_values
 from parity_tests.rule.errors import UsageError
 from parity_tests.rule.record import ALL, Record, Where
+from parity_tests.rule.result import Result
+from parity_tests.tests.support.climbs import equal_anchors
 
 
 @dataclass
@@ -177,6 +183,10 @@ def test_what_fails_to_run_is_incomplete_and_the_next_case_is_climbed(sides: Num
         (SIZES[0], ALL, "incomplete", "RuntimeError: out of memory"),
         (SIZES[1], "value", "equal", ""),
     ]
+    console = plain_console()
+    with console.capture() as printed:
+        console.print(module_table(records))
+    assert f"shapes at {SIZES[1].extent}, " in printed.get()
 
 
 @pytest.mark.parametrize(("trains", "left"), [(True, 1.5), (False, 9.0)])
@@ -293,3 +303,10 @@ def test_memory_is_looked_for_only_where_a_process_has_grown(monkeypatch: pytest
     held[0] = 0  # a system that does not say
     room.make()
     assert looked[-1] == 0
+
+
+def test_what_processes_share_is_counted_once() -> None:
+    climbed = equal_anchors(Namespace(preset=["notebook"]), "notebook", lambda progress: None)
+    found = [replace(climbed, peak=peak * 2**30, mapped=2**30) for peak in (3, 2)]
+    assert Result.of_presets(found, seconds=1.0, settings={}).cost["peak_gib"] == 4
+    assert 0 < mapped_memory() < peak_memory() or not STATUS.exists()

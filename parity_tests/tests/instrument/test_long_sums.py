@@ -13,8 +13,18 @@ import pytest
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.names import longest_sums, taps_of
 from parity_tests.retinanet.rungs.forward import float32_bounds
-from parity_tests.rule.budgets import ISOLATED, isolated_units, largest, largest_difference, rounding_budget
-from parity_tests.rule.record import Array
+from parity_tests.rule.budgets import (
+    CASCADED,
+    ISOLATED,
+    float32_budget,
+    isolated_units,
+    largest,
+    largest_difference,
+    own_errors,
+    rounding_budget,
+)
+from parity_tests.rule.compare import compare_values
+from parity_tests.rule.record import Array, Where
 from parity_tests.tests.support.planted import records_on, taps_made_by
 
 EPS = float(np.finfo(np.float64).eps)
@@ -93,6 +103,20 @@ def test_right_sums_are_within_their_budget_however_long_they_are(terms: int) ->
 @pytest.mark.planted
 def test_products_of_ten_binary_digits_less_exceed_the_budget_of_p6() -> None:
     assert of_frameworks(18432, seed=0, digits=42) > 1
+
+
+@pytest.mark.parametrize(
+    ("terms", "units", "verdict"), [(9, 17, "different"), (2304, 17, "equal"), (2304, 60, "different")]
+)
+def test_a_port_may_round_in_float32_as_long_sums_do_however_little_the_reference_does(
+    terms: int, units: int, verdict: str
+) -> None:
+    exact = np.random.default_rng(0).normal(size=(2, 8, 8, 4))
+    reference, off = exact.astype(np.float32), rounding_budget(exact.astype(np.float32), units)
+    port = (exact + off * np.sign(exact)).astype(np.float32)
+    budget = float32_budget(CASCADED, reference, own_errors(reference, exact, port, exact), terms)
+    where = Where(size=(8, 8), dtype="float32", mode="cascaded")
+    assert compare_values("forward", where, "p6", reference, port, budget).verdict == verdict
 
 
 def test_the_budget_of_float32_does_not_grow(run: DetectorComparison) -> None:
