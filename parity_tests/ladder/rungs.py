@@ -18,6 +18,7 @@ from parity_tests.rule.budgets import (
     OwnErrors,
     float32_budget,
     largest,
+    longest_so_far,
     own_errors,
     rounding_budget,
 )
@@ -117,6 +118,7 @@ def _judge(
     """
     left, right, budgets = reference[where.dtype], port[where.dtype], dict[str, float]()
     own: dict[str, OwnErrors] = {}
+    terms = longest_so_far(left, {name: count for name in left if (count := _longest_sum(pair, name)) > 1})
     for name, values in left.items():
         others = [run[name] for run in (reference["float64"], right, port["float64"]) if name in run]
         if where.dtype == "float32" and [other.shape for other in others] == 3 * [values.shape]:
@@ -126,11 +128,17 @@ def _judge(
         elif where.dtype == "float64":
             budgets[name] = rounding_budget(values, units(name))
         elif name in own:
-            budgets[name] = float32_budget(units(name), values, own[name], pair.terms.get(tap_of(name), 1))
+            budgets[name] = float32_budget(units(name), values, own[name], terms[name])
     if where.dtype == "float32":
         return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of, own=own)
     left, right = ({n: v.astype("float64") if n in coarse else v for n, v in of.items()} for of in (left, right))
     return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of, coarse=coarse)
+
+
+def _longest_sum(pair: Comparison, name: str) -> int:
+    """The terms of the longest sum within what makes a tap; 1 where there is none."""
+    tap = tap_of(name)
+    return pair.terms.get(ROOT if tap.startswith(f"{ROOT}.") else tap, 1)
 
 
 def _coarse_so_far(pair: Comparison, calls: Calls) -> set[str]:

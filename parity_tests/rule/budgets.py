@@ -6,6 +6,7 @@ are allowed what rounding costs them, their errors against their own float64 run
 """
 
 import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -56,6 +57,15 @@ def rounding_of_sums(terms: int) -> float:
     units where TensorFlow rounds them by 0.3 to 2.
     """
     return max(MIN_FLOAT32_UNITS, math.sqrt(terms) / FLOAT32_FACTOR)
+
+
+def longest_so_far(names: Iterable[str], terms: Mapping[str, int]) -> dict[str, int]:
+    """The terms of the longest sum of each, in order; of what has none of its own, the longest before it."""
+    found, longest = dict[str, int](), 1
+    for name in names:
+        longest = max(longest, terms.get(name, 1))
+        found[name] = terms.get(name, longest)
+    return found
 
 
 def rounding_budget(reference: Array | Sampled, units: float) -> float:

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # isort: split
 import keras
 import numpy as np
 import pytest
 
+from parity_tests import compare_models
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.names import longest_sums, taps_of
 from parity_tests.retinanet.rungs.forward import float32_bounds
@@ -117,6 +118,43 @@ def test_a_port_may_round_in_float32_as_long_sums_do_however_little_the_referenc
     budget = float32_budget(CASCADED, reference, own_errors(reference, exact, port, exact), terms)
     where = Where(size=(8, 8), dtype="float32", mode="cascaded")
     assert compare_values("forward", where, "p6", reference, port, budget).verdict == verdict
+
+
+class Pairwise(nn.Linear):
+    """A layer whose products are added in pairs, and the pairs again: it hardly rounds."""
+
+    def products(self, x: Tensor) -> Tensor:
+        return x[:, :, None] * self.weight.T
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.products(x).sum(dim=1) + self.bias
+
+
+class OneAfterTheOther(Pairwise):
+    """The same added one after the other."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        products = self.products(x)
+        first, all_there = (
+            products.new_zeros((len(x), 1, self.out_features)),
+            torch.zeros(x.shape[1], dtype=torch.int64),
+        )
+        return first.index_add(1, all_there, products)[:, 0] + self.bias
+
+
+class OfFewDigits(OneAfterTheOther):
+    """In float32 it rounds its products to half of their digits."""
+
+    def products(self, x: Tensor) -> Tensor:
+        products = super().products(x)
+        return products.half().float() if x.dtype is torch.float32 else products
+
+
+@pytest.mark.parametrize(("layer", "verdict"), [(OneAfterTheOther, "equal"), (OfFewDigits, "different")])
+def test_any_model_may_sum_in_another_order_in_float32(layer: type[Pairwise], verdict: str) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 65536))
+    reference, port = (nn.Sequential(kind(x.shape[1], 8)) for kind in (Pairwise, layer))
+    assert compare_models(reference, port, x, dtypes=["float32"]).verdict == verdict
 
 
 def test_the_budget_of_float32_does_not_grow(run: DetectorComparison) -> None:
