@@ -1,14 +1,19 @@
 """`retinanet convert` and `retinanet conventions`: weights files, and what their models follow."""
 
 import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch_retinanet.config import PRESETS, RetinaNetConfig
 from torch_retinanet.config.fields import by_group
-from torch_retinanet.errors import InputError
+from torch_retinanet.errors import InputError, install_hint
 from torch_retinanet.terminal import note, say
 from torch_retinanet.weights import find_weights, write_weights
+from torch_retinanet.weights.dialect import CannotKeepError
 from torch_retinanet.weights.keras_file import KERAS_PRESETS, keras_preset
 from torch_retinanet.weights.published import names
 from torch_retinanet.weights.weights_file import WeightsFile
@@ -35,6 +40,12 @@ def add_to(commands: Any) -> None:
     )
     formats = list(dict.fromkeys([*KERAS_PRESETS, *names()]))
     convert.add_argument("--to", metavar="PRESET", choices=formats, help="write as this RetinaNet's program does")
+    convert.add_argument(
+        "--data",
+        type=Path,
+        help="annotated pictures: where --to cannot keep what the weights do, measure on them what each convention in "
+        "the way costs, by `retinanet-parity ablate`",
+    )
     convert.set_defaults(run=_convert)
     table = commands.add_parser("conventions", help="list the conventions and what each preset has")
     table.set_defaults(run=_conventions)
@@ -50,7 +61,12 @@ def _convert(options: argparse.Namespace) -> int:
             raise InputError(f"--to: {options.to} needs a target, the file that is written")
         say(f"{source}: {len(contents.tensors)} tensors, {_described(contents)}")
         return 0
-    written = write_weights(target, contents, to=options.to)
+    try:
+        written = write_weights(target, contents, to=options.to)
+    except CannotKeepError as refused:
+        if options.data and refused.measurable:
+            _measure(source, options.data, refused.measurable)
+        raise
     say(f"{target}: {len(written.tensors)} tensors, {_described(written)}")
     if options.to not in (None, *KERAS_PRESETS):
         if other := contents.config.differences(written.config, acts_on="detections"):
@@ -59,6 +75,19 @@ def _convert(options: argparse.Namespace) -> int:
     elif target.suffix != ".safetensors" and (lost := _lost_in_keras(contents)):
         note(f"retinanet: {target}: a Keras file holds the network alone, not {', '.join(lost)}")
     return 0
+
+
+def _measure(source: Path, data: Path, conventions: Sequence[str]) -> None:
+    """Print what the other values of conventions cost on annotated pictures; the command says what it cannot take.
+
+    Raises:
+        InputError: where the command is not installed.
+    """
+    command = shutil.which("retinanet-parity", path=Path(sys.executable).parent)
+    if command is None:
+        raise InputError(f"--data: what conventions cost is measured by retinanet-parity; {install_hint('parity')}")
+    words = [command, "ablate", "--weights", str(source), "--data", str(data), "--conventions", *conventions]
+    subprocess.run(words, check=False)  # noqa: S603
 
 
 def _described(contents: WeightsFile) -> str:

@@ -30,13 +30,25 @@ OF_RESNETS = {"conv_bias", "shortcut_bias", "bn_eps", "channel_order", "pixel_st
 """What is changed in the backbone, whose parts are known of torchvision's residual networks alone."""
 
 
+class CannotKeepError(InputError):
+    """Weights whose function cannot be kept in a preset.
+
+    Attributes:
+        measurable: of the conventions in the way those that the same weights can be run with otherwise.
+    """
+
+    def __init__(self, sentence: str, measurable: Sequence[str]) -> None:
+        super().__init__(sentence)
+        self.measurable = tuple(measurable)
+
+
 def as_dialect(contents: WeightsFile, preset: RetinaNetConfig) -> WeightsFile:
     """The same function in the conventions of a preset, with the file's own sizes and classes.
 
     Fields that act on detections and on training alone are the preset's.
 
     Raises:
-        InputError: naming the conventions that stand in the way.
+        CannotKeepError: naming the conventions that stand in the way.
     """
     before = contents.config
     sizes = {name: getattr(before, name) for name in (*SIZES, "num_classes")}
@@ -46,7 +58,8 @@ def as_dialect(contents: WeightsFile, preset: RetinaNetConfig) -> WeightsFile:
     if in_the_way := [name for name in differing if name not in can_change]:
         said = "; ".join(f"{n} is {getattr(before, n)!r}, and there {getattr(after, n)!r}" for n in in_the_way)
         refused = f"weights: they cannot be brought into preset {preset.name}, since {said}"
-        raise InputError(f"{refused}; {_cost(before, after, in_the_way)}")
+        fitting = [name for name in in_the_way if _fits(before, name, getattr(after, name))]
+        raise CannotKeepError(f"{refused}; {_cost(in_the_way, fitting)}", fitting)
     tensors = {name: tensor.clone() for name, tensor in contents.tensors.items()}
     for change in dict.fromkeys(CHANGES[name] for name in differing):
         change(tensors, before, after)
@@ -54,9 +67,8 @@ def as_dialect(contents: WeightsFile, preset: RetinaNetConfig) -> WeightsFile:
     return replace(contents, config=after, tensors=ordered)
 
 
-def _cost(before: RetinaNetConfig, after: RetinaNetConfig, in_the_way: Sequence[str]) -> str:
+def _cost(in_the_way: Sequence[str], fitting: Sequence[str]) -> str:
     """How to measure what the other value of conventions costs; or which of them need other parameters."""
-    fitting = [name for name in in_the_way if _fits(before, name, getattr(after, name))]
     others = [n for n in in_the_way if n not in fitting]
     needs = f"{' and '.join(others)} would need other parameters" if others else ""
     command = f"`retinanet-parity ablate --weights FILE --data DATA --conventions {' '.join(fitting)}` measures"

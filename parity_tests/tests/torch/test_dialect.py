@@ -1,5 +1,6 @@
 """Weights of one RetinaNet in the conventions of another: the same detections where that can be, else the reason."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from parity_tests.cli.ablate import parser as ablation_parser
 from parity_tests.tests.support.detectors import noise
 from parity_tests.tests.support.pages import PAGES
 from torch_retinanet import InputError, RetinaNetConfig, RetinaNetDetector, cli, load_model
@@ -137,3 +139,30 @@ def test_the_command_says_what_stands_in_the_way(tmp_path: Path, capsys: pytest.
     assert command.startswith("stride_in ")
     assert command.endswith("` measures what the other value costs on your pictures")
     assert not (tmp_path / "out.keras").exists()
+
+
+def test_with_data_the_command_measures_what_stands_in_the_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[list[str]] = []
+    monkeypatch.setattr("subprocess.run", lambda words, check: measured.append([str(word) for word in words]))
+    source = tmp_path / "in.safetensors"
+    write_weights(source, weights(anchor_rounding="torchvision"))
+    command = ["convert", str(source), str(tmp_path / "out.keras"), "--to", "keras_io", "--data", "pictures"]
+    assert cli.main(command) == 2
+    named = re.search(r"--conventions ([^`]+)` measures", capsys.readouterr().err)
+    assert named is not None
+    [[program, ablate, *words]] = measured
+    assert (Path(program).stem, ablate) == ("retinanet-parity", "ablate")
+    options = ablation_parser().parse_args(words)
+    assert (options.weights, options.data, options.conventions) == (source, Path("pictures"), named[1].split())
+
+
+def test_without_the_package_that_measures_the_command_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name, path: None)
+    write_weights(tmp_path / "in.safetensors", weights(anchor_rounding="torchvision"))
+    command = ["convert", str(tmp_path / "in.safetensors"), str(tmp_path / "out.keras"), "--to", "keras_io"]
+    assert cli.main([*command, "--data", "pictures"]) == 2
+    assert "--data: what conventions cost is measured by retinanet-parity; pip install" in capsys.readouterr().err
