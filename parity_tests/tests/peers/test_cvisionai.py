@@ -14,9 +14,10 @@ from parity_tests.peers.hdf5 import describe
 from parity_tests.peers.keras_comparison import KerasPeer, judged
 from parity_tests.peers.keras_files import make_file
 from parity_tests.peers.recorded import Recorded
-from parity_tests.peers.relus import compare_gradients
+from parity_tests.peers.relus import Unit, compare_gradients
 from parity_tests.rule.record import Where
 from parity_tests.tests.support.keras_peers import compare_edge, edge_detections, loaded_from
+from parity_tests.tests.support.peer_units import ROWS_OF_UNITS, unit_rows
 from parity_tests.tests.support.peers import LATE, RECORDINGS, different, first_different, mistaken
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.errors import InputError
@@ -54,6 +55,9 @@ IN_DOUBLE = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 SIZES = [(128, 128), (100, 150), (97, 161)]
 MORE = [(160, 224), (224, 160), (256, 192), (65, 130)]
 TRAINED = [(128, 128), (100, 150), (256, 192)]
+SWITCHED = {(128, 128): (Unit(15, (1, 21, 5, 10)),)}
+"""The units of ReLUs that its runs in float32 had on the other side of 0."""
+
 FORMATS = ("training.h5", "inference.h5", "weights.h5")
 
 
@@ -72,9 +76,17 @@ def test_a_loaded_detector_answers_as_the_package_does(size: tuple[int, int]) ->
 @pytest.mark.ci
 @pytest.mark.parametrize("size", TRAINED)
 def test_gradients_by_weights_are_those_of_the_package(size: tuple[int, int]) -> None:
-    records = compare_gradients(PEER.recorded, detector(anchor_scales=IN_DOUBLE), size)
+    switched = SWITCHED.get(size, ())
+    records = compare_gradients(PEER.recorded, detector(anchor_scales=IN_DOUBLE), size, switched=switched)
     assert len(records) == 12
     assert different(records) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SWITCHED)
+def test_units_within_rounding_of_zero_move_them_by_what_the_page_says(size: tuple[int, int]) -> None:
+    rows = unit_rows("cvisionai", PEER.recorded, detector(anchor_scales=IN_DOUBLE), size, SWITCHED[size])
+    assert rows <= ROWS_OF_UNITS
 
 
 @pytest.mark.parametrize("size", [*SIZES, pytest.param((256, 192), marks=pytest.mark.ci)])

@@ -18,12 +18,14 @@ from parity_tests.peers.keras_comparison import KerasPeer, judged
 from parity_tests.peers.keras_files import layout_of, make_file, make_snapshot
 from parity_tests.peers.recorded import Recorded
 from parity_tests.peers.relus import compare_gradients
+from parity_tests.rule.budgets import ISOLATED
 from parity_tests.rule.record import Where
 from parity_tests.tests.support.keras_peers import compare_edge, edge_detections, loaded_from
 from parity_tests.tests.support.peers import LATE, RECORDINGS, different, first_different, mistaken
 from torch_retinanet import RetinaNetConfig, RetinaNetDetector
 from torch_retinanet.anchors import AnchorGenerator
 from torch_retinanet.errors import InputError
+from torch_retinanet.losses import RetinaNetLoss
 from torch_retinanet.preprocess import prepare
 from torch_retinanet.targets import LabelEncoder
 from torch_retinanet.weights import read_weights, write_weights
@@ -84,6 +86,24 @@ def test_gradients_by_weights_in_float32_are_those_of_keras_retinanet(size: tupl
     records = compare_gradients(PEER.recorded, detector(), size)
     assert len(records) == 12
     assert different(records) == []
+
+
+def gradient_as_in_keras(logits: Tensor) -> Tensor:
+    """The gradient (N,K) of background's focal loss in the operations of Keras 2 `binary_crossentropy` and fizyr."""
+    p = (logits := logits.clone().requires_grad_()).sigmoid()
+    crossentropy = -(1 - p.clamp(1e-7, 1 - 1e-7) + 1e-7).log()
+    [gradient] = torch.autograd.grad((0.75 * p**2 * crossentropy).sum(), [logits])
+    return gradient
+
+
+def test_gradients_of_sure_background_are_rounded_as_in_keras() -> None:
+    logits, background = torch.linspace(-14, -6, 801).reshape(-1, 1), torch.full((801,), -1)
+    given = logits.clone().requires_grad_()
+    loss = RetinaNetLoss(RetinaNetConfig.fizyr()).classification
+    [ours] = torch.autograd.grad(loss(given, background).sum(), [given])
+    theirs, exact = gradient_as_in_keras(logits), gradient_as_in_keras(logits.double())
+    assert ((ours - theirs) / exact).abs().max() < ISOLATED * torch.finfo(torch.float32).eps
+    assert ((theirs - exact) / exact).abs().max() > 1e-3  # what another order of operations may differ by
 
 
 def states_in_float32(size: tuple[int, int]) -> tuple[States, States, Tensor]:

@@ -13,11 +13,11 @@ ROWS_OF_UNITS = {line for line in PAGES["docs/peers.md"].splitlines() if line.st
 
 
 def unit_rows(
-    recorded: Recorded, detector: RetinaNetDetector, size: tuple[int, int], units: Sequence[Unit]
+    preset: str, recorded: Recorded, detector: RetinaNetDetector, size: tuple[int, int], units: Sequence[Unit]
 ) -> set[str]:
-    """A row for each unit: its input in float64, and the largest difference of gradients without it and with all.
+    """A row of a preset for each unit: its input in float64, and the largest difference of gradients without and with.
 
-    Differences are shares of the budget. They are of float64 and of the recording alone, and the same on every machine.
+    Differences are shares of the budget. Masks are of float64, so that they are the same on every machine.
     """
     exact = relu_inputs(recorded, detector, size, "float64")
     together = _largest_share(recorded, detector, size, units)
@@ -25,7 +25,7 @@ def unit_rows(
     for unit in units:
         without = _largest_share(recorded, detector, size, [other for other in units if other != unit])
         value, place = exact[unit.relu][unit.place].item(), " ".join(map(str, unit.place))
-        at = f"| `{detector.config.name}` | {size[0]}x{size[1]} | {unit.relu} | {place} | {value:.0e} |"
+        at = f"| `{preset}` | {size[0]}x{size[1]} | {unit.relu} | {place} | {value:.0e} |"
         rows.add(f"{at} {without:.1f} | {together:.1f} |")
     return rows
 
