@@ -100,7 +100,8 @@ def overview(run: dict[str, Any]) -> str:
     }
     for preset, row in run.items():
         far = " | ".join(difference_of(worst(row["largest"][dtype])) for dtype in PRECISIONS)
-        verdict = f"{row['comparisons']}, all equal" if not row["different"] else f"{row['different']} different"
+        by_tie = f", {row['ties']} by a tie" if row["ties"] else ""
+        verdict = f"{row['different']} different" if row["different"] else f"{row['comparisons']}, all equal{by_tie}"
         original, sizes = f"{row['package']} {row['version']}".strip(), ", ".join(row["sizes"])
         rows[preset] = f"{original} | {parameters(preset):,} | {verdict} | {sizes} | {far}"
     return "\n".join([*lines, *(f"| `{preset}` | {rows[preset]} |" for preset in sorted(rows))]) + "\n"

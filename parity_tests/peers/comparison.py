@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from parity_tests.peers.border import with_ties_as
 from parity_tests.peers.recorded import Recorded
 from parity_tests.peers.values import noise, picture, true_boxes
 from parity_tests.rule.record import Record, Where
@@ -82,7 +83,10 @@ def compare_size(
 def answers(
     recorded: Recorded, detector: RetinaNetDetector, size: tuple[int, int], dtype: str, *, weights: bool
 ) -> tuple[Answers, tuple[Tensor, Tensor, Tensor]]:
-    """Ours by the names of recordings, and logits, deltas and anchors."""
+    """Ours by the names of recordings, and logits, deltas and anchors.
+
+    Losses and gradients are of targets in which anchors at the border are as in the recording, where it has states.
+    """
     taps: dict[str, Tensor] = {}
     images = inputs(recorded, size, dtype)
     deltas, logits = detector.model(images, taps, apart=True)
@@ -92,7 +96,9 @@ def answers(
     per_level = detector.anchors.anchors_per_level(*size)
     targets = detector.label_encoder.encode_batch(anchors, boxes, labels, per_level)
     targets = detector.label_encoder.ignore_outside(targets, anchors, [size] * len(boxes))
-    losses = detector.loss(logits, deltas, targets, anchors)
+    states = recorded.arrays.get(recorded.path(f"{size[0]}x{size[1]}", dtype, "targets/state"))
+    settled = targets if states is None else with_ties_as(targets, states, anchors, size)
+    losses = detector.loss(logits, deltas, settled, anchors)
     found: dict[str, Tensor] = {name: taps[name] for name in MAPS if name in taps}
     found |= {"c2": taps[C2]} if "c2" not in taps and C2 in taps else {}
     found |= {"logits": logits, "deltas": deltas, "anchors": in_its_order(recorded, anchors)}

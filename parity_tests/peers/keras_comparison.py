@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from parity_tests.peers.border import at_border, compare_states, state_of
 from parity_tests.peers.comparison import DTYPES, Answers, answers, detections, in_order
 from parity_tests.peers.recorded import Recorded
 from parity_tests.rule.budgets import CASCADED
@@ -13,7 +14,7 @@ from parity_tests.rule.compare import compare_values
 from parity_tests.rule.record import Record, Where
 from torch_retinanet import RetinaNetDetector
 from torch_retinanet.boxes import clip, decode
-from torch_retinanet.targets import IGNORED, Targets
+from torch_retinanet.targets import Targets
 
 BOXES = ("anchors", "boxes", "boxes_clipped")
 """What of a recording is boxes."""
@@ -23,6 +24,9 @@ TOTALS = ("loss/total", "loss/keras_total")
 
 IN_ROWS = "targets/deltas"
 """Recorded of all anchors, of which the positive ones alone mean something."""
+
+AT_BORDER = "at border"
+"""Of ours, which anchors rounding may take out of the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +97,15 @@ class KerasPeer:
         found |= {name: (ours | found)[name][..., list(self.edges)] for name in BOXES if name in ours | found}
         total = sum(value for name, value in ours.items() if name.startswith("loss/"))
         found |= {name: np.asarray(total) for name in TOTALS}
-        return found | {"targets/state": state_of(ours["targets/label"])}
+        return found | {"targets/state": state_of(ours["targets/label"]), AT_BORDER: at_border(anchors, size)}
 
     def _judge(self, where: str, name: str, ours: Answers, place: Where) -> Record:
         full, value = f"{where}/{name}", ours.get(name)
         if name == IN_ROWS and value is not None:
             rows = self.recorded.arrays[f"{full}/rows"]
             return judged(name, self.recorded.arrays[full], value[rows[:, 0], rows[:, 1]], place)
+        if name == "targets/state" and value is not None:
+            return compare_states(name, self.recorded.arrays[full], value, ours[AT_BORDER], place)
         if name == "targets/label" and value is not None:
             state = self.recorded.arrays.get(f"{where}/targets/state")
             return judged(name, *labels_where_known(self.recorded.arrays[full], value, state), place)
@@ -116,11 +122,6 @@ def judged(name: str, reference: np.ndarray, value: np.ndarray, place: Where) ->
     eps = float(np.finfo(np.float32 if single else np.float64).eps)
     budget = CASCADED * eps * float(np.abs(reference).max(initial=0.0))
     return compare_values(place.mode, place, name, reference.astype(np.float64), value.astype(np.float64), budget)
-
-
-def state_of(classes: np.ndarray) -> np.ndarray:
-    """1 for an anchor that has a box, 0 for background, -1 for one that is ignored."""
-    return np.where(classes >= 0, 1, np.where(classes == IGNORED, -1, 0)).astype(np.int8)
 
 
 def states(targets: Targets, state: np.ndarray | None) -> Answers:

@@ -84,8 +84,8 @@ class Record:
         where: what it was made on.
         name: the tap or variable.
         tag: what the name stands for.
-        verdict: `incomplete` where nothing could be compared; `tie` where detections differ only because a score or
-            an overlap stood at a threshold, which counts as equal.
+        verdict: `incomplete` where nothing could be compared; `tie` where detections, or which anchors are ignored,
+            differ only because something stood at a threshold, which counts as equal.
         reference_shape, port_shape: shapes, channels last; `None` where that side has no such thing.
         difference: the largest absolute difference; `None` where only structure is compared.
         scale: the largest absolute value of the reference.

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from parity_tests.rule.drift import PASSING
 from parity_tests.rule.record import Record
 from parity_tests.tests.support.peer_rungs import by_rung
 from parity_tests.tests.support.peers import RECORDINGS, SEEN, read_facts
@@ -49,7 +50,8 @@ def _row(peer: str, records: list[Record], left_out: dict[str, str]) -> dict[str
         "package": package,
         "version": facts["versions"].get(package, facts.get("commit", "")[:7]),
         "comparisons": len(records),
-        "different": sum(record.verdict != "equal" for record in records),
+        "different": sum(record.verdict not in PASSING for record in records),
+        "ties": sum(record.verdict == "tie" for record in records),
         "sizes": sorted({record.where.extent for record in records if record.where.size}),
         "largest": {dtype: by_rung([r for r in records if r.where.dtype == dtype]) for dtype in precisions},
         "not_reproduced": left_out,

@@ -16,6 +16,7 @@ from parity_tests.peers.hdf5 import describe
 from parity_tests.peers.keras_comparison import KerasPeer, judged
 from parity_tests.peers.keras_files import layout_of, make_archive, make_file, make_folder, named_in, weights_in
 from parity_tests.peers.recorded import Recorded
+from parity_tests.peers.relus import compare_gradients
 from parity_tests.peers.values import noise
 from parity_tests.rule.record import Where
 from parity_tests.tests.support.keras_peers import compare_edge, edge_detections, loaded_from
@@ -92,11 +93,19 @@ def test_it_answers_and_detects_in_float32_as_keras_cv_does(variant: str, size: 
     assert different(records) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("size", [(128, 128), (122, 154)])
-def test_gradients_by_weights_in_float32_are_those_of_keras_cv(size: tuple[int, int]) -> None:
-    records = peer("resnet50").compare_size(detector("resnet50"), size, "float32")
-    assert sum(record.name.startswith("grad_sum/") for record in records) >= 10
+@pytest.mark.parametrize(
+    ("variant", "size"),
+    [
+        pytest.param("resnet18", (128, 128), marks=pytest.mark.ci),
+        pytest.param("resnet50", (128, 128), marks=pytest.mark.ci),
+        pytest.param("resnet18", (122, 154), marks=pytest.mark.slow),
+        pytest.param("resnet50", (122, 154), marks=pytest.mark.slow),
+        pytest.param("resnet50", (256, 192), marks=pytest.mark.slow),
+    ],
+)
+def test_gradients_by_weights_in_float32_are_those_of_keras_cv(variant: str, size: tuple[int, int]) -> None:
+    records = compare_gradients(peer(variant).recorded, detector(variant), size)
+    assert len(records) == 11
     assert different(records) == []
 
 

@@ -10,7 +10,9 @@ import torch
 from parity_tests.peers.comparison import compare_coder, compare_detections, compare_pictures, compare_size, inputs
 from parity_tests.peers.files import make
 from parity_tests.peers.recorded import Recorded
+from parity_tests.peers.relus import Unit, compare_gradients
 from parity_tests.rule.record import Where
+from parity_tests.tests.support.peer_units import ROWS_OF_UNITS, unit_rows
 from parity_tests.tests.support.peers import (
     LATE,
     RECORDINGS,
@@ -30,13 +32,14 @@ COARSE = ("anchors", "loss/loss_bbox", "detections")
 NOT_REPRODUCED = {
     "padded/*/loss": "anchors outside a picture's own padding have no part in its loss: pictures of a batch are "
     "padded together here, and their anchors beyond are background",
-    "gradients by weights in float32": "where rounding puts the input of a ReLU on the other side of 0, a sum moves by "
-    "up to 4.1 budgets; compared in float64",
     "a box that no anchor touches": "with min_pos_iou=0 it takes all anchors that it does not touch; here it has none",
 }
 
 PRESETS = {"pytorch": "mmdet", "caffe": "mmdet_caffe"}
 SCALE = {"pytorch": 1.0, "caffe": 64.0}
+SWITCHED = {"pytorch": (Unit(56, (0, 122, 12, 8)),), "caffe": ()}
+"""The units of ReLUs that its runs in float32 at 128x128 had on the other side of 0."""
+
 NAMES = tuple(f"kind {number}" for number in range(7))
 
 
@@ -69,6 +72,26 @@ def test_a_loaded_detector_answers_as_mmdetection_does(style: str, height: int, 
     records = compare_size(recorded(style), detector(style), (height, width), dtype, without=without)
     assert len(records) >= 22
     assert different(records) == []
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("style", PRESETS)
+def test_gradients_by_weights_in_float32_are_those_of_mmdetection(style: str) -> None:
+    records = compare_gradients(recorded(style), detector(style), (128, 128), switched=SWITCHED[style])
+    assert len(records) == {"pytorch": 8, "caffe": 7}[style]
+    assert different(records) == []
+
+
+@pytest.mark.ci
+def test_one_unit_of_a_relu_within_rounding_of_zero_moves_them_by_what_the_page_says() -> None:
+    rows = unit_rows("mmdet", recorded("pytorch"), detector("pytorch"), (128, 128), SWITCHED["pytorch"])
+    assert rows <= ROWS_OF_UNITS
+
+
+@pytest.mark.ci
+def test_a_unit_that_is_not_within_rounding_of_zero_is_not_excused() -> None:
+    with pytest.raises(ValueError, match=r"relu=0.*: its input is .*, and in float32 off by .* at most; leave it out"):
+        compare_gradients(recorded("pytorch"), detector("pytorch"), (128, 128), switched=[Unit(0, (0, 0, 0, 0))])
 
 
 @pytest.mark.parametrize("style", PRESETS)
@@ -135,6 +158,14 @@ def test_a_wrong_convention_is_named_where_it_starts(wrong: dict[str, Any], star
     size = (128, 128) if "force_match" in wrong else (97, 161)
     records = compare_size(recorded("pytorch"), mistaken(detector("pytorch"), **wrong), size, without=LATE)
     assert first_different(records) == starts_at
+
+
+@pytest.mark.ci
+@pytest.mark.planted
+def test_a_wrong_gradient_is_found_where_relus_are_held() -> None:
+    asked = mistaken(detector("caffe"), loss_normaliser="batch")
+    records = compare_gradients(recorded("caffe"), asked, (128, 128))
+    assert {record.verdict for record in records} == {"different"}
 
 
 @pytest.mark.planted

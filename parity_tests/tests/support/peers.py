@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from parity_tests.peers.files import layout_of, make
+from parity_tests.rule.drift import PASSING
 from parity_tests.rule.record import Record
 from parity_tests.tests.support.paths import ROOT
 from torch_retinanet import RetinaNetDetector
@@ -51,10 +52,10 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def different(records: Iterable[Record]) -> list[str]:
-    """A line for each record that is not equal."""
+    """A line for each record that is neither equal nor a tie."""
     records = list(records)
     SEEN.by_peer.setdefault(SEEN.current, []).extend(records)
-    return [f"{r.case}: {r.name}: {r.reason}" for r in records if r.verdict != "equal"]
+    return [f"{r.case}: {r.name}: {r.reason}" for r in records if r.verdict not in PASSING]
 
 
 Listed = dict[str, tuple[list[int], str]]
