@@ -82,7 +82,7 @@ def test_gradients_by_weights_in_float32_are_those_of_mmdetection(style: str) ->
     assert different(records) == []
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 def test_one_unit_of_a_relu_within_rounding_of_zero_moves_them_by_what_the_page_says() -> None:
     rows = unit_rows("mmdet", recorded("pytorch"), detector("pytorch"), (128, 128), SWITCHED["pytorch"])
     assert rows <= ROWS_OF_UNITS
