@@ -7,7 +7,7 @@ from typing import Any
 from parity_tests.ablation.override import Override, Part
 from parity_tests.retinanet.optimizers import KERAS
 from parity_tests.retinanet.torch_surroundings import Config
-from torch_retinanet.config.fields import allowed_values, conventions
+from torch_retinanet.config.fields import allowed_values, check_value, conventions, read_value
 from torch_retinanet.config.network import BackboneConventions, HeadConventions, PyramidConventions
 from torch_retinanet.config.pictures import PreprocessingConventions
 from torch_retinanet.errors import InputError
@@ -82,20 +82,35 @@ def conventions_of(config: Config) -> list[Override]:
     return [override for field in conventions(config) for override in _of_field(field, config)]
 
 
+def changed_to(config: Config, assignment: str) -> Override:
+    """One convention of a config with the value that is stated, as `pad_multiple=32`.
+
+    Raises:
+        InputError: for a value that it cannot have.
+    """
+    name, _, after = assignment.partition("=")
+    field = next(field for field in conventions(config) if field.name == name)
+    check_value(field, read_value(field, after))
+    return _override(field, config, after)
+
+
 def _of_field(field: Field[Any], config: Any) -> Iterator[Override]:
-    before = getattr(config, field.name)
     others = [str(value) for value in allowed_values(field)] or NUMBERS[field.name]
     for after in others:
-        if after != _as_text(before):
-            yield Override(
-                convention=field.name,
-                before=_as_text(before),
-                after=after,
-                meaning=field.metadata["meaning"],
-                part=_part(field.name, config),
-                acts_on=field.metadata["acts_on"],
-                left_out=_left_out(field.name, after, config),
-            )
+        if after != _as_text(getattr(config, field.name)):
+            yield _override(field, config, after)
+
+
+def _override(field: Field[Any], config: Any, after: str) -> Override:
+    return Override(
+        convention=field.name,
+        before=_as_text(getattr(config, field.name)),
+        after=after,
+        meaning=field.metadata["meaning"],
+        part=_part(field.name, config),
+        acts_on=field.metadata["acts_on"],
+        left_out=_left_out(field.name, after, config),
+    )
 
 
 def _as_text(value: Any) -> str:

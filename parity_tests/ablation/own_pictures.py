@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from parity_tests.ablation.conventions import conventions_of
+from parity_tests.ablation.conventions import changed_to, conventions_of
 from parity_tests.ablation.override import Override
 from parity_tests.ladder.climb import ClimbProgress, Report
 from parity_tests.retinanet.annotated import annotations_for
@@ -41,14 +41,16 @@ class OwnPictures:
 
 
 def ablate_pictures(
-    weights: Path, pictures: OwnPictures, conventions: Sequence[str], *, report: Report
+    weights: Path, pictures: OwnPictures, conventions: Sequence[str], *, preset: str | None = None, report: Report
 ) -> dict[str, Any]:
     """What changing each convention of trained weights changes on annotated pictures, as reports have it.
 
     Args:
         weights: any file that `retinanet convert` reads, or a run.
         pictures: what the weights detect in.
-        conventions: names of those that are changed; all that act on detections without any.
+        conventions: names of those that are changed, or each with its other value, `pad_multiple=32`; all that act on
+            detections without any.
+        preset: that of the weights, where their names do not say it.
         report: hears how far it has come.
 
     Raises:
@@ -56,12 +58,10 @@ def ablate_pictures(
         InputError: for files that cannot be read.
         FileNotFoundError: where there is no file.
     """
-    contents = find_weights(weights)
+    contents = find_weights(weights, preset=preset)
     if contents.part != "model":
         raise UsageError(f"--weights: {weights} holds a {contents.part} alone, and a whole model detects")
-    asked = [override for override in _acting(contents) if not conventions or override.convention in conventions]
-    if wrong := {*conventions} - {override.convention for override in asked}:
-        raise UsageError(f"--conventions: {min(wrong)!r} must be one that acts on detections and can be changed")
+    asked = _asked(contents, conventions)
     annotations = annotations_for(contents, pictures.data, weights, pictures.split, pictures.images, pictures.classes)
     chosen = [override for override in asked if not override.left_out]
     found, targets = _detected(contents, chosen, annotations, pictures.count, report)
@@ -78,6 +78,15 @@ def ablate_pictures(
         "left_out": {override.assignment: override.left_out for override in asked if override.left_out},
         "rows": rows,
     }
+
+
+def _asked(contents: WeightsFile, conventions: Sequence[str]) -> list[Override]:
+    """The conventions that are named, with every other value or with the one that is stated; all without any."""
+    every = [*_acting(contents)]
+    if wrong := {name.partition("=")[0] for name in conventions} - {override.convention for override in every}:
+        raise UsageError(f"--conventions: {min(wrong)!r} must be one that acts on detections and can be changed")
+    stated = [changed_to(contents.config, one) for one in conventions if "=" in one]
+    return [override for override in every if not conventions or override.convention in conventions] + stated
 
 
 def _acting(contents: WeightsFile) -> Iterator[Override]:

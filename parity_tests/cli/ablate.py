@@ -25,9 +25,10 @@ STEPS = 800
 PICTURES = 50
 """Annotated pictures that are looked at."""
 
-PRESETS = ("notebook", "keras_io", "torchvision")
+PRESETS, PRESET = ("notebook", "keras_io", "torchvision"), "keras_io"
+"""Those whose conventions are changed on digits, and which without a word."""
 
-OF_DIGITS, OF_OWN = ("preset", "steps", "seed"), ("split", "images", "classes", "pictures")
+OF_DIGITS, OF_OWN = ("steps", "seed"), ("split", "images", "classes", "pictures")
 """Options of the model that is trained on digits, and of one's own weights and pictures."""
 
 
@@ -40,10 +41,16 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit code: 0 measured, 2 wrong usage",
     )
     parser.add_argument(
-        "--preset", choices=PRESETS, default="keras_io", help="whose conventions are changed (default: %(default)s)"
+        "--preset",
+        help=f"whose conventions are changed: {', '.join(PRESETS)} (default: {PRESET}); that of --weights, where their "
+        "names do not say it",
     )
     parser.add_argument(
-        "--conventions", nargs="+", metavar="NAME", default=[], help="those that are changed (default: all)"
+        "--conventions",
+        nargs="+",
+        metavar="NAME",
+        default=[],
+        help="those that are changed (default: all); of --weights also NAME=VALUE",
     )
     parser.add_argument(
         "--steps", type=int, default=STEPS, metavar="N", help="of training on digits (default: %(default)s)"
@@ -107,6 +114,8 @@ def _check_own(options: argparse.Namespace) -> None:
     of = OF_DIGITS if options.weights else OF_OWN
     if wrong := next((name for name in of if getattr(options, name) != parser().get_default(name)), None):
         raise UsageError(f"--{wrong}: does not go with {'--weights' if options.weights else 'digits'}; leave it out")
+    if not options.weights and options.preset not in (None, *PRESETS):
+        raise UsageError(f"--preset: {options.preset!r} must be one of {', '.join(PRESETS)}, or go with --weights")
     if options.pictures < 1:
         raise UsageError(f"--pictures: {options.pictures} must be at least 1")
 
@@ -114,7 +123,7 @@ def _check_own(options: argparse.Namespace) -> None:
 def _on_digits(options: argparse.Namespace, report: Report) -> dict[str, Any]:
     from parity_tests.ablation.measure import ablate
 
-    return ablate(options.preset, options.conventions, steps=options.steps, seed=options.seed, report=report)
+    return ablate(options.preset or PRESET, options.conventions, steps=options.steps, seed=options.seed, report=report)
 
 
 def _on_own_pictures(options: argparse.Namespace, report: Report) -> dict[str, Any]:
@@ -123,6 +132,6 @@ def _on_own_pictures(options: argparse.Namespace, report: Report) -> dict[str, A
     own = {name: getattr(options, name) for name in ("data", "split", "images", "classes")}
     try:
         pictures = OwnPictures(**own, count=options.pictures)
-        return ablate_pictures(options.weights, pictures, options.conventions, report=report)
+        return ablate_pictures(options.weights, pictures, options.conventions, preset=options.preset, report=report)
     except refusals("torch_retinanet") as error:
         raise UsageError(str(error)) from None

@@ -56,6 +56,9 @@ def _convert(options: argparse.Namespace) -> int:
     contents = find_weights(source, preset=options.preset)
     if contents.origin:
         say(f"{source}: {contents.origin}")
+    if options.data and not (options.to and options.data.exists()):
+        rule = "goes with --to" if options.data.exists() else "there is no such file or folder"
+        raise InputError(f"--data: {options.data}: {rule}")
     if target is None:
         if options.to is not None:
             raise InputError(f"--to: {options.to} needs a target, the file that is written")
@@ -65,7 +68,7 @@ def _convert(options: argparse.Namespace) -> int:
         written = write_weights(target, contents, to=options.to)
     except CannotKeepError as refused:
         if options.data and refused.measurable:
-            _measure(source, options.data, refused.measurable)
+            _measure(options, refused.measurable)
         raise
     say(f"{target}: {len(written.tensors)} tensors, {_described(written)}")
     if options.to not in (None, *KERAS_PRESETS):
@@ -77,7 +80,7 @@ def _convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(source: Path, data: Path, conventions: Sequence[str]) -> None:
+def _measure(options: argparse.Namespace, conventions: Sequence[str]) -> None:
     """Print what the other values of conventions cost on annotated pictures; the command says what it cannot take.
 
     Raises:
@@ -86,8 +89,9 @@ def _measure(source: Path, data: Path, conventions: Sequence[str]) -> None:
     command = shutil.which("retinanet-parity", path=Path(sys.executable).parent)
     if command is None:
         raise InputError(f"--data: what conventions cost is measured by retinanet-parity; {install_hint('parity')}")
-    words = [command, "ablate", "--weights", str(source), "--data", str(data), "--conventions", *conventions]
-    subprocess.run(words, check=False)  # noqa: S603
+    preset = ["--preset", options.preset] if options.preset else []
+    words = [command, "ablate", "--weights", str(options.source), *preset, "--data", str(options.data)]
+    subprocess.run([*words, "--conventions", *conventions], check=False)  # noqa: S603
 
 
 def _described(contents: WeightsFile) -> str:

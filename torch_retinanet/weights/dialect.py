@@ -15,6 +15,7 @@ from torch_retinanet.anchors import half_sides
 from torch_retinanet.boxes import swapped
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.config.backbones import RESNETS
+from torch_retinanet.config.fields import as_text
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.weights_file import BACKBONE, WeightsFile, expected_shapes
 
@@ -26,6 +27,12 @@ SIZES = ("backbone", "width", "head_depth", "in_channels")
 
 STEM = "fpn.backbone.conv1.weight"
 
+OF_NORMS = {"gn_groups", "gn_eps", "gn_conv_bias"}
+"""What heads without a norm do not have."""
+
+BASIC_BLOCKS = {"resnet18", "resnet34"}
+"""Networks of blocks that have one convolution with a stride, wherever that of a bottleneck stands."""
+
 OF_RESNETS = {"conv_bias", "shortcut_bias", "bn_eps", "channel_order", "pixel_std"}
 """What is changed in the backbone, whose parts are known of torchvision's residual networks alone."""
 
@@ -34,7 +41,8 @@ class CannotKeepError(InputError):
     """Weights whose function cannot be kept in a preset.
 
     Attributes:
-        measurable: of the conventions in the way those that the same weights can be run with otherwise.
+        measurable: of the conventions in the way those that the same weights can be run with otherwise, each with the
+            value that it has there, `stride_in=1x1`.
     """
 
     def __init__(self, sentence: str, measurable: Sequence[str]) -> None:
@@ -53,13 +61,14 @@ def as_dialect(contents: WeightsFile, preset: RetinaNetConfig) -> WeightsFile:
     before = contents.config
     sizes = {name: getattr(before, name) for name in (*SIZES, "num_classes")}
     after = preset.changed(**sizes)
-    differing = before.differences(after, acts_on="result")
+    differing = [name for name in before.differences(after, acts_on="result") if _has_effect(name, before, after)]
     can_change = CHANGES if before.backbone in RESNETS else CHANGES.keys() - OF_RESNETS
     if in_the_way := [name for name in differing if name not in can_change]:
         said = "; ".join(f"{n} is {getattr(before, n)!r}, and there {getattr(after, n)!r}" for n in in_the_way)
         refused = f"weights: they cannot be brought into preset {preset.name}, since {said}"
-        fitting = [name for name in in_the_way if _fits(before, name, getattr(after, name))]
-        raise CannotKeepError(f"{refused}; {_cost(in_the_way, fitting)}", fitting)
+        others = [name for name in in_the_way if not _fits(before, name, getattr(after, name))]
+        fitting = [f"{n}={as_text(getattr(after, n))}" for n in in_the_way if n not in others]
+        raise CannotKeepError(f"{refused}; {_cost(others, fitting)}", fitting)
     tensors = {name: tensor.clone() for name, tensor in contents.tensors.items()}
     for change in dict.fromkeys(CHANGES[name] for name in differing):
         change(tensors, before, after)
@@ -67,12 +76,18 @@ def as_dialect(contents: WeightsFile, preset: RetinaNetConfig) -> WeightsFile:
     return replace(contents, config=after, tensors=ordered)
 
 
-def _cost(in_the_way: Sequence[str], fitting: Sequence[str]) -> str:
-    """How to measure what the other value of conventions costs; or which of them need other parameters."""
-    others = [n for n in in_the_way if n not in fitting]
+def _has_effect(name: str, before: RetinaNetConfig, after: RetinaNetConfig) -> bool:
+    """Whether networks of either config have what a convention is of."""
+    if name in OF_NORMS:
+        return before.head_norm != "none" or after.head_norm != "none"
+    return name != "stride_in" or before.backbone not in BASIC_BLOCKS
+
+
+def _cost(others: Sequence[str], fitting: Sequence[str]) -> str:
+    """Which conventions need other parameters, and how to measure what the values of the others cost."""
     needs = f"{' and '.join(others)} would need other parameters" if others else ""
     command = f"`retinanet-parity ablate --weights FILE --data DATA --conventions {' '.join(fitting)}` measures"
-    costs = f"{command} what the other value costs on your pictures" if fitting else ""
+    costs = f"{command} what {'each' if len(fitting) > 1 else 'it'} costs on your pictures" if fitting else ""
     return ", and ".join(filter(None, (needs, costs)))
 
 

@@ -82,11 +82,23 @@ def test_a_changed_convention_detects_as_a_detector_with_it_does(folder: Path, t
     assert torch.tensor(every).min() > 0
 
 
+def test_a_convention_is_changed_to_the_value_that_is_stated(folder: Path, tmp_path: Path) -> None:
+    stated = ["nms_iou=0.45", "pixel_mean=0,0,0"]
+    assert ablate(folder, "--conventions", *stated, "--json", str(tmp_path / "own.json")) == 0
+    ablation = read_json(tmp_path / "own.json").ablation
+    assert ablation is not None
+    assert [f"{row['convention']}={row['to']}" for row in ablation["rows"]] == stated
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--weights", "model.safetensors"], "--weights: model.safetensors needs --data"),
         (["--data", "objects.csv"], "--data: objects.csv needs --weights"),
+        (
+            ["--preset", "monai"],
+            "--preset: 'monai' must be one of notebook, keras_io, torchvision, or go with --weights",
+        ),
         (["--split", "test"], "--split: does not go with digits; leave it out"),
     ],
 )
@@ -101,6 +113,10 @@ def test_what_cannot_be_measured_is_one_sentence(folder: Path, capsys: pytest.Ca
     assert ablate(folder, "--conventions", "match_iou") == 2
     said = "--conventions: 'match_iou' must be one that acts on detections and can be changed"
     assert capsys.readouterr().err == f"retinanet-parity: {said}\n"
+    assert ablate(folder, "--conventions", "nms_iou=2") == 2
+    assert "nms_iou: 2.0 must be a number from 0 to 1" in capsys.readouterr().err
+    assert ablate(folder, "--preset", "monai") == 2
+    assert "monai" in capsys.readouterr().err
     assert ablate(folder, "--steps", "3") == 2
     assert "--steps: does not go with --weights" in capsys.readouterr().err
     assert cli.main(["ablate", "--weights", str(folder / "none.safetensors"), "--data", str(folder)]) == 2

@@ -126,7 +126,7 @@ def test_a_file_is_written_in_the_conventions_of_its_format(tmp_path: Path) -> N
 
 
 def test_the_command_says_what_stands_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_weights(tmp_path / "in.safetensors", weights(anchor_rounding="torchvision"))
+    write_weights(tmp_path / "in.safetensors", weights(anchor_rounding="torchvision", backbone="resnet50"))
     assert cli.main(["convert", str(tmp_path / "in.safetensors"), str(tmp_path / "out.keras"), "--to", "keras_io"]) == 2
     said = capsys.readouterr().err
     assert "they cannot be brought into preset keras_io, since stride_in is '3x3', and there '1x1'" in said
@@ -136,8 +136,8 @@ def test_the_command_says_what_stands_in_the_way(tmp_path: Path, capsys: pytest.
         ", and `retinanet-parity ablate --weights FILE --data DATA --conventions "
     )
     assert needs.endswith("; p6_source would need other parameters")
-    assert command.startswith("stride_in ")
-    assert command.endswith("` measures what the other value costs on your pictures")
+    assert command.startswith("stride_in=1x1 stride2_padding=same ")
+    assert command.endswith("` measures what each costs on your pictures")
     assert not (tmp_path / "out.keras").exists()
 
 
@@ -148,14 +148,56 @@ def test_with_data_the_command_measures_what_stands_in_the_way(
     monkeypatch.setattr("subprocess.run", lambda words, check: measured.append([str(word) for word in words]))
     source = tmp_path / "in.safetensors"
     write_weights(source, weights(anchor_rounding="torchvision"))
-    command = ["convert", str(source), str(tmp_path / "out.keras"), "--to", "keras_io", "--data", "pictures"]
+    command = ["convert", str(source), str(tmp_path / "out.keras"), "--to", "keras_io", "--data", str(tmp_path)]
     assert cli.main(command) == 2
     named = re.search(r"--conventions ([^`]+)` measures", capsys.readouterr().err)
     assert named is not None
     [[program, ablate, *words]] = measured
     assert (Path(program).stem, ablate) == ("retinanet-parity", "ablate")
     options = ablation_parser().parse_args(words)
-    assert (options.weights, options.data, options.conventions) == (source, Path("pictures"), named[1].split())
+    assert (options.weights, options.data, options.conventions) == (source, tmp_path, named[1].split())
+    assert options.preset is None
+
+
+def test_what_is_measured_is_of_the_preset_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured: list[list[str]] = []
+    monkeypatch.setattr("subprocess.run", lambda words, check: measured.append(words))
+    source, config = tmp_path / "in.pth", RetinaNetConfig.mmdet(3, **SIZES | {"backbone": "resnet50"})
+    write_weights(source, WeightsFile(config, plain_tensors(RetinaNetDetector(config).model)), to="mmdet")
+    command = ["convert", str(source), str(tmp_path / "out.pth"), "--preset", "mmdet_caffe", "--to", "mmdet"]
+    assert cli.main([*command, "--data", str(tmp_path)]) == 2
+    assert "stride_in is '1x1', and there '3x3'" in capsys.readouterr().err
+    options = ablation_parser().parse_args(measured[0][2:])
+    assert (options.preset, options.conventions[0]) == ("mmdet_caffe", "stride_in=3x3")
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        (["--data", "."], "goes with --to"),
+        (["--data", "nowhere", "--to", "keras_io"], "there is no such file or folder"),
+    ],
+)
+def test_data_that_cannot_be_measured_on_are_refused(
+    words: list[str], rule: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_weights(tmp_path / "in.safetensors", weights())
+    assert cli.main(["convert", str(tmp_path / "in.safetensors"), str(tmp_path / "out.keras"), *words]) == 2
+    assert capsys.readouterr().err.endswith(f"--data: {words[1]}: {rule}\n")
+
+
+def test_a_convention_without_effect_does_not_stand_in_the_way() -> None:
+    start = weights(anchor_rounding="torchvision")
+    other = start.config.changed(stride_in="1x1", gn_groups=8, gn_conv_bias=True, gn_eps=1e-3)
+    after = as_dialect(start, other)
+    for name, tensor in start.tensors.items():
+        assert torch.equal(after.tensors[name], tensor)
+    with pytest.raises(InputError, match="since gn_groups is 32, and there 8; gn_"):
+        as_dialect(
+            weights(head_norm="group", width=32), start.config.changed(head_norm="group", gn_groups=8, gn_eps=1e-3)
+        )
 
 
 def test_without_the_package_that_measures_the_command_says_what_to_install(
@@ -164,5 +206,5 @@ def test_without_the_package_that_measures_the_command_says_what_to_install(
     monkeypatch.setattr("shutil.which", lambda name, path: None)
     write_weights(tmp_path / "in.safetensors", weights(anchor_rounding="torchvision"))
     command = ["convert", str(tmp_path / "in.safetensors"), str(tmp_path / "out.keras"), "--to", "keras_io"]
-    assert cli.main([*command, "--data", "pictures"]) == 2
+    assert cli.main([*command, "--data", str(tmp_path)]) == 2
     assert "--data: what conventions cost is measured by retinanet-parity; pip install" in capsys.readouterr().err
