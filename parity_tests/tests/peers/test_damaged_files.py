@@ -1,5 +1,8 @@
 """Damaged, foreign and hostile files of every published RetinaNet: one sentence each, and nothing in them is run."""
 
+import base64
+import json
+import marshal
 import pickle
 import random
 import zipfile
@@ -9,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -268,3 +272,49 @@ def test_another_backbone_than_a_resnet_is_said(folder: Path, tmp_path: Path) ->
     state = {published_of("torchvision").their_name(n): t for n, t in plain_tensors(RetinaNet(config)).items()}
     torch.save({n: t for n, t in state.items() if "layer3.1" not in n}, tmp_path / "model.pth")
     assert "its backbone is none of resnet18" in read_or_sentence(tmp_path / "model.pth")
+
+
+def lambda_layer(mark: Path) -> dict[str, Any]:
+    """A layer of Keras as files hold it, whose function is Python's byte code and writes a file where it is called."""
+    code = marshal.dumps(compile(f"lambda x: open({str(mark)!r}, 'w')", "planted", "eval").co_consts[0])
+    function = {"class_name": "__lambda__", "config": {"code": base64.b64encode(code).decode(), "defaults": None}}
+    return {
+        "module": "keras.layers",
+        "class_name": "Lambda",
+        "config": {"name": "planted", "function": function},
+        "registered_name": None,
+    }
+
+
+def with_a_lambda(config: Any, layer: dict[str, Any]) -> Any:
+    """The config of a model with such a layer in each place of layers, and in place of its backbone."""
+    if isinstance(config, dict):
+        changed = {name: with_a_lambda(value, layer) for name, value in config.items()}
+        return changed | ({"backbone": layer} if "backbone" in changed else {})
+    if isinstance(config, list):
+        return [*(with_a_lambda(value, layer) for value in config), layer]
+    return config
+
+
+def test_a_lambda_in_an_archive_of_keras_is_not_run(folder: Path, tmp_path: Path) -> None:
+    mark, path, source = tmp_path / "mark", tmp_path / "planted.keras", tmp_path / "source.keras"
+    source.write_bytes(small("keras_cv", ".keras", folder))
+    with zipfile.ZipFile(source) as given, zipfile.ZipFile(path, "w") as made:
+        for name in given.namelist():
+            content = given.read(name)
+            if name == "config.json":
+                content = json.dumps(with_a_lambda(json.loads(content), lambda_layer(mark))).encode()
+            made.writestr(name, content)
+    read_or_sentence(path)
+    assert not mark.exists()
+
+
+def test_a_lambda_in_the_model_of_an_h5_file_is_not_run(tmp_path: Path) -> None:
+    mark, path = tmp_path / "mark", tmp_path / "planted.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(
+            {"class_name": "Functional", "config": {"layers": [lambda_layer(mark)]}}
+        )
+        file.create_group("model_weights").attrs["layer_names"] = [b"planted"]
+    assert read_or_sentence(path)
+    assert not mark.exists()
