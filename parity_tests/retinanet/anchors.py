@@ -3,9 +3,15 @@
 What a preset has by itself is never handed from one side to the other: a wrong number in it must show.
 """
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+import numpy as np
+
+from parity_tests.retinanet.inputs import Size
+from parity_tests.rule.record import Array
 
 Changed = Mapping[str, Any]
 """Anchors other than a preset's own, by the names of their fields."""
@@ -36,6 +42,13 @@ class Anchors(NamedTuple):
         """In words."""
         sizes = ", a size for each level" if self.anchor_sizes else ""
         return f"{self.per_cell} anchors a cell on P{self.min_level} to P{self.max_level}{sizes}"
+
+
+def counted(size: Size, fields: Changed) -> Array:
+    """How many anchors each level (L,) of a picture has: those of a cell in each cell that a side begins."""
+    anchors = Anchors(**fields)
+    cells = [math.prod(-(-side // 2**i) for side in size) for i in range(anchors.min_level, anchors.max_level + 1)]
+    return np.array(cells, np.float64) * anchors.per_cell
 
 
 def changed_anchors(config: Any, preset: Any) -> Changed:

@@ -84,6 +84,11 @@ def without_regions(classes: Array, anchors: Array, regions: Sequence[Array]) ->
     return found
 
 
+def as_labels(targets: Mapping[str, Array]) -> Array:
+    """What the reference's loss takes: (B,N,5)."""
+    return np.concatenate([targets["targets.deltas"], targets["targets.classes"][..., None]], axis=-1)
+
+
 def crafted_outputs(targets: Mapping[str, Array], num_classes: int, *, scale: float = 1.0, seed: int = 0) -> Array:
     """Outputs (B,N,4+K) of a network that knows the targets up to noise, which `scale` makes worse."""
     rng = np.random.default_rng(seed)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_reference.backbone import with_outputs_from
-from parity_tests.retinanet.anchors import NOTHING, Changed
-from parity_tests.retinanet.assignments import without_regions
+from parity_tests.retinanet.anchors import NOTHING, Changed, counted
+from parity_tests.retinanet.assignments import as_labels, without_regions
 from parity_tests.retinanet.focal import focal_losses
 from parity_tests.retinanet.frameworks import (
     array_of,
@@ -29,7 +29,7 @@ from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.names import statistics_of
 from parity_tests.retinanet.narrow import fewer, with_fewer_channels
 from parity_tests.retinanet.preparation import PictureSides
-from parity_tests.retinanet.side import Recipe, values_of
+from parity_tests.retinanet.side import Focus, Recipe, values_of
 from parity_tests.retinanet.trainer import BatchGradients, Plan, around_steps, closed_form, drawn_gradients
 from parity_tests.rule.record import Array
 from parity_tests.sides.capture import Capture, Ends, Mark
@@ -203,9 +203,12 @@ class KerasDetectorSide(KerasInUse, KerasSide):
     def rounding_bounds(self, images: Array, given: Mapping[str, Array], dtype: str = "float32") -> dict[str, Array]:
         return {}  # computed from the layers of the port
 
-    def anchors(self, size: Size) -> Array:
-        anchors = keras_reference.AnchorGenerator(self.dtype, **self.of_anchors).get_anchors(*size)
+    def anchors(self, size: Size, changed: Changed = NOTHING) -> Array:
+        anchors = keras_reference.AnchorGenerator(self.dtype, **{**self.of_anchors, **changed}).get_anchors(*size)
         return array_of(keras_reference.convert_to_corners(anchors))
+
+    def anchors_per_level(self, size: Size, changed: Changed = NOTHING) -> Array:
+        return counted(size, keras_reference.AnchorGenerator(self.dtype, **{**self.of_anchors, **changed}).get_config())
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
         encoded = array_of(self._labels(size, boxes, labels))
@@ -218,23 +221,28 @@ class KerasDetectorSide(KerasInUse, KerasSide):
     def ignoring(self, size: Size, classes: Array, regions: Sequence[Array]) -> Array:
         return without_regions(classes, self.anchors(size), regions)  # the example knows no such regions
 
-    def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
-        labels = _as_labels(targets)
+    def losses(self, outputs: Array, targets: Mapping[str, Array], focus: Focus | None = None) -> dict[str, Array]:
+        labels = as_labels(targets)
         with keras_precision(self.dtype):
-            terms = self.loss.terms(labels, outputs)
-            total = self.loss(labels, outputs)
+            loss = self._focused(focus)
+            terms, total = loss.terms(labels, outputs), loss(labels, outputs)
         return {f"loss.{name}": array_of(term) for name, term in terms.items()} | {"loss.total": array_of(total)[None]}
 
-    def loss_gradient(self, outputs: Array, targets: Mapping[str, Array]) -> Array:
-        labels = self.tensors.tensor(_as_labels(targets))
+    def loss_gradient(self, outputs: Array, targets: Mapping[str, Array], focus: Focus | None = None) -> Array:
+        labels = self.tensors.tensor(as_labels(targets))
 
         def run(mark: Mark) -> Ends:
-            return Ends([self.loss(labels, mark(self.tensors.tensor(outputs)))], [self.tensors.tensor(np.ones(()))])
+            lost = self._focused(focus)(labels, mark(self.tensors.tensor(outputs)))
+            return Ends([lost], [self.tensors.tensor(np.ones(()))])
 
         with keras_precision(self.dtype):
             gradient = self.tensors.differentiate(run, {}).marked[0]
         assert gradient is not None
         return gradient
+
+    def _focused(self, focus: Focus | None) -> keras_reference.RetinaNetLoss:
+        """The loss of the preset, or with another focal loss."""
+        return self.loss if focus is None else keras_reference.RetinaNetLoss(self.num_classes, *focus)
 
     def focal_losses(self, outputs: Array, labels: Labels) -> dict[str, Array]:
         return focal_losses(keras_reference, lambda loss, given, of: array_of(loss(of, given)), outputs, labels)
@@ -334,14 +342,9 @@ class KerasDetectorSide(KerasInUse, KerasSide):
             return encoded
 
 
-def _as_labels(targets: Mapping[str, Array]) -> Array:
-    """What the reference's loss takes: (B,N,5)."""
-    return np.concatenate([targets["targets.deltas"], targets["targets.classes"][..., None]], axis=-1)
-
-
 def _cut(limits: Limits | None) -> dict[str, Any]:
-    """What `DecodePredictions` is told of limits; each class may have as many as a picture."""
+    """What `DecodePredictions` is told of limits; of each class twice as many may stay as of all."""
     if limits is None:
         return {}
-    most = {"max_detections_per_class": limits.most, "max_detections": limits.most}
+    most = {"max_detections_per_class": 2 * limits.most, "max_detections": limits.most}
     return {"confidence_threshold": limits.score, "nms_iou_threshold": limits.iou, **most}

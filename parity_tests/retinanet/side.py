@@ -5,7 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from parity_tests.retinanet.anchors import Changed
+from parity_tests.retinanet.anchors import NOTHING, Changed
 from parity_tests.retinanet.inputs import COLOURS, Batches, Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections, Limits
 from parity_tests.retinanet.preparation import PictureSides, Preparation
@@ -33,6 +33,13 @@ class Recipe(NamedTuple):
     momentum: float = 0.0
     weight_decay: float = 0.0
     clip_norm: float | None = None
+
+
+class Focus(NamedTuple):
+    """Settings of the focal loss other than a side's own."""
+
+    alpha: float
+    gamma: float
 
 
 class DetectorSide(Side, Protocol):
@@ -76,8 +83,11 @@ class DetectorSide(Side, Protocol):
     def shapes(self, size: Size) -> dict[str, Array]:
         """Every tap of a picture of `size`, of which the shape and the type count alone; weights may be any."""
 
-    def anchors(self, size: Size) -> Array:
-        """Anchors (N,4) xyxy of a picture of `size`."""
+    def anchors(self, size: Size, changed: Changed = NOTHING) -> Array:
+        """Anchors (N,4) xyxy of a picture of `size`, of other settings where some are changed."""
+
+    def anchors_per_level(self, size: Size, changed: Changed = NOTHING) -> Array:
+        """How many of them each level (L,) has."""
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
         """`targets.classes` (B,N), -1 for background and -2 for ignored, and `targets.deltas` (B,N,4), else 0."""
@@ -88,8 +98,8 @@ class DetectorSide(Side, Protocol):
     def loss_of(self, scene: Scene) -> Loss:
         """The loss of the outputs (B,N,4+K) of a scene, a function of tensors of the side's framework."""
 
-    def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
-        """The terms of the loss of `outputs` (B,N,4+K).
+    def losses(self, outputs: Array, targets: Mapping[str, Array], focus: Focus | None = None) -> dict[str, Array]:
+        """The terms of the loss of `outputs` (B,N,4+K), with its own focal loss or another.
 
         `loss.classification`, `loss.box` (both divided) and `loss.normaliser` of each picture (B,), `loss.total` (1,).
         """
@@ -102,7 +112,7 @@ class DetectorSide(Side, Protocol):
     def train_on(self, scenes: Sequence[Scene], recipe: Recipe, *, training: bool) -> Array:
         """The loss (S,) at each step, one step a scene."""
 
-    def loss_gradient(self, outputs: Array, targets: Mapping[str, Array]) -> Array:
+    def loss_gradient(self, outputs: Array, targets: Mapping[str, Array], focus: Focus | None = None) -> Array:
         """The gradient of the loss by outputs (B,N,4+K)."""
 
     def focal_losses(self, outputs: Array, labels: Labels) -> dict[str, Array]:

@@ -19,15 +19,14 @@ from parity_tests.retinanet.picture_files import as_given
 from parity_tests.retinanet.preparation import APART, FRAME, PictureSides
 from parity_tests.retinanet.torch_surroundings import in_numpy
 from parity_tests.rule.record import Array
-from torch_retinanet import (
-    DecodePredictions,
-    RetinaNet,
-    RetinaNetConfig,
-    RetinaNetDetector,
-    pictures,
-    preprocess,
-)
+from torch_retinanet import RetinaNet, RetinaNetConfig, RetinaNetDetector, pictures, preprocess
 from torch_retinanet.data.transforms import ScaleAbout, training_transforms
+
+OTHER: Mapping[str, Any] = {
+    **{"anchor_scale": 1.5, "match_iou": 0.9, "focal_gamma": 1.0, "score_threshold": 1.0, "nms_iou": 0.9},
+    **{"detections_per_picture": 1, "pixel_mean": (0.0, 0.0, 0.0)},
+}
+"""Settings of a detector, one of each of its parts, before it is given its own."""
 
 
 class TorchPreparation:
@@ -145,26 +144,27 @@ class TorchPreparation:
         return cast("RetinaNet", Says(torch.from_numpy(outputs).to(next(self.network.parameters()).dtype)))
 
     def _detector(self, network: RetinaNet) -> RetinaNetDetector:
-        """A detector around a network that there is; that of its own has no memory."""
+        """A detector around a network that there is, set to its config once it is built; its own has no memory."""
         with torch.device("meta"):
-            detector = RetinaNetDetector(self.config)
+            detector = RetinaNetDetector(replace(self.config, **OTHER))
         detector.model = network
+        detector.config = self.config
         return detector
 
     def detections(self, pictures: Sequence[Array]) -> list[Detections]:
         """By `predict`, in batches of three, of a detector that is in training.
 
-        It has seen two others before, the second one with height for width, and with other pixels: what it keeps of
-        those is not what it is asked for. Nor are the options that it was given for one of them.
+        It has seen two others before in other settings, the second one with height for width, and with other pixels:
+        what it keeps of those is not what it is asked for. Nor are the options that it was given for one of them.
+        Its settings are those of the config but for the one that it is given as an option.
         """
         detector = self._detector(self.network).train()
         given = [torch.from_numpy(picture.astype(np.uint8)).permute(2, 0, 1) for picture in pictures]
         others = [given[1].transpose(1, 2), 255 - given[1]]
         with _bytes_become(next(self.network.parameters()).dtype):
-            own, none = detector.decode_predictions, DecodePredictions(replace(self.config, score_threshold=1.0))
-            detector.decode_predictions = none  # they are not looked at
+            detector.config = replace(self.config, **OTHER)
             detector.predict(others, batch_size=3)
-            detector.decode_predictions = own
+            detector.config = replace(self.config, nms_iou=OTHER["nms_iou"])
             detector.predict(others[:1], score_threshold=1.0)
             found = detector.predict(given, batch_size=3, nms_iou=self.config.nms_iou)
         return in_numpy(found)

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 import torch_retinanet
+from parity_tests.retinanet.anchors import NOTHING, Changed
 from parity_tests.retinanet.focal import focal_losses
 from parity_tests.retinanet.inputs import Labels, Scene, Size
 from parity_tests.retinanet.matching import Detections, Limits
+from parity_tests.retinanet.side import Focus
 from parity_tests.rule.record import Array
 from parity_tests.sides.torch_tensors import DTYPES, TorchTensors
 from torch_retinanet.targets import Targets
@@ -34,8 +37,14 @@ class TorchSurroundings:
         self.label_encoder = torch_retinanet.LabelEncoder(config)
         self.decode_predictions = torch_retinanet.DecodePredictions(config)
 
-    def anchors(self, size: Size) -> Array:
-        return self._anchors(size).numpy()
+    def anchors(self, size: Size, changed: Changed = NOTHING) -> Array:
+        return self._anchor_box(changed).get_anchors(*size, dtype=DTYPES[self.dtype]).numpy()
+
+    def anchors_per_level(self, size: Size, changed: Changed = NOTHING) -> Array:
+        return np.array(self._anchor_box(changed).anchors_per_level(*size), np.float64)
+
+    def _anchor_box(self, changed: Changed) -> torch_retinanet.AnchorGenerator:
+        return torch_retinanet.AnchorGenerator(replace(self.config, **changed)) if changed else self.anchor_box
 
     def targets(self, size: Size, boxes: Sequence[Array], labels: Sequence[Labels]) -> dict[str, Array]:
         targets = self._encode(size, boxes, labels)
@@ -48,10 +57,11 @@ class TorchSurroundings:
         found = self.label_encoder.ignore(targets, self._anchors(size), [self.tensor(each) for each in regions])
         return found.classes.numpy().astype(classes.dtype)
 
-    def losses(self, outputs: Array, targets: Mapping[str, Array]) -> dict[str, Array]:
+    def losses(self, outputs: Array, targets: Mapping[str, Array], focus: Focus | None = None) -> dict[str, Array]:
         tensor, assigned = self.tensor(outputs).to(DTYPES[self.dtype]), self._assigned_targets(targets)
-        each = [self._losses(tensor[i : i + 1], Targets(*(t[i : i + 1] for t in assigned))) for i in range(len(tensor))]
-        total = self._total(self._losses(tensor, assigned))
+        lose = partial(self._losses, self._focused(focus))
+        each = [lose(tensor[i : i + 1], Targets(*(t[i : i + 1] for t in assigned))) for i in range(len(tensor))]
+        total = self._total(lose(tensor, assigned))
         terms = {
             "loss.classification": torch.stack([losses["classification"] for losses in each]),
             "loss.box": torch.stack([losses["bbox_regression"] for losses in each]),
@@ -60,9 +70,10 @@ class TorchSurroundings:
         }
         return {name: TorchTensors(self.dtype).array(term) for name, term in terms.items()}
 
-    def loss_gradient(self, outputs: Array, targets: Mapping[str, Array]) -> Array:
+    def loss_gradient(self, outputs: Array, targets: Mapping[str, Array], focus: Focus | None = None) -> Array:
         tensor = self.tensor(outputs).requires_grad_()
-        (gradient,) = torch.autograd.grad(self._total(self._losses(tensor, self._assigned_targets(targets))), tensor)
+        losses = self._losses(self._focused(focus), tensor, self._assigned_targets(targets))
+        (gradient,) = torch.autograd.grad(self._total(losses), tensor)
         return gradient.numpy()
 
     def focal_losses(self, outputs: Array, labels: Labels) -> dict[str, Array]:
@@ -75,11 +86,17 @@ class TorchSurroundings:
     def _assigned_targets(self, targets: Mapping[str, Array]) -> Targets:
         return Targets(torch.from_numpy(targets["targets.classes"]).long(), self.tensor(targets["targets.deltas"]))
 
-    def _losses(self, outputs: Tensor, targets: Targets) -> Mapping[str, Tensor]:
+    def _focused(self, focus: Focus | None) -> torch_retinanet.RetinaNetLoss:
+        """The loss of the config, or with another focal loss."""
+        if focus is None:
+            return self.loss
+        return torch_retinanet.RetinaNetLoss(replace(self.config, focal_alpha=focus.alpha, focal_gamma=focus.gamma))
+
+    def _losses(self, loss: nn.Module, outputs: Tensor, targets: Targets) -> Mapping[str, Tensor]:
         """The losses of outputs; deltas alone are compared, whatever anchors they belong to."""
         deltas, logits = torch.split(outputs, [4, self.config.num_classes], dim=-1)
         anchors = deltas.new_zeros(deltas.shape[1], 4) + deltas.new_tensor([0, 0, 1, 1])
-        losses: Mapping[str, Tensor] = self.loss(logits, deltas, targets, anchors)
+        losses: Mapping[str, Tensor] = loss(logits, deltas, targets, anchors)
         return losses
 
     def detections(self, outputs: Array, size: Size, limits: Limits | None = None) -> list[Detections]:

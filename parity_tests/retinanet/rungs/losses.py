@@ -10,7 +10,7 @@ from parity_tests.retinanet.assignments import assignment_batches, crafted_outpu
 from parity_tests.retinanet.comparison import DetectorCase, DetectorComparison, DetectorSides
 from parity_tests.retinanet.focal import raw_outputs
 from parity_tests.retinanet.inputs import Size
-from parity_tests.retinanet.side import DetectorSide
+from parity_tests.retinanet.side import DetectorSide, Focus
 from parity_tests.rule.budgets import ISOLATED
 from parity_tests.rule.compare import compare_taps, compare_tensor, compare_values
 from parity_tests.rule.digest import digest_of
@@ -34,6 +34,9 @@ SURE = {"sure and right": True, "sure and wrong": False}
 WITH_GRADIENTS = ("batch of 1", "batch of 1 without boxes", "batch of 4")
 """The batches of which the gradient is compared too: without boxes it must be finite, and many are taken in parts."""
 
+FOCUSED, FOCUS = "batch of 1", Focus(alpha=0.4, gamma=1.5)
+"""The batch that is lost with another focal loss, too, and that: its exponent is no square."""
+
 Targets = Mapping[str, Mapping[str, Array]]
 """The targets of each batch, by the batch's name."""
 
@@ -50,6 +53,7 @@ class Question(NamedTuple):
     how: str
     targets: Mapping[str, Array]
     outputs: Array
+    focus: Focus | None = None
 
     @property
     def data(self) -> str:
@@ -102,12 +106,15 @@ def _focal(run: DetectorComparison) -> DetectorCase:
 
 
 def _asked(targets: Targets, classes: int) -> Iterator[Question]:
-    """Outputs near the targets, far from them, and as sure as can be."""
+    """Outputs near the targets, far from them, and as sure as can be; and of one batch with another focal loss."""
     for name, of_batch in targets.items():
         for how, scale in SCALES.items():
             yield Question(name, how, of_batch, crafted_outputs(of_batch, classes, scale=scale))
         for how, right in SURE.items():
             yield Question(name, how, of_batch, sure_outputs(of_batch, classes, right=right))
+        if name == FOCUSED:
+            how = f"near the truth, alpha {FOCUS.alpha} and gamma {FOCUS.gamma}"
+            yield Question(name, how, of_batch, crafted_outputs(of_batch, classes), FOCUS)
 
 
 def _digests(targets: Targets, classes: int) -> list[str]:
@@ -118,9 +125,11 @@ def _digests(targets: Targets, classes: int) -> list[str]:
 def _answers(run: DetectorComparison, side: Callable[[str], DetectorSide], targets: Targets) -> dict[str, Answer]:
     """The terms of the loss in each precision, and in float64 the gradients of a few."""
     classes = run.config.num_classes
-    terms = {d: {q.data: side(d).losses(*q.in_precision(d)) for q in _asked(targets, classes)} for d in run.precisions}
+    asked = partial(_asked, targets, classes)
+    terms = {d: {q.data: side(d).losses(*q.in_precision(d), q.focus) for q in asked()} for d in run.precisions}
     few = _asked({name: targets[name] for name in WITH_GRADIENTS}, classes)
-    return terms | {"gradients": {q.data: side("float64").loss_gradient(*q.in_precision("float64")) for q in few}}
+    lost = {q.data: side("float64").loss_gradient(*q.in_precision("float64"), q.focus) for q in few}
+    return terms | {"gradients": lost}
 
 
 def _judge(where: Where, dtypes: Sequence[str], reference: Answer, port: Answer) -> list[Record]:

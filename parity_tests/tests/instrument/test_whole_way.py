@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from keras_reference import preprocess
+from keras_reference import postprocess, preprocess
 from parity_tests.ladder.climb import climb, compared
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.raised import answering
@@ -66,6 +66,21 @@ def test_a_reference_that_takes_the_means_in_the_wrong_order_is_caught(
     parting = divergence(climb(cases_on(run, "pictures", "steps"), run.sides))
     assert parting is not None
     assert parting.first.name == "normalised"
+
+
+@pytest.mark.planted
+def test_a_reference_that_takes_the_limit_of_a_class_for_that_of_all_is_caught(
+    run: DetectorComparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = postprocess.combined_non_max_suppression
+    monkeypatch.setattr(
+        postprocess,
+        "combined_non_max_suppression",
+        lambda *given, **limits: right(*given, **limits | {"max_detections": limits["max_detections_per_class"]}),
+    )
+    parting = divergence(climb(cases_on(run, "detections", "edges"), run.sides))
+    assert parting is not None
+    assert parting.first.name == "det.set"
 
 
 @pytest.mark.planted

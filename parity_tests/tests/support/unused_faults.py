@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from parity_tests.tests.support.edge_faults import anchors_made
 from parity_tests.tests.support.picture_faults import WHOLE
 from parity_tests.tests.support.port_faults import Fault, patch, result
 from parity_tests.tests.support.training_faults import GIVEN
+from torch_retinanet.surroundings import SURROUNDINGS
 
 NOTEBOOK, FILES = ("losses", "notebook"), ("parameters", "files")
 
@@ -50,6 +52,26 @@ def exchanged(first: str, second: str) -> Any:
     return of
 
 
+def keeping_its_settings(part: str) -> Fault:
+    """A part of a detector that is not made anew where its settings are set."""
+    return lambda monkeypatch: monkeypatch.setitem(SURROUNDINGS, part, (SURROUNDINGS[part][0], ()))
+
+
+def kept_by_size(make: Any) -> Any:
+    """Anchors that are kept for a size of pictures, whatever the config is."""
+    kept = dict[tuple[Any, ...], Tensor]()
+    return lambda config, *asked: kept.setdefault(asked, make(config, *asked))
+
+
+def with_the_slope_of_a_square(make: Any) -> Any:
+    """Losses whose gradients are those of an exponent of 2."""
+
+    def part(logits: Tensor, right: Any, focal: Any) -> tuple[Tensor, Tensor]:
+        return make(logits.clone(), right, focal)[0], make(logits, right, focal._replace(gamma=2.0))[1]
+
+    return part
+
+
 def cut_scales(make: Any) -> Any:
     """Boxes that follow the sides of a picture as they are cut to whole pixels."""
 
@@ -64,6 +86,49 @@ UNUSED_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         *WHOLE,
         patch("torch_retinanet.RetinaNetDetector._changed", kept_for_all),
         "det.set",
+    ),
+    "limits that are those of before": (*WHOLE, keeping_its_settings("decode_predictions"), "det.set"),
+    "a loss that is that of before": (
+        *("detector", "pictures to losses"),
+        keeping_its_settings("loss"),
+        "loss.total",
+    ),
+    "targets that are those of before": (
+        *("detector", "pictures to losses"),
+        keeping_its_settings("label_encoder"),
+        "loss.total",
+    ),
+    "anchors kept for all settings": (*WHOLE, patch("torch_retinanet.anchors._placed", kept_by_size), "det.set"),
+    "anchors kept by the size of pictures": (
+        *("anchors", "6 anchors a cell on P3 to P6"),
+        patch("torch_retinanet.anchors._placed", kept_by_size),
+        "anchors",
+    ),
+    "nine anchors a cell whatever it has": (
+        *("anchors", "6 anchors a cell on P3 to P6"),
+        patch(
+            "torch_retinanet.AnchorGenerator.anchors_per_level",
+            lambda make: lambda self, *size: [count * 9 // self.config.anchors_per_cell for count in make(self, *size)],
+        ),
+        "anchors.per_level",
+    ),
+    "sizes of levels from the coarsest on": (
+        *("anchors", "3 anchors a cell on P2 to P5, a size for each level"),
+        anchors_made(lambda boxes, config: boxes.flip(0) if config.anchor_sizes else boxes),
+        "anchors",
+    ),
+    "a square whatever the exponent is": (
+        *("losses", "128x128"),
+        patch(
+            "torch_retinanet.losses.in_parts._part",
+            lambda make: lambda logits, right, focal: make(logits, right, focal._replace(gamma=2.0)),
+        ),
+        "loss.classification",
+    ),
+    "a gradient with a square whatever the exponent is": (
+        *("losses", "128x128"),
+        patch("torch_retinanet.losses.in_parts._part", with_the_slope_of_a_square),
+        "loss.gradient",
     ),
     "boxes of a training picture by its cut sides": (
         *("detector", ""),
