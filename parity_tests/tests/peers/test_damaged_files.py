@@ -119,12 +119,16 @@ def whole_numbers(state: dict[str, Tensor], last: str) -> None:
     state[last] = torch.zeros(state[last].shape, dtype=torch.int64)
 
 
+def of_8_bits(state: dict[str, Tensor], last: str) -> None:
+    state[last] = state[last].to(torch.float8_e4m3fn)
+
+
 def scalar(state: dict[str, Tensor], last: str) -> None:
     state[last] = torch.zeros(())
 
 
 @pytest.mark.parametrize(("preset", "suffix"), OF_TORCH)
-@pytest.mark.parametrize("change", [renamed, missing, more, reshaped, whole_numbers, scalar])
+@pytest.mark.parametrize("change", [renamed, missing, more, reshaped, whole_numbers, of_8_bits, scalar])
 @pytest.mark.parametrize("ours", ["cls_head.1.bias", pytest.param("fpn.conv_c5_3x3.weight", marks=pytest.mark.slow)])
 def test_a_tensor_that_is_not_that_of_the_model_is_named(
     preset: str, suffix: str, change: Callable[[dict[str, Tensor], str], None], ours: str, folder: Path

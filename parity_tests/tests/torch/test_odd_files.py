@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torch_retinanet import InputError, RetinaNet, RetinaNetConfig
 from torch_retinanet.cli.detector import read_detector
-from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights import load_model, read_weights, write_weights
 from torch_retinanet.weights.containers.state_dict import read_torch
 from torch_retinanet.weights.published import read_published
 from torch_retinanet.weights.published.torchvision import torchvision_name
@@ -136,6 +136,24 @@ def test_a_moving_average_is_taken_where_it_is_alone_and_said_where_it_is_not(
     torch.save(averaged, path)
     assert said_of(path).endswith("; model_ema in it was left aside")
     assert read_weights(path).tensors["cls_head.1.weight"].any()
+
+
+HALF, BFLOAT = torch.float16, torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("kernels", "norms", "widest"),
+    [(HALF, torch.float32, torch.float32), (HALF, BFLOAT, torch.float32), (BFLOAT, BFLOAT, BFLOAT)],
+)
+def test_a_model_has_the_least_precision_that_holds_all_of_its_weights(
+    kernels: torch.dtype, norms: torch.dtype, widest: torch.dtype, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    held = {n: t.to(kernels if t.ndim > 1 else norms) for n, t in state.items() if t.is_floating_point()}
+    held["backbone.body.bn1.running_var"] = torch.full((64,), 2e5, dtype=norms)
+    torch.save(held, tmp_path / "a.pth")
+    tensors = load_model(tmp_path / "a.pth").state_dict()
+    assert {t.dtype for t in tensors.values() if t.is_floating_point()} == {widest}
+    assert torch.equal(tensors["fpn.backbone.bn1.running_var"], held["backbone.body.bn1.running_var"].to(widest))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
