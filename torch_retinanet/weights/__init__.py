@@ -19,7 +19,7 @@ from torch_retinanet.unfilled import unfilled
 from torch_retinanet.weights.containers.keras_cv_files import is_keras_cv, read_keras_cv
 from torch_retinanet.weights.containers.keras_hub_files import is_keras_hub, read_keras_hub
 from torch_retinanet.weights.containers.keras_layers import layer_names, read_layers
-from torch_retinanet.weights.containers.kind import SUFFIXES, kind_of
+from torch_retinanet.weights.containers.kind import IN_PARTS, INDEX, kind_of, why_unknown
 from torch_retinanet.weights.containers.numpy_pickle import read_numpy_pickle
 from torch_retinanet.weights.containers.state_dict import read_foreign_safetensors, read_torch
 from torch_retinanet.weights.containers.tf_checkpoint import is_tf_checkpoint, read_tf_checkpoint
@@ -116,9 +116,11 @@ def find_weights(
 
 def _absent(path: Path) -> str:
     """What to say of a path where no weights are."""
+    if path.is_dir() and any(path.glob(f"*{INDEX}")):
+        return f"is a folder of {IN_PARTS}"
     if path.is_dir():
         return f"is a folder without {RUN_FILE}, a preset of KerasHub or KerasCV, or a checkpoint; name a file in it"
-    return "there is no such file"
+    return "is neither a file nor a folder" if path.exists() else "there is no such file"
 
 
 def _read(path: Path, preset: str | None) -> WeightsFile:
@@ -135,7 +137,7 @@ def _read(path: Path, preset: str | None) -> WeightsFile:
         return read_published(read_torch(path), preset=preset)
     if kind == "pickle":
         return read_published(read_numpy_pickle(path), preset=preset)
-    raise InputError(f"{path}: suffix must be one of {', '.join(SUFFIXES)}, as its first bytes are of no weights file")
+    raise InputError(f"{path}: {why_unknown(path)}")
 
 
 def _read_archive(path: Path, preset: str | None) -> WeightsFile:

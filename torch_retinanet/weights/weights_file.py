@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -57,8 +57,8 @@ class WeightsFile:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The precision of the weights, by the first of them."""
-        return next(tensor.dtype for tensor in self.tensors.values() if tensor.is_floating_point())
+        """The least precision that holds every weight: of float32 norms beside float16 kernels it is float32."""
+        return reduce(torch.promote_types, {t.dtype for t in self.tensors.values() if t.is_floating_point()})
 
 
 WRAPPERS = ("_orig_mod", "module", "_checkpoint_wrapped_module")
@@ -120,14 +120,16 @@ def check_contents(contents: WeightsFile) -> None:
 
 
 def check_floating(source: str, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that are no floating numbers; counters are whole ones.
+    """Refuse tensors that are no floating numbers, or of 8 bits, with which torch has no convolution; not counters.
 
     Raises:
         InputError: naming the first tensor that is wrong.
     """
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() and not name.endswith(COUNTER):
-            raise InputError(f"{source}: tensor {name} has dtype {tensor.dtype}, and must be floating")
+        if not (tensor.is_floating_point() and tensor.itemsize > 1) and not name.endswith(COUNTER):
+            raise InputError(
+                f"{source}: tensor {name} has dtype {tensor.dtype}, and must be floating of 16 bits or more"
+            )
 
 
 def check_finite(source: str, contents: WeightsFile) -> None:

@@ -123,12 +123,16 @@ def whole_numbers(state: dict[str, Tensor], last: str) -> None:
     state[last] = torch.zeros(state[last].shape, dtype=torch.int64)
 
 
+def of_8_bits(state: dict[str, Tensor], last: str) -> None:
+    state[last] = state[last].to(torch.float8_e4m3fn)
+
+
 def scalar(state: dict[str, Tensor], last: str) -> None:
     state[last] = torch.zeros(())
 
 
 @pytest.mark.parametrize(("preset", "suffix"), OF_TORCH)
-@pytest.mark.parametrize("change", [renamed, missing, more, reshaped, whole_numbers, scalar])
+@pytest.mark.parametrize("change", [renamed, missing, more, reshaped, whole_numbers, of_8_bits, scalar])
 @pytest.mark.parametrize("ours", ["cls_head.1.bias", pytest.param("fpn.conv_c5_3x3.weight", marks=pytest.mark.slow)])
 def test_a_tensor_that_is_not_that_of_the_model_is_named(
     preset: str, suffix: str, change: Callable[[dict[str, Tensor], str], None], ours: str, folder: Path
@@ -165,6 +169,13 @@ class Called:
         return self.function, self.given
 
 
+class TouchesFile:
+    """A class that writes a file when it is called, as `subprocess.Popen` can."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch()
+
+
 def planted(path: Path) -> Iterator[tuple[str, Any]]:
     """Tables in which something hostile lies, by what it is."""
     weight = np.zeros(3, np.float32)
@@ -194,6 +205,18 @@ def test_what_a_pickle_would_run_is_not_run(kind: str, suffix: str, protocol: in
     else:
         torch.save(held, path, pickle_protocol=max(2, protocol))
     assert read_or_sentence(path) != ""
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("place", ["beside", "model"])
+def test_what_a_class_would_run_is_not_run_where_its_object_is_left_aside(place: str, tmp_path: Path) -> None:
+    mark, path = tmp_path / "mark", tmp_path / "model.pth"
+    path.write_bytes(small("torchvision", ".pth", tmp_path))
+    state = torch.load(path, weights_only=True)
+    torch.save({"model": state} | {place: Called(TouchesFile, mark)}, path)
+    sentence = read_or_sentence(path)
+    assert (sentence == "") == (place == "beside")
+    assert sentence == "" or "but a parity_tests.tests.peers.test_damaged_files.TouchesFile; save" in sentence
     assert not mark.exists()
 
 

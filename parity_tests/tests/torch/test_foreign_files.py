@@ -18,6 +18,7 @@ from torch_retinanet.config import backbones
 from torch_retinanet.preprocess import prepare
 from torch_retinanet.weights import read_weights, write_weights
 from torch_retinanet.weights.hub import download
+from torch_retinanet.weights.published import published_of
 from torch_retinanet.weights.published.keras_hub_preset import preset_files, read_preset
 from torch_retinanet.weights.published.torchvision import COCO_FILE
 from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
@@ -140,12 +141,32 @@ def test_the_eps_of_coco_is_that_of_its_own_file_alone(tmp_path: Path) -> None:
         assert read_weights(tmp_path / name).config.bn_eps == eps
 
 
+BACKBONE_ALONE = [f"fpn.backbone.{name}.weight" for name in ("conv1", "layer1.0.conv1", "layer2.0.downsample.0")]
+
+
 def test_a_foreign_file_is_named_beside_the_nearest_program(tmp_path: Path) -> None:
     state = written(tmp_path / "model.pth", "mmdet")["state_dict"]
     assert isinstance(state, dict)
     few = {name: tensor for name, tensor in state.items() if "fpn_convs" in name or "lateral" in name}
     torch.save(few | {"roi_head.weight": torch.zeros(3)}, tmp_path / "model.pth")
     with pytest.raises(InputError, match=r"; MMDetection's RetinaNet is nearest, and has no 'roi_head\.weight'"):
+        read_weights(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize(
+    ("preset", "aside", "sentence"),
+    [
+        ("yhenon", "bn1.num_batches_tracked", r"; yhenon's .* is nearest, and has no 'fc\.weight'"),
+        ("detectron2", "pixel_mean", r"; detectron2's .* is nearest, and has no 'fc\.weight'"),
+    ],
+)
+def test_a_tensor_beside_weights_is_none_that_the_nearest_program_lacks(
+    preset: str, aside: str, sentence: str, tmp_path: Path
+) -> None:
+    theirs = published_of(preset).their_name
+    names = [aside, *(theirs(name) for name in BACKBONE_ALONE), "fc.weight"]
+    torch.save({name: torch.zeros(3) for name in names}, tmp_path / "model.pth")
+    with pytest.raises(InputError, match=sentence):
         read_weights(tmp_path / "model.pth")
 
 

@@ -1,19 +1,22 @@
 """Files of published RetinaNets as people have them: renamed, wrapped, averaged, or the part of another thing."""
 
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable
-from pathlib import Path
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from torch_retinanet import InputError, RetinaNet, RetinaNetConfig
 from torch_retinanet.cli.detector import read_detector
-from torch_retinanet.weights import read_weights, write_weights
+from torch_retinanet.weights import load_model, read_weights, write_weights
 from torch_retinanet.weights.containers.state_dict import read_torch
 from torch_retinanet.weights.published import read_published
 from torch_retinanet.weights.published.torchvision import torchvision_name
@@ -136,6 +139,78 @@ def test_a_moving_average_is_taken_where_it_is_alone_and_said_where_it_is_not(
     torch.save(averaged, path)
     assert said_of(path).endswith("; model_ema in it was left aside")
     assert read_weights(path).tensors["cls_head.1.weight"].any()
+
+
+class HistoryOfLoss:
+    """A log of training as mmengine's HistoryBuffer: it saves its own methods, and cannot be read back unseen."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"history": np.zeros(3), "statistics_methods": {"mean": HistoryOfLoss.mean}}
+
+    def __setstate__(self, state: Any) -> None:
+        raise AssertionError("the class that a file names was used")
+
+    def mean(self) -> float:
+        """What is logged."""
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        *(Namespace(lr=0.1), Path("runs"), PurePosixPath("runs"), np.float64(0.3), np.zeros(3)),
+        *(datetime(2026, 1, 1), range(3), HistoryOfLoss()),
+    ],
+    ids=lambda beside: type(beside).__name__,
+)
+def test_what_a_training_script_saves_beside_weights_is_left_aside(
+    beside: Any, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    torch.save({"model": state, "epoch": 3, "args": beside, "all": {"of": [beside]}}, tmp_path / "a.pth")
+    assert said_of(tmp_path / "a.pth").endswith("taken for preset " + CONFIG.name)
+
+
+def test_an_object_in_place_of_a_state_dict_is_named(state: dict[str, Tensor], tmp_path: Path) -> None:
+    said = "holds no state dict, a table of tensors by name, but a torch.nn.modules.linear.Linear; save the model's "
+    for held in (nn.Linear(2, 2), {"model": nn.Linear(2, 2)}, {"model": state | {"head": nn.Linear(2, 2)}}):
+        torch.save(held, tmp_path / "a.pth")
+        assert refusal(tmp_path / "a.pth") == f"{tmp_path / 'a.pth'}: {said}state_dict() alone"
+
+
+def test_a_file_that_names_a_function_is_refused_by_its_name(state: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({"model": state, "args": Namespace(loss=nn.functional.mse_loss)}, tmp_path / "a.pth")
+    said = "holds more than tensors, such as torch.nn.functional.mse_loss; save the model's state_dict() alone"
+    assert refusal(tmp_path / "a.pth") == f"{tmp_path / 'a.pth'}: {said}"
+
+
+class TaggedTensor(Tensor):
+    """A tensor of a class of its own."""
+
+
+def test_a_tensor_of_another_class_is_refused_by_its_name(state: dict[str, Tensor], tmp_path: Path) -> None:
+    name = next(iter(state))
+    torch.save(state | {name: state[name].as_subclass(TaggedTensor)}, tmp_path / "a.pth")
+    assert "holds more than tensors, such as parity_tests.tests.torch.test_odd_files.Tagged" in refusal(
+        tmp_path / "a.pth"
+    )
+
+
+HALF, BFLOAT = torch.float16, torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("kernels", "norms", "widest"),
+    [(HALF, torch.float32, torch.float32), (HALF, BFLOAT, torch.float32), (BFLOAT, BFLOAT, BFLOAT)],
+)
+def test_a_model_has_the_least_precision_that_holds_all_of_its_weights(
+    kernels: torch.dtype, norms: torch.dtype, widest: torch.dtype, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    held = {n: t.to(kernels if t.ndim > 1 else norms) for n, t in state.items() if t.is_floating_point()}
+    held["backbone.body.bn1.running_var"] = torch.full((64,), 2e5, dtype=norms)
+    torch.save(held, tmp_path / "a.pth")
+    tensors = load_model(tmp_path / "a.pth").state_dict()
+    assert {t.dtype for t in tensors.values() if t.is_floating_point()} == {widest}
+    assert torch.equal(tensors["fpn.backbone.bn1.running_var"], held["backbone.body.bn1.running_var"].to(widest))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -166,7 +166,10 @@ class HarmfulFile:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ({"model": HarmfulFile()}, "holds more than tensors; save the model's state_dict() alone"),
+        (
+            {"model": HarmfulFile()},
+            "holds more than tensors, such as builtins.print; save the model's state_dict() alone",
+        ),
         ({"step": 3}, "holds no state dict, a table of tensors by name"),
         ({"fc.weight": torch.zeros(3)}, "is of no RetinaNet that is known (torchvision, "),
     ],

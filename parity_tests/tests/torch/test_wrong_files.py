@@ -240,6 +240,37 @@ def test_a_wrong_imagenet_file_is_named(
         read_backbone(tmp_path / "wrong.h5")
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        *(
+            (f"model{suffix}", "is a packed file; unpack it, and name the weights in it")
+            for suffix in (".pth.gz", ".tar")
+        ),
+        ("model.onnx", "is an exported model; name the weights that it was exported from"),
+        ("model.safetensors.index.json", "is the index of weights in several files; save them as one, as save_file"),
+        ("model.txt", "suffix must be one of .safetensors, .h5, "),
+    ],
+)
+def test_what_to_do_with_a_file_that_is_not_read_is_said(name: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(InputError, match=f"{name}: {sentence}"):
+        load_model(tmp_path / name)
+
+
+def test_a_folder_of_weights_in_several_files_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors.index.json").touch()
+    with pytest.raises(
+        FileNotFoundError, match=f"{tmp_path}: is a folder of weights in several files; save them as one"
+    ):
+        load_model(tmp_path)
+
+
+def test_a_device_is_not_said_to_be_absent() -> None:
+    with pytest.raises(FileNotFoundError, match="/dev/null: is neither a file nor a folder"):
+        load_model("/dev/null")
+
+
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     for suffix in (".pt", ".pth", ".pkl", ""):
         (tmp_path / f"model{suffix}").write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")

@@ -18,6 +18,14 @@ SUFFIXES: dict[str, Kind] = {
 }
 """What a name says."""
 
+PACKED, EXPORTED = (".gz", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".zip", ".7z"), (".onnx", ".tflite", ".pb", ".engine")
+"""How names end of what holds a weights file, and of what was made of one."""
+
+INDEX = ".index.json"
+"""How the name ends of what says in which of several files each tensor is."""
+
+IN_PARTS = "weights in several files; save them as one, as save_file of safetensors does"
+
 HDF5, ZIP, PICKLE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80"
 """How files begin; a pickle of protocol 2 and later."""
 
@@ -33,6 +41,17 @@ def kind_of(path: Path) -> Kind | None:
     with path.open("rb") as file:
         start = file.read(32)
     return _kind_by_start(path, start) or SUFFIXES.get(path.suffix)
+
+
+def why_unknown(path: Path) -> str:
+    """What a file without a kind is, and what to do; its name tells."""
+    if path.name.endswith(INDEX):
+        return f"is the index of {IN_PARTS}"
+    if path.suffix in PACKED:
+        return "is a packed file; unpack it, and name the weights in it"
+    if path.suffix in EXPORTED:
+        return "is an exported model; name the weights that it was exported from"
+    return f"suffix must be one of {', '.join(SUFFIXES)}, as its first bytes are of no weights file"
 
 
 def _kind_by_start(path: Path, start: bytes) -> Kind | None:

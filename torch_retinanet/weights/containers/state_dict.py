@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from torch_retinanet.errors import InputError
+from torch_retinanet.weights.containers.stand_ins import InertObject, is_known, name_of, stand_ins, unknown_names
 from torch_retinanet.weights.containers.tensor_file import TensorFile
 from torch_retinanet.weights.weights_file import WRAPPERS, plain_name
 
@@ -36,13 +37,20 @@ def read_torch(path: Path) -> TensorFile:
     Raises:
         InputError: for a file that is not whole, would run code, or holds no state dict.
     """
+    names: list[str] = []
     try:
         with warnings.catch_warnings(), path.open("rb") as file:  # of a path torch asks for its suffix
             warnings.simplefilter("ignore")  # of protocols that torch itself does not write
-            held = torch.load(file, map_location="cpu", weights_only=True)
+            names = unknown_names(file)
+            if strange := [name for name in names if not is_known(name)]:
+                raise InputError(_more_than_tensors(path, strange))
+            with torch.serialization.safe_globals(stand_ins(names)):
+                held = torch.load(file, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except Exception as error:  # whatever the unpickler and the archive raise of a damaged file
-        if "Unsupported" in str(error) or "weights_only" in str(error):
-            raise InputError(f"{path}: holds more than tensors; save the model's state_dict() alone") from None
+        if names or "Unsupported" in str(error) or "weights_only" in str(error):
+            raise InputError(_more_than_tensors(path, names)) from None
         raise InputError(f"{path}: not a whole file of tensors ({type(error).__name__})") from None
     return tensor_file(path, held)
 
@@ -86,7 +94,19 @@ def tensor_file(path: Path, held: Any) -> TensorFile:
         other += tuple(name for name in tables[1:] if _is_state(held[name]))
         settings |= {name: value for name, value in held.items() if name != tables[0] and isinstance(name, str)}
         held = held[tables[0]]
-    raise InputError(f"{path}: holds no state dict, a table of tensors by name")
+    raise InputError(f"{path}: holds no state dict, a table of tensors by name{_in_place_of_one(held)}")
+
+
+def _in_place_of_one(held: Any) -> str:
+    """The end of that sentence, where a file holds an object, such as a whole module, or a table with one."""
+    values = held.values() if isinstance(held, Mapping) else [held]
+    found = next((name_of(value) for value in values if isinstance(value, InertObject)), "")
+    return f", but a {found}; save the model's state_dict() alone" if found else ""
+
+
+def _more_than_tensors(path: Path, names: Sequence[str]) -> str:
+    such_as = f", such as {names[0]}" if names else ""
+    return f"{path}: holds more than tensors{such_as}; save the model's state_dict() alone"
 
 
 def _is_state(held: Mapping[Any, Any]) -> bool:

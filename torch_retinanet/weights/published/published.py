@@ -153,7 +153,7 @@ class Published:
             InputError: naming the first tensor that does not fit.
         """
         named = {self.today(name): tensor for name, tensor in found.tensors.items()}
-        named = {n: t for n, t in named.items() if not n.endswith(COUNTER) and not re.fullmatch(self.ignored, n)}
+        named = {name: tensor for name, tensor in named.items() if self._is_weight(name)}
         config = self._config(found, named)
         expected = expected_shapes(config)
         shapes = {self.their_name(name): shape for name, shape in expected.items() if not name.endswith(COUNTER)}
@@ -223,7 +223,12 @@ class Published:
         """The first name in a file that is none of its RetinaNet's; empty where all are."""
         ours = [n for n in expected_shapes(RetinaNetConfig.preset(self.preset)) if not n.endswith(COUNTER)]
         known = {self.their_name(name) for name in ours}
-        return next((name for name in found.tensors if self.today(name) not in known), "")
+        weights = (name for name in found.tensors if self._is_weight(self.today(name)))
+        return next((name for name in weights if self.today(name) not in known), "")
+
+    def _is_weight(self, name: str) -> bool:
+        """Whether a tensor is neither a counter nor what a file has beside weights."""
+        return not name.endswith(COUNTER) and not re.fullmatch(self.ignored, name)
 
     def _origin(self, found: TensorFile, config: RetinaNetConfig) -> str:
         other = f"; {', '.join(found.other)} in it was left aside" if found.other else ""
