@@ -38,6 +38,13 @@ def add_to(commands: Any) -> None:
     convert.add_argument(
         "--preset", help="preset of the source, where its names do not say it (default: the likeliest)"
     )
+    convert.add_argument(
+        "--conventions",
+        nargs="+",
+        metavar="NAME=VALUE",
+        default=[],
+        help="what the source does not say itself and is assumed else, as bn_eps=0",
+    )
     formats = list(dict.fromkeys([*KERAS_PRESETS, *names()]))
     convert.add_argument("--to", metavar="PRESET", choices=formats, help="write as this RetinaNet's program does")
     convert.add_argument(
@@ -53,7 +60,7 @@ def add_to(commands: Any) -> None:
 
 def _convert(options: argparse.Namespace) -> int:
     source, target = options.source, options.target
-    contents = find_weights(source, preset=options.preset)
+    contents = _stated(find_weights(source, preset=options.preset), options.conventions)
     if contents.origin:
         say(f"{source}: {contents.origin}")
     if target is None:
@@ -75,6 +82,19 @@ def _convert(options: argparse.Namespace) -> int:
     elif target.suffix != ".safetensors" and (lost := _lost_in_keras(contents)):
         note(f"retinanet: {target}: a Keras file holds the network alone, not {', '.join(lost)}")
     return 0
+
+
+def _stated(contents: WeightsFile, conventions: Sequence[str]) -> WeightsFile:
+    """A file with what was stated of it.
+
+    Raises:
+        InputError: for what the file says itself.
+    """
+    for text in conventions:
+        if text.partition("=")[0] not in contents.assumed:
+            unsaid = ", ".join(contents.assumed) or "it says all"
+            raise InputError(f"--conventions: {text!r} must be of what the source does not say ({unsaid})")
+    return contents.stated_in(conventions)
 
 
 def _measure(source: Path, data: Path, conventions: Sequence[str]) -> None:
