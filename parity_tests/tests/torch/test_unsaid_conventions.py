@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ import torch
 import torchvision
 from torch import Tensor
 
-from parity_tests.tests.support.data_sets import write_digits
 from parity_tests.tests.support.detectors import noise
 from torch_retinanet import InputError, RetinaNet, RetinaNetConfig, RetinaNetDetector, cli
 from torch_retinanet.anchors import half_sides, smallest_side
-from torch_retinanet.data.digits import Digits
-from torch_retinanet.train import TrainConfig, Trainer
+from torch_retinanet.train import TrainConfig
+from torch_retinanet.train.first_weights import find_first_weights, take_over
 from torch_retinanet.weights import find_weights, read_weights, write_weights
 from torch_retinanet.weights.containers.keras_layers import read_layers
 from torch_retinanet.weights.published.fizyr import FIZYR
@@ -26,13 +26,18 @@ from torch_retinanet.weights.weights_file import WeightsFile, plain_tensors
 SIZES: dict[str, Any] = {"num_classes": 2, "backbone": "resnet18", "width": 32, "head_depth": 1}
 
 
-def written(path: Path, preset: str, **changes: Any) -> Path:
-    """A small network's file, as the program of a preset writes it."""
-    config = RetinaNetConfig.preset(preset, **SIZES | changes)
+@cache
+def tensors_of(preset: str) -> WeightsFile:
+    """A small network with the conventions of a preset."""
+    config = RetinaNetConfig.preset(preset, **SIZES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = RetinaNet(config)
-    write_weights(path, WeightsFile(config, plain_tensors(model)), to=preset)
+        return WeightsFile(config, plain_tensors(RetinaNet(config)))
+
+
+def written(path: Path, preset: str) -> Path:
+    """Its file, as the program of the preset writes it."""
+    write_weights(path, tensors_of(preset), to=preset)
     return path
 
 
@@ -71,13 +76,11 @@ class TestTorchvisionsEps:
 
     def test_a_run_takes_what_is_stated_over(self, tmp_path: Path) -> None:
         file = written(tmp_path / "model.pth", "torchvision")
-        data = write_digits(tmp_path, Digits("train", length=2, size=(64, 64)))
-        given: dict[str, Any] = {"steps": 1, "batch": 2, "workers": 0, "min_side": 64, "max_side": 64}
-        config = TrainConfig(data=data, out=tmp_path / "run", weights=file, conventions=("bn_eps=0.0",), **given)
-        run = Trainer(config)
-        assert run.training.detector.config.bn_eps == 0
-        assert run.taken_over is not None
-        assert "stated: bn_eps=0.0: 120 tensors taken over" in next(run.taken_over.lines())
+        given = TrainConfig(data=tmp_path, out=tmp_path / "run", weights=file, conventions=("bn_eps=0.0",))
+        config, contents = find_first_weights(given)
+        assert contents is not None
+        taken = take_over(RetinaNetDetector(config.model_config(2)), contents, "model.pth")
+        assert "stated: bn_eps=0.0: 124 tensors taken over" in next(taken.lines())
 
     def test_a_converted_file_keeps_it(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         file, target = written(tmp_path / "model.pth", "torchvision"), tmp_path / "model.safetensors"
