@@ -68,7 +68,8 @@ class PretrainedModule(SurroundedModule):
             cache_dir: where the Hub's files are kept; by default where huggingface_hub keeps them.
             token: of the Hub; by default that which was logged in with.
             local_files_only: whether a repository that was fetched before is taken as it is, without asking the Hub.
-            changes: fields of the config that act on what surrounds the network, as `score_threshold=0.3`.
+            changes: fields of the config that act on what surrounds the network, as `score_threshold=0.3`, and those
+                that the file of another program does not say, as `bn_eps=0`; `origin` names them.
 
         Raises:
             InputError: for a file that is not whole, or of a backbone alone, and an unknown or built-in field.
@@ -83,6 +84,7 @@ class PretrainedModule(SurroundedModule):
     @classmethod
     def from_weights(cls: type[Pretrained], contents: WeightsFile, **changes: Any) -> Pretrained:
         """The detector of a weights file that is read already, as `from_pretrained` gives it; `changes` as there."""
+        contents = contents.stated(changes)
         with unfilled(contents.config):
             detector = cls(contents.config, class_names=contents.class_names).to(contents.dtype)
         detector.model.load_state_dict(contents.tensors)

@@ -38,6 +38,13 @@ def add_to(commands: Any) -> None:
     convert.add_argument(
         "--preset", help="preset of the source, where its names do not say it (default: the likeliest)"
     )
+    convert.add_argument(
+        "--conventions",
+        nargs="+",
+        metavar="NAME=VALUE",
+        default=[],
+        help="what the source does not say itself and is assumed else, as bn_eps=0",
+    )
     formats = list(dict.fromkeys([*KERAS_PRESETS, *names()]))
     convert.add_argument("--to", metavar="PRESET", choices=formats, help="write as this RetinaNet's program does")
     convert.add_argument(
@@ -53,12 +60,10 @@ def add_to(commands: Any) -> None:
 
 def _convert(options: argparse.Namespace) -> int:
     source, target = options.source, options.target
-    contents = find_weights(source, preset=options.preset)
+    _check_data(options)
+    contents = _stated(find_weights(source, preset=options.preset), options.conventions)
     if contents.origin:
         say(f"{source}: {contents.origin}")
-    if options.data and not (options.to and options.data.exists()):
-        rule = "goes with --to" if options.data.exists() else "there is no such file or folder"
-        raise InputError(f"--data: {options.data}: {rule}")
     if target is None:
         if options.to is not None:
             raise InputError(f"--to: {options.to} needs a target, the file that is written")
@@ -78,6 +83,37 @@ def _convert(options: argparse.Namespace) -> int:
     elif target.suffix != ".safetensors" and (lost := _lost_in_keras(contents)):
         note(f"retinanet: {target}: a Keras file holds the network alone, not {', '.join(lost)}")
     return 0
+
+
+def _check_data(options: argparse.Namespace) -> None:
+    """Refuse pictures on which nothing would be measured, or another model than was stated.
+
+    Raises:
+        InputError: naming the option.
+    """
+    if not options.data:
+        return
+    if not options.data.exists():
+        raise InputError(f"--data: {options.data}: there is no such file or folder")
+    if not options.to:
+        raise InputError(f"--data: {options.data}: goes with --to")
+    if options.conventions:
+        raise InputError(
+            f"--data: {options.data}: does not go with --conventions; write a .safetensors with them first"
+        )
+
+
+def _stated(contents: WeightsFile, conventions: Sequence[str]) -> WeightsFile:
+    """A file with what was stated of it.
+
+    Raises:
+        InputError: for what the file says itself.
+    """
+    for text in conventions:
+        if text.partition("=")[0] not in contents.assumed:
+            unsaid = ", ".join(contents.assumed) or "it says all"
+            raise InputError(f"--conventions: {text!r} must be of what the source does not say ({unsaid})")
+    return contents.stated_in(conventions)
 
 
 def _measure(options: argparse.Namespace, conventions: Sequence[str]) -> None:

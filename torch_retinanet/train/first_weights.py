@@ -99,7 +99,8 @@ def find_first_weights(config: TrainConfig) -> tuple[TrainConfig, WeightsFile | 
         contents = find_weights(config.weights, preset=config.preset)
     if contents.part != "model":
         raise InputError(f"weights: {config.weights} holds a {contents.part} alone; backbone_weights takes it")
-    return (_completed(config, contents.config) if config.preset is None else config), contents
+    completed = _completed(config, contents.config) if config.preset is None else config
+    return completed, contents.stated_in(config.conventions)
 
 
 def _completed(config: TrainConfig, found: RetinaNetConfig) -> TrainConfig:

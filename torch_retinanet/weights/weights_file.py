@@ -1,9 +1,9 @@
 """What a weights file holds, checked name by name and shape by shape against the model it is for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
-from typing import Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,8 @@ class WeightsFile:
     """The tensors of a whole model or of its backbone alone, by state dict name, and the config they hold for.
 
     `class_names` are those of the K classes, or none; `origin` says whose file it was, where another program wrote it,
-    and `names` what its tensors are called there; `trained_on` says how the pictures were read that they learnt from.
+    `assumed` which fields of the config it does not say, and `names` what its tensors are called there; `trained_on`
+    says how the pictures were read that they learnt from.
     """
 
     config: RetinaNetConfig
@@ -52,6 +53,7 @@ class WeightsFile:
     part: Part = "model"
     class_names: tuple[str, ...] = ()
     origin: str = ""
+    assumed: tuple[str, ...] = ()
     trained_on: TrainedOn = UNKNOWN
     names: TensorNames = NO_NAMES
 
@@ -59,6 +61,27 @@ class WeightsFile:
     def dtype(self) -> torch.dtype:
         """The least precision that holds every weight: of float32 norms beside float16 kernels it is float32."""
         return reduce(torch.promote_types, {t.dtype for t in self.tensors.values() if t.is_floating_point()})
+
+    def stated(self, changes: Mapping[str, Any]) -> "WeightsFile":
+        """With those of the fields of the config that its file does not say; the others are left aside.
+
+        Raises:
+            InputError: for a value that its field does not know, and anchors that the weights are not for.
+        """
+        said = {name: value for name, value in changes.items() if name in self.assumed}
+        if not said:
+            return self
+        config, words = self.config.changed(**said), ", ".join(f"{name}={value}" for name, value in said.items())
+        if config.anchors_per_cell != (count := self.config.anchors_per_cell):
+            raise InputError(f"{words}: a cell has {config.anchors_per_cell} anchors, and the weights are for {count}")
+        return replace(self, config=config, origin=f"{self.origin}; stated: {words}")
+
+    def stated_in(self, assignments: Iterable[str]) -> "WeightsFile":
+        """The same of conventions that are written as on a command line: `bn_eps=0`."""
+        stated, config = [text for text in assignments if text.partition("=")[0] in self.assumed], self.config
+        for text in stated:
+            config = config.with_convention(text)
+        return self.stated({(name := text.partition("=")[0]): getattr(config, name) for text in stated})
 
 
 WRAPPERS = ("_orig_mod", "module", "_checkpoint_wrapped_module")

@@ -178,6 +178,10 @@ def test_what_is_measured_is_of_the_preset_that_is_told(
     [
         (["--data", "."], "goes with --to"),
         (["--data", "nowhere", "--to", "keras_io"], "there is no such file or folder"),
+        (
+            ["--data", ".", "--to", "keras_io", "--conventions", "bn_eps=0"],
+            "does not go with --conventions; write a .safetensors with them first",
+        ),
     ],
 )
 def test_data_that_cannot_be_measured_on_are_refused(

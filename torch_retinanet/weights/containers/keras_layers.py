@@ -6,12 +6,14 @@ keras/src/legacy/saving/legacy_h5_format.py.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
 from torch_retinanet.weights.hdf5 import holds, opened, read_variable, within, write_names, written
 from torch_retinanet.weights.keras_names import to_keras, to_torch
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 WHOLE = "model_weights"
 """The group of the weights in a model that was saved whole, beside those of its optimiser."""
+
+MODEL = "model_config"
+"""The attribute of a model that was saved whole which says its layers, as JSON."""
 
 KERAS_VERSION = "2.21.0"
 """The version that files are written for; Keras 1 had other kernels."""
@@ -43,7 +48,7 @@ def layer_names(path: Path) -> list[str]:
 
 
 def read_layers(path: Path) -> TensorFile:
-    """All weights of a file by their names, as `conv1/kernel:0`.
+    """All weights of a file by their names, as `conv1/kernel:0`; of a whole model its settings are `model_config`.
 
     Raises:
         InputError: for a file that is not whole, or keeps values in another.
@@ -53,7 +58,8 @@ def read_layers(path: Path) -> TensorFile:
         for layer in _texts(weights, "layer_names"):
             for name in _texts(within(path, weights, layer), "weight_names"):
                 tensors[name] = to_torch(read_variable(path, within(path, weights, f"{layer}/{name}")))
-    return TensorFile(str(path), tensors, path)
+        settings = _settings(path, file)
+    return TensorFile(str(path), tensors, path, settings=settings)
 
 
 def write_layers(path: Path, layers: Layers, tensors: Mapping[str, Tensor]) -> None:
@@ -70,6 +76,17 @@ def write_layers(path: Path, layers: Layers, tensors: Mapping[str, Tensor]) -> N
 
 def _weights(path: Path, file: h5py.File) -> h5py.Group:
     return within(path, file, WHOLE) if holds(file, WHOLE) else file
+
+
+def _settings(path: Path, file: h5py.File) -> dict[str, Any]:
+    """What a whole model says of its layers; nothing where weights are alone."""
+    if MODEL not in file.attrs:
+        return {}
+    try:
+        said = json.loads(file.attrs[MODEL])
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: {MODEL} in it is no JSON ({error})") from None
+    return {MODEL: said} if isinstance(said, dict) else {}
 
 
 def _texts(group: h5py.Group, attribute: str) -> list[str]:

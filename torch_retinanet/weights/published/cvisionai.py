@@ -7,6 +7,7 @@ cvisionai/keras_retinanet c28d3ef (2025-01-09), models/retinanet.py.
 from functools import partial
 
 from torch_retinanet.weights.published.fizyr import fizyr_name, numbered, write
+from torch_retinanet.weights.published.fizyr_config import assumed, told
 from torch_retinanet.weights.published.published import DEEP, Published
 
 ANCHORS = r"(anchors_\d/)?Variable(_\d+)?:0"
@@ -29,6 +30,8 @@ CVISIONAI = Published(
     title="cvisionai's keras_retinanet",
     their_name=cvisionai_name,
     today=numbered,
+    tell=told,
+    assumed=assumed,
     ignored=ANCHORS,
     has_counters=False,
     suffixes=(".h5",),

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from torch_retinanet.weights.containers.numpy_pickle import write_by_suffix
+from torch_retinanet.weights.published.detectron2_buffers import IGNORED, assumed, told
 from torch_retinanet.weights.published.published import Published
 from torch_retinanet.weights.weights_file import WeightsFile
 
@@ -45,7 +46,9 @@ DETECTRON2 = Published(
     preset="detectron2",
     title="detectron2's RetinaNet",
     their_name=detectron2_name,
-    ignored=r"pixel_mean|pixel_std|anchor_generator\.cell_anchors\.\d+",
+    tell=told,
+    assumed=assumed,
+    ignored=IGNORED,
     has_counters=False,
     suffixes=(".pth", ".pkl"),
     held=_checkpoint,

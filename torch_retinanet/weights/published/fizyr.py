@@ -11,6 +11,7 @@ from torch import Tensor
 
 from torch_retinanet.weights.containers.keras_layers import write_layers
 from torch_retinanet.weights.keras_names import NORM_VARIABLES, place_in_block
+from torch_retinanet.weights.published.fizyr_config import assumed, told
 from torch_retinanet.weights.published.published import DEEP, Published
 from torch_retinanet.weights.weights_file import check_numpy
 
@@ -122,6 +123,8 @@ FIZYR = Published(
     title="keras-retinanet's RetinaNet (fizyr)",
     their_name=fizyr_name,
     today=numbered,
+    tell=told,
+    assumed=assumed,
     has_counters=False,
     suffixes=(".h5",),
     backbones=DEEP,

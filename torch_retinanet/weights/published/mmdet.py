@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
+from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.published.published import Published
+from torch_retinanet.weights.published.published import Assumption, Published
 from torch_retinanet.weights.weights_file import WeightsFile
 
 HEADS = {"cls_head": ("bbox_head.cls_convs", "bbox_head.retina_cls")}
@@ -52,6 +53,11 @@ def is_caffe(found: TensorFile) -> bool:
     return any(CAFFE.search(text) is not None for text in texts if isinstance(text, str))
 
 
+def _assumed(found: TensorFile, config: RetinaNetConfig) -> tuple[Assumption, ...]:
+    words = "its file does not say Caffe style, for which preset mmdet_caffe can be asked for"
+    return (Assumption(("stride_in",), words),)
+
+
 def _checkpoint(tensors: Mapping[str, Tensor], contents: WeightsFile) -> dict[str, Any]:
     names = contents.class_names
     return {"meta": {"dataset_meta": {"classes": list(names)}} if names else {}, "state_dict": dict(tensors)}
@@ -63,7 +69,7 @@ MMDET = Published(
     their_name=mmdet_name,
     class_names=class_names,
     held=_checkpoint,
-    remark="; its file does not say Caffe style, for which preset mmdet_caffe can be asked for",
+    assumed=_assumed,
 )
 
 MMDET_CAFFE = Published(

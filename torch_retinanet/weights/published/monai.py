@@ -10,7 +10,7 @@ from typing import Any
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.published.published import DEEP, Published
+from torch_retinanet.weights.published.published import ANCHORS, DEEP, Assumption, Published
 
 HEADS = {"cls_head": ("classification_head", "cls_logits"), "box_head": ("regression_head", "bbox_reg")}
 """Its names of a head, whose convolutions, GroupNorms and ReLUs are numbered together, and of its last convolution."""
@@ -64,6 +64,13 @@ def _of_channels(count: int) -> dict[str, Any]:
     return {"in_channels": count, "pixel_mean": (0.0,) * count, "pixel_std": (255.0,) * count}
 
 
+def _assumed(found: TensorFile, config: RetinaNetConfig) -> tuple[Assumption, ...]:
+    words = (
+        "its file does not say the sizes of anchors and the stride of the first layer: torchvision's and 2 are assumed"
+    )
+    return (Assumption(ANCHORS, words),)
+
+
 def _says(config: RetinaNetConfig) -> dict[str, Any]:
     """Channels; and levels where they are those of its LastLevelP6P7."""
     said = _of_channels(config.in_channels)
@@ -78,8 +85,7 @@ MONAI = Published(
     their_name=monai_name,
     today=without_start,
     tell=told,
-    remark="; its file does not say the sizes of anchors and the stride of the first layer: torchvision's and 2 are "
-    "assumed",
+    assumed=_assumed,
     suffixes=(".pt", ".pth"),
     backbones=("resnet18", "resnet34", *DEEP),
     says=_says,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,6 +51,22 @@ DEEP = ("resnet50", "resnet101", "resnet152")
 """The residual networks whose blocks have three convolutions, which some programs have alone."""
 
 
+ANCHORS = ("anchor_scale", "anchor_sizes", "anchor_scales", "anchor_ratios")
+"""The fields of a config that say how large anchors are."""
+
+
+class Assumption(NamedTuple):
+    """What is assumed of a file that does not say it.
+
+    Attributes:
+        fields: those of the config that are assumed, which whoever knows better may state.
+        words: what to say of it, in the sentence that says whose the file is.
+    """
+
+    fields: tuple[str, ...]
+    words: str
+
+
 def no_change(name: str) -> str:
     """Names that are today what they always were."""
     return name
@@ -81,6 +97,11 @@ def nothing_told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     return {}
 
 
+def nothing_assumed(found: TensorFile, config: RetinaNetConfig) -> tuple[Assumption, ...]:
+    """Files that say all that the config has."""
+    return ()
+
+
 def nothing_else(found: TensorFile) -> str:
     """A file in which all that is said is done so."""
     return ""
@@ -105,8 +126,8 @@ class Published:
         class_names: the names of classes that a file says.
         is_marked: whether what a file says beside its tensors shows that it is one of these, of several with the same
             names of tensors.
-        remark: what to say of a file, in the sentence that says whose it is.
-        differs: what a file says and is done otherwise here, as the end of that sentence.
+        assumed: what a file does not say, once its config is known.
+        differs: what a file says and is done otherwise here, as the end of the sentence that says whose it is.
         ignored: names, as a regular expression, of what is in a file beside weights.
         has_counters: whether its files count the batches of BatchNorm.
         suffixes: of its files, the usual one first.
@@ -125,7 +146,7 @@ class Published:
     tell: Callable[[TensorFile, RetinaNetConfig], dict[str, Any]] = nothing_told
     class_names: Callable[[TensorFile], Sequence[str]] = names_in_file
     is_marked: Callable[[TensorFile], bool] = unmarked
-    remark: str = ""
+    assumed: Callable[[TensorFile, RetinaNetConfig], tuple[Assumption, ...]] = nothing_assumed
     differs: Callable[[TensorFile], str] = nothing_else
     ignored: str = r"(?!)"
     has_counters: bool = True
@@ -165,7 +186,15 @@ class Published:
         classes = tuple(self.class_names(found))
         classes = classes if len(classes) == config.num_classes else ()
         names = self._names(found, expected)
-        return WeightsFile(config, tensors, class_names=classes, origin=self._origin(found, config), names=names)
+        assumed = self.assumed(found, config)
+        return WeightsFile(
+            config,
+            tensors,
+            class_names=classes,
+            origin=self._origin(found, config, assumed),
+            assumed=tuple(field for assumption in assumed for field in assumption.fields),
+            names=names,
+        )
 
     def _names(self, found: TensorFile, expected: Collection[str]) -> TensorNames:
         """How the names in a file and ours go together."""
@@ -230,9 +259,10 @@ class Published:
         """Whether a tensor is neither a counter nor what a file has beside weights."""
         return not name.endswith(COUNTER) and not re.fullmatch(self.ignored, name)
 
-    def _origin(self, found: TensorFile, config: RetinaNetConfig) -> str:
+    def _origin(self, found: TensorFile, config: RetinaNetConfig, assumed: Sequence[Assumption]) -> str:
+        said = "".join(f"; {assumption.words}" for assumption in assumed)
         other = f"; {', '.join(found.other)} in it was left aside" if found.other else ""
-        return f"holds {self.title}, taken for preset {config.name}{self.remark}{self.differs(found)}{other}"
+        return f"holds {self.title}, taken for preset {config.name}{said}{self.differs(found)}{other}"
 
     def _sizes(self, source: str, named: Mapping[str, Tensor], config: RetinaNetConfig) -> dict[str, Any]:
         """The sizes of a network by the shapes of its tensors."""

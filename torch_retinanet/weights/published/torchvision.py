@@ -16,7 +16,7 @@ from torch_retinanet.backbone import download_tensors
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.errors import InputError
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.published.published import Published
+from torch_retinanet.weights.published.published import Assumption, Published
 from torch_retinanet.weights.weights_file import WeightsFile
 
 COCO_NAMES = tuple(RetinaNet_ResNet50_FPN_Weights.__members__)
@@ -60,8 +60,8 @@ def download_coco(
     published, known, eps = COCO[preset]
     found_at = _verified(weights, known)
     tensors = download_tensors(found_at, argument="weights", progress=progress)
-    contents = published.read(TensorFile(str(found_at), tensors, class_names=tuple(found_at.meta["categories"])))
-    return replace(contents, config=contents.config.changed(bn_eps=eps))
+    published = replace(published, tell=lambda found, config: {"bn_eps": eps})
+    return published.read(TensorFile(str(found_at), tensors, class_names=tuple(found_at.meta["categories"])))
 
 
 def _verified(weights: WeightsEnum | str, known: type[WeightsEnum]) -> WeightsEnum:
@@ -80,6 +80,14 @@ def _eps_of_coco(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
         _classes(found) == config.num_classes * config.anchors_per_cell and _digest(found.path).startswith(COCO_DIGEST)
     )
     return {"bn_eps": 0.0} if is_coco else {}
+
+
+def _assumed(found: TensorFile, config: RetinaNetConfig) -> tuple[Assumption, ...]:
+    words = (
+        f"its file does not say BatchNorm's eps: {config.bn_eps:g} is assumed, and what was trained from torchvision's "
+        "first COCO weights has 0, which bn_eps=0 states"
+    )
+    return (Assumption(("bn_eps",), words),) if config.bn_eps else ()
 
 
 def _classes(found: TensorFile) -> int:
@@ -102,6 +110,7 @@ TORCHVISION = Published(
     their_name=torchvision_name,
     today=name_of_today,
     tell=_eps_of_coco,
+    assumed=_assumed,
 )
 
 TORCHVISION_V2 = Published(
