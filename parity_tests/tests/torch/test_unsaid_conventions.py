@@ -61,7 +61,8 @@ class TestTorchvisionsEps:
     @torch.no_grad()
     def test_it_can_be_stated(self, tmp_path: Path) -> None:
         file = written(tmp_path / "model.pth", "torchvision")
-        assumed, stated = (RetinaNetDetector.from_pretrained(file, **given) for given in ({}, {"bn_eps": 0.0}))
+        assumed = RetinaNetDetector.from_pretrained(file)
+        stated = RetinaNetDetector.from_pretrained(file, bn_eps=0.0)
         assert (assumed.config.bn_eps, stated.config.bn_eps) == (1e-5, 0.0)
         assert stated.origin.endswith("; stated: bn_eps=0.0")
         norms = [module for module in stated.modules() if isinstance(module, torch.nn.BatchNorm2d)]
