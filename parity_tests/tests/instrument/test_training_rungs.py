@@ -136,7 +136,7 @@ def test_a_changed_convention_of_batchnorm_is_named_in_its_statistics(
 @pytest.mark.planted
 def test_a_wrong_statistic_is_named(run: DetectorComparison) -> None:
     name = "fpn/backbone/conv4_block1_0_bn/moving_mean"
-    wrong = wrong_run(run, "parameters", name, lambda mean: mean + 1e-6)
+    wrong = wrong_run(run, "statistics", name, lambda mean: mean + 1e-6)
     assert where_it_starts(wrong, "step", "BatchNorm") == name
 
 
