@@ -43,7 +43,7 @@ def small(run: DetectorComparison) -> DetectorComparison:
     return replace(run, sizes=[SMALL, LARGE])
 
 
-@pytest.fixture(scope="module", params=["keras", "torch"])
+@pytest.fixture(scope="module", params=["keras", pytest.param("torch", marks=pytest.mark.slow)])
 def recorded(
     request: pytest.FixtureRequest, small: DetectorComparison, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
