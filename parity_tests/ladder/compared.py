@@ -86,10 +86,18 @@ def allowed_units(pair: Comparison, calls: Calls) -> dict[str, int]:
     return units
 
 
+def longest_sum(pair: Comparison, name: str) -> int:
+    """The terms of the longest sum within what makes a tap, of all taps for the model itself; 1 where there is none."""
+    tap = tap_of(name)
+    if tap == ROOT or tap.startswith(f"{ROOT}."):
+        return max(pair.terms.values(), default=1)
+    return pair.terms.get(tap, 1)
+
+
 def _units_of_module(pair: Comparison, name: str, arrays: Sequence[Array]) -> int:
     """Of one module. Without parameters, it may compute with places in its map, as resizing does: they round with its
     longest side."""
-    if (terms := pair.terms.get(tap_of(name), 1)) > 1:
+    if (terms := longest_sum(pair, name)) > 1:
         return isolated_units(terms)
     sides: list[int] = [side for values in arrays for side in values.shape[1:]]
     return max([isolated_units(1), *sides])

@@ -176,8 +176,7 @@ class Comparison:
         """The products in the longest sum of each tap: told by the reference, or seen from the parameters within it."""
         sums = {name: fan_in(name, value.shape) for name, value in self.weights.items() if value.ndim > 1}
         within = {tap: [n for name, n in sums.items() if is_within(name, path)] for tap, path in self.paths[0].items()}
-        known = {tap: max(found, default=1) for tap, found in within.items()} | dict(self.reference.terms)
-        return {ROOT: max(known.values(), default=1)} | known
+        return {tap: max(found, default=1) for tap, found in within.items()} | dict(self.reference.terms)
 
     def to_port_inputs(self, inputs: Sequence[Array]) -> list[Array]:
         """Inputs in the layout of the port."""

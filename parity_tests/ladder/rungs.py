@@ -7,7 +7,15 @@ from functools import partial
 from parity_tests.ladder.asked_again import asked_again
 from parity_tests.ladder.case import Answer
 from parity_tests.ladder.coarse import EPS, Coarsened, coarse_budget, coarse_sides, coarsened
-from parity_tests.ladder.compared import Taps, allowed_units, compared_calls, fed_and_made, made, tag_of
+from parity_tests.ladder.compared import (
+    Taps,
+    allowed_units,
+    compared_calls,
+    fed_and_made,
+    longest_sum,
+    made,
+    tag_of,
+)
 from parity_tests.ladder.comparison import Comparison, ModelCase, ModelSides
 from parity_tests.ladder.gradients import VARIABLE, compare_gradients, scales_of
 from parity_tests.ladder.model_case import calls_of, model_case
@@ -78,7 +86,8 @@ def _judge_cascaded(pair: Comparison, where: Where, reference: Answer, port: Ans
     dtypes, sides = {where.dtype, "float64"}, (reference, port)
     left, right = ({dtype: made(pair, calls_of(side, dtype)) for dtype in dtypes} for side in sides)
     coarse = coarsened(*(_coarse_so_far(pair, calls_of(side, "float64")) for side in sides))
-    return _judge(pair, where, left, right, lambda name: CASCADED, coarse)
+    terms = longest_so_far(left[where.dtype], partial(longest_sum, pair))
+    return _judge(where, left, right, lambda name: CASCADED, terms.__getitem__, coarse)
 
 
 def _isolated(pair: Comparison, where: Where) -> ModelCase:
@@ -99,17 +108,17 @@ def _isolated(pair: Comparison, where: Where) -> ModelCase:
         left, right = ({d: fed_and_made(pair, calls_of(side, d)) for d in precisions} for side in (reference, port))
         coarse = coarsened(*(_coarse_alone(pair, calls_of(side, "float64")) for side in (reference, port)))
         units = allowed_units(pair, calls_of(reference, "float64"))
-        return _judge(pair, where, left, right, units.__getitem__, coarse)
+        return _judge(where, left, right, units.__getitem__, partial(longest_sum, pair), coarse)
 
     return model_case("forward", where, reference, port, judge, precisions)
 
 
 def _judge(
-    pair: Comparison,
     where: Where,
     reference: Mapping[str, Taps],
     port: Mapping[str, Taps],
     units: Callable[[str], int],
+    terms: Callable[[str], int],
     coarse: Coarsened,
 ) -> list[Record]:
     """In float64 by roundings of the largest value; in float32 each side beside its own run in float64.
@@ -118,7 +127,6 @@ def _judge(
     """
     left, right, budgets = reference[where.dtype], port[where.dtype], dict[str, float]()
     own: dict[str, OwnErrors] = {}
-    terms = longest_so_far(left, {name: count for name in left if (count := _longest_sum(pair, name)) > 1})
     for name, values in left.items():
         others = [run[name] for run in (reference["float64"], right, port["float64"]) if name in run]
         if where.dtype == "float32" and [other.shape for other in others] == 3 * [values.shape]:
@@ -128,17 +136,11 @@ def _judge(
         elif where.dtype == "float64":
             budgets[name] = rounding_budget(values, units(name))
         elif name in own:
-            budgets[name] = float32_budget(units(name), values, own[name], terms[name])
+            budgets[name] = float32_budget(units(name), values, own[name], terms(name))
     if where.dtype == "float32":
         return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of, own=own)
     left, right = ({n: v.astype("float64") if n in coarse else v for n, v in of.items()} for of in (left, right))
     return compare_taps("forward", where, left, right, budgets=budgets, tag_of=tag_of, coarse=coarse)
-
-
-def _longest_sum(pair: Comparison, name: str) -> int:
-    """The terms of the longest sum within what makes a tap; 1 where there is none."""
-    tap = tap_of(name)
-    return pair.terms.get(ROOT if tap.startswith(f"{ROOT}.") else tap, 1)
 
 
 def _coarse_so_far(pair: Comparison, calls: Calls) -> set[str]:

@@ -6,7 +6,7 @@ are allowed what rounding costs them, their errors against their own float64 run
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -59,12 +59,15 @@ def rounding_of_sums(terms: int) -> float:
     return max(MIN_FLOAT32_UNITS, math.sqrt(terms) / FLOAT32_FACTOR)
 
 
-def longest_so_far(names: Iterable[str], terms: Mapping[str, int]) -> dict[str, int]:
-    """The terms of the longest sum of each, in order; of what has none of its own, the longest before it."""
+def longest_so_far(names: Iterable[str], terms: Callable[[str], int]) -> dict[str, int]:
+    """The terms of the longest sum of each, in order; what has none, of 1, hands on what the longest before rounds.
+
+    This is of results that add up: what is fed alone has no error from before.
+    """
     found, longest = dict[str, int](), 1
     for name in names:
-        longest = max(longest, terms.get(name, 1))
-        found[name] = terms.get(name, longest)
+        longest = max(longest, own := terms(name))
+        found[name] = own if own > 1 else longest
     return found
 
 

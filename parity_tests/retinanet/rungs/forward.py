@@ -141,7 +141,8 @@ def _cascaded_budgets(
     taps = [reference["float32"], reference["float64"], port["float32"], port["float64"]]
     common = [name for name, value in taps[0].items() if all(_has(side, name, value.shape) for side in taps)]
     own = {name: own_errors(*(side[name] for side in taps)) for name in common}
-    sums = longest_so_far(taps[0], _longest_sums(run))
+    own_sums = _longest_sums(run)
+    sums = longest_so_far(taps[0], lambda name: own_sums.get(name, 1))
     found = {name: float32_budget(CASCADED, taps[0][name], own[name], sums[name]) for name in common}
     return budgets | {"float32": found}, own
 

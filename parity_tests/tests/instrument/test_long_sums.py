@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from parity_tests import compare_models
+from parity_tests import TorchModule, compare_models
 from parity_tests.retinanet.comparison import DetectorComparison
 from parity_tests.retinanet.names import longest_sums, taps_of
 from parity_tests.retinanet.rungs.forward import float32_bounds
@@ -155,6 +155,23 @@ def test_any_model_may_sum_in_another_order_in_float32(layer: type[Pairwise], ve
     x = np.random.default_rng(0).normal(size=(2, 65536))
     reference, port = (nn.Sequential(kind(x.shape[1], 8)) for kind in (Pairwise, layer))
     assert compare_models(reference, port, x, dtypes=["float32"]).verdict == verdict
+
+
+class NearlyHardTanh(nn.Module):
+    """An activation that is off by 40 roundings of the largest value, in float32 alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        off = 40 * torch.finfo(x.dtype).eps if x.dtype is torch.float32 else 0
+        return nn.functional.hardtanh(x) * (1 + off)
+
+
+@pytest.mark.planted
+def test_a_layer_that_is_fed_alone_is_not_allowed_the_sums_before_it() -> None:
+    x, long = np.random.default_rng(0).normal(size=(2, 65536)), nn.Linear(65536, 8)
+    models = (nn.Sequential(long, last()) for last in (nn.Hardtanh, NearlyHardTanh))
+    reference, port = (TorchModule(model, {"long": "0", "last": "1"}) for model in models)
+    different = [r for r in compare_models(reference, port, x, dtypes=["float32"]).records if r.verdict == "different"]
+    assert [(record.name, record.where.mode) for record in different] == [("last", "isolated")]
 
 
 def test_the_budget_of_float32_does_not_grow(run: DetectorComparison) -> None:
