@@ -45,8 +45,11 @@ def train_and_detect() -> int:
     shutil.rmtree(run, ignore_errors=True)  # that of the last demo
     train, test = write_split(data, "train", TRAIN), write_split(data, "test", TEST)
     pictures = sorted((data / "test").iterdir())[:SHOWN]
+    from torch_retinanet.devices import find_device, has_bfloat16  # torch comes after TensorFlow
+
+    precision = [] if has_bfloat16(find_device(None)) else ["--precision", "no"]  # which else would take hours
     commands = [
-        ["train", train, "--val", test, "--config", HERE / "digits.toml", "--out", run],
+        ["train", train, "--val", test, "--config", HERE / "digits.toml", *precision, "--out", run],
         ["evaluate", run, test, "--out", OUT / "evaluation"],
         ["detect", run, *pictures, "--out", OUT / "detections"],
     ]

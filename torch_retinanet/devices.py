@@ -22,3 +22,10 @@ def find_device(name: Device | None) -> torch.device:
     if name not in ("cpu", best.type):
         raise InputError(f"device: {name} is not there; this machine has {' and '.join(sorted({'cpu', best.type}))}")
     return torch.device(name)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself; a CPU that does not imitates it, slower than float32."""
+    if device.type != "cpu":
+        return True
+    return bool(torch._C._has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from torch_retinanet.devices import has_bfloat16
 from torch_retinanet.inference.folding import Folded
 
 NO_RELU: tuple[str, list[float], str] = ("none", [], "")
@@ -15,7 +16,7 @@ def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
     if device.type != "cpu" or not torch._C._has_mkldnn:
         return False
     has_avx = torch.backends.cpu.get_cpu_capability().startswith("AVX")
-    return has_avx and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return has_avx and (dtype == torch.float32 or has_bfloat16(device))
 
 
 class PackedConv:

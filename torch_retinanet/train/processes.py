@@ -10,8 +10,9 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from torch_retinanet.compiler import lacks_compiler
-from torch_retinanet.devices import find_device
+from torch_retinanet.devices import find_device, has_bfloat16
 from torch_retinanet.errors import InputError
+from torch_retinanet.terminal import note
 from torch_retinanet.train.config import TrainConfig
 
 LOST_PEER = re.compile("gloo|NCCL|ProcessGroup|[Cc]onnection (closed|reset)|[Bb]roken pipe")
@@ -28,6 +29,8 @@ def accelerator_for(config: TrainConfig) -> Accelerator:
     on_cpu = device.type == "cpu"
     if on_cpu and config.precision == "fp16":  # accelerate says nothing, and computes in float32
         raise InputError("precision: 'fp16' must be one that this device has; a CPU has bf16")
+    if config.precision == "bf16" and not has_bfloat16(device):
+        note("retinanet: precision: this processor has no bfloat16 and imitates it; 'no' is several times as fast")
     if config.compile and (reason := lacks_compiler(device)):
         raise InputError(f"compile: True must be for a machine with a compiler; {reason}")
     if not torch.distributed.is_initialized():

@@ -205,6 +205,15 @@ def test_a_precision_that_the_device_has_not_is_refused(
     assert error(capsys).startswith("retinanet: precision: 'fp16' must be one that this device has")
 
 
+@pytest.mark.parametrize(("has", "said"), [(True, 0), (False, 1)])
+def test_bfloat16_that_a_processor_imitates_is_said(
+    has: bool, said: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(processes, "has_bfloat16", lambda device: has)
+    processes.accelerator_for(TrainConfig(data="pictures", precision="bf16", device="cpu"))
+    assert capsys.readouterr().err.count("this processor has no bfloat16 and imitates it") == said
+
+
 def test_without_a_compiler_nothing_is_compiled(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
