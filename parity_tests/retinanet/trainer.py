@@ -109,6 +109,10 @@ def _short_side(step: int) -> float:
     return float(np.random.default_rng([DRAWN_SEED, step]).choice(SHORT_SIDES))
 
 
+TOLD = ("rate", "gradient_norm", "clipped_norm", "loss")
+"""What is told of each step; a loss where there is one."""
+
+
 class BatchGradients(NamedTuple):
     """What a batch gives: its loss, where there is one, and gradients by variable."""
 
@@ -129,7 +133,9 @@ def drawn_gradients(shapes: Mapping[str, tuple[int, ...]], step: int, batch: int
 def closed_form(
     plan: Plan, weights: Mapping[str, Array], back: Back, statistics: Callable[[], Mapping[str, Array]]
 ) -> dict[str, Array]:
-    """Weights, averages, and the rate, norm and loss of each step.
+    """The rate, norms and loss of each step; weights and averages. `clipped_norm` is of what the optimiser is given.
+
+    `trained` is 1 for each weight that has gradients, in the order of their names.
 
     Args:
         plan: the settings.
@@ -143,20 +149,20 @@ def closed_form(
         found = [back(now, step, batch) for batch in range(plan.batches(step))]
         gradients = {name: _mean([f.gradients[name] for f in found]) for name in now if plan.trains(name)}
         norm, rate = _norm(gradients), plan.rate * rate_share(plan, step)
-        for name, gradient in gradients.items():
-            length = norm if plan.clip_scope == "global" else _norm({name: gradient})
-            shrunk = min(1.0, plan.clip_norm / (length + CLIP_EPS)) if plan.clip_norm else 1.0
+        clipped = {name: gradient * _shrunk(plan, gradient, norm) for name, gradient in gradients.items()}
+        for name, gradient in clipped.items():
             own = rate * (plan.backbone_rate if name.startswith(BACKBONE) else 1.0)
-            now[name] = _moved(plan, name, now[name], gradient * shrunk, own, step, slots)
+            now[name] = _moved(plan, name, now[name], gradient, own, step, slots)
         now |= statistics()
         if plan.ema is not None:
             kept = min(plan.ema, (1 + step) / (10 + step))
             average = {name: kept * average[name] + (1 - kept) * value for name, value in now.items()}
         losses = [f.loss for f in found if f.loss is not None]
-        told.append((rate, norm, *([sum(losses) / len(losses)] if losses else [])))
-    named = dict(zip(("rate", "gradient_norm", "loss"), map(np.array, zip(*told, strict=True)), strict=False))
+        told.append((rate, norm, _norm(clipped), *([sum(losses) / len(losses)] if losses else [])))
+    named = dict(zip(TOLD, map(np.array, zip(*told, strict=True)), strict=False))
+    trained = np.array([float(plan.trains(name)) for name in sorted(weights) if "/moving_" not in name])
     averages = {} if plan.ema is None else {f"{name}@average": value for name, value in average.items()}
-    return named | now | averages
+    return {"trained": trained} | named | now | averages
 
 
 def rate_share(plan: Plan, step: int) -> float:
@@ -186,6 +192,12 @@ def _mean(batches: Sequence[Array]) -> Array:
 
 def _norm(gradients: Mapping[str, Array]) -> float:
     return math.sqrt(math.fsum(float(np.square(gradient).sum()) for gradient in gradients.values()))
+
+
+def _shrunk(plan: Plan, gradient: Array, norm: float) -> float:
+    """What clipping multiplies a gradient by, where all of them together have a norm."""
+    length = norm if plan.clip_scope == "global" else _norm({"": gradient})
+    return min(1.0, plan.clip_norm / (length + CLIP_EPS)) if plan.clip_norm else 1.0
 
 
 def _moved(
