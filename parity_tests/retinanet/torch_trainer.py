@@ -22,6 +22,7 @@ from torch_retinanet.data.dataset import Batch, PictureDataset, SampleKey, Unrea
 from torch_retinanet.data.mixing import NO_MIXING, Labelled
 from torch_retinanet.train import TrainConfig
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
+from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.train_step import TrainStep
 from torch_retinanet.weights.keras_names import keras_name
 
@@ -84,6 +85,7 @@ class TorchTrainer:
             "norm_follows": np.array([float(follows) for _, follows in sorted(_norms(detector))]),
             "steps": np.array([float(training.steps)]),
             "drawn": np.sort(epochs, axis=1).ravel(),
+            "shared_out": np.sort([*_of_process(0), *_of_process(1)]),
             "draws": np.array(told, np.float64),
             "changes": np.array(_changes(), np.float64),
             "short_sides": self._short_sides(detector),
@@ -161,6 +163,12 @@ def _order(training: TrainStep, first: int) -> list[int]:
     """The pictures of all batches that a run reads which has come to a step."""
     training.progress.step = first
     return [int(one.path.name) for batch in training.batches(NumberedPictures()) for one in batch.unreadable]
+
+
+def _of_process(process: int) -> list[float]:
+    """The pictures that one of two processes draws, of one in a batch, in as many steps as there are pictures."""
+    sampler = EpochSampler(pictures=PICTURES, batch=1, process=process, processes=2)
+    return [float(draw.picture) for batch in sampler.batches(0, PICTURES) for draw in batch]
 
 
 class MirroredPictures(PictureDataset):

@@ -87,8 +87,9 @@ def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
 
     Returns:
         `norm_follows`, 1 for each layer that follows the batches. `steps` of a run of epochs. `drawn`, the pictures of
-        each epoch in the order of their numbers: all of them, once. `draws`, four times 1: a run that is gone on from
-        draws what it would have drawn; another epoch, and another seed, draw in another order; the same seed does not.
+        each epoch in the order of their numbers: all of them, once. `shared_out`, those that two processes draw of two
+        epochs: all of them, twice. `draws`, four times 1: a run that is gone on from draws what it would have drawn;
+        another epoch, and another seed, draw in another order; the same seed does not.
         `changes`, three times 1: a picture is changed anew at each draw, and with another seed; the same draw changes
         it alike, whatever was drawn in between.
         `short_sides`, that of each step, and 0, which is what the side of the config has moved by afterwards.
@@ -98,6 +99,7 @@ def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
         "norm_follows": np.array([float(plan.follows(layer)) for layer in norms]),
         "steps": np.array([float(steps)]),
         "drawn": np.tile(np.arange(PICTURES, dtype=np.float64), EPOCHS),
+        "shared_out": np.repeat(np.arange(PICTURES, dtype=np.float64), 2),
         "draws": np.ones(4),
         "changes": np.ones(3),
         "short_sides": np.array([*(_short_side(step) for step in range(DRAWN_STEPS)), 0.0]),
