@@ -51,7 +51,7 @@ def assignment_batches(anchors: Array, size: Size, num_classes: int, *, seed: in
     }
     boxes = {name: _decided(b, anchors)[: MOST_BOXES.get(name)] for name, b in boxes.items()}
     boxes |= {"thresholds": _at_thresholds(), "twice": np.repeat(boxes["mixed"][:3], 2, axis=0)}
-    pictures = {name: (b, rng.integers(num_classes, size=len(b))) for name, b in boxes.items()}
+    pictures = {name: (b, _labels(rng, len(b), num_classes)) for name, b in boxes.items()}
     batches = {
         "batch of 1": ["mixed"],
         "batch of 1 without boxes": ["empty"],
@@ -131,6 +131,13 @@ def crowd_in(size: Size) -> int:
     Of a level's scores above the threshold these are the ones that are sure: noise of many classes brings others.
     """
     return 9 * math.ceil(size[0] / 8) * math.ceil(size[1] / 8) // 2
+
+
+def _labels(rng: np.random.Generator, count: int, num_classes: int) -> Labels:
+    """Any classes, but the first and the last among them: there counting goes wrong."""
+    labels = rng.integers(num_classes, size=count)
+    labels[:2] = [0, num_classes - 1][:count]
+    return labels
 
 
 def _decided(boxes: Array, anchors: Array) -> Array:

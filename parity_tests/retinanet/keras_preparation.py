@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from keras_reference.preprocess import (
     flip_horizontal,
@@ -26,8 +28,8 @@ from parity_tests.rule.record import Array
 Detect = Callable[[Array], Detections]
 """What is found in one prepared picture (1,h,w,3), in its pixels."""
 
-Lose = Callable[[Scene, Sequence[Array], Array | None], Array]
-"""The loss (1,) of prepared pictures, of regions to ignore in them, and of outputs in place of the network's."""
+Lose = Callable[[Scene, Sequence[Array], Array | None], dict[str, Array]]
+"""The losses (B,) of prepared pictures, of regions to ignore in them, and of outputs in place of the network's."""
 
 Decode = Callable[[Array, Size], list[Detections]]
 """What is found where a network says these outputs of pictures of a size."""
@@ -113,11 +115,14 @@ class KerasPreparation:
         drawn = [[rows * share, columns * share, rows, columns, 1, 1] for share in (0.5, 2)]
         return {"picture": frame, "boxes": boxes + np.array([at[1], at[0]] * 2), "drawn": np.array(drawn)}
 
-    def losses(self, pictures: Sequence[Scene], regions: Sequence[Array], outputs: Array | None = None) -> Array:
+    def losses(
+        self, pictures: Sequence[Scene], regions: Sequence[Array], outputs: Array | None = None
+    ) -> dict[str, Array]:
         images = self.together([picture.images[0] for picture in pictures])
         boxes = [self._followed(picture.boxes[0], picture.size) for picture in pictures]
         ignored = [self._followed(each, picture.size) for each, picture in zip(regions, pictures, strict=True)]
-        return self.lose(Scene(images, boxes, [picture.labels[0] for picture in pictures]), ignored, outputs)
+        terms = self.lose(Scene(images, boxes, [picture.labels[0] for picture in pictures]), ignored, outputs)
+        return {name: terms[name].mean(keepdims=True) for name in ("loss.classification", "loss.box")}
 
     def _followed(self, boxes: Array, size: Size) -> Array:
         """Boxes in a picture of `size` where they are once it is resized."""
@@ -149,8 +154,20 @@ class GivenNumbers:
         return low + (high - low) * next(self.numbers)
 
 
-def _of_array(gray: Array) -> Array:
-    """The pixels (H,W,3) of gray in an array, of 16 bits or from 0 to 1."""
+def _of_array(array: NDArray[Any]) -> NDArray[Any]:
+    """The pixels (H,W,3) of an array: of colours as those of a file, or of gray of 1 bit, of 16, or from 0 to 1."""
+    return _of_gray(array) if array.ndim == 2 else _of_colours(array)
+
+
+def _of_colours(array: NDArray[Any]) -> NDArray[Any]:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "colours.png"
+        Image.fromarray(array).save(file)
+        pixels: NDArray[Any] = keras_reference.read_picture(file)
+    return pixels
+
+
+def _of_gray(gray: Array) -> Array:
     share = gray.astype(np.float64) / (65535 if gray.dtype == np.uint16 else 1)
     return np.repeat(np.rint(255 * share)[..., None], 3, axis=-1)
 

@@ -266,7 +266,7 @@ class KerasDetectorSide(KerasInUse, KerasSide):
             return BatchGradients(None, drawn_gradients(shapes, step, batch))
 
         norms = sorted(name.rpartition("/")[0] for name in self._variables if name.endswith("_bn/gamma"))
-        return closed_form(plan, self.parameters(), back, lambda: {}) | around_steps(plan, norms)
+        return around_steps(plan, norms) | closed_form(plan, self.parameters(), back, lambda: {})
 
     def trained_on(self, plan: Plan, scenes: Batches, sides: PictureSides) -> Mapping[str, Array]:
         def back(weights: Mapping[str, Array], step: int, batch: int) -> BatchGradients:
@@ -301,11 +301,11 @@ class KerasDetectorSide(KerasInUse, KerasSide):
         outputs = values_of(self.forward([image]))["outputs"]
         return self.detections(outputs, (image.shape[1], image.shape[2]))[0]
 
-    def _lost(self, scene: Scene, regions: Sequence[Array], outputs: Array | None) -> Array:
+    def _lost(self, scene: Scene, regions: Sequence[Array], outputs: Array | None) -> dict[str, Array]:
         targets = self.targets(scene.size, scene.boxes, scene.labels)
         targets |= {"targets.classes": self.ignoring(scene.size, targets["targets.classes"], regions)}
         own = values_of(self.forward([scene.images]))["outputs"] if outputs is None else outputs
-        return self.losses(own, targets)["loss.total"]
+        return self.losses(own, targets)
 
     def loss_of(self, scene: Scene) -> Loss:
         labels = self._labels(scene.size, scene.boxes, scene.labels)

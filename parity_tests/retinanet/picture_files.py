@@ -46,10 +46,11 @@ def picture_files(*, seed: int = 0) -> dict[str, Bytes]:
     files |= {f"{name} with a clear one": _saved(kinds[name], "PNG", transparency=3) for name in ("palette", "16 bits")}
     for value in ORIENTATIONS:  # in PNG, which any version of a library decodes alike
         files[f"EXIF {value}"] = _saved(kinds["RGB"], "PNG", exif=_held(value))
-    share = rng.uniform(0, 1, SIZE).astype(np.float32)
+    share = _shares(rng)
     files["CMYK"] = _saved(kinds["RGB"].convert("CMYK"), "TIFF")
-    files["gray from 0 to 1"] = _saved(Image.fromarray(share), "TIFF")
-    files |= {"array from 0 to 1": _of_array(share), "array of 16 bits": _of_array(np.asarray(kinds["16 bits"]))}
+    files |= {f"gray from 0 to {white}": _saved(Image.fromarray(white * share), "TIFF") for white in (1, 255)}
+    arrays = {f"of {name}": np.asarray(kinds[name]) for name in ("RGB", "alpha", "1 bit", "16 bits")}
+    files |= {f"array {name}": _of_array(array) for name, array in (arrays | {"from 0 to 1": share}).items()}
     rows = np.arange(LARGE, dtype=np.int64) * 7 % 251
     files["large"] = _saved(Image.fromarray(np.tile(rows.astype(np.uint8)[:, None], LARGE)), "PNG", compress_level=1)
     return files | {f"TIFF, EXIF {value}": _saved(kinds["RGB"], "TIFF", exif=_held(value)) for value in (3, 6)}
@@ -67,6 +68,13 @@ def _of_array(array: NDArray[Any]) -> Bytes:
     file = io.BytesIO()
     np.save(file, array, allow_pickle=False)
     return np.frombuffer(file.getvalue(), np.uint8)
+
+
+def _shares(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Gray from 0 to 1, near no half of a level, which float32 and float64 may round apart; a pixel is white itself."""
+    levels = rng.integers(0, 256, SIZE) + rng.uniform(-0.4, 0.4, SIZE)
+    levels.flat[0] = 255
+    return (levels.clip(0, 255) / 255).astype(np.float32)
 
 
 def _held(orientation: int) -> Image.Exif:

@@ -78,11 +78,13 @@ class Preparation(Protocol):
         columns leave no more of either empty than they must.
         """
 
-    def losses(self, pictures: Sequence[Scene], regions: Sequence[Array], outputs: Array | None = None) -> Array:
-        """The loss (1,) of pictures from 0 to 255 of different sizes, one a scene, given together, in evaluation mode.
+    def losses(
+        self, pictures: Sequence[Scene], regions: Sequence[Array], outputs: Array | None = None
+    ) -> dict[str, Array]:
+        """`loss.classification` and `loss.box`, each (1,), in evaluation mode.
 
-        Boxes, and `regions` (I,4) to ignore in each, are xyxy in the pixels of their picture. The network says
-        `outputs` (B,N,4+K), where they are given.
+        Pictures from 0 to 255 of different sizes, one a scene, are given together. Boxes, and `regions` (I,4) to ignore
+        in each, are xyxy in the pixels of their picture. The network says `outputs` (B,N,4+K), where they are given.
         """
 
     def decoded(self, outputs: Array, size: Size) -> list[Detections]:

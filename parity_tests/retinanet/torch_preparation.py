@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from parity_tests.retinanet.inputs import Scene, Size
 from parity_tests.retinanet.matching import Detections
@@ -27,6 +28,12 @@ OTHER: Mapping[str, Any] = {
     **{"detections_per_picture": 1, "pixel_mean": (0.0, 0.0, 0.0)},
 }
 """Settings of a detector, one of each of its parts, before it is given its own."""
+
+LOSSES = {"loss.classification": "classification", "loss.box": "bbox_regression"}
+"""What a detector calls its losses."""
+
+FORMATS = tv_tensors.BoundingBoxFormat.XYXY, tv_tensors.BoundingBoxFormat.XYWH, tv_tensors.BoundingBoxFormat.CXCYWH
+"""In which the boxes of pictures are given, one after the other."""
 
 
 class TorchPreparation:
@@ -116,21 +123,22 @@ class TorchPreparation:
         }
 
     @torch.no_grad()
-    def losses(self, pictures: Sequence[Scene], regions: Sequence[Array], outputs: Array | None = None) -> Array:
+    def losses(
+        self, pictures: Sequence[Scene], regions: Sequence[Array], outputs: Array | None = None
+    ) -> dict[str, Array]:
         detector = self._detector(self.network if outputs is None else self._saying(outputs)).train()
         detector.model.eval()
         images = [_channels_first(picture.images[0]) / 255 for picture in pictures]
         targets = [
             {
-                "boxes": torch.from_numpy(p.boxes[0]),
+                "boxes": _in_format(p, FORMATS[i % len(FORMATS)]),
                 "labels": torch.from_numpy(p.labels[0]),
                 "ignored": torch.from_numpy(r),
             }
-            for p, r in zip(pictures, regions, strict=True)
+            for i, (p, r) in enumerate(zip(pictures, regions, strict=True))
         ]
         found = detector(images, targets)
-        total: Array = (found["classification"] + found["bbox_regression"]).numpy()[None]
-        return total
+        return {name: found[own].numpy()[None] for name, own in LOSSES.items()}
 
     @torch.no_grad()
     def decoded(self, outputs: Array, size: Size) -> list[Detections]:
@@ -168,6 +176,12 @@ class TorchPreparation:
             detector.predict(others[:1], score_threshold=1.0)
             found = detector.predict(given, batch_size=3, nms_iou=self.config.nms_iou)
         return in_numpy(found)
+
+
+def _in_format(picture: Scene, form: tv_tensors.BoundingBoxFormat) -> tv_tensors.BoundingBoxes:
+    """The boxes of a picture as torchvision has them."""
+    boxes = tv_tensors.BoundingBoxes(picture.boxes[0], format="XYXY", canvas_size=picture.size)
+    return v2.functional.convert_bounding_box_format(boxes, new_format=form)
 
 
 class Says(nn.Module):

@@ -22,6 +22,7 @@ from torch_retinanet.data.dataset import Batch, PictureDataset, SampleKey, Unrea
 from torch_retinanet.data.mixing import NO_MIXING, Labelled
 from torch_retinanet.train import TrainConfig
 from torch_retinanet.train.checkpoint import read_checkpoint, write_checkpoint
+from torch_retinanet.train.sampler import EpochSampler
 from torch_retinanet.train.train_step import TrainStep
 from torch_retinanet.weights.keras_names import keras_name
 
@@ -51,7 +52,7 @@ class TorchTrainer:
         settings = {name: value for name, value in plan._asdict().items() if name not in OF_TESTS}
         self.plan, self.network = plan, network
         self.settings = TrainConfig(data=Path(), **settings)
-        self.config = config
+        self.config, self.clipped = config, list[float]()
 
     def given(self, gradients: Gradients) -> dict[str, Array]:
         """Weights, averages, and what was told of each step, with these gradients."""
@@ -84,6 +85,7 @@ class TorchTrainer:
             "norm_follows": np.array([float(follows) for _, follows in sorted(_norms(detector))]),
             "steps": np.array([float(training.steps)]),
             "drawn": np.sort(epochs, axis=1).ravel(),
+            "shared_out": np.sort([*_of_process(0), *_of_process(1)]),
             "draws": np.array(told, np.float64),
             "changes": np.array(_changes(), np.float64),
             "short_sides": self._short_sides(detector),
@@ -114,6 +116,7 @@ class TorchTrainer:
         try:
             detector.freeze(stages=self.settings.frozen_stages, norm=self.settings.frozen_norm)
             detector.eval()  # as an evaluation leaves it
+            trained = _that_train(detector)
             training, steps = self._begun(detector), []
             for number, of_step in enumerate(batches):
                 if number and number == self.plan.resumed_after:
@@ -124,10 +127,13 @@ class TorchTrainer:
         finally:
             detector.requires_grad_(True)
         lines = {name: np.array([step[name] for step in steps]) for name in told}
+        lines |= {"trained": trained, "clipped_norm": np.array(self.clipped)}
         return lines | weights | {f"{name}@average": value for name, value in average.items()}
 
     def _begun(self, detector: RetinaNetDetector) -> TrainStep:
-        return TrainStep(self.settings, detector, self.plan.steps, Accelerator(cpu=True))
+        training = TrainStep(self.settings, detector, self.plan.steps, Accelerator(cpu=True))
+        training.optimizer.register_step_pre_hook(lambda optimizer, *_: self.clipped.append(_norm(optimizer)))
+        return training
 
     def _resumed(self, training: TrainStep, detector: RetinaNetDetector) -> TrainStep:
         """The run as it goes on from a checkpoint, in a network that has forgotten everything."""
@@ -159,6 +165,12 @@ def _order(training: TrainStep, first: int) -> list[int]:
     return [int(one.path.name) for batch in training.batches(NumberedPictures()) for one in batch.unreadable]
 
 
+def _of_process(process: int) -> list[float]:
+    """The pictures that one of two processes draws, of one in a batch, in as many steps as there are pictures."""
+    sampler = EpochSampler(pictures=PICTURES, batch=1, process=process, processes=2)
+    return [float(draw.picture) for batch in sampler.batches(0, PICTURES) for draw in batch]
+
+
 class MirroredPictures(PictureDataset):
     """A picture whose left half is white, mirrored in one of two draws."""
 
@@ -181,6 +193,18 @@ def _mirrored(pictures: PictureDataset, draws: Iterable[int]) -> list[bool]:
     """Whether the first picture is mirrored, at each draw."""
     images = [pictures[SampleKey(draw, 0)][0] for draw in draws]
     return [isinstance(image, Tensor) and not image[0, 0, 0] for image in images]
+
+
+def _norm(optimizer: torch.optim.Optimizer) -> float:
+    """The norm of the gradients that an optimiser is about to follow."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    return float(nn.utils.get_total_norm(gradients))
+
+
+def _that_train(detector: RetinaNetDetector) -> Array:
+    """For each weight by Keras name whether it has gradients (`closed_form`)."""
+    named = ((str(keras_name(name)), p.requires_grad) for name, p in detector.model.named_parameters())
+    return np.array([float(trains) for _, trains in sorted(named)])
 
 
 def _norms(detector: RetinaNetDetector) -> list[tuple[str, bool]]:

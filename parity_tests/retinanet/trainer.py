@@ -87,8 +87,9 @@ def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
 
     Returns:
         `norm_follows`, 1 for each layer that follows the batches. `steps` of a run of epochs. `drawn`, the pictures of
-        each epoch in the order of their numbers: all of them, once. `draws`, four times 1: a run that is gone on from
-        draws what it would have drawn; another epoch, and another seed, draw in another order; the same seed does not.
+        each epoch in the order of their numbers: all of them, once. `shared_out`, those that two processes draw of two
+        epochs: all of them, twice. `draws`, four times 1: a run that is gone on from draws what it would have drawn;
+        another epoch, and another seed, draw in another order; the same seed does not.
         `changes`, three times 1: a picture is changed anew at each draw, and with another seed; the same draw changes
         it alike, whatever was drawn in between.
         `short_sides`, that of each step, and 0, which is what the side of the config has moved by afterwards.
@@ -98,6 +99,7 @@ def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
         "norm_follows": np.array([float(plan.follows(layer)) for layer in norms]),
         "steps": np.array([float(steps)]),
         "drawn": np.tile(np.arange(PICTURES, dtype=np.float64), EPOCHS),
+        "shared_out": np.repeat(np.arange(PICTURES, dtype=np.float64), 2),
         "draws": np.ones(4),
         "changes": np.ones(3),
         "short_sides": np.array([*(_short_side(step) for step in range(DRAWN_STEPS)), 0.0]),
@@ -107,6 +109,10 @@ def around_steps(plan: Plan, norms: Sequence[str]) -> dict[str, Array]:
 def _short_side(step: int) -> float:
     """That which a step draws: from the seed and its number alone, so that a run that is gone on from draws alike."""
     return float(np.random.default_rng([DRAWN_SEED, step]).choice(SHORT_SIDES))
+
+
+TOLD = ("rate", "gradient_norm", "clipped_norm", "loss")
+"""What is told of each step; a loss where there is one."""
 
 
 class BatchGradients(NamedTuple):
@@ -129,7 +135,9 @@ def drawn_gradients(shapes: Mapping[str, tuple[int, ...]], step: int, batch: int
 def closed_form(
     plan: Plan, weights: Mapping[str, Array], back: Back, statistics: Callable[[], Mapping[str, Array]]
 ) -> dict[str, Array]:
-    """Weights, averages, and the rate, norm and loss of each step.
+    """The rate, norms and loss of each step; weights and averages. `clipped_norm` is of what the optimiser is given.
+
+    `trained` is 1 for each weight that has gradients, in the order of their names.
 
     Args:
         plan: the settings.
@@ -143,20 +151,20 @@ def closed_form(
         found = [back(now, step, batch) for batch in range(plan.batches(step))]
         gradients = {name: _mean([f.gradients[name] for f in found]) for name in now if plan.trains(name)}
         norm, rate = _norm(gradients), plan.rate * rate_share(plan, step)
-        for name, gradient in gradients.items():
-            length = norm if plan.clip_scope == "global" else _norm({name: gradient})
-            shrunk = min(1.0, plan.clip_norm / (length + CLIP_EPS)) if plan.clip_norm else 1.0
+        clipped = {name: gradient * _shrunk(plan, gradient, norm) for name, gradient in gradients.items()}
+        for name, gradient in clipped.items():
             own = rate * (plan.backbone_rate if name.startswith(BACKBONE) else 1.0)
-            now[name] = _moved(plan, name, now[name], gradient * shrunk, own, step, slots)
+            now[name] = _moved(plan, name, now[name], gradient, own, step, slots)
         now |= statistics()
         if plan.ema is not None:
             kept = min(plan.ema, (1 + step) / (10 + step))
             average = {name: kept * average[name] + (1 - kept) * value for name, value in now.items()}
         losses = [f.loss for f in found if f.loss is not None]
-        told.append((rate, norm, *([sum(losses) / len(losses)] if losses else [])))
-    named = dict(zip(("rate", "gradient_norm", "loss"), map(np.array, zip(*told, strict=True)), strict=False))
+        told.append((rate, norm, _norm(clipped), *([sum(losses) / len(losses)] if losses else [])))
+    named = dict(zip(TOLD, map(np.array, zip(*told, strict=True)), strict=False))
+    trained = np.array([float(plan.trains(name)) for name in sorted(weights) if "/moving_" not in name])
     averages = {} if plan.ema is None else {f"{name}@average": value for name, value in average.items()}
-    return named | now | averages
+    return {"trained": trained} | named | now | averages
 
 
 def rate_share(plan: Plan, step: int) -> float:
@@ -186,6 +194,12 @@ def _mean(batches: Sequence[Array]) -> Array:
 
 def _norm(gradients: Mapping[str, Array]) -> float:
     return math.sqrt(math.fsum(float(np.square(gradient).sum()) for gradient in gradients.values()))
+
+
+def _shrunk(plan: Plan, gradient: Array, norm: float) -> float:
+    """What clipping multiplies a gradient by, where all of them together have a norm."""
+    length = norm if plan.clip_scope == "global" else _norm({"": gradient})
+    return min(1.0, plan.clip_norm / (length + CLIP_EPS)) if plan.clip_norm else 1.0
 
 
 def _moved(

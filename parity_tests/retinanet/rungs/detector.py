@@ -105,9 +105,9 @@ def _found(run: DetectorComparison, side: DetectorSide, pictures: list[Array]) -
 
 
 def _lost(run: DetectorComparison) -> DetectorCase:
-    """The loss of pictures with boxes and regions to ignore in their own pixels, as users of torchvision train."""
+    """The losses of pictures with boxes and regions to ignore in their own pixels, as users of torchvision train."""
 
-    def lost(side: DetectorSide, seed: int) -> Array:
+    def lost(side: DetectorSide, seed: int) -> Mapping[str, Array]:
         side.narrow.assign(for_bytes(run.narrow_weights) | random_last_layer(run.narrow_weights))
         return side.narrow.preparation(SIDES).losses(*_annotated(seed, run.config.num_classes))
 
@@ -121,8 +121,7 @@ def _lost(run: DetectorComparison) -> DetectorCase:
         return {"loss": lost(sides.port("float64"), given["seed"])}
 
     def judge(reference: Answer, port: Answer) -> list[Record]:
-        both = ({"loss.total": side["loss"]} for side in (reference, port))
-        return compare_taps("detector", LOST, *both, units=CASCADED)
+        return compare_taps("detector", LOST, reference["loss"], port["loss"], units=CASCADED)
 
     return DetectorCase(
         rung="detector", where=LOST, reference=reference, port=port, judge=judge, whole=("loss",), trains=True, shared=1

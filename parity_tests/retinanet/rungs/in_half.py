@@ -161,7 +161,7 @@ def detector_of_half(run: DetectorComparison) -> DetectorCase:
         pictures = [Scene(black, [of], [ids]) for of, ids in zip(*batch, strict=True)]
         found = preparation.decoded(outputs, LOSS_SIZE)
         loss = preparation.losses(pictures, [np.zeros((0, 4))] * len(pictures), outputs)
-        return {"loss": loss.astype(np.float32), "found": [each._asdict() for each in found]}
+        return {"loss": _as_singles(loss), "found": [each._asdict() for each in found]}
 
     def reference(sides: DetectorSides) -> Answer:
         side = sides.reference("float64")
@@ -185,7 +185,7 @@ def detector_of_half(run: DetectorComparison) -> DetectorCase:
 
 
 def _judge_detector(run: DetectorComparison, where: Where, reference: Answer, port: Answer) -> list[Record]:
-    losses = ({"loss.total": side["loss"]} for side in (reference, port))
+    losses = reference["loss"], port["loss"]
     left, right = ([Detections(**each) for each in side["found"]] for side in (reference, port))
     single = [Detections(each.boxes.astype(np.float32), each.scores.astype(np.float32), each.labels) for each in left]
     found = compare_detections("variations", where, single, right, limits=run.limits, units=ISOLATED)

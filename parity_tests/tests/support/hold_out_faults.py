@@ -2,10 +2,13 @@
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
+import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
@@ -55,6 +58,32 @@ def zeros_and_ones(make: Any) -> Any:
     return lambda picture: make(
         Image.fromarray(np.asarray(picture).astype(np.uint8)) if picture.mode == "1" else picture
     )
+
+
+def at_white_255(make: Any) -> Any:
+    """Gray whose largest number is 1 taken for one from 0 to 255."""
+    return lambda picture, name, white: make(
+        Image.fromarray(np.asarray(picture) / 255) if picture.mode == "F" and np.max(picture) == 1 else picture,
+        name,
+        white,
+    )
+
+
+def clipped_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each number of a gradient limited, and not its norm."""
+    norm = Accelerator.clip_grad_norm_
+
+    def clip(self: Accelerator, parameters: Any, limit: float) -> Any:
+        found = norm(self, parameters := list(parameters), math.inf)
+        torch.nn.utils.clip_grad_value_(parameters, limit)
+        return found
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", clip)
+
+
+def without_the_second(make: Any) -> Any:
+    """Of the parts that are frozen all but one."""
+    return lambda *given: [part for place, part in enumerate(make(*given)) if place != 1]
 
 
 def unscaled(which: int) -> Fault:
@@ -139,8 +168,50 @@ HOLD_OUT_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
         ),
         "trained.boxes",
     ),
-    "boxes not scaled with their picture": (*LOST, unscaled(0), "loss.total"),
-    "regions to ignore not scaled with their picture": (*LOST, unscaled(1), "loss.total"),
+    "boxes not scaled with their picture": (*LOST, unscaled(0), "loss.classification"),
+    "boxes scaled by width down and by height along": (
+        *LOST,
+        patch("torch_retinanet.detector.scaled", lambda make: lambda boxes, h, w, like: make(boxes, w, h, like)),
+        "loss.box",
+    ),
+    "boxes by centres taken for those by corners": (
+        *LOST,
+        patch("torch_retinanet.checks.in_xyxy", lambda make: lambda value: value.as_subclass(Tensor)),
+        "loss.classification",
+    ),
+    "an array of 1 bit as 0 and 1": (
+        *FILES,
+        patch(
+            "torch_retinanet.pictures._to_bytes",
+            lambda make: lambda array: make(array.astype(np.uint8) if array.dtype == bool else array),
+        ),
+        "picture",
+    ),
+    "an array of colours taken for BGR": (
+        *FILES,
+        patch("torch_retinanet.pictures._from_array", result(lambda picture: picture.flip(0))),
+        "picture",
+    ),
+    "gray whose white is 1 taken for one from 0 to 255": (
+        *FILES,
+        patch("torch_retinanet.pictures._deep_gray", at_white_255),
+        "picture",
+    ),
+    "processes that all draw the same pictures": (
+        *("training", "AdamW, one_cycle"),
+        patch(
+            "torch_retinanet.train.sampler.EpochSampler.batches",
+            lambda make: lambda self, *ends: make(replace(self, process=0), *ends),
+        ),
+        "shared_out",
+    ),
+    "gradients clipped by value": (*("training", "AdamW, one_cycle"), clipped_by_value, "clipped_norm"),
+    "a frozen stem whose BatchNorm trains": (
+        *("training", "SGD, cosine"),
+        patch("torch_retinanet.detector.parts_to_freeze", without_the_second),
+        "norm_follows",
+    ),
+    "regions to ignore not scaled with their picture": (*LOST, unscaled(1), "loss.classification"),
     "batches without pictures in the mean of gradients": (
         *("training", "SGD, step"),
         patch(

@@ -191,8 +191,8 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
     ),
     "Keras' epsilon": (CONSTANT, groups(eps=1e-7), STEM),
     "clipped by the largest value": (CONSTANT, method("_follow", clipped(norm_type=float("inf"))), "gradient_norm"),
-    "clipped by the norm of all where each has its own": (CONSTANT, method("_follow", clipped()), STEM),
-    "clipped after the step": (CONSTANT, method("_follow", clipped_after), STEM),
+    "clipped by the norm of all where each has its own": (CONSTANT, method("_follow", clipped()), "clipped_norm"),
+    "clipped after the step": (CONSTANT, method("_follow", clipped_after), "clipped_norm"),
     "a checkpoint without the optimiser": (
         GIVEN,
         lambda monkeypatch: monkeypatch.setattr("torch_retinanet.train.train_step.load_optimizer", lambda *given: None),
@@ -206,7 +206,7 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
     "frozen stages that train": (
         COSINE,
         nothing_frozen,
-        "gradient_norm",
+        "norm_follows",
     ),
     "frozen BatchNorm that goes on": (
         "frozen backbone",
@@ -260,7 +260,7 @@ TRAINING_FAULTS: dict[str, tuple[str, Fault, str]] = {
     "frozen BatchNorm with gradients": (
         "frozen BatchNorm",
         nothing_frozen,
-        "gradient_norm",
+        "trained",
     ),
 }
 """Faults by what they are: case, how they are planted, and the name where they show."""

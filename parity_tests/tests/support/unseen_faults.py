@@ -310,7 +310,7 @@ HALF_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
             "torch_retinanet.RetinaNetDetector._anchors",
             lambda make: lambda self, images: make(self, images.to(self._dtype) if self.training else images),
         ),
-        "loss.total",
+        "loss.classification",
     ),
     "anchors in the precision of the network as it detects": (
         *("variations", "detector"),

@@ -91,12 +91,12 @@ UNUSED_FAULTS: dict[str, tuple[str, str, Fault, str]] = {
     "a loss that is that of before": (
         *("detector", "pictures to losses"),
         keeping_its_settings("loss"),
-        "loss.total",
+        "loss.classification",
     ),
     "targets that are those of before": (
         *("detector", "pictures to losses"),
         keeping_its_settings("label_encoder"),
-        "loss.total",
+        "loss.classification",
     ),
     "anchors kept for all settings": (*WHOLE, patch("torch_retinanet.anchors._placed", kept_by_size), "det.set"),
     "anchors kept by the size of pictures": (
