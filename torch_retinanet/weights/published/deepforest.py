@@ -21,6 +21,13 @@ SETTINGS = {"score_thresh": "score_threshold", "nms_thresh": "nms_iou"}
 """Its names of fields that its files say."""
 
 
+OF_HUB = "weecology/deepforest-tree"
+"""The model of the Hub on which DeepForest builds by default: its BatchNorm has an eps of 1e-5."""
+
+LIGHTNING = "2.6.6"
+"""The version of Lightning that a checkpoint names, without which Lightning reads none."""
+
+
 def settings_of(found: TensorFile) -> Mapping[str, Any]:
     """The `config.json` of a folder, or the config in the hyper-parameters of a checkpoint."""
     within = found.settings.get("hyper_parameters")
@@ -61,11 +68,16 @@ def _checkpoint(tensors: Mapping[str, Tensor], contents: WeightsFile) -> dict[st
     labels = {name: number for number, name in enumerate(names)}
     said = {name: getattr(config, ours) for name, ours in SETTINGS.items()}
     settings = {"architecture": "retinanet", "num_classes": config.num_classes, "label_dict": labels, **said}
-    settings["model"] = {"name": None if config.bn_eps == 0 else "", "revision": "main"}
-    numbered = {number: name for name, number in labels.items()}
-    given = {"config": settings, "label_dict": labels, "numeric_to_label_dict": numbered}
-    state = {f"{START}{name}": tensor for name, tensor in tensors.items()}
-    return {"epoch": 0, "global_step": 0, "state_dict": state, "hyper_parameters": given}
+    settings["model"] = {"name": None if config.bn_eps == 0 else OF_HUB, "revision": "main"}
+    return {
+        "epoch": 0,
+        "global_step": 0,
+        "pytorch-lightning_version": LIGHTNING,
+        "state_dict": {f"{START}{name}": tensor for name, tensor in tensors.items()},
+        "hyper_parameters": {"config": settings},
+        "label_dict": labels,
+        "numeric_to_label_dict": {number: name for name, number in labels.items()},
+    }
 
 
 DEEPFOREST = Published(
