@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.published.published import Published
+from torch_retinanet.weights.published.published import Assumption, Published
 from torch_retinanet.weights.published.torchvision import torchvision_name
 from torch_retinanet.weights.weights_file import WeightsFile
 
@@ -57,6 +57,15 @@ def told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     return {**said, "bn_eps": 0.0} if from_coco else said
 
 
+def _assumed(found: TensorFile, config: RetinaNetConfig) -> tuple[Assumption, ...]:
+    """The eps, where settings do not say which model it began as."""
+    words = (
+        f"its file does not say BatchNorm's eps: {config.bn_eps:g} is assumed, which DeepForest has for what it loads "
+        "from the Hub, and what was trained from torchvision's first COCO weights has 0, which bn_eps=0 states"
+    )
+    return () if isinstance(settings_of(found).get("model"), Mapping) else (Assumption(("bn_eps",), words),)
+
+
 def _says(config: RetinaNetConfig) -> dict[str, Any]:
     """An eps of 0, as weights have that began as torchvision's; and the thresholds."""
     thresholds = {name: getattr(config, name) for name in SETTINGS.values()}
@@ -87,6 +96,8 @@ DEEPFOREST = Published(
     tell=told,
     class_names=class_names,
     is_marked=is_deepforest,
+    assumed=_assumed,
+    holds_names=True,
     has_counters=False,
     suffixes=(".ckpt", ".pth", ".pt"),
     says=_says,
