@@ -166,7 +166,7 @@ def tf_models(weights: Path, dtype: str) -> Answer:
     package = peer.package("float32")
     model = peer.build(package)
     checkpoint = package.tensorflow.train.Checkpoint(model=model)
-    checkpoint.restore(package.tensorflow.train.latest_checkpoint(weights)).assert_existing_objects_matched()
+    checkpoint.read(package.tensorflow.train.latest_checkpoint(weights)).assert_existing_objects_matched()
     values = model.get_weights()
     package.keras.backend.set_floatx(dtype)
     model = peer.build(package)
