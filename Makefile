@@ -11,7 +11,7 @@ MALLOC := glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_thres
 # Python keeps what it compiles, whatever the environment says: many processes import the same.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo docs peers peers-table test
+.PHONY: demo docs peers peers-back peers-table test
 
 demo: .venv/.installed
 	.venv/bin/python examples/demo.py
@@ -28,6 +28,12 @@ docs: .venv/.docs
 # Environments of published packages, in which `parity_tests/peers` records what they answer.
 peers: .venv/.installed
 	.venv/bin/python -m parity_tests.peers.environments
+
+# What they make of files that this project writes: docs/peers_back.json and docs/peers.md. Checkouts of packages that are in
+# no index lie in .peers/sources.
+peers-back: .venv/.installed
+	.venv/bin/python -m parity_tests.peers.back --table docs/peers_back.json
+	.venv/bin/python docs/pages.py
 
 # How near this project is to what they answered, of recordings that are kept: docs/peers.json and docs/peers.md.
 peers-table: .venv/.installed

@@ -53,6 +53,9 @@ Optimisers differ too: `parity_tests/retinanet/optimizers.py` lists nine convent
 PEERS = HERE / "peers.json"
 """What `make peers-table` measured."""
 
+PEERS_BACK = HERE / "peers_back.json"
+"""What `make peers-back` measured."""
+
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """How the names of tensors end that are not trained."""
 
@@ -84,7 +87,7 @@ def peers() -> str:
     left_out = "".join(
         f"- {row['package']}, `{name}`: {why}.\n" for row in run.values() for name, why in row["not_reproduced"].items()
     )
-    parts = [overview(run), by_rung(run), f"## What is not reproduced\n\n{left_out}", figures()]
+    parts = [overview(run), by_rung(run), read_back(), f"## What is not reproduced\n\n{left_out}", figures()]
     return f"{text}{PEERS_START}\n" + "\n".join(parts)
 
 
@@ -116,6 +119,23 @@ def by_rung(run: dict[str, Any]) -> str:
             cells = (difference_of(row["largest"][dtype].get(rung), used=False) for rung in RUNGS)
             lines.append(f"| `{preset}` | {dtype} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def read_back() -> str:
+    """A row for each file that the original read."""
+    text = (
+        "## Read back by the original\n\n"
+        "`make peers-back` writes a file of each format with random weights and statistics. The original reads it in "
+        "its own environment,\nand its logits and deltas are compared with ours. Figures are those of the table above; "
+        "a budget of float32 is what rounding\ncosts either side, hence tighter than there.\n\n"
+        "| preset | file | comparisons | sizes | float64 | float32 |\n|---|---|---|---|---|---|\n"
+    )
+    for row in json.loads(PEERS_BACK.read_text(encoding="utf-8")).values():
+        changes = "".join(f", `{name}={value}`" for name, value in row["changes"].items())
+        verdict = f"{row['different']} different" if row["different"] else f"{row['comparisons']}, all equal"
+        far = " | ".join(difference_of(row["largest"][dtype]) for dtype in PRECISIONS)
+        text += f"| `{row['preset']}` | `{row['file']}`{changes} | {verdict} | {', '.join(row['sizes'])} | {far} |\n"
+    return text
 
 
 def figures() -> str:

@@ -17,6 +17,9 @@ from sysconfig import get_path
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 ENVIRONMENTS = Path(".peers")
+SOURCES = ENVIRONMENTS / "sources"
+"""Where checkouts lie of packages that are in no index, each under the name of its environment."""
+
 LENT = "lent.pth"
 """The file in an environment that names the packages of this project's one."""
 

@@ -11,42 +11,14 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from parity_tests.peers import keras_cv_findings
-
-RECORDINGS = Path(__file__).parents[1] / "tests" / "peers" / "recordings"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something in an original that its documents do not say, or that differs from the other RetinaNets.
-
-    Attributes:
-        name: of the finding, and of the argument of the command.
-        package: the environment in which it is measured; a finding of a recording needs none.
-        says: the sentence.
-        figure: what the command prints.
-        measure: gives the figure.
-        recorded: whether it is read from a recording.
-    """
-
-    name: str
-    package: str
-    says: str
-    figure: str
-    measure: Callable[[], str]
-    recorded: bool = False
-
-    @property
-    def command(self) -> str:
-        """As it is typed in a checkout."""
-        python = ".venv" if self.recorded else f".peers/{self.package}"
-        return f"{python}/bin/python -m parity_tests.peers.findings {self.name}"
+from parity_tests.peers.finding import Finding, recorded
+from parity_tests.peers.keras_findings import OF_KERAS
+from parity_tests.peers.torch_findings import OF_TORCH
 
 
 def keras_hub_padding() -> str:
@@ -98,7 +70,7 @@ def keras_hub_ignored() -> str:
     from torch_retinanet import RetinaNetConfig
     from torch_retinanet.anchors import AnchorGenerator
 
-    answers = _recorded("keras_hub")
+    answers = recorded("keras_hub")
     truth = answers["edges/overlap_two_fifths/truths"][0]
     anchors = AnchorGenerator(RetinaNetConfig.keras_hub()).get_anchors(128, 128).double().numpy()
     low, high = np.maximum(anchors[:, :2], truth[:2]), np.minimum(anchors[:, 2:], truth[2:])
@@ -118,7 +90,7 @@ def fizyr_border() -> str:
     from torch_retinanet import RetinaNetConfig
     from torch_retinanet.anchors import AnchorGenerator
 
-    answers, size = _recorded("fizyr"), (256, 192)
+    answers, size = recorded("fizyr"), (256, 192)
     there = at_border(AnchorGenerator(RetinaNetConfig.fizyr()).get_anchors(*size), size)
     states = {dtype: answers[f"256x192/{dtype}/targets/state"][0][there] for dtype in ("float64", "float32")}
     ignored = ", ".join(f"{(found < 0).sum()} in {dtype}" for dtype, found in states.items())
@@ -127,21 +99,21 @@ def fizyr_border() -> str:
 
 def fizyr_focal() -> str:
     """How far the gradient of P7's bias in float32 is from that in float64."""
-    answers = _recorded("fizyr")
+    answers = recorded("fizyr")
     single, double = (answers[f"128x128/{dtype}/grad_sum/P7/bias:0"][0] for dtype in ("float32", "float64"))
     return f"{abs(single - double) / double:.1e}"
 
 
 def detectron2_normaliser() -> str:
     """The divisor of the losses after one step and after two of the same batch."""
-    answers = _recorded("detectron2")
+    answers = recorded("detectron2")
     first, second = (answers[f"160x224/float64/{name}normaliser"][0] for name in ("", "second/"))
     return f"first step {first:.2f}, second step {second:.2f}"
 
 
 def yhenon_clipping() -> str:
     """Boxes that are inverted once they are clipped."""
-    boxes = _recorded("yhenon")["coder/clipped"]
+    boxes = recorded("yhenon")["coder/clipped"]
     return f"{(boxes[:, 2:] < boxes[:, :2]).any(1).sum()} of {len(boxes)} boxes"
 
 
@@ -153,14 +125,7 @@ def torchvision_eps() -> str:
     return found[1] if found else "it is left as it is"
 
 
-def _recorded(peer: str) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    found: dict[str, np.ndarray] = load_file(RECORDINGS / peer / "answers.safetensors")
-    return found
-
-
-FINDINGS = (
+OTHERS = (
     Finding(
         name="keras_hub_padding",
         package="keras_hub",
@@ -272,6 +237,9 @@ FINDINGS = (
         measure=torchvision_eps,
     ),
 )
+
+FINDINGS = tuple(sorted((*OTHERS, *OF_KERAS, *OF_TORCH), key=lambda finding: finding.package))
+"""All of them, those of a package together."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

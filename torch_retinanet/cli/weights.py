@@ -15,7 +15,7 @@ from torch_retinanet.terminal import note, say
 from torch_retinanet.weights import find_weights, write_weights
 from torch_retinanet.weights.dialect import CannotKeepError
 from torch_retinanet.weights.keras_file import KERAS_PRESETS, keras_preset
-from torch_retinanet.weights.published import names
+from torch_retinanet.weights.published import names, published_of
 from torch_retinanet.weights.weights_file import WeightsFile
 
 SOURCES = (
@@ -80,6 +80,8 @@ def _convert(options: argparse.Namespace) -> int:
         if other := contents.config.differences(written.config, acts_on="detections"):
             said = ", ".join(f"{name}={getattr(written.config, name)}" for name in other)
             note(f"retinanet: {target}: its program detects with {said}")
+        if contents.class_names and not published_of(options.to).holds_names:
+            note(f"retinanet: {target}: has no place for the names of classes: {', '.join(contents.class_names)}")
     elif target.suffix != ".safetensors" and (lost := _lost_in_keras(contents)):
         note(f"retinanet: {target}: a Keras file holds the network alone, not {', '.join(lost)}")
     return 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from parity_tests.peers.comparison import compare_detections, compare_size, picture_of
-from parity_tests.peers.files import make
+from parity_tests.peers.files import layout_of, make
 from parity_tests.peers.recorded import Recorded
 from parity_tests.rule.record import Where
 from parity_tests.tests.support.peers import (
@@ -85,6 +85,8 @@ def test_thresholds_and_names_come_from_the_folder(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(settings))
     found = read_weights(folder)
     assert (found.class_names, found.config.nms_iou, found.config.score_threshold) == (tuple("gfedcba"), 0.2, 0.3)
+    assert found.assumed == ("bn_eps",)
+    assert "BatchNorm's eps: 1e-05 is assumed" in found.origin
     (folder / "config.json").unlink()
     assert read_weights(folder).config.name == "torchvision"
 
@@ -92,8 +94,11 @@ def test_thresholds_and_names_come_from_the_folder(tmp_path: Path) -> None:
 def test_what_is_written_has_the_layout_of_a_checkpoint(tmp_path: Path) -> None:
     written, listed = layout_written("deepforest", "weights.ckpt", tmp_path, to="deepforest", entries="state_dict")
     assert written == listed
+    beside, theirs = torch.load(tmp_path / "ours.ckpt", weights_only=True), layout_of(RECORDINGS / "deepforest")
+    for key in ("pytorch-lightning_version", "label_dict"):  # Lightning reads no file without the first
+        assert beside[key] == theirs["weights.ckpt"]["keys"][key]
     again = read_weights(tmp_path / "ours.ckpt")
-    assert (again.class_names, again.config.bn_eps) == (NAMES, 0.0)
+    assert (again.class_names, again.config.bn_eps, again.assumed) == (NAMES, 0.0, ())
 
 
 @pytest.mark.planted

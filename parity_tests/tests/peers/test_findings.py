@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from parity_tests.peers.environments import names
-from parity_tests.peers.findings import FINDINGS, Finding, main
+from parity_tests.peers.finding import Finding
+from parity_tests.peers.findings import FINDINGS, main
 from parity_tests.tests.support.pages import PAGES
 
 
@@ -32,7 +33,7 @@ def test_its_command_prints_the_figure(finding: Finding, capsys: pytest.CaptureF
 
 
 def test_a_figure_that_is_not_that_of_the_page_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parity_tests.peers.findings._recorded", lambda peer: {"coder/clipped": np.zeros((4, 4))})
+    monkeypatch.setattr("parity_tests.peers.findings.recorded", lambda peer: {"coder/clipped": np.zeros((4, 4))})
     assert main(["yhenon_clipping"]) == 1
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,18 @@ def test_the_command_says_what_it_wrote_and_what_detects_otherwise(
     said = capsys.readouterr()
     assert "model of preset torchvision with backbone='resnet18', width=32, head_depth=1, 3 classes" in said.out
     assert said.err == f"retinanet: {target}: its program detects with score_threshold=0.05\n"
+
+
+@pytest.mark.parametrize(("to", "holds"), [("torchvision", False), ("deepforest", True)])
+def test_the_command_says_that_names_of_classes_are_lost(
+    to: str, holds: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "model.safetensors", tmp_path / "model.pth"
+    write_weights(source, replace(contents(to), class_names=("ant", "bee", "cow")))
+    assert cli.main(["convert", str(source), str(target), "--to", to]) == 0
+    lost = "has no place for the names of classes: ant, bee, cow"
+    assert (lost in capsys.readouterr().err) is not holds
+    assert read_weights(target).class_names == (("ant", "bee", "cow") if holds else ())
 
 
 def test_a_link_to_another_file_is_not_followed(tmp_path: Path) -> None:

@@ -120,13 +120,34 @@ def test_names_are_given_as_they_are_in_the_file(state: dict[str, Tensor], tmp_p
     assert names.renamed["cls_head.1.bias"] == "net.head.classification_head.cls_logits.bias"
 
 
-def test_a_tensor_beside_those_of_a_network_in_another_module_is_named(
+def test_what_lies_beside_a_network_in_a_module_is_said_to_be_unused(state: dict[str, Tensor], tmp_path: Path) -> None:
+    metrics = {"val_map.sums": torch.zeros(2), "loss.weights": torch.ones(3)}
+    torch.save({"state_dict": {f"net.{n}": t for n, t in state.items()} | metrics}, tmp_path / "a.ckpt")
+    assert said_of(tmp_path / "a.ckpt").endswith(
+        "; what lies in net was read, and 2 other tensors were not, such as val_map.sums"
+    )
+    assert {*metrics} <= {*read_weights(tmp_path / "a.ckpt").names.unused}
+
+
+def test_of_a_network_and_its_average_in_one_table_the_network_is_read(
     state: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    torch.save({f"net.{n}": t for n, t in state.items()} | {"teacher.a": torch.zeros(2)}, tmp_path / "a.pth")
-    assert refusal(tmp_path / "a.pth").endswith(
-        "looks like torchvision's retinanet_resnet50_fpn: tensor teacher.a is none of the 124 that the model has"
-    )
+    average = {f"ema.module.{n}": torch.zeros_like(t) for n, t in state.items()} | {"ema.steps": torch.tensor(1)}
+    torch.save({"state_dict": average | {f"net.{n}": t for n, t in state.items()}}, tmp_path / "a.ckpt")
+    assert f"; what lies in net was read, and {len(average)} other tensors were not" in said_of(tmp_path / "a.ckpt")
+    assert read_weights(tmp_path / "a.ckpt").tensors["cls_head.1.weight"].any()
+
+
+def test_of_two_networks_in_one_table_neither_is_chosen(state: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({f"{of}.{n}": t for of in ("student", "teacher") for n, t in state.items()}, tmp_path / "a.pth")
+    sentence = "holds networks in student and teacher; save the state_dict of one alone"
+    assert refusal(tmp_path / "a.pth").endswith(sentence)
+
+
+def test_a_network_in_a_module_that_lacks_a_tensor_is_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
+    lacking = {f"net.{n}": t for n, t in state.items() if n != torchvision_name("fpn.conv_c6_3x3.bias")}
+    torch.save(lacking | {"val_map.sums": torch.zeros(2)}, tmp_path / "a.pth")
+    assert "tensor backbone.fpn.extra_blocks.p6.bias is missing" in refusal(tmp_path / "a.pth")
 
 
 def test_a_moving_average_is_taken_where_it_is_alone_and_said_where_it_is_not(
@@ -137,7 +158,10 @@ def test_a_moving_average_is_taken_where_it_is_alone_and_said_where_it_is_not(
     assert "left aside" not in said_of(path)
     averaged: dict[str, Any] = {"model": state, "model_ema": {n: torch.zeros_like(t) for n, t in state.items()}}
     torch.save(averaged, path)
-    assert said_of(path).endswith("; model_ema in it was left aside")
+    assert said_of(path).endswith(
+        "; model in it was read, and model_ema was left aside; torch.save(torch.load(FILE)['model_ema'], OTHER) makes "
+        "a file of that"
+    )
     assert read_weights(path).tensors["cls_head.1.weight"].any()
 
 

@@ -82,16 +82,19 @@ def tensor_file(path: Path, held: Any) -> TensorFile:
         InputError: where there is none.
     """
     settings: dict[str, Any] = {}
-    other: tuple[str, ...] = ()
+    other: tuple[tuple[str, ...], ...] = ()
+    above: tuple[str, ...] = ()
     for _ in range(MOST_TABLES):
         if not isinstance(held, Mapping):
             break
         tables = [name for name in (*WITHIN, *AVERAGED) if isinstance(held.get(name), Mapping)]
         if not tables:
             if _is_state(held):
-                return TensorFile(str(path), _plain(path, held), path, settings=settings, other=other)
+                plain = _plain(path, held)
+                return TensorFile(str(path), plain, path, settings=settings, table=above, other=other)
             break
-        other += tuple(name for name in tables[1:] if _is_state(held[name]))
+        other += tuple((*above, name) for name in tables[1:] if name in AVERAGED or _is_state(held[name]))
+        above += (tables[0],)
         settings |= {name: value for name, value in held.items() if name != tables[0] and isinstance(name, str)}
         held = held[tables[0]]
     raise InputError(f"{path}: holds no state dict, a table of tensors by name{_in_place_of_one(held)}")

@@ -18,8 +18,11 @@ class TensorFile:
         path: the file, where there is one.
         class_names: of the classes, where the file says them.
         settings: what else it says, as plain values by name.
-        other: the tables of tensors in it that these are not, as a moving average.
-        wrapped: what it calls a tensor whose name is given without the module that the network lay in.
+        table: where these lie in it, by the names of tables, outermost first.
+        other: where other tables of tensors lie in it, as a moving average.
+        module: what its names begin with, where the network lay in a module: `net.`.
+        wrapped: what it calls a tensor whose name is given without that.
+        beside: tensors of the same table that lay in no part of that module.
     """
 
     source: str
@@ -27,5 +30,8 @@ class TensorFile:
     path: Path | None = None
     class_names: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    other: tuple[str, ...] = ()
+    table: tuple[str, ...] = ()
+    other: tuple[tuple[str, ...], ...] = ()
+    module: str = ""
     wrapped: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()

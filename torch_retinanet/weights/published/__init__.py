@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from torch_retinanet.errors import InputError
+from torch_retinanet.weights.containers.state_dict import AVERAGED
 from torch_retinanet.weights.containers.tensor_file import TensorFile
 from torch_retinanet.weights.published.cvisionai import CVISIONAI
 from torch_retinanet.weights.published.deepforest import DEEPFOREST
@@ -27,8 +28,8 @@ PUBLISHED: tuple[Published, ...] = (
 )
 """All of them; of several with the same names the first is taken, where no preset is asked for."""
 
-MOST_WRAPPERS, WRAPPED_SHARE = 3, 0.8
-"""In how many modules a network may lie in another, and the least share of the names in a file that begin so."""
+MOST_MODULES = 6
+"""Modules of a file in which a network is looked for."""
 
 
 def read_published(found: TensorFile, *, preset: str | None = None) -> WeightsFile:
@@ -61,22 +62,34 @@ def read_published(found: TensorFile, *, preset: str | None = None) -> WeightsFi
 
 
 def _likeliest(found: TensorFile) -> tuple[TensorFile, Published]:
-    """Whose a file is; its names without what most begin with, as `net.` in a module of Lightning, if these tell it."""
-    forms = [found, *_unwrapped(found)]
+    """Whose a file is; of what lies in one module alone, as in `net.` of one of Lightning, if these names tell it.
+
+    Raises:
+        InputError: for a file with two networks, of which neither is called an average.
+    """
+    forms = [found, *_within(found)]
     pairs = [(form, published) for form in forms for published in PUBLISHED]
-    return max(pairs, key=lambda pair: pair[1].likeness(pair[0]))
+    best, published = max(pairs, key=lambda pair: pair[1].likeness(pair[0]))
+    alike = [form for form in forms if published.likeness(form) == published.likeness(best)]
+    if best.module and len(rivals := [form.module[:-1] for form in alike if not _is_average(form.module)]) > 1:
+        raise InputError(f"{found.source}: holds networks in {' and '.join(rivals)}; save the state_dict of one alone")
+    return best, published
 
 
-def _unwrapped(found: TensorFile) -> Iterator[TensorFile]:
-    for _ in range(MOST_WRAPPERS):
-        starts = Counter(name.partition(".")[0] for name in found.tensors if "." in name)
-        start, count = starts.most_common(1)[0] if starts else ("", 0)
-        tensors = {name.removeprefix(f"{start}."): tensor for name, tensor in found.tensors.items()}
-        if count < WRAPPED_SHARE * len(found.tensors) or len(tensors) < len(found.tensors):
-            return
-        wrapped = {name.removeprefix(f"{start}."): found.wrapped.get(name, name) for name in found.tensors}
-        found = replace(found, tensors=tensors, wrapped=wrapped)
-        yield found
+def _within(found: TensorFile) -> Iterator[TensorFile]:
+    """What lies in each module that may be the network, without its name; averages last."""
+    ends = {f".{published.their_name(probe)}" for published in PUBLISHED for probe in PROBES}
+    starts = Counter(name[: 1 - len(end)] for name in found.tensors for end in ends if name.endswith(end))
+    for start in sorted((start for start, _ in starts.most_common(MOST_MODULES)), key=_is_average):
+        named = {name.removeprefix(start): name for name in found.tensors if name.startswith(start)}
+        tensors = {name: found.tensors[whole] for name, whole in named.items()}
+        beside = tuple(name for name in found.tensors if not name.startswith(start))
+        yield replace(found, tensors=tensors, module=start, wrapped=named, beside=beside)
+
+
+def _is_average(module: str) -> bool:
+    """Whether the name of a module says that it holds a moving average."""
+    return any(part in AVERAGED for part in module.split("."))
 
 
 def published_of(preset: str) -> Published:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from torch_retinanet.config import RetinaNetConfig
 from torch_retinanet.weights.containers.tensor_file import TensorFile
-from torch_retinanet.weights.published.published import Published
+from torch_retinanet.weights.published.published import Assumption, Published
 from torch_retinanet.weights.published.torchvision import torchvision_name
 from torch_retinanet.weights.weights_file import WeightsFile
 
@@ -19,6 +19,13 @@ START = "model."
 
 SETTINGS = {"score_thresh": "score_threshold", "nms_thresh": "nms_iou"}
 """Its names of fields that its files say."""
+
+
+OF_HUB = "weecology/deepforest-tree"
+"""The model of the Hub on which DeepForest builds by default: its BatchNorm has an eps of 1e-5."""
+
+LIGHTNING = "2.6.6"
+"""The version of Lightning that a checkpoint names, without which Lightning reads none."""
 
 
 def settings_of(found: TensorFile) -> Mapping[str, Any]:
@@ -50,6 +57,15 @@ def told(found: TensorFile, config: RetinaNetConfig) -> dict[str, Any]:
     return {**said, "bn_eps": 0.0} if from_coco else said
 
 
+def _assumed(found: TensorFile, config: RetinaNetConfig) -> tuple[Assumption, ...]:
+    """The eps, where settings do not say which model it began as."""
+    words = (
+        f"its file does not say BatchNorm's eps: {config.bn_eps:g} is assumed, which DeepForest has for what it loads "
+        "from the Hub, and what was trained from torchvision's first COCO weights has 0, which bn_eps=0 states"
+    )
+    return () if isinstance(settings_of(found).get("model"), Mapping) else (Assumption(("bn_eps",), words),)
+
+
 def _says(config: RetinaNetConfig) -> dict[str, Any]:
     """An eps of 0, as weights have that began as torchvision's; and the thresholds."""
     thresholds = {name: getattr(config, name) for name in SETTINGS.values()}
@@ -61,11 +77,16 @@ def _checkpoint(tensors: Mapping[str, Tensor], contents: WeightsFile) -> dict[st
     labels = {name: number for number, name in enumerate(names)}
     said = {name: getattr(config, ours) for name, ours in SETTINGS.items()}
     settings = {"architecture": "retinanet", "num_classes": config.num_classes, "label_dict": labels, **said}
-    settings["model"] = {"name": None if config.bn_eps == 0 else "", "revision": "main"}
-    numbered = {number: name for name, number in labels.items()}
-    given = {"config": settings, "label_dict": labels, "numeric_to_label_dict": numbered}
-    state = {f"{START}{name}": tensor for name, tensor in tensors.items()}
-    return {"epoch": 0, "global_step": 0, "state_dict": state, "hyper_parameters": given}
+    settings["model"] = {"name": None if config.bn_eps == 0 else OF_HUB, "revision": "main"}
+    return {
+        "epoch": 0,
+        "global_step": 0,
+        "pytorch-lightning_version": LIGHTNING,
+        "state_dict": {f"{START}{name}": tensor for name, tensor in tensors.items()},
+        "hyper_parameters": {"config": settings},
+        "label_dict": labels,
+        "numeric_to_label_dict": {number: name for name, number in labels.items()},
+    }
 
 
 DEEPFOREST = Published(
@@ -75,6 +96,8 @@ DEEPFOREST = Published(
     tell=told,
     class_names=class_names,
     is_marked=is_deepforest,
+    assumed=_assumed,
+    holds_names=True,
     has_counters=False,
     suffixes=(".ckpt", ".pth", ".pt"),
     says=_says,

@@ -69,6 +69,7 @@ MMDET = Published(
     their_name=mmdet_name,
     class_names=class_names,
     held=_checkpoint,
+    holds_names=True,
     assumed=_assumed,
 )
 
@@ -79,4 +80,5 @@ MMDET_CAFFE = Published(
     class_names=class_names,
     is_marked=is_caffe,
     held=_checkpoint,
+    holds_names=True,
 )

@@ -133,6 +133,7 @@ class Published:
         suffixes: of its files, the usual one first.
         backbones: that its program has.
         is_folder: whether they are folders with several files.
+        holds_names: whether what is written has a place for the names of classes.
         says: fields of a config that its files say otherwise than the preset has them.
         held: what its files hold: tensors by its names, or a table in which they lie.
         write: writes that.
@@ -153,6 +154,7 @@ class Published:
     suffixes: tuple[str, ...] = (".pth", ".pt", ".bin")
     backbones: tuple[str, ...] = RESNETS
     is_folder: bool = False
+    holds_names: bool = False
     says: Callable[[RetinaNetConfig], dict[str, Any]] = nothing_said
     held: Callable[[Mapping[str, Tensor], WeightsFile], Any] = tensors_alone
     write: Write = write_torch
@@ -202,7 +204,8 @@ class Published:
         read = [name for name in expected if not name.endswith(COUNTER)]
         there = {name: in_file.pop(self.their_name(name)) for name in read}
         renamed = {name: theirs for name, theirs in there.items() if name != theirs}
-        return TensorNames(renamed, tuple(n for n in expected if n.endswith(COUNTER)), tuple(in_file.values()))
+        unused = (*in_file.values(), *found.beside)
+        return TensorNames(renamed, tuple(n for n in expected if n.endswith(COUNTER)), unused)
 
     def _config(self, found: TensorFile, named: Mapping[str, Tensor]) -> RetinaNetConfig:
         """The conventions and sizes of a file; a refusal names the file."""
@@ -261,8 +264,7 @@ class Published:
 
     def _origin(self, found: TensorFile, config: RetinaNetConfig, assumed: Sequence[Assumption]) -> str:
         said = "".join(f"; {assumption.words}" for assumption in assumed)
-        other = f"; {', '.join(found.other)} in it was left aside" if found.other else ""
-        return f"holds {self.title}, taken for preset {config.name}{said}{self.differs(found)}{other}"
+        return f"holds {self.title}, taken for preset {config.name}{said}{self.differs(found)}{_left_aside(found)}"
 
     def _sizes(self, source: str, named: Mapping[str, Tensor], config: RetinaNetConfig) -> dict[str, Any]:
         """The sizes of a network by the shapes of its tensors."""
@@ -294,6 +296,22 @@ class Published:
         while self.their_name(name.format(i)) in named:
             i += 1
         return i
+
+
+def _left_aside(found: TensorFile) -> str:
+    """What was read of a file that holds more, what was not, and how other tables of it can be."""
+    said = ""
+    if found.beside:
+        count, first = len(found.beside), found.beside[0]
+        said += f"; what lies in {found.module[:-1]} was read, and {count} other tensors were not, such as {first}"
+    if found.other:
+        others = ", ".join(".".join(place) for place in found.other)
+        keys = "".join(f"[{name!r}]" for name in found.other[0])
+        said += (
+            f"; {'.'.join(found.table)} in it was read, and {others} was left aside; "
+            f"torch.save(torch.load(FILE){keys}, OTHER) makes a file of that"
+        )
+    return said
 
 
 def _no_count() -> Tensor:
