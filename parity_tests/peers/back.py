@@ -85,6 +85,9 @@ class WayBack:
 
 DOUBLED = (EVEN, ODD)
 
+AS_FED: Mapping[str, Any] = {"pixel_std": (1.0, 1.0, 1.0)}
+"""For a network without Keras' Rescaling, whose factor is a float32 number in any precision."""
+
 WAYS = (
     WayBack(preset="cvisionai", file="weights.h5", environment="cvisionai", is_checkout=True, is_coarse=True),
     WayBack(preset="deepforest", file="weights.ckpt", environment="deepforest", changes={"bn_eps": 0.0}),
@@ -92,8 +95,9 @@ WAYS = (
     WayBack(preset="detectron2", file="weights.pth", environment="detectron2", is_checkout=True, sizes=DOUBLED),
     WayBack(preset="detectron2", file="weights.pkl", environment="detectron2", is_checkout=True, sizes=DOUBLED),
     WayBack(preset="fizyr", file="weights.h5", environment="fizyr"),
+    WayBack(preset="keras_cv", file="model.keras", environment="keras_cv", sizes=DOUBLED, changes=AS_FED),
     WayBack(preset="keras_cv", file="model.keras", environment="keras_cv", sizes=DOUBLED, is_coarse=True),
-    WayBack(preset="keras_cv", file="model.weights.h5", environment="keras_cv", sizes=DOUBLED, is_coarse=True),
+    WayBack(preset="keras_cv", file="model.weights.h5", environment="keras_cv", sizes=DOUBLED),
     WayBack(preset="keras_hub", file="folder", environment="keras_hub", sizes=DOUBLED),
     WayBack(preset="keras_hub_v2", file="folder", environment="keras_hub", sizes=DOUBLED),
     WayBack(preset="mmdet", file="weights.pth", environment="mmdet"),
@@ -146,7 +150,8 @@ def theirs(way: WayBack, weights: Path, pictures: Mapping[str, Array], dtype: st
         subprocess.CalledProcessError: where it fails; its `stderr` says why.
     """
     asked, answered = weights.with_name("given.npz"), weights.with_name(f"{dtype}.npz")
-    np.savez(asked, **dict(pictures))  # type: ignore[arg-type]
+    arrays: dict[str, Any] = dict(pictures)
+    np.savez(asked, **arrays)
     words = ["-m", f"{__package__}.reads_ours", way.preset, str(weights), str(asked), str(answered), dtype]
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": root}

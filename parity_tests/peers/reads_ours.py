@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -146,17 +147,27 @@ def keras_hub(weights: Path, dtype: str) -> Answer:
 
 
 def keras_cv(weights: Path, dtype: str) -> Answer:
-    """KerasCV's detector that is loaded whole, or with the weights of a `.weights.h5`, on a ResNet-50."""
+    """KerasCV's detector that is loaded whole, in a precision; or with a `.weights.h5`, on a ResNet-50 as it is fed."""
     from parity_tests.peers import keras_cv as peer
 
     package = peer.package(dtype)
     if weights.suffix == ".keras":
-        model = package.keras.saving.load_model(weights)
+        model = package.keras.saving.load_model(_in_precision(weights, dtype))
     else:
-        model = peer.build(package, "resnet50", rescales=True)
+        model = peer.build(package, "resnet50")
         model.load_weights(weights)
     scale = 255 if model.backbone.include_rescaling else 1
     return in_keras(lambda pictures: model(scale * pictures, training=False), dtype, "classification", "box")
+
+
+def _in_precision(weights: Path, dtype: str) -> Path:
+    """The archive again, whose config says another precision than that of files."""
+    again = weights.with_stem(dtype)
+    with ZipFile(weights) as archive, ZipFile(again, "w") as other:
+        for name in archive.namelist():
+            held = archive.read(name)
+            other.writestr(name, held.replace(b'"float32"', f'"{dtype}"'.encode()) if name == "config.json" else held)
+    return again
 
 
 def tf_models(weights: Path, dtype: str) -> Answer:
